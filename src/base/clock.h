@@ -1,0 +1,17 @@
+/* Time, read once a turn by whoever runs the turn. All of it in nanoseconds. */
+#ifndef MF_BASE_CLOCK_H
+#define MF_BASE_CLOCK_H
+
+#include <stdint.h>
+
+#define MF_NS_PER_US INT64_C(1000)
+#define MF_NS_PER_MS INT64_C(1000000)
+#define MF_NS_PER_S INT64_C(1000000000)
+
+/** Time since an arbitrary start; never goes back. */
+int64_t mf_clock_monotonic_ns(void);
+
+/** Time since 1970-01-01 UTC; may jump. */
+int64_t mf_clock_wall_ns(void);
+
+#endif

@@ -1,0 +1,90 @@
+/*
+ * What to execute for a task: the part of a task that the scheduling core
+ * does not look at, and that travels as opaque bytes from the task file on
+ * rank 0 to the launcher of a worker.
+ */
+#ifndef MF_BASE_COMMAND_H
+#define MF_BASE_COMMAND_H
+
+#include "base/buffer.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/**
+ * A place in an argument where the number of the slot is inserted when the
+ * command starts ({%} of `mpifarm map`).
+ *
+ * @arg     index of the argument
+ * @offset  byte in it before which the number goes
+ */
+struct mf_slot_mark {
+    uint32_t arg;
+    uint32_t offset;
+};
+
+/** Bytes of the identity of a command. */
+#define MF_KEY_SIZE 16
+
+/**
+ * A command. All pointers are borrowed or belong to the block that
+ * mf_command_decode() returned.
+ *
+ * @id            the task's id as the user knows it: given, or its line number
+ * @has_given_id  whether the user gave it
+ * @seq           1, 2, 3, ... in the order of the input
+ * @tag           what --tag puts before each line
+ * @is_shell      args[0] is one text for /bin/sh -c; else args is an argument vector
+ * @args          n_args texts, no NULL at the end
+ * @cwd           directory to run in, NULL for that of the farm
+ * @env           n_env texts "NAME=value" added to the environment
+ * @marks         n_marks places for the slot number, in ascending order
+ */
+struct mf_command {
+    const char *id;
+    bool has_given_id;
+    uint64_t seq;
+    const char *tag;
+    bool is_shell;
+    uint32_t n_args;
+    const char *const *args;
+    const char *cwd;
+    uint32_t n_env;
+    const char *const *env;
+    uint32_t n_marks;
+    const struct mf_slot_mark *marks;
+};
+
+/** Appends the command's bytes; failure shows in mf_buffer_status(). */
+void mf_command_encode(const struct mf_command *command, struct mf_buffer *buffer);
+
+/**
+ * mf_command_decode() - bytes to a command.
+ *
+ * The result is one heap block that the caller frees with free(); it does not
+ * refer to data. Counts and marks are checked, so it is safe on any bytes.
+ *
+ * Returns 0, -EBADMSG or -ENOMEM.
+ */
+int mf_command_decode(const void *data, size_t size, struct mf_command **ret_command);
+
+/**
+ * mf_command_print() - the command as one line that a shell would run alike.
+ *
+ * Arguments that need it are quoted for sh; newlines in a shell text are kept.
+ */
+void mf_command_print(const struct mf_command *command, struct mf_buffer *buffer);
+
+/** Appends text quoted for sh if any character needs it. */
+void mf_shell_quote(const char *text, struct mf_buffer *buffer);
+
+/**
+ * mf_command_key() - identity of a command across runs.
+ *
+ * XXH3-128 over the given id (not a line number), the arguments, cwd and env:
+ * what --resume compares, so that lines may move.
+ */
+void mf_command_key(const struct mf_command *command, uint8_t ret_key[MF_KEY_SIZE]);
+
+#endif

@@ -1,0 +1,43 @@
+/* Durations, sizes and counts as people write them. */
+#ifndef MF_BASE_UNITS_H
+#define MF_BASE_UNITS_H
+
+#include "base/error.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+/**
+ * mf_parse_duration() - "90", "1.5s", "10m", "2h", "1d", "1h30m", "250ms" or "01:30:00" to ns.
+ *
+ * A number without a unit is in seconds. Negative, empty, or over 2^63-1 ns is
+ * refused with a sentence that names the text.
+ *
+ * Returns 0, -EINVAL or -ERANGE.
+ */
+int mf_parse_duration(const char *text, int64_t *ret_ns, struct mf_error *err);
+
+/** "4096", "64K", "1.5G", "2TiB": powers of 1024, to bytes. Returns 0, -EINVAL or -ERANGE. */
+int mf_parse_size(const char *text, uint64_t *ret_bytes, struct mf_error *err);
+
+/** A decimal integer in min..max and nothing else. Returns 0, -EINVAL or -ERANGE. */
+int mf_parse_integer(const char *text, int64_t min, int64_t max, int64_t *ret_value,
+                     struct mf_error *err);
+
+/** Writes "850 ms", "12.3 s", "4m05s", "3h12m", "2d04h" into text; returns text. */
+char *mf_format_duration(int64_t ns, char *text, size_t size);
+
+/** Writes "512 B", "1.5 MiB" into text; returns text. */
+char *mf_format_size(uint64_t bytes, char *text, size_t size);
+
+/**
+ * mf_nearest() - the name a user most likely meant.
+ *
+ * @names  n_names candidates; NULL entries are passed over
+ *
+ * Returns the candidate with the smallest Damerau-Levenshtein distance to
+ * text, or NULL when none is near (more than a third of its letters differ).
+ */
+const char *mf_nearest(const char *text, const char *const *names, size_t n_names);
+
+#endif

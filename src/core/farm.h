@@ -1,0 +1,209 @@
+/*
+ * The farm: which tasks there are, who runs them, and what comes next.
+ *
+ * Pure: events go in, tasks whose state changed come out. It reads no clock,
+ * does no I/O, starts no thread and writes no log, so the same events always
+ * lead to the same changes: tests, the simulator, journal replay and a standby
+ * scheduler all rest on this.
+ *
+ *     mf_farm_apply(farm, &event)            for each thing that happened
+ *     mf_farm_apply(farm, &tick)             once a turn: places, recalls, ends
+ *     while (mf_farm_next_change(farm, &c))  carry out what the state asks for
+ *
+ * One owner, one thread. Cost per event is O(log ready + log workers).
+ */
+#ifndef MF_CORE_FARM_H
+#define MF_CORE_FARM_H
+
+#include "core/outcome.h"
+#include "core/placement.h"
+#include "core/policy.h"
+#include "core/task.h"
+#include "core/worker.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct mf_farm;
+
+/** When to stop because of what tasks did; as GNU Parallel's --halt. */
+enum mf_halt_when { MF_HALT_NEVER, MF_HALT_SOON, MF_HALT_NOW };
+
+/** How the farm is being stopped. Never goes back. */
+enum mf_stop {
+    MF_STOP_NONE, /* it is not */
+    MF_STOP_SOON, /* nothing new is placed; what was placed and not started is recalled */
+    MF_STOP_NOW,  /* and what runs is ended */
+};
+
+/**
+ * @policy, @placement   NULL for first come first served, and least loaded
+ * @seed                 for placements that draw lots
+ * @halt_when            what to do once halt_failed or halt_fraction is reached
+ * @halt_failed          number of FAILED tasks that halts the farm, 0 for none
+ * @halt_fraction        the same as a share of all tasks, 0 .. 1, 0 for none;
+ *                       all are expected_tasks, or those submitted if that is 0
+ * @expected_tasks       how many tasks there will be, 0 when unknown
+ * @delay_ns             least time between two placements
+ * @timeout_factor       a task running longer than this times the median run
+ *                       time of those done is ended, once 3 are done; 0 for none
+ * @crash_limit          a task that lost this many workers fails; 0 for no limit
+ * @max_prefetch_per_slot  upper bound of tasks sent ahead per slot
+ * @turnaround_ns        time from a free slot to a task sent for it, before
+ *                       ticks tell it better
+ */
+struct mf_farm_config {
+    const struct mf_policy *policy;
+    const struct mf_placement *placement;
+    uint64_t seed;
+    enum mf_halt_when halt_when;
+    uint64_t halt_failed;
+    double halt_fraction;
+    uint64_t expected_tasks;
+    int64_t delay_ns;
+    double timeout_factor;
+    uint32_t crash_limit;
+    uint32_t max_prefetch_per_slot;
+    int64_t turnaround_ns;
+};
+
+/** What can happen to a farm. */
+enum mf_event_kind {
+    MF_EVENT_SUBMITTED,    /* spec: a new task; its id is one more than the last */
+    MF_EVENT_CLOSED,       /* no more tasks will be submitted */
+    MF_EVENT_WORKER_UP,    /* worker, n_slots: a worker that was not there takes tasks */
+    MF_EVENT_WORKER_DRAIN, /* worker: it gets no more; it is GONE when it holds none */
+    MF_EVENT_WORKER_LOST,  /* worker: it and what it ran are gone */
+    MF_EVENT_STARTED,      /* worker, task, attempt */
+    MF_EVENT_ENDED,        /* worker, task, attempt, cause, duration_ns */
+    MF_EVENT_RETURNED,     /* worker, task, attempt: given back unstarted */
+    MF_EVENT_CANCEL,       /* task: withdraw it, whatever its state */
+    MF_EVENT_STOP,         /* stop: the user stops the run */
+    MF_EVENT_TICK,         /* turnaround_ns, is_paused: decide what comes next */
+};
+
+/**
+ * @now_ns         monotonic; never less than in the event before
+ * @task, @attempt, @worker   what it is about, where the kind says so
+ * @turnaround_ns  measured time from a slot's becoming free to a new task there,
+ *                 0 when there is no measurement
+ * @is_paused      true: place nothing in this tick (output is backed up)
+ */
+struct mf_event {
+    enum mf_event_kind kind;
+    int64_t now_ns;
+    mf_task_id task;
+    uint32_t attempt;
+    mf_worker_id worker;
+    struct mf_task_spec spec;
+    uint32_t n_slots;
+    enum mf_cause cause;
+    int64_t duration_ns;
+    enum mf_stop stop;
+    int64_t turnaround_ns;
+    bool is_paused;
+};
+
+/**
+ * A task whose state or wish changed, as it is now. What it asks for:
+ *
+ *   PLACED                      send it to worker, unless this attempt was sent
+ *   PLACED with wish RECALL     ask worker to give it back
+ *   PLACED, RUNNING, wish END   ask worker to end it; cause says why (TIMEOUT, STOPPED)
+ *   READY                       nothing: it waits, perhaps for another attempt
+ *   a final state               settle it: this is the last change of the task
+ *
+ * Doing it twice does no harm. cause is that of the last attempt that ended.
+ */
+struct mf_change {
+    mf_task_id task;
+    uint64_t cookie;
+    enum mf_task_state state;
+    enum mf_wish wish;
+    enum mf_cause cause;
+    uint32_t attempt;
+    uint32_t max_attempts;
+    uint32_t n_slots;
+    mf_worker_id worker;
+};
+
+/** How many tasks are in each state, and what went on. */
+struct mf_farm_counts {
+    uint64_t submitted;
+    uint64_t by_state[MF_TASK_STATE_COUNT];
+    uint64_t retried; /* attempts that ended in another attempt */
+    uint64_t stale;   /* events about attempts already given up */
+    uint64_t recalled;
+    uint32_t workers_up;
+    uint32_t slots_up;
+};
+
+/** From mf_farm_apply(): the event is about an attempt already given up; drop it. */
+#define MF_FARM_E_STALE 1
+
+/** Returns 0 and an empty farm, the caller's to destroy, or -ENOMEM or -EINVAL. */
+int mf_farm_create(const struct mf_farm_config *config, struct mf_farm **ret_farm);
+
+/** Frees the farm and all tasks in it; NULL is accepted. */
+void mf_farm_destroy(struct mf_farm *farm);
+
+/**
+ * mf_farm_apply() - let one event change the farm.
+ *
+ * The only way a farm changes. It reads no clock, does no I/O and never
+ * blocks, so the same events always lead to the same farm.
+ *
+ * @farm    farm to change; the caller's alone during the call
+ * @event   what happened (borrowed)
+ *
+ * Returns
+ *   0                applied
+ *   MF_FARM_E_STALE  about an attempt already given up: drop the event
+ *   -EINVAL          names an unknown task or worker, or makes no sense
+ *   -ENOMEM          out of memory
+ * and leaves the farm untouched unless it returns 0 (the count of stale events
+ * apart).
+ */
+int mf_farm_apply(struct mf_farm *farm, const struct mf_event *event);
+
+/**
+ * mf_farm_next_change() - the next task that changed since it was last told.
+ *
+ * In order of the first change. A task in a final state is forgotten by this:
+ * its id is then unknown to mf_farm_find().
+ *
+ * Returns 1 with a change, 0 when there is none. O(1).
+ */
+int mf_farm_next_change(struct mf_farm *farm, struct mf_change *ret_change);
+
+/** The task of that id, or NULL if it never was or is settled. O(1). */
+const struct mf_task *mf_farm_find(const struct mf_farm *farm, mf_task_id id);
+
+/** The workers, for reports. */
+const struct mf_workers *mf_farm_workers(const struct mf_farm *farm);
+
+void mf_farm_count(const struct mf_farm *farm, struct mf_farm_counts *ret_counts);
+
+/** How the farm is being stopped, by the user or by --halt. */
+enum mf_stop mf_farm_stopping(const struct mf_farm *farm);
+
+/**
+ * Whether nothing is left to do: closed and all tasks final, or stopping and no
+ * worker holds a task.
+ */
+bool mf_farm_is_finished(const struct mf_farm *farm);
+
+/** When the next tick is due by the clock (a delay, a time limit); INT64_MAX for never. */
+int64_t mf_farm_next_tick_ns(const struct mf_farm *farm);
+
+/** Median run time of the tasks done, an estimate when there are many; 0 before the first. */
+int64_t mf_farm_median_ns(const struct mf_farm *farm);
+
+/**
+ * mf_farm_check() - verify every invariant. For tests: O(tasks + workers).
+ *
+ * Returns NULL, or a sentence naming what is broken (static text).
+ */
+const char *mf_farm_check(const struct mf_farm *farm);
+
+#endif

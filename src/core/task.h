@@ -1,0 +1,94 @@
+/* A task as the scheduling core sees it: what it needs, never what it does. */
+#ifndef MF_CORE_TASK_H
+#define MF_CORE_TASK_H
+
+#include "base/heap.h"
+#include "base/list.h"
+#include "core/outcome.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/** Number of a task in its run: 1, 2, 3, ... in order of submission; 0 is none. */
+typedef uint64_t mf_task_id;
+
+/** Number of a worker: its rank. */
+typedef uint32_t mf_worker_id;
+#define MF_WORKER_NONE UINT32_MAX
+
+/** States of a task; core/task.c holds the table of moves. Stored in journals: never renumber. */
+enum mf_task_state {
+    MF_TASK_WAITING = 0,   /* for other tasks */
+    MF_TASK_READY = 1,     /* for a worker */
+    MF_TASK_PLACED = 2,    /* given to a worker, not known to have started */
+    MF_TASK_RUNNING = 3,   /* started on its worker */
+    MF_TASK_DONE = 4,      /* succeeded; this and the states below are final */
+    MF_TASK_FAILED = 5,    /* used up its attempts, or can never run */
+    MF_TASK_CANCELLED = 6, /* withdrawn before it was done */
+    MF_TASK_SKIPPED = 7,   /* something it depends on failed */
+};
+#define MF_TASK_STATE_COUNT 8
+
+/** What the farm wants from the worker that holds a task. */
+enum mf_wish {
+    MF_WISH_NONE = 0,
+    MF_WISH_RECALL, /* give it back if it has not started */
+    MF_WISH_END,    /* end it */
+};
+
+/**
+ * What the submitter says of a task.
+ *
+ * @cookie        the submitter's own number, handed back in changes
+ * @n_slots       slots it occupies while it runs, at least 1
+ * @priority      higher goes first, under policies that look at it
+ * @max_attempts  how often it is tried in all, at least 1
+ */
+struct mf_task_spec {
+    uint64_t cookie;
+    uint32_t n_slots;
+    int32_t priority;
+    uint32_t max_attempts;
+};
+
+/**
+ * A task in the farm. Policies read it; only core/farm.c writes it.
+ *
+ * @attempt     the current or last attempt, from 1; 0 before the first
+ * @worker      the worker that holds it while PLACED or RUNNING
+ * @avoid       worker of the last failed attempt, or MF_WORKER_NONE
+ * @lost        how many workers disappeared under it
+ * @started_ns  when RUNNING began, monotonic
+ * @heap_index  its place among the ready tasks
+ * @node        its place in the list of its worker, or of the running tasks
+ */
+struct mf_task {
+    mf_task_id id;
+    struct mf_task_spec spec;
+    enum mf_task_state state : 8;
+    enum mf_wish wish : 8;
+    enum mf_cause cause : 8;
+    bool is_dirty : 1;
+    uint32_t attempt;
+    mf_worker_id worker;
+    mf_worker_id avoid;
+    uint16_t lost;
+    mf_heap_index heap_index;
+    int64_t started_ns;
+    struct mf_list node;
+    struct mf_list dirty_node;
+};
+
+/** Whether a task never changes again. */
+static inline bool mf_task_state_is_final(enum mf_task_state state)
+{
+    return state >= MF_TASK_DONE;
+}
+
+/** Whether a task may go from one state to the other: the state machine's table. */
+bool mf_task_may_move(enum mf_task_state from, enum mf_task_state to);
+
+/** "WAITING", "READY", ... */
+const char *mf_task_state_name(enum mf_task_state state);
+
+#endif

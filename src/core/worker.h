@@ -1,0 +1,64 @@
+/* The workers of a farm, and how much each has to do. */
+#ifndef MF_CORE_WORKER_H
+#define MF_CORE_WORKER_H
+
+#include "base/heap.h"
+#include "base/list.h"
+#include "core/task.h"
+
+enum mf_worker_state {
+    MF_WORKER_UP,       /* takes tasks */
+    MF_WORKER_DRAINING, /* finishes what it has */
+    MF_WORKER_GONE,     /* left or lost; never comes back under this number */
+};
+
+/**
+ * A worker. Placements read it; only core/farm.c writes it.
+ *
+ * @n_slots      single-slot tasks it can run at once
+ * @n_committed  slots of all tasks it holds, those beyond n_slots being prefetched
+ * @tasks        tasks it holds, in the order in which they were placed
+ * @n_tasks      how many those are
+ * @n_recalling  tasks among them that it was asked to give back
+ * @heap_index   its place in the order of load
+ */
+struct mf_worker {
+    mf_worker_id id;
+    enum mf_worker_state state;
+    uint32_t n_slots;
+    uint32_t n_committed;
+    struct mf_list tasks;
+    uint32_t n_tasks;
+    uint32_t n_recalling;
+    mf_heap_index heap_index;
+};
+
+/**
+ * The set of workers: by number, and those that are UP in order of load.
+ *
+ * @by_id          n_by_id pointers, NULL where no such worker came up
+ * @by_load        least loaded first; ties go to the lower number
+ * @n_up           how many are UP
+ * @largest_slots  slots of the largest worker that is UP
+ * @prefetch_per_1024_slots  single-slot tasks sent ahead, for 1024 slots
+ */
+struct mf_workers {
+    struct mf_worker **by_id;
+    uint32_t n_by_id;
+    struct mf_heap by_load;
+    uint32_t n_up;
+    uint32_t largest_slots;
+    uint32_t prefetch_per_1024_slots;
+};
+
+/** The worker, or NULL if none of that number came up. O(1). */
+struct mf_worker *mf_workers_find(const struct mf_workers *workers, mf_worker_id id);
+
+/**
+ * Whether a task of n_slots may be placed on the worker now: it has that many
+ * free slots or, for a single-slot task, room to prefetch.
+ */
+bool mf_worker_has_room(const struct mf_workers *workers, const struct mf_worker *worker,
+                        uint32_t n_slots);
+
+#endif

@@ -1,0 +1,126 @@
+/*
+ * Running attempts on one rank: what the worker asks for, and what it hears.
+ *
+ * An executor is driven by one thread, through the loop it was created with:
+ * it calls back from inside mf_loop_wait(), or from its own functions. The
+ * worker owns the slots; the executor runs what it is told where it is told.
+ */
+#ifndef MF_EXEC_EXECUTOR_H
+#define MF_EXEC_EXECUTOR_H
+
+#include "base/error.h"
+#include "base/loop.h"
+#include "core/outcome.h"
+#include "core/task.h"
+
+#include <stdint.h>
+#include <sys/types.h>
+
+struct mf_executor;
+struct mf_output;
+
+/**
+ * An attempt to run.
+ *
+ * @slots       n_slots indexes of the slots it has, into those configured; with
+ *              n_slots 0 the attempt is *staged*: it needs one slot and begins
+ *              in that of the next single-slot attempt that ends, in the order
+ *              of staging, without asking the worker
+ * @timeout_ns  longest run time, 0 for none
+ * @command, @command_size   an encoded mf_command (borrowed)
+ */
+struct mf_start {
+    mf_task_id task;
+    uint32_t attempt;
+    uint32_t n_slots;
+    const uint32_t *slots;
+    int64_t timeout_ns;
+    const void *command;
+    size_t command_size;
+};
+
+/** What an executor tells. Every attempt given to it ends in ENDED or UNSTAGED, once. */
+enum mf_executor_event_kind {
+    MF_EXECUTOR_STARTED,  /* task, attempt, slot; told of staged attempts only */
+    MF_EXECUTOR_ENDED,    /* task, attempt, slot, outcome, output; the slots are free */
+    MF_EXECUTOR_UNSTAGED, /* task, attempt: it had not begun and will not */
+    MF_EXECUTOR_BROKEN,   /* error: nothing runs any more, e.g. the launcher was killed */
+};
+
+/**
+ * @slot     index of the first slot it had; UINT32_MAX if it never had one
+ * @outcome  how it ended (borrowed during the call)
+ * @output   what it wrote, now the receiver's to close; NULL when nothing
+ */
+struct mf_executor_event {
+    enum mf_executor_event_kind kind;
+    mf_task_id task;
+    uint32_t attempt;
+    uint32_t slot;
+    const struct mf_outcome *outcome;
+    struct mf_output *output;
+    const struct mf_error *error;
+};
+
+typedef void (*mf_executor_fn)(void *arg, const struct mf_executor_event *event);
+
+/**
+ * One slot.
+ *
+ * @number  as the user sees it ({%}, MPIFARM_SLOT), from 1, unique on its node
+ * @cpus    n_cpus operating-system numbers of the processors of its core;
+ *          0 of them leaves the slot unpinned
+ */
+struct mf_slot {
+    uint32_t number;
+    uint32_t n_cpus;
+    uint32_t *cpus;
+};
+
+/**
+ * @configure  the slots, before the first start and once; copied. run_dir is put
+ *             into MPIFARM_RUN_DIR, rank into MPIFARM_RANK. Returns 0 or -errno.
+ * @start      begin or stage an attempt. Returns 0, or -errno and nothing changed.
+ * @unstage    give a staged attempt back if it has not begun: UNSTAGED follows;
+ *             if it has, nothing follows but its ENDED
+ * @end        end an attempt: TERM to its processes, KILL after the grace; its
+ *             ENDED has this cause. An unknown attempt is ignored.
+ * @flush      hand on what was asked for since the last flush (batching)
+ * @destroy    end everything that runs, wait for it, free. NULL is accepted.
+ */
+struct mf_executor_ops {
+    int (*configure)(struct mf_executor *executor, const struct mf_slot *slots, uint32_t n_slots,
+                     uint32_t rank, const char *run_dir);
+    int (*start)(struct mf_executor *executor, const struct mf_start *start);
+    void (*unstage)(struct mf_executor *executor, mf_task_id task, uint32_t attempt);
+    void (*end)(struct mf_executor *executor, mf_task_id task, uint32_t attempt,
+                enum mf_cause cause);
+    int (*flush)(struct mf_executor *executor);
+    void (*destroy)(struct mf_executor *executor);
+};
+
+/** Every executor begins with this. */
+struct mf_executor {
+    const struct mf_executor_ops *ops;
+};
+
+/*
+ * What one attempt wrote, kept within its limit: small in memory, the rest in
+ * an unlinked file. Reading presents each stream as one run of bytes: all of
+ * it, or head, a line that says how much was dropped, and tail.
+ */
+
+/** Bytes that mf_output_read() can give for a stream. */
+uint64_t mf_output_size(const struct mf_output *output, enum mf_stream stream);
+
+/** Whether all of it is in memory, so that reading costs no I/O. */
+bool mf_output_is_small(const struct mf_output *output);
+
+/** Reads up to n bytes at offset; returns how many (0 at the end) or -errno. */
+ssize_t mf_output_read(const struct mf_output *output, enum mf_stream stream, uint64_t offset,
+                       void *data, size_t n);
+
+/** Frees it; NULL is accepted. */
+void mf_output_close(struct mf_output *output);
+
+#endif

@@ -1,0 +1,118 @@
+/*
+ * The journal: the truth about a run, in SQLite, written by rank 0 alone.
+ *
+ * Attempts are appended as they end and become durable together in
+ * mf_journal_commit(); what the user is told was committed before. Opening
+ * takes the run directory's lock, which ends with the process that holds it.
+ */
+#ifndef MF_JOURNAL_JOURNAL_H
+#define MF_JOURNAL_JOURNAL_H
+
+#include "base/command.h"
+#include "base/error.h"
+#include "core/outcome.h"
+#include "core/task.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct mf_journal;
+
+/** Where an attempt's output is: a region per stream, stdout first, in one file of a store. */
+struct mf_region {
+    uint32_t store; /* MF_STORE_*, of report/store.h; 0 for none */
+    uint32_t file;
+    uint64_t offset;
+    uint64_t size[MF_N_STREAMS];
+};
+
+/**
+ * One ended attempt.
+ *
+ * @row           its number in the journal, from 1; set by append
+ * @seq, @id, @key, @command_text   the task: place in the input, id, identity, one line
+ * @attempt       from 1
+ * @state         what became of the task: final, or MF_TASK_READY when it is tried again
+ * @host, @rank   where it ran, "" and MF_WORKER_NONE for nowhere
+ * @outcome       how it ended
+ * @region        where its output is kept
+ * @is_printed    false while its output must still go to standard output
+ */
+struct mf_journal_attempt {
+    uint64_t row;
+    uint64_t seq;
+    const char *id;
+    uint8_t key[MF_KEY_SIZE];
+    const char *command_text;
+    uint32_t attempt;
+    enum mf_task_state state;
+    const char *host;
+    mf_worker_id rank;
+    struct mf_outcome outcome;
+    struct mf_region region;
+    bool is_printed;
+};
+
+/** How to open: see mf_journal_open(). */
+enum mf_journal_mode {
+    MF_JOURNAL_NEW,      /* refuse a directory that holds an unfinished or failed run */
+    MF_JOURNAL_REPLACE,  /* start afresh whatever the directory holds */
+    MF_JOURNAL_CONTINUE, /* go on with the run that is there, or start one */
+    MF_JOURNAL_READ,     /* for `mpifarm logs`: no lock, nothing is changed */
+};
+
+/**
+ * mf_journal_open() - open or make the journal of a run directory.
+ *
+ * The directory is made with mode 0700 where it is missing. A directory of
+ * somebody else, one that is no run directory but has files in it, and one
+ * that another farm is using are refused. Replacing removes journal.db and the
+ * files of `out/`, nothing else; a run all of whose tasks are DONE is replaced
+ * under MF_JOURNAL_NEW too.
+ *
+ * Returns 0, or -errno with a sentence in err: -EEXIST holds an unfinished run,
+ * -EBUSY in use, -EROFS, -EACCES, -ENOSPC, -EBADMSG no journal of ours or damaged.
+ */
+int mf_journal_open(const char *dir, enum mf_journal_mode mode, struct mf_journal **ret_journal,
+                    struct mf_error *err);
+
+/** Commits and closes, releasing the lock; NULL is accepted. Returns 0 or -errno. */
+int mf_journal_close(struct mf_journal *journal, struct mf_error *err);
+
+/** Appends an attempt to the open group; attempt->row is set. Returns 0 or -errno. */
+int mf_journal_append(struct mf_journal *journal, struct mf_journal_attempt *attempt,
+                      struct mf_error *err);
+
+/** Marks the output of a row as printed, in the open group. Returns 0 or -errno. */
+int mf_journal_set_printed(struct mf_journal *journal, uint64_t row, struct mf_error *err);
+
+/** Stores a named text about the run ("command line", "output", ...). Returns 0 or -errno. */
+int mf_journal_set_text(struct mf_journal *journal, const char *name, const char *text,
+                        struct mf_error *err);
+
+/** Reads a named text into size bytes; returns 0, -ENOENT, or another -errno. */
+int mf_journal_get_text(struct mf_journal *journal, const char *name, char *text, size_t size,
+                        struct mf_error *err);
+
+/** How many records wait for the next commit. */
+uint64_t mf_journal_pending(const struct mf_journal *journal);
+
+/**
+ * mf_journal_commit() - make the open group durable.
+ *
+ * Returns 0, or -errno: the group stays open, and commit can be tried again.
+ */
+int mf_journal_commit(struct mf_journal *journal, struct mf_error *err);
+
+/** Called for each attempt by mf_journal_each(); pointers are valid during the call. A value
+ * other than 0 ends the walk and is returned by it. */
+typedef int (*mf_journal_fn)(void *arg, const struct mf_journal_attempt *attempt);
+
+/** Calls fn for every committed attempt in order of rows. Returns 0, what fn gave, or -errno. */
+int mf_journal_each(struct mf_journal *journal, mf_journal_fn fn, void *arg, struct mf_error *err);
+
+/** Marks the run as finished (all its tasks final) or not, in the open group. Returns 0 or -errno.
+ */
+int mf_journal_set_finished(struct mf_journal *journal, bool is_all_done, struct mf_error *err);
+
+#endif

@@ -1,0 +1,98 @@
+/*
+ * What goes on, on standard error: a bar with rate and time left on a
+ * terminal, a line every 10 s elsewhere, and the summary at the end.
+ */
+#ifndef MF_REPORT_PROGRESS_H
+#define MF_REPORT_PROGRESS_H
+
+#include "base/buffer.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+/** What is shown. Times are monotonic; n_total is 0 when unknown. */
+struct mf_progress_state {
+    int64_t now_ns;
+    int64_t started_ns;
+    uint64_t n_total;
+    uint64_t n_done;
+    uint64_t n_failed;
+    uint64_t n_running;
+    uint64_t n_skipped_earlier; /* done in an earlier run: they do not count for the rate */
+    uint32_t n_slots;
+};
+
+enum mf_progress_mode {
+    MF_PROGRESS_NONE,
+    MF_PROGRESS_LINES, /* a line every 10 s */
+    MF_PROGRESS_BAR,   /* one line rewritten in place, at most 10 times a second */
+    MF_PROGRESS_ETA,   /* the same with the time left in front, as --eta */
+};
+
+struct mf_progress;
+
+/** @columns is the width of the terminal, 0 for 80. Returns 0 or -ENOMEM. */
+int mf_progress_create(FILE *file, enum mf_progress_mode mode, uint32_t columns,
+                       struct mf_progress **ret_progress);
+
+/** Clears a bar and frees; NULL is accepted. */
+void mf_progress_destroy(struct mf_progress *progress);
+
+/** Shows the state if it is time to. Cheap when it is not. */
+void mf_progress_update(struct mf_progress *progress, const struct mf_progress_state *state);
+
+/** Takes the bar off the line so that something else can be written; it comes back by itself. */
+void mf_progress_step_aside(void *progress);
+
+/** When update will next show something; INT64_MAX for never. */
+int64_t mf_progress_next_ns(const struct mf_progress *progress);
+
+/** The text that update would show, for tests and --dry runs of the layout. */
+void mf_progress_render(const struct mf_progress_state *state, enum mf_progress_mode mode,
+                        uint32_t columns, struct mf_buffer *buffer);
+
+/** One task that FAILED, for the summary. All texts borrowed. */
+struct mf_failure {
+    const char *id;
+    const char *command_text;
+    const char *cause;
+    uint32_t attempts;
+};
+
+/**
+ * The run as a whole.
+ *
+ * @n_done, @n_failed, @n_cancelled, @n_left   tasks of this run by their end; left were not run
+ * @n_done_earlier, @n_failed_earlier   taken over by --resume
+ * @n_retried     attempts that were followed by another
+ * @n_truncated   tasks whose output was over the limit
+ * @makespan_ns   from the first start to the last end
+ * @busy_ns       sum over attempts of run time times slots
+ * @n_slots       slots of all workers
+ * @failures      the first n_shown of n_failed
+ * @run_dir       for the command that shows their output
+ */
+struct mf_summary {
+    uint64_t n_done, n_failed, n_cancelled, n_left;
+    uint64_t n_done_earlier, n_failed_earlier;
+    uint64_t n_retried;
+    uint64_t n_truncated;
+    int64_t makespan_ns;
+    int64_t busy_ns;
+    uint32_t n_slots;
+    const struct mf_failure *failures;
+    uint32_t n_shown;
+    const char *run_dir;
+    const char *stopped_by; /* why it stopped early, NULL when it did not */
+};
+
+/**
+ * mf_summary_print() - the last words of a run, a few lines.
+ *
+ * Each failure is one line with its cause, and one `mpifarm logs` command that
+ * can be pasted; at the most n_shown of them, and how many more there are.
+ */
+void mf_summary_print(const struct mf_summary *summary, FILE *file);
+
+#endif
