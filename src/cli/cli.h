@@ -16,14 +16,14 @@
  * @name     without the dashes
  * @letter   short form, 0 for none
  * @value    what it takes, as shown in help ("N", "FILE"), NULL for a flag
- * @is_file  completion offers file names (@is_dir: directories)
+ * @complete what completion offers for the value
  * @help     one or two sentences, plain text
  */
 struct mf_option {
     const char *name;
     char letter;
     const char *value;
-    enum { MF_COMPLETE_NONE, MF_COMPLETE_FILE, MF_COMPLETE_DIR } complete;
+    enum { MF_COMPLETE_NONE, MF_COMPLETE_FILE, MF_COMPLETE_DIR, MF_COMPLETE_SUBCOMMAND } complete;
     const char *help;
 };
 

@@ -1,0 +1,87 @@
+/*
+ * mpifarm: finds the subcommand and hands over to it.
+ *
+ * Everything here runs before MPI is started, on the one thread there is.
+ */
+#include "base/units.h"
+#include "cli/manual.h"
+#include "cli/subcommands.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+static bool is_one_of(const char *word, const char *name, const char *letter)
+{
+    return strcmp(word, name) == 0 || strcmp(word, letter) == 0;
+}
+
+static void refuse_option(const char *word, struct mf_error *err)
+{
+    static const char *const names[] = {"--help", "--version"};
+    const char *nearest = mf_nearest(word, names, sizeof(names) / sizeof(names[0]));
+
+    if (nearest)
+        mf_error_set(err, -EINVAL, "unknown option %.100s; did you mean %s?", word, nearest);
+    else
+        mf_error_set(
+            err, -EINVAL,
+            "unknown option %.100s; options follow the subcommand, as in \"mpifarm run -j 4 "
+            "tasks.txt\"",
+            word);
+}
+
+static int dispatch(struct mf_context *context)
+{
+    const char *word = context->argv[1];
+    const struct mf_subcommand *subcommand;
+    struct mf_error err = {0};
+
+    if (!word) {
+        mf_usage_overview(mf_subcommands, mf_usage_columns(stderr), stderr);
+        return MF_EXIT_USAGE;
+    }
+    if (is_one_of(word, "--help", "-h")) {
+        mf_usage_overview(mf_subcommands, mf_usage_columns(stdout), stdout);
+        return MF_EXIT_DONE;
+    }
+    if (is_one_of(word, "--version", "-V")) {
+        puts("mpifarm " MF_VERSION);
+        return MF_EXIT_DONE;
+    }
+    subcommand = mf_subcommand_find(mf_subcommands, word);
+    if (subcommand)
+        return subcommand->run(context, context->argc - 1, context->argv + 1);
+
+    if (word[0] == '-')
+        refuse_option(word, &err);
+    else
+        mf_subcommand_refuse(mf_subcommands, word, &err);
+    mf_log_error(&context->log, "%s", err.text);
+    return MF_EXIT_USAGE;
+}
+
+/* What was printed counts only once it is written; a reader that has gone away
+ * wanted no more. */
+static int finish_stdout(struct mf_context *context, int status)
+{
+    if (fflush(stdout) == 0 || errno == EPIPE)
+        return status;
+    mf_log_error(&context->log, "cannot write to standard output: %s", strerror(errno));
+    return status == MF_EXIT_DONE ? MF_EXIT_FAILED : status;
+}
+
+int main(int argc, char **argv)
+{
+    struct mf_context context = {
+        .log = {.file = stderr, .level = MF_LOG_INFO},
+        .argv = argv,
+        .argc = argc,
+    };
+
+    /* A reader that goes away is noticed where its descriptor is written. */
+    signal(SIGPIPE, SIG_IGN);
+    return finish_stdout(&context, argc > 0 ? dispatch(&context) : MF_EXIT_USAGE);
+}

@@ -1,0 +1,70 @@
+/*
+ * What the manual says beside the subcommands, and how its parts are walked.
+ * Constant data only.
+ */
+#include "cli/manual.h"
+
+#include <string.h>
+
+const struct mf_option mf_help_option = {
+    .name = "help",
+    .letter = 'h',
+    .help = "Print this help.",
+};
+
+const char mf_manual_summary[] = "run many tasks on all cores of one machine or many";
+
+const char mf_manual_intro[] =
+    "mpifarm runs a list of commands and keeps every core busy until all are done: on one machine "
+    "as it is, on several under mpirun or srun. It prints the output of each, retries what fails, "
+    "and can go on where a run was interrupted.";
+
+const struct mf_section mf_manual_sections[] = {
+    {"Exit status", "  0  all tasks are done\n"
+                    "  1  some task failed\n"
+                    "  2  usage or input error: nothing was started\n"
+                    "  3  stopped before the end: --resume continues"},
+    {"Environment of a task",
+     "  MPIFARM_TASK_ID   its id: given, or its line number\n"
+     "  MPIFARM_ATTEMPT   1 at the first try, 2 at the second, ...\n"
+     "  MPIFARM_RANK      the rank that runs it\n"
+     "  MPIFARM_SLOT      the slot on its node, from 1\n"
+     "  MPIFARM_CORES     the cores it has\n"
+     "  MPIFARM_RUN_DIR   the run directory\n"
+     "  OMP_NUM_THREADS   the cores it has, unless it is set already\n"
+     "\n"
+     "Variables of the MPI launcher (OMPI_*, PMIX_*, PMI_*) are removed, so that a task may call "
+     "mpirun itself. Standard input is /dev/null."},
+    {"Files", "  mpifarm-run/            the run directory (--run-dir)\n"
+              "  mpifarm-run/journal.db  the truth about the run (SQLite), read by --resume\n"
+              "  mpifarm-run/joblog.tsv  one line per task, with GNU Parallel's columns\n"
+              "  mpifarm-run/out/        captured output"},
+    {NULL, NULL},
+};
+
+const struct mf_option *mf_manual_option(const struct mf_subcommand *subcommand, size_t index)
+{
+    if (index < subcommand->n_options)
+        return &subcommand->options[index];
+    return index == subcommand->n_options ? &mf_help_option : NULL;
+}
+
+/* One line of *cursor, which is moved behind its newline. */
+static const char *take_line(const char **cursor, int *ret_length)
+{
+    const char *line = *cursor;
+
+    *ret_length = (int)strcspn(line, "\n");
+    *cursor = line + *ret_length + (line[*ret_length] == '\n');
+    return line;
+}
+
+int mf_manual_example(const char **cursor, const char **ret_comment, int *ret_comment_length,
+                      const char **ret_command, int *ret_command_length)
+{
+    if (!*cursor || !**cursor)
+        return 0;
+    *ret_comment = take_line(cursor, ret_comment_length);
+    *ret_command = take_line(cursor, ret_command_length);
+    return 1;
+}

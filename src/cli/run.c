@@ -1,0 +1,49 @@
+/* The subcommand run: a farm of the commands in task files. */
+#include "cli/farming.h"
+#include "cli/subcommands.h"
+
+static int run_run(struct mf_context *context, int argc, char **argv)
+{
+    return mf_farming_main(context, &mf_subcommand_run, argc, argv, mf_source_open_files, 1);
+}
+
+const struct mf_subcommand mf_subcommand_run = {
+    .name = "run",
+    .synopsis = "[OPTION...] FILE...",
+    .summary = "run the commands in task files",
+    .description =
+        "Runs each line of the FILEs as a command, as many at once as there are slots; \"-\" is "
+        "standard input. Blank lines and lines that begin with # are passed over. A command "
+        "without shell syntax is started directly, any other by /bin/sh -c.\n"
+        "\n"
+        "A line may begin with keys in brackets, and a line \"#FARM key=value ...\" sets them for "
+        "the lines below it:\n"
+        "\n"
+        "  [id=fit cores=4 timeout=2h retries=3] ./fit --data \"a b.dat\"\n"
+        "\n"
+        "  id=NAME       name of the task, unique; the default is its line number\n"
+        "  cores=N       slots it occupies\n"
+        "  timeout=TIME  ended when it runs longer\n"
+        "  retries=N     how often it is tried in all\n"
+        "  priority=N    higher goes first; 0 is the default\n"
+        "  cwd=DIR       directory to run in\n"
+        "  env=VAR=TEXT  variable of its environment; may be repeated\n"
+        "\n"
+        "A file of JSON Lines has one object per line with the same keys and the command as "
+        "\"cmd\", a text or an array of arguments that is run without a shell.\n"
+        "\n"
+        "Under mpirun or srun --mpi=pmix, rank 0 schedules and the other ranks run the tasks; "
+        "without a launcher one process does both.",
+    .options = mf_farming_options,
+    .n_options = MF_N_FARMING_OPTIONS,
+    .operands = MF_COMPLETE_FILE,
+    .examples = "Run the commands in tasks.txt on all cores.\n"
+                "mpifarm run tasks.txt\n"
+                "The same on several nodes.\n"
+                "mpirun -n 8 mpifarm run tasks.txt\n"
+                "Try each task three times, give it ten minutes, keep the order of output.\n"
+                "mpifarm run --retries 3 --timeout 10m -k tasks.txt\n"
+                "Go on after an interruption, and run what failed again.\n"
+                "mpifarm run --resume-failed tasks.txt",
+    .run = run_run,
+};

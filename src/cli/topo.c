@@ -1,0 +1,187 @@
+/*
+ * The subcommand topo: the cores of a node, and how ranks would share them.
+ *
+ * Shows what a run would do with them, on this machine or on a synthetic one;
+ * it starts nothing. Everything it allocates is in `view` and goes at its end.
+ */
+#include "cli/subcommands.h"
+
+#include "base/units.h"
+#include "topo/topo.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define MAX_RANKS 4096
+
+enum { OPTION_JOBS, OPTION_SYNTHETIC, OPTION_RANKS };
+
+static const struct mf_option options[] = {
+    [OPTION_JOBS] = {.name = "jobs",
+                     .letter = 'j',
+                     .value = "N",
+                     .help = "Slots of the node, as in \"mpifarm run\": a count (8), a difference "
+                             "to the number of cores (+2, -1), or a share of them (50%). One per "
+                             "core is the default."},
+    [OPTION_SYNTHETIC] = {.name = "synthetic",
+                          .value = "TEXT",
+                          .help = "A machine to use in place of this one, as hwloc describes "
+                                  "it: \"pack:2 numa:1 core:4 pu:2\"."},
+    [OPTION_RANKS] = {.name = "ranks",
+                      .value = "N",
+                      .help = "Number of ranks that share the node, 1 by default. Rank 0 takes "
+                              "tasks only when it is alone there."},
+};
+
+struct settings {
+    struct mf_jobs jobs;
+    const char *synthetic;
+    uint32_t n_ranks;
+};
+
+/* A node and its ranks, each of which may use all cores. */
+struct view {
+    char node[256];
+    struct mf_core *cores;
+    uint32_t n_cores;
+    struct mf_topo_rank *ranks;
+    uint32_t n_ranks;
+    struct mf_topo_split split;
+};
+
+static int set_option(void *arg, size_t index, const char *text, struct mf_error *err)
+{
+    struct settings *settings = arg;
+    int64_t n_ranks;
+    int r = 0;
+
+    switch (index) {
+    case OPTION_JOBS:
+        r = mf_jobs_parse(text, &settings->jobs, err);
+        return r < 0 ? mf_error_prefix(err, r, "--jobs: ") : 0;
+    case OPTION_SYNTHETIC:
+        settings->synthetic = text;
+        return 0;
+    case OPTION_RANKS:
+        r = mf_parse_integer(text, 1, MAX_RANKS, &n_ranks, err);
+        if (r < 0)
+            return mf_error_prefix(err, r, "--ranks: ");
+        settings->n_ranks = (uint32_t)n_ranks;
+        return 0;
+    }
+    return r;
+}
+
+static void name_node(const char *synthetic, char *name, size_t size)
+{
+    if (synthetic)
+        snprintf(name, size, "synthetic");
+    else if (gethostname(name, size) < 0)
+        snprintf(name, size, "localhost");
+    name[size - 1] = '\0';
+}
+
+static int view_init(struct view *view, const struct settings *settings, struct mf_error *err)
+{
+    int r;
+
+    *view = (struct view){.n_ranks = settings->n_ranks};
+    name_node(settings->synthetic, view->node, sizeof(view->node));
+    r = mf_topo_cores(settings->synthetic, &view->cores, &view->n_cores, err);
+    if (r < 0)
+        return r;
+
+    view->ranks = calloc(view->n_ranks, sizeof(*view->ranks));
+    if (!view->ranks)
+        return mf_error_set(err, -ENOMEM, "out of memory");
+    for (uint32_t i = 0; i < view->n_ranks; i++)
+        view->ranks[i] = (struct mf_topo_rank){
+            .is_worker = i > 0 || view->n_ranks == 1,
+            .cores = view->cores,
+            .n_cores = view->n_cores,
+        };
+    r = mf_topo_share(view->ranks, view->n_ranks, &settings->jobs, &view->split);
+    return r < 0 ? mf_error_set(err, r, "cannot share the cores: %s", strerror(-r)) : 0;
+}
+
+static void view_finish(struct view *view)
+{
+    mf_topo_split_finish(&view->split);
+    free(view->ranks);
+    free(view->cores);
+}
+
+static void print_slot(const struct view *view, uint32_t rank, uint32_t slot, FILE *file)
+{
+    const struct mf_topo_rank *owner = &view->ranks[rank];
+    const struct mf_core *core = &view->split.pool[owner->slot_cores[slot]];
+    char cpus[MF_CORE_MAX_CPUS * 11 + 1] = "";
+    size_t used = 0;
+
+    for (uint32_t i = 0; i < core->n_cpus; i++)
+        used += (size_t)snprintf(cpus + used, sizeof(cpus) - used, "%s%" PRIu32, i ? "," : "",
+                                 core->cpus[i]);
+    fprintf(file, "%6" PRIu32 " %6" PRIu32 " %6" PRIu32 " %6" PRIu32 " %8" PRIu32 "  %-10s %s\n",
+            rank, owner->first_slot + slot, owner->slot_cores[slot], core->numa, core->package,
+            cpus, view->node);
+}
+
+static void print_view(const struct view *view, FILE *file)
+{
+    uint32_t n_slots = 0;
+
+    for (uint32_t i = 0; i < view->n_ranks; i++)
+        n_slots += view->ranks[i].n_slots;
+    fprintf(file, "# %s: cores %" PRIu32 ", slots %" PRIu32 ", ranks %" PRIu32 "%s\n", view->node,
+            view->split.n_pool, n_slots, view->n_ranks,
+            view->n_ranks > 1 ? "; rank 0 schedules" : "");
+    fprintf(file, "%6s %6s %6s %6s %8s  %-10s %s\n", "rank", "slot", "core", "numa", "package",
+            "cpus", "node");
+    for (uint32_t rank = 0; rank < view->n_ranks; rank++)
+        for (uint32_t slot = 0; slot < view->ranks[rank].n_slots; slot++)
+            print_slot(view, rank, slot, file);
+}
+
+static int run_topo(struct mf_context *context, int argc, char **argv)
+{
+    struct settings settings = {.jobs = {.kind = MF_JOBS_PLUS, .value = 0}, .n_ranks = 1};
+    struct mf_error err = {0};
+    struct view view = {0};
+    int r = mf_options_parse(&mf_subcommand_topo, argc, argv, set_option, &settings, &err);
+
+    if (r == -ECANCELED)
+        return MF_EXIT_DONE;
+    if (r >= 0 && r < argc)
+        r = mf_error_set(&err, -EINVAL, "\"%.100s\" is one word too many", argv[r]);
+    if (r >= 0)
+        r = view_init(&view, &settings, &err);
+    if (r >= 0)
+        print_view(&view, stdout);
+    else
+        mf_log_error(&context->log, "%s", err.text);
+    view_finish(&view);
+    return r < 0 ? MF_EXIT_USAGE : MF_EXIT_DONE;
+}
+
+const struct mf_subcommand mf_subcommand_topo = {
+    .name = "topo",
+    .synopsis = "[OPTION...]",
+    .summary = "print the cores of this node and the slots on them",
+    .description =
+        "Prints a line for each slot: the rank that has it, its number on the node, and the core "
+        "it is pinned to, with the core's NUMA node, package and hardware threads. Only cores that "
+        "this process may use count: affinity and cgroup are respected.\n"
+        "\n"
+        "It starts no run. --synthetic and --ranks show what another machine or another number of "
+        "ranks would give.",
+    .options = options,
+    .n_options = sizeof(options) / sizeof(options[0]),
+    .examples = "The slots on half of this machine's cores.\n"
+                "mpifarm topo -j 50%\n"
+                "Three ranks that share a node with two packages of four cores.\n"
+                "mpifarm topo --synthetic \"pack:2 numa:1 core:4 pu:2\" --ranks 3",
+    .run = run_topo,
+};

@@ -1,0 +1,221 @@
+/*
+ * Changes of the farm into records to workers. What must be done follows from
+ * a task's state, so that doing it twice does no harm. Runs in rank 0's only
+ * thread.
+ */
+#include "runtime/scheduler_private.h"
+
+#include "base/clock.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* --- live tasks --- */
+
+struct mf_live *mf_live_find(const struct mf_scheduler *scheduler, mf_task_id task)
+{
+    struct mf_live **found = mf_table_find(scheduler->live, &task);
+
+    return found ? *found : NULL;
+}
+
+void mf_live_remove(struct mf_scheduler *scheduler, struct mf_live *live)
+{
+    mf_table_remove(scheduler->live, &live->task);
+}
+
+void mf_live_free(struct mf_live *live)
+{
+    if (!live)
+        return;
+    free(live->id);
+    free(live->tag);
+    free(live->text);
+    free(live->command);
+    free(live);
+}
+
+void mf_live_free_all(struct mf_scheduler *scheduler)
+{
+    size_t cursor = 0;
+    void *place;
+
+    while (scheduler->live && mf_table_next(scheduler->live, &cursor, NULL, &place))
+        mf_live_free(*(struct mf_live **)place);
+    mf_table_destroy(scheduler->live);
+}
+
+/* The scratch buffer's bytes as a heap block, with a NUL behind them. */
+static uint8_t *copy_scratch(struct mf_buffer *scratch)
+{
+    uint8_t *copy = mf_buffer_status(scratch) == 0 ? malloc(scratch->size + 1) : NULL;
+
+    if (!copy)
+        return NULL;
+    if (scratch->size > 0)
+        memcpy(copy, scratch->data, scratch->size);
+    copy[scratch->size] = '\0';
+    return copy;
+}
+
+static int fill_live(struct mf_scheduler *scheduler, struct mf_live *live,
+                     const struct mf_entry *entry)
+{
+    struct mf_buffer *scratch = &scheduler->scratch;
+
+    live->id = strdup(entry->command.id);
+    if (scheduler->config.tag)
+        live->tag = strdup(entry->command.tag);
+    live->seq = entry->command.seq;
+    live->timeout_ns = entry->timeout_ns ? entry->timeout_ns : scheduler->config.timeout_ns;
+    mf_command_key(&entry->command, live->key);
+    mf_buffer_clear(scratch);
+    mf_command_print(&entry->command, scratch);
+    live->text = (char *)copy_scratch(scratch);
+    mf_buffer_clear(scratch);
+    mf_command_encode(&entry->command, scratch);
+    live->command = copy_scratch(scratch);
+    live->command_size = scratch->size;
+    if (!live->id || !live->text || !live->command || (scheduler->config.tag && !live->tag))
+        return -ENOMEM;
+    return 0;
+}
+
+/* Reads the task from its source again, and keeps what is needed until it is settled. */
+static int load_live(struct mf_scheduler *scheduler, const struct mf_change *change,
+                     struct mf_live **ret_live, struct mf_error *err)
+{
+    const struct mf_entry *entry;
+    struct mf_live *live;
+    void *place;
+    int r;
+
+    r = mf_source_load(scheduler->config.source, change->cookie, &entry, err);
+    if (r < 0)
+        return r;
+    live = calloc(1, sizeof(*live));
+    if (!live)
+        return mf_error_set(err, -ENOMEM, "out of memory");
+    live->task = change->task;
+    r = fill_live(scheduler, live, entry);
+    if (r == 0)
+        r = mf_table_insert(scheduler->live, &live->task, &place);
+    if (r < 0) {
+        mf_live_free(live);
+        return mf_error_set(err, r, "out of memory");
+    }
+    *(struct mf_live **)place = live;
+    *ret_live = live;
+    return 0;
+}
+
+/* --- carrying out --- */
+
+/* The task cannot be read any more: give it back unrun, and start nothing new. */
+static void give_up(struct mf_scheduler *scheduler, const struct mf_change *change,
+                    const struct mf_error *err)
+{
+    struct mf_event returned = {.kind = MF_EVENT_RETURNED,
+                                .task = change->task,
+                                .attempt = change->attempt,
+                                .worker = change->worker};
+
+    if (mf_farm_stopping(scheduler->farm) == MF_STOP_NONE)
+        mf_log_error(scheduler->config.log, "%s", err->text);
+    mf_scheduler_stop(scheduler, MF_STOP_SOON, "the input can no longer be read");
+    mf_scheduler_apply(scheduler, &returned);
+}
+
+static void send_run(struct mf_scheduler *scheduler, const struct mf_change *change,
+                     struct mf_live *live)
+{
+    struct mf_peer *peer = mf_peers_find(scheduler, change->worker);
+    struct mf_message message = {
+        .kind = MF_MESSAGE_RUN,
+        .task = change->task,
+        .attempt = change->attempt,
+        .n_slots = change->n_slots,
+        .timeout_ns = live->timeout_ns,
+        .payload = live->command,
+        .payload_size = live->command_size,
+    };
+
+    mf_peer_post(scheduler, peer, &message);
+    live->sent = change->attempt;
+}
+
+static void place(struct mf_scheduler *scheduler, const struct mf_change *change)
+{
+    struct mf_live *live = mf_live_find(scheduler, change->task);
+    struct mf_error err;
+
+    if (!live && load_live(scheduler, change, &live, &err) < 0) {
+        give_up(scheduler, change, &err);
+        return;
+    }
+    if (live->sent != change->attempt)
+        send_run(scheduler, change, live);
+}
+
+static void carry_out_wish(struct mf_scheduler *scheduler, const struct mf_change *change)
+{
+    struct mf_message message = {
+        .kind = change->wish == MF_WISH_END ? MF_MESSAGE_END : MF_MESSAGE_RECALL,
+        .task = change->task,
+        .attempt = change->attempt,
+        .cause = change->cause,
+    };
+
+    if (change->wish != MF_WISH_NONE)
+        mf_peer_post(scheduler, mf_peers_find(scheduler, change->worker), &message);
+}
+
+/* Says what a task that ended without a report of its own ended of. */
+static void explain(struct mf_scheduler *scheduler, const struct mf_change *change,
+                    struct mf_outcome *outcome)
+{
+    *outcome = (struct mf_outcome){
+        .cause = change->cause, .exit_status = -1, .started_wall_ns = mf_clock_wall_ns()};
+    if (change->cause == MF_CAUSE_UNFIT)
+        snprintf(outcome->detail, sizeof(outcome->detail),
+                 "needs %" PRIu32 " cores, and the largest worker has %" PRIu32, change->n_slots,
+                 mf_farm_workers(scheduler->farm)->largest_slots);
+}
+
+/*
+ * A task whose last attempt was reported is settled already, and its live part
+ * gone. What is left here failed or was cancelled without a report.
+ */
+static void settle_final(struct mf_scheduler *scheduler, const struct mf_change *change)
+{
+    struct mf_live *live = mf_live_find(scheduler, change->task);
+    struct mf_region region = {0};
+    struct mf_outcome outcome;
+    struct mf_error err;
+
+    if (!live && change->cause != MF_CAUSE_UNFIT)
+        return;
+    if (!live && load_live(scheduler, change, &live, &err) < 0) {
+        mf_scheduler_fail(scheduler, &err);
+        return;
+    }
+    explain(scheduler, change, &outcome);
+    mf_settle_attempt(scheduler, live, NULL, change->state, change->attempt, &outcome, &region);
+}
+
+void mf_dispatch_turn(struct mf_scheduler *scheduler)
+{
+    struct mf_change change;
+
+    while (!scheduler->has_failed && mf_farm_next_change(scheduler->farm, &change)) {
+        if (change.state == MF_TASK_PLACED)
+            place(scheduler, &change);
+        if (change.state == MF_TASK_PLACED || change.state == MF_TASK_RUNNING)
+            carry_out_wish(scheduler, &change);
+        else if (mf_task_state_is_final(change.state))
+            settle_final(scheduler, &change);
+    }
+}

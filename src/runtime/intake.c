@@ -1,0 +1,207 @@
+/*
+ * Tasks from the source into the farm, skipping those that an earlier run has
+ * done. Runs in rank 0's only thread.
+ */
+#include "runtime/scheduler_private.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+/* Entries read in one turn: enough to be cheap, few enough that a turn stays short. */
+#define ENTRIES_PER_TURN 2048
+
+/* --- what was done earlier --- */
+
+struct load {
+    struct mf_scheduler *scheduler;
+    uint32_t capacity;
+};
+
+static int note_unprinted(struct load *load, struct mf_earlier *earlier,
+                          const struct mf_journal_attempt *attempt)
+{
+    struct mf_scheduler *scheduler = load->scheduler;
+
+    if (scheduler->n_unprinted == load->capacity) {
+        uint32_t capacity = load->capacity ? 2 * load->capacity : 64;
+        void *grown = realloc(scheduler->unprinted, capacity * sizeof(*scheduler->unprinted));
+
+        if (!grown)
+            return -ENOMEM;
+        scheduler->unprinted = grown;
+        load->capacity = capacity;
+    }
+    scheduler->unprinted[scheduler->n_unprinted++] = (struct mf_earlier_output){
+        .row = attempt->row, .region = attempt->region, .next = earlier->first_unprinted};
+    earlier->first_unprinted = scheduler->n_unprinted;
+    return 0;
+}
+
+static int note_attempt(void *arg, const struct mf_journal_attempt *attempt)
+{
+    struct load *load = arg;
+    void *place;
+    int r;
+
+    if (attempt->state != MF_TASK_DONE && attempt->state != MF_TASK_FAILED)
+        return 0;
+    r = mf_table_insert(load->scheduler->earlier, attempt->key, &place);
+    if (r < 0)
+        return r;
+    struct mf_earlier *earlier = place;
+    if (attempt->state == MF_TASK_DONE)
+        earlier->n_done++;
+    else
+        earlier->n_failed++;
+    if (attempt->is_printed)
+        return 0;
+    return note_unprinted(load, earlier, attempt);
+}
+
+int mf_intake_load_earlier(struct mf_scheduler *scheduler, struct mf_error *err)
+{
+    struct load load = {.scheduler = scheduler};
+    int r;
+
+    if (scheduler->config.resume == MF_RESUME_NONE)
+        return 0;
+    r = mf_table_create(MF_KEY_SIZE, sizeof(struct mf_earlier), &scheduler->earlier);
+    if (r < 0)
+        return mf_error_set(err, r, "out of memory");
+    return mf_journal_each(scheduler->config.journal, note_attempt, &load, err);
+}
+
+/*
+ * Whether the journal already has this task. Tasks of equal key are
+ * interchangeable, so each done one in the journal stands for one in the
+ * input; of those left, as many as failed count as failed.
+ */
+static bool is_settled_earlier(struct mf_scheduler *scheduler, const struct mf_command *command)
+{
+    uint8_t key[MF_KEY_SIZE];
+    struct mf_earlier *earlier;
+
+    if (!scheduler->earlier)
+        return false;
+    mf_command_key(command, key);
+    earlier = mf_table_find(scheduler->earlier, key);
+    if (!earlier)
+        return false;
+    if (earlier->n_done > 0) {
+        earlier->n_done--;
+        scheduler->n_done_earlier++;
+    } else if (earlier->n_failed > 0 && scheduler->config.resume == MF_RESUME_UNFINISHED) {
+        earlier->n_failed--;
+        scheduler->n_failed_earlier++;
+    } else {
+        return false;
+    }
+    mf_settle_print_earlier(scheduler, command->seq, command->tag, earlier);
+    return true;
+}
+
+/* --- reading --- */
+
+static void source_is_readable(void *arg, uint32_t events)
+{
+    struct mf_scheduler *scheduler = arg;
+
+    scheduler->is_source_waiting = false;
+    mf_loop_modify(scheduler->config.loop, scheduler->source_watch, 0);
+}
+
+/* A file that cannot be watched can always be read, so there is nothing to wait for then. */
+static void wait_for_source(struct mf_scheduler *scheduler)
+{
+    struct mf_loop *loop = scheduler->config.loop;
+    int fd = mf_source_fd(scheduler->config.source);
+    int r;
+
+    if (scheduler->source_watch)
+        r = mf_loop_modify(loop, scheduler->source_watch, EPOLLIN);
+    else
+        r = mf_loop_add(loop, fd, EPOLLIN, source_is_readable, scheduler, &scheduler->source_watch);
+    scheduler->is_source_waiting = r == 0;
+}
+
+static void close_input(struct mf_scheduler *scheduler)
+{
+    struct mf_event closed = {.kind = MF_EVENT_CLOSED};
+
+    scheduler->is_source_done = true;
+    mf_loop_remove(scheduler->config.loop, scheduler->source_watch);
+    scheduler->source_watch = NULL;
+    mf_scheduler_apply(scheduler, &closed);
+}
+
+/* What was read before a bad line runs to its end; nothing after it is guessed at. */
+static void refuse_input(struct mf_scheduler *scheduler, const struct mf_error *err)
+{
+    mf_log_error(scheduler->config.log, "%s", err->text);
+    scheduler->is_refused = scheduler->n_entries == 0;
+    mf_scheduler_stop(scheduler, MF_STOP_SOON, "bad input");
+    close_input(scheduler);
+}
+
+static void submit(struct mf_scheduler *scheduler, const struct mf_entry *entry)
+{
+    struct mf_event event = {.kind = MF_EVENT_SUBMITTED};
+
+    scheduler->n_entries++;
+    if (is_settled_earlier(scheduler, &entry->command))
+        return;
+    event.spec = (struct mf_task_spec){
+        .cookie = entry->cookie,
+        .n_slots = entry->n_slots,
+        .priority = entry->priority,
+        .max_attempts = entry->attempts ? entry->attempts : scheduler->config.attempts,
+    };
+    mf_scheduler_apply(scheduler, &event);
+}
+
+static uint64_t count_unfinished(const struct mf_scheduler *scheduler)
+{
+    struct mf_farm_counts counts;
+
+    mf_farm_count(scheduler->farm, &counts);
+    return counts.by_state[MF_TASK_WAITING] + counts.by_state[MF_TASK_READY] +
+           counts.by_state[MF_TASK_PLACED] + counts.by_state[MF_TASK_RUNNING];
+}
+
+bool mf_intake_turn(struct mf_scheduler *scheduler)
+{
+    uint64_t n_unfinished = count_unfinished(scheduler);
+    const struct mf_entry *entry;
+    struct mf_error err;
+
+    if (scheduler->is_source_done || scheduler->is_source_waiting || scheduler->has_failed ||
+        mf_farm_stopping(scheduler->farm) != MF_STOP_NONE)
+        return false;
+    for (int i = 0; i < ENTRIES_PER_TURN; i++) {
+        if (n_unfinished >= scheduler->lookahead)
+            return false;
+        int r = mf_source_next(scheduler->config.source, &entry, &err);
+        if (r == 0) {
+            submit(scheduler, entry);
+            n_unfinished++;
+            continue;
+        }
+        if (r == -EAGAIN)
+            wait_for_source(scheduler);
+        else if (r == 1)
+            close_input(scheduler);
+        else
+            refuse_input(scheduler, &err);
+        return false;
+    }
+    return true;
+}
+
+void mf_intake_finish(struct mf_scheduler *scheduler)
+{
+    mf_loop_remove(scheduler->config.loop, scheduler->source_watch);
+    mf_table_destroy(scheduler->earlier);
+    free(scheduler->unprinted);
+}

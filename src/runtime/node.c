@@ -1,0 +1,145 @@
+/* The payloads of HELLO and WELCOME. No state; any thread. */
+#include "runtime/node.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* More slots than any node has, so that damaged counts cannot ask for the earth. */
+#define MAX_SLOTS (1u << 20)
+
+void mf_node_host(char host[MF_HOST_SIZE])
+{
+    if (gethostname(host, MF_HOST_SIZE) < 0)
+        strcpy(host, "localhost");
+    host[MF_HOST_SIZE - 1] = '\0';
+}
+
+void mf_node_encode_cores(const struct mf_core *cores, uint32_t n_cores, struct mf_buffer *buffer)
+{
+    mf_buffer_put_u32(buffer, n_cores);
+    for (uint32_t i = 0; i < n_cores; i++) {
+        mf_buffer_put_u32(buffer, cores[i].numa);
+        mf_buffer_put_u32(buffer, cores[i].package);
+        mf_buffer_put_u8(buffer, (uint8_t)cores[i].n_cpus);
+        for (uint32_t k = 0; k < cores[i].n_cpus; k++)
+            mf_buffer_put_u32(buffer, cores[i].cpus[k]);
+    }
+}
+
+static void decode_core(struct mf_reader *reader, struct mf_core *core)
+{
+    core->numa = mf_reader_get_u32(reader);
+    core->package = mf_reader_get_u32(reader);
+    core->n_cpus = mf_reader_get_u8(reader);
+    if (core->n_cpus == 0 || core->n_cpus > MF_CORE_MAX_CPUS) {
+        reader->has_failed = true;
+        return;
+    }
+    for (uint32_t k = 0; k < core->n_cpus; k++)
+        core->cpus[k] = mf_reader_get_u32(reader);
+}
+
+int mf_node_decode_cores(const void *data, size_t size, struct mf_core **ret_cores,
+                         uint32_t *ret_n_cores)
+{
+    struct mf_reader reader = mf_reader_over(data, size);
+    uint32_t n_cores = mf_reader_get_u32(&reader);
+
+    if (reader.has_failed || n_cores > reader.left)
+        return -EBADMSG;
+    struct mf_core *cores = calloc(n_cores ? n_cores : 1, sizeof(*cores));
+    if (!cores)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < n_cores && !reader.has_failed; i++)
+        decode_core(&reader, &cores[i]);
+    if (mf_reader_finish(&reader) < 0) {
+        free(cores);
+        return -EBADMSG;
+    }
+    *ret_cores = cores;
+    *ret_n_cores = n_cores;
+    return 0;
+}
+
+void mf_node_encode_welcome(const char *run_dir, const struct mf_topo_rank *rank,
+                            const struct mf_topo_split *split, bool pin, struct mf_buffer *buffer)
+{
+    mf_buffer_put_text(buffer, run_dir);
+    mf_buffer_put_u32(buffer, rank->n_slots);
+    for (uint32_t i = 0; i < rank->n_slots; i++) {
+        const struct mf_core *core = &split->pool[rank->slot_cores[i]];
+        uint32_t n_cpus = pin ? core->n_cpus : 0;
+
+        mf_buffer_put_u32(buffer, rank->first_slot + i);
+        mf_buffer_put_u32(buffer, n_cpus);
+        for (uint32_t k = 0; k < n_cpus; k++)
+            mf_buffer_put_u32(buffer, core->cpus[k]);
+    }
+}
+
+/* One slot; its cpus are a block of their own. */
+static int decode_slot(struct mf_reader *reader, struct mf_slot *slot)
+{
+    uint32_t n_cpus;
+
+    slot->number = mf_reader_get_u32(reader);
+    n_cpus = mf_reader_get_u32(reader);
+    if (reader->has_failed || n_cpus > reader->left / 4)
+        return -EBADMSG;
+    if (n_cpus == 0)
+        return 0;
+    slot->cpus = calloc(n_cpus, sizeof(*slot->cpus));
+    if (!slot->cpus)
+        return -ENOMEM;
+    slot->n_cpus = n_cpus;
+    for (uint32_t k = 0; k < n_cpus; k++)
+        slot->cpus[k] = mf_reader_get_u32(reader);
+    return 0;
+}
+
+static int decode_slots(struct mf_reader *reader, struct mf_welcome *welcome)
+{
+    welcome->slots = calloc(welcome->n_slots ? welcome->n_slots : 1, sizeof(*welcome->slots));
+    if (!welcome->slots)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < welcome->n_slots; i++) {
+        int r = decode_slot(reader, &welcome->slots[i]);
+
+        if (r < 0)
+            return r;
+    }
+    return mf_reader_finish(reader);
+}
+
+int mf_node_decode_welcome(const void *data, size_t size, struct mf_welcome *ret_welcome)
+{
+    struct mf_reader reader = mf_reader_over(data, size);
+    struct mf_welcome welcome = {0};
+    size_t length;
+    const uint8_t *run_dir = mf_reader_get_bytes(&reader, &length);
+    int r;
+
+    welcome.n_slots = mf_reader_get_u32(&reader);
+    if (reader.has_failed || welcome.n_slots > MAX_SLOTS)
+        return -EBADMSG;
+    welcome.run_dir = strndup((const char *)run_dir, length);
+    r = welcome.run_dir ? decode_slots(&reader, &welcome) : -ENOMEM;
+    if (r < 0) {
+        mf_welcome_finish(&welcome);
+        return r;
+    }
+    *ret_welcome = welcome;
+    return 0;
+}
+
+void mf_welcome_finish(struct mf_welcome *welcome)
+{
+    if (welcome->slots)
+        for (uint32_t i = 0; i < welcome->n_slots; i++)
+            free(welcome->slots[i].cpus);
+    free(welcome->slots);
+    free(welcome->run_dir);
+    *welcome = (struct mf_welcome){0};
+}

@@ -1,0 +1,50 @@
+/*
+ * What ranks tell each other about their nodes: HELLO carries the cores that a
+ * rank may use, WELCOME its share of its node as slots.
+ */
+#ifndef MF_RUNTIME_NODE_H
+#define MF_RUNTIME_NODE_H
+
+#include "base/buffer.h"
+#include "exec/executor.h"
+#include "topo/topo.h"
+
+#include <stdint.h>
+
+/** Bytes of a host's name with its NUL, as in MF_MESSAGE_HELLO. */
+#define MF_HOST_SIZE 256
+
+/** This node's name, unique among the nodes of a run. */
+void mf_node_host(char host[MF_HOST_SIZE]);
+
+/** Appends the cores of a rank, the payload of HELLO. */
+void mf_node_encode_cores(const struct mf_core *cores, uint32_t n_cores, struct mf_buffer *buffer);
+
+/** Reads them; returns 0 with a heap block that the caller frees, -EBADMSG or -ENOMEM. */
+int mf_node_decode_cores(const void *data, size_t size, struct mf_core **ret_cores,
+                         uint32_t *ret_n_cores);
+
+/** What WELCOME says. */
+struct mf_welcome {
+    char *run_dir;
+    struct mf_slot *slots;
+    uint32_t n_slots;
+};
+
+/**
+ * mf_node_encode_welcome() - the payload of WELCOME for one rank.
+ *
+ * @rank   its share
+ * @split  of its node
+ * @pin    false leaves the slots without processors
+ */
+void mf_node_encode_welcome(const char *run_dir, const struct mf_topo_rank *rank,
+                            const struct mf_topo_split *split, bool pin, struct mf_buffer *buffer);
+
+/** Reads it; returns 0 and what mf_welcome_finish() frees, -EBADMSG or -ENOMEM. */
+int mf_node_decode_welcome(const void *data, size_t size, struct mf_welcome *ret_welcome);
+
+/** Frees what decode allocated; {0} is accepted. */
+void mf_welcome_finish(struct mf_welcome *welcome);
+
+#endif

@@ -1,0 +1,269 @@
+/* The workers of a run as the scheduler sees them. Runs in rank 0's only thread. */
+#include "runtime/scheduler_private.h"
+
+#include "base/clock.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A rank that passed MPI_Init says HELLO at once; one that has not by then is left out. */
+#define HELLO_TIMEOUT_NS (15 * MF_NS_PER_S)
+
+static void init_peer(struct mf_peer *peer, uint32_t rank, struct mf_transport *transport)
+{
+    peer->rank = rank;
+    peer->transport = transport;
+    peer->address = rank;
+    mf_list_init(&peer->transfers);
+}
+
+int mf_peers_create(struct mf_scheduler *scheduler)
+{
+    struct mf_transport *remote = scheduler->config.remote;
+    uint32_t n_peers = remote ? remote->size : 1;
+
+    scheduler->peers = calloc(n_peers, sizeof(*scheduler->peers));
+    if (!scheduler->peers)
+        return -ENOMEM;
+    scheduler->n_peers = n_peers;
+    init_peer(&scheduler->peers[0], 0, scheduler->config.local);
+    for (uint32_t rank = 1; rank < n_peers; rank++)
+        init_peer(&scheduler->peers[rank], rank, remote);
+    return 0;
+}
+
+void mf_peers_destroy(struct mf_scheduler *scheduler)
+{
+    for (uint32_t i = 0; i < scheduler->n_peers; i++) {
+        mf_settle_drop_transfers(scheduler, &scheduler->peers[i]);
+        mf_buffer_finish(&scheduler->peers[i].frame);
+        free(scheduler->peers[i].cores);
+    }
+    free(scheduler->peers);
+}
+
+struct mf_peer *mf_peers_find(struct mf_scheduler *scheduler, uint32_t rank)
+{
+    return rank < scheduler->n_peers ? &scheduler->peers[rank] : NULL;
+}
+
+/* --- frames --- */
+
+static bool send_frame(struct mf_scheduler *scheduler, struct mf_peer *peer)
+{
+    int r;
+
+    if (peer->frame.size == 0)
+        return false;
+    r = mf_transport_send(peer->transport, peer->address, &peer->frame);
+    if (r < 0) {
+        mf_buffer_clear(&peer->frame);
+        mf_peer_lose(scheduler, peer, strerror(-r));
+    }
+    return true;
+}
+
+void mf_peer_post(struct mf_scheduler *scheduler, struct mf_peer *peer,
+                  const struct mf_message *message)
+{
+    /* Records other than their payload are far below 64 bytes in this direction. */
+    if (peer->frame.size > 0 &&
+        peer->frame.size + message->payload_size + 64 > MF_FRAME_EAGER_BYTES)
+        send_frame(scheduler, peer);
+    mf_message_encode(message, &peer->frame);
+}
+
+bool mf_peers_send(struct mf_scheduler *scheduler)
+{
+    bool had_traffic = false;
+
+    for (uint32_t i = 0; i < scheduler->n_peers; i++)
+        had_traffic |= send_frame(scheduler, &scheduler->peers[i]);
+    return had_traffic;
+}
+
+/* --- coming up --- */
+
+int mf_peers_on_hello(struct mf_scheduler *scheduler, struct mf_peer *peer,
+                      const struct mf_message *message)
+{
+    int r;
+
+    if (peer->state != MF_PEER_EXPECTED)
+        return -EPROTO;
+    if (scheduler->is_sharing_done) {
+        mf_log_warning(scheduler->config.log, "rank %" PRIu32 " came too late and gets no work",
+                       peer->rank);
+        mf_peer_post(scheduler, peer, &(struct mf_message){.kind = MF_MESSAGE_STOP});
+        peer->state = MF_PEER_STOPPING;
+        return 0;
+    }
+    r = mf_node_decode_cores(message->payload, message->payload_size, &peer->cores, &peer->n_cores);
+    if (r < 0)
+        return r;
+    memcpy(peer->host, message->host, sizeof(peer->host));
+    peer->state = MF_PEER_HELLO;
+    return 0;
+}
+
+/* Rank 0 schedules; it also works where it has its node for itself. */
+static bool should_work(const struct mf_scheduler *scheduler, const struct mf_peer *peer)
+{
+    if (peer->rank != 0)
+        return true;
+    for (uint32_t i = 1; i < scheduler->n_peers; i++)
+        if (scheduler->peers[i].state == MF_PEER_HELLO &&
+            strcmp(scheduler->peers[i].host, peer->host) == 0)
+            return false;
+    return true;
+}
+
+static int bring_up(struct mf_scheduler *scheduler, struct mf_peer *peer,
+                    const struct mf_topo_rank *share, const struct mf_topo_split *split)
+{
+    struct mf_buffer welcome = {0};
+    struct mf_message message = {.kind = MF_MESSAGE_WELCOME};
+    struct mf_event event = {
+        .kind = MF_EVENT_WORKER_UP, .worker = peer->rank, .n_slots = share->n_slots};
+    int r;
+
+    if (!share->is_worker) {
+        mf_peer_post(scheduler, peer, &(struct mf_message){.kind = MF_MESSAGE_STOP});
+        peer->state = MF_PEER_STOPPING;
+        return 0;
+    }
+    mf_node_encode_welcome(scheduler->config.run_dir, share, split, scheduler->config.pin,
+                           &welcome);
+    message.payload = welcome.data;
+    message.payload_size = welcome.size;
+    mf_peer_post(scheduler, peer, &message);
+    r = mf_buffer_status(&welcome);
+    mf_buffer_finish(&welcome);
+    if (r < 0)
+        return r;
+    peer->state = MF_PEER_UP;
+    peer->n_slots = share->n_slots;
+    scheduler->n_slots += share->n_slots;
+    return mf_scheduler_apply(scheduler, &event);
+}
+
+/* Splits the node of `first` among the ranks that are on it. */
+static int share_node(struct mf_scheduler *scheduler, uint32_t first, struct mf_topo_rank *ranks,
+                      struct mf_peer **peers)
+{
+    struct mf_topo_split split = {0};
+    uint32_t n_ranks = 0;
+    int r;
+
+    for (uint32_t i = first; i < scheduler->n_peers; i++) {
+        struct mf_peer *peer = &scheduler->peers[i];
+
+        if (peer->state != MF_PEER_HELLO || strcmp(peer->host, scheduler->peers[first].host) != 0)
+            continue;
+        ranks[n_ranks] = (struct mf_topo_rank){.is_worker = should_work(scheduler, peer),
+                                               .cores = peer->cores,
+                                               .n_cores = peer->n_cores};
+        peers[n_ranks++] = peer;
+    }
+    r = mf_topo_share(ranks, n_ranks, &scheduler->config.jobs, &split);
+    for (uint32_t i = 0; i < n_ranks && r == 0; i++)
+        r = bring_up(scheduler, peers[i], &ranks[i], &split);
+    mf_topo_split_finish(&split);
+    return r;
+}
+
+static bool are_all_here(const struct mf_scheduler *scheduler)
+{
+    for (uint32_t i = 0; i < scheduler->n_peers; i++)
+        if (scheduler->peers[i].state == MF_PEER_EXPECTED)
+            return false;
+    return true;
+}
+
+static int share_nodes(struct mf_scheduler *scheduler)
+{
+    struct mf_topo_rank *ranks = calloc(scheduler->n_peers, sizeof(*ranks));
+    struct mf_peer **peers = calloc(scheduler->n_peers, sizeof(struct mf_peer *));
+    int r = ranks && peers ? 0 : -ENOMEM;
+
+    for (uint32_t i = 0; i < scheduler->n_peers && r == 0; i++)
+        if (scheduler->peers[i].state == MF_PEER_HELLO)
+            r = share_node(scheduler, i, ranks, peers);
+    free(ranks);
+    free(peers);
+    return r;
+}
+
+void mf_peers_share_nodes(struct mf_scheduler *scheduler)
+{
+    bool is_late = scheduler->now_ns > scheduler->created_ns + HELLO_TIMEOUT_NS;
+    struct mf_error err;
+    int r;
+
+    if (scheduler->is_sharing_done || !(is_late || are_all_here(scheduler)))
+        return;
+    for (uint32_t i = 0; i < scheduler->n_peers; i++)
+        if (scheduler->peers[i].state == MF_PEER_EXPECTED)
+            mf_log_warning(scheduler->config.log, "rank %" PRIu32 " does not answer", i);
+    scheduler->is_sharing_done = true;
+    r = share_nodes(scheduler);
+    if (r < 0) {
+        mf_error_set(&err, r, "cannot share the cores among the ranks: %s", strerror(-r));
+        mf_scheduler_fail(scheduler, &err);
+    }
+}
+
+/* --- leaving --- */
+
+static uint32_t count_up(const struct mf_scheduler *scheduler)
+{
+    uint32_t n_up = 0;
+
+    for (uint32_t i = 0; i < scheduler->n_peers; i++)
+        n_up += scheduler->peers[i].state == MF_PEER_UP;
+    return n_up;
+}
+
+void mf_peer_lose(struct mf_scheduler *scheduler, struct mf_peer *peer, const char *why)
+{
+    struct mf_event event = {.kind = MF_EVENT_WORKER_LOST, .worker = peer->rank};
+    bool was_up = peer->state == MF_PEER_UP;
+    struct mf_error err;
+
+    if (peer->state == MF_PEER_GONE)
+        return;
+    peer->state = MF_PEER_GONE;
+    mf_settle_drop_transfers(scheduler, peer);
+    if (!was_up || scheduler->is_leaving)
+        return;
+    mf_log_warning(scheduler->config.log, "rank %" PRIu32 " on %s is lost: %s", peer->rank,
+                   peer->host, why);
+    mf_scheduler_apply(scheduler, &event);
+    if (count_up(scheduler) == 0) {
+        mf_error_set(&err, -EIO, "no worker is left");
+        mf_scheduler_fail(scheduler, &err);
+    }
+}
+
+void mf_peers_stop(struct mf_scheduler *scheduler)
+{
+    for (uint32_t i = 0; i < scheduler->n_peers; i++) {
+        struct mf_peer *peer = &scheduler->peers[i];
+
+        if (peer->state == MF_PEER_STOPPING || peer->state == MF_PEER_GONE)
+            continue;
+        mf_peer_post(scheduler, peer, &(struct mf_message){.kind = MF_MESSAGE_STOP});
+        if (peer->state != MF_PEER_GONE)
+            peer->state = MF_PEER_STOPPING;
+    }
+}
+
+bool mf_peers_are_gone(const struct mf_scheduler *scheduler)
+{
+    for (uint32_t i = 0; i < scheduler->n_peers; i++)
+        if (scheduler->peers[i].state != MF_PEER_GONE)
+            return false;
+    return true;
+}

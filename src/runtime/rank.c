@@ -1,0 +1,288 @@
+/*
+ * Driving a rank. Without MPI everything that can happen is a file descriptor
+ * or a time, and the loop sleeps until one of them; with MPI it has to look
+ * for messages, with naps in between that any descriptor cuts short.
+ */
+#include "runtime/rank.h"
+
+#include "base/backoff.h"
+#include "base/clock.h"
+#include "base/io.h"
+#include "runtime/node.h"
+#include "wire/message.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+/* What the turnaround of a slot is made of beyond the scheduler's own turn. */
+#define LOCAL_TURNAROUND_NS (200 * MF_NS_PER_US)
+#define MPI_TURNAROUND_NS (2 * MF_NS_PER_MS) /* a nap at either end */
+
+/* --- signals --- */
+
+static const int handled_signals[] = {SIGINT, SIGTERM, SIGHUP};
+
+/* A signal that whoever started us has switched off (nohup) stays so. */
+static bool is_ignored(int number)
+{
+    struct sigaction action;
+
+    return sigaction(number, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
+}
+
+static int block_signals(sigset_t *ret_set)
+{
+    sigemptyset(ret_set);
+    for (size_t i = 0; i < sizeof(handled_signals) / sizeof(handled_signals[0]); i++)
+        if (!is_ignored(handled_signals[i]))
+            sigaddset(ret_set, handled_signals[i]);
+    return sigprocmask(SIG_BLOCK, ret_set, NULL) < 0 ? -errno : 0;
+}
+
+static void on_signal(void *arg, uint32_t events)
+{
+    struct mf_rank *rank = arg;
+    struct signalfd_siginfo info;
+    char why[64];
+
+    if (read(rank->signal_fd, &info, sizeof(info)) != sizeof(info) || !rank->scheduler)
+        return;
+    snprintf(why, sizeof(why), "signal %" PRIu32 " (%s)", info.ssi_signo,
+             strsignal((int)info.ssi_signo));
+    rank->n_signals++;
+    if (rank->n_signals == 1)
+        mf_log_info(rank->log, "stopped by %s: running tasks may end, once more ends them", why);
+    else if (rank->n_signals == 2)
+        mf_log_info(rank->log, "stopped again: ending the running tasks");
+    mf_scheduler_stop(rank->scheduler, rank->n_signals == 1 ? MF_STOP_SOON : MF_STOP_NOW, why);
+}
+
+static int watch_signals(struct mf_rank *rank)
+{
+    sigset_t set;
+    int r = block_signals(&set);
+
+    if (r < 0)
+        return r;
+    rank->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (rank->signal_fd < 0)
+        return -errno;
+    return mf_loop_add(rank->loop, rank->signal_fd, EPOLLIN, on_signal, rank, &rank->signal_watch);
+}
+
+/* --- starting --- */
+
+static int start_worker(struct mf_rank *rank)
+{
+    struct mf_worker_rank_config config = {
+        .transport = rank->is_root ? rank->local_worker : rank->remote,
+        .scheduler = 0,
+        .cores = rank->cores,
+        .n_cores = rank->n_cores,
+        .log = rank->log,
+    };
+    struct mf_executor *executor;
+    int r = mf_worker_rank_create(&config, &rank->worker);
+
+    if (r < 0)
+        return r;
+    r = mf_process_executor_create(&rank->launcher, rank->loop, mf_worker_rank_heard, rank->worker,
+                                   &executor);
+    if (r < 0)
+        return r;
+    rank->launcher = (struct mf_launcher){0};
+    mf_worker_rank_set_executor(rank->worker, executor);
+    return 0;
+}
+
+static int start_parts(struct mf_rank *rank)
+{
+    int r = mf_loop_create(&rank->loop);
+
+    if (r < 0)
+        return r;
+    /* Workers leave signals to rank 0, which ends the run in order. */
+    r = watch_signals(rank);
+    if (r == 0 && rank->is_root)
+        r = mf_transport_local_pair(&rank->local, &rank->local_worker);
+    return r < 0 ? r : start_worker(rank);
+}
+
+int mf_rank_start(struct mf_rank *rank, const struct mf_launch *launch,
+                  const struct mf_launcher_config *launcher, const struct mf_log *log,
+                  struct mf_error *err)
+{
+    int r;
+
+    rank->log = log;
+    rank->signal_fd = -1;
+    rank->launcher.fd = -1;
+    rank->is_root = launch->rank == 0;
+    /* Before anything that makes threads or grows this process. */
+    r = mf_launcher_fork(launcher, &rank->launcher, err);
+    if (r < 0)
+        return r;
+    if (launch->is_mpi) {
+        r = mf_transport_mpi_create(NULL, NULL, &rank->remote, err);
+        if (r < 0)
+            return r;
+        rank->is_root = rank->remote->rank == 0;
+        r = mf_launch_verify(launch, rank->remote->size, err);
+        if (r < 0)
+            return r;
+    }
+    r = mf_topo_cores(NULL, &rank->cores, &rank->n_cores, err);
+    if (r < 0)
+        return r;
+    r = start_parts(rank);
+    return r < 0 ? mf_error_set(err, r, "cannot start rank %" PRIu32 ": %s", launch->rank,
+                                strerror(-r))
+                 : 0;
+}
+
+/* --- the loop --- */
+
+static int64_t earliest(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/*
+ * Sleeps until the next thing that can be foreseen, or something happens.
+ * Messages of MPI cannot wake anybody, so with MPI no sleep is longer than a nap.
+ */
+static int wait_for_more(struct mf_rank *rank, struct mf_backoff *backoff, bool had_traffic,
+                         int64_t next_ns)
+{
+    int64_t now_ns = mf_clock_monotonic_ns();
+    int64_t timeout_ns = next_ns == INT64_MAX ? -1 : next_ns - now_ns;
+
+    if (had_traffic || (timeout_ns < 0 && next_ns != INT64_MAX))
+        timeout_ns = 0;
+    if (rank->remote) {
+        int64_t nap_ns = mf_backoff_next(backoff, had_traffic, now_ns);
+
+        timeout_ns = timeout_ns < 0 ? nap_ns : earliest(timeout_ns, nap_ns);
+    }
+    return mf_loop_wait(rank->loop, timeout_ns);
+}
+
+int mf_rank_work(struct mf_rank *rank, struct mf_error *err)
+{
+    struct mf_backoff backoff = {0};
+    int n_events = 0;
+
+    for (;;) {
+        int r = mf_worker_rank_turn(rank->worker, mf_clock_monotonic_ns());
+
+        if (r < 0)
+            return mf_error_set(err, r, "rank %" PRIu32 " lost touch with the scheduler: %s",
+                                rank->remote->rank, strerror(-r));
+        if (mf_worker_rank_is_finished(rank->worker))
+            return 0;
+        n_events = wait_for_more(rank, &backoff, r > 0 || n_events > 0,
+                                 mf_worker_rank_next_ns(rank->worker));
+        if (n_events < 0)
+            return mf_error_set(err, n_events, "waiting for events failed: %s",
+                                strerror(-n_events));
+    }
+}
+
+/* A turn of scheduler and worker; 1 with traffic, 0 without, or -errno of the worker. */
+static int turn(struct mf_rank *rank)
+{
+    int had_traffic = mf_scheduler_turn(rank->scheduler, mf_clock_monotonic_ns());
+    int r = 0;
+
+    if (!mf_worker_rank_is_finished(rank->worker))
+        r = mf_worker_rank_turn(rank->worker, mf_clock_monotonic_ns());
+    return r < 0 ? r : had_traffic | r;
+}
+
+static int drive(struct mf_rank *rank, struct mf_error *err)
+{
+    struct mf_backoff backoff = {0};
+    int n_events = 0;
+
+    for (;;) {
+        int r = turn(rank);
+
+        if (r < 0)
+            return mf_error_set(err, r, "the worker of rank 0 failed: %s", strerror(-r));
+        if (mf_scheduler_is_finished(rank->scheduler))
+            return 0;
+        n_events = wait_for_more(
+            rank, &backoff, r > 0 || n_events > 0,
+            earliest(mf_scheduler_next_ns(rank->scheduler), mf_worker_rank_next_ns(rank->worker)));
+        if (n_events < 0)
+            return mf_error_set(err, n_events, "waiting for events failed: %s",
+                                strerror(-n_events));
+    }
+}
+
+int mf_rank_schedule(struct mf_rank *rank, struct mf_scheduler_config *config, FILE *summary,
+                     enum mf_run_result *ret_result, struct mf_error *err)
+{
+    int r;
+
+    config->log = rank->log;
+    config->loop = rank->loop;
+    config->local = rank->local;
+    config->remote = rank->remote && rank->remote->size > 1 ? rank->remote : NULL;
+    config->farm.turnaround_ns = config->remote ? MPI_TURNAROUND_NS : LOCAL_TURNAROUND_NS;
+    r = mf_scheduler_create(config, &rank->scheduler, err);
+    if (r < 0)
+        return r;
+    rank->was_scheduled = true;
+    if (drive(rank, err) < 0) {
+        /* Tasks may have run: this is an end of the run, not a refusal to start it. */
+        mf_log_error(rank->log, "%s", err->text);
+        *ret_result = MF_RUN_STOPPED;
+        return 0;
+    }
+    *ret_result = mf_scheduler_result(rank->scheduler);
+    if (summary && *ret_result != MF_RUN_REFUSED)
+        mf_scheduler_summarize(rank->scheduler, summary);
+    return 0;
+}
+
+/* --- finishing --- */
+
+/* The other ranks wait for a word from a scheduler that never came to be. */
+static void dismiss_workers(struct mf_rank *rank)
+{
+    struct mf_message stop = {.kind = MF_MESSAGE_STOP};
+    struct mf_buffer frame = {0};
+
+    for (uint32_t to = 1; to < rank->remote->size; to++) {
+        mf_message_encode(&stop, &frame);
+        if (mf_transport_send(rank->remote, to, &frame) < 0)
+            mf_log_error(rank->log, "rank %" PRIu32 " cannot be told to stop", to);
+        mf_buffer_clear(&frame);
+    }
+    mf_buffer_finish(&frame);
+}
+
+void mf_rank_finish(struct mf_rank *rank)
+{
+    if (rank->is_root && rank->remote && !rank->was_scheduled)
+        dismiss_workers(rank);
+    mf_scheduler_destroy(rank->scheduler);
+    mf_worker_rank_destroy(rank->worker);
+    if (rank->launcher.pid > 0)
+        mf_launcher_stop(&rank->launcher);
+    mf_loop_remove(rank->loop, rank->signal_watch);
+    mf_close(&rank->signal_fd);
+    mf_loop_destroy(rank->loop);
+    mf_transport_destroy(rank->local_worker);
+    mf_transport_destroy(rank->local);
+    mf_transport_destroy(rank->remote);
+    free(rank->cores);
+    *rank = (struct mf_rank){.signal_fd = -1, .launcher.fd = -1};
+}

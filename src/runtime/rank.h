@@ -1,0 +1,72 @@
+/*
+ * One rank of a run: its launcher process, its transport, its worker, and on
+ * rank 0 the scheduler, driven together by one loop on one thread.
+ *
+ *     mf_rank_start()     launcher process, then MPI_Init; says HELLO
+ *     mf_rank_work()      ranks other than 0: until the scheduler says stop
+ *     mf_rank_schedule()  rank 0: until the run is over
+ *     mf_rank_finish()    tells who is still waiting to stop; MPI_Finalize
+ */
+#ifndef MF_RUNTIME_RANK_H
+#define MF_RUNTIME_RANK_H
+
+#include "exec/process.h"
+#include "runtime/launch.h"
+#include "runtime/scheduler.h"
+#include "runtime/worker.h"
+
+/** Fields are the rank's own; callers read loop, transports and is_root. */
+struct mf_rank {
+    const struct mf_log *log;
+    struct mf_loop *loop;
+    struct mf_core *cores;
+    uint32_t n_cores;
+    struct mf_launcher launcher;
+    struct mf_transport *remote;       /* NULL without MPI */
+    struct mf_transport *local;        /* rank 0: the scheduler's end */
+    struct mf_transport *local_worker; /* rank 0: the worker's end */
+    struct mf_worker_rank *worker;
+    bool is_root;
+    bool was_scheduled;
+    int signal_fd;
+    int n_signals;
+    struct mf_watch *signal_watch;
+    struct mf_scheduler *scheduler;
+};
+
+/**
+ * mf_rank_start() - make this process a rank. Before any thread; once.
+ *
+ * @rank      to fill in, zeroed; mf_rank_finish() it also after a failure
+ * @launch    from mf_launch_detect()
+ * @launcher  configuration of the launcher process
+ * @log       borrowed
+ *
+ * Returns 0, or -errno with a sentence in err.
+ */
+int mf_rank_start(struct mf_rank *rank, const struct mf_launch *launch,
+                  const struct mf_launcher_config *launcher, const struct mf_log *log,
+                  struct mf_error *err);
+
+/** Serves the scheduler until it says stop. Returns 0 or -errno with a sentence. */
+int mf_rank_work(struct mf_rank *rank, struct mf_error *err);
+
+/**
+ * mf_rank_schedule() - run a farm to its end.
+ *
+ * SIGINT, SIGTERM and SIGHUP are taken over: the first lets running tasks end,
+ * the second ends them.
+ *
+ * @config     of the scheduler; its log, loop and transports are set here
+ * @summary    where the summary goes, NULL for nowhere
+ * @ret_result how it went
+ *
+ * Returns 0, or -errno with a sentence when nothing was started.
+ */
+int mf_rank_schedule(struct mf_rank *rank, struct mf_scheduler_config *config, FILE *summary,
+                     enum mf_run_result *ret_result, struct mf_error *err);
+
+/** Ends the rank. */
+void mf_rank_finish(struct mf_rank *rank);
+
+#endif

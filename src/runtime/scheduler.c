@@ -1,0 +1,415 @@
+/*
+ * The scheduler's life and its turn. Runs in rank 0's only thread.
+ *
+ *     receive   what workers report
+ *     read      tasks from the source
+ *     decide    one tick of the core
+ *     act       records for workers; pieces of large outputs
+ *     commit    stores and journal, when due; then tell what was committed
+ *     show      output and progress
+ *     send      one frame per worker
+ */
+#include "runtime/scheduler_private.h"
+
+#include "base/clock.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Frames taken in one turn from one transport: a flood must not keep the turn from ending. */
+#define FRAMES_PER_TURN 512
+
+/* Tasks known to the core ahead of their placement: enough to choose from and to fill batches. */
+#define LOOKAHEAD_MIN 8192
+#define LOOKAHEAD_PER_SLOT 32
+
+/* Workers that do not say BYE by then are left to the launcher. */
+#define LEAVE_TIMEOUT_NS (15 * MF_NS_PER_S)
+
+/* --- events and errors --- */
+
+int mf_scheduler_apply(struct mf_scheduler *scheduler, struct mf_event *event)
+{
+    struct mf_error err;
+    int r;
+
+    event->now_ns = scheduler->now_ns;
+    r = mf_farm_apply(scheduler->farm, event);
+    if (r == -ENOMEM) {
+        mf_error_set(&err, r, "out of memory");
+        mf_scheduler_fail(scheduler, &err);
+    }
+    return r;
+}
+
+void mf_scheduler_fail(struct mf_scheduler *scheduler, const struct mf_error *err)
+{
+    if (scheduler->has_failed)
+        return;
+    scheduler->has_failed = true;
+    mf_log_error(scheduler->config.log, "%s", err->text);
+    mf_scheduler_stop(scheduler, MF_STOP_NOW, "the error above");
+}
+
+void mf_scheduler_stop(struct mf_scheduler *scheduler, enum mf_stop stop, const char *why)
+{
+    struct mf_event event = {.kind = MF_EVENT_STOP, .stop = stop};
+
+    if (scheduler->stopped_by[0] == '\0')
+        strncpy(scheduler->stopped_by, why, sizeof(scheduler->stopped_by) - 1);
+    mf_scheduler_apply(scheduler, &event);
+}
+
+/* --- receiving --- */
+
+static int apply_about_task(struct mf_scheduler *scheduler, enum mf_event_kind kind,
+                            const struct mf_peer *peer, const struct mf_message *message)
+{
+    struct mf_event event = {
+        .kind = kind, .task = message->task, .attempt = message->attempt, .worker = peer->rank};
+    int r = mf_scheduler_apply(scheduler, &event);
+
+    return r == -EINVAL ? -EPROTO : 0;
+}
+
+static void on_broken(struct mf_scheduler *scheduler, struct mf_peer *peer,
+                      const struct mf_message *message)
+{
+    char why[256];
+    size_t n = message->payload_size < sizeof(why) - 1 ? message->payload_size : sizeof(why) - 1;
+
+    memcpy(why, message->payload, n);
+    why[n] = '\0';
+    mf_peer_lose(scheduler, peer, why);
+    /* It still listens, and leaves in order. */
+    mf_peer_post(scheduler, peer, &(struct mf_message){.kind = MF_MESSAGE_STOP});
+    peer->state = MF_PEER_STOPPING;
+}
+
+static int dispatch(struct mf_scheduler *scheduler, struct mf_peer *peer,
+                    const struct mf_message *message)
+{
+    if (message->kind == MF_MESSAGE_HELLO)
+        return mf_peers_on_hello(scheduler, peer, message);
+    if (message->kind == MF_MESSAGE_BYE) {
+        mf_peer_lose(scheduler, peer, "it left");
+        return 0;
+    }
+    if (peer->state != MF_PEER_UP)
+        return 0; /* what was on its way when it was told to stop */
+    switch (message->kind) {
+    case MF_MESSAGE_STARTED:
+        return apply_about_task(scheduler, MF_EVENT_STARTED, peer, message);
+    case MF_MESSAGE_RETURNED:
+        return apply_about_task(scheduler, MF_EVENT_RETURNED, peer, message);
+    case MF_MESSAGE_ENDED:
+        mf_settle_on_ended(scheduler, peer, message);
+        return 0;
+    case MF_MESSAGE_DATA:
+        mf_settle_on_data(scheduler, peer, message);
+        return 0;
+    case MF_MESSAGE_BROKEN:
+        on_broken(scheduler, peer, message);
+        return 0;
+    default:
+        return -EPROTO;
+    }
+}
+
+static void dispatch_frame(struct mf_scheduler *scheduler, struct mf_peer *peer,
+                           const struct mf_buffer *frame)
+{
+    struct mf_message message = {0};
+    struct mf_reader reader;
+    int r = mf_frame_open(frame->data, frame->size, &reader);
+
+    while (r >= 0 && (r = mf_message_decode(&reader, &message)) == 1)
+        r = dispatch(scheduler, peer, &message);
+    if (r == -EPROTO)
+        mf_peer_lose(scheduler, peer, "it does not speak this version's protocol");
+    else if (r < 0)
+        mf_peer_lose(scheduler, peer, strerror(-r));
+}
+
+static bool receive_from(struct mf_scheduler *scheduler, struct mf_transport *transport)
+{
+    const struct mf_buffer *frame;
+    struct mf_error err;
+    uint32_t from;
+
+    for (int i = 0; i < FRAMES_PER_TURN; i++) {
+        int r = mf_transport_receive(transport, &from, &frame);
+
+        if (r < 0) {
+            mf_error_set(&err, r, "receiving from workers failed: %s", strerror(-r));
+            mf_scheduler_fail(scheduler, &err);
+        }
+        if (r <= 0)
+            return i > 0;
+        struct mf_peer *peer = mf_peers_find(scheduler, from);
+        if (peer && peer->state != MF_PEER_GONE)
+            dispatch_frame(scheduler, peer, frame);
+    }
+    return true;
+}
+
+static bool receive(struct mf_scheduler *scheduler)
+{
+    bool had_traffic = receive_from(scheduler, scheduler->config.local);
+
+    if (scheduler->config.remote)
+        had_traffic |= receive_from(scheduler, scheduler->config.remote);
+    return had_traffic;
+}
+
+/* --- the turn --- */
+
+static void decide(struct mf_scheduler *scheduler)
+{
+    uint64_t wanted = (uint64_t)scheduler->n_slots * LOOKAHEAD_PER_SLOT;
+
+    struct mf_event tick = {.kind = MF_EVENT_TICK,
+                            .turnaround_ns =
+                                scheduler->config.farm.turnaround_ns + 2 * scheduler->turnaround_ns,
+                            .is_paused = mf_settle_is_backed_up(scheduler)};
+
+    if (wanted > scheduler->lookahead)
+        scheduler->lookahead = wanted;
+    if (mf_scheduler_apply(scheduler, &tick) != 0)
+        return;
+    mf_dispatch_turn(scheduler);
+    if (mf_farm_stopping(scheduler->farm) != MF_STOP_NONE && scheduler->stopped_by[0] == '\0')
+        strcpy(scheduler->stopped_by, "--halt");
+}
+
+static void show(struct mf_scheduler *scheduler)
+{
+    struct mf_farm_counts counts;
+    struct mf_progress_state state;
+    struct mf_error err;
+
+    if (!scheduler->is_reader_gone && mf_printer_turn(scheduler->printer, &err) < 0) {
+        scheduler->is_reader_gone = true;
+        mf_log_error(scheduler->config.log, "%s", err.text);
+        mf_scheduler_stop(scheduler, MF_STOP_NOW, "its output cannot be written");
+    }
+    if (!scheduler->config.progress)
+        return;
+    mf_farm_count(scheduler->farm, &counts);
+    state = (struct mf_progress_state){
+        .now_ns = scheduler->now_ns,
+        .started_ns = scheduler->created_ns,
+        .n_total = scheduler->n_total,
+        .n_done = scheduler->n_done + scheduler->n_done_earlier,
+        .n_failed = scheduler->n_failed + scheduler->n_failed_earlier,
+        .n_running = counts.by_state[MF_TASK_RUNNING] + counts.by_state[MF_TASK_PLACED],
+        .n_skipped_earlier = scheduler->n_done_earlier + scheduler->n_failed_earlier,
+        .n_slots = scheduler->n_slots,
+    };
+    if (state.n_running > state.n_slots)
+        state.n_running = state.n_slots;
+    mf_progress_update(scheduler->config.progress, &state);
+}
+
+/* An average over some eight turns, so that prefetch neither lags nor flutters. */
+static void measure_turn(struct mf_scheduler *scheduler)
+{
+    int64_t took_ns = mf_clock_monotonic_ns() - scheduler->turn_began_ns;
+
+    scheduler->turnaround_ns += (took_ns - scheduler->turnaround_ns) / 8;
+}
+
+/* The work is over: say so to the journal, and let the workers go. */
+static void begin_leaving(struct mf_scheduler *scheduler)
+{
+    struct mf_error err;
+    bool is_complete;
+
+    scheduler->is_leaving = true;
+    scheduler->leave_deadline_ns = scheduler->now_ns + LEAVE_TIMEOUT_NS;
+    mf_settle_turn(scheduler, true);
+    mf_printer_release_order(scheduler->printer);
+    is_complete = mf_scheduler_result(scheduler) == MF_RUN_DONE;
+    if (!scheduler->has_failed &&
+        mf_journal_set_finished(scheduler->config.journal, is_complete, &err) < 0)
+        mf_scheduler_fail(scheduler, &err);
+    mf_peers_stop(scheduler);
+}
+
+static void end_turn(struct mf_scheduler *scheduler)
+{
+    bool is_over = scheduler->has_failed || mf_farm_is_finished(scheduler->farm);
+
+    if (is_over && !scheduler->is_leaving)
+        begin_leaving(scheduler);
+    if (!scheduler->is_leaving || !(mf_printer_is_idle(scheduler->printer) ||
+                                    scheduler->is_reader_gone || scheduler->has_failed))
+        return;
+    if (!mf_peers_are_gone(scheduler) && scheduler->now_ns < scheduler->leave_deadline_ns)
+        return;
+    mf_settle_turn(scheduler, true);
+    scheduler->is_finished = true;
+}
+
+int mf_scheduler_turn(struct mf_scheduler *scheduler, int64_t now_ns)
+{
+    bool had_traffic;
+
+    scheduler->now_ns = now_ns;
+    scheduler->turn_began_ns = mf_clock_monotonic_ns();
+    had_traffic = receive(scheduler);
+    mf_peers_share_nodes(scheduler);
+    had_traffic |= mf_intake_turn(scheduler);
+    if (!scheduler->is_leaving)
+        decide(scheduler);
+    mf_settle_pull(scheduler);
+    mf_settle_turn(scheduler, false);
+    show(scheduler);
+    end_turn(scheduler);
+    had_traffic |= mf_peers_send(scheduler);
+    if (had_traffic)
+        measure_turn(scheduler);
+    return had_traffic;
+}
+
+static int64_t earliest(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+int64_t mf_scheduler_next_ns(const struct mf_scheduler *scheduler)
+{
+    int64_t next_ns = mf_settle_next_ns(scheduler);
+
+    next_ns = earliest(next_ns, mf_farm_next_tick_ns(scheduler->farm));
+    if (scheduler->config.progress)
+        next_ns = earliest(next_ns, mf_progress_next_ns(scheduler->config.progress));
+    if (scheduler->is_leaving)
+        next_ns = earliest(next_ns, scheduler->leave_deadline_ns);
+    return next_ns;
+}
+
+/* --- the end --- */
+
+bool mf_scheduler_is_finished(const struct mf_scheduler *scheduler)
+{
+    return scheduler->is_finished;
+}
+
+static uint64_t count_left(const struct mf_scheduler *scheduler)
+{
+    uint64_t n_all = scheduler->n_total ? scheduler->n_total : scheduler->n_entries;
+    uint64_t n_settled = scheduler->n_done + scheduler->n_failed + scheduler->n_cancelled +
+                         scheduler->n_done_earlier + scheduler->n_failed_earlier;
+
+    return n_all > n_settled ? n_all - n_settled : 0;
+}
+
+enum mf_run_result mf_scheduler_result(const struct mf_scheduler *scheduler)
+{
+    if (scheduler->is_refused)
+        return MF_RUN_REFUSED;
+    if (scheduler->has_failed || scheduler->is_reader_gone || !scheduler->is_source_done ||
+        scheduler->n_cancelled > 0 || count_left(scheduler) > 0)
+        return MF_RUN_STOPPED;
+    return scheduler->n_failed + scheduler->n_failed_earlier > 0 ? MF_RUN_FAILED : MF_RUN_DONE;
+}
+
+void mf_scheduler_summarize(const struct mf_scheduler *scheduler, FILE *file)
+{
+    struct mf_failure failures[MF_MAX_SHOWN_FAILURES];
+    struct mf_farm_counts counts;
+    struct mf_summary summary = {
+        .n_done = scheduler->n_done,
+        .n_failed = scheduler->n_failed,
+        .n_cancelled = scheduler->n_cancelled,
+        .n_left = count_left(scheduler),
+        .n_done_earlier = scheduler->n_done_earlier,
+        .n_failed_earlier = scheduler->n_failed_earlier,
+        .n_truncated = scheduler->n_truncated,
+        .makespan_ns = scheduler->last_end_ns - scheduler->first_start_ns,
+        .busy_ns = scheduler->busy_ns,
+        .n_slots = scheduler->n_slots,
+        .failures = failures,
+        .n_shown = scheduler->n_failures,
+        .run_dir = scheduler->config.shown_run_dir,
+    };
+
+    mf_farm_count(scheduler->farm, &counts);
+    summary.n_retried = counts.retried;
+    if (mf_scheduler_result(scheduler) == MF_RUN_STOPPED)
+        summary.stopped_by =
+            scheduler->stopped_by[0] ? scheduler->stopped_by : "the end of the run";
+    for (uint32_t i = 0; i < scheduler->n_failures; i++)
+        failures[i] = (struct mf_failure){.id = scheduler->failures[i].id,
+                                          .command_text = scheduler->failures[i].text,
+                                          .cause = scheduler->failures[i].cause,
+                                          .attempts = scheduler->failures[i].attempts};
+    mf_summary_print(&summary, file);
+}
+
+/* --- life --- */
+
+/* Tasks of different priority must all be known before the first is placed. */
+static void plan_lookahead(struct mf_scheduler *scheduler)
+{
+    struct mf_source_summary summary;
+
+    mf_source_summarize(scheduler->config.source, &summary);
+    scheduler->n_total = summary.is_counted ? summary.n_tasks : 0;
+    scheduler->lookahead = summary.has_priority ? UINT64_MAX : LOOKAHEAD_MIN;
+    scheduler->config.farm.expected_tasks = scheduler->n_total;
+}
+
+static int create_parts(struct mf_scheduler *scheduler, struct mf_error *err)
+{
+    int r;
+
+    plan_lookahead(scheduler);
+    r = mf_farm_create(&scheduler->config.farm, &scheduler->farm);
+    if (r == 0)
+        r = mf_table_create(sizeof(mf_task_id), sizeof(struct mf_live *), &scheduler->live);
+    if (r == 0)
+        r = mf_peers_create(scheduler);
+    if (r < 0)
+        return mf_error_set(err, r, "cannot set up the scheduler: %s", strerror(-r));
+    r = mf_intake_load_earlier(scheduler, err);
+    if (r < 0)
+        return r;
+    return mf_settle_create(scheduler, err);
+}
+
+int mf_scheduler_create(const struct mf_scheduler_config *config,
+                        struct mf_scheduler **ret_scheduler, struct mf_error *err)
+{
+    struct mf_scheduler *scheduler = calloc(1, sizeof(*scheduler));
+    int r;
+
+    if (!scheduler)
+        return mf_error_set(err, -ENOMEM, "out of memory");
+    scheduler->config = *config;
+    scheduler->created_ns = scheduler->now_ns = mf_clock_monotonic_ns();
+    mf_list_init(&scheduler->unsettled);
+    r = create_parts(scheduler, err);
+    if (r < 0) {
+        mf_scheduler_destroy(scheduler);
+        return r;
+    }
+    *ret_scheduler = scheduler;
+    return 0;
+}
+
+void mf_scheduler_destroy(struct mf_scheduler *scheduler)
+{
+    if (!scheduler)
+        return;
+    mf_peers_destroy(scheduler);
+    mf_intake_finish(scheduler);
+    mf_settle_destroy(scheduler);
+    mf_live_free_all(scheduler);
+    mf_farm_destroy(scheduler->farm);
+    mf_buffer_finish(&scheduler->scratch);
+    free(scheduler);
+}

@@ -1,0 +1,115 @@
+/*
+ * The scheduler: the part of rank 0 that knows all tasks and all workers.
+ *
+ * It reads tasks from a source, lets the core decide, sends work units to the
+ * workers, and settles what they report: output stored, journal committed, and
+ * only then told to anybody. It never blocks on a peer or a reader.
+ */
+#ifndef MF_RUNTIME_SCHEDULER_H
+#define MF_RUNTIME_SCHEDULER_H
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/loop.h"
+#include "core/farm.h"
+#include "journal/journal.h"
+#include "report/progress.h"
+#include "taskfile/source.h"
+#include "topo/topo.h"
+#include "transport/transport.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct mf_scheduler;
+
+/** What to do with an earlier run in the journal. */
+enum mf_resume {
+    MF_RESUME_NONE,        /* there is none */
+    MF_RESUME_UNFINISHED,  /* skip what is done and what failed */
+    MF_RESUME_WITH_FAILED, /* skip what is done */
+};
+
+/**
+ * How to run a farm. All pointers are borrowed and outlive the scheduler.
+ *
+ * @log, @loop        of rank 0
+ * @local             the scheduler's end of a local pair to the worker in this process
+ * @remote            to the other ranks; NULL when there are none
+ * @source            where tasks come from
+ * @journal           open; the scheduler is its only writer
+ * @progress          NULL for none
+ * @farm              configuration of the core
+ * @jobs              slots of a node
+ * @pin               whether slots are bound to cores
+ * @attempts, @timeout_ns   for tasks that do not say: tries in all; 0 for no limit
+ * @resume            how to treat what the journal holds
+ * @run_dir           absolute path of the run directory
+ * @shown_run_dir     the same as the user knows it, for the summary
+ * @output_dir        store output there instead of printing it; NULL to print
+ * @joblog            a joblog beside the one in the run directory; NULL for none
+ * @keep_order, @tag  of printed output
+ */
+struct mf_scheduler_config {
+    const struct mf_log *log;
+    struct mf_loop *loop;
+    struct mf_transport *local;
+    struct mf_transport *remote;
+    struct mf_source *source;
+    struct mf_journal *journal;
+    struct mf_progress *progress;
+    struct mf_farm_config farm;
+    struct mf_jobs jobs;
+    bool pin;
+    uint32_t attempts;
+    int64_t timeout_ns;
+    enum mf_resume resume;
+    const char *run_dir;
+    const char *shown_run_dir;
+    const char *output_dir;
+    const char *joblog;
+    bool keep_order;
+    bool tag;
+};
+
+/** How a run went; says the exit status. */
+enum mf_run_result {
+    MF_RUN_DONE,    /* all tasks done */
+    MF_RUN_FAILED,  /* all tasks were run, and some failed */
+    MF_RUN_STOPPED, /* not all tasks were run */
+    MF_RUN_REFUSED, /* the input was bad, and nothing was started */
+};
+
+/** Returns 0, or -errno with a sentence in err; nothing has been started then. */
+int mf_scheduler_create(const struct mf_scheduler_config *config,
+                        struct mf_scheduler **ret_scheduler, struct mf_error *err);
+
+/** Frees; NULL is accepted. Workers were told to stop if the scheduler is finished. */
+void mf_scheduler_destroy(struct mf_scheduler *scheduler);
+
+/**
+ * mf_scheduler_turn() - one turn: receive, read, decide, act, commit, tell, send.
+ *
+ * Errors end the run in an orderly way: they are logged once, the workers are
+ * stopped, and the result is MF_RUN_STOPPED.
+ *
+ * Returns 1 when there was traffic, else 0.
+ */
+int mf_scheduler_turn(struct mf_scheduler *scheduler, int64_t now_ns);
+
+/** When it wants its next turn even if nothing happens; INT64_MAX for never. */
+int64_t mf_scheduler_next_ns(const struct mf_scheduler *scheduler);
+
+/** Stops the run, as a signal does; `why` is for the summary (copied). */
+void mf_scheduler_stop(struct mf_scheduler *scheduler, enum mf_stop stop, const char *why);
+
+/** Whether the run is over and all workers have left. */
+bool mf_scheduler_is_finished(const struct mf_scheduler *scheduler);
+
+/** After the end: how it went. */
+enum mf_run_result mf_scheduler_result(const struct mf_scheduler *scheduler);
+
+/** After the end: prints the summary. */
+void mf_scheduler_summarize(const struct mf_scheduler *scheduler, FILE *file);
+
+#endif

@@ -1,0 +1,284 @@
+/*
+ * The scheduler's state, shared by the files it is made of:
+ *
+ *     scheduler.c  life, the turn, the end
+ *     peers.c      the workers: HELLO, shares of nodes, frames to each
+ *     intake.c     tasks from the source into the farm; what was done earlier
+ *     dispatch.c   changes of the farm into records to workers
+ *     settle.c     ended attempts: output, journal, and after the commit the telling
+ */
+#ifndef MF_RUNTIME_SCHEDULER_PRIVATE_H
+#define MF_RUNTIME_SCHEDULER_PRIVATE_H
+
+#include "base/list.h"
+#include "base/table.h"
+#include "report/joblog.h"
+#include "report/printer.h"
+#include "report/store.h"
+#include "runtime/node.h"
+#include "runtime/scheduler.h"
+#include "wire/message.h"
+
+/** Failures that the summary shows. */
+#define MF_MAX_SHOWN_FAILURES 20
+
+enum mf_peer_state {
+    MF_PEER_EXPECTED, /* no HELLO yet */
+    MF_PEER_HELLO,    /* waits for its share of the node */
+    MF_PEER_UP,       /* works */
+    MF_PEER_STOPPING, /* was told to stop; BYE is awaited */
+    MF_PEER_GONE,
+};
+
+/**
+ * A rank with a worker, as the scheduler sees it; rank 0's own is number 0.
+ *
+ * @transport, @address  how to reach it
+ * @frame                records of this turn
+ * @transfers            outputs being pulled from it
+ */
+struct mf_peer {
+    uint32_t rank;
+    enum mf_peer_state state;
+    struct mf_transport *transport;
+    uint32_t address;
+    char host[MF_HOST_SIZE];
+    struct mf_core *cores;
+    uint32_t n_cores;
+    uint32_t n_slots;
+    struct mf_buffer frame;
+    struct mf_list transfers;
+    uint32_t n_transfers;
+};
+
+/**
+ * A task that a worker has or had: what the farm's core does not know of it.
+ * It exists from the first placement until the task is settled.
+ *
+ * @command   encoded, for sending
+ * @text      as one line, for journal and joblog
+ * @sent      the attempt that was last sent, 0 for none
+ * @transfer  its output on the way here, NULL for none
+ */
+struct mf_live {
+    mf_task_id task;
+    char *id;
+    char *tag;
+    char *text;
+    uint64_t seq;
+    uint8_t key[MF_KEY_SIZE];
+    int64_t timeout_ns;
+    uint8_t *command;
+    size_t command_size;
+    uint32_t sent;
+    struct mf_transfer *transfer;
+};
+
+/**
+ * A large output on its way from a worker into a store. The attempt counts as
+ * ended only when all of it is here.
+ *
+ * @region     where it goes
+ * @asked, @received   bytes of stdout and stderr, taken as one run
+ */
+struct mf_transfer {
+    struct mf_list node;
+    struct mf_live *live;
+    struct mf_peer *peer;
+    uint32_t attempt;
+    struct mf_outcome outcome;
+    struct mf_region region;
+    uint64_t asked;
+    uint64_t received;
+};
+
+/**
+ * An ended attempt that is in the journal's open group: what is told of it once
+ * the group is committed.
+ *
+ * @live        of a task that is final, now owned here; NULL when it is tried again
+ * @is_printed  nothing of it goes to standard output
+ */
+struct mf_unsettled {
+    struct mf_list node;
+    struct mf_live *live;
+    enum mf_task_state state;
+    uint64_t row;
+    uint32_t attempt;
+    const char *host; /* the peer's, or "" */
+    struct mf_outcome outcome;
+    struct mf_region region;
+    bool is_printed;
+};
+
+/** A failure kept for the summary; its texts are owned. */
+struct mf_kept_failure {
+    char *id, *text, *cause;
+    uint32_t attempts;
+};
+
+/** What the journal knew of a command before this run: tasks of equal key are alike. */
+struct mf_earlier {
+    uint32_t n_done;
+    uint32_t n_failed;
+    uint32_t first_unprinted; /* index + 1 into unprinted, 0 for none */
+};
+
+/** Output of an earlier run that was not surely printed. */
+struct mf_earlier_output {
+    uint64_t row;
+    struct mf_region region;
+    uint32_t next; /* as first_unprinted */
+};
+
+struct mf_scheduler {
+    struct mf_scheduler_config config;
+    struct mf_farm *farm;
+    int64_t now_ns;
+    int64_t created_ns;
+
+    struct mf_peer *peers;
+    uint32_t n_peers;
+    bool is_sharing_done;
+    uint32_t n_slots;
+
+    bool is_source_done;
+    bool is_source_waiting;
+    struct mf_watch *source_watch;
+    uint64_t lookahead;
+    uint64_t n_total; /* 0 when unknown */
+    uint64_t n_entries;
+    struct mf_table *earlier;
+    struct mf_earlier_output *unprinted;
+    uint32_t n_unprinted;
+    uint64_t n_done_earlier, n_failed_earlier;
+
+    struct mf_table *live; /* task id to struct mf_live * */
+    struct mf_buffer scratch;
+    struct mf_store *kept, *spool;
+    struct mf_printer *printer;
+    struct mf_joblog *joblog, *extra_joblog;
+    struct mf_list unsettled;
+    int64_t oldest_unsettled_ns;
+    int64_t last_commit_ns, commit_cost_ns;
+
+    uint64_t n_done, n_failed, n_cancelled, n_truncated;
+    int64_t first_start_ns, last_end_ns, busy_ns;
+    struct mf_kept_failure failures[MF_MAX_SHOWN_FAILURES];
+    uint32_t n_failures;
+
+    int64_t turn_began_ns, turnaround_ns;
+    char stopped_by[256];
+    bool is_reader_gone; /* output cannot be printed any more */
+    bool is_refused;     /* the input was bad before anything was submitted */
+    bool has_failed;     /* by itself: disk, input, workers; nothing more is journaled */
+    bool is_leaving;     /* STOP was sent to all */
+    int64_t leave_deadline_ns;
+    bool is_finished;
+};
+
+/* scheduler.c */
+
+/** Ends the run because the farm itself cannot go on: logs the sentence, once. */
+void mf_scheduler_fail(struct mf_scheduler *scheduler, const struct mf_error *err);
+
+/** Applies an event at the time of this turn; only out of memory is an error here. */
+int mf_scheduler_apply(struct mf_scheduler *scheduler, struct mf_event *event);
+
+/* peers.c */
+
+int mf_peers_create(struct mf_scheduler *scheduler);
+void mf_peers_destroy(struct mf_scheduler *scheduler);
+struct mf_peer *mf_peers_find(struct mf_scheduler *scheduler, uint32_t rank);
+
+/** Appends a record for the peer; sends the frame first if that would make it too large. */
+void mf_peer_post(struct mf_scheduler *scheduler, struct mf_peer *peer,
+                  const struct mf_message *message);
+
+/** Hands every begun frame to its transport. Returns whether there was any. */
+bool mf_peers_send(struct mf_scheduler *scheduler);
+
+/** A rank says what it has. */
+int mf_peers_on_hello(struct mf_scheduler *scheduler, struct mf_peer *peer,
+                      const struct mf_message *message);
+
+/** Once all ranks said HELLO, or time is up, gives each its share of its node. */
+void mf_peers_share_nodes(struct mf_scheduler *scheduler);
+
+/** A worker can do nothing more: its tasks go to others. */
+void mf_peer_lose(struct mf_scheduler *scheduler, struct mf_peer *peer, const char *why);
+
+/** Tells every worker to stop. */
+void mf_peers_stop(struct mf_scheduler *scheduler);
+
+/** Whether all workers have left. */
+bool mf_peers_are_gone(const struct mf_scheduler *scheduler);
+
+/* intake.c */
+
+/** Reads the journal of an earlier run into scheduler->earlier. */
+int mf_intake_load_earlier(struct mf_scheduler *scheduler, struct mf_error *err);
+
+/** Submits tasks until the farm knows enough of them. Returns whether it stopped early to be brief.
+ */
+bool mf_intake_turn(struct mf_scheduler *scheduler);
+
+void mf_intake_finish(struct mf_scheduler *scheduler);
+
+/* dispatch.c */
+
+/** Carries out all changes of the farm. */
+void mf_dispatch_turn(struct mf_scheduler *scheduler);
+
+struct mf_live *mf_live_find(const struct mf_scheduler *scheduler, mf_task_id task);
+
+/** Takes the task out of the table; it is then the caller's to free. */
+void mf_live_remove(struct mf_scheduler *scheduler, struct mf_live *live);
+
+/** NULL is accepted. */
+void mf_live_free(struct mf_live *live);
+void mf_live_free_all(struct mf_scheduler *scheduler);
+
+/* settle.c */
+
+int mf_settle_create(struct mf_scheduler *scheduler, struct mf_error *err);
+void mf_settle_destroy(struct mf_scheduler *scheduler);
+
+/** A worker reports the end of an attempt. */
+void mf_settle_on_ended(struct mf_scheduler *scheduler, struct mf_peer *peer,
+                        const struct mf_message *message);
+
+/** A piece of a large output. */
+void mf_settle_on_data(struct mf_scheduler *scheduler, struct mf_peer *peer,
+                       const struct mf_message *message);
+
+/** Forgets the transfers of a worker that is lost. */
+void mf_settle_drop_transfers(struct mf_scheduler *scheduler, struct mf_peer *peer);
+
+/** Commits if it is due, or at once if `now`, and tells what was committed. */
+void mf_settle_turn(struct mf_scheduler *scheduler, bool now);
+
+/** When the next commit is due; INT64_MAX for never. */
+int64_t mf_settle_next_ns(const struct mf_scheduler *scheduler);
+
+/**
+ * mf_settle_attempt() - put an ended attempt into the journal's open group.
+ *
+ * @live   its task; taken if the state is final
+ * @peer   where it ran, NULL for nowhere
+ */
+void mf_settle_attempt(struct mf_scheduler *scheduler, struct mf_live *live,
+                       const struct mf_peer *peer, enum mf_task_state state, uint32_t attempt,
+                       const struct mf_outcome *outcome, const struct mf_region *region);
+
+/** Asks for the next pieces of large outputs. */
+void mf_settle_pull(struct mf_scheduler *scheduler);
+
+/** Prints the output of a task that an earlier run has done, if it was not surely printed. */
+void mf_settle_print_earlier(struct mf_scheduler *scheduler, uint64_t seq, const char *tag,
+                             struct mf_earlier *earlier);
+
+/** Whether so much output waits that no more should be made. */
+bool mf_settle_is_backed_up(const struct mf_scheduler *scheduler);
+
+#endif

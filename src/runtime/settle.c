@@ -1,0 +1,565 @@
+/*
+ * Ended attempts: their output goes into a store, they themselves into the
+ * journal, and once that is committed they are told: printed, logged, counted.
+ * Runs in rank 0's only thread.
+ */
+#include "runtime/scheduler_private.h"
+
+#include "base/clock.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Files of a store are closed at this size. */
+#define STORE_FILE_BYTES (UINT64_C(64) << 20)
+
+/* Unprinted output above which nothing new is placed. */
+#define BACKLOG_BYTES (UINT64_C(64) << 20)
+
+/* Records wait this long to share a commit, or longer where a commit is slow. */
+#define COMMIT_AFTER_NS (20 * MF_NS_PER_MS)
+#define COMMIT_SHARE 5 /* a commit may take one part in this many of the time */
+#define COMMIT_RECORDS 1000
+
+/* Bytes asked of one worker and not yet here. */
+#define PULL_AHEAD_BYTES (4 * (uint64_t)MF_DATA_MAX_BYTES)
+
+static void fail_with(struct mf_scheduler *scheduler, int code, const char *what)
+{
+    struct mf_error err;
+
+    mf_error_set(&err, code, "%s: %s", what, strerror(-code));
+    mf_scheduler_fail(scheduler, &err);
+}
+
+/* --- output --- */
+
+static uint64_t total_of(const uint64_t size[MF_N_STREAMS])
+{
+    return size[MF_STDOUT] + size[MF_STDERR];
+}
+
+static struct mf_store *store_of(const struct mf_scheduler *scheduler, uint32_t store)
+{
+    return store == MF_STORE_SPOOL ? scheduler->spool : scheduler->kept;
+}
+
+/* Output that will be printed waits in the spool; all else is kept. */
+static int reserve_region(struct mf_scheduler *scheduler, const struct mf_outcome *outcome,
+                          const uint64_t size[MF_N_STREAMS], struct mf_region *region,
+                          struct mf_error *err)
+{
+    bool is_kept = scheduler->config.output_dir || !mf_outcome_is_success(outcome);
+
+    *region = (struct mf_region){.size = {size[MF_STDOUT], size[MF_STDERR]}};
+    if (total_of(size) == 0)
+        return 0;
+    region->store = is_kept ? MF_STORE_KEPT : MF_STORE_SPOOL;
+    return mf_store_reserve(store_of(scheduler, region->store), total_of(size), &region->file,
+                            &region->offset, err);
+}
+
+static int write_region(struct mf_scheduler *scheduler, const struct mf_region *region,
+                        uint64_t offset, const void *data, size_t n, struct mf_error *err)
+{
+    if (n == 0)
+        return 0;
+    return mf_store_write(store_of(scheduler, region->store), region->file, region->offset + offset,
+                          data, n, err);
+}
+
+static void release_region(struct mf_scheduler *scheduler, const struct mf_region *region)
+{
+    if (region->store == MF_STORE_SPOOL)
+        mf_store_release(scheduler->spool, region->file, total_of(region->size));
+}
+
+/* --- ended attempts --- */
+
+static void journal_attempt(struct mf_scheduler *scheduler, struct mf_unsettled *unsettled,
+                            const struct mf_live *live, const struct mf_peer *peer)
+{
+    struct mf_journal_attempt row = {
+        .seq = live->seq,
+        .id = live->id,
+        .command_text = live->text,
+        .attempt = unsettled->attempt,
+        .state = unsettled->state,
+        .host = unsettled->host,
+        .rank = peer ? peer->rank : MF_WORKER_NONE,
+        .outcome = unsettled->outcome,
+        .region = unsettled->region,
+        .is_printed = unsettled->is_printed,
+    };
+    struct mf_error err;
+
+    memcpy(row.key, live->key, sizeof(row.key));
+    if (mf_journal_append(scheduler->config.journal, &row, &err) < 0)
+        mf_scheduler_fail(scheduler, &err);
+    unsettled->row = row.row;
+}
+
+void mf_settle_attempt(struct mf_scheduler *scheduler, struct mf_live *live,
+                       const struct mf_peer *peer, enum mf_task_state state, uint32_t attempt,
+                       const struct mf_outcome *outcome, const struct mf_region *region)
+{
+    struct mf_unsettled *unsettled = calloc(1, sizeof(*unsettled));
+    bool is_shown = state == MF_TASK_DONE || state == MF_TASK_FAILED;
+
+    if (!unsettled) {
+        fail_with(scheduler, -ENOMEM, "cannot record an attempt");
+        return;
+    }
+    unsettled->state = state;
+    unsettled->attempt = attempt;
+    unsettled->host = peer ? peer->host : "";
+    unsettled->outcome = *outcome;
+    unsettled->region = *region;
+    unsettled->is_printed =
+        !is_shown || scheduler->config.output_dir || total_of(region->size) == 0;
+    journal_attempt(scheduler, unsettled, live, peer);
+    if (mf_task_state_is_final(state)) {
+        mf_live_remove(scheduler, live);
+        unsettled->live = live;
+    }
+    if (mf_list_is_empty(&scheduler->unsettled))
+        scheduler->oldest_unsettled_ns = scheduler->now_ns;
+    mf_list_push_back(&scheduler->unsettled, &unsettled->node);
+}
+
+static void note_times(struct mf_scheduler *scheduler, const struct mf_outcome *outcome,
+                       uint32_t n_slots)
+{
+    int64_t start_ns = scheduler->now_ns - outcome->duration_ns;
+
+    if (scheduler->first_start_ns == 0 || start_ns < scheduler->first_start_ns)
+        scheduler->first_start_ns = start_ns;
+    scheduler->last_end_ns = scheduler->now_ns;
+    scheduler->busy_ns += outcome->duration_ns * n_slots;
+}
+
+/* The attempt and all its output are here: let the farm know, and record it. */
+static void attempt_ended(struct mf_scheduler *scheduler, struct mf_live *live,
+                          const struct mf_peer *peer, uint32_t attempt,
+                          const struct mf_outcome *outcome, const struct mf_region *region)
+{
+    const struct mf_task *task = mf_farm_find(scheduler->farm, live->task);
+    struct mf_event event = {.kind = MF_EVENT_ENDED,
+                             .task = live->task,
+                             .attempt = attempt,
+                             .worker = peer->rank,
+                             .cause = outcome->cause,
+                             .duration_ns = outcome->duration_ns};
+
+    if (scheduler->has_failed)
+        return;
+    if (task)
+        note_times(scheduler, outcome, task->spec.n_slots);
+    if (mf_scheduler_apply(scheduler, &event) != 0) {
+        release_region(scheduler, region);
+        return;
+    }
+    task = mf_farm_find(scheduler->farm, live->task);
+    mf_settle_attempt(scheduler, live, peer, task->state, attempt, outcome, region);
+}
+
+/* --- large outputs --- */
+
+static void begin_transfer(struct mf_scheduler *scheduler, struct mf_live *live,
+                           struct mf_peer *peer, const struct mf_message *message)
+{
+    struct mf_transfer *transfer = calloc(1, sizeof(*transfer));
+    struct mf_error err;
+
+    if (!transfer) {
+        fail_with(scheduler, -ENOMEM, "cannot fetch output");
+        return;
+    }
+    if (reserve_region(scheduler, &message->outcome, message->size, &transfer->region, &err) < 0) {
+        free(transfer);
+        mf_scheduler_fail(scheduler, &err);
+        return;
+    }
+    transfer->live = live;
+    transfer->peer = peer;
+    transfer->attempt = message->attempt;
+    transfer->outcome = message->outcome;
+    live->transfer = transfer;
+    mf_list_push_back(&peer->transfers, &transfer->node);
+}
+
+static void free_transfer(struct mf_transfer *transfer)
+{
+    transfer->live->transfer = NULL;
+    mf_list_remove(&transfer->node);
+    free(transfer);
+}
+
+static void end_transfer(struct mf_scheduler *scheduler, struct mf_transfer *transfer)
+{
+    struct mf_message release = {
+        .kind = MF_MESSAGE_RELEASE, .task = transfer->live->task, .attempt = transfer->attempt};
+
+    mf_peer_post(scheduler, transfer->peer, &release);
+    attempt_ended(scheduler, transfer->live, transfer->peer, transfer->attempt, &transfer->outcome,
+                  &transfer->region);
+}
+
+/* Asks for one more piece; false when all has been asked for. */
+static bool pull_piece(struct mf_scheduler *scheduler, struct mf_transfer *transfer)
+{
+    const uint64_t *size = transfer->region.size;
+    bool is_stderr = transfer->asked >= size[MF_STDOUT];
+    uint64_t end = is_stderr ? total_of(size) : size[MF_STDOUT];
+    uint64_t left = end - transfer->asked;
+    struct mf_message pull = {
+        .kind = MF_MESSAGE_PULL,
+        .task = transfer->live->task,
+        .attempt = transfer->attempt,
+        .stream = is_stderr ? MF_STDERR : MF_STDOUT,
+        .offset = transfer->asked - (is_stderr ? size[MF_STDOUT] : 0),
+        .length = (uint32_t)(left < MF_DATA_MAX_BYTES ? left : MF_DATA_MAX_BYTES),
+    };
+
+    if (left == 0)
+        return false;
+    transfer->asked += pull.length;
+    mf_peer_post(scheduler, transfer->peer, &pull);
+    return true;
+}
+
+void mf_settle_pull(struct mf_scheduler *scheduler)
+{
+    if (mf_settle_is_backed_up(scheduler))
+        return;
+    for (uint32_t i = 0; i < scheduler->n_peers; i++) {
+        struct mf_peer *peer = &scheduler->peers[i];
+        uint64_t ahead = 0;
+
+        mf_list_for_each (node, &peer->transfers) {
+            struct mf_transfer *transfer = mf_container_of(node, struct mf_transfer, node);
+
+            ahead += transfer->asked - transfer->received;
+            while (ahead < PULL_AHEAD_BYTES && pull_piece(scheduler, transfer))
+                ahead += MF_DATA_MAX_BYTES;
+            if (ahead >= PULL_AHEAD_BYTES)
+                break;
+        }
+    }
+}
+
+/* The worker cannot read back what it kept: the attempt counts as failed for that. */
+static void spoil(struct mf_transfer *transfer, const struct mf_message *data)
+{
+    transfer->outcome.cause = MF_CAUSE_OUTPUT;
+    snprintf(transfer->outcome.detail, sizeof(transfer->outcome.detail),
+             "cannot read its output back: %s",
+             data->error ? strerror(data->error) : "it is shorter than it was");
+}
+
+void mf_settle_on_data(struct mf_scheduler *scheduler, struct mf_peer *peer,
+                       const struct mf_message *data)
+{
+    struct mf_live *live = mf_live_find(scheduler, data->task);
+    struct mf_transfer *transfer = live ? live->transfer : NULL;
+    struct mf_error err;
+
+    if (!transfer || transfer->attempt != data->attempt || transfer->peer != peer)
+        return;
+    /* Pieces come in the order in which they were asked for. */
+    uint64_t in_stream =
+        transfer->received - (data->stream == MF_STDERR ? transfer->region.size[MF_STDOUT] : 0);
+    uint64_t left = transfer->region.size[data->stream] - in_stream;
+    uint64_t expected = left < MF_DATA_MAX_BYTES ? left : MF_DATA_MAX_BYTES;
+    if (data->offset != in_stream || data->payload_size != expected) {
+        spoil(transfer, data);
+    } else if (write_region(scheduler, &transfer->region, transfer->received, data->payload,
+                            data->payload_size, &err) < 0) {
+        mf_scheduler_fail(scheduler, &err);
+        return;
+    }
+    transfer->received += expected;
+    if (transfer->outcome.cause != MF_CAUSE_OUTPUT &&
+        transfer->received < total_of(transfer->region.size))
+        return;
+    end_transfer(scheduler, transfer);
+    free_transfer(transfer);
+}
+
+void mf_settle_drop_transfers(struct mf_scheduler *scheduler, struct mf_peer *peer)
+{
+    mf_list_for_each_safe (node, &peer->transfers) {
+        struct mf_transfer *transfer = mf_container_of(node, struct mf_transfer, node);
+
+        release_region(scheduler, &transfer->region);
+        free_transfer(transfer);
+    }
+}
+
+void mf_settle_on_ended(struct mf_scheduler *scheduler, struct mf_peer *peer,
+                        const struct mf_message *message)
+{
+    struct mf_live *live = mf_live_find(scheduler, message->task);
+    struct mf_message release = {
+        .kind = MF_MESSAGE_RELEASE, .task = message->task, .attempt = message->attempt};
+    struct mf_region region;
+    struct mf_error err;
+
+    if (!live || live->sent != message->attempt || live->transfer) {
+        if (!message->is_inline)
+            mf_peer_post(scheduler, peer, &release);
+        return;
+    }
+    if (!message->is_inline) {
+        begin_transfer(scheduler, live, peer, message);
+        return;
+    }
+    if (reserve_region(scheduler, &message->outcome, message->size, &region, &err) < 0 ||
+        write_region(scheduler, &region, 0, message->payload, message->payload_size, &err) < 0) {
+        mf_scheduler_fail(scheduler, &err);
+        return;
+    }
+    attempt_ended(scheduler, live, peer, message->attempt, &message->outcome, &region);
+}
+
+/* --- telling --- */
+
+static void print_group(struct mf_scheduler *scheduler, uint64_t seq, uint64_t row, const char *tag,
+                        const struct mf_region *region)
+{
+    struct mf_group group = {
+        .seq = seq,
+        .row = row,
+        .tag = scheduler->config.tag ? tag : NULL,
+        .store = store_of(scheduler, region->store),
+        .file = region->file,
+        .offset = region->offset,
+        .size = {region->size[MF_STDOUT], region->size[MF_STDERR]},
+    };
+
+    if (mf_printer_add(scheduler->printer, &group) < 0)
+        fail_with(scheduler, -ENOMEM, "cannot print output");
+}
+
+static void skip_group(struct mf_scheduler *scheduler, uint64_t seq)
+{
+    if (mf_printer_skip(scheduler->printer, seq) < 0)
+        fail_with(scheduler, -ENOMEM, "cannot print output");
+}
+
+void mf_settle_print_earlier(struct mf_scheduler *scheduler, uint64_t seq, const char *tag,
+                             struct mf_earlier *earlier)
+{
+    struct mf_earlier_output *output;
+    struct mf_error err;
+
+    if (earlier->first_unprinted == 0 || scheduler->config.output_dir) {
+        skip_group(scheduler, seq);
+        return;
+    }
+    output = &scheduler->unprinted[earlier->first_unprinted - 1];
+    earlier->first_unprinted = output->next;
+    if (mf_store_adopt(store_of(scheduler, output->region.store), output->region.file,
+                       output->region.offset, total_of(output->region.size), &err) < 0) {
+        mf_log_warning(scheduler->config.log, "output of an earlier run is gone: %s", err.text);
+        skip_group(scheduler, seq);
+        return;
+    }
+    print_group(scheduler, seq, output->row, tag, &output->region);
+}
+
+/* A group is out: its bytes need not wait on disk any more. */
+static void group_printed(void *arg, const struct mf_group *group)
+{
+    struct mf_scheduler *scheduler = arg;
+    struct mf_error err;
+
+    if (group->store == scheduler->spool)
+        mf_store_release(scheduler->spool, group->file, total_of(group->size));
+    if (mf_journal_set_printed(scheduler->config.journal, group->row, &err) < 0)
+        mf_scheduler_fail(scheduler, &err);
+}
+
+static void keep_failure(struct mf_scheduler *scheduler, struct mf_unsettled *unsettled)
+{
+    struct mf_kept_failure *failure = &scheduler->failures[scheduler->n_failures];
+    char cause[512];
+
+    if (scheduler->n_failures == MF_MAX_SHOWN_FAILURES)
+        return;
+    mf_outcome_describe(&unsettled->outcome, cause, sizeof(cause));
+    failure->cause = strdup(cause);
+    if (!failure->cause)
+        return;
+    failure->id = unsettled->live->id;
+    failure->text = unsettled->live->text;
+    failure->attempts = unsettled->attempt;
+    unsettled->live->id = unsettled->live->text = NULL;
+    scheduler->n_failures++;
+}
+
+static void log_job(struct mf_scheduler *scheduler, const struct mf_unsettled *unsettled)
+{
+    struct mf_joblog *joblogs[] = {scheduler->joblog, scheduler->extra_joblog};
+
+    for (size_t i = 0; i < 2; i++)
+        if (joblogs[i] && mf_joblog_add(joblogs[i], unsettled->live->seq, unsettled->host,
+                                        &unsettled->outcome, unsettled->live->text) < 0)
+            fail_with(scheduler, -ENOMEM, "cannot write the joblog");
+}
+
+static void tell_final(struct mf_scheduler *scheduler, struct mf_unsettled *unsettled)
+{
+    const struct mf_live *live = unsettled->live;
+
+    log_job(scheduler, unsettled);
+    if (unsettled->is_printed)
+        skip_group(scheduler, live->seq);
+    else
+        print_group(scheduler, live->seq, unsettled->row, live->tag, &unsettled->region);
+    scheduler->n_truncated += total_of(unsettled->outcome.dropped_bytes) > 0;
+    if (unsettled->state == MF_TASK_DONE)
+        scheduler->n_done++;
+    else if (unsettled->state == MF_TASK_FAILED)
+        scheduler->n_failed++;
+    else
+        scheduler->n_cancelled++;
+    if (unsettled->state == MF_TASK_FAILED)
+        keep_failure(scheduler, unsettled);
+}
+
+static void free_unsettled(struct mf_unsettled *unsettled)
+{
+    mf_list_remove(&unsettled->node);
+    mf_live_free(unsettled->live);
+    free(unsettled);
+}
+
+static void tell(struct mf_scheduler *scheduler)
+{
+    struct mf_joblog *joblogs[] = {scheduler->joblog, scheduler->extra_joblog};
+    struct mf_error err;
+
+    mf_list_for_each_safe (node, &scheduler->unsettled) {
+        struct mf_unsettled *unsettled = mf_container_of(node, struct mf_unsettled, node);
+
+        if (unsettled->live)
+            tell_final(scheduler, unsettled);
+        free_unsettled(unsettled);
+    }
+    for (size_t i = 0; i < 2; i++)
+        if (joblogs[i] && mf_joblog_flush(joblogs[i], &err) < 0)
+            mf_scheduler_fail(scheduler, &err);
+}
+
+/* --- committing --- */
+
+int64_t mf_settle_next_ns(const struct mf_scheduler *scheduler)
+{
+    int64_t after_ns = scheduler->commit_cost_ns * COMMIT_SHARE;
+
+    if (scheduler->has_failed || mf_journal_pending(scheduler->config.journal) == 0)
+        return INT64_MAX;
+    if (after_ns < COMMIT_AFTER_NS)
+        after_ns = COMMIT_AFTER_NS;
+    if (mf_list_is_empty(&scheduler->unsettled)) /* marks of printed output are in no hurry */
+        return scheduler->last_commit_ns + MF_NS_PER_S;
+    return scheduler->oldest_unsettled_ns + after_ns;
+}
+
+/* What the journal says of an output must not be more durable than the output. */
+static int commit(struct mf_scheduler *scheduler, struct mf_error *err)
+{
+    int r = mf_store_sync(scheduler->kept, err);
+
+    if (r == 0)
+        r = mf_store_sync(scheduler->spool, err);
+    if (r == 0)
+        r = mf_journal_commit(scheduler->config.journal, err);
+    return r;
+}
+
+void mf_settle_turn(struct mf_scheduler *scheduler, bool now)
+{
+    uint64_t n_pending = mf_journal_pending(scheduler->config.journal);
+    int64_t began_ns;
+    struct mf_error err;
+
+    if (scheduler->has_failed || n_pending == 0)
+        return;
+    if (!now && n_pending < COMMIT_RECORDS && scheduler->now_ns < mf_settle_next_ns(scheduler))
+        return;
+    began_ns = mf_clock_monotonic_ns();
+    if (commit(scheduler, &err) < 0) {
+        mf_scheduler_fail(scheduler, &err);
+        return;
+    }
+    scheduler->last_commit_ns = scheduler->now_ns;
+    scheduler->commit_cost_ns = mf_clock_monotonic_ns() - began_ns;
+    tell(scheduler);
+}
+
+bool mf_settle_is_backed_up(const struct mf_scheduler *scheduler)
+{
+    return mf_printer_backlog(scheduler->printer) > BACKLOG_BYTES;
+}
+
+/* --- life --- */
+
+static int open_stores(struct mf_scheduler *scheduler, struct mf_error *err)
+{
+    const struct mf_scheduler_config *config = &scheduler->config;
+    char out[4096], path[4096];
+    int r;
+
+    if (snprintf(out, sizeof(out), "%s/out", config->run_dir) >= (int)sizeof(out) ||
+        snprintf(path, sizeof(path), "%s/joblog.tsv", config->run_dir) >= (int)sizeof(path))
+        return mf_error_set(err, -ENAMETOOLONG, "%s: the name is too long", config->run_dir);
+    r = mf_store_open(config->output_dir ? config->output_dir : out, "kept", STORE_FILE_BYTES,
+                      &scheduler->kept, err);
+    if (r == 0)
+        r = mf_store_open(out, "spool", STORE_FILE_BYTES, &scheduler->spool, err);
+    if (r == 0)
+        r = mf_joblog_open(path, config->resume != MF_RESUME_NONE, &scheduler->joblog, err);
+    if (r == 0 && config->joblog)
+        r = mf_joblog_open(config->joblog, config->resume != MF_RESUME_NONE,
+                           &scheduler->extra_joblog, err);
+    return r;
+}
+
+int mf_settle_create(struct mf_scheduler *scheduler, struct mf_error *err)
+{
+    struct mf_printer_config printer = {
+        .fds = {1, 2},
+        .keep_order = scheduler->config.keep_order,
+        .printed = group_printed,
+        .arg = scheduler,
+    };
+    int r;
+
+    mf_list_init(&scheduler->unsettled);
+    r = open_stores(scheduler, err);
+    if (r < 0)
+        return r;
+    r = mf_printer_create(&printer, scheduler->config.loop, &scheduler->printer);
+    return r < 0 ? mf_error_set(err, r, "cannot print: %s", strerror(-r)) : 0;
+}
+
+void mf_settle_destroy(struct mf_scheduler *scheduler)
+{
+    mf_list_for_each_safe (node, &scheduler->unsettled)
+        free_unsettled(mf_container_of(node, struct mf_unsettled, node));
+    for (uint32_t i = 0; i < scheduler->n_failures; i++) {
+        free(scheduler->failures[i].id);
+        free(scheduler->failures[i].text);
+        free(scheduler->failures[i].cause);
+    }
+    mf_printer_destroy(scheduler->printer);
+    mf_store_close(scheduler->kept);
+    mf_store_close(scheduler->spool);
+    mf_joblog_close(scheduler->joblog, NULL);
+    mf_joblog_close(scheduler->extra_joblog, NULL);
+}

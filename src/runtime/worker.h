@@ -1,0 +1,68 @@
+/*
+ * A worker: the part of a rank that runs tasks.
+ *
+ * It takes RUN records from the scheduler, gives them slots, hands them to an
+ * executor and reports what became of them. Single-slot attempts that wait
+ * behind full slots are staged in the executor, so that a slot that becomes
+ * free is used again without a word to anybody. The slots are the worker's:
+ * one owner, one thread.
+ */
+#ifndef MF_RUNTIME_WORKER_H
+#define MF_RUNTIME_WORKER_H
+
+#include "base/log.h"
+#include "exec/executor.h"
+#include "topo/topo.h"
+#include "transport/transport.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct mf_worker_rank;
+
+/**
+ * @transport  to the scheduler (borrowed)
+ * @scheduler  number of the scheduler's end
+ * @cores, @n_cores   what HELLO says of this rank (borrowed during create)
+ * @log        borrowed
+ */
+struct mf_worker_rank_config {
+    struct mf_transport *transport;
+    uint32_t scheduler;
+    const struct mf_core *cores;
+    uint32_t n_cores;
+    const struct mf_log *log;
+};
+
+/**
+ * mf_worker_rank_create() - make a worker and say HELLO.
+ *
+ * Returns 0 or -errno; the caller destroys it.
+ */
+int mf_worker_rank_create(const struct mf_worker_rank_config *config,
+                          struct mf_worker_rank **ret_worker);
+
+/** Gives the worker its executor (taken), which calls mf_worker_rank_heard(). Before any turn. */
+void mf_worker_rank_set_executor(struct mf_worker_rank *worker, struct mf_executor *executor);
+
+/** The mf_executor_fn of the worker's executor; arg is the worker. */
+void mf_worker_rank_heard(void *arg, const struct mf_executor_event *event);
+
+/** Ends what runs and frees; NULL is accepted. */
+void mf_worker_rank_destroy(struct mf_worker_rank *worker);
+
+/**
+ * mf_worker_rank_turn() - receive, start, report. Never blocks.
+ *
+ * Returns 1 when there was traffic, 0 when there was none, or -errno when the
+ * transport failed or the scheduler sent what cannot be.
+ */
+int mf_worker_rank_turn(struct mf_worker_rank *worker, int64_t now_ns);
+
+/** When it wants its next turn even if nothing happens; INT64_MAX for never. */
+int64_t mf_worker_rank_next_ns(const struct mf_worker_rank *worker);
+
+/** Whether it was told to stop and has said BYE. */
+bool mf_worker_rank_is_finished(const struct mf_worker_rank *worker);
+
+#endif

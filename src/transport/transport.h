@@ -1,0 +1,89 @@
+/*
+ * Moving frames between the scheduler and the workers.
+ *
+ * One thread per rank uses a transport. Nothing here blocks, so a dead peer
+ * can hang nobody; frames from one peer arrive in the order in which it sent
+ * them.
+ */
+#ifndef MF_TRANSPORT_TRANSPORT_H
+#define MF_TRANSPORT_TRANSPORT_H
+
+#include "base/buffer.h"
+#include "base/error.h"
+
+#include <stdint.h>
+
+struct mf_transport;
+
+/**
+ * @send     start sending a frame. Its memory is taken and *frame left empty,
+ *           with recycled memory if there is any; an empty frame is not sent.
+ *           Returns 0 or -errno.
+ * @receive  1 with a frame, borrowed until the next call, and its sender; 0 for
+ *           none now; or -errno. Also moves what is being sent.
+ * @unsent   bytes of frames to a peer that are still ours; bounds what is queued
+ * @destroy  gives what is still being sent up to a second, then frees
+ */
+struct mf_transport_ops {
+    int (*send)(struct mf_transport *transport, uint32_t to, struct mf_buffer *frame);
+    int (*receive)(struct mf_transport *transport, uint32_t *ret_from,
+                   const struct mf_buffer **ret_frame);
+    uint64_t (*unsent)(const struct mf_transport *transport, uint32_t to);
+    void (*destroy)(struct mf_transport *transport);
+};
+
+/**
+ * Every transport begins with this.
+ *
+ * @rank, @size  this end's number, and how many ends there are
+ */
+struct mf_transport {
+    const struct mf_transport_ops *ops;
+    uint32_t rank;
+    uint32_t size;
+};
+
+static inline int mf_transport_send(struct mf_transport *transport, uint32_t to,
+                                    struct mf_buffer *frame)
+{
+    return transport->ops->send(transport, to, frame);
+}
+
+static inline int mf_transport_receive(struct mf_transport *transport, uint32_t *ret_from,
+                                       const struct mf_buffer **ret_frame)
+{
+    return transport->ops->receive(transport, ret_from, ret_frame);
+}
+
+static inline uint64_t mf_transport_unsent(const struct mf_transport *transport, uint32_t to)
+{
+    return transport->ops->unsent(transport, to);
+}
+
+/** NULL is accepted. */
+static inline void mf_transport_destroy(struct mf_transport *transport)
+{
+    if (transport)
+        transport->ops->destroy(transport);
+}
+
+/**
+ * mf_transport_local_pair() - two ends in one process and thread.
+ *
+ * The first is the scheduler's, the second the worker's; each is number 0 to
+ * the other. Either may be destroyed first. Returns 0 or -ENOMEM.
+ */
+int mf_transport_local_pair(struct mf_transport **ret_scheduler, struct mf_transport **ret_worker);
+
+/**
+ * mf_transport_mpi_create() - join the other ranks: MPI_Init.
+ *
+ * Once per process, from the thread that will use it. Errors of MPI are
+ * returned rather than aborting. destroy() does MPI_Finalize.
+ *
+ * Returns 0, or -EIO with MPI's own words in err.
+ */
+int mf_transport_mpi_create(int *argc, char ***argv, struct mf_transport **ret_transport,
+                            struct mf_error *err);
+
+#endif

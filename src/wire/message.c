@@ -1,0 +1,192 @@
+/*
+ * Records to bytes and back. Which fields a kind has is listed once, in
+ * fields_of(); encoding and decoding both walk that list, so that they cannot
+ * disagree.
+ */
+#include "wire/message.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* The fields a record can have, in the order in which they travel. */
+enum {
+    FIELD_TASK = 1 << 0, /* task and attempt */
+    FIELD_SLOTS = 1 << 1,
+    FIELD_TIMEOUT = 1 << 2,
+    FIELD_CAUSE = 1 << 3,
+    FIELD_PLACE = 1 << 4, /* stream and offset */
+    FIELD_LENGTH = 1 << 5,
+    FIELD_ERROR = 1 << 6,
+    FIELD_OUTCOME = 1 << 7, /* outcome, size and is_inline */
+    FIELD_HOST = 1 << 8,
+    FIELD_PAYLOAD = 1 << 9,
+};
+
+/* The fields of a kind, or -1 for a kind that there is not. */
+static int fields_of(unsigned kind)
+{
+    switch (kind) {
+    case MF_MESSAGE_HELLO:
+        return FIELD_HOST | FIELD_PAYLOAD;
+    case MF_MESSAGE_STARTED:
+    case MF_MESSAGE_RETURNED:
+    case MF_MESSAGE_RECALL:
+    case MF_MESSAGE_RELEASE:
+        return FIELD_TASK;
+    case MF_MESSAGE_ENDED:
+        return FIELD_TASK | FIELD_OUTCOME | FIELD_PAYLOAD;
+    case MF_MESSAGE_DATA:
+        return FIELD_TASK | FIELD_PLACE | FIELD_ERROR | FIELD_PAYLOAD;
+    case MF_MESSAGE_BROKEN:
+    case MF_MESSAGE_WELCOME:
+        return FIELD_PAYLOAD;
+    case MF_MESSAGE_RUN:
+        return FIELD_TASK | FIELD_SLOTS | FIELD_TIMEOUT | FIELD_PAYLOAD;
+    case MF_MESSAGE_END:
+        return FIELD_TASK | FIELD_CAUSE;
+    case MF_MESSAGE_PULL:
+        return FIELD_TASK | FIELD_PLACE | FIELD_LENGTH;
+    case MF_MESSAGE_BYE:
+    case MF_MESSAGE_STOP:
+        return 0;
+    default:
+        return -1;
+    }
+}
+
+static void begin_frame(struct mf_buffer *frame)
+{
+    mf_buffer_put_u8(frame, 'm');
+    mf_buffer_put_u8(frame, 'f');
+    mf_buffer_put_u16(frame, MF_WIRE_VERSION);
+}
+
+void mf_message_encode(const struct mf_message *message, struct mf_buffer *frame)
+{
+    int fields = fields_of(message->kind);
+
+    if (frame->size == 0)
+        begin_frame(frame);
+    mf_buffer_put_u8(frame, (uint8_t)message->kind);
+    if (fields & FIELD_TASK) {
+        mf_buffer_put_u64(frame, message->task);
+        mf_buffer_put_u32(frame, message->attempt);
+    }
+    if (fields & FIELD_SLOTS)
+        mf_buffer_put_u32(frame, message->n_slots);
+    if (fields & FIELD_TIMEOUT)
+        mf_buffer_put_i64(frame, message->timeout_ns);
+    if (fields & FIELD_CAUSE)
+        mf_buffer_put_u8(frame, (uint8_t)message->cause);
+    if (fields & FIELD_PLACE) {
+        mf_buffer_put_u8(frame, (uint8_t)message->stream);
+        mf_buffer_put_u64(frame, message->offset);
+    }
+    if (fields & FIELD_LENGTH)
+        mf_buffer_put_u32(frame, message->length);
+    if (fields & FIELD_ERROR)
+        mf_buffer_put_u32(frame, (uint32_t)message->error);
+    if (fields & FIELD_OUTCOME) {
+        mf_outcome_encode(&message->outcome, frame);
+        for (int i = 0; i < MF_N_STREAMS; i++)
+            mf_buffer_put_u64(frame, message->size[i]);
+        mf_buffer_put_u8(frame, message->is_inline);
+    }
+    if (fields & FIELD_HOST)
+        mf_buffer_put_text(frame, message->host);
+    if (fields & FIELD_PAYLOAD)
+        mf_buffer_put_bytes(frame, message->payload, message->payload_size);
+}
+
+int mf_frame_open(const void *data, size_t size, struct mf_reader *ret_reader)
+{
+    struct mf_reader reader = mf_reader_over(data, size);
+    bool is_ours = mf_reader_get_u8(&reader) == 'm';
+
+    is_ours &= mf_reader_get_u8(&reader) == 'f';
+    uint16_t version = mf_reader_get_u16(&reader);
+    if (reader.has_failed || !is_ours)
+        return -EBADMSG;
+    if (version != MF_WIRE_VERSION)
+        return -EPROTO;
+    *ret_reader = reader;
+    return 0;
+}
+
+static void decode_cause(struct mf_reader *reader, struct mf_message *message)
+{
+    uint8_t cause = mf_reader_get_u8(reader);
+
+    if (cause > MF_CAUSE_MAX)
+        reader->has_failed = true;
+    message->cause = (enum mf_cause)cause;
+}
+
+static void decode_place(struct mf_reader *reader, struct mf_message *message)
+{
+    uint8_t stream = mf_reader_get_u8(reader);
+
+    if (stream >= MF_N_STREAMS)
+        reader->has_failed = true;
+    message->stream = (enum mf_stream)stream;
+    message->offset = mf_reader_get_u64(reader);
+}
+
+static void decode_outcome(struct mf_reader *reader, struct mf_message *message)
+{
+    mf_outcome_decode(reader, &message->outcome);
+    for (int i = 0; i < MF_N_STREAMS; i++)
+        message->size[i] = mf_reader_get_u64(reader);
+    message->is_inline = mf_reader_get_u8(reader) != 0;
+}
+
+/* An inline output must be as long as its sizes say, so that users can rely on it. */
+static bool is_consistent(const struct mf_message *message)
+{
+    if (message->kind != MF_MESSAGE_ENDED)
+        return true;
+    if (!message->is_inline)
+        return message->payload_size == 0;
+    return message->size[0] <= message->payload_size &&
+           message->size[1] == message->payload_size - message->size[0];
+}
+
+int mf_message_decode(struct mf_reader *reader, struct mf_message *ret_message)
+{
+    if (reader->left == 0 && !reader->has_failed)
+        return 0;
+
+    uint8_t kind = mf_reader_get_u8(reader);
+    int fields = fields_of(kind);
+    if (fields < 0)
+        return -EBADMSG;
+    /* Only the fields of this kind are set: the outcome alone is hundreds of bytes. */
+    ret_message->kind = (enum mf_message_kind)kind;
+    if (fields & FIELD_TASK) {
+        ret_message->task = mf_reader_get_u64(reader);
+        ret_message->attempt = mf_reader_get_u32(reader);
+    }
+    if (fields & FIELD_SLOTS)
+        ret_message->n_slots = mf_reader_get_u32(reader);
+    if (fields & FIELD_TIMEOUT)
+        ret_message->timeout_ns = mf_reader_get_i64(reader);
+    if (fields & FIELD_CAUSE)
+        decode_cause(reader, ret_message);
+    if (fields & FIELD_PLACE)
+        decode_place(reader, ret_message);
+    if (fields & FIELD_LENGTH)
+        ret_message->length = mf_reader_get_u32(reader);
+    if (fields & FIELD_ERROR)
+        ret_message->error = (int32_t)mf_reader_get_u32(reader);
+    if (fields & FIELD_OUTCOME)
+        decode_outcome(reader, ret_message);
+    if (fields & FIELD_HOST)
+        mf_reader_get_text(reader, ret_message->host, sizeof(ret_message->host));
+    ret_message->payload = NULL;
+    ret_message->payload_size = 0;
+    if (fields & FIELD_PAYLOAD)
+        ret_message->payload = mf_reader_get_bytes(reader, &ret_message->payload_size);
+    if (reader->has_failed || !is_consistent(ret_message))
+        return -EBADMSG;
+    return 1;
+}

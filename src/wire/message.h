@@ -1,0 +1,99 @@
+/*
+ * The messages between scheduler and workers, and their bytes.
+ *
+ * A frame is what one MPI message carries: a header, then any number of
+ * records. All of one turn's records for one peer travel in one frame.
+ *
+ *     +----+----+---------+-----------+-----------+----
+ *     | 'm'| 'f'| version | record    | record    | ...
+ *     +----+----+---------+-----------+-----------+----
+ *       u8   u8     u16     u8 kind, then the fields of that kind
+ *
+ * Integers are little-endian. Decoding checks every bound, so that any bytes
+ * at all are either a valid record or -EBADMSG.
+ */
+#ifndef MF_WIRE_MESSAGE_H
+#define MF_WIRE_MESSAGE_H
+
+#include "base/buffer.h"
+#include "core/outcome.h"
+#include "core/task.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/** Changes whenever a record's bytes do; all ranks of a run must agree. */
+#define MF_WIRE_VERSION 1
+
+/** A frame with batched records is sent before it grows beyond this, to stay eager in MPI. */
+#define MF_FRAME_EAGER_BYTES 4000
+
+/** Largest piece of output in one MF_MESSAGE_DATA. */
+#define MF_DATA_MAX_BYTES (256 * 1024)
+
+enum mf_message_kind {
+    /* worker to scheduler */
+    MF_MESSAGE_HELLO = 1,   /* host, payload: the cores of the rank */
+    MF_MESSAGE_STARTED = 2, /* task, attempt */
+    MF_MESSAGE_ENDED = 3,   /* task, attempt, outcome, size, is_inline, payload: output if inline */
+    MF_MESSAGE_RETURNED = 4, /* task, attempt */
+    MF_MESSAGE_DATA = 5,     /* task, attempt, stream, offset, error, payload */
+    MF_MESSAGE_BROKEN = 6,   /* payload: why the rank can run nothing any more, as text */
+    MF_MESSAGE_BYE = 7,      /* the last word of a worker */
+    /* scheduler to worker */
+    MF_MESSAGE_WELCOME = 16, /* payload: run directory and slots */
+    MF_MESSAGE_RUN = 17,     /* task, attempt, n_slots, timeout_ns, payload: encoded mf_command */
+    MF_MESSAGE_RECALL = 18,  /* task, attempt */
+    MF_MESSAGE_END = 19,     /* task, attempt, cause */
+    MF_MESSAGE_PULL = 20,    /* task, attempt, stream, offset, length */
+    MF_MESSAGE_RELEASE = 21, /* task, attempt: its output is not needed any more */
+    MF_MESSAGE_STOP = 22,    /* end everything and leave */
+};
+
+/**
+ * One record; which fields count is said beside its kind.
+ *
+ * @size       bytes that the worker holds of each stream
+ * @is_inline  payload is the output: stdout, then stderr
+ * @error      0, or the errno value that kept the worker from reading
+ * @payload    payload_size bytes; borrowed, after decoding from the frame
+ */
+struct mf_message {
+    enum mf_message_kind kind;
+    mf_task_id task;
+    uint32_t attempt;
+    uint32_t n_slots;
+    int64_t timeout_ns;
+    enum mf_cause cause;
+    enum mf_stream stream;
+    uint64_t offset;
+    uint32_t length;
+    int32_t error;
+    uint64_t size[MF_N_STREAMS];
+    bool is_inline;
+    struct mf_outcome outcome;
+    char host[256];
+    const uint8_t *payload;
+    size_t payload_size;
+};
+
+/** Appends the record to a frame, beginning the frame if the buffer is empty. */
+void mf_message_encode(const struct mf_message *message, struct mf_buffer *frame);
+
+/**
+ * mf_frame_open() - check the header of a received frame.
+ *
+ * Returns 0 and a reader over its records, -EPROTO for another version, or
+ * -EBADMSG.
+ */
+int mf_frame_open(const void *data, size_t size, struct mf_reader *ret_reader);
+
+/**
+ * mf_message_decode() - the next record of a frame.
+ *
+ * Returns 1 with the record (payload points into the frame), 0 after the last,
+ * or -EBADMSG.
+ */
+int mf_message_decode(struct mf_reader *reader, struct mf_message *ret_message);
+
+#endif
