@@ -63,7 +63,9 @@ void mf_command_encode(const struct mf_command *command, struct mf_buffer *buffe
  * mf_command_decode() - bytes to a command.
  *
  * The result is one heap block that the caller frees with free(); it does not
- * refer to data. Counts and marks are checked, so it is safe on any bytes.
+ * refer to data. Counts and marks are checked, so it is safe on any bytes. A
+ * command without arguments, or a shell command with more than its text, is
+ * refused.
  *
  * Returns 0, -EBADMSG or -ENOMEM.
  */
@@ -73,6 +75,7 @@ int mf_command_decode(const void *data, size_t size, struct mf_command **ret_com
  * mf_command_print() - the command as one line that a shell would run alike.
  *
  * Arguments that need it are quoted for sh; newlines in a shell text are kept.
+ * Where the slot number goes stands {%}. cwd and env are not shown.
  */
 void mf_command_print(const struct mf_command *command, struct mf_buffer *buffer);
 
@@ -82,8 +85,8 @@ void mf_shell_quote(const char *text, struct mf_buffer *buffer);
 /**
  * mf_command_key() - identity of a command across runs.
  *
- * XXH3-128 over the given id (not a line number), the arguments, cwd and env:
- * what --resume compares, so that lines may move.
+ * XXH3-128 over the given id (not a line number), the arguments with their
+ * marks, cwd and env: what --resume compares, so that lines may move.
  */
 void mf_command_key(const struct mf_command *command, uint8_t ret_key[MF_KEY_SIZE]);
 

@@ -25,18 +25,18 @@ void mf_loop_destroy(struct mf_loop *loop);
 /**
  * mf_loop_add() - watch a descriptor.
  *
- * @events  EPOLLIN, EPOLLOUT or 0, level-triggered
+ * @events  EPOLLIN, EPOLLOUT or both, level-triggered; an error or a hang-up is
+ *          then reported too. 0 waits for nothing at all, not even these.
  *
  * Returns 0 and the watch, owned by the loop until removed, or -errno.
  */
 int mf_loop_add(struct mf_loop *loop, int fd, uint32_t events, mf_watch_fn fn, void *arg,
                 struct mf_watch **ret_watch);
 
-/** Changes what a watch waits for; free of system calls when it is the same. Returns 0 or -errno.
- */
+/** Changes what a watch waits for; no system call when it is the same. Returns 0 or -errno. */
 int mf_loop_modify(struct mf_loop *loop, struct mf_watch *watch, uint32_t events);
 
-/** Ends a watch, before its fd is closed. NULL is accepted. */
+/** Ends and frees a watch, before its fd is closed. NULL is accepted. */
 void mf_loop_remove(struct mf_loop *loop, struct mf_watch *watch);
 
 /**

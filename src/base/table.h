@@ -2,7 +2,8 @@
  * A hash table from fixed-size keys to fixed-size values, in one array.
  *
  * Open addressing with linear probing; grows by doubling at 3/4 full. A
- * pointer to a value is valid until the next insertion or removal.
+ * pointer to a value is valid until the next insertion or removal. Keys and
+ * values are aligned as their size asks for, to 8 bytes at most.
  */
 #ifndef MF_BASE_TABLE_H
 #define MF_BASE_TABLE_H

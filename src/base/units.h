@@ -10,21 +10,28 @@
 /**
  * mf_parse_duration() - "90", "1.5s", "10m", "2h", "1d", "1h30m", "250ms" or "01:30:00" to ns.
  *
- * A number without a unit is in seconds. Negative, empty, or over 2^63-1 ns is
+ * A number that stands alone is in seconds; units go from large to small; what
+ * is below a nanosecond is dropped. Negative, empty, or over 2^63-1 ns is
  * refused with a sentence that names the text.
  *
  * Returns 0, -EINVAL or -ERANGE.
  */
 int mf_parse_duration(const char *text, int64_t *ret_ns, struct mf_error *err);
 
-/** "4096", "64K", "1.5G", "2TiB": powers of 1024, to bytes. Returns 0, -EINVAL or -ERANGE. */
+/**
+ * mf_parse_size() - "4096", "64K", "1.5G", "2TiB" to bytes.
+ *
+ * K, KB and KiB all are 1024, in either case; part of a byte is dropped.
+ *
+ * Returns 0, -EINVAL or -ERANGE.
+ */
 int mf_parse_size(const char *text, uint64_t *ret_bytes, struct mf_error *err);
 
 /** A decimal integer in min..max and nothing else. Returns 0, -EINVAL or -ERANGE. */
 int mf_parse_integer(const char *text, int64_t min, int64_t max, int64_t *ret_value,
                      struct mf_error *err);
 
-/** Writes "850 ms", "12.3 s", "4m05s", "3h12m", "2d04h" into text; returns text. */
+/** Writes "120 us", "850 ms", "12.3 s", "4m05s", "3h12m", "2d04h" into text; returns text. */
 char *mf_format_duration(int64_t ns, char *text, size_t size);
 
 /** Writes "512 B", "1.5 MiB" into text; returns text. */
@@ -35,8 +42,9 @@ char *mf_format_size(uint64_t bytes, char *text, size_t size);
  *
  * @names  n_names candidates; NULL entries are passed over
  *
- * Returns the candidate with the smallest Damerau-Levenshtein distance to
- * text, or NULL when none is near (more than a third of its letters differ).
+ * Returns the candidate with the smallest Damerau-Levenshtein distance (optimal
+ * string alignment) to text, the first of equals, or NULL when none is near:
+ * when more than a third of the letters of the longer one differ.
  */
 const char *mf_nearest(const char *text, const char *const *names, size_t n_names);
 
