@@ -1,0 +1,135 @@
+/* Bad input: one clear sentence with the place, exit status 2, and nothing started. */
+#include "support/shell.h"
+
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+TestSuite(bad_input, .init = t_enter_dir, .fini = t_leave_dir);
+
+/* The whole of standard error is one line that begins and ends as it should, and nothing ran. */
+static void expect_refusal(const char *command, const char *sentence)
+{
+    struct t_result result = t_sh("%s", command);
+
+    cr_assert(eq(int, result.status, 2), "%s: %s", command, result.err);
+    cr_assert(t_has(result.err, sentence), "%s: %s", command, result.err);
+    cr_assert(eq(int, t_count_lines(result.err, ""), 1), "%s", result.err);
+    cr_assert(access("ran", F_OK) != 0, "%s: a task was started", command);
+}
+
+static void refuse_file(const char *text, const char *sentence)
+{
+    t_write("tasks.txt", "%s", text);
+    expect_refusal("mpifarm run tasks.txt", sentence);
+    cr_assert(access("mpifarm-run", F_OK) != 0, "a refused run leaves no directory");
+}
+
+Test(bad_input, an_unknown_option_is_answered_with_the_nearest)
+{
+    t_write("tasks.txt", "touch ran\n");
+    expect_refusal("mpifarm run --keep-odrer tasks.txt", "--keep-order");
+    expect_refusal("mpifarm rnu tasks.txt", "run");
+}
+
+Test(bad_input, an_unknown_key_is_answered_with_the_nearest)
+{
+    refuse_file("touch ran\n[prority=3] touch ran\n", "tasks.txt:2: ");
+    refuse_file("touch ran\n[prority=3] touch ran\n", "priority");
+}
+
+Test(bad_input, malformed_json_names_its_line)
+{
+    refuse_file("{\"cmd\": \"touch ran\"}\n{\"cmd\": \"touch ran\"\n", "tasks.txt:2: ");
+}
+
+Test(bad_input, a_duplicate_id_names_both_lines)
+{
+    refuse_file("[id=a] touch ran\ntouch ran\n[id=a] touch ran\n", "tasks.txt:3: ");
+}
+
+Test(bad_input, unknown_syntax_of_other_tools_is_not_ignored)
+{
+    refuse_file("touch ran\n[# 1 #] touch ran\n", "tasks.txt:2: ");
+    refuse_file("#DISBATCH PREFIX touch ran;\ntouch ran\n", "tasks.txt:1: ");
+}
+
+Test(bad_input, a_nul_byte_names_its_line)
+{
+    struct t_result result = t_sh("printf 'touch ran\\ntouch\\0ran\\n' > tasks.txt");
+
+    cr_assert(eq(int, result.status, 0));
+    expect_refusal("mpifarm run tasks.txt", "tasks.txt:2: ");
+}
+
+Test(bad_input, a_line_of_ten_mebibytes_is_named_with_its_length)
+{
+    t_sh("(printf 'touch ran\\n: '; head -c 10M /dev/zero | tr '\\0' x; echo) > tasks.txt");
+    expect_refusal("mpifarm run tasks.txt", "tasks.txt:2: ");
+}
+
+Test(bad_input, missing_and_unreadable_files_are_named)
+{
+    expect_refusal("mpifarm run no-such-file", "no-such-file: ");
+    expect_refusal("mpifarm run .", ".: ");
+}
+
+Test(bad_input, values_that_make_no_sense_are_refused)
+{
+    t_write("tasks.txt", "touch ran\n");
+    expect_refusal("mpifarm run -j x tasks.txt", "--jobs: ");
+    expect_refusal("mpifarm run --timeout -3 tasks.txt", "--timeout: ");
+    expect_refusal("mpifarm run --halt often tasks.txt", "--halt: ");
+    expect_refusal("mpifarm run --retries 0 tasks.txt", "--retries: ");
+    refuse_file("[cores=0] touch ran\n", "tasks.txt:1: ");
+    refuse_file("[timeout=1000000000000d] touch ran\n", "tasks.txt:1: ");
+}
+
+Test(bad_input, a_placeholder_without_a_list_is_refused)
+{
+    expect_refusal("mpifarm map touch ran{2} ::: a", "{2}");
+}
+
+Test(bad_input, over_mpi_it_is_said_once)
+{
+    t_write("tasks.txt", "touch ran\n[id=] touch ran\n");
+    struct t_result result = t_sh("%s run tasks.txt", t_mpifarm(4));
+    cr_assert(eq(int, result.status, 2), "%s", result.err);
+    cr_assert(eq(int, t_count_lines(result.err, "mpifarm: tasks.txt:2: "), 1), "%s", result.err);
+    cr_assert(access("ran", F_OK) != 0);
+}
+
+Test(bad_input, in_mid_run_what_was_read_is_finished)
+{
+    struct t_result result =
+        t_sh("(echo 'touch one'; sleep 0.3; echo '[bad] touch two') | mpifarm run -");
+    cr_assert(eq(int, result.status, 3), "%s", result.err);
+    cr_assert(t_has(result.err, "stdin:2: "), "%s", result.err);
+    cr_assert(access("one", F_OK) == 0);
+}
+
+Test(bad_input, a_run_directory_that_cannot_be_written_is_named)
+{
+    t_write("tasks.txt", "touch ran\n");
+    t_write("file", "x");
+    expect_refusal("mpifarm run --run-dir file tasks.txt", "file");
+    expect_refusal("mpifarm run --run-dir /proc/mpifarm tasks.txt", "/proc/mpifarm");
+    t_sh("mkdir other; touch other/precious");
+    expect_refusal("mpifarm run --run-dir other tasks.txt", "other");
+    expect_refusal("mpifarm run --force --run-dir other tasks.txt", "other");
+}
+
+Test(bad_input, a_full_disk_stops_the_run_and_loses_nothing)
+{
+    t_write("tasks.txt", "%s", "");
+    t_sh("for i in $(seq 200); do echo \"echo ran >> ran.$i; head -c 20000 /dev/zero; "
+         "echo done $i >&2\"; done > tasks.txt");
+    /* A limit on file sizes fails like a full disk does, for whoever runs the test. */
+    struct t_result result = t_sh("(trap '' XFSZ; ulimit -f 300; "
+                                  "mpifarm run --output stored tasks.txt)");
+    cr_assert(eq(int, result.status, 3), "%s", result.err);
+    cr_assert(eq(int, t_sh("mpifarm run --resume --output stored tasks.txt").status, 0));
+    cr_assert(eq(int, t_sh("for i in $(seq 200); do [ -s ran.$i ] || exit 1; done").status, 0));
+}

@@ -1,0 +1,96 @@
+/* The journal: what was reported done is never run again, and all the rest is. */
+#include "support/shell.h"
+
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+TestSuite(resume, .init = t_enter_dir, .fini = t_leave_dir);
+
+Test(resume, runs_only_what_is_not_done)
+{
+    t_write("tasks.txt", "echo a >> log\n[id=flag] test -e flag\necho c >> log\n");
+    cr_assert(eq(int, t_sh("mpifarm run tasks.txt").status, 1));
+    cr_assert(eq(int, t_sh("mpifarm run --resume tasks.txt").status, 1), "failed stays failed");
+    struct t_result result = t_sh("touch flag; mpifarm run --resume-failed tasks.txt");
+    cr_assert(eq(int, result.status, 0), "%s", result.err);
+    cr_assert(eq(int, t_count_lines(t_read("log"), ""), 2));
+}
+
+Test(resume, finds_tasks_by_id_and_command_after_the_file_was_edited)
+{
+    t_write("tasks.txt", "echo a >> log\n[id=b] echo b >> log\necho c >> log\n");
+    cr_assert(eq(int, t_sh("mpifarm run tasks.txt").status, 0));
+    t_write("tasks.txt", "# moved\necho new >> log\necho c >> log\n[id=b] echo b2 >> log\n\n"
+                         "echo a >> log\n");
+    struct t_result result = t_sh("mpifarm run --resume tasks.txt; sort log");
+    cr_assert(eq(str, result.out, "a\nb\nb2\nc\nnew\n"), "%s", result.err);
+}
+
+Test(resume, counts_equal_lines)
+{
+    t_write("tasks.txt", "echo x >> log\necho x >> log\n");
+    cr_assert(eq(int, t_sh("mpifarm run tasks.txt").status, 0));
+    t_write("tasks.txt", "echo x >> log\necho x >> log\necho x >> log\n");
+    cr_assert(eq(int, t_sh("mpifarm run --resume tasks.txt").status, 0));
+    cr_assert(eq(int, t_count_lines(t_read("log"), "x"), 3));
+}
+
+Test(resume, an_unfinished_run_is_not_replaced_by_accident)
+{
+    t_write("tasks.txt", "false\n");
+    cr_assert(eq(int, t_sh("mpifarm run tasks.txt").status, 1));
+    struct t_result result = t_sh("mpifarm run tasks.txt");
+    cr_assert(eq(int, result.status, 2));
+    cr_assert(t_has(result.err, "--resume") && t_has(result.err, "--force"), "%s", result.err);
+    cr_assert(eq(int, t_sh("mpifarm run --force tasks.txt").status, 1));
+}
+
+Test(resume, a_second_farm_on_the_same_directory_is_refused)
+{
+    t_write("slow.txt", "touch started; sleep 300\n");
+    t_write("tasks.txt", "touch intruder\n");
+    struct t_result result = t_sh("mpifarm run slow.txt & pid=$!; "
+                                  "while [ ! -e started ]; do sleep 0.01; done; "
+                                  "mpifarm run --resume tasks.txt; echo $?; "
+                                  "mpifarm run --force tasks.txt; echo $?; "
+                                  "kill $pid; kill $pid; wait $pid");
+    cr_assert(eq(str, result.out, "2\n2\n"), "%s", result.err);
+    cr_assert(t_has(result.err, "in use"), "%s", result.err);
+    cr_assert(t_sh("test -e intruder").status != 0);
+}
+
+Test(resume, after_kill_9_of_everything_nothing_is_lost_or_repeated)
+{
+    FILE *file = fopen("tasks.txt", "w");
+
+    for (int i = 1; i <= 400; i++)
+        fprintf(file, "[id=t%d] echo ran >> ran.%d; echo t%d\n", i, i, i);
+    cr_assert(fclose(file) == 0);
+    /* Killed when some 50, 150, 250 are printed; what was printed must never run again. */
+    for (int round = 0; round < 3; round++)
+        t_sh("mpifarm run --resume -q -j 2 tasks.txt > out.%d & pid=$!; "
+             "while kill -0 $pid && [ $(wc -l < out.%d) -lt 100 ]; do sleep 0.002; done; "
+             "for c in $(cat /proc/$pid/task/$pid/children) $pid; do kill -9 $c; done; "
+             "wait $pid; cp -r . ../snap 2>/dev/null; "
+             "for t in $(cat out.%d); do echo ${t#t} >> reported; done",
+             round, round, round);
+    struct t_result result = t_sh("mpifarm run --resume -q tasks.txt > out.last");
+    cr_assert(eq(int, result.status, 0), "%s", result.err);
+    result = t_sh("for n in $(cat reported); do "
+                  "[ $(wc -l < ran.$n) = 1 ] || echo again $n; done; "
+                  "for n in $(seq 400); do [ -e ran.$n ] || echo lost $n; done; "
+                  "cat out.* | sort -u | wc -l");
+    cr_assert(eq(str, result.out, "400\n"));
+}
+
+Test(resume, leaves_a_readable_journal)
+{
+    t_write("tasks.txt", "[id=x] exit 5\n");
+    t_sh("mpifarm run tasks.txt");
+    struct t_result result = t_sh("mpifarm logs mpifarm-run");
+    cr_assert(t_has(result.out, "FAILED") && t_has(result.out, "exit status 5"), "%s", result.out);
+    cr_assert(eq(str, t_sh("stat -c %%a mpifarm-run").out, "700\n"));
+}

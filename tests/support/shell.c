@@ -1,0 +1,181 @@
+/* Running commands for end-to-end tests. */
+#include "shell.h"
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define LIMIT_MS 120000
+
+/* Each test is a process of its own, so this is the test's and nobody else's. */
+static char test_dir[64];
+
+void t_enter_dir(void)
+{
+    const char *tmp = getenv("TMPDIR");
+    const char *program = getenv("T_MPIFARM_DIR");
+    char path[8192];
+
+    cr_assert(program, "T_MPIFARM_DIR names the directory of mpifarm");
+    snprintf(path, sizeof(path), "%s:%s", program, getenv("PATH"));
+    setenv("PATH", path, 1);
+    setenv("OMPI_ALLOW_RUN_AS_ROOT", "1", 1);
+    setenv("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1", 1);
+    snprintf(test_dir, sizeof(test_dir), "%.40s/mpifarm.XXXXXX", tmp ? tmp : "/tmp");
+    cr_assert(mkdtemp(test_dir) && chdir(test_dir) == 0, "cannot make %s", test_dir);
+}
+
+void t_leave_dir(void)
+{
+    char command[256];
+
+    snprintf(command, sizeof(command), "chmod -R u+w %s; rm -rf %s", test_dir, test_dir);
+    if (chdir("/") < 0 || system(command) != 0)
+        cr_log_warn("cannot remove %s", test_dir);
+}
+
+/* Opens a file that only its descriptor names. */
+static int open_capture(void)
+{
+    int fd = open(".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+
+    cr_assert(fd >= 0, "O_TMPFILE: %s", strerror(errno));
+    return fd;
+}
+
+static char *read_fd(int fd, size_t *ret_size)
+{
+    struct stat info;
+    char *text;
+    size_t n = 0;
+
+    cr_assert(fstat(fd, &info) == 0);
+    text = malloc((size_t)info.st_size + 1);
+    cr_assert(text != NULL);
+    while (n < (size_t)info.st_size) {
+        ssize_t got = pread(fd, text + n, (size_t)info.st_size - n, (off_t)n);
+
+        cr_assert(got > 0);
+        n += (size_t)got;
+    }
+    text[n] = '\0';
+    if (ret_size)
+        *ret_size = n;
+    return text;
+}
+
+static int await(pid_t pid)
+{
+    struct timespec nap = {.tv_nsec = 2000000};
+    int status;
+
+    for (int waited_ms = 0; waitpid(pid, &status, WNOHANG) == 0; waited_ms += 2) {
+        if (waited_ms > LIMIT_MS) {
+            kill(-pid, SIGKILL);
+            waitpid(pid, &status, 0);
+            return 124;
+        }
+        nanosleep(&nap, NULL);
+    }
+    return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+struct t_result t_sh(const char *format, ...)
+{
+    struct t_result result;
+    int out = open_capture(), err = open_capture();
+    char *command;
+    va_list args;
+    pid_t pid;
+
+    va_start(args, format);
+    cr_assert(vasprintf(&command, format, args) >= 0);
+    va_end(args);
+    pid = fork();
+    cr_assert(pid >= 0);
+    if (pid == 0) {
+        setpgid(0, 0);
+        dup2(open("/dev/null", O_RDONLY), STDIN_FILENO);
+        dup2(out, STDOUT_FILENO);
+        dup2(err, STDERR_FILENO);
+        execl("/bin/sh", "sh", "-c", command, NULL);
+        _exit(127);
+    }
+    result.status = await(pid);
+    result.out = read_fd(out, &result.out_size);
+    result.err = read_fd(err, &result.err_size);
+    close(out);
+    close(err);
+    free(command);
+    return result;
+}
+
+void t_write(const char *path, const char *format, ...)
+{
+    FILE *file = fopen(path, "w");
+    va_list args;
+
+    cr_assert(file != NULL, "%s: %s", path, strerror(errno));
+    va_start(args, format);
+    vfprintf(file, format, args);
+    va_end(args);
+    cr_assert(fclose(file) == 0);
+}
+
+char *t_read(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    char *text;
+
+    cr_assert(fd >= 0, "%s: %s", path, strerror(errno));
+    text = read_fd(fd, NULL);
+    close(fd);
+    return text;
+}
+
+bool t_has(const char *text, const char *part)
+{
+    return strstr(text, part) != NULL;
+}
+
+int t_count_lines(const char *text, const char *prefix)
+{
+    int n = 0;
+
+    while (*text) {
+        n += strncmp(text, prefix, strlen(prefix)) == 0;
+        text += strcspn(text, "\n");
+        text += *text == '\n';
+    }
+    return n;
+}
+
+void t_await_file(const char *path)
+{
+    struct timespec nap = {.tv_nsec = 5000000};
+
+    for (int waited_ms = 0; access(path, F_OK) < 0; waited_ms += 5) {
+        cr_assert(waited_ms < 60000, "%s did not appear", path);
+        nanosleep(&nap, NULL);
+    }
+}
+
+const char *t_mpifarm(int ranks)
+{
+    static char text[128];
+
+    if (ranks == 0)
+        return "mpifarm";
+    snprintf(text, sizeof(text), "mpirun --oversubscribe --bind-to none -n %d mpifarm", ranks);
+    return text;
+}
