@@ -110,10 +110,13 @@ struct mf_event {
  *   PLACED                      send it to worker, unless this attempt was sent
  *   PLACED with wish RECALL     ask worker to give it back
  *   PLACED, RUNNING, wish END   ask worker to end it; cause says why (TIMEOUT, STOPPED)
- *   READY                       nothing: it waits, perhaps for another attempt
+ *   READY                       nothing: it waits, for another attempt
  *   a final state               settle it: this is the last change of the task
  *
- * Doing it twice does no harm. cause is that of the last attempt that ended.
+ * Doing it twice does no harm. A task that is READY for the first time is not
+ * told, as nobody has to do anything. Without the wish END, cause is that of the
+ * last attempt that ended. attempt numbers every placement, so that (task,
+ * attempt) is unique; tries counts those that used up one of max_attempts.
  */
 struct mf_change {
     mf_task_id task;
@@ -122,6 +125,7 @@ struct mf_change {
     enum mf_wish wish;
     enum mf_cause cause;
     uint32_t attempt;
+    uint32_t tries;
     uint32_t max_attempts;
     uint32_t n_slots;
     mf_worker_id worker;

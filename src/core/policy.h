@@ -10,12 +10,13 @@
 
 /**
  * @name    as the user says it
- * @before  true when a goes before b; a total order on different tasks, which
- *          stays the same while both are ready
+ * @before  true when the task a goes before the task b (both const struct
+ *          mf_task *, as the heap hands them over); a total order on different
+ *          tasks, which stays the same while both are ready
  */
 struct mf_policy {
     const char *name;
-    bool (*before)(const struct mf_task *a, const struct mf_task *b);
+    mf_heap_before_fn before;
 };
 
 /** First come, first served, in order of submission. */

@@ -52,15 +52,23 @@ struct mf_task_spec {
 };
 
 /**
- * A task in the farm. Policies read it; only core/farm.c writes it.
+ * A task in the farm. Policies read it; only the farm writes it.
  *
- * @attempt     the current or last attempt, from 1; 0 before the first
- * @worker      the worker that holds it while PLACED or RUNNING
- * @avoid       worker of the last failed attempt, or MF_WORKER_NONE
- * @lost        how many workers disappeared under it
- * @started_ns  when RUNNING began, monotonic
- * @heap_index  its place among the ready tasks
- * @node        its place in the list of its worker, or of the running tasks
+ * @cause         why the last attempt that ended did so
+ * @end_cause     why it is to be ended, with the wish END
+ * @is_cancelled  it was withdrawn while a worker held it
+ * @attempt       number of the current or last attempt, from 1; 0 before the first
+ * @tries         attempts that count against max_attempts: those that ran to an
+ *                end, not those recalled or lost with their worker
+ * @worker        the worker that holds it while PLACED or RUNNING, else MF_WORKER_NONE
+ * @avoid         worker of the last failed attempt, or MF_WORKER_NONE
+ * @lost          how many workers disappeared while they ran it
+ * @n_overtaken   tasks placed while this one, READY, waited for another worker than avoid
+ * @started_ns    when RUNNING began, monotonic
+ * @heap_index    its place among the ready tasks
+ * @node          its place in the list of its worker
+ * @running_node  its place among the running tasks that were not asked to end
+ * @dirty_node    its place among the tasks whose change was not told yet
  */
 struct mf_task {
     mf_task_id id;
@@ -68,14 +76,19 @@ struct mf_task {
     enum mf_task_state state : 8;
     enum mf_wish wish : 8;
     enum mf_cause cause : 8;
+    enum mf_cause end_cause : 8;
     bool is_dirty : 1;
+    bool is_cancelled : 1;
     uint32_t attempt;
+    uint32_t tries;
     mf_worker_id worker;
     mf_worker_id avoid;
-    uint16_t lost;
+    uint32_t lost;
+    uint32_t n_overtaken;
     mf_heap_index heap_index;
     int64_t started_ns;
     struct mf_list node;
+    struct mf_list running_node;
     struct mf_list dirty_node;
 };
 

@@ -6,14 +6,16 @@
 #include "base/list.h"
 #include "core/task.h"
 
+/** States of a worker; core/worker.c holds the table of moves. */
 enum mf_worker_state {
     MF_WORKER_UP,       /* takes tasks */
     MF_WORKER_DRAINING, /* finishes what it has */
     MF_WORKER_GONE,     /* left or lost; never comes back under this number */
 };
+#define MF_WORKER_STATE_COUNT 3
 
 /**
- * A worker. Placements read it; only core/farm.c writes it.
+ * A worker. Placements read it; only the farm writes it.
  *
  * @n_slots      single-slot tasks it can run at once
  * @n_committed  slots of all tasks it holds, those beyond n_slots being prefetched
@@ -39,7 +41,11 @@ struct mf_worker {
  * @by_id          n_by_id pointers, NULL where no such worker came up
  * @by_load        least loaded first; ties go to the lower number
  * @n_up           how many are UP
- * @largest_slots  slots of the largest worker that is UP
+ * @largest_slots  slots of the largest worker that is UP, 0 when none is
+ * @second_slots   slots of the next largest, 0 when fewer than two are UP
+ * @n_slots_up     slots of all workers that are UP
+ * @n_free         those of them that no task is committed to
+ * @n_surplus      tasks prefetched by workers that are UP: slots committed beyond theirs
  * @prefetch_per_1024_slots  single-slot tasks sent ahead, for 1024 slots
  */
 struct mf_workers {
@@ -48,6 +54,10 @@ struct mf_workers {
     struct mf_heap by_load;
     uint32_t n_up;
     uint32_t largest_slots;
+    uint32_t second_slots;
+    uint64_t n_slots_up;
+    uint64_t n_free;
+    uint64_t n_surplus;
     uint32_t prefetch_per_1024_slots;
 };
 
@@ -60,5 +70,8 @@ struct mf_worker *mf_workers_find(const struct mf_workers *workers, mf_worker_id
  */
 bool mf_worker_has_room(const struct mf_workers *workers, const struct mf_worker *worker,
                         uint32_t n_slots);
+
+/** Whether a worker may go from one state to the other: the state machine's table. */
+bool mf_worker_may_move(enum mf_worker_state from, enum mf_worker_state to);
 
 #endif

@@ -140,7 +140,7 @@ static void close_input(struct mf_scheduler *scheduler)
 static void refuse_input(struct mf_scheduler *scheduler, const struct mf_error *err)
 {
     mf_log_error(scheduler->config.log, "%s", err->text);
-    scheduler->is_refused = scheduler->n_entries == 0;
+    scheduler->is_input_bad = true;
     mf_scheduler_stop(scheduler, MF_STOP_SOON, "bad input");
     close_input(scheduler);
 }

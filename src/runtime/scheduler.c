@@ -309,10 +309,10 @@ static uint64_t count_left(const struct mf_scheduler *scheduler)
 
 enum mf_run_result mf_scheduler_result(const struct mf_scheduler *scheduler)
 {
-    if (scheduler->is_refused)
+    if (scheduler->is_input_bad && scheduler->n_entries == 0)
         return MF_RUN_REFUSED;
-    if (scheduler->has_failed || scheduler->is_reader_gone || !scheduler->is_source_done ||
-        scheduler->n_cancelled > 0 || count_left(scheduler) > 0)
+    if (scheduler->has_failed || scheduler->is_reader_gone || scheduler->is_input_bad ||
+        !scheduler->is_source_done || scheduler->n_cancelled > 0 || count_left(scheduler) > 0)
         return MF_RUN_STOPPED;
     return scheduler->n_failed + scheduler->n_failed_earlier > 0 ? MF_RUN_FAILED : MF_RUN_DONE;
 }

@@ -170,7 +170,7 @@ struct mf_scheduler {
     int64_t turn_began_ns, turnaround_ns;
     char stopped_by[256];
     bool is_reader_gone; /* output cannot be printed any more */
-    bool is_refused;     /* the input was bad before anything was submitted */
+    bool is_input_bad;   /* what came before the bad line is run */
     bool has_failed;     /* by itself: disk, input, workers; nothing more is journaled */
     bool is_leaving;     /* STOP was sent to all */
     int64_t leave_deadline_ns;

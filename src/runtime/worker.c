@@ -29,8 +29,8 @@
 /* Output up to this travels inside ENDED. */
 #define INLINE_BYTES (64 * 1024)
 
-/* Staged in the executor beyond the running ones, per slot: covers the way to and from it. */
-#define STAGED_PER_SLOT 2
+/* Staged in the executor beyond the running ones, per slot: covers the time between two turns. */
+#define STAGED_PER_SLOT 8
 
 enum attempt_state { QUEUED, STAGED, RUNNING, KEPT };
 
@@ -76,6 +76,7 @@ struct mf_worker_rank {
     int64_t now_ns;
     int error;
     bool is_welcome;
+    bool is_broken;
     bool is_finished;
 };
 
@@ -166,6 +167,10 @@ static void post_simple(struct mf_worker_rank *worker, enum mf_message_kind kind
 /* Nothing runs here any more: the scheduler gives the tasks to others. */
 static void report_broken(struct mf_worker_rank *worker, const char *text)
 {
+    if (worker->is_broken)
+        return;
+    worker->is_broken = true;
+
     struct mf_message message = {
         .kind = MF_MESSAGE_BROKEN, .payload = (const uint8_t *)text, .payload_size = strlen(text)};
 
@@ -614,10 +619,12 @@ int mf_worker_rank_turn(struct mf_worker_rank *worker, int64_t now_ns)
     had_traffic = receive(worker);
     if (had_traffic < 0 || worker->is_finished)
         return had_traffic;
-    start_queued(worker);
-    r = worker->executor->ops->flush(worker->executor);
-    if (r < 0)
-        return r;
+    if (!worker->is_broken) {
+        start_queued(worker);
+        r = worker->executor->ops->flush(worker->executor);
+        if (r < 0)
+            report_broken(worker, strerror(-r));
+    }
     tell_started(worker);
     had_traffic |= worker->frame.size > 0;
     send_frame(worker);
@@ -630,6 +637,11 @@ int64_t mf_worker_rank_next_ns(const struct mf_worker_rank *worker)
         return INT64_MAX;
     return mf_container_of(worker->untold.next, struct attempt, node)->started_ns +
            TELL_STARTED_AFTER_NS;
+}
+
+bool mf_worker_rank_is_ahead(const struct mf_worker_rank *worker)
+{
+    return worker->n_slots > 0 && worker->n_staged >= worker->n_slots;
 }
 
 bool mf_worker_rank_is_finished(const struct mf_worker_rank *worker)

@@ -35,7 +35,7 @@ Test(map, arguments_arrive_unchanged_in_any_quotes)
 
 Test(map, a_newline_survives)
 {
-    cr_assert(eq(str, t_sh("mpifarm map printf '<%%s>' ::: 'a\nb'").out, "<a\nb>"));
+    cr_assert(eq(str, t_sh("mpifarm map printf %%s. ::: 'a\nb'").out, "a\nb."));
 }
 
 Test(map, reads_standard_input_without_a_list)

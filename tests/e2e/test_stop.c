@@ -12,7 +12,7 @@ Test(stop, the_first_signal_lets_running_tasks_end)
     t_write("tasks.txt", "touch started; sleep 1; touch ended\ntouch second\n");
     struct t_result result = t_sh("mpifarm run -j 1 tasks.txt & pid=$!; "
                                   "while [ ! -e started ]; do sleep 0.01; done; "
-                                  "kill -INT $pid; wait $pid; echo $?");
+                                  "kill $pid; wait $pid; echo $?");
     cr_assert(eq(str, result.out, "3\n"), "%s", result.err);
     cr_assert(eq(int, t_sh("test -e ended && test ! -e second").status, 0));
     cr_assert(eq(int, t_sh("mpifarm run --resume tasks.txt").status, 0));
@@ -45,7 +45,7 @@ Test(stop, it_works_over_mpi_too)
     t_write("tasks.txt", "touch started; sleep 1; touch ended\ntouch second\n");
     struct t_result result = t_sh("%s run -j 1 tasks.txt & "
                                   "while [ ! -e started ]; do sleep 0.01; done; "
-                                  "kill -INT $(pgrep -P $! -o mpifarm); wait $!; echo $?",
+                                  "kill $(pgrep -P $! -o mpifarm); wait $!; echo $?",
                                   t_mpifarm(2));
     cr_assert(eq(str, result.out, "3\n"), "%s", result.err);
     cr_assert(eq(int, t_sh("test -e ended && test ! -e second").status, 0));

@@ -1,0 +1,263 @@
+/*
+ * The invariants of the farm, each with the sentence that names its breach.
+ * For tests: looks at everything and changes nothing.
+ */
+#include "core/farm_private.h"
+
+/* Nodes of a list, or UINT64_MAX if its links are broken or it has more than most. */
+static uint64_t count_nodes(const struct mf_list *head, uint64_t most)
+{
+    uint64_t n = 0;
+
+    mf_list_for_each (node, head) {
+        if (node->next->prev != node || n++ == most)
+            return UINT64_MAX;
+    }
+    return n;
+}
+
+static const char *check_wish(const struct mf_farm *farm, const struct mf_task *task,
+                              const struct mf_worker *worker)
+{
+    bool is_placed = task->state == MF_TASK_PLACED;
+
+    if (task->wish == MF_WISH_RECALL && !is_placed)
+        return "a running task is recalled";
+    if (task->wish == MF_WISH_END && task->end_cause != MF_CAUSE_STOPPED &&
+        task->end_cause != MF_CAUSE_TIMEOUT)
+        return "a task is to be ended without a cause";
+    if (task->is_cancelled && task->wish != MF_WISH_END)
+        return "a cancelled task is not asked to end";
+    if (is_placed && task->wish == MF_WISH_NONE &&
+        (farm->stop != MF_STOP_NONE || worker->state == MF_WORKER_DRAINING))
+        return "a placed task is left to start though its farm or worker stops";
+    if (farm->stop == MF_STOP_NOW && task->wish != MF_WISH_END)
+        return "a task is left to run though the farm stops now";
+    return NULL;
+}
+
+static const char *check_held(const struct mf_farm *farm, const struct mf_task *task)
+{
+    const struct mf_worker *worker = mf_workers_find(&farm->workers, task->worker);
+
+    if (!worker || worker->state == MF_WORKER_GONE)
+        return "a task is held by a worker that is not there";
+    if (task->attempt == 0 || task->tries >= task->attempt)
+        return "a task has used up more tries than it had attempts";
+    if (task->tries >= task->spec.max_attempts)
+        return "a task is tried more often than it may be";
+    if (mf_list_is_empty(&task->node))
+        return "a held task is in no worker's list";
+    if (mf_list_is_empty(&task->running_node) ==
+        (task->state == MF_TASK_RUNNING && task->wish != MF_WISH_END))
+        return "the list of running tasks is not those that may go on running";
+    return check_wish(farm, task, worker);
+}
+
+static const char *check_not_held(const struct mf_farm *farm, const struct mf_task *task)
+{
+    if (task->worker != MF_WORKER_NONE || !mf_list_is_empty(&task->node) ||
+        !mf_list_is_empty(&task->running_node))
+        return "a task that no worker holds is in a worker's list";
+    if (task->wish != MF_WISH_NONE)
+        return "something is wished of a worker for a task it does not hold";
+    if (mf_task_state_is_final(task->state))
+        return task->is_dirty ? NULL : "a settled task was told and is still kept";
+    if (task->is_cancelled)
+        return "a cancelled task is tried again";
+    if (task->tries > 0 && task->tries >= task->spec.max_attempts)
+        return "a task that used up its attempts is not settled";
+    return NULL;
+}
+
+static const char *check_task(const struct mf_farm *farm, const struct mf_task *task)
+{
+    bool is_in_heap = task->heap_index != MF_HEAP_NONE;
+
+    if ((unsigned int)task->state >= MF_TASK_STATE_COUNT)
+        return "a task is in no state";
+    if (is_in_heap != (task->state == MF_TASK_READY))
+        return "the ready tasks are not those in the heap";
+    if (is_in_heap &&
+        (task->heap_index >= farm->ready.n_items || farm->ready.items[task->heap_index] != task))
+        return "a ready task is not where it thinks in the heap";
+    return mf_task_is_held(task) ? check_held(farm, task) : check_not_held(farm, task);
+}
+
+static const char *check_heap(const struct mf_heap *heap)
+{
+    for (uint32_t i = 1; i < heap->n_items; i++) {
+        if (heap->before(heap->items[i], heap->items[(i - 1) / 2]))
+            return "a heap is out of order";
+    }
+    return NULL;
+}
+
+/* The tasks themselves, and the totals over them. */
+static const char *check_tasks(const struct mf_farm *farm)
+{
+    uint64_t n[MF_TASK_STATE_COUNT] = {0};
+    uint64_t n_dirty = 0;
+    uint64_t n_running = 0;
+    uint64_t n_recalling = 0;
+    uint64_t n_all = 0;
+
+    for (const struct mf_task *task = mf_tasks_after(&farm->tasks, 0); task;
+         task = mf_tasks_after(&farm->tasks, task->id)) {
+        const char *breach = check_task(farm, task);
+
+        if (breach)
+            return breach;
+        n[task->state]++;
+        n_dirty += task->is_dirty;
+        n_running += !mf_list_is_empty(&task->running_node);
+        n_recalling += task->wish == MF_WISH_RECALL;
+    }
+    for (int state = 0; state < MF_TASK_STATE_COUNT; state++) {
+        uint64_t counted = farm->counts.by_state[state];
+
+        n_all += counted;
+        if (mf_task_state_is_final((enum mf_task_state)state) ? counted < n[state]
+                                                              : counted != n[state])
+            return "the counts by state are wrong";
+    }
+    if (n_all != farm->tasks.n_added)
+        return "a task was lost or counted twice";
+    if (n[MF_TASK_READY] != farm->ready.n_items)
+        return "the heap holds what is not a ready task";
+    if (n[MF_TASK_WAITING] + n[MF_TASK_READY] + n[MF_TASK_PLACED] + n[MF_TASK_RUNNING] >
+        farm->ready.capacity)
+        return "a task might find no memory to become ready";
+    if (n_dirty != count_nodes(&farm->dirty, n_dirty))
+        return "the changes to tell are not those of the tasks that changed";
+    if (n_running != count_nodes(&farm->running, n_running))
+        return "the list of running tasks has too many or too few";
+    if (n_recalling != farm->n_recalling)
+        return "the count of recalls is wrong";
+    return NULL;
+}
+
+static const char *check_running_order(const struct mf_farm *farm)
+{
+    int64_t last_ns = INT64_MIN;
+
+    mf_list_for_each (node, &farm->running) {
+        const struct mf_task *task = mf_container_of(node, struct mf_task, running_node);
+
+        if (task->started_ns < last_ns || task->started_ns > farm->now_ns)
+            return "the running tasks are not in order of their start";
+        last_ns = task->started_ns;
+    }
+    return NULL;
+}
+
+/* What the tasks of a worker add up to. */
+static const char *check_load(const struct mf_farm *farm, const struct mf_worker *worker)
+{
+    uint64_t n_single = 0;
+    uint64_t n_wide = 0;
+    uint32_t n_recalling = 0;
+    uint64_t most = farm->config.delay_ns > 0 ? 0 : farm->config.max_prefetch_per_slot;
+
+    if (count_nodes(&worker->tasks, worker->n_tasks) != worker->n_tasks)
+        return "a worker's list has too many or too few tasks";
+    mf_list_for_each (node, &worker->tasks) {
+        const struct mf_task *task = mf_container_of(node, struct mf_task, node);
+
+        if (mf_tasks_find(&farm->tasks, task->id) != task || !mf_task_is_held(task) ||
+            task->worker != worker->id)
+            return "a worker's list has a task that it does not hold";
+        *(task->spec.n_slots > 1 ? &n_wide : &n_single) += task->spec.n_slots;
+        n_recalling += task->wish == MF_WISH_RECALL;
+    }
+    if (n_single + n_wide != worker->n_committed)
+        return "a worker's load is not that of its tasks";
+    if (n_wide > worker->n_slots)
+        return "a task of several slots was sent ahead";
+    if (worker->n_committed > worker->n_slots * (1 + most))
+        return "a worker was sent more ahead than allowed";
+    if (n_recalling != worker->n_recalling)
+        return "a worker's count of recalls is wrong";
+    return NULL;
+}
+
+static const char *check_worker(const struct mf_farm *farm, const struct mf_worker *worker)
+{
+    const struct mf_heap *by_load = &farm->workers.by_load;
+    bool is_in_heap =
+        worker->heap_index < by_load->n_items && by_load->items[worker->heap_index] == worker;
+
+    if ((worker->state == MF_WORKER_UP) != is_in_heap)
+        return "the workers in the order of load are not those that are up";
+    if (worker->state == MF_WORKER_GONE && worker->n_tasks > 0)
+        return "a worker that is gone holds a task";
+    if (worker->state == MF_WORKER_DRAINING && worker->n_tasks == 0)
+        return "a worker that drains holds nothing and is not gone";
+    return check_load(farm, worker);
+}
+
+/* The totals over the workers that are UP. */
+static const char *check_totals(const struct mf_workers *workers)
+{
+    struct mf_workers sum = {0};
+
+    for (uint32_t i = 0; i < workers->n_by_id; i++) {
+        const struct mf_worker *worker = workers->by_id[i];
+
+        if (!worker || worker->state != MF_WORKER_UP)
+            continue;
+        sum.n_up++;
+        sum.n_slots_up += worker->n_slots;
+        sum.n_surplus += mf_worker_surplus(worker);
+        sum.n_free += worker->n_slots + mf_worker_surplus(worker) - worker->n_committed;
+        if (worker->n_slots > sum.largest_slots) {
+            sum.second_slots = sum.largest_slots;
+            sum.largest_slots = worker->n_slots;
+        } else if (worker->n_slots > sum.second_slots) {
+            sum.second_slots = worker->n_slots;
+        }
+    }
+    if (sum.n_up != workers->n_up || sum.n_up != workers->by_load.n_items)
+        return "the count of workers is wrong";
+    if (sum.n_slots_up != workers->n_slots_up || sum.n_free != workers->n_free ||
+        sum.n_surplus != workers->n_surplus)
+        return "the slots of all workers do not add up";
+    if (sum.largest_slots != workers->largest_slots || sum.second_slots != workers->second_slots)
+        return "the largest workers are not the largest";
+    return NULL;
+}
+
+static const char *check_workers(const struct mf_farm *farm)
+{
+    const struct mf_workers *workers = &farm->workers;
+    uint64_t n_held = 0;
+
+    for (uint32_t i = 0; i < workers->n_by_id; i++) {
+        const struct mf_worker *worker = workers->by_id[i];
+        const char *breach = worker ? check_worker(farm, worker) : NULL;
+
+        if (breach)
+            return breach;
+        if (worker && worker->id != i)
+            return "a worker is kept under the wrong number";
+        n_held += worker ? worker->n_tasks : 0;
+    }
+    if (n_held != farm->counts.by_state[MF_TASK_PLACED] + farm->counts.by_state[MF_TASK_RUNNING])
+        return "a held task is in two workers' lists or in none";
+    return check_totals(workers);
+}
+
+const char *mf_farm_check(const struct mf_farm *farm)
+{
+    const char *breach = check_tasks(farm);
+
+    if (!breach)
+        breach = check_running_order(farm);
+    if (!breach)
+        breach = check_heap(&farm->ready);
+    if (!breach)
+        breach = check_heap(&farm->workers.by_load);
+    if (!breach)
+        breach = check_workers(farm);
+    return breach;
+}

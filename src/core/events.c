@@ -1,0 +1,317 @@
+/*
+ * What each kind of event does to the farm. Every handler checks and allocates
+ * before it changes anything; ticks are in place.c.
+ */
+#include "core/farm_private.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+/* Tasks that are not final. */
+static uint64_t count_live(const struct mf_farm *farm)
+{
+    const uint64_t *n = farm->counts.by_state;
+
+    return n[MF_TASK_WAITING] + n[MF_TASK_READY] + n[MF_TASK_PLACED] + n[MF_TASK_RUNNING];
+}
+
+/* Memory for n ready tasks, so that a retry, a recall or a lost worker never needs any. */
+static int reserve_ready(struct mf_heap *ready, uint64_t n)
+{
+    uint32_t capacity = ready->capacity ? ready->capacity : 64;
+    void **items;
+
+    if (n <= ready->capacity)
+        return 0;
+    if (n > UINT32_MAX / 2)
+        return -ENOMEM;
+    while (capacity < n)
+        capacity *= 2;
+    items = reallocarray(ready->items, capacity, sizeof(void *));
+    if (!items)
+        return -ENOMEM;
+    ready->items = items;
+    ready->capacity = capacity;
+    return 0;
+}
+
+static int handle_submitted(struct mf_farm *farm, const struct mf_event *event)
+{
+    struct mf_task *task;
+    int r;
+
+    if (farm->is_closed || event->spec.n_slots == 0 || event->spec.max_attempts == 0)
+        return -EINVAL;
+    if (event->task != 0 && event->task != farm->tasks.n_added + 1)
+        return -EINVAL;
+    r = mf_tasks_reserve(&farm->tasks);
+    if (r < 0)
+        return r;
+    r = reserve_ready(&farm->ready, count_live(farm) + 1);
+    if (r < 0)
+        return r;
+
+    task = mf_tasks_add(&farm->tasks);
+    task->spec = event->spec;
+    task->worker = task->avoid = MF_WORKER_NONE;
+    task->heap_index = MF_HEAP_NONE;
+    mf_list_init(&task->node);
+    mf_list_init(&task->running_node);
+    farm->counts.by_state[MF_TASK_WAITING]++;
+    mf_farm_make_ready(farm, task);
+    return 0;
+}
+
+static int handle_closed(struct mf_farm *farm)
+{
+    farm->is_closed = true;
+    return 0;
+}
+
+/* Asks for all PLACED tasks of a worker back. */
+static void recall_all(struct mf_farm *farm, struct mf_worker *worker)
+{
+    mf_list_for_each (node, &worker->tasks) {
+        struct mf_task *task = mf_container_of(node, struct mf_task, node);
+
+        if (task->state == MF_TASK_PLACED && task->wish == MF_WISH_NONE)
+            mf_farm_wish(farm, task, MF_WISH_RECALL, MF_CAUSE_NONE);
+    }
+}
+
+/* Asks for the end of all tasks of a worker; one that is over its time keeps that cause. */
+static void end_all(struct mf_farm *farm, struct mf_worker *worker)
+{
+    mf_list_for_each (node, &worker->tasks) {
+        struct mf_task *task = mf_container_of(node, struct mf_task, node);
+
+        mf_farm_wish(farm, task, MF_WISH_END, MF_CAUSE_STOPPED);
+    }
+}
+
+static void stop(struct mf_farm *farm, enum mf_stop how)
+{
+    if (how <= farm->stop)
+        return;
+    farm->stop = how;
+    for (uint32_t i = 0; i < farm->workers.n_by_id; i++) {
+        struct mf_worker *worker = farm->workers.by_id[i];
+
+        if (!worker)
+            continue;
+        if (how == MF_STOP_NOW)
+            end_all(farm, worker);
+        else
+            recall_all(farm, worker);
+    }
+}
+
+static int handle_stop(struct mf_farm *farm, const struct mf_event *event)
+{
+    if (event->stop != MF_STOP_SOON && event->stop != MF_STOP_NOW)
+        return -EINVAL;
+    stop(farm, event->stop);
+    return 0;
+}
+
+void mf_farm_halt_if_due(struct mf_farm *farm)
+{
+    const struct mf_farm_config *config = &farm->config;
+    uint64_t failed = farm->counts.by_state[MF_TASK_FAILED];
+    uint64_t all = config->expected_tasks ? config->expected_tasks : farm->tasks.n_added;
+    bool is_due;
+
+    if (config->halt_when == MF_HALT_NEVER || failed == 0)
+        return;
+    is_due = config->halt_failed > 0 && failed >= config->halt_failed;
+
+    /* 7 of 100 are 7 %, though 0.07 * 100 is a little more than 7. */
+    if (config->halt_fraction > 0)
+        is_due = is_due || (double)failed + 1e-6 >= config->halt_fraction * (double)all;
+    if (is_due)
+        stop(farm, config->halt_when == MF_HALT_NOW ? MF_STOP_NOW : MF_STOP_SOON);
+}
+
+static int handle_worker_drain(struct mf_farm *farm, const struct mf_event *event)
+{
+    struct mf_worker *worker = mf_workers_find(&farm->workers, event->worker);
+
+    if (!worker)
+        return -EINVAL;
+    if (worker->state == MF_WORKER_GONE)
+        return MF_FARM_E_STALE;
+    if (worker->state == MF_WORKER_DRAINING)
+        return 0;
+    mf_workers_move(&farm->workers, worker, MF_WORKER_DRAINING);
+    recall_all(farm, worker);
+    if (worker->n_tasks == 0)
+        mf_workers_move(&farm->workers, worker, MF_WORKER_GONE);
+    return 0;
+}
+
+/* Its worker disappeared: that is no fault of the task, unless it happens to it again and again. */
+static void lose_task(struct mf_farm *farm, struct mf_task *task)
+{
+    bool was_running = task->state == MF_TASK_RUNNING;
+    uint32_t limit = farm->config.crash_limit;
+
+    mf_farm_release(farm, task);
+    if (was_running) {
+        task->lost++;
+        task->cause = MF_CAUSE_LOST;
+    }
+    if (task->is_cancelled) {
+        mf_farm_settle(farm, task, MF_TASK_CANCELLED, MF_CAUSE_STOPPED);
+    } else if (limit > 0 && task->lost >= limit) {
+        mf_farm_settle(farm, task, MF_TASK_FAILED, MF_CAUSE_LOST);
+    } else {
+        farm->counts.retried += was_running;
+        mf_farm_make_ready(farm, task);
+    }
+}
+
+static int handle_worker_lost(struct mf_farm *farm, const struct mf_event *event)
+{
+    struct mf_worker *worker = mf_workers_find(&farm->workers, event->worker);
+
+    if (!worker)
+        return -EINVAL;
+    if (worker->state == MF_WORKER_GONE)
+        return MF_FARM_E_STALE;
+    mf_workers_move(&farm->workers, worker, MF_WORKER_GONE);
+    mf_list_for_each_safe (node, &worker->tasks)
+        lose_task(farm, mf_container_of(node, struct mf_task, node));
+    return 0;
+}
+
+/* The task that an event from its worker is about, if it still has that attempt. */
+static int find_held(struct mf_farm *farm, const struct mf_event *event, struct mf_task **ret_task)
+{
+    struct mf_task *task = mf_tasks_find(&farm->tasks, event->task);
+
+    if (!mf_tasks_has_added(&farm->tasks, event->task) ||
+        !mf_workers_find(&farm->workers, event->worker))
+        return -EINVAL;
+    if (!task || !mf_task_is_held(task))
+        return MF_FARM_E_STALE;
+    if (task->worker != event->worker || task->attempt != event->attempt)
+        return MF_FARM_E_STALE;
+    *ret_task = task;
+    return 0;
+}
+
+static int handle_started(struct mf_farm *farm, const struct mf_event *event)
+{
+    struct mf_task *task;
+    int r = find_held(farm, event, &task);
+
+    if (r != 0)
+        return r;
+    if (task->state == MF_TASK_RUNNING)
+        return MF_FARM_E_STALE;
+    mf_farm_start(farm, task);
+    return 0;
+}
+
+/* A failed attempt: again, elsewhere if possible, or the end of the task. */
+static void fail_attempt(struct mf_farm *farm, struct mf_task *task, enum mf_cause cause)
+{
+    if (task->tries >= task->spec.max_attempts) {
+        mf_farm_settle(farm, task, MF_TASK_FAILED, cause);
+    } else if (farm->stop != MF_STOP_NONE) {
+        mf_farm_settle(farm, task, MF_TASK_CANCELLED, cause);
+    } else {
+        task->cause = cause;
+        farm->counts.retried++;
+        mf_farm_make_ready(farm, task);
+    }
+}
+
+static int handle_ended(struct mf_farm *farm, const struct mf_event *event)
+{
+    struct mf_task *task;
+    int r;
+
+    if ((unsigned int)event->cause > MF_CAUSE_MAX)
+        return -EINVAL;
+    r = find_held(farm, event, &task);
+    if (r != 0)
+        return r;
+
+    mf_farm_release(farm, task);
+    task->tries++;
+    mf_average_add(&farm->duration, event->duration_ns);
+    if (event->cause == MF_CAUSE_NONE) {
+        mf_median_add(&farm->median, event->duration_ns > 0 ? event->duration_ns : 0);
+        mf_farm_settle(farm, task, MF_TASK_DONE, MF_CAUSE_NONE);
+    } else if (event->cause == MF_CAUSE_STOPPED || task->is_cancelled) {
+        mf_farm_settle(farm, task, MF_TASK_CANCELLED, event->cause);
+    } else {
+        task->avoid = event->worker;
+        fail_attempt(farm, task, event->cause);
+    }
+    return 0;
+}
+
+static int handle_returned(struct mf_farm *farm, const struct mf_event *event)
+{
+    struct mf_task *task;
+    int r = find_held(farm, event, &task);
+
+    if (r != 0)
+        return r;
+    if (task->state == MF_TASK_RUNNING)
+        return -EINVAL;
+    mf_farm_release(farm, task);
+    farm->counts.recalled++;
+    if (task->is_cancelled)
+        mf_farm_settle(farm, task, MF_TASK_CANCELLED, MF_CAUSE_STOPPED);
+    else
+        mf_farm_make_ready(farm, task);
+    return 0;
+}
+
+static int handle_cancel(struct mf_farm *farm, const struct mf_event *event)
+{
+    struct mf_task *task = mf_tasks_find(&farm->tasks, event->task);
+
+    if (!mf_tasks_has_added(&farm->tasks, event->task))
+        return -EINVAL;
+    if (!task || mf_task_state_is_final(task->state))
+        return MF_FARM_E_STALE;
+    if (mf_task_is_held(task)) {
+        task->is_cancelled = true;
+        mf_farm_wish(farm, task, MF_WISH_END, MF_CAUSE_STOPPED);
+    } else {
+        mf_farm_settle(farm, task, MF_TASK_CANCELLED, MF_CAUSE_STOPPED);
+    }
+    return 0;
+}
+
+int mf_farm_handle(struct mf_farm *farm, const struct mf_event *event)
+{
+    switch (event->kind) {
+    case MF_EVENT_SUBMITTED:
+        return handle_submitted(farm, event);
+    case MF_EVENT_CLOSED:
+        return handle_closed(farm);
+    case MF_EVENT_WORKER_UP:
+        return mf_workers_add(&farm->workers, event->worker, event->n_slots);
+    case MF_EVENT_WORKER_DRAIN:
+        return handle_worker_drain(farm, event);
+    case MF_EVENT_WORKER_LOST:
+        return handle_worker_lost(farm, event);
+    case MF_EVENT_STARTED:
+        return handle_started(farm, event);
+    case MF_EVENT_ENDED:
+        return handle_ended(farm, event);
+    case MF_EVENT_RETURNED:
+        return handle_returned(farm, event);
+    case MF_EVENT_CANCEL:
+        return handle_cancel(farm, event);
+    case MF_EVENT_STOP:
+        return handle_stop(farm, event);
+    default:
+        return -EINVAL;
+    }
+}

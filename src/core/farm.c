@@ -1,0 +1,160 @@
+/*
+ * The farm's entry points; see farm_private.h for what is where. The farm owns
+ * all tasks and workers in it. One owner, one thread.
+ */
+#include "core/farm_private.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+static bool config_makes_sense(const struct mf_farm_config *config)
+{
+    /* Written so that a NaN makes none. */
+    return config->halt_fraction >= 0 && config->halt_fraction <= 1 &&
+           config->timeout_factor >= 0 && config->delay_ns >= 0 && config->turnaround_ns >= 0 &&
+           (unsigned int)config->halt_when <= MF_HALT_NOW;
+}
+
+int mf_farm_create(const struct mf_farm_config *config, struct mf_farm **ret_farm)
+{
+    struct mf_farm *farm;
+
+    if (!config_makes_sense(config))
+        return -EINVAL;
+    farm = calloc(1, sizeof(*farm));
+    if (!farm)
+        return -ENOMEM;
+    farm->config = *config;
+    if (!farm->config.policy)
+        farm->config.policy = &mf_policy_fifo;
+    if (!farm->config.placement)
+        farm->config.placement = &mf_placement_least_loaded;
+    farm->now_ns = farm->next_place_ns = INT64_MIN;
+    mf_workers_init(&farm->workers);
+    mf_heap_init(&farm->ready, farm->config.policy->before, offsetof(struct mf_task, heap_index));
+    mf_list_init(&farm->dirty);
+    mf_list_init(&farm->running);
+    mf_rng_init(&farm->rng, config->seed);
+    *ret_farm = farm;
+    return 0;
+}
+
+void mf_farm_destroy(struct mf_farm *farm)
+{
+    if (!farm)
+        return;
+    mf_heap_finish(&farm->ready);
+    mf_workers_finish(&farm->workers);
+    mf_tasks_finish(&farm->tasks);
+    free(farm);
+}
+
+int mf_farm_apply(struct mf_farm *farm, const struct mf_event *event)
+{
+    int64_t last_ns = farm->now_ns;
+    int r = 0;
+
+    if (event->now_ns < last_ns)
+        return -EINVAL;
+    farm->now_ns = event->now_ns;
+    if (event->kind == MF_EVENT_TICK)
+        mf_farm_tick(farm, event);
+    else
+        r = mf_farm_handle(farm, event);
+    if (r == 0) {
+        mf_farm_halt_if_due(farm);
+        return 0;
+    }
+    farm->now_ns = last_ns;
+    if (r == MF_FARM_E_STALE)
+        farm->counts.stale++;
+    return r;
+}
+
+int mf_farm_next_change(struct mf_farm *farm, struct mf_change *ret_change)
+{
+    struct mf_list *node = mf_list_pop_front(&farm->dirty);
+    struct mf_task *task;
+
+    if (!node)
+        return 0;
+    task = mf_container_of(node, struct mf_task, dirty_node);
+    task->is_dirty = false;
+    *ret_change = (struct mf_change){
+        .task = task->id,
+        .cookie = task->spec.cookie,
+        .state = task->state,
+        .wish = task->wish,
+        .cause = task->wish == MF_WISH_END ? task->end_cause : task->cause,
+        .attempt = task->attempt,
+        .tries = task->tries,
+        .max_attempts = task->spec.max_attempts,
+        .n_slots = task->spec.n_slots,
+        .worker = task->worker,
+    };
+    if (mf_task_state_is_final(task->state))
+        mf_tasks_forget(&farm->tasks, task);
+    return 1;
+}
+
+const struct mf_task *mf_farm_find(const struct mf_farm *farm, mf_task_id id)
+{
+    return mf_tasks_find(&farm->tasks, id);
+}
+
+const struct mf_workers *mf_farm_workers(const struct mf_farm *farm)
+{
+    return &farm->workers;
+}
+
+void mf_farm_count(const struct mf_farm *farm, struct mf_farm_counts *ret_counts)
+{
+    *ret_counts = farm->counts;
+    ret_counts->submitted = farm->tasks.n_added;
+    ret_counts->workers_up = farm->workers.n_up;
+    ret_counts->slots_up = (uint32_t)farm->workers.n_slots_up;
+}
+
+enum mf_stop mf_farm_stopping(const struct mf_farm *farm)
+{
+    return farm->stop;
+}
+
+bool mf_farm_is_finished(const struct mf_farm *farm)
+{
+    const uint64_t *n = farm->counts.by_state;
+
+    if (n[MF_TASK_PLACED] + n[MF_TASK_RUNNING] > 0)
+        return false;
+    if (farm->stop != MF_STOP_NONE)
+        return true;
+    return farm->is_closed && n[MF_TASK_WAITING] + n[MF_TASK_READY] == 0;
+}
+
+/* When the first of the running tasks is over its time. */
+static int64_t next_timeout_ns(const struct mf_farm *farm)
+{
+    int64_t limit = mf_farm_time_limit_ns(farm);
+    const struct mf_task *task;
+
+    if (limit == INT64_MAX || mf_list_is_empty(&farm->running))
+        return INT64_MAX;
+    task = mf_container_of(farm->running.next, struct mf_task, running_node);
+    return task->started_ns > INT64_MAX - limit ? INT64_MAX : task->started_ns + limit;
+}
+
+int64_t mf_farm_next_tick_ns(const struct mf_farm *farm)
+{
+    int64_t next = next_timeout_ns(farm);
+
+    /* A delay that is over is not what the ready tasks wait for. */
+    if (farm->stop == MF_STOP_NONE && mf_heap_top(&farm->ready) &&
+        farm->next_place_ns > farm->now_ns && farm->next_place_ns < next)
+        next = farm->next_place_ns;
+    return next;
+}
+
+int64_t mf_farm_median_ns(const struct mf_farm *farm)
+{
+    return mf_median_get(&farm->median);
+}

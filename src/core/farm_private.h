@@ -1,0 +1,125 @@
+/*
+ * What the files of the farm share among themselves. Nobody else includes it.
+ *
+ *   farm.c    creation, the entry points, what can be asked
+ *   events.c  one function per kind of event
+ *   move.c    every move of a task from one state to another
+ *   place.c   the tick: placing, prefetch, recall, time limits
+ *   worker.c  the workers and their load
+ *   check.c   the invariants
+ */
+#ifndef MF_CORE_FARM_PRIVATE_H
+#define MF_CORE_FARM_PRIVATE_H
+
+#include "core/farm.h"
+#include "core/median.h"
+#include "core/tasks.h"
+
+/**
+ * A moving average that forgets with a weight of 1/16; starts as {0}.
+ *
+ * @sum  16 times the average; 0 before the first sample, as samples are at least 1
+ */
+struct mf_average {
+    int64_t sum;
+};
+
+/**
+ * @ready          READY tasks in order of the policy; has memory for every task
+ *                 that is not final, so that becoming READY never fails
+ * @dirty          tasks whose change was not told yet, in order of the first change
+ * @running        RUNNING tasks that were not asked to end, in order of start
+ * @now_ns         time of the last event
+ * @next_place_ns  with a delay, when the next task may be placed
+ * @n_recalling    tasks with the wish RECALL
+ * @counts         submitted, workers_up and slots_up are filled in when asked for
+ */
+struct mf_farm {
+    struct mf_farm_config config;
+    struct mf_tasks tasks;
+    struct mf_workers workers;
+    struct mf_heap ready;
+    struct mf_list dirty;
+    struct mf_list running;
+    struct mf_rng rng;
+    int64_t now_ns;
+    int64_t next_place_ns;
+    struct mf_average duration;
+    struct mf_average turnaround;
+    bool is_closed;
+    enum mf_stop stop;
+    uint64_t n_recalling;
+    struct mf_farm_counts counts;
+    struct mf_median median;
+};
+
+/* worker.c */
+
+void mf_workers_init(struct mf_workers *workers);
+void mf_workers_finish(struct mf_workers *workers);
+
+/** A new worker, UP. Returns 0, -EINVAL if there is one or the numbers are absurd, or -ENOMEM. */
+int mf_workers_add(struct mf_workers *workers, mf_worker_id id, uint32_t n_slots);
+
+/** The only writer of a worker's state. O(workers) when it leaves UP. */
+void mf_workers_move(struct mf_workers *workers, struct mf_worker *worker, enum mf_worker_state to);
+
+/** The only writer of a worker's load. O(log workers). */
+void mf_workers_commit(struct mf_workers *workers, struct mf_worker *worker, uint32_t n_committed);
+
+/** Slots committed beyond those it has: its prefetched tasks. */
+static inline uint32_t mf_worker_surplus(const struct mf_worker *worker)
+{
+    return worker->n_committed > worker->n_slots ? worker->n_committed - worker->n_slots : 0;
+}
+
+/* move.c: none of these fails; each marks the task as changed. */
+
+static inline bool mf_task_is_held(const struct mf_task *task)
+{
+    return task->state == MF_TASK_PLACED || task->state == MF_TASK_RUNNING;
+}
+
+/** Puts a task that no worker holds among the READY ones. */
+void mf_farm_make_ready(struct mf_farm *farm, struct mf_task *task);
+
+/** READY to PLACED, as a new attempt. */
+void mf_farm_place(struct mf_farm *farm, struct mf_task *task, struct mf_worker *worker);
+
+/** PLACED to RUNNING, which answers a recall with no. */
+void mf_farm_start(struct mf_farm *farm, struct mf_task *task);
+
+/** Takes a task from its worker, before it moves to READY or a final state. */
+void mf_farm_release(struct mf_farm *farm, struct mf_task *task);
+
+/** Moves a task that no worker holds to a final state. */
+void mf_farm_settle(struct mf_farm *farm, struct mf_task *task, enum mf_task_state state,
+                    enum mf_cause cause);
+
+/**
+ * What the worker that holds it is asked to do; end_cause goes with the wish END.
+ * A wish that stands already keeps its cause.
+ */
+void mf_farm_wish(struct mf_farm *farm, struct mf_task *task, enum mf_wish wish,
+                  enum mf_cause end_cause);
+
+/* events.c */
+
+/** Carries out an event of any kind but a tick; as mf_farm_apply(). */
+int mf_farm_handle(struct mf_farm *farm, const struct mf_event *event);
+
+/** Stops the farm if the failures so far ask for it. */
+void mf_farm_halt_if_due(struct mf_farm *farm);
+
+/* place.c */
+
+/** Decides what comes next: places, recalls, ends what is over its time. */
+void mf_farm_tick(struct mf_farm *farm, const struct mf_event *event);
+
+/** How long a task may run by timeout_factor, INT64_MAX for any time. */
+int64_t mf_farm_time_limit_ns(const struct mf_farm *farm);
+
+/** Counts a sample, of at least 1 ns and at most 13 days, into an average. */
+void mf_average_add(struct mf_average *average, int64_t sample_ns);
+
+#endif

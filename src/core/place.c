@@ -1,0 +1,275 @@
+/*
+ * The tick: which ready tasks go where, how many are sent ahead, which of
+ * those come back, and what has run for too long.
+ */
+#include "core/farm_private.h"
+
+#include <assert.h>
+
+/* Tasks that may wait aside in one tick because only the worker they avoid has room. */
+#define MAX_ASIDE 64
+
+/* Tasks that may be placed while such a one waits, before all wait with it. */
+#define MAX_OVERTAKEN 1024
+
+/* Workers that are asked to give tasks back in one tick. */
+#define MAX_RECALLED_WORKERS 8
+
+/* Samples beyond 13 days count as 13 days, so that products stay within 64 bits. */
+#define MAX_SAMPLE_NS (INT64_C(1) << 50)
+
+/* Tasks done before their median says something. */
+#define MIN_DONE_FOR_LIMIT 3
+
+static int64_t later(int64_t now_ns, int64_t delay_ns)
+{
+    return now_ns > INT64_MAX - delay_ns ? INT64_MAX : now_ns + delay_ns;
+}
+
+static int64_t clamp(int64_t value, int64_t low, int64_t high)
+{
+    return value < low ? low : value > high ? high : value;
+}
+
+void mf_average_add(struct mf_average *average, int64_t sample_ns)
+{
+    int64_t sample = clamp(sample_ns, 1, MAX_SAMPLE_NS);
+
+    if (average->sum == 0)
+        average->sum = 16 * sample;
+    else
+        average->sum += sample - average->sum / 16;
+}
+
+/*
+ * Sends ahead what a slot runs through while a task is on its way to it:
+ * turnaround / duration tasks. A hundredth of one is not worth the imbalance.
+ */
+static void adapt_prefetch(struct mf_farm *farm)
+{
+    uint64_t most = (uint64_t)farm->config.max_prefetch_per_slot * 1024;
+    int64_t turnaround = clamp(farm->config.turnaround_ns, 0, MAX_SAMPLE_NS);
+    int64_t duration = farm->duration.sum / 16;
+    uint64_t n = 0;
+
+    if (farm->turnaround.sum > 0)
+        turnaround = farm->turnaround.sum / 16;
+    if (duration > 0 && farm->config.delay_ns == 0 && 100 * turnaround >= duration)
+        n = ((uint64_t)turnaround * 1024 + (uint64_t)duration - 1) / (uint64_t)duration;
+    if (n > most)
+        n = most;
+    farm->workers.prefetch_per_1024_slots = n < UINT32_MAX ? (uint32_t)n : UINT32_MAX;
+}
+
+/* The worker a task must not go to: where it failed last, as long as another one could take it. */
+static mf_worker_id worker_to_avoid(const struct mf_farm *farm, const struct mf_task *task)
+{
+    const struct mf_workers *workers = &farm->workers;
+    const struct mf_worker *worker = mf_workers_find(workers, task->avoid);
+    uint32_t largest_other;
+
+    if (!worker || worker->state != MF_WORKER_UP)
+        return MF_WORKER_NONE;
+    largest_other =
+        worker->n_slots == workers->largest_slots ? workers->second_slots : workers->largest_slots;
+    return largest_other >= task->spec.n_slots ? worker->id : MF_WORKER_NONE;
+}
+
+static struct mf_worker *choose(struct mf_farm *farm, const struct mf_task *task,
+                                mf_worker_id avoid)
+{
+    struct mf_worker *worker =
+        farm->config.placement->choose(&farm->workers, task->spec.n_slots, avoid, &farm->rng);
+
+    assert(!worker || (worker->state == MF_WORKER_UP && worker->id != avoid &&
+                       mf_worker_has_room(&farm->workers, worker, task->spec.n_slots)));
+    return worker;
+}
+
+enum verdict {
+    PLACED,
+    UNFIT,   /* no worker is large enough: failed */
+    AVOIDED, /* only the worker it avoids has room */
+    STUCK,   /* nobody has room */
+};
+
+/* Does what can be done now for the task that is first in order. */
+static enum verdict place_one(struct mf_farm *farm, struct mf_task *task)
+{
+    mf_worker_id avoid = worker_to_avoid(farm, task);
+    struct mf_worker *worker;
+
+    if (task->spec.n_slots > farm->workers.largest_slots) {
+        mf_farm_settle(farm, task, MF_TASK_FAILED, MF_CAUSE_UNFIT);
+        mf_farm_halt_if_due(farm);
+        return UNFIT;
+    }
+    worker = choose(farm, task, avoid);
+    if (worker) {
+        mf_farm_place(farm, task, worker);
+        if (farm->config.delay_ns > 0)
+            farm->next_place_ns = later(farm->now_ns, farm->config.delay_ns);
+        return PLACED;
+    }
+    if (avoid != MF_WORKER_NONE && task->n_overtaken < MAX_OVERTAKEN &&
+        choose(farm, task, MF_WORKER_NONE))
+        return AVOIDED;
+    return STUCK;
+}
+
+/* Returns a task that stood aside to the ready ones. */
+static void put_back(struct mf_farm *farm, struct mf_task *task, uint32_t n_placed)
+{
+    int r = mf_heap_push(&farm->ready, task);
+
+    assert(r == 0 && "it was in the heap before");
+    (void)r;
+    task->n_overtaken += n_placed;
+}
+
+static bool may_place(const struct mf_farm *farm)
+{
+    return farm->stop == MF_STOP_NONE && farm->workers.n_up > 0 &&
+           farm->now_ns >= farm->next_place_ns;
+}
+
+/*
+ * Places tasks in the order of the policy until the first one that fits
+ * nowhere: what is behind it waits, or it might wait for ever.
+ *
+ * Returns whether no task is left that could go anywhere.
+ */
+static bool place_ready(struct mf_farm *farm)
+{
+    struct mf_task *aside[MAX_ASIDE];
+    uint32_t n_aside = 0;
+    uint32_t n_placed = 0;
+    enum verdict verdict = PLACED;
+    bool is_exhausted;
+
+    while (may_place(farm) && verdict != STUCK && n_aside < MAX_ASIDE) {
+        struct mf_task *task = mf_heap_top(&farm->ready);
+
+        if (!task)
+            break;
+        verdict = place_one(farm, task);
+        n_placed += verdict == PLACED;
+        if (verdict == AVOIDED)
+            aside[n_aside++] = mf_heap_pop(&farm->ready);
+    }
+    is_exhausted = !mf_heap_top(&farm->ready);
+    while (n_aside > 0)
+        put_back(farm, aside[--n_aside], n_placed);
+    return is_exhausted;
+}
+
+/* Tasks that a worker may be asked to give back: half of its surplus, as it goes on meanwhile. */
+static uint32_t count_recallable(const struct mf_worker *worker)
+{
+    uint32_t half = (mf_worker_surplus(worker) + 1) / 2;
+
+    return half > worker->n_recalling ? half - worker->n_recalling : 0;
+}
+
+/* The most loaded workers that have something to give back, most loaded first. O(workers). */
+static uint32_t find_overloaded(const struct mf_farm *farm,
+                                struct mf_worker *ret_workers[MAX_RECALLED_WORKERS])
+{
+    const struct mf_heap *by_load = &farm->workers.by_load;
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < by_load->n_items; i++) {
+        struct mf_worker *worker = by_load->items[i];
+        uint32_t at = n;
+
+        if (count_recallable(worker) == 0)
+            continue;
+        while (at > 0 && by_load->before(ret_workers[at - 1], worker)) {
+            if (at < MAX_RECALLED_WORKERS)
+                ret_workers[at] = ret_workers[at - 1];
+            at--;
+        }
+        if (at < MAX_RECALLED_WORKERS)
+            ret_workers[at] = worker;
+        if (n < MAX_RECALLED_WORKERS)
+            n++;
+    }
+    return n;
+}
+
+/*
+ * Asks a worker for up to n tasks back, those placed last first. A task that
+ * avoids a worker stays where it is: the free slot may be the one it avoids,
+ * and it would come straight back.
+ *
+ * Returns for how many it asked.
+ */
+static uint64_t recall_from(struct mf_farm *farm, struct mf_worker *worker, uint64_t n)
+{
+    uint32_t most = count_recallable(worker);
+    uint64_t n_asked = 0;
+
+    if (n > most)
+        n = most;
+    for (struct mf_list *node = worker->tasks.prev; node != &worker->tasks && n_asked < n;
+         node = node->prev) {
+        struct mf_task *task = mf_container_of(node, struct mf_task, node);
+
+        if (task->state != MF_TASK_PLACED || task->wish != MF_WISH_NONE || task->spec.n_slots > 1 ||
+            worker_to_avoid(farm, task) != MF_WORKER_NONE)
+            continue;
+        mf_farm_wish(farm, task, MF_WISH_RECALL, MF_CAUSE_NONE);
+        n_asked++;
+    }
+    return n_asked;
+}
+
+/* Gives idle slots something to do out of what was sent ahead to others. */
+static void recall_surplus(struct mf_farm *farm)
+{
+    struct mf_worker *overloaded[MAX_RECALLED_WORKERS];
+    uint64_t n_free = farm->workers.n_free;
+    uint64_t n_wanted;
+    uint32_t n;
+
+    if (n_free <= farm->n_recalling || farm->workers.n_surplus == 0)
+        return;
+    n_wanted = n_free - farm->n_recalling;
+    n = find_overloaded(farm, overloaded);
+    for (uint32_t i = 0; i < n && n_wanted > 0; i++)
+        n_wanted -= recall_from(farm, overloaded[i], n_wanted);
+}
+
+int64_t mf_farm_time_limit_ns(const struct mf_farm *farm)
+{
+    double limit = farm->config.timeout_factor * (double)mf_median_get(&farm->median);
+
+    if (farm->config.timeout_factor == 0 ||
+        farm->counts.by_state[MF_TASK_DONE] < MIN_DONE_FOR_LIMIT || limit >= 0x1p62)
+        return INT64_MAX;
+    return limit < 1 ? 1 : (int64_t)limit;
+}
+
+/* Those that run are in order of start, so that the first one is over its time first. */
+static void end_overdue(struct mf_farm *farm)
+{
+    int64_t limit = mf_farm_time_limit_ns(farm);
+
+    while (!mf_list_is_empty(&farm->running)) {
+        struct mf_task *task = mf_container_of(farm->running.next, struct mf_task, running_node);
+
+        if (farm->now_ns - task->started_ns < limit)
+            break;
+        mf_farm_wish(farm, task, MF_WISH_END, MF_CAUSE_TIMEOUT);
+    }
+}
+
+void mf_farm_tick(struct mf_farm *farm, const struct mf_event *event)
+{
+    if (event->turnaround_ns > 0)
+        mf_average_add(&farm->turnaround, event->turnaround_ns);
+    adapt_prefetch(farm);
+    if (!event->is_paused && place_ready(farm) && farm->stop == MF_STOP_NONE)
+        recall_surplus(farm);
+    end_overdue(farm);
+}

@@ -1,0 +1,65 @@
+/*
+ * The worker with the least work outstanding per slot.
+ *
+ * The farm keeps the workers in a heap by load, so the answer is its top where
+ * that one fits. Where it does not, the search goes down the heap and turns
+ * back at what cannot lead to a better worker: a single-slot task looks at
+ * three nodes at most, a task of several slots only at workers that have a
+ * free slot.
+ */
+#include "core/placement.h"
+
+struct search {
+    const struct mf_workers *workers;
+    uint32_t n_slots;
+    mf_worker_id avoid;
+    struct mf_worker *best;
+};
+
+/*
+ * Whether this worker, and with it all below it in the heap, is too loaded.
+ *
+ * One that is at least as loaded as a worker without a free slot has none
+ * either. The same holds for room to prefetch: with f prefetched tasks per
+ * slot, a worker of s slots is full at s + ceil(f * s) tasks. Being at least as
+ * loaded as a full one means holding (1 + f) * s or more, and since tasks are
+ * whole, s + ceil(f * s).
+ */
+static bool is_dead_end(const struct search *search, const struct mf_worker *worker)
+{
+    if (search->n_slots > 1)
+        return worker->n_committed >= worker->n_slots;
+    return !mf_worker_has_room(search->workers, worker, 1);
+}
+
+static void search_below(struct search *search, uint64_t index)
+{
+    const struct mf_heap *heap = &search->workers->by_load;
+    struct mf_worker *worker;
+
+    if (index >= heap->n_items)
+        return;
+    worker = heap->items[index];
+    if (search->best && !heap->before(worker, search->best))
+        return;
+    if (is_dead_end(search, worker))
+        return;
+    if (worker->id != search->avoid &&
+        mf_worker_has_room(search->workers, worker, search->n_slots)) {
+        search->best = worker;
+        return;
+    }
+    search_below(search, 2 * index + 1);
+    search_below(search, 2 * index + 2);
+}
+
+static struct mf_worker *choose(const struct mf_workers *workers, uint32_t n_slots,
+                                mf_worker_id avoid, struct mf_rng *rng)
+{
+    struct search search = {.workers = workers, .n_slots = n_slots, .avoid = avoid};
+
+    search_below(&search, 0);
+    return search.best;
+}
+
+const struct mf_placement mf_placement_least_loaded = {.name = "least-loaded", .choose = choose};

@@ -1,0 +1,315 @@
+/* What becomes of a task when an attempt ends, is given up, or loses its worker. */
+#include "support/farm_builder.h"
+
+#include <criterion/criterion.h>
+#include <errno.h>
+
+Test(attempts, a_task_that_succeeds_is_done)
+{
+    struct t_farm *t = t_farm("a", .workers = 1);
+
+    t_tick(t);
+    t_start(t, "a");
+    t_end(t, "a");
+    cr_assert_str_eq(t_trace(t), "a:DONE");
+}
+
+Test(attempts, a_short_task_may_end_without_having_started)
+{
+    struct t_farm *t = t_farm("a", .workers = 1);
+
+    t_tick(t);
+    t_end(t, "a");
+    cr_assert_str_eq(t_trace(t), "a:DONE");
+}
+
+Test(attempts, a_change_tells_whose_task_it_is_and_what_it_needs)
+{
+    struct t_farm *t = t_farm("a*2^3", .workers = 1, .slots = 2);
+    struct mf_change change;
+
+    t_tick(t);
+    cr_assert_eq(mf_farm_next_change(t->farm, &change), 1);
+    cr_assert_eq(change.task, 1);
+    cr_assert_eq(change.cookie, 1000);
+    cr_assert_eq(change.n_slots, 2);
+    cr_assert_eq(change.max_attempts, 3);
+    cr_assert_eq(change.attempt, 1);
+    cr_assert_eq(change.tries, 0);
+    cr_assert_eq(mf_farm_next_change(t->farm, &change), 0);
+}
+
+Test(attempts, a_failing_task_is_tried_as_often_as_it_may_be)
+{
+    struct t_farm *t = t_farm("a^3", .workers = 1);
+
+    for (int i = 0; i < 3; i++) {
+        t_tick(t);
+        t_end(t, "a", .cause = MF_CAUSE_SIGNAL);
+    }
+    cr_assert_str_eq(t_trace(t), "a:FAILED(signal)");
+    cr_assert_eq(t_counts(t).retried, 2);
+}
+
+Test(attempts, an_attempt_that_the_farm_stopped_is_not_tried_again)
+{
+    struct t_farm *t = t_farm("a^3", .workers = 1);
+
+    t_tick(t);
+    t_end(t, "a", .cause = MF_CAUSE_STOPPED);
+    cr_assert_str_eq(t_trace(t), "a:CANCELLED(stopped)");
+}
+
+Test(attempts, a_second_end_of_the_same_attempt_is_stale)
+{
+    struct t_farm *t = t_farm("a^2", .workers = 1);
+    const struct mf_event end = {
+        .kind = MF_EVENT_ENDED, .task = 1, .attempt = 1, .cause = MF_CAUSE_EXIT};
+
+    t_tick(t);
+    cr_assert_eq(t_farm_apply(t, end), 0);
+    cr_assert_eq(t_farm_apply(t, end), MF_FARM_E_STALE);
+    t_tick(t);
+    cr_assert_eq(t_farm_apply(t, end), MF_FARM_E_STALE);
+    cr_assert_eq(t_counts(t).stale, 2);
+    cr_assert_str_eq(t_trace(t), "a:PLACED@0#2");
+}
+
+Test(attempts, what_another_worker_says_of_a_task_is_stale)
+{
+    struct t_farm *t = t_farm("a", .workers = 2);
+
+    t_tick(t);
+    cr_assert_eq(t_apply(t, .kind = MF_EVENT_ENDED, .task = 1, .attempt = 1, .worker = 1),
+                 MF_FARM_E_STALE);
+}
+
+Test(attempts, a_second_start_is_stale)
+{
+    struct t_farm *t = t_farm("a", .workers = 1);
+
+    t_tick(t);
+    t_start(t, "a");
+    cr_assert_eq(t_apply(t, .kind = MF_EVENT_STARTED, .task = 1, .attempt = 1), MF_FARM_E_STALE);
+}
+
+Test(attempts, what_is_said_of_a_settled_task_is_stale)
+{
+    struct t_farm *t = t_farm("a", .workers = 1);
+
+    t_tick(t);
+    t_end(t, "a");
+    t_trace(t);
+    cr_assert_null(t_task(t, "a"));
+    cr_assert_eq(t_apply(t, .kind = MF_EVENT_ENDED, .task = 1, .attempt = 1), MF_FARM_E_STALE);
+    cr_assert_eq(t_apply(t, .kind = MF_EVENT_CANCEL, .task = 1), MF_FARM_E_STALE);
+}
+
+Test(attempts, events_about_unknown_tasks_and_workers_are_refused)
+{
+    struct t_farm *t = t_farm("a", .workers = 1);
+
+    t_tick(t);
+    cr_assert_eq(t_apply(t, .kind = MF_EVENT_ENDED, .task = 2, .attempt = 1), -EINVAL);
+    cr_assert_eq(t_apply(t, .kind = MF_EVENT_ENDED, .task = 0, .attempt = 1), -EINVAL);
+    cr_assert_eq(t_apply(t, .kind = MF_EVENT_ENDED, .task = 1, .attempt = 1, .worker = 7), -EINVAL);
+    cr_assert_eq(t_apply(t, .kind = MF_EVENT_CANCEL, .task = 9), -EINVAL);
+    cr_assert_eq(t_apply(t, .kind = MF_EVENT_WORKER_LOST, .worker = 7), -EINVAL);
+    cr_assert_eq(t_apply(t, .kind = MF_EVENT_WORKER_DRAIN, .worker = MF_WORKER_NONE), -EINVAL);
+    cr_assert_eq(t_counts(t).stale, 0);
+}
+
+Test(attempts, events_that_make_no_sense_are_refused)
+{
+    struct t_farm *t = t_farm("a", .workers = 1);
+
+    t_tick(t);
+    t_start(t, "a");
+    cr_assert_eq(t_apply(t, .kind = MF_EVENT_RETURNED, .task = 1, .attempt = 1), -EINVAL);
+    cr_assert_eq(
+        t_apply(t, .kind = MF_EVENT_ENDED, .task = 1, .attempt = 1, .cause = MF_CAUSE_MAX + 1),
+        -EINVAL);
+    cr_assert_eq(t_apply(t, .kind = MF_EVENT_WORKER_UP, .worker = 0, .n_slots = 1), -EINVAL);
+    cr_assert_eq(t_apply(t, .kind = MF_EVENT_WORKER_UP, .worker = 1, .n_slots = 0), -EINVAL);
+    cr_assert_eq(t_apply(t, .kind = MF_EVENT_WORKER_UP, .worker = MF_WORKER_NONE, .n_slots = 1),
+                 -EINVAL);
+    cr_assert_eq(t_apply(t, .kind = MF_EVENT_STOP), -EINVAL);
+    cr_assert_eq(t_apply(t, .kind = (enum mf_event_kind)99), -EINVAL);
+}
+
+Test(attempts, submissions_that_make_no_sense_are_refused)
+{
+    struct t_farm *t = t_farm("a");
+    const struct mf_task_spec spec = {.n_slots = 1, .max_attempts = 1};
+
+    cr_assert_eq(t_apply(t, .kind = MF_EVENT_SUBMITTED, .spec = {.max_attempts = 1}), -EINVAL);
+    cr_assert_eq(t_apply(t, .kind = MF_EVENT_SUBMITTED, .spec = {.n_slots = 1}), -EINVAL);
+    cr_assert_eq(t_apply(t, .kind = MF_EVENT_SUBMITTED, .task = 3, .spec = spec), -EINVAL);
+    cr_assert_eq(t_apply(t, .kind = MF_EVENT_SUBMITTED, .task = 2, .spec = spec), 0);
+    cr_assert_eq(t_apply(t, .kind = MF_EVENT_CLOSED), 0);
+    cr_assert_eq(t_apply(t, .kind = MF_EVENT_SUBMITTED, .spec = spec), -EINVAL);
+    cr_assert_eq(t_counts(t).submitted, 2);
+}
+
+Test(attempts, time_never_goes_back)
+{
+    struct t_farm *t = t_farm("a", .workers = 1);
+
+    t_wait(t, T_MS);
+    t_tick(t);
+    t_wait(t, -1);
+    cr_assert_eq(t_apply(t, .kind = MF_EVENT_TICK), -EINVAL);
+}
+
+Test(attempts, configurations_that_make_no_sense_are_refused)
+{
+    struct mf_farm *farm = NULL;
+
+    cr_assert_eq(mf_farm_create(&(struct mf_farm_config){.halt_fraction = 1.5}, &farm), -EINVAL);
+    cr_assert_eq(mf_farm_create(&(struct mf_farm_config){.timeout_factor = -1}, &farm), -EINVAL);
+    cr_assert_eq(mf_farm_create(&(struct mf_farm_config){.delay_ns = -1}, &farm), -EINVAL);
+    cr_assert_null(farm);
+    mf_farm_destroy(NULL);
+}
+
+Test(cancel, a_ready_task_is_withdrawn_at_once)
+{
+    struct t_farm *t = t_farm("a b", .workers = 1);
+
+    cr_assert_eq(t_apply(t, .kind = MF_EVENT_CANCEL, .task = 1), 0);
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "a:CANCELLED(stopped) b:PLACED@0");
+}
+
+Test(cancel, a_running_task_is_asked_to_end)
+{
+    struct t_farm *t = t_farm("a^5", .workers = 1);
+
+    t_tick(t);
+    t_start(t, "a");
+    t_cancel(t, "a");
+    cr_assert_str_eq(t_trace(t), "a:RUNNING@0/END(stopped)");
+    t_end(t, "a", .cause = MF_CAUSE_STOPPED);
+    cr_assert_str_eq(t_trace(t), "a:CANCELLED(stopped)");
+}
+
+Test(cancel, a_task_that_fails_of_itself_meanwhile_is_not_tried_again)
+{
+    struct t_farm *t = t_farm("a^5", .workers = 1);
+
+    t_tick(t);
+    t_cancel(t, "a");
+    t_end(t, "a", .cause = MF_CAUSE_EXIT);
+    cr_assert_str_eq(t_trace(t), "a:CANCELLED(exit)");
+}
+
+Test(cancel, a_task_that_succeeds_meanwhile_is_done)
+{
+    struct t_farm *t = t_farm("a", .workers = 1);
+
+    t_tick(t);
+    t_cancel(t, "a");
+    t_end(t, "a");
+    cr_assert_str_eq(t_trace(t), "a:DONE");
+}
+
+Test(cancel, a_task_that_comes_back_or_loses_its_worker_meanwhile_is_withdrawn)
+{
+    struct t_farm *t = t_farm("a b", .workers = 2);
+
+    t_tick(t);
+    t_cancel(t, "a b");
+    t_return(t, "a");
+    t_lose(t, 1);
+    cr_assert_str_eq(t_trace(t), "a:CANCELLED(stopped) b:CANCELLED(stopped)");
+}
+
+Test(lost, the_tasks_of_a_lost_worker_run_elsewhere_at_no_charge)
+{
+    struct t_farm *t = t_farm("a b", .workers = 1, .slots = 2);
+
+    t_tick(t);
+    t_start(t, "a");
+    t_trace(t);
+    t_lose(t, 0);
+    cr_assert_str_eq(t_trace(t), "a:READY(lost) b:READY");
+    t_up(t, 1, 2);
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "a:PLACED@1#2 b:PLACED@1#2");
+    cr_assert_eq(t_task(t, "a")->tries, 0);
+    cr_assert_eq(t_task(t, "a")->lost, 1);
+    cr_assert_eq(t_task(t, "b")->lost, 0);
+    cr_assert_eq(t_counts(t).workers_up, 1);
+}
+
+Test(lost, a_task_under_which_too_many_workers_are_lost_fails)
+{
+    struct t_farm *t = t_farm("a", .workers = 3, .config = {.crash_limit = 2});
+
+    for (uint32_t i = 0; i < 2; i++) {
+        t_tick(t);
+        t_start(t, "a");
+        t_lose(t, i);
+    }
+    cr_assert_str_eq(t_trace(t), "a:FAILED(lost)");
+}
+
+Test(lost, a_task_that_had_not_started_is_not_blamed)
+{
+    struct t_farm *t = t_farm("a", .workers = 3, .config = {.crash_limit = 1});
+
+    t_tick(t);
+    t_lose(t, 0);
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "a:PLACED@1#2");
+}
+
+Test(lost, what_a_lost_worker_still_says_is_stale)
+{
+    struct t_farm *t = t_farm("a", .workers = 1);
+
+    t_tick(t);
+    t_lose(t, 0);
+    cr_assert_eq(t_apply(t, .kind = MF_EVENT_ENDED, .task = 1, .attempt = 1), MF_FARM_E_STALE);
+    cr_assert_eq(t_apply(t, .kind = MF_EVENT_WORKER_LOST), MF_FARM_E_STALE);
+    cr_assert_eq(t_apply(t, .kind = MF_EVENT_WORKER_UP, .n_slots = 1), -EINVAL);
+}
+
+Test(lost, memory_for_the_tasks_of_a_lost_worker_was_set_aside)
+{
+    struct t_farm *t = t_farm("", .workers = 1, .slots = 500);
+
+    /* Never many ready at once; t_farm checks that all could be. */
+    for (int i = 0; i < 10; i++) {
+        t_submit_many(t, 50);
+        t_tick(t);
+    }
+    t_lose(t, 0);
+    cr_assert_eq(t_counts(t).by_state[MF_TASK_READY], 500);
+}
+
+Test(drain, a_draining_worker_gives_back_what_has_not_started)
+{
+    struct t_farm *t = t_farm("a b c", .workers = 1, .slots = 2);
+
+    t_tick(t);
+    t_start(t, "a");
+    t_trace(t);
+    t_drain(t, 0);
+    cr_assert_str_eq(t_trace(t), "b:PLACED@0/RECALL");
+    t_return(t, "b");
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "b:READY");
+    cr_assert_eq(mf_workers_find(mf_farm_workers(t->farm), 0)->state, MF_WORKER_DRAINING);
+    t_end(t, "a");
+    cr_assert_eq(mf_workers_find(mf_farm_workers(t->farm), 0)->state, MF_WORKER_GONE);
+}
+
+Test(drain, a_worker_that_holds_nothing_is_gone_at_once)
+{
+    struct t_farm *t = t_farm("", .workers = 1);
+
+    t_drain(t, 0);
+    cr_assert_eq(mf_workers_find(mf_farm_workers(t->farm), 0)->state, MF_WORKER_GONE);
+    cr_assert_eq(t_apply(t, .kind = MF_EVENT_WORKER_DRAIN), MF_FARM_E_STALE);
+}

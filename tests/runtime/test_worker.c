@@ -1,0 +1,348 @@
+/*
+ * A worker between a scheduler played by the test and an executor that runs by
+ * a script on a virtual clock.
+ */
+#include "base/clock.h"
+#include "base/command.h"
+#include "exec/fake.h"
+#include "runtime/node.h"
+#include "runtime/worker.h"
+#include "wire/message.h"
+
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Each test is a process of its own. */
+static struct mf_transport *scheduler, *worker_end;
+static struct mf_worker_rank *worker;
+static struct mf_executor *executor;
+static int64_t now_ns;
+static char output[200000];
+
+/* Task N runs for N ms; tasks from 1000 on write that many bytes, those from 2000 on fail. */
+static void script(void *arg, const struct mf_start *start, struct mf_fake_run *run)
+{
+    run->duration_ns = (int64_t)(start->task % 1000) * MF_NS_PER_MS;
+    if (start->task >= 2000)
+        run->outcome.cause = MF_CAUSE_EXIT;
+    else if (start->task >= 1000) {
+        run->bytes[MF_STDOUT] = output;
+        run->n_bytes[MF_STDOUT] = start->task * 100;
+    }
+}
+
+static const char *kind_name(enum mf_message_kind kind)
+{
+    switch (kind) {
+    case MF_MESSAGE_HELLO:
+        return "HELLO";
+    case MF_MESSAGE_STARTED:
+        return "STARTED";
+    case MF_MESSAGE_ENDED:
+        return "ENDED";
+    case MF_MESSAGE_RETURNED:
+        return "RETURNED";
+    case MF_MESSAGE_DATA:
+        return "DATA";
+    case MF_MESSAGE_BROKEN:
+        return "BROKEN";
+    case MF_MESSAGE_BYE:
+        return "BYE";
+    default:
+        return "?";
+    }
+}
+
+/* What the worker has said since the last call: "ENDED 1, RETURNED 2". */
+static char *heard(void)
+{
+    static char trace[4096];
+    const struct mf_buffer *frame;
+    struct mf_message message = {0};
+    struct mf_reader reader;
+    uint32_t from;
+    size_t n = 0;
+
+    trace[0] = '\0';
+    while (mf_transport_receive(scheduler, &from, &frame) == 1) {
+        cr_assert(eq(int, mf_frame_open(frame->data, frame->size, &reader), 0));
+        while (mf_message_decode(&reader, &message) == 1) {
+            n += (size_t)snprintf(trace + n, sizeof(trace) - n, "%s%s", n ? ", " : "",
+                                  kind_name(message.kind));
+            if (message.kind != MF_MESSAGE_HELLO && message.kind != MF_MESSAGE_BYE)
+                n += (size_t)snprintf(trace + n, sizeof(trace) - n, " %" PRIu64, message.task);
+        }
+    }
+    return trace;
+}
+
+static void say(const struct mf_message *message)
+{
+    struct mf_buffer frame = {0};
+
+    mf_message_encode(message, &frame);
+    cr_assert(eq(int, mf_transport_send(scheduler, 0, &frame), 0));
+    mf_buffer_finish(&frame);
+}
+
+static void say_about(enum mf_message_kind kind, mf_task_id task)
+{
+    say(&(struct mf_message){.kind = kind, .task = task, .attempt = 1, .cause = MF_CAUSE_STOPPED});
+}
+
+static void run(mf_task_id task, uint32_t n_slots)
+{
+    struct mf_command command = {
+        .id = "t", .tag = "", .n_args = 1, .args = (const char *const[]){"true"}};
+    struct mf_buffer bytes = {0};
+
+    mf_command_encode(&command, &bytes);
+    say(&(struct mf_message){.kind = MF_MESSAGE_RUN,
+                             .task = task,
+                             .attempt = 1,
+                             .n_slots = n_slots,
+                             .payload = bytes.data,
+                             .payload_size = bytes.size});
+    mf_buffer_finish(&bytes);
+}
+
+static int turn(void)
+{
+    return mf_worker_rank_turn(worker, now_ns);
+}
+
+/* Lets time pass in steps of a millisecond, with a turn after each. */
+static void pass_ms(int ms)
+{
+    for (int i = 0; i < ms; i++) {
+        now_ns += MF_NS_PER_MS;
+        mf_fake_executor_advance(executor, now_ns);
+        cr_assert(turn() >= 0);
+    }
+}
+
+static void welcome(uint32_t n_slots)
+{
+    uint32_t slot_cores[8] = {0};
+    struct mf_core core = {.n_cpus = 1};
+    struct mf_topo_rank share = {
+        .is_worker = true, .first_slot = 1, .n_slots = n_slots, .slot_cores = slot_cores};
+    struct mf_topo_split split = {.pool = &core, .n_pool = 1};
+    struct mf_buffer payload = {0};
+
+    mf_node_encode_welcome("/run", &share, &split, false, &payload);
+    say(&(struct mf_message){
+        .kind = MF_MESSAGE_WELCOME, .payload = payload.data, .payload_size = payload.size});
+    mf_buffer_finish(&payload);
+}
+
+static void setup(void)
+{
+    struct mf_core core = {.n_cpus = 1};
+
+    cr_assert(eq(int, mf_transport_local_pair(&scheduler, &worker_end), 0));
+    struct mf_worker_rank_config config = {.transport = worker_end, .cores = &core, .n_cores = 1};
+    cr_assert(eq(int, mf_worker_rank_create(&config, &worker), 0));
+    cr_assert(eq(
+        int, mf_fake_executor_create(NULL, mf_worker_rank_heard, worker, script, NULL, &executor),
+        0));
+    mf_worker_rank_set_executor(worker, executor);
+    cr_assert(eq(str, heard(), "HELLO"));
+}
+
+static void teardown(void)
+{
+    mf_worker_rank_destroy(worker);
+    mf_transport_destroy(worker_end);
+    mf_transport_destroy(scheduler);
+}
+
+TestSuite(worker, .init = setup, .fini = teardown);
+
+Test(worker, reports_a_short_attempt_as_ended_only)
+{
+    welcome(1);
+    run(5, 1);
+    turn();
+    cr_assert(eq(str, heard(), ""));
+    pass_ms(5);
+    cr_assert(eq(str, heard(), "ENDED 5"));
+}
+
+Test(worker, tells_of_a_long_attempt_that_it_has_started)
+{
+    welcome(1);
+    run(500, 1);
+    turn();
+    cr_assert(mf_worker_rank_next_ns(worker) < INT64_MAX);
+    pass_ms(30);
+    cr_assert(eq(str, heard(), "STARTED 500"));
+    pass_ms(470);
+    cr_assert(eq(str, heard(), "ENDED 500"));
+}
+
+Test(worker, runs_no_more_at_once_than_it_has_slots)
+{
+    welcome(2);
+    for (mf_task_id task = 10; task < 14; task++)
+        run(task, 1);
+    turn();
+    pass_ms(11);
+    cr_assert(eq(str, heard(), "ENDED 10, ENDED 11"));
+    pass_ms(14);
+    cr_assert(eq(str, heard(), "ENDED 12, ENDED 13"));
+}
+
+Test(worker, runs_what_was_prefetched_in_the_order_received)
+{
+    welcome(1);
+    for (mf_task_id task = 1; task <= 9; task++)
+        run(task, 1);
+    turn();
+    pass_ms(45);
+    cr_assert(eq(str, heard(),
+                 "ENDED 1, ENDED 2, ENDED 3, ENDED 4, ENDED 5, ENDED 6, ENDED 7, ENDED 8, "
+                 "ENDED 9"));
+}
+
+Test(worker, gives_back_what_has_not_begun_and_nothing_else)
+{
+    welcome(1);
+    for (mf_task_id task = 11; task <= 16; task++)
+        run(task, 1);
+    turn();
+    for (mf_task_id task = 11; task <= 16; task++)
+        say_about(MF_MESSAGE_RECALL, task);
+    turn();
+    pass_ms(1);
+    /* Those staged in the executor come back through it, so in no certain order. */
+    char *trace = heard();
+    for (int task = 12; task <= 16; task++) {
+        char returned[32];
+
+        snprintf(returned, sizeof(returned), "RETURNED %d", task);
+        cr_assert(strstr(trace, returned) != NULL, "%s", trace);
+    }
+    pass_ms(10);
+    cr_assert(eq(str, heard(), "ENDED 11"));
+}
+
+Test(worker, a_wide_attempt_waits_for_its_slots_and_is_not_overtaken)
+{
+    welcome(2);
+    run(20, 1);
+    run(10, 2);
+    run(1, 1);
+    turn();
+    pass_ms(20);
+    cr_assert(eq(str, heard(), "ENDED 20"));
+    pass_ms(11);
+    cr_assert(eq(str, heard(), "ENDED 10, ENDED 1"));
+}
+
+Test(worker, single_attempts_behind_a_wide_one_use_both_its_slots)
+{
+    welcome(2);
+    run(10, 2);
+    run(5, 1);
+    run(6, 1);
+    turn();
+    pass_ms(16);
+    cr_assert(eq(str, heard(), "ENDED 10, ENDED 5, ENDED 6"));
+}
+
+Test(worker, ends_what_it_is_told_to_end)
+{
+    welcome(1);
+    run(100, 1);
+    run(101, 1);
+    run(102, 1);
+    run(103, 1);
+    turn();
+    for (mf_task_id task = 100; task <= 103; task++)
+        say_about(MF_MESSAGE_END, task);
+    turn();
+    pass_ms(1);
+    char trace[256];
+    strcpy(trace, heard());
+    for (int task = 100; task <= 103; task++) {
+        char ended[32];
+
+        snprintf(ended, sizeof(ended), "ENDED %d", task);
+        cr_assert(strstr(trace, ended) != NULL, "%s", trace);
+    }
+}
+
+Test(worker, keeps_large_output_until_it_is_released)
+{
+    welcome(1);
+    run(1001, 1);
+    turn();
+    pass_ms(2);
+    cr_assert(eq(str, heard(), "ENDED 1001"));
+    say(&(struct mf_message){
+        .kind = MF_MESSAGE_PULL, .task = 1001, .attempt = 1, .offset = 100000, .length = 200000});
+    turn();
+    const struct mf_buffer *frame;
+    struct mf_message data = {0};
+    struct mf_reader reader;
+    uint32_t from;
+    cr_assert(eq(int, mf_transport_receive(scheduler, &from, &frame), 1));
+    cr_assert(eq(int, mf_frame_open(frame->data, frame->size, &reader), 0));
+    cr_assert(eq(int, mf_message_decode(&reader, &data), 1));
+    cr_assert(eq(int, data.kind, MF_MESSAGE_DATA));
+    cr_assert(eq(sz, data.payload_size, 100));
+    say_about(MF_MESSAGE_RELEASE, 1001);
+    cr_assert(turn() >= 0);
+    say(&(struct mf_message){.kind = MF_MESSAGE_PULL, .task = 1001, .attempt = 1, .length = 1});
+    cr_assert(eq(int, turn(), -EPROTO), "what was released cannot be pulled");
+}
+
+Test(worker, a_run_that_comes_twice_runs_once)
+{
+    welcome(1);
+    run(3, 1);
+    run(3, 1);
+    turn();
+    pass_ms(10);
+    cr_assert(eq(str, heard(), "ENDED 3"));
+}
+
+Test(worker, refuses_work_before_its_welcome)
+{
+    run(1, 1);
+    cr_assert(eq(int, turn(), -EPROTO));
+}
+
+Test(worker, refuses_more_slots_than_it_has)
+{
+    welcome(2);
+    run(1, 3);
+    cr_assert(eq(int, turn(), -EPROTO));
+}
+
+Test(worker, a_broken_executor_is_reported)
+{
+    welcome(1);
+    run(50, 1);
+    turn();
+    mf_fake_executor_break(executor, "the launcher was killed");
+    turn();
+    char *trace = heard();
+    cr_assert(strstr(trace, "BROKEN") != NULL, "%s", trace);
+}
+
+Test(worker, says_bye_when_told_to_stop)
+{
+    welcome(1);
+    run(50, 1);
+    turn();
+    say(&(struct mf_message){.kind = MF_MESSAGE_STOP});
+    turn();
+    cr_assert(eq(str, heard(), "BYE"));
+    cr_assert(mf_worker_rank_is_finished(worker));
+}

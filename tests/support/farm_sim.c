@@ -1,0 +1,517 @@
+/*
+ * The simulation: see farm_sim.h. Time goes in turns of random length. In each,
+ * workers carry out the orders that reached them, then the farm hears the
+ * messages that reached it, ticks, and sends orders. Both directions keep their
+ * order and take a while, so that everything can cross everything.
+ */
+#include "support/farm_sim.h"
+
+#include "base/rng.h"
+#include "core/farm.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define MAX_TASKS 64
+#define MAX_WORKERS 48
+#define MAX_SLOTS 6
+#define MAX_HELD 256
+#define MAX_TURNS 20000
+#define MS INT64_C(1000000)
+
+/* An order to a worker, or a message from one. */
+struct letter {
+    int64_t due_ns;
+    struct mf_event event; /* from a worker */
+    enum mf_wish wish;     /* to a worker: NONE is to run it */
+    int64_t run_ns;
+};
+
+struct queue {
+    struct letter *letters;
+    size_t first, n, capacity;
+};
+
+/* An attempt that a worker has. */
+struct job {
+    mf_task_id task;
+    uint32_t attempt;
+    uint32_t n_slots;
+    bool is_running;
+    bool is_told; /* that it runs */
+    int64_t run_ns;
+    int64_t started_ns;
+};
+
+struct fake_worker {
+    bool is_alive;
+    uint32_t n_slots, n_busy;
+    struct queue inbox;
+    struct job jobs[MAX_HELD];
+    size_t n_jobs;
+};
+
+struct sim_task {
+    struct mf_task_spec spec;
+    uint32_t last_attempt; /* that was sent */
+    uint32_t n_successes;  /* that the farm accepted */
+    uint32_t n_settled;    /* times it was told to be final */
+};
+
+struct sim {
+    struct mf_rng rng;
+    struct mf_farm_config config;
+    struct mf_farm *farm;
+    struct mf_buffer *trace;
+    int64_t now_ns;
+    struct queue outbox; /* of all workers to the farm */
+    struct fake_worker workers[MAX_WORKERS];
+    uint32_t n_workers;
+    struct sim_task tasks[MAX_TASKS + 1];
+    uint64_t n_tasks, n_submitted;
+    bool is_closed, is_all_narrow;
+    /* chances out of 1000: of an attempt, a turn or a message */
+    uint64_t fail_chance, lose_chance, drain_chance, cancel_chance, pause_chance, stop_chance,
+        repeat_chance;
+    int64_t longest_ns, longest_trip_ns;
+    const char *breach;
+    struct t_sim_stats *stats;
+};
+
+static uint64_t draw(struct sim *sim, uint64_t bound)
+{
+    return mf_rng_below(&sim->rng, bound);
+}
+
+static bool chance(struct sim *sim, uint64_t out_of_1000)
+{
+    return draw(sim, 1000) < out_of_1000;
+}
+
+static void claim(struct sim *sim, bool holds, const char *breach)
+{
+    if (!holds && !sim->breach)
+        sim->breach = breach;
+}
+
+/* Puts a letter behind the others, none of which it may overtake. */
+static void post(struct sim *sim, struct queue *queue, struct letter letter)
+{
+    int64_t last_ns = queue->n > 0 ? queue->letters[queue->first + queue->n - 1].due_ns : 0;
+
+    letter.due_ns = sim->now_ns + (int64_t)draw(sim, (uint64_t)sim->longest_trip_ns + 1);
+    if (letter.due_ns < last_ns)
+        letter.due_ns = last_ns;
+    if (queue->first + queue->n == queue->capacity) {
+        queue->capacity = queue->capacity ? 2 * queue->capacity : 64;
+        queue->letters = reallocarray(queue->letters, queue->capacity, sizeof(letter));
+        if (!queue->letters)
+            abort();
+    }
+    queue->letters[queue->first + queue->n++] = letter;
+}
+
+static bool take(struct sim *sim, struct queue *queue, struct letter *ret_letter)
+{
+    if (queue->n == 0 || queue->letters[queue->first].due_ns > sim->now_ns)
+        return false;
+    *ret_letter = queue->letters[queue->first++];
+    if (--queue->n == 0)
+        queue->first = 0;
+    return true;
+}
+
+static int apply(struct sim *sim, struct mf_event event)
+{
+    const char *breach;
+    int r;
+
+    event.now_ns = sim->now_ns;
+    r = mf_farm_apply(sim->farm, &event);
+    if (sim->trace)
+        mf_buffer_print(sim->trace, "%lld event %d task %llu.%u worker %u cause %d: %d\n",
+                        (long long)event.now_ns, (int)event.kind, (unsigned long long)event.task,
+                        event.attempt, event.worker, (int)event.cause, r);
+    breach = mf_farm_check(sim->farm);
+    claim(sim, !breach, breach);
+    claim(sim, r == 0 || r == MF_FARM_E_STALE, "the farm refused an event");
+    return r;
+}
+
+/* ---- workers ---- */
+
+static void tell(struct sim *sim, mf_worker_id worker, enum mf_event_kind kind,
+                 const struct job *job, enum mf_cause cause)
+{
+    struct letter letter = {.event = {.kind = kind,
+                                      .worker = worker,
+                                      .task = job->task,
+                                      .attempt = job->attempt,
+                                      .cause = cause}};
+
+    if (kind == MF_EVENT_ENDED && job->is_running)
+        letter.event.duration_ns = sim->now_ns - job->started_ns;
+    post(sim, &sim->outbox, letter);
+    if (chance(sim, sim->repeat_chance))
+        post(sim, &sim->outbox, letter);
+}
+
+static void drop_job(struct fake_worker *worker, size_t at)
+{
+    if (worker->jobs[at].is_running)
+        worker->n_busy -= worker->jobs[at].n_slots;
+    worker->n_jobs--;
+    memmove(&worker->jobs[at], &worker->jobs[at + 1],
+            (worker->n_jobs - at) * sizeof(worker->jobs[0]));
+}
+
+/* Whether the attempt runs on a worker that is alive. */
+static bool runs_somewhere(const struct sim *sim, mf_task_id task)
+{
+    for (uint32_t i = 0; i < sim->n_workers; i++) {
+        const struct fake_worker *worker = &sim->workers[i];
+
+        for (size_t j = 0; worker->is_alive && j < worker->n_jobs; j++) {
+            if (worker->jobs[j].task == task && worker->jobs[j].is_running)
+                return true;
+        }
+    }
+    return false;
+}
+
+static void obey(struct sim *sim, mf_worker_id id, const struct letter *order)
+{
+    struct fake_worker *worker = &sim->workers[id];
+    size_t at = 0;
+
+    if (order->wish == MF_WISH_NONE) {
+        if (worker->n_jobs == MAX_HELD)
+            abort();
+        worker->jobs[worker->n_jobs++] =
+            (struct job){.task = order->event.task,
+                         .attempt = order->event.attempt,
+                         .n_slots = sim->tasks[order->event.task].spec.n_slots,
+                         .run_ns = order->run_ns};
+        return;
+    }
+    while (at < worker->n_jobs && (worker->jobs[at].task != order->event.task ||
+                                   worker->jobs[at].attempt != order->event.attempt))
+        at++;
+    if (at == worker->n_jobs)
+        return;
+    if (order->wish == MF_WISH_END) {
+        tell(sim, id, MF_EVENT_ENDED, &worker->jobs[at], order->event.cause);
+        drop_job(worker, at);
+    } else if (!worker->jobs[at].is_running) {
+        tell(sim, id, MF_EVENT_RETURNED, &worker->jobs[at], MF_CAUSE_NONE);
+        drop_job(worker, at);
+    }
+}
+
+static void end_jobs(struct sim *sim, mf_worker_id id)
+{
+    struct fake_worker *worker = &sim->workers[id];
+
+    for (size_t at = 0; at < worker->n_jobs;) {
+        struct job *job = &worker->jobs[at];
+
+        if (!job->is_running || sim->now_ns - job->started_ns < job->run_ns) {
+            at++;
+            continue;
+        }
+        tell(sim, id, MF_EVENT_ENDED, job,
+             chance(sim, sim->fail_chance) ? MF_CAUSE_EXIT : MF_CAUSE_NONE);
+        drop_job(worker, at);
+    }
+}
+
+/* Starts what it has in the order it came; says so of what runs on after a turn. */
+static void start_jobs(struct sim *sim, mf_worker_id id)
+{
+    struct fake_worker *worker = &sim->workers[id];
+
+    for (size_t at = 0; at < worker->n_jobs; at++) {
+        struct job *job = &worker->jobs[at];
+
+        if (job->is_running) {
+            if (!job->is_told)
+                tell(sim, id, MF_EVENT_STARTED, job, MF_CAUSE_NONE);
+            job->is_told = true;
+            continue;
+        }
+        if (worker->n_busy + job->n_slots > worker->n_slots)
+            break;
+        claim(sim, !runs_somewhere(sim, job->task), "a task runs twice at once");
+        job->is_running = true;
+        job->started_ns = sim->now_ns;
+        worker->n_busy += job->n_slots;
+    }
+}
+
+static void work(struct sim *sim, mf_worker_id id)
+{
+    struct letter order;
+
+    while (take(sim, &sim->workers[id].inbox, &order))
+        obey(sim, id, &order);
+    end_jobs(sim, id);
+    start_jobs(sim, id);
+}
+
+/* ---- the farm ---- */
+
+static void bring_up(struct sim *sim)
+{
+    mf_worker_id id = sim->n_workers++;
+    uint32_t n_slots = 1 + (uint32_t)draw(sim, MAX_SLOTS);
+
+    sim->workers[id].is_alive = true;
+    sim->workers[id].n_slots = n_slots;
+    apply(sim, (struct mf_event){.kind = MF_EVENT_WORKER_UP, .worker = id, .n_slots = n_slots});
+}
+
+static void submit_some(struct sim *sim)
+{
+    uint64_t n = draw(sim, 12);
+
+    for (; n > 0 && sim->n_submitted < sim->n_tasks; n--) {
+        struct mf_task_spec *spec = &sim->tasks[++sim->n_submitted].spec;
+
+        *spec = (struct mf_task_spec){
+            .cookie = sim->n_submitted,
+            .n_slots = 1,
+            .priority = (int32_t)draw(sim, 5) - 2,
+            .max_attempts = 1 + (uint32_t)draw(sim, 4),
+        };
+        if (!sim->is_all_narrow && chance(sim, 300))
+            spec->n_slots = 1 + (uint32_t)draw(sim, MAX_SLOTS);
+        apply(sim, (struct mf_event){.kind = MF_EVENT_SUBMITTED, .spec = *spec});
+    }
+    if (sim->n_submitted == sim->n_tasks && !sim->is_closed && chance(sim, 500)) {
+        sim->is_closed = true;
+        apply(sim, (struct mf_event){.kind = MF_EVENT_CLOSED});
+    }
+}
+
+/* A worker that is gone, or has nothing left to do, still sends what is under way. */
+static void hurt_workers(struct sim *sim)
+{
+    mf_worker_id id = (mf_worker_id)draw(sim, sim->n_workers);
+    const struct mf_worker *worker = mf_workers_find(mf_farm_workers(sim->farm), id);
+
+    if (worker->state != MF_WORKER_GONE && chance(sim, sim->lose_chance)) {
+        sim->workers[id].is_alive = false;
+        sim->stats->lost++;
+        apply(sim, (struct mf_event){.kind = MF_EVENT_WORKER_LOST, .worker = id});
+    } else if (worker->state == MF_WORKER_UP && chance(sim, sim->drain_chance)) {
+        sim->stats->drained++;
+        apply(sim, (struct mf_event){.kind = MF_EVENT_WORKER_DRAIN, .worker = id});
+    }
+    if (mf_farm_workers(sim->farm)->n_up == 0 && sim->n_workers < MAX_WORKERS)
+        bring_up(sim);
+    if (sim->n_workers + 2 >= MAX_WORKERS)
+        sim->lose_chance = sim->drain_chance = 0;
+}
+
+static void interfere(struct sim *sim)
+{
+    if (sim->n_submitted > 0 && chance(sim, sim->cancel_chance))
+        apply(sim,
+              (struct mf_event){.kind = MF_EVENT_CANCEL, .task = 1 + draw(sim, sim->n_submitted)});
+    if (chance(sim, sim->stop_chance))
+        apply(sim, (struct mf_event){.kind = MF_EVENT_STOP,
+                                     .stop = chance(sim, 500) ? MF_STOP_SOON : MF_STOP_NOW});
+}
+
+static void hear(struct sim *sim)
+{
+    struct letter letter;
+
+    while (take(sim, &sim->outbox, &letter)) {
+        int r = apply(sim, letter.event);
+
+        if (r == 0 && letter.event.kind == MF_EVENT_ENDED && letter.event.cause == MF_CAUSE_NONE)
+            sim->tasks[letter.event.task].n_successes++;
+        if (r == 0 && letter.event.cause == MF_CAUSE_TIMEOUT)
+            sim->stats->timed_out++;
+    }
+}
+
+static void settle(struct sim *sim, const struct mf_change *change)
+{
+    struct sim_task *task = &sim->tasks[change->task];
+
+    task->n_settled++;
+    claim(sim, task->n_settled == 1, "a task was settled twice");
+    claim(sim, task->n_successes == (change->state == MF_TASK_DONE),
+          "DONE is not what succeeded once");
+    claim(sim, change->tries <= task->spec.max_attempts, "a task was tried too often");
+    claim(sim, !mf_farm_find(sim->farm, change->task), "a settled task is still known");
+    sim->stats->done += change->state == MF_TASK_DONE;
+    sim->stats->failed += change->state == MF_TASK_FAILED;
+    sim->stats->cancelled += change->state == MF_TASK_CANCELLED;
+    sim->stats->unfit += change->cause == MF_CAUSE_UNFIT;
+}
+
+/* What the runtime does with a change: send the attempt once, then what is wished for it. */
+static void carry_out(struct sim *sim, const struct mf_change *change)
+{
+    struct sim_task *task = &sim->tasks[change->task];
+    struct letter letter = {
+        .event = {.task = change->task, .attempt = change->attempt, .cause = change->cause}};
+
+    claim(sim, change->cookie == change->task, "a change has a foreign cookie");
+    if (mf_task_state_is_final(change->state)) {
+        settle(sim, change);
+        return;
+    }
+    if (change->state == MF_TASK_PLACED && change->attempt != task->last_attempt) {
+        claim(sim, change->attempt > task->last_attempt, "an attempt was given twice");
+        task->last_attempt = change->attempt;
+        letter.run_ns = (int64_t)draw(sim, (uint64_t)sim->longest_ns);
+        post(sim, &sim->workers[change->worker].inbox, letter);
+    }
+    if (change->wish != MF_WISH_NONE) {
+        letter.wish = change->wish;
+        post(sim, &sim->workers[change->worker].inbox, letter);
+    }
+}
+
+/* Without large tasks and delays, a slot is only left free for want of tasks that may go there. */
+static void check_no_slot_idles(struct sim *sim)
+{
+    const struct mf_workers *workers = mf_farm_workers(sim->farm);
+
+    if (!sim->is_all_narrow || sim->config.delay_ns > 0 ||
+        mf_farm_stopping(sim->farm) != MF_STOP_NONE)
+        return;
+    for (mf_task_id id = 1; id <= sim->n_submitted; id++) {
+        const struct mf_task *task = mf_farm_find(sim->farm, id);
+
+        if (!task || task->state != MF_TASK_READY)
+            continue;
+        for (uint32_t i = 0; i < workers->by_load.n_items; i++) {
+            const struct mf_worker *worker = workers->by_load.items[i];
+
+            claim(sim, worker->id == task->avoid || worker->n_committed >= worker->n_slots,
+                  "a slot idles while a task waits for it");
+        }
+    }
+}
+
+static void tick(struct sim *sim)
+{
+    bool is_paused = chance(sim, sim->pause_chance);
+    struct mf_change change;
+
+    apply(sim, (struct mf_event){.kind = MF_EVENT_TICK,
+                                 .is_paused = is_paused,
+                                 .turnaround_ns =
+                                     (int64_t)draw(sim, 2 * (uint64_t)sim->longest_trip_ns + 1)});
+    if (!is_paused)
+        check_no_slot_idles(sim);
+    while (mf_farm_next_change(sim->farm, &change) == 1) {
+        if (sim->trace)
+            mf_buffer_print(sim->trace, "change %llu.%u %s wish %d cause %d worker %u\n",
+                            (unsigned long long)change.task, change.attempt,
+                            mf_task_state_name(change.state), (int)change.wish, (int)change.cause,
+                            change.worker);
+        carry_out(sim, &change);
+    }
+    if (mf_farm_check(sim->farm))
+        claim(sim, false, mf_farm_check(sim->farm));
+}
+
+static void set_up(struct sim *sim, uint64_t seed)
+{
+    uint64_t n_workers;
+
+    mf_rng_init(&sim->rng, seed);
+    sim->config = (struct mf_farm_config){
+        .policy = chance(sim, 500) ? &mf_policy_priority : &mf_policy_fifo,
+        .seed = seed,
+        .max_prefetch_per_slot = (uint32_t)draw(sim, 5),
+        .turnaround_ns = (int64_t)draw(sim, 3) * MS,
+        .delay_ns = chance(sim, 100) ? (int64_t)draw(sim, 5) * MS : 0,
+        .timeout_factor = chance(sim, 300) ? 1.0 + (double)draw(sim, 30) / 10 : 0,
+        .crash_limit = (uint32_t)draw(sim, 4),
+    };
+    if (chance(sim, 100)) {
+        sim->config.halt_when = chance(sim, 500) ? MF_HALT_SOON : MF_HALT_NOW;
+        sim->config.halt_failed = 1 + draw(sim, 5);
+    }
+    sim->n_tasks = 1 + draw(sim, MAX_TASKS);
+    sim->is_all_narrow = chance(sim, 500);
+    sim->fail_chance = chance(sim, 600) ? draw(sim, 500) : 0;
+    sim->lose_chance = chance(sim, 500) ? draw(sim, 30) : 0;
+    sim->drain_chance = chance(sim, 300) ? draw(sim, 20) : 0;
+    sim->cancel_chance = chance(sim, 300) ? draw(sim, 50) : 0;
+    sim->pause_chance = chance(sim, 300) ? draw(sim, 500) : 0;
+    sim->stop_chance = chance(sim, 200) ? draw(sim, 30) : 0;
+    sim->repeat_chance = chance(sim, 500) ? draw(sim, 200) : 0;
+    sim->longest_ns = (int64_t)(1 + draw(sim, 20)) * MS;
+    sim->longest_trip_ns = (int64_t)draw(sim, 4) * MS;
+    if (mf_farm_create(&sim->config, &sim->farm) < 0)
+        abort();
+    for (n_workers = 1 + draw(sim, 6); n_workers > 0; n_workers--)
+        bring_up(sim);
+}
+
+/* What must be true when a run is over. */
+static void check_end(struct sim *sim)
+{
+    bool is_stopped = mf_farm_stopping(sim->farm) != MF_STOP_NONE;
+    struct mf_farm_counts counts;
+    uint64_t n_unsettled = 0;
+
+    mf_farm_count(sim->farm, &counts);
+    for (mf_task_id id = 1; id <= sim->n_submitted; id++)
+        n_unsettled += sim->tasks[id].n_settled == 0;
+    claim(sim, mf_farm_is_finished(sim->farm), "a run never ends");
+    claim(sim, is_stopped || sim->n_submitted == sim->n_tasks, "a run ends before its tasks came");
+    claim(sim, is_stopped || n_unsettled == 0, "a run ends before its tasks");
+    claim(sim, n_unsettled == counts.by_state[MF_TASK_READY], "a task is lost");
+    sim->stats->left += n_unsettled;
+    sim->stats->retried += counts.retried;
+    sim->stats->recalled += counts.recalled;
+    sim->stats->stale += counts.stale;
+}
+
+static void tear_down(struct sim *sim)
+{
+    for (uint32_t i = 0; i < MAX_WORKERS; i++)
+        free(sim->workers[i].inbox.letters);
+    free(sim->outbox.letters);
+    mf_farm_destroy(sim->farm);
+    free(sim);
+}
+
+const char *t_sim_run(uint64_t seed, struct mf_buffer *trace, struct t_sim_stats *ret_stats)
+{
+    struct sim *sim = calloc(1, sizeof(*sim));
+    const char *breach;
+
+    if (!sim)
+        abort();
+    sim->trace = trace;
+    sim->stats = ret_stats;
+    set_up(sim, seed);
+    for (int turn = 0; turn < MAX_TURNS && !sim->breach && !mf_farm_is_finished(sim->farm);
+         turn++) {
+        sim->now_ns += 1 + (int64_t)draw(sim, 2 * MS);
+        for (uint32_t i = 0; i < sim->n_workers; i++) {
+            if (sim->workers[i].is_alive)
+                work(sim, i);
+        }
+        hear(sim);
+        submit_some(sim);
+        hurt_workers(sim);
+        interfere(sim);
+        tick(sim);
+    }
+    if (!sim->breach)
+        check_end(sim);
+    breach = sim->breach;
+    tear_down(sim);
+    return breach;
+}
