@@ -1,16 +1,18 @@
 /*
  * The subcommand topo: the cores of a node, and how ranks would share them.
  *
- * Shows what a run would do with them, on this machine or on a synthetic one;
- * it starts nothing. Everything it allocates is in `view` and goes at its end.
+ * Shows what a run would do with them, on this machine, a synthetic one, or the
+ * ranks that a launcher started; it starts nothing itself.
  */
 #include "cli/subcommands.h"
 
 #include "base/units.h"
+#include "runtime/survey.h"
 #include "topo/topo.h"
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -32,8 +34,8 @@ static const struct mf_option options[] = {
                                   "it: \"pack:2 numa:1 core:4 pu:2\"."},
     [OPTION_RANKS] = {.name = "ranks",
                       .value = "N",
-                      .help = "Number of ranks that share the node, 1 by default. Rank 0 takes "
-                              "tasks only when it is alone there."},
+                      .help = "Show how N ranks would share the node; 1 is the default. Rank 0 "
+                              "takes tasks only when it is alone there."},
 };
 
 struct settings {
@@ -42,12 +44,15 @@ struct settings {
     uint32_t n_ranks;
 };
 
-/* A node and its ranks, each of which may use all cores. */
+/*
+ * A node and the ranks on it.
+ *
+ * @numbers  the rank in MPI_COMM_WORLD of each of ranks
+ */
 struct view {
-    char node[256];
-    struct mf_core *cores;
-    uint32_t n_cores;
+    char node[MF_HOST_SIZE];
     struct mf_topo_rank *ranks;
+    uint32_t *numbers;
     uint32_t n_ranks;
     struct mf_topo_split split;
 };
@@ -84,34 +89,39 @@ static void name_node(const char *synthetic, char *name, size_t size)
     name[size - 1] = '\0';
 }
 
-static int view_init(struct view *view, const struct settings *settings, struct mf_error *err)
+static int view_init(struct view *view, uint32_t most_ranks, struct mf_error *err)
 {
-    int r;
-
-    *view = (struct view){.n_ranks = settings->n_ranks};
-    name_node(settings->synthetic, view->node, sizeof(view->node));
-    r = mf_topo_cores(settings->synthetic, &view->cores, &view->n_cores, err);
-    if (r < 0)
-        return r;
-
-    view->ranks = calloc(view->n_ranks, sizeof(*view->ranks));
-    if (!view->ranks)
+    *view = (struct view){0};
+    view->ranks = calloc(most_ranks, sizeof(*view->ranks));
+    view->numbers = calloc(most_ranks, sizeof(*view->numbers));
+    if (!view->ranks || !view->numbers)
         return mf_error_set(err, -ENOMEM, "out of memory");
-    for (uint32_t i = 0; i < view->n_ranks; i++)
-        view->ranks[i] = (struct mf_topo_rank){
-            .is_worker = i > 0 || view->n_ranks == 1,
-            .cores = view->cores,
-            .n_cores = view->n_cores,
-        };
-    r = mf_topo_share(view->ranks, view->n_ranks, &settings->jobs, &view->split);
-    return r < 0 ? mf_error_set(err, r, "cannot share the cores: %s", strerror(-r)) : 0;
+    return 0;
 }
 
 static void view_finish(struct view *view)
 {
     mf_topo_split_finish(&view->split);
     free(view->ranks);
-    free(view->cores);
+    free(view->numbers);
+}
+
+static void view_add(struct view *view, uint32_t number, const struct mf_core *cores,
+                     uint32_t n_cores)
+{
+    view->numbers[view->n_ranks] = number;
+    view->ranks[view->n_ranks++] = (struct mf_topo_rank){.cores = cores, .n_cores = n_cores};
+}
+
+/* Rank 0 schedules, and works only where it has its node for itself. */
+static int view_share(struct view *view, const struct mf_jobs *jobs, struct mf_error *err)
+{
+    int r;
+
+    for (uint32_t i = 0; i < view->n_ranks; i++)
+        view->ranks[i].is_worker = view->numbers[i] > 0 || view->n_ranks == 1;
+    r = mf_topo_share(view->ranks, view->n_ranks, jobs, &view->split);
+    return r < 0 ? mf_error_set(err, r, "cannot share the cores: %s", strerror(-r)) : 0;
 }
 
 static void print_slot(const struct view *view, uint32_t rank, uint32_t slot, FILE *file)
@@ -125,8 +135,8 @@ static void print_slot(const struct view *view, uint32_t rank, uint32_t slot, FI
         used += (size_t)snprintf(cpus + used, sizeof(cpus) - used, "%s%" PRIu32, i ? "," : "",
                                  core->cpus[i]);
     fprintf(file, "%6" PRIu32 " %6" PRIu32 " %6" PRIu32 " %6" PRIu32 " %8" PRIu32 "  %-10s %s\n",
-            rank, owner->first_slot + slot, owner->slot_cores[slot], core->numa, core->package,
-            cpus, view->node);
+            view->numbers[rank], owner->first_slot + slot, owner->slot_cores[slot], core->numa,
+            core->package, cpus, view->node);
 }
 
 static void print_view(const struct view *view, FILE *file)
@@ -137,7 +147,7 @@ static void print_view(const struct view *view, FILE *file)
         n_slots += view->ranks[i].n_slots;
     fprintf(file, "# %s: cores %" PRIu32 ", slots %" PRIu32 ", ranks %" PRIu32 "%s\n", view->node,
             view->split.n_pool, n_slots, view->n_ranks,
-            view->n_ranks > 1 ? "; rank 0 schedules" : "");
+            view->numbers[0] == 0 && view->n_ranks > 1 ? "; rank 0 schedules" : "");
     fprintf(file, "%6s %6s %6s %6s %8s  %-10s %s\n", "rank", "slot", "core", "numa", "package",
             "cpus", "node");
     for (uint32_t rank = 0; rank < view->n_ranks; rank++)
@@ -145,11 +155,82 @@ static void print_view(const struct view *view, FILE *file)
             print_slot(view, rank, slot, file);
 }
 
+/* One node, this one or a synthetic one, with as many ranks as were asked for. */
+static int show_node(const struct settings *settings, struct mf_error *err)
+{
+    struct mf_core *cores = NULL;
+    struct view view = {0};
+    uint32_t n_cores;
+    int r = mf_topo_cores(settings->synthetic, &cores, &n_cores, err);
+
+    if (r == 0)
+        r = view_init(&view, settings->n_ranks, err);
+    if (r == 0) {
+        name_node(settings->synthetic, view.node, sizeof(view.node));
+        for (uint32_t i = 0; i < settings->n_ranks; i++)
+            view_add(&view, i, cores, n_cores);
+        r = view_share(&view, &settings->jobs, err);
+    }
+    if (r == 0)
+        print_view(&view, stdout);
+    view_finish(&view);
+    free(cores);
+    return r;
+}
+
+static bool was_shown(const struct mf_survey_rank *ranks, uint32_t rank)
+{
+    for (uint32_t i = 0; i < rank; i++)
+        if (strcmp(ranks[i].host, ranks[rank].host) == 0)
+            return true;
+    return false;
+}
+
+/* The node of the rank `first`, with all ranks on it. */
+static int show_node_of(const struct mf_survey_rank *ranks, uint32_t n_ranks, uint32_t first,
+                        const struct settings *settings, struct mf_error *err)
+{
+    struct view view;
+    int r = view_init(&view, n_ranks, err);
+
+    if (r == 0) {
+        memcpy(view.node, ranks[first].host, sizeof(view.node));
+        for (uint32_t i = first; i < n_ranks; i++)
+            if (strcmp(ranks[i].host, view.node) == 0)
+                view_add(&view, i, ranks[i].cores, ranks[i].n_cores);
+        r = view_share(&view, &settings->jobs, err);
+    }
+    if (r == 0)
+        print_view(&view, stdout);
+    view_finish(&view);
+    return r;
+}
+
+/* The ranks that a launcher really started, by rank 0. */
+static int show_ranks(const struct mf_launch *launch, const struct settings *settings,
+                      struct mf_error *err)
+{
+    struct mf_survey_rank *ranks;
+    uint32_t n_ranks;
+    int r = mf_survey(launch, &ranks, &n_ranks, err);
+
+    if (r < 0)
+        return r;
+    for (uint32_t i = 0; ranks && i < n_ranks && r == 0; i++) {
+        if (ranks[i].host[0] == '\0')
+            printf("# rank %" PRIu32 " does not answer\n", i);
+        else if (!was_shown(ranks, i))
+            r = show_node_of(ranks, n_ranks, i, settings, err);
+    }
+    mf_survey_free(ranks, n_ranks);
+    return r;
+}
+
 static int run_topo(struct mf_context *context, int argc, char **argv)
 {
     struct settings settings = {.jobs = {.kind = MF_JOBS_PLUS, .value = 0}, .n_ranks = 1};
     struct mf_error err = {0};
-    struct view view = {0};
+    struct mf_launch launch;
     int r = mf_options_parse(&mf_subcommand_topo, argc, argv, set_option, &settings, &err);
 
     if (r == -ECANCELED)
@@ -157,12 +238,13 @@ static int run_topo(struct mf_context *context, int argc, char **argv)
     if (r >= 0 && r < argc)
         r = mf_error_set(&err, -EINVAL, "\"%.100s\" is one word too many", argv[r]);
     if (r >= 0)
-        r = view_init(&view, &settings, &err);
-    if (r >= 0)
-        print_view(&view, stdout);
-    else
+        r = mf_launch_detect(&launch, &err);
+    if (r >= 0 && launch.is_mpi)
+        r = show_ranks(&launch, &settings, &err);
+    else if (r >= 0)
+        r = show_node(&settings, &err);
+    if (r < 0)
         mf_log_error(&context->log, "%s", err.text);
-    view_finish(&view);
     return r < 0 ? MF_EXIT_USAGE : MF_EXIT_DONE;
 }
 
@@ -175,7 +257,8 @@ const struct mf_subcommand mf_subcommand_topo = {
         "it is pinned to, with the core's NUMA node, package and hardware threads. Only cores that "
         "this process may use count: affinity and cgroup are respected.\n"
         "\n"
-        "It starts no run. --synthetic and --ranks show what another machine or another number of "
+        "It starts no run. Under mpirun or srun it shows the ranks and nodes that were really "
+        "started; without, --synthetic and --ranks show what another machine or another number of "
         "ranks would give.",
     .options = options,
     .n_options = sizeof(options) / sizeof(options[0]),

@@ -18,15 +18,14 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
-#include <time.h>
 #include <unistd.h>
 
-/* Between turns of a rank whose executor has enough to do: each wake-up takes time from a task. */
-#define PACE_NS (4 * MF_NS_PER_MS)
-
-/* What the turnaround of a slot is made of beyond the scheduler's own turn. */
-#define LOCAL_TURNAROUND_NS PACE_NS
-#define MPI_TURNAROUND_NS (PACE_NS + 2 * MF_NS_PER_MS) /* a nap at either end */
+/*
+ * What the turnaround of a slot is made of beyond the scheduler's own turn:
+ * reports that gather in the launcher, and with MPI a nap at either end.
+ */
+#define LOCAL_TURNAROUND_NS (10 * MF_NS_PER_MS)
+#define MPI_TURNAROUND_NS (12 * MF_NS_PER_MS)
 
 /* --- signals --- */
 
@@ -157,15 +156,6 @@ static int64_t earliest(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-/* Lets work gather for the next turn, where that keeps no slot waiting. */
-static void pace(const struct mf_rank *rank)
-{
-    struct timespec nap = {.tv_nsec = PACE_NS};
-
-    if (!mf_worker_rank_is_finished(rank->worker) && mf_worker_rank_is_ahead(rank->worker))
-        nanosleep(&nap, NULL);
-}
-
 /*
  * Sleeps until the next thing that can be foreseen, or something happens.
  * Messages of MPI cannot wake anybody, so with MPI no sleep is longer than a nap.
@@ -173,11 +163,8 @@ static void pace(const struct mf_rank *rank)
 static int wait_for_more(struct mf_rank *rank, struct mf_backoff *backoff, bool had_traffic,
                          int64_t next_ns)
 {
-    int64_t now_ns, timeout_ns;
-
-    pace(rank);
-    now_ns = mf_clock_monotonic_ns();
-    timeout_ns = next_ns == INT64_MAX ? -1 : next_ns - now_ns;
+    int64_t now_ns = mf_clock_monotonic_ns();
+    int64_t timeout_ns = next_ns == INT64_MAX ? -1 : next_ns - now_ns;
 
     if (had_traffic || (timeout_ns < 0 && next_ns != INT64_MAX))
         timeout_ns = 0;
@@ -210,15 +197,35 @@ int mf_rank_work(struct mf_rank *rank, struct mf_error *err)
     }
 }
 
-/* A turn of scheduler and worker; 1 with traffic, 0 without, or -errno of the worker. */
+/* A turn of the worker in this process; 1 with traffic, 0 without, or -errno. */
+static int turn_worker(struct mf_rank *rank)
+{
+    if (mf_worker_rank_is_finished(rank->worker))
+        return 0;
+    return mf_worker_rank_turn(rank->worker, mf_clock_monotonic_ns());
+}
+
+/*
+ * What the executor reported goes to the scheduler, and what that decides to
+ * the executor, without a look at the loop in between.
+ */
 static int turn(struct mf_rank *rank)
 {
-    int had_traffic = mf_scheduler_turn(rank->scheduler, mf_clock_monotonic_ns());
-    int r = 0;
+    int reported = turn_worker(rank);
+    int decided, started;
 
-    if (!mf_worker_rank_is_finished(rank->worker))
-        r = mf_worker_rank_turn(rank->worker, mf_clock_monotonic_ns());
-    return r < 0 ? r : had_traffic | r;
+    if (reported < 0)
+        return reported;
+    decided = mf_scheduler_turn(rank->scheduler, mf_clock_monotonic_ns());
+    started = decided ? turn_worker(rank) : 0;
+    return started < 0 ? started : reported | decided;
+}
+
+/* Whether the ends in this process have something for each other. */
+static bool has_undelivered(const struct mf_rank *rank)
+{
+    return mf_transport_unsent(rank->local, 0) > 0 ||
+           mf_transport_unsent(rank->local_worker, 0) > 0;
 }
 
 static int drive(struct mf_rank *rank, struct mf_error *err)
@@ -228,13 +235,15 @@ static int drive(struct mf_rank *rank, struct mf_error *err)
 
     for (;;) {
         int r = turn(rank);
+        bool has_more;
 
         if (r < 0)
             return mf_error_set(err, r, "the worker of rank 0 failed: %s", strerror(-r));
         if (mf_scheduler_is_finished(rank->scheduler))
             return 0;
+        has_more = has_undelivered(rank) || (rank->remote && (r > 0 || n_events > 0));
         n_events = wait_for_more(
-            rank, &backoff, r > 0 || n_events > 0,
+            rank, &backoff, has_more,
             earliest(mf_scheduler_next_ns(rank->scheduler), mf_worker_rank_next_ns(rank->worker)));
         if (n_events < 0)
             return mf_error_set(err, n_events, "waiting for events failed: %s",

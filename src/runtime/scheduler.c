@@ -261,7 +261,8 @@ int mf_scheduler_turn(struct mf_scheduler *scheduler, int64_t now_ns)
     scheduler->turn_began_ns = mf_clock_monotonic_ns();
     had_traffic = receive(scheduler);
     mf_peers_share_nodes(scheduler);
-    had_traffic |= mf_intake_turn(scheduler);
+    scheduler->is_reading = mf_intake_turn(scheduler);
+    had_traffic |= scheduler->is_reading;
     if (!scheduler->is_leaving)
         decide(scheduler);
     mf_settle_pull(scheduler);
@@ -281,7 +282,7 @@ static int64_t earliest(int64_t a, int64_t b)
 
 int64_t mf_scheduler_next_ns(const struct mf_scheduler *scheduler)
 {
-    int64_t next_ns = mf_settle_next_ns(scheduler);
+    int64_t next_ns = scheduler->is_reading ? scheduler->now_ns : mf_settle_next_ns(scheduler);
 
     next_ns = earliest(next_ns, mf_farm_next_tick_ns(scheduler->farm));
     if (scheduler->config.progress)

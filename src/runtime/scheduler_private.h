@@ -144,6 +144,7 @@ struct mf_scheduler {
 
     bool is_source_done;
     bool is_source_waiting;
+    bool is_reading; /* there is more to read at once */
     struct mf_watch *source_watch;
     uint64_t lookahead;
     uint64_t n_total; /* 0 when unknown */

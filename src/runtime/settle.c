@@ -20,7 +20,7 @@
 #define BACKLOG_BYTES (UINT64_C(64) << 20)
 
 /* Records wait this long to share a commit, or longer where a commit is slow. */
-#define COMMIT_AFTER_NS (20 * MF_NS_PER_MS)
+#define COMMIT_AFTER_NS (50 * MF_NS_PER_MS)
 #define COMMIT_SHARE 5 /* a commit may take one part in this many of the time */
 #define COMMIT_RECORDS 1000
 

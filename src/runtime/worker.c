@@ -30,7 +30,7 @@
 #define INLINE_BYTES (64 * 1024)
 
 /* Staged in the executor beyond the running ones, per slot: covers the time between two turns. */
-#define STAGED_PER_SLOT 8
+#define STAGED_PER_SLOT 16
 
 enum attempt_state { QUEUED, STAGED, RUNNING, KEPT };
 
@@ -637,11 +637,6 @@ int64_t mf_worker_rank_next_ns(const struct mf_worker_rank *worker)
         return INT64_MAX;
     return mf_container_of(worker->untold.next, struct attempt, node)->started_ns +
            TELL_STARTED_AFTER_NS;
-}
-
-bool mf_worker_rank_is_ahead(const struct mf_worker_rank *worker)
-{
-    return worker->n_slots > 0 && worker->n_staged >= worker->n_slots;
 }
 
 bool mf_worker_rank_is_finished(const struct mf_worker_rank *worker)

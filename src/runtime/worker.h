@@ -62,12 +62,6 @@ int mf_worker_rank_turn(struct mf_worker_rank *worker, int64_t now_ns);
 /** When it wants its next turn even if nothing happens; INT64_MAX for never. */
 int64_t mf_worker_rank_next_ns(const struct mf_worker_rank *worker);
 
-/**
- * Whether its executor has something staged for every slot: then nothing is
- * lost when the next turn comes a little later and does more at once.
- */
-bool mf_worker_rank_is_ahead(const struct mf_worker_rank *worker);
-
 /** Whether it was told to stop and has said BYE. */
 bool mf_worker_rank_is_finished(const struct mf_worker_rank *worker);
 

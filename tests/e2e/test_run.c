@@ -201,3 +201,13 @@ Test(run, four_copies_without_mpi_are_refused_with_the_flag_to_use)
     cr_assert(t_has(result.err, "--mpi=pmix"), "%s", result.err);
     cr_assert(t_sh("test -e ran").status != 0);
 }
+
+Test(run, topo_shows_the_ranks_that_were_started)
+{
+    struct t_result result =
+        t_sh("mpirun --oversubscribe --bind-to none -n 3 mpifarm topo -j 4");
+    cr_assert(eq(int, result.status, 0), "%s", result.err);
+    cr_assert(t_has(result.out, "slots 4, ranks 3; rank 0 schedules"), "%s", result.out);
+    cr_assert(eq(int, t_count_lines(result.out, "     1 "), 2), "%s", result.out);
+    cr_assert(eq(int, t_count_lines(result.out, "     2 "), 2), "%s", result.out);
+}
