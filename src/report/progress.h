@@ -11,7 +11,10 @@
 #include <stdint.h>
 #include <stdio.h>
 
-/** What is shown. Times are monotonic; n_total is 0 when unknown. */
+/**
+ * What is shown. Times are monotonic; n_total is 0 when unknown. n_done and
+ * n_failed count n_skipped_earlier too, the tasks that ended in an earlier run.
+ */
 struct mf_progress_state {
     int64_t now_ns;
     int64_t started_ns;
@@ -19,7 +22,7 @@ struct mf_progress_state {
     uint64_t n_done;
     uint64_t n_failed;
     uint64_t n_running;
-    uint64_t n_skipped_earlier; /* done in an earlier run: they do not count for the rate */
+    uint64_t n_skipped_earlier; /* they do not count for the rate */
     uint32_t n_slots;
 };
 
@@ -48,7 +51,8 @@ void mf_progress_step_aside(void *progress);
 /** When update will next show something; INT64_MAX for never. */
 int64_t mf_progress_next_ns(const struct mf_progress *progress);
 
-/** The text that update would show, for tests and --dry runs of the layout. */
+/** The text that update would show, without control characters; its rate is that since the start.
+ */
 void mf_progress_render(const struct mf_progress_state *state, enum mf_progress_mode mode,
                         uint32_t columns, struct mf_buffer *buffer);
 
@@ -84,14 +88,15 @@ struct mf_summary {
     const struct mf_failure *failures;
     uint32_t n_shown;
     const char *run_dir;
-    const char *stopped_by; /* why it stopped early, NULL when it did not */
+    const char *stopped_by; /* "signal 15 (Terminated)": why it stopped early, else NULL */
 };
 
 /**
  * mf_summary_print() - the last words of a run, a few lines.
  *
- * Each failure is one line with its cause, and one `mpifarm logs` command that
- * can be pasted; at the most n_shown of them, and how many more there are.
+ * Each failure is one line with its cause, and one with the `mpifarm logs`
+ * command that shows its output and can be pasted; at the most n_shown of
+ * them, and how many more there are.
  */
 void mf_summary_print(const struct mf_summary *summary, FILE *file);
 

@@ -1,0 +1,149 @@
+/*
+ * The last words of a run: see mf_summary_print() in progress.h. Called once,
+ * when the bar is gone.
+ */
+#include "report/progress.h"
+
+#include "base/command.h"
+#include "base/units.h"
+#include "report/count.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Characters of a command that are shown. */
+#define COMMAND_WIDTH 100
+
+/* ", 3 failed", when there are any. */
+static void put_count(uint64_t count, const char *what, FILE *file)
+{
+    char text[MF_COUNT_SIZE];
+
+    if (count)
+        fprintf(file, ", %s %s", mf_count_format(count, text), what);
+}
+
+static void put_speed(const struct mf_summary *summary, FILE *file)
+{
+    double makespan_s = (double)summary->makespan_ns / 1e9;
+    double rate, busy;
+    char text[MF_COUNT_SIZE];
+
+    if (summary->makespan_ns <= 0)
+        return;
+    rate = (double)(summary->n_done + summary->n_failed) / makespan_s;
+    fprintf(file, " in %s: ", mf_format_duration(summary->makespan_ns, text, sizeof(text)));
+    if (rate >= 1000)
+        fprintf(file, "%s tasks/s", mf_count_format((uint64_t)(rate + 0.5), text));
+    else
+        fprintf(file, rate >= 1 ? "%.1f tasks/s" : "%.2g tasks/s", rate);
+    if (!summary->n_slots)
+        return;
+    busy = (double)summary->busy_ns / (double)summary->makespan_ns / summary->n_slots * 100;
+    fprintf(file, ", slots busy %.1f %%", busy < 100 ? busy : 100);
+}
+
+static void put_totals(const struct mf_summary *summary, FILE *file)
+{
+    char done[MF_COUNT_SIZE], failed[MF_COUNT_SIZE];
+
+    fprintf(file, "mpifarm: %s done", mf_count_format(summary->n_done, done));
+    put_count(summary->n_failed, "failed", file);
+    put_count(summary->n_cancelled, "cancelled", file);
+    put_count(summary->n_retried, "retried", file);
+    put_speed(summary, file);
+    fputc('\n', file);
+    if (summary->n_done_earlier || summary->n_failed_earlier)
+        fprintf(file, "mpifarm: from an earlier run: %s done, %s failed\n",
+                mf_count_format(summary->n_done_earlier, done),
+                mf_count_format(summary->n_failed_earlier, failed));
+    if (summary->n_truncated)
+        fprintf(file, "mpifarm: %s %s over --output-limit: the middle of it is dropped\n",
+                mf_count_format(summary->n_truncated, done),
+                summary->n_truncated == 1 ? "task has output" : "tasks have output");
+}
+
+/* The command on one line: control characters as blanks, cut between characters of UTF-8. */
+static void put_command(const char *text, FILE *file)
+{
+    size_t n_shown = 0, n_fits = 0, n = 0;
+
+    for (const char *at = text; *at && n <= COMMAND_WIDTH; at++) {
+        n += ((unsigned char)*at & 0xc0) != 0x80;
+        if (n <= COMMAND_WIDTH - 3)
+            n_fits = (size_t)(at - text) + 1;
+        if (n <= COMMAND_WIDTH)
+            n_shown = (size_t)(at - text) + 1;
+    }
+    if (n > COMMAND_WIDTH)
+        n_shown = n_fits;
+    for (size_t i = 0; i < n_shown; i++)
+        fputc((unsigned char)text[i] < ' ' || text[i] == 0x7f ? ' ' : text[i], file);
+    fputs(n > COMMAND_WIDTH ? "..." : "", file);
+}
+
+static void put_quoted(const char *text, FILE *file)
+{
+    struct mf_buffer quoted = {0};
+
+    mf_shell_quote(text, &quoted);
+    /* Out of memory at the very end: unquoted is better than nothing. */
+    if (mf_buffer_status(&quoted) == 0)
+        fwrite(quoted.data, 1, quoted.size, file);
+    else
+        fputs(text, file);
+    mf_buffer_finish(&quoted);
+}
+
+static void put_failure(const struct mf_summary *summary, const struct mf_failure *failure,
+                        FILE *file)
+{
+    fprintf(file, "mpifarm: failed: %s (%s", failure->id, failure->cause);
+    if (failure->attempts > 1)
+        fprintf(file, ", %u attempts", failure->attempts);
+    fputs("): ", file);
+    put_command(failure->command_text, file);
+    fputs("\nmpifarm: see its output: mpifarm logs ", file);
+    put_quoted(summary->run_dir, file);
+    fputc(' ', file);
+    put_quoted(failure->id, file);
+    fputc('\n', file);
+}
+
+static void put_failures(const struct mf_summary *summary, FILE *file)
+{
+    char text[MF_COUNT_SIZE];
+
+    for (uint32_t i = 0; i < summary->n_shown; i++)
+        put_failure(summary, &summary->failures[i], file);
+    if (summary->n_failed <= summary->n_shown)
+        return;
+    fprintf(file, "mpifarm: %s%s %s: mpifarm logs --failed ", summary->n_shown ? "and " : "",
+            mf_count_format(summary->n_failed - summary->n_shown, text),
+            summary->n_shown ? "more" : "failed");
+    put_quoted(summary->run_dir, file);
+    fputc('\n', file);
+}
+
+static void put_end(const struct mf_summary *summary, FILE *file)
+{
+    char text[MF_COUNT_SIZE];
+
+    if (summary->stopped_by)
+        fprintf(file, "mpifarm: stopped by %s%s", summary->stopped_by, summary->n_left ? ": " : "");
+    else if (summary->n_left)
+        fputs("mpifarm: ", file);
+    if (summary->n_left)
+        fprintf(file, "%s %s left; --resume continues", mf_count_format(summary->n_left, text),
+                summary->n_left == 1 ? "task" : "tasks");
+    if (summary->stopped_by || summary->n_left)
+        fputc('\n', file);
+}
+
+void mf_summary_print(const struct mf_summary *summary, FILE *file)
+{
+    put_totals(summary, file);
+    put_failures(summary, file);
+    put_end(summary, file);
+    fflush(file);
+}
