@@ -20,7 +20,7 @@
 #include <unistd.h>
 
 #define N_ROUNDS 5
-#define N_STAGED_PER_SLOT 4
+#define N_STAGED_PER_SLOT 8
 
 static char true_path[] = "/bin/true";
 

@@ -25,7 +25,8 @@ struct mf_output;
  * @slots       n_slots indexes of the slots it has, into those configured; with
  *              n_slots 0 the attempt is *staged*: it needs one slot and begins
  *              in that of the next single-slot attempt that ends, in the order
- *              of staging, without asking the worker
+ *              of staging, without asking the worker. So the slot of an ENDED
+ *              is free only if no attempt was staged when it was told
  * @timeout_ns  longest run time, 0 for none
  * @command, @command_size   an encoded mf_command (borrowed)
  */
@@ -39,7 +40,10 @@ struct mf_start {
     size_t command_size;
 };
 
-/** What an executor tells. Every attempt given to it ends in ENDED or UNSTAGED, once. */
+/**
+ * What an executor tells. Every attempt given to it ends in ENDED or UNSTAGED,
+ * once; those that have not when it is BROKEN are lost, and nothing follows.
+ */
 enum mf_executor_event_kind {
     MF_EXECUTOR_STARTED,  /* task, attempt, slot; told of staged attempts only */
     MF_EXECUTOR_ENDED,    /* task, attempt, slot, outcome, output; the slots are free */
@@ -86,7 +90,8 @@ struct mf_slot {
  * @end        end an attempt: TERM to its processes, KILL after the grace; its
  *             ENDED has this cause. An unknown attempt is ignored.
  * @flush      hand on what was asked for since the last flush (batching)
- * @destroy    end everything that runs, wait for it, free. NULL is accepted.
+ * @destroy    kill everything that runs, wait for it, free. NULL is accepted.
+ *             Not from inside a callback.
  */
 struct mf_executor_ops {
     int (*configure)(struct mf_executor *executor, const struct mf_slot *slots, uint32_t n_slots,

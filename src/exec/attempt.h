@@ -1,0 +1,86 @@
+/* One attempt inside the launcher, and its last words to the rank. */
+#ifndef MF_EXEC_ATTEMPT_H
+#define MF_EXEC_ATTEMPT_H
+
+#include "base/command.h"
+#include "base/heap.h"
+#include "base/list.h"
+#include "core/outcome.h"
+#include "exec/channel.h"
+#include "exec/protocol.h"
+#include "exec/streams.h"
+
+#include <sys/resource.h>
+
+enum mf_phase { MF_PHASE_STAGED, MF_PHASE_QUEUED, MF_PHASE_RUNNING, MF_PHASE_LEFT };
+
+/**
+ * @phase         see runner.h
+ * @was_staged    it got its slot from another attempt
+ * @n_slots, @slots   indexes of its slots; 0 while staged; owned
+ * @command       owned
+ * @streams       its pipes while it runs, and what was captured
+ * @outcome       how it ends; its cause is set early when the farm ends it
+ * @is_ending     the farm has sent it TERM
+ * @has_group     its process group may still have members
+ * @started_ns    monotonic
+ * @watch_at_ns   when its pipes are to be watched
+ * @deadline_ns   when it is to be ended, killed or given up; INT64_MAX for never
+ * @heap_index    place among the deadlines
+ * @node          in the list of its phase
+ * @young_node    in the list of those whose pipes are not watched yet
+ */
+struct mf_attempt {
+    struct mf_attempt_key key;
+    enum mf_phase phase;
+    bool was_staged;
+    uint32_t n_slots;
+    uint32_t *slots;
+    int64_t timeout_ns;
+    struct mf_command *command;
+    struct mf_streams streams;
+    struct mf_outcome outcome;
+    bool is_ending;
+    bool has_group;
+    int64_t started_ns;
+    int64_t watch_at_ns;
+    int64_t deadline_ns;
+    mf_heap_index heap_index;
+    struct mf_list node;
+    struct mf_list young_node;
+};
+
+/**
+ * mf_attempt_decode() - make the attempt of a START frame.
+ *
+ * Its streams are prepared by the caller. Returns 0, -EBADMSG or -ENOMEM.
+ */
+int mf_attempt_decode(struct mf_reader *reader, struct mf_attempt **ret_attempt,
+                      uint64_t *ret_ends_seen);
+
+/** Frees the attempt, its pipes and captures. */
+void mf_attempt_destroy(struct mf_attempt *attempt);
+
+/** Notes how its main process ended. A cause that the farm has set stays. */
+void mf_attempt_note_exit(struct mf_attempt *attempt, int status, const struct rusage *usage,
+                          int64_t now_ns);
+
+/** Sets the detail unless there is one. */
+void mf_attempt_note(struct mf_attempt *attempt, const char *detail);
+
+/**
+ * mf_attempt_report() - put its ENDED frame.
+ *
+ * Files of its captures go along.
+ *
+ * @ret_spilled_bytes  what they hold, 0 when there is no file
+ *
+ * Returns how many files went along, or -ENOMEM.
+ */
+int mf_attempt_report(struct mf_attempt *attempt, struct mf_channel *channel,
+                      uint64_t *ret_spilled_bytes);
+
+/** Comparison for a heap of attempts by deadline. */
+bool mf_attempt_is_due_before(const void *a, const void *b);
+
+#endif

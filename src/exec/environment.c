@@ -1,0 +1,327 @@
+/*
+ * The texts that a new process gets. The spawner owns them and uses the memory
+ * again for the next command. All that one command can need is reserved first,
+ * so that no text moves while pointers to it are written.
+ *
+ * Run by the launcher's only thread.
+ */
+#include "exec/environment.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define DEFAULT_PATH "/usr/local/bin:/usr/bin:/bin"
+
+/* Room for "NAME=number" with the longest of the names below, or for a number alone. */
+#define VARIABLE_BYTES ((size_t)64)
+#define NUMBER_BYTES ((size_t)12)
+
+/* Of the launchers of MPI programs: a command that is one itself would take itself for a rank. */
+static const char *const hidden_prefixes[] = {"OMPI_", "PMIX_", "PMI_", "PRTE_", "ORTE_"};
+
+/* Set for each command, so what is inherited from an outer farm must go. */
+static const char *const own_names[] = {
+    "MPIFARM_TASK_ID=", "MPIFARM_ATTEMPT=", "MPIFARM_RANK=", "MPIFARM_SLOT=",
+    "MPIFARM_CORES=",   "MPIFARM_RUN_DIR=", "PARALLEL_SEQ=", "PARALLEL_JOBSLOT=",
+};
+
+#define MAX_OWN_VARIABLES 8
+
+#define N_ITEMS(array) (sizeof(array) / sizeof((array)[0]))
+
+static bool starts_with(const char *text, const char *prefix)
+{
+    return strncmp(text, prefix, strlen(prefix)) == 0;
+}
+
+static bool starts_with_any(const char *text, const char *const *prefixes, size_t n_prefixes)
+{
+    for (size_t i = 0; i < n_prefixes; i++)
+        if (starts_with(text, prefixes[i]))
+            return true;
+    return false;
+}
+
+static bool is_inherited(const char *variable)
+{
+    return !starts_with_any(variable, hidden_prefixes, N_ITEMS(hidden_prefixes)) &&
+           !starts_with_any(variable, own_names, N_ITEMS(own_names));
+}
+
+int mf_environment_inherit(struct mf_spawner *spawner)
+{
+    const struct mf_configuration *configuration = spawner->configuration;
+    size_t n_variables = 0, run_dir;
+
+    while (environ[n_variables])
+        n_variables++;
+    /* Two more of our own below. */
+    spawner->inherited = calloc(n_variables + 2, sizeof(*spawner->inherited));
+    if (!spawner->inherited)
+        return -ENOMEM;
+    for (size_t i = 0; i < n_variables; i++) {
+        if (!is_inherited(environ[i]))
+            continue;
+        spawner->inherited[spawner->n_inherited++] = environ[i];
+        if (starts_with(environ[i], "OMP_NUM_THREADS="))
+            spawner->has_omp = true;
+    }
+
+    mf_buffer_print(&spawner->own_texts, "MPIFARM_RANK=%" PRIu32, configuration->rank);
+    mf_buffer_put_u8(&spawner->own_texts, 0);
+    run_dir = spawner->own_texts.size;
+    mf_buffer_print(&spawner->own_texts, "MPIFARM_RUN_DIR=%s", configuration->run_dir);
+    mf_buffer_put_u8(&spawner->own_texts, 0);
+    if (mf_buffer_status(&spawner->own_texts) < 0)
+        return -ENOMEM;
+    spawner->inherited[spawner->n_inherited++] = (char *)spawner->own_texts.data;
+    if (configuration->run_dir[0])
+        spawner->inherited[spawner->n_inherited++] = (char *)spawner->own_texts.data + run_dir;
+    return 0;
+}
+
+/* Where PATH comes from: the command's own environment, else what it inherits. */
+static const char *find_path(const struct mf_spawner *spawner, const struct mf_command *command)
+{
+    const char *path = DEFAULT_PATH;
+
+    for (uint32_t i = 0; i < spawner->n_inherited; i++)
+        if (starts_with(spawner->inherited[i], "PATH="))
+            path = spawner->inherited[i] + strlen("PATH=");
+    for (uint32_t i = 0; i < command->n_env; i++)
+        if (starts_with(command->env[i], "PATH="))
+            path = command->env[i] + strlen("PATH=");
+    return path;
+}
+
+static bool needs_search(const struct mf_command *command)
+{
+    return !command->is_shell && command->args[0][0] && !strchr(command->args[0], '/');
+}
+
+static size_t count_dirs(const char *path)
+{
+    size_t n = 1;
+
+    for (; *path; path++)
+        n += *path == ':';
+    return n;
+}
+
+/* Reserves the most that the command's texts and vectors can take. */
+static int reserve(struct mf_spawner *spawner, const struct mf_spawn *spawn, const char *path)
+{
+    const struct mf_command *command = spawn->command;
+    size_t n_texts_bytes = strlen(command->id) + MAX_OWN_VARIABLES * VARIABLE_BYTES;
+    size_t n_pointers = spawner->n_inherited + MAX_OWN_VARIABLES + command->n_env + 1;
+
+    for (uint32_t i = 0; i < spawn->n_slots; i++)
+        n_texts_bytes += spawner->configuration->slots[spawn->slots[i]].n_cpus * NUMBER_BYTES;
+    /* Arguments are copied only for their marks; a shell's three need no more room than these. */
+    for (uint32_t i = 0; i < command->n_args && command->n_marks > 0; i++)
+        n_texts_bytes += strlen(command->args[i]) + 1;
+    n_texts_bytes += command->n_marks * NUMBER_BYTES;
+    n_pointers += command->n_args + 5;
+    if (path) {
+        size_t program_bytes = strlen(command->args[0]) + command->n_marks * NUMBER_BYTES;
+
+        n_texts_bytes += strlen(path) + count_dirs(path) * (program_bytes + 3);
+        n_pointers += count_dirs(path);
+    }
+    n_pointers += 2;
+
+    mf_buffer_clear(&spawner->texts);
+    mf_buffer_clear(&spawner->pointers);
+    if (mf_buffer_reserve(&spawner->texts, n_texts_bytes) < 0 ||
+        mf_buffer_reserve(&spawner->pointers, n_pointers * sizeof(char *)) < 0)
+        return -ENOMEM;
+    return 0;
+}
+
+/* The end of the texts, where the next one will be. */
+static char *next_text(const struct mf_spawner *spawner)
+{
+    return (char *)spawner->texts.data + spawner->texts.size;
+}
+
+/* The end of the vectors, where the next pointer will be. */
+static char **next_pointer(const struct mf_spawner *spawner)
+{
+    return (char **)(void *)(spawner->pointers.data + spawner->pointers.size);
+}
+
+static void put_pointer(struct mf_spawner *spawner, const char *text)
+{
+    mf_buffer_append(&spawner->pointers, &text, sizeof(text));
+}
+
+static void end_text(struct mf_spawner *spawner)
+{
+    mf_buffer_put_u8(&spawner->texts, 0);
+}
+
+static void put_characters(struct mf_spawner *spawner, const char *characters)
+{
+    mf_buffer_append(&spawner->texts, characters, strlen(characters));
+}
+
+/* By hand: there are several for each command, and printf() takes longer than all else here. */
+static void put_digits(struct mf_spawner *spawner, uint64_t number)
+{
+    char digits[20];
+    size_t first = sizeof(digits);
+
+    do
+        digits[--first] = (char)('0' + number % 10);
+    while ((number /= 10) > 0);
+    mf_buffer_append(&spawner->texts, digits + first, sizeof(digits) - first);
+}
+
+/* A variable; name ends in "=". */
+static void put_number(struct mf_spawner *spawner, const char *name, uint64_t number)
+{
+    put_pointer(spawner, next_text(spawner));
+    put_characters(spawner, name);
+    put_digits(spawner, number);
+    end_text(spawner);
+}
+
+static void put_cores(struct mf_spawner *spawner, const struct mf_spawn *spawn)
+{
+    const char *separator = "MPIFARM_CORES=";
+    char *text = next_text(spawner);
+
+    for (uint32_t i = 0; i < spawn->n_slots; i++) {
+        const struct mf_slot *slot = &spawner->configuration->slots[spawn->slots[i]];
+
+        for (uint32_t k = 0; k < slot->n_cpus; k++) {
+            put_characters(spawner, separator);
+            put_digits(spawner, slot->cpus[k]);
+            separator = ",";
+        }
+    }
+    if (next_text(spawner) == text)
+        return;
+    put_pointer(spawner, text);
+    end_text(spawner);
+}
+
+/* Puts the command's own variable into the n there are, in place of one of that name. */
+static void put_given(struct mf_spawner *spawner, char **environment, size_t n, const char *given)
+{
+    size_t name_size = strcspn(given, "=") + 1;
+
+    for (size_t i = 0; i < n; i++) {
+        if (strncmp(environment[i], given, name_size) == 0) {
+            environment[i] = (char *)given;
+            return;
+        }
+    }
+    put_pointer(spawner, given);
+}
+
+static char **put_environment(struct mf_spawner *spawner, const struct mf_spawn *spawn)
+{
+    char **environment = next_pointer(spawner);
+    uint32_t number = spawner->configuration->slots[spawn->slots[0]].number;
+
+    mf_buffer_append(&spawner->pointers, spawner->inherited,
+                     spawner->n_inherited * sizeof(*spawner->inherited));
+    put_pointer(spawner, next_text(spawner));
+    put_characters(spawner, "MPIFARM_TASK_ID=");
+    put_characters(spawner, spawn->command->id);
+    end_text(spawner);
+    put_number(spawner, "MPIFARM_ATTEMPT=", spawn->attempt);
+    put_number(spawner, "MPIFARM_SLOT=", number);
+    put_number(spawner, "PARALLEL_SEQ=", spawn->command->seq);
+    put_number(spawner, "PARALLEL_JOBSLOT=", number);
+    if (!spawner->has_omp)
+        put_number(spawner, "OMP_NUM_THREADS=", spawn->n_slots);
+    put_cores(spawner, spawn);
+    for (uint32_t i = 0; i < spawn->command->n_env; i++)
+        put_given(spawner, environment, (size_t)(next_pointer(spawner) - environment),
+                  spawn->command->env[i]);
+    put_pointer(spawner, NULL);
+    return environment;
+}
+
+/* Argument i with the number of the slot at its marks; *mark goes past them. */
+static const char *fill_marks(struct mf_spawner *spawner, const struct mf_spawn *spawn, uint32_t i,
+                              uint32_t *mark)
+{
+    const struct mf_command *command = spawn->command;
+    uint32_t number = spawner->configuration->slots[spawn->slots[0]].number;
+    const char *arg = command->args[i];
+    const char *text = next_text(spawner);
+    size_t done = 0;
+
+    if (*mark == command->n_marks || command->marks[*mark].arg != i)
+        return arg;
+    for (; *mark < command->n_marks && command->marks[*mark].arg == i; ++*mark) {
+        size_t offset = command->marks[*mark].offset;
+
+        mf_buffer_append(&spawner->texts, arg + done, offset - done);
+        put_digits(spawner, number);
+        done = offset;
+    }
+    mf_buffer_append(&spawner->texts, arg + done, strlen(arg + done));
+    end_text(spawner);
+    return text;
+}
+
+static char **put_arguments(struct mf_spawner *spawner, const struct mf_spawn *spawn)
+{
+    char **argv;
+    uint32_t mark = 0;
+
+    put_pointer(spawner, MF_SHELL);
+    argv = next_pointer(spawner);
+    if (spawn->command->is_shell) {
+        put_pointer(spawner, MF_SHELL);
+        put_pointer(spawner, "-c");
+    }
+    for (uint32_t i = 0; i < spawn->command->n_args; i++)
+        put_pointer(spawner, fill_marks(spawner, spawn, i, &mark));
+    put_pointer(spawner, NULL);
+    return argv;
+}
+
+/* One file for each directory of path; an empty entry is the current directory. */
+static void put_candidates(struct mf_spawner *spawner, const char *path, const char *program)
+{
+    for (;;) {
+        size_t size = strcspn(path, ":");
+
+        put_pointer(spawner, next_text(spawner));
+        mf_buffer_append(&spawner->texts, size ? path : ".", size ? size : 1);
+        mf_buffer_put_u8(&spawner->texts, '/');
+        mf_buffer_append(&spawner->texts, program, strlen(program));
+        end_text(spawner);
+        if (!path[size])
+            return;
+        path += size + 1;
+    }
+}
+
+int mf_environment_prepare(struct mf_spawner *spawner, const struct mf_spawn *spawn,
+                           struct mf_image *ret_image)
+{
+    const struct mf_command *command = spawn->command;
+    const char *path = needs_search(command) ? find_path(spawner, command) : NULL;
+    int result = reserve(spawner, spawn, path);
+
+    if (result < 0)
+        return result;
+    ret_image->environment = put_environment(spawner, spawn);
+    ret_image->argv = put_arguments(spawner, spawn);
+    ret_image->paths = next_pointer(spawner);
+    if (path)
+        put_candidates(spawner, path, ret_image->argv[0]);
+    else
+        put_pointer(spawner, ret_image->argv[0]);
+    put_pointer(spawner, NULL);
+    return 0;
+}

@@ -1,0 +1,287 @@
+/*
+ * The launcher process: it shares nothing with its rank but a socket, and
+ * never outlives it. It turns to signals of terminals and batch systems a deaf
+ * ear, since what they mean is for the rank to decide.
+ *
+ * One thread, which owns everything here. A turn is
+ *
+ *     wait      for the socket, for ended processes, for pipes, for time
+ *     receive   take in what the rank asks for
+ *     reap      take in what has ended; its slot goes to the next
+ *     advance   deadlines, and starts
+ *     flush     one write with all there is to tell
+ *
+ * While the rank has staged enough, nothing it could do is urgent, and reports
+ * of several turns gather: waking the rank costs as much as starting a command.
+ */
+#include "exec/launcher.h"
+
+#include "base/clock.h"
+#include "base/io.h"
+#include "exec/descendants.h"
+#include "exec/runner.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* How long the last processes may take to disappear. */
+#define KILL_LIMIT_NS (2 * MF_NS_PER_S)
+
+/* Until descriptors can be sent again after too many were under way. */
+#define SEND_AGAIN_NS (10 * MF_NS_PER_MS)
+
+/* Reports wait this long at most for others to go with them. */
+#define GATHER_NS (10 * MF_NS_PER_MS)
+#define MAX_GATHERED_BYTES ((size_t)64 << 10)
+
+/**
+ * @signal_fd        SIGCHLD
+ * @has_news         the socket has something to read
+ * @has_ended        some process has ended
+ * @is_blocked       the socket is full
+ * @flush_at_ns      when to flush at the latest, INT64_MAX when nothing waits for that
+ */
+struct launcher {
+    struct mf_loop *loop;
+    struct mf_channel channel;
+    struct mf_watch *channel_watch;
+    int signal_fd;
+    struct mf_watch *signal_watch;
+    struct mf_runner *runner;
+    bool has_news;
+    bool has_ended;
+    bool is_blocked;
+    int64_t flush_at_ns;
+};
+
+static void on_channel(void *arg, uint32_t events)
+{
+    struct launcher *launcher = arg;
+
+    launcher->has_news |= (events & ~(uint32_t)EPOLLOUT) != 0;
+}
+
+static void on_signal(void *arg, uint32_t events)
+{
+    struct launcher *launcher = arg;
+    struct signalfd_siginfo info;
+
+    /* However many have ended, only one signal is pending. */
+    if (read(launcher->signal_fd, &info, sizeof(info)) > 0)
+        launcher->has_ended = true;
+}
+
+static int receive(struct launcher *launcher)
+{
+    struct mf_frame frame;
+    int result = mf_channel_receive(&launcher->channel);
+
+    while (result >= 0 && (result = mf_channel_next(&launcher->channel, &frame)) == 1)
+        result = mf_runner_handle(launcher->runner, &frame);
+    return result;
+}
+
+/* Whether reports may wait for more; sets the time by which they go. */
+static bool may_gather(struct launcher *launcher)
+{
+    size_t backlog = mf_channel_backlog(&launcher->channel);
+    int64_t now_ns;
+
+    if (backlog == 0)
+        return true;
+    if (backlog > MAX_GATHERED_BYTES || !mf_runner_is_supplied(launcher->runner))
+        return false;
+    now_ns = mf_clock_monotonic_ns();
+    if (launcher->flush_at_ns == INT64_MAX)
+        launcher->flush_at_ns = now_ns + GATHER_NS;
+    return now_ns < launcher->flush_at_ns;
+}
+
+static int flush(struct launcher *launcher)
+{
+    int result;
+
+    if (!launcher->is_blocked && may_gather(launcher))
+        return 0;
+    result = mf_channel_flush(&launcher->channel);
+    if (result < 0)
+        return result;
+    launcher->is_blocked = result == MF_CHANNEL_E_FULL;
+    launcher->flush_at_ns = INT64_MAX;
+    if (result == MF_CHANNEL_E_LATER)
+        launcher->flush_at_ns = mf_clock_monotonic_ns() + SEND_AGAIN_NS;
+    return mf_loop_modify(launcher->loop, launcher->channel_watch,
+                          launcher->is_blocked ? EPOLLIN | EPOLLOUT : EPOLLIN);
+}
+
+static int wait_events(struct launcher *launcher)
+{
+    int64_t next_ns = mf_runner_next_ns(launcher->runner);
+    int64_t timeout_ns = -1;
+
+    if (launcher->flush_at_ns < next_ns)
+        next_ns = launcher->flush_at_ns;
+    if (next_ns < INT64_MAX) {
+        timeout_ns = next_ns - mf_clock_monotonic_ns();
+        if (timeout_ns < 0)
+            timeout_ns = 0;
+    }
+    return mf_loop_wait(launcher->loop, timeout_ns);
+}
+
+/* One turn. Returns 0, or -errno when the rank is gone or the launcher cannot go on. */
+static int turn(struct launcher *launcher)
+{
+    int result;
+
+    launcher->has_news = launcher->has_ended = false;
+    result = wait_events(launcher);
+    if (result >= 0 && launcher->has_news)
+        result = receive(launcher);
+    if (result < 0)
+        return result;
+    if (launcher->has_ended)
+        mf_runner_reap(launcher->runner);
+    result = mf_runner_advance(launcher->runner);
+    if (result == 0)
+        result = flush(launcher);
+    mf_runner_prepare(launcher->runner);
+    return result;
+}
+
+/* Default dispositions for all that is started, and everything blocked. Returns a signalfd. */
+static int set_up_signals(void)
+{
+    sigset_t all, child_ended;
+
+    sigfillset(&all);
+    if (sigprocmask(SIG_SETMASK, &all, NULL) < 0)
+        return -errno;
+    /* Those that cannot be set have their default already. */
+    for (int i = 1; i <= SIGRTMAX; i++)
+        (void)signal(i, SIG_DFL);
+    sigemptyset(&child_ended);
+    sigaddset(&child_ended, SIGCHLD);
+    return signalfd(-1, &child_ended, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+static int set_up(struct launcher *launcher, const struct mf_launcher_config *config)
+{
+    struct mf_runner_config runner_config = {.launcher = config, .channel = &launcher->channel};
+    int result;
+
+    if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0 ||
+        getrlimit(RLIMIT_NOFILE, &runner_config.original_files) < 0)
+        return -errno;
+    launcher->signal_fd = set_up_signals();
+    if (launcher->signal_fd < 0)
+        return -errno;
+    runner_config.max_files = mf_raise_open_files();
+    result = mf_loop_create(&launcher->loop);
+    if (result < 0)
+        return result;
+    runner_config.loop = launcher->loop;
+    result = mf_runner_create(&runner_config, &launcher->runner);
+    if (result == 0)
+        result = mf_loop_add(launcher->loop, launcher->channel.fd, EPOLLIN, on_channel, launcher,
+                             &launcher->channel_watch);
+    if (result == 0)
+        result = mf_loop_add(launcher->loop, launcher->signal_fd, EPOLLIN, on_signal, launcher,
+                             &launcher->signal_watch);
+    return result;
+}
+
+/* Lets go of all that the rank had open, and returns the socket, above standard error. */
+static int close_inherited(int fd)
+{
+    int channel_fd = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    int null_fd;
+
+    if (channel_fd < 0)
+        return -errno;
+    if ((channel_fd > STDERR_FILENO + 1 &&
+         close_range(STDERR_FILENO + 1, (unsigned)channel_fd - 1, 0) < 0) ||
+        close_range((unsigned)channel_fd + 1, UINT_MAX, 0) < 0)
+        return -errno;
+    null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (null_fd < 0 || dup2(null_fd, STDIN_FILENO) < 0 || dup2(null_fd, STDOUT_FILENO) < 0)
+        return -errno;
+    /* The rank may have no standard error; what is opened later must not become it. */
+    if (fcntl(STDERR_FILENO, F_GETFD) < 0 && dup2(null_fd, STDERR_FILENO) < 0)
+        return -errno;
+    if (null_fd > STDERR_FILENO)
+        close(null_fd);
+    return channel_fd;
+}
+
+_Noreturn void mf_launcher_main(const struct mf_launcher_config *config, int fd)
+{
+    struct launcher launcher = {.signal_fd = -1, .flush_at_ns = INT64_MAX};
+    int result;
+
+    /* Keys pressed at a terminal are for the rank. */
+    (void)setpgid(0, 0);
+    (void)prctl(PR_SET_NAME, "mpifarm-launch");
+    fd = close_inherited(fd);
+    if (fd < 0)
+        _exit(EXIT_FAILURE);
+    mf_channel_init(&launcher.channel, fd);
+    result = set_up(&launcher, config);
+    while (result >= 0)
+        result = turn(&launcher);
+
+    mf_runner_destroy(launcher.runner);
+    if (mf_descendants_kill(KILL_LIMIT_NS) < 0)
+        result = -ETIMEDOUT;
+    /* The rank has gone, on purpose or not: that is how a launcher's life ends. */
+    _exit(result == -EPIPE || result == -ECONNRESET ? EXIT_SUCCESS : EXIT_FAILURE);
+}
+
+static int set_error(struct mf_error *err, int error, const char *what)
+{
+    return mf_error_set(err, error, "cannot %s: %s", what, strerror(-error));
+}
+
+int mf_launcher_fork(const struct mf_launcher_config *config, struct mf_launcher *ret_launcher,
+                     struct mf_error *err)
+{
+    int fds[2];
+    pid_t pid;
+
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) < 0)
+        return set_error(err, -errno, "create a socket for the launcher process");
+    pid = fork();
+    if (pid < 0) {
+        int error = -errno;
+
+        mf_close(&fds[0]);
+        mf_close(&fds[1]);
+        return set_error(err, error, "create the launcher process");
+    }
+    if (pid == 0)
+        mf_launcher_main(config, fds[1]);
+    mf_close(&fds[1]);
+    *ret_launcher = (struct mf_launcher){.pid = pid, .fd = fds[0]};
+    return 0;
+}
+
+void mf_launcher_stop(struct mf_launcher *launcher)
+{
+    if (launcher->pid <= 0)
+        return;
+    mf_close(&launcher->fd);
+    while (waitpid(launcher->pid, NULL, 0) < 0 && errno == EINTR)
+        ;
+    *launcher = (struct mf_launcher){.fd = -1};
+}

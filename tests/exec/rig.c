@@ -1,0 +1,277 @@
+/* See rig.h. One per test, in the test's own process and only thread. */
+#include "rig.h"
+
+#include "base/clock.h"
+
+#include <criterion/criterion.h>
+
+#include <dirent.h>
+#include <errno.h>
+#include <ftw.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define PATIENCE_NS (60 * MF_NS_PER_S)
+
+static void read_text(struct rig_task *task, enum mf_stream stream)
+{
+    task->size[stream] = mf_output_size(task->output, stream);
+    task->text[stream] = calloc(task->size[stream] + 1, 1);
+    cr_assert(task->text[stream]);
+    cr_assert_eq(mf_output_read(task->output, stream, 0, task->text[stream], task->size[stream]),
+                 (ssize_t)task->size[stream]);
+}
+
+static void on_event(void *arg, const struct mf_executor_event *event)
+{
+    struct rig *rig = arg;
+    struct rig_task *task = &rig->tasks[event->task];
+
+    rig->n_events++;
+    if (event->kind == MF_EXECUTOR_BROKEN) {
+        rig->n_broken++;
+        rig->broken = *event->error;
+        return;
+    }
+    cr_assert(!task->has_ended && !task->is_unstaged, "task %d was already over", (int)event->task);
+    task->slot = event->slot;
+    if (event->kind == MF_EXECUTOR_STARTED) {
+        task->has_started = true;
+        return;
+    }
+    if (event->kind == MF_EXECUTOR_UNSTAGED) {
+        task->is_unstaged = true;
+        return;
+    }
+    task->has_ended = true;
+    task->ended_as = ++rig->n_ended;
+    task->outcome = *event->outcome;
+    task->output = event->output;
+    if (!task->output || rig->keeps_output)
+        return;
+    read_text(task, MF_STDOUT);
+    read_text(task, MF_STDERR);
+    mf_output_close(task->output);
+    task->output = NULL;
+}
+
+static void configure(struct rig *rig, const struct rig_options *options)
+{
+    struct mf_slot *slots = calloc(options->n_slots, sizeof(*slots));
+
+    cr_assert(slots);
+    for (uint32_t i = 0; i < options->n_slots; i++) {
+        slots[i].number = options->first_number + i;
+        if (options->cpus) {
+            slots[i].n_cpus = 1;
+            slots[i].cpus = (uint32_t *)&options->cpus[i];
+        }
+    }
+    cr_assert_eq(
+        rig->executor->ops->configure(rig->executor, slots, options->n_slots, 7, "/run/dir"), 0);
+    free(slots);
+}
+
+struct rig *rig_create(struct rig_options options)
+{
+    struct rig *rig = calloc(1, sizeof(*rig));
+    struct mf_launcher_config config = {.spill_dir = options.spill_dir};
+    struct mf_launcher launcher;
+    struct mf_error err = {0};
+
+    cr_assert(rig);
+    if (options.n_slots == 0)
+        options.n_slots = 2;
+    if (options.first_number == 0)
+        options.first_number = 1;
+    config.output_limit_bytes = options.limit ? options.limit : UINT64_MAX;
+    config.grace_ns = options.grace_ns ? options.grace_ns : 5 * MF_NS_PER_S;
+    cr_assert_eq(mf_launcher_fork(&config, &launcher, &err), 0, "%s", err.text);
+    rig->launcher_pid = launcher.pid;
+    cr_assert_eq(mf_loop_create(&rig->loop), 0);
+    cr_assert_eq(mf_process_executor_create(&launcher, rig->loop, on_event, rig, &rig->executor),
+                 0);
+    configure(rig, &options);
+    return rig;
+}
+
+void rig_destroy(struct rig *rig)
+{
+    rig->executor->ops->destroy(rig->executor);
+    mf_loop_destroy(rig->loop);
+    for (int i = 0; i < RIG_MAX_TASKS; i++) {
+        free(rig->tasks[i].text[MF_STDOUT]);
+        free(rig->tasks[i].text[MF_STDERR]);
+        mf_output_close(rig->tasks[i].output);
+    }
+    free(rig);
+    rig_remove_paths();
+}
+
+void rig_start_command(struct rig *rig, mf_task_id task, int slot, int64_t timeout_ns,
+                       const struct mf_command *command)
+{
+    struct mf_buffer bytes = {0};
+    uint32_t index = (uint32_t)slot;
+    struct mf_start start = {
+        .task = task,
+        .attempt = 1,
+        .n_slots = slot == RIG_STAGED ? 0 : 1,
+        .slots = &index,
+        .timeout_ns = timeout_ns,
+    };
+
+    mf_command_encode(command, &bytes);
+    start.command = bytes.data;
+    start.command_size = bytes.size;
+    cr_assert_eq(rig->executor->ops->start(rig->executor, &start), 0);
+    mf_buffer_finish(&bytes);
+}
+
+void rig_sh(struct rig *rig, mf_task_id task, int slot, const char *text)
+{
+    struct mf_command command = {
+        .id = "a", .seq = task, .is_shell = true, .n_args = 1, .args = &text};
+
+    rig_start_command(rig, task, slot, 0, &command);
+}
+
+void rig_flush(struct rig *rig)
+{
+    int result = rig->executor->ops->flush(rig->executor);
+
+    cr_assert(result == 0 || result == -EPIPE, "%d", result);
+}
+
+/* One turn of the loop; fails the test when its time is over. */
+static void turn(struct rig *rig, int64_t end_ns)
+{
+    int64_t left_ns = end_ns - mf_clock_monotonic_ns();
+
+    rig_flush(rig);
+    cr_assert(left_ns > 0, "nothing happened for too long");
+    cr_assert(mf_loop_wait(rig->loop, left_ns) >= 0);
+}
+
+void rig_wait(struct rig *rig, const bool *flag)
+{
+    int64_t end_ns = mf_clock_monotonic_ns() + PATIENCE_NS;
+
+    while (!*flag)
+        turn(rig, end_ns);
+}
+
+void rig_wait_all(struct rig *rig, uint64_t n_ended)
+{
+    int64_t end_ns = mf_clock_monotonic_ns() + PATIENCE_NS;
+
+    while (rig->n_ended < n_ended)
+        turn(rig, end_ns);
+}
+
+struct rig_task *rig_wait_ended(struct rig *rig, mf_task_id task)
+{
+    rig_wait(rig, &rig->tasks[task].has_ended);
+    return &rig->tasks[task];
+}
+
+struct rig_task *rig_run(struct rig *rig, const char *text)
+{
+    rig_sh(rig, 1, 0, text);
+    return rig_wait_ended(rig, 1);
+}
+
+static void nap(void)
+{
+    nanosleep(&(struct timespec){.tv_nsec = MF_NS_PER_MS}, NULL);
+}
+
+pid_t rig_wait_pid(const char *path)
+{
+    int64_t end_ns = mf_clock_monotonic_ns() + PATIENCE_NS;
+
+    while (mf_clock_monotonic_ns() < end_ns) {
+        FILE *file = fopen(path, "re");
+        char line[32] = "";
+        bool is_whole = file && fgets(line, sizeof(line), file) && strchr(line, '\n');
+
+        if (file)
+            fclose(file);
+        if (is_whole)
+            return (pid_t)atoi(line);
+        nap();
+    }
+    cr_assert_fail("no process wrote %s", path);
+    return 0;
+}
+
+/* A zombie may stay until a strange parent reaps it, but it runs no more. */
+static bool is_gone(pid_t pid)
+{
+    char path[64], line[256] = "";
+    FILE *file;
+    const char *rest;
+
+    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+    file = fopen(path, "re");
+    if (!file)
+        return true;
+    if (!fgets(line, sizeof(line), file))
+        line[0] = '\0';
+    fclose(file);
+    rest = strrchr(line, ')');
+    return !rest || rest[2] == 'Z' || rest[2] == 'X';
+}
+
+void rig_wait_gone(pid_t pid)
+{
+    int64_t end_ns = mf_clock_monotonic_ns() + PATIENCE_NS;
+
+    while (!is_gone(pid)) {
+        cr_assert(mf_clock_monotonic_ns() < end_ns, "process %d lives on", (int)pid);
+        nap();
+    }
+}
+
+static char own_dir[] = "/tmp/mpifarm-test-XXXXXX";
+static bool has_own_dir;
+
+static int remove_entry(const char *path, const struct stat *status, int kind, struct FTW *place)
+{
+    return remove(path);
+}
+
+const char *rig_path(const char *name)
+{
+    static char path[256];
+
+    if (!has_own_dir)
+        cr_assert(mkdtemp(own_dir));
+    has_own_dir = true;
+    snprintf(path, sizeof(path), "%s/%s", own_dir, name);
+    return path;
+}
+
+void rig_remove_paths(void)
+{
+    if (has_own_dir)
+        cr_assert_eq(nftw(own_dir, remove_entry, 8, FTW_DEPTH | FTW_PHYS), 0);
+    has_own_dir = false;
+    strcpy(own_dir, "/tmp/mpifarm-test-XXXXXX");
+}
+
+unsigned rig_count_fds(void)
+{
+    DIR *directory = opendir("/proc/self/fd");
+    unsigned n = 0;
+
+    cr_assert(directory);
+    while (readdir(directory))
+        n++;
+    closedir(directory);
+    return n;
+}

@@ -1,0 +1,172 @@
+/* Ends that the farm brings about: time limits, ends on request, leftovers. */
+#include "rig.h"
+
+#include "base/clock.h"
+
+#include <criterion/criterion.h>
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SHORT_NS (100 * MF_NS_PER_MS)
+
+static void start_limited(struct rig *rig, mf_task_id task, int64_t timeout_ns, const char *text)
+{
+    struct mf_command command = {.id = "a", .is_shell = true, .n_args = 1, .args = &text};
+
+    rig_start_command(rig, task, 0, timeout_ns, &command);
+}
+
+Test(ending, command_over_its_limit_is_ended_by_term)
+{
+    struct rig *rig = rig_create((struct rig_options){0});
+    struct rig_task *task;
+
+    start_limited(rig, 1, SHORT_NS, "echo begun; exec sleep 100");
+    task = rig_wait_ended(rig, 1);
+    cr_assert_eq(task->outcome.cause, MF_CAUSE_TIMEOUT);
+    cr_assert_eq(task->outcome.signal, SIGTERM);
+    cr_assert_geq(task->outcome.duration_ns, SHORT_NS);
+    cr_assert_str_eq(task->text[MF_STDOUT], "begun\n");
+    rig_destroy(rig);
+}
+
+Test(ending, time_limit_is_the_cause_even_if_the_command_then_exits_with_0)
+{
+    struct rig *rig = rig_create((struct rig_options){0});
+    struct rig_task *task;
+
+    start_limited(rig, 1, SHORT_NS,
+                  "trap 'echo caught; exit 0' TERM; while :; do sleep 0.01; done");
+    task = rig_wait_ended(rig, 1);
+    cr_assert_eq(task->outcome.cause, MF_CAUSE_TIMEOUT);
+    cr_assert_eq(task->outcome.exit_status, 0);
+    cr_assert_str_eq(task->text[MF_STDOUT], "caught\n");
+    rig_destroy(rig);
+}
+
+Test(ending, command_that_ignores_term_is_killed_after_the_grace)
+{
+    struct rig *rig = rig_create((struct rig_options){.grace_ns = SHORT_NS});
+    struct rig_task *task;
+
+    start_limited(rig, 1, SHORT_NS, "trap '' TERM; while :; do sleep 0.01; done");
+    task = rig_wait_ended(rig, 1);
+    cr_assert_eq(task->outcome.cause, MF_CAUSE_TIMEOUT);
+    cr_assert_eq(task->outcome.signal, SIGKILL);
+    cr_assert_geq(task->outcome.duration_ns, 2 * SHORT_NS);
+    rig_destroy(rig);
+}
+
+Test(ending, stopped_command_gets_the_term_too)
+{
+    struct rig *rig = rig_create((struct rig_options){0});
+    struct rig_task *task;
+
+    start_limited(rig, 1, SHORT_NS, "kill -STOP $$");
+    task = rig_wait_ended(rig, 1);
+    cr_assert_eq(task->outcome.cause, MF_CAUSE_TIMEOUT);
+    cr_assert_eq(task->outcome.signal, SIGTERM);
+    rig_destroy(rig);
+}
+
+Test(ending, whole_process_group_is_killed)
+{
+    struct rig *rig = rig_create((struct rig_options){.grace_ns = SHORT_NS});
+    const char *path = rig_path("pid");
+    char text[600];
+    struct rig_task *task;
+    pid_t grandchild;
+
+    snprintf(text, sizeof(text),
+             "(trap '' TERM; sh -c 'echo $PPID >%s'; while :; do sleep 0.01; done) & sleep 100",
+             path);
+    start_limited(rig, 1, 10 * SHORT_NS, text);
+    rig_flush(rig);
+    grandchild = rig_wait_pid(path);
+    task = rig_wait_ended(rig, 1);
+    cr_assert_eq(task->outcome.cause, MF_CAUSE_TIMEOUT);
+    rig_wait_gone(grandchild);
+    rig_destroy(rig);
+}
+
+Test(ending, end_has_the_cause_that_was_given)
+{
+    struct rig *rig = rig_create((struct rig_options){0});
+    struct rig_task *task;
+    const char *path = rig_path("pid");
+    char text[300];
+
+    snprintf(text, sizeof(text), "echo $$ >%s; exec sleep 100", path);
+    rig_sh(rig, 1, 0, text);
+    rig_flush(rig);
+    rig_wait_pid(path);
+    rig->executor->ops->end(rig->executor, 1, 1, MF_CAUSE_STOPPED);
+    task = rig_wait_ended(rig, 1);
+    cr_assert_eq(task->outcome.cause, MF_CAUSE_STOPPED);
+    cr_assert_eq(task->outcome.signal, SIGTERM);
+    rig_destroy(rig);
+}
+
+Test(ending, end_of_an_unknown_attempt_is_ignored)
+{
+    struct rig *rig = rig_create((struct rig_options){0});
+
+    rig->executor->ops->end(rig->executor, 9, 1, MF_CAUSE_STOPPED);
+    cr_assert_eq(rig_run(rig, "true")->outcome.cause, MF_CAUSE_NONE);
+    rig->executor->ops->end(rig->executor, 1, 1, MF_CAUSE_STOPPED);
+    rig_sh(rig, 2, 0, "true");
+    rig_wait_ended(rig, 2);
+    cr_assert_eq(rig->n_events, 2);
+    rig_destroy(rig);
+}
+
+Test(ending, processes_left_in_the_group_are_killed_and_noted)
+{
+    struct rig *rig = rig_create((struct rig_options){.grace_ns = SHORT_NS});
+    const char *path = rig_path("pid");
+    char text[300];
+    struct rig_task *task;
+
+    snprintf(text, sizeof(text), "sleep 100 >/dev/null 2>&1 & echo $! >%s; exit 4", path);
+    task = rig_run(rig, text);
+    cr_assert_eq(task->outcome.cause, MF_CAUSE_EXIT);
+    cr_assert_eq(task->outcome.exit_status, 4);
+    cr_assert_str_eq(task->outcome.detail, "left processes behind");
+    rig_wait_gone(rig_wait_pid(path));
+    rig_destroy(rig);
+}
+
+Test(ending, process_that_keeps_the_output_open_is_given_up)
+{
+    struct rig *rig = rig_create((struct rig_options){.grace_ns = SHORT_NS});
+    struct rig_task *task = rig_run(rig, "echo out; setsid sleep 100 & :");
+
+    cr_assert_eq(task->outcome.cause, MF_CAUSE_NONE);
+    cr_assert_str_eq(task->outcome.detail, "left processes behind");
+    cr_assert_str_eq(task->text[MF_STDOUT], "out\n");
+    rig_destroy(rig);
+}
+
+Test(ending, escaped_daemon_dies_with_the_launcher)
+{
+    struct rig *rig = rig_create((struct rig_options){.grace_ns = SHORT_NS});
+    const char *path = rig_path("pid");
+    char text[300];
+    struct rig_task *task;
+    pid_t daemon;
+
+    snprintf(text, sizeof(text),
+             "setsid sh -c 'echo $$ >%s; exec sleep 100' </dev/null >/dev/null 2>&1 & "
+             "while ! [ -s %s ]; do :; done",
+             path, path);
+    task = rig_run(rig, text);
+    cr_assert_eq(task->outcome.cause, MF_CAUSE_NONE);
+    cr_assert_str_eq(task->outcome.detail, "");
+    daemon = rig_wait_pid(path);
+    cr_assert_eq(kill(daemon, 0), 0);
+    rig_destroy(rig);
+    rig_wait_gone(daemon);
+}

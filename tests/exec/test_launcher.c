@@ -1,0 +1,220 @@
+/* What dies, and what is left then. */
+#include "rig.h"
+
+#include "base/clock.h"
+
+#include <criterion/criterion.h>
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* Starts a command that writes its pid to path and sleeps, with a grandchild in path2. */
+static void start_sleeper(struct rig *rig, mf_task_id task, int slot, const char *path)
+{
+    char text[600];
+
+    snprintf(text, sizeof(text), "sleep 100 & echo $! >%s.child; echo $$ >%s; exec sleep 100", path,
+             path);
+    rig_sh(rig, task, slot, text);
+    rig_flush(rig);
+}
+
+Test(launcher, killed_launcher_breaks_the_executor_once_and_leaves_no_task)
+{
+    struct rig *rig = rig_create((struct rig_options){0});
+    char path[256], child[300];
+    pid_t pid, child_pid;
+
+    snprintf(path, sizeof(path), "%s", rig_path("pid"));
+    snprintf(child, sizeof(child), "%s.child", path);
+    start_sleeper(rig, 1, 0, path);
+    pid = rig_wait_pid(path);
+    child_pid = rig_wait_pid(child);
+    cr_assert_eq(kill(rig->launcher_pid, SIGKILL), 0);
+    while (!rig->n_broken) {
+        rig_flush(rig);
+        cr_assert_geq(mf_loop_wait(rig->loop, 30 * MF_NS_PER_S), 1);
+    }
+    rig_wait_gone(pid);
+    rig_wait_gone(child_pid);
+    cr_assert(strstr(rig->broken.text, "killed by signal 9"), "%s", rig->broken.text);
+    cr_assert_geq(mf_loop_wait(rig->loop, 0), 0);
+    cr_assert_eq(rig->n_broken, 1);
+    cr_assert_eq(waitpid(rig->launcher_pid, NULL, WNOHANG), -1);
+
+    cr_assert_eq(rig->executor->ops->flush(rig->executor), -EPIPE);
+    rig_destroy(rig);
+}
+
+Test(launcher, death_of_the_rank_ends_all_tasks_and_the_launcher)
+{
+    const char *path = rig_path("pid");
+    const char *launcher_path;
+    char copy[256], child[300];
+    pid_t rank, pid, child_pid, launcher_pid;
+
+    snprintf(copy, sizeof(copy), "%s", path);
+    snprintf(child, sizeof(child), "%s.child", copy);
+    launcher_path = rig_path("launcher");
+    rank = fork();
+    cr_assert_geq(rank, 0);
+    if (rank == 0) {
+        struct rig *rig = rig_create((struct rig_options){0});
+        FILE *file = fopen(launcher_path, "we");
+
+        fprintf(file, "%d\n", (int)rig->launcher_pid);
+        fclose(file);
+        start_sleeper(rig, 1, 0, copy);
+        pause();
+    }
+    launcher_pid = rig_wait_pid(launcher_path);
+    pid = rig_wait_pid(copy);
+    child_pid = rig_wait_pid(child);
+    cr_assert_eq(kill(rank, SIGKILL), 0);
+    cr_assert_eq(waitpid(rank, NULL, 0), rank);
+    rig_wait_gone(pid);
+    rig_wait_gone(child_pid);
+    rig_wait_gone(launcher_pid);
+    rig_remove_paths();
+}
+
+Test(launcher, signals_meant_for_the_rank_do_not_reach_it)
+{
+    struct rig *rig = rig_create((struct rig_options){0});
+
+    rig_sh(rig, 1, 0, "true");
+    rig_wait_ended(rig, 1);
+    cr_assert_eq(kill(rig->launcher_pid, SIGINT), 0);
+    cr_assert_eq(kill(rig->launcher_pid, SIGTERM), 0);
+    cr_assert_eq(kill(rig->launcher_pid, SIGHUP), 0);
+    cr_assert_eq(getpgid(rig->launcher_pid), rig->launcher_pid);
+    rig_sh(rig, 2, 0, "true");
+    cr_assert_eq(rig_wait_ended(rig, 2)->outcome.cause, MF_CAUSE_NONE);
+    rig_destroy(rig);
+}
+
+Test(launcher, destroying_the_executor_ends_what_runs)
+{
+    struct rig *rig = rig_create((struct rig_options){0});
+    const char *path = rig_path("pid");
+    pid_t pid;
+
+    start_sleeper(rig, 1, 0, path);
+    pid = rig_wait_pid(path);
+    rig_destroy(rig);
+    rig_wait_gone(pid);
+}
+
+Test(launcher, unused_launcher_is_stopped_and_reaped)
+{
+    struct mf_launcher_config config = {.output_limit_bytes = 1, .grace_ns = 1};
+    struct mf_launcher launcher, none = {0};
+    pid_t pid;
+
+    cr_assert_eq(mf_launcher_fork(&config, &launcher, NULL), 0);
+    pid = launcher.pid;
+    mf_launcher_stop(&launcher);
+    cr_assert_eq(waitpid(pid, NULL, WNOHANG), -1);
+    cr_assert_eq(errno, ECHILD);
+    mf_launcher_stop(&none);
+}
+
+Test(launcher, ten_thousand_failing_tasks_fit_into_256_descriptors, .timeout = 300)
+{
+    const struct rlimit limit = {256, 256};
+    enum { N = 10000, N_SLOTS = 500 };
+    struct rig *rig;
+
+    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    rig = rig_create((struct rig_options){.n_slots = N_SLOTS});
+    for (mf_task_id task = 1; task <= N; task++) {
+        const char *args[] = {"/bin/false"};
+        struct mf_command command = {.id = "a", .n_args = 1, .args = args};
+
+        rig_start_command(rig, task, task <= N_SLOTS ? (int)task - 1 : RIG_STAGED, 0, &command);
+    }
+    rig_wait_all(rig, N);
+    for (mf_task_id task = 1; task <= N; task++)
+        cr_assert_eq(rig->tasks[task].outcome.exit_status, 1, "%s",
+                     rig->tasks[task].outcome.detail);
+    rig_destroy(rig);
+}
+
+Test(launcher, many_large_outputs_at_once_fit_into_256_descriptors, .timeout = 120)
+{
+    const struct rlimit limit = {256, 256};
+    enum { N = 300, N_SLOTS = 150 };
+    struct rig *rig;
+
+    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    rig = rig_create((struct rig_options){.n_slots = N_SLOTS});
+    rig->keeps_output = false;
+    for (mf_task_id task = 1; task <= N; task++)
+        rig_sh(rig, task, task <= N_SLOTS ? (int)task - 1 : RIG_STAGED,
+               "head -c 100000 /dev/zero; head -c 100000 /dev/zero >&2");
+    rig_wait_all(rig, N);
+    for (mf_task_id task = 1; task <= N; task++) {
+        cr_assert_eq(rig->tasks[task].outcome.cause, MF_CAUSE_NONE, "%s",
+                     rig->tasks[task].outcome.detail);
+        cr_assert_eq(rig->tasks[task].size[MF_STDOUT], 100000);
+        cr_assert_eq(rig->tasks[task].size[MF_STDERR], 100000);
+    }
+    rig_destroy(rig);
+}
+
+static unsigned count_fds_of(pid_t pid)
+{
+    char command[64];
+    unsigned n = 0;
+    FILE *pipe;
+
+    snprintf(command, sizeof(command), "ls /proc/%d/fd | wc -l", (int)pid);
+    pipe = popen(command, "r");
+    cr_assert(pipe);
+    cr_assert_eq(fscanf(pipe, "%u", &n), 1);
+    pclose(pipe);
+    return n;
+}
+
+Test(launcher, neither_side_leaks_descriptors)
+{
+    unsigned before_all = rig_count_fds();
+    struct rig *rig = rig_create((struct rig_options){.grace_ns = 50 * MF_NS_PER_MS});
+    unsigned before, launcher_before;
+    const char *args[] = {"no-such-program"};
+    struct mf_command missing = {.id = "a", .n_args = 1, .args = args};
+
+    rig_sh(rig, 1, 0, "true");
+    rig_wait_ended(rig, 1);
+    before = rig_count_fds();
+    launcher_before = count_fds_of(rig->launcher_pid);
+    rig_sh(rig, 2, 0, "head -c 1000000 /dev/zero; head -c 1000000 /dev/zero >&2");
+    rig_start_command(rig, 3, 1, 0, &missing);
+    rig_sh(rig, 4, RIG_STAGED, "sleep 100 & :");
+    rig_sh(rig, 5, RIG_STAGED, "echo x");
+    rig_wait_all(rig, 5);
+    cr_assert_eq(rig_count_fds(), before);
+    cr_assert_eq(count_fds_of(rig->launcher_pid), launcher_before);
+    rig_destroy(rig);
+    cr_assert_eq(rig_count_fds(), before_all);
+}
+
+Test(launcher, impossible_requests_are_refused)
+{
+    struct rig *rig = rig_create((struct rig_options){0});
+    uint32_t slot = 99;
+    struct mf_start start = {.task = 1, .attempt = 1, .n_slots = 1, .slots = &slot};
+
+    cr_assert_eq(rig->executor->ops->start(rig->executor, &start), -EINVAL);
+    rig_sh(rig, 2, 0, "true");
+    start = (struct mf_start){.task = 2, .attempt = 1};
+    cr_assert_eq(rig->executor->ops->start(rig->executor, &start), -EEXIST);
+    rig_wait_ended(rig, 2);
+    rig_destroy(rig);
+}
