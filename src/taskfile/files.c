@@ -1,0 +1,386 @@
+/*
+ * The source that reads task files, one after the other: see source.h.
+ *
+ * Files that can be read twice are checked whole when they are opened;
+ * streams as they come. A cookie is a file's number (24 bits) and the number
+ * of the task in it (40 bits). Two cursors read: `front` in order for
+ * mf_source_next(), `back` wherever mf_source_load() wants; both are nearly
+ * sequential in practice, and each keeps its own block in memory.
+ *
+ * The source owns its files, cursors and the memory of the entry it last
+ * gave. One thread.
+ */
+#include "taskfile/source_ops.h"
+
+#include "taskfile/ids.h"
+#include "taskfile/task_file.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TASK_BITS 40
+#define FILES_MAX (UINT32_C(1) << 24)
+
+/*
+ * @first_seq   per file: the number that its first task has in the run
+ * @current     number of the file that `front` reads
+ */
+struct files {
+    struct mf_source source;
+    uint32_t n_files;
+    const char **names;
+    struct mf_task_file *files;
+    uint32_t n_open;
+    uint64_t *first_seq;
+    struct mf_ids ids;
+    struct mf_cursor front, back;
+    uint32_t current;
+    bool has_first_priority, has_priority;
+    int32_t first_priority;
+    struct mf_arena arena;
+    struct mf_entry entry;
+};
+
+static struct files *files_of(const struct mf_source *source)
+{
+    return (struct files *)source;
+}
+
+static void close_files(struct mf_source *source)
+{
+    struct files *files = files_of(source);
+
+    for (uint32_t i = 0; i < files->n_open; i++)
+        mf_task_file_close(&files->files[i]);
+    for (uint32_t i = 0; files->names && i < files->n_files; i++)
+        free((char *)files->names[i]);
+    mf_cursor_finish(&files->front);
+    mf_cursor_finish(&files->back);
+    mf_arena_finish(&files->arena);
+    mf_ids_finish(&files->ids);
+    free(files->files);
+    free(files->names);
+    free(files->first_seq);
+    free(files);
+}
+
+/* A file that fails now but passed the check is not the same any more. */
+static int explain(const struct mf_task_file *file, int r, struct mf_error *err)
+{
+    if (r >= 0 || r == -EAGAIN || !file->is_known || !mf_input_has_changed(&file->input))
+        return r;
+    return mf_error_prefix(err, r, "%s has changed since it was checked: ", file->input.name);
+}
+
+/* The end of a file came before the tasks that were seen in it. */
+static int refuse_missing(const struct mf_task_file *file, struct mf_error *err)
+{
+    return mf_error_set(err, -ESTALE, "%s has changed since it was checked: tasks are missing",
+                        file->input.name);
+}
+
+static void note_priority(struct files *files, int32_t priority)
+{
+    if (!files->has_first_priority) {
+        files->has_first_priority = true;
+        files->first_priority = priority;
+    }
+    files->has_priority |= priority != files->first_priority;
+}
+
+/* What must be found out about each task once: whether its id is free, whether priorities differ.
+ */
+static int register_task(struct files *files, uint32_t number, const struct mf_line *line,
+                         const struct mf_fields *fields, struct mf_error *err)
+{
+    int r = mf_ids_add(&files->ids, fields->id, number, line->number, err);
+
+    if (r == -ENOMEM)
+        return mf_error_set(err, r, "out of memory");
+    if (r < 0)
+        return mf_error_prefix(err, r, "%s:%llu: ", files->names[number],
+                               (unsigned long long)line->number);
+    note_priority(files, fields->priority);
+    return 0;
+}
+
+/* Reads a regular file from end to end. */
+static int check_file(struct files *files, uint32_t number, struct mf_error *err)
+{
+    struct mf_task_file *file = &files->files[number];
+    struct mf_fields fields;
+    struct mf_line line;
+    int r;
+
+    mf_cursor_seek(&files->front, file, 0);
+    for (;;) {
+        mf_arena_clear(&files->arena);
+        r = mf_cursor_next(&files->front, &line, err);
+        if (r == 0)
+            r = mf_cursor_check(&files->front, &line, &files->arena, &fields, err);
+        if (r == 0)
+            r = register_task(files, number, &line, &fields, err);
+        if (r < 0)
+            return r;
+        if (r > 0)
+            break;
+    }
+    file->is_known = true;
+    return 0;
+}
+
+/* The id of a line without one is written here, as only some lines need it. */
+static const char *default_id(struct files *files, uint32_t number, uint64_t line)
+{
+    char *id = mf_arena_alloc(&files->arena, MF_ID_ROOM(strlen(files->names[number])));
+
+    if (id)
+        mf_ids_default(&files->ids, number, line, id);
+    return id;
+}
+
+/* Makes the entry of a line that was just read. */
+static int make_entry(struct files *files, const struct mf_cursor *cursor,
+                      const struct mf_line *line, struct mf_fields *ret_fields,
+                      struct mf_error *err)
+{
+    uint32_t number = (uint32_t)(cursor->file - files->files);
+    uint64_t task = cursor->task - 1;
+    struct mf_entry *entry = &files->entry;
+    struct mf_fields *fields = ret_fields;
+    int r;
+
+    *entry = (struct mf_entry){.cookie = (uint64_t)number << TASK_BITS | task};
+    r = mf_cursor_parse(cursor, line, &files->arena, fields, &entry->command, err);
+    if (r < 0)
+        return r;
+    entry->command.id = fields->id ? fields->id : default_id(files, number, line->number);
+    if (!entry->command.id)
+        return mf_error_set(err, -ENOMEM, "out of memory");
+    entry->command.has_given_id = fields->id != NULL;
+    entry->command.tag = entry->command.id;
+    entry->command.seq = files->first_seq[number] + task;
+    entry->command.cwd = fields->cwd;
+    entry->command.n_env = fields->n_env;
+    entry->command.env = fields->env;
+    entry->n_slots = fields->n_slots ? fields->n_slots : 1;
+    entry->priority = fields->priority;
+    entry->attempts = fields->attempts;
+    entry->timeout_ns = fields->timeout_ns;
+    return 0;
+}
+
+/* Goes on to the next file; returns 1 after the last. */
+static int advance(struct files *files)
+{
+    struct mf_task_file *file = &files->files[files->current];
+
+    file->is_known = true;
+    if (files->current + 1 == files->n_files)
+        return 1;
+    files->first_seq[files->current + 1] = files->first_seq[files->current] + file->index.n_items;
+    files->current++;
+    mf_cursor_seek(&files->front, &files->files[files->current], 0);
+    return 0;
+}
+
+/* Reads the next task line of any file. */
+static int next_line(struct files *files, struct mf_line *ret_line, struct mf_error *err)
+{
+    for (;;) {
+        struct mf_task_file *file = &files->files[files->current];
+        int r = mf_cursor_next(&files->front, ret_line, err);
+
+        if (r == -EAGAIN) {
+            r = mf_input_fill(&file->input, err);
+            if (r < 0)
+                return r;
+            continue;
+        }
+        if (r <= 0)
+            return explain(file, r, err);
+        if (file->is_known && files->front.task != file->index.n_items)
+            return refuse_missing(file, err);
+        if (advance(files) > 0)
+            return 1;
+    }
+}
+
+static int read_next(struct files *files, struct mf_error *err)
+{
+    struct mf_task_file *file;
+    struct mf_fields fields;
+    struct mf_line line;
+    bool is_known;
+    int r;
+
+    mf_arena_clear(&files->arena);
+    r = next_line(files, &line, err);
+    if (r != 0)
+        return r;
+    file = files->front.file;
+    is_known = file->is_known;
+    r = make_entry(files, &files->front, &line, &fields, err);
+    if (r == 0 && !is_known)
+        r = register_task(files, files->current, &line, &fields, err);
+    return explain(file, r, err);
+}
+
+static int next_task(struct mf_source *source, const struct mf_entry **ret_entry,
+                     struct mf_error *err)
+{
+    struct files *files = files_of(source);
+    int r = read_next(files, err);
+
+    if (r == 0)
+        *ret_entry = &files->entry;
+    return r;
+}
+
+static int load_task(struct mf_source *source, uint64_t cookie, const struct mf_entry **ret_entry,
+                     struct mf_error *err)
+{
+    struct files *files = files_of(source);
+    uint64_t number = cookie >> TASK_BITS;
+    uint64_t task = cookie & ((UINT64_C(1) << TASK_BITS) - 1);
+    struct mf_cursor *cursor = &files->back;
+    struct mf_task_file *file;
+    struct mf_fields fields;
+    struct mf_line line;
+    int r;
+
+    if (number >= files->n_files || task >= files->files[number].index.n_items)
+        return mf_error_set(err, -ENOENT, "there is no task with cookie %llu",
+                            (unsigned long long)cookie);
+    file = &files->files[number];
+    if (cursor->file != file || task < cursor->task || task - cursor->task > MF_INDEX_STRIDE)
+        mf_cursor_seek(cursor, file, task);
+    do
+        r = mf_cursor_next(cursor, &line, err);
+    while (r == 0 && cursor->task <= task);
+    if (r > 0)
+        return refuse_missing(file, err);
+    if (r == 0) {
+        mf_arena_clear(&files->arena);
+        r = make_entry(files, cursor, &line, &fields, err);
+    }
+    if (r < 0) {
+        cursor->file = NULL;
+        return explain(file, r, err);
+    }
+    *ret_entry = &files->entry;
+    return 0;
+}
+
+static void summarize(const struct mf_source *source, struct mf_source_summary *ret_summary)
+{
+    const struct files *files = files_of(source);
+    struct mf_source_summary summary = {.is_counted = true, .has_priority = files->has_priority};
+
+    for (uint32_t i = 0; i < files->n_files; i++) {
+        summary.n_tasks += files->files[i].index.n_items;
+        summary.is_counted &= files->files[i].is_known;
+    }
+    if (!summary.is_counted)
+        summary.n_tasks = 0;
+    *ret_summary = summary;
+}
+
+static int wait_fd(const struct mf_source *source)
+{
+    const struct files *files = files_of(source);
+
+    return mf_input_wait_fd(&files->files[files->current].input);
+}
+
+static const struct mf_source_ops ops = {
+    .close = close_files,
+    .summarize = summarize,
+    .next = next_task,
+    .fd = wait_fd,
+    .load = load_task,
+};
+
+/* Copies the names as messages and ids show them, each of which must be there once. */
+static int copy_names(struct files *files, const char *const *paths, struct mf_error *err)
+{
+    for (uint32_t i = 0; i < files->n_files; i++) {
+        files->names[i] = strdup(mf_input_name(paths[i]));
+        if (!files->names[i])
+            return mf_error_set(err, -ENOMEM, "out of memory");
+        for (uint32_t j = 0; j < i; j++)
+            if (strcmp(files->names[j], files->names[i]) == 0)
+                return mf_error_set(err, -EEXIST, "\"%s\" is given twice", paths[i]);
+    }
+    return 0;
+}
+
+static int open_file(struct files *files, const char *path, const char *spool_dir,
+                     struct mf_error *err)
+{
+    struct mf_task_file *file = &files->files[files->n_open];
+    char spool_name[32] = "stdin.farm";
+    int r;
+
+    if (strcmp(path, "-") != 0)
+        snprintf(spool_name, sizeof(spool_name), "input-%u.farm", files->n_open + 1);
+    r = mf_task_file_open(file, path, spool_dir, spool_name, err);
+    if (r < 0)
+        return r;
+    file->input.name = files->names[files->n_open++];
+    return 0;
+}
+
+static int open_and_check(struct files *files, const char *const *paths, const char *spool_dir,
+                          struct mf_error *err)
+{
+    bool has_stream = false;
+    int r = copy_names(files, paths, err);
+
+    for (uint32_t i = 0; r == 0 && i < files->n_files; i++)
+        r = open_file(files, paths[i], spool_dir, err);
+    for (uint32_t i = 0; r == 0 && i < files->n_files; i++) {
+        if (files->files[i].input.is_stream)
+            has_stream = true;
+        else
+            r = check_file(files, i, err);
+    }
+    if (r < 0)
+        return r;
+    /* Without streams there is nothing left to compare ids with. */
+    if (!has_stream)
+        mf_ids_finish(&files->ids);
+    files->first_seq[0] = 1;
+    mf_cursor_seek(&files->front, &files->files[0], 0);
+    return 0;
+}
+
+int mf_source_open_files(const char *const *paths, uint32_t n_files, const char *spool_dir,
+                         struct mf_source **ret_source, struct mf_error *err)
+{
+    struct files *files;
+    int r;
+
+    if (n_files == 0 || n_files > FILES_MAX)
+        return mf_error_set(err, -EINVAL, "between 1 and %u task files can be read", FILES_MAX);
+    files = calloc(1, sizeof(*files));
+    if (!files)
+        return mf_error_set(err, -ENOMEM, "out of memory");
+    *files = (struct files){.source.ops = &ops, .n_files = n_files};
+    files->names = calloc(n_files, sizeof(*files->names));
+    files->files = calloc(n_files, sizeof(*files->files));
+    files->first_seq = calloc(n_files, sizeof(*files->first_seq));
+    if (!files->names || !files->files || !files->first_seq ||
+        mf_ids_init(&files->ids, files->names, n_files) < 0)
+        r = mf_error_set(err, -ENOMEM, "out of memory");
+    else
+        r = open_and_check(files, paths, spool_dir, err);
+    if (r < 0) {
+        close_files(&files->source);
+        return r;
+    }
+    *ret_source = &files->source;
+    return 0;
+}

@@ -1,0 +1,193 @@
+/*
+ * JSON objects to tasks: see jsonl.h.
+ *
+ * jansson checks syntax, UTF-8, NUL characters and duplicate keys; values go
+ * through the same table of keys as those of a plain line. The object is
+ * freed before the call returns. One thread.
+ */
+#include "taskfile/jsonl.h"
+
+#include "taskfile/words.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char *type_name(const json_t *value)
+{
+    switch (json_typeof(value)) {
+    case JSON_OBJECT:
+        return "an object";
+    case JSON_ARRAY:
+        return "an array";
+    case JSON_STRING:
+        return "a string";
+    case JSON_INTEGER:
+    case JSON_REAL:
+        return "a number";
+    case JSON_NULL:
+        return "null";
+    default:
+        return "true or false";
+    }
+}
+
+/* An argument vector: nothing in it is looked at. */
+static int take_array(const json_t *array, struct mf_command *command, struct mf_arena *arena,
+                      struct mf_error *err)
+{
+    size_t n = json_array_size(array);
+    const char **args = mf_arena_alloc(arena, n * sizeof(*args));
+
+    if (n == 0 || n > UINT32_MAX)
+        return mf_error_set(err, -EINVAL, "cmd: the array is empty");
+    if (!args)
+        return mf_error_set(err, -ENOMEM, "out of memory");
+    for (size_t i = 0; i < n; i++) {
+        const json_t *item = json_array_get(array, i);
+        int r;
+
+        if (!json_is_string(item))
+            return mf_error_set(err, -EINVAL, "cmd: element %zu is %s, not a string", i + 1,
+                                type_name(item));
+        r = mf_words_check_length("argument", json_string_length(item), err);
+        if (r < 0)
+            return mf_error_prefix(err, r, "cmd: ");
+        args[i] = mf_arena_copy(arena, json_string_value(item), json_string_length(item));
+        if (!args[i])
+            return mf_error_set(err, -ENOMEM, "out of memory");
+    }
+    if (args[0][0] == '\0')
+        return mf_error_set(err, -EINVAL, "cmd: the name of the program is empty");
+    command->is_shell = false;
+    command->args = args;
+    command->n_args = (uint32_t)n;
+    return 0;
+}
+
+/* A command as on a line of a plain task file. */
+static int take_text(const json_t *value, struct mf_command *command, struct mf_arena *arena,
+                     struct mf_error *err)
+{
+    const char *text = json_string_value(value);
+    size_t size = json_string_length(value);
+    size_t blanks = strspn(text, " \t\n");
+    int r;
+
+    if (blanks == size)
+        return mf_error_set(err, -EINVAL, "cmd: the command is empty");
+    r = mf_words_check_length("command", size - blanks, err);
+    if (r < 0)
+        return mf_error_prefix(err, r, "cmd: ");
+    if (mf_words_to_command(text + blanks, size - blanks, arena, command) < 0)
+        return mf_error_set(err, -ENOMEM, "out of memory");
+    return 0;
+}
+
+static int take_cmd(const json_t *value, struct mf_command *command, struct mf_arena *arena,
+                    struct mf_error *err)
+{
+    if (json_is_string(value))
+        return take_text(value, command, arena, err);
+    if (json_is_array(value))
+        return take_array(value, command, arena, err);
+    return mf_error_set(err, -EINVAL, "cmd: %s, but a string or an array of strings is expected",
+                        type_name(value));
+}
+
+static int take_env(json_t *object, struct mf_fields *fields, struct mf_arena *arena,
+                    struct mf_error *err)
+{
+    const char *name;
+    json_t *value;
+
+    if (!json_is_object(object))
+        return mf_error_set(err, -EINVAL, "env: %s, but an object is expected", type_name(object));
+    json_object_foreach(object, name, value)
+    {
+        size_t name_size = strlen(name);
+        char *text;
+        int r;
+
+        if (!json_is_string(value))
+            return mf_error_set(err, -EINVAL, "env: %s is %s, but a string is expected", name,
+                                type_name(value));
+        text = mf_arena_alloc(arena, name_size + json_string_length(value) + 2);
+        if (!text)
+            return mf_error_set(err, -ENOMEM, "out of memory");
+        memcpy(text, name, name_size);
+        text[name_size] = '=';
+        strcpy(text + name_size + 1, json_string_value(value));
+        r = mf_fields_set(fields, "env", text, arena, err);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+/* Numbers go through the table of keys as text, like everything else. */
+static int take_field(const char *key, const json_t *value, struct mf_fields *fields,
+                      struct mf_arena *arena, struct mf_error *err)
+{
+    char number[64];
+    const char *text = number;
+
+    if (json_is_string(value))
+        text = json_string_value(value);
+    else if (json_is_integer(value))
+        snprintf(number, sizeof(number), "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+    else if (json_is_real(value))
+        snprintf(number, sizeof(number), "%.15g", json_real_value(value));
+    else
+        return mf_error_set(err, -EINVAL, "%s: %s, but a number or a string is expected", key,
+                            type_name(value));
+    return mf_fields_set(fields, key, text, arena, err);
+}
+
+static int take_member(const char *key, json_t *value, struct mf_fields *fields,
+                       struct mf_command *command, struct mf_arena *arena, struct mf_error *err)
+{
+    int r;
+
+    if (strcmp(key, "cmd") == 0)
+        return take_cmd(value, command, arena, err);
+    if (strcmp(key, "env") == 0)
+        return take_env(value, fields, arena, err);
+    r = take_field(key, value, fields, arena, err);
+    return r == -ENOENT ? mf_fields_refuse(key, "cmd", err) : r;
+}
+
+static int take_object(json_t *object, struct mf_fields *fields, struct mf_command *command,
+                       struct mf_arena *arena, struct mf_error *err)
+{
+    const char *key;
+    json_t *value;
+
+    if (!json_is_object(object))
+        return mf_error_set(err, -EINVAL, "an object is expected, not %s", type_name(object));
+    json_object_foreach(object, key, value)
+    {
+        int r = take_member(key, value, fields, command, arena, err);
+
+        if (r < 0)
+            return r;
+    }
+    if (!command->args)
+        return mf_error_set(err, -EINVAL, "cmd is missing");
+    return 0;
+}
+
+int mf_jsonl_parse(const char *text, size_t size, struct mf_fields *fields,
+                   struct mf_command *command, struct mf_arena *arena, struct mf_error *err)
+{
+    json_error_t syntax;
+    json_t *object = json_loadb(text, size, JSON_REJECT_DUPLICATES, &syntax);
+    int r;
+
+    if (!object)
+        return mf_error_set(err, -EINVAL, "column %d: %s", syntax.column, syntax.text);
+    r = take_object(object, fields, command, arena, err);
+    json_decref(object);
+    return r;
+}

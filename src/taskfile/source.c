@@ -1,0 +1,41 @@
+/*
+ * Hands each call to the kind of source it is about: see source.h. One thread.
+ */
+#include "taskfile/source_ops.h"
+
+#include <errno.h>
+
+void mf_source_close(struct mf_source *source)
+{
+    if (source)
+        source->ops->close(source);
+}
+
+void mf_source_summarize(const struct mf_source *source, struct mf_source_summary *ret_summary)
+{
+    source->ops->summarize(source, ret_summary);
+}
+
+int mf_source_next(struct mf_source *source, const struct mf_entry **ret_entry,
+                   struct mf_error *err)
+{
+    int r = source->failure;
+
+    if (r == 0)
+        r = source->ops->next(source, ret_entry, &source->failure_text);
+    if (r >= 0 || r == -EAGAIN)
+        return r;
+    source->failure = r;
+    return mf_error_set(err, r, "%s", source->failure_text.text);
+}
+
+int mf_source_fd(const struct mf_source *source)
+{
+    return source->ops->fd(source);
+}
+
+int mf_source_load(struct mf_source *source, uint64_t cookie, const struct mf_entry **ret_entry,
+                   struct mf_error *err)
+{
+    return source->ops->load(source, cookie, ret_entry, err);
+}

@@ -1,0 +1,28 @@
+/* What every kind of source does; see source.h for what each function promises. */
+#ifndef MF_TASKFILE_SOURCE_OPS_H
+#define MF_TASKFILE_SOURCE_OPS_H
+
+#include "taskfile/source.h"
+
+struct mf_source_ops {
+    void (*close)(struct mf_source *source);
+    void (*summarize)(const struct mf_source *source, struct mf_source_summary *ret_summary);
+    int (*next)(struct mf_source *source, const struct mf_entry **ret_entry, struct mf_error *err);
+    int (*fd)(const struct mf_source *source);
+    int (*load)(struct mf_source *source, uint64_t cookie, const struct mf_entry **ret_entry,
+                struct mf_error *err);
+};
+
+/**
+ * The head of each kind of source.
+ *
+ * @failure  what mf_source_next() returned that was final, with its sentence:
+ *           nothing is read past a bad line
+ */
+struct mf_source {
+    const struct mf_source_ops *ops;
+    int failure;
+    struct mf_error failure_text;
+};
+
+#endif

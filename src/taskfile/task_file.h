@@ -1,0 +1,90 @@
+/*
+ * One task file: which of its lines are tasks, what they say, and the
+ * defaults in force at each of them.
+ */
+#ifndef MF_TASKFILE_TASK_FILE_H
+#define MF_TASKFILE_TASK_FILE_H
+
+#include "base/command.h"
+#include "taskfile/keys.h"
+#include "taskfile/lines.h"
+
+enum mf_format { MF_FORMAT_UNKNOWN, MF_FORMAT_PLAIN, MF_FORMAT_JSON };
+
+/** Defaults that hold from a line on, those of earlier lines included. */
+struct mf_defaults {
+    uint64_t line;
+    struct mf_fields fields;
+};
+
+/**
+ * A file, and what is known of it: all of it once is_known, else what was
+ * read so far.
+ *
+ * @format      settled by the first task line
+ * @defaults    n_defaults of them, by line; their texts are in `memory`
+ * @index       where its tasks are, counted from 0
+ */
+struct mf_task_file {
+    struct mf_input input;
+    enum mf_format format;
+    bool is_known;
+    struct mf_defaults *defaults;
+    size_t n_defaults;
+    struct mf_arena memory;
+    struct mf_index index;
+};
+
+/**
+ * A place in a task file. Starts as {0}, then mf_cursor_seek().
+ *
+ * @task        number of the next task in the file, from 0
+ * @n_defaults  how many of the file's defaults are in force
+ */
+struct mf_cursor {
+    struct mf_task_file *file;
+    struct mf_lines lines;
+    uint64_t task;
+    size_t n_defaults;
+};
+
+/** Opens as mf_input_open() does. */
+int mf_task_file_open(struct mf_task_file *file, const char *path, const char *spool_dir,
+                      const char *spool_name, struct mf_error *err);
+
+/** Closes what is open and frees what was kept. */
+void mf_task_file_close(struct mf_task_file *file);
+
+/** Goes near the task, which is in the index unless it is 0: at most MF_INDEX_STRIDE before it. */
+void mf_cursor_seek(struct mf_cursor *cursor, struct mf_task_file *file, uint64_t task);
+
+void mf_cursor_finish(struct mf_cursor *cursor);
+
+/**
+ * mf_cursor_next() - find the next task line.
+ *
+ * Passes over comments and takes in defaults; what is new of the file, it
+ * learns: format, defaults, index. The line has neither the byte order mark,
+ * nor leading blanks, nor the CR of its end.
+ *
+ * Returns 0 with the line, 1 at the end, -EAGAIN when a stream has no line
+ * yet, or -errno with a sentence in err.
+ */
+int mf_cursor_next(struct mf_cursor *cursor, struct mf_line *ret_line, struct mf_error *err);
+
+/**
+ * mf_cursor_check() - find out whether the line that was just read is in order.
+ *
+ * Looks at less than mf_cursor_parse(), which succeeds if this does.
+ *
+ * Returns 0 with its own fields and the defaults, or -errno with a sentence in err.
+ */
+int mf_cursor_check(const struct mf_cursor *cursor, const struct mf_line *line,
+                    struct mf_arena *arena, struct mf_fields *ret_fields, struct mf_error *err);
+
+/** Like mf_cursor_check(), and fills in is_shell, args and n_args of the command as well. */
+int mf_cursor_parse(const struct mf_cursor *cursor, const struct mf_line *line,
+                    struct mf_arena *arena, struct mf_fields *ret_fields,
+                    struct mf_command *command, struct mf_error *err);
+
+#endif

@@ -1,0 +1,292 @@
+/* Files, tasks as text, and commands that are really run: see support.h. */
+#include "support.h"
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <ftw.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define WORDS_MAX 32
+
+static char directory[64];
+
+void t_enter(void)
+{
+    strcpy(directory, "/tmp/mpifarm-test-XXXXXX");
+    cr_assert(mkdtemp(directory));
+    cr_assert(chdir(directory) == 0);
+}
+
+static int remove_one(const char *path, const struct stat *status, int kind, struct FTW *place)
+{
+    return remove(path);
+}
+
+void t_leave(void)
+{
+    nftw(directory, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+const char *t_write_bytes(const char *name, const void *data, size_t n)
+{
+    FILE *file = fopen(name, "w");
+
+    cr_assert(file);
+    cr_assert(fwrite(data, 1, n, file) == n);
+    cr_assert(fclose(file) == 0);
+    return name;
+}
+
+const char *t_write(const char *name, const char *text)
+{
+    return t_write_bytes(name, text, strlen(text));
+}
+
+typedef int (*open_fn)(const char *const *words, uint32_t n_words, const char *spool_dir,
+                       struct mf_source **ret_source, struct mf_error *err);
+
+static int open_words(open_fn open_source, const char *first, va_list more,
+                      struct mf_source **ret_source, struct mf_error *err)
+{
+    const char *words[WORDS_MAX];
+    uint32_t n = 0;
+
+    for (const char *word = first; word; word = va_arg(more, const char *)) {
+        cr_assert(n < WORDS_MAX);
+        words[n++] = word;
+    }
+    return open_source(words, n, ".", ret_source, err);
+}
+
+/* Opens what must open, or hands back the sentence of what must not. */
+static struct mf_source *must_open(open_fn open_source, const char *first, va_list more)
+{
+    struct mf_source *source = NULL;
+    struct mf_error err = {0};
+    int r = open_words(open_source, first, more, &source, &err);
+
+    cr_assert(r == 0, "%s", err.text);
+    return source;
+}
+
+static const char *must_fail(open_fn open_source, const char *first, va_list more)
+{
+    struct mf_source *source = NULL;
+    struct mf_error err = {0};
+    int r = open_words(open_source, first, more, &source, &err);
+
+    cr_assert(r < 0, "it opened");
+    return strdup(err.text);
+}
+
+struct mf_source *t_open(const char *first, ...)
+{
+    struct mf_source *source;
+    va_list more;
+
+    va_start(more, first);
+    source = must_open(mf_source_open_files, first, more);
+    va_end(more);
+    return source;
+}
+
+const char *t_open_error(const char *first, ...)
+{
+    const char *text;
+    va_list more;
+
+    va_start(more, first);
+    text = must_fail(mf_source_open_files, first, more);
+    va_end(more);
+    return text;
+}
+
+struct mf_source *t_sweep(const char *first, ...)
+{
+    struct mf_source *source;
+    va_list more;
+
+    va_start(more, first);
+    source = must_open(mf_source_open_sweep, first, more);
+    va_end(more);
+    return source;
+}
+
+const char *t_sweep_error(const char *first, ...)
+{
+    const char *text;
+    va_list more;
+
+    va_start(more, first);
+    text = must_fail(mf_source_open_sweep, first, more);
+    va_end(more);
+    return text;
+}
+
+/* Waits for a stream as the scheduler does. */
+static int next_or_wait(struct mf_source *source, const struct mf_entry **ret_entry,
+                        struct mf_error *err)
+{
+    int r;
+
+    while ((r = mf_source_next(source, ret_entry, err)) == -EAGAIN) {
+        struct pollfd ready = {.fd = mf_source_fd(source), .events = POLLIN};
+
+        cr_assert(ready.fd >= 0);
+        cr_assert(poll(&ready, 1, 10000) == 1);
+    }
+    return r;
+}
+
+const struct mf_entry *t_next(struct mf_source *source)
+{
+    const struct mf_entry *entry = NULL;
+    struct mf_error err = {0};
+    int r = next_or_wait(source, &entry, &err);
+
+    cr_assert(r == 0, "%d %s", r, err.text);
+    return entry;
+}
+
+/* An argument with its marks written out. */
+static void show_arg(FILE *out, const struct mf_command *command, uint32_t arg)
+{
+    const char *text = command->args[arg];
+    size_t done = 0;
+
+    for (uint32_t i = 0; i < command->n_marks; i++) {
+        if (command->marks[i].arg != arg)
+            continue;
+        fprintf(out, "%.*s{%%}", (int)(command->marks[i].offset - done), text + done);
+        done = command->marks[i].offset;
+    }
+    fputs(text + done, out);
+}
+
+static void show(FILE *out, const struct mf_entry *entry)
+{
+    const struct mf_command *command = &entry->command;
+
+    fprintf(out, "%s: ", command->id);
+    if (command->is_shell)
+        fputs("sh ", out);
+    for (uint32_t i = 0; i < command->n_args; i++) {
+        fputs(command->is_shell ? "" : "[", out);
+        show_arg(out, command, i);
+        fputs(command->is_shell ? "" : "]", out);
+    }
+    if (entry->n_slots != 1)
+        fprintf(out, " cores=%u", entry->n_slots);
+    if (entry->timeout_ns)
+        fprintf(out, " timeout=%lldms", (long long)entry->timeout_ns / 1000000);
+    if (entry->attempts)
+        fprintf(out, " retries=%u", entry->attempts);
+    if (entry->priority)
+        fprintf(out, " priority=%d", entry->priority);
+    if (command->cwd)
+        fprintf(out, " cwd=%s", command->cwd);
+    for (uint32_t i = 0; i < command->n_env; i++)
+        fprintf(out, " env=%s", command->env[i]);
+}
+
+const char *t_show(const struct mf_entry *entry)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+
+    cr_assert(out);
+    show(out, entry);
+    fclose(out);
+    return text;
+}
+
+const char *t_show_all(struct mf_source *source)
+{
+    const struct mf_entry *entry = NULL;
+    struct mf_error err = {0};
+    char *text = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+    int r;
+
+    cr_assert(out);
+    while ((r = next_or_wait(source, &entry, &err)) == 0) {
+        show(out, entry);
+        fputc('\n', out);
+    }
+    if (r < 0)
+        fputs(err.text, out);
+    fclose(out);
+    return text;
+}
+
+const char *t_tasks(const char *text)
+{
+    const char *name = t_write("a.farm", text);
+    struct mf_source *source;
+    struct mf_error err = {0};
+    const char *shown;
+
+    if (mf_source_open_files(&name, 1, ".", &source, &err) < 0)
+        return strdup(err.text);
+    shown = t_show_all(source);
+    mf_source_close(source);
+    return shown;
+}
+
+const char *t_combinations(const char *first, ...)
+{
+    struct mf_source *source;
+    const char *shown;
+    va_list more;
+
+    va_start(more, first);
+    source = must_open(mf_source_open_sweep, first, more);
+    va_end(more);
+    shown = t_show_all(source);
+    mf_source_close(source);
+    return shown;
+}
+
+/* Becomes the command. */
+static void become(const struct mf_command *command, int out)
+{
+    const char *args[64] = {"sh", "-c", NULL};
+    uint32_t n = command->is_shell ? 2 : 0;
+
+    for (uint32_t i = 0; i < command->n_args && n < 63; i++)
+        args[n++] = command->args[i];
+    args[n] = NULL;
+    dup2(out, STDOUT_FILENO);
+    execvp(command->is_shell ? "/bin/sh" : args[0], (char *const *)args);
+    _exit(127);
+}
+
+char *t_run(const struct mf_command *command, size_t *ret_size)
+{
+    char *data = calloc(1, 4096);
+    size_t size = 0;
+    int ends[2];
+    ssize_t n;
+    pid_t pid;
+
+    cr_assert(data && pipe(ends) == 0);
+    pid = fork();
+    cr_assert(pid >= 0);
+    if (pid == 0)
+        become(command, ends[1]);
+    close(ends[1]);
+    while ((n = read(ends[0], data + size, 4095 - size)) > 0)
+        size += (size_t)n;
+    close(ends[0]);
+    cr_assert(waitpid(pid, NULL, 0) == pid);
+    *ret_size = size;
+    return data;
+}
