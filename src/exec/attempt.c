@@ -33,6 +33,7 @@ int mf_attempt_decode(struct mf_reader *reader, struct mf_attempt **ret_attempt,
     attempt->key = (struct mf_attempt_key){start.task, start.attempt};
     attempt->phase = start.n_slots ? MF_PHASE_QUEUED : MF_PHASE_STAGED;
     attempt->was_staged = start.n_slots == 0;
+    attempt->try_number = start.try_number;
     attempt->n_slots = start.n_slots;
     attempt->slots = slots;
     attempt->timeout_ns = start.timeout_ns;

@@ -22,6 +22,9 @@
 /* Of the launchers of MPI programs: a command that is one itself would take itself for a rank. */
 static const char *const hidden_prefixes[] = {"OMPI_", "PMIX_", "PMI_", "PRTE_", "ORTE_"};
 
+/* These only a user sets; without them a command that root runs could not call mpirun. */
+static const char *const shown_prefixes[] = {"OMPI_ALLOW_RUN_AS_ROOT"};
+
 /* Set for each command, so what is inherited from an outer farm must go. */
 static const char *const own_names[] = {
     "MPIFARM_TASK_ID=", "MPIFARM_ATTEMPT=", "MPIFARM_RANK=", "MPIFARM_SLOT=",
@@ -47,6 +50,8 @@ static bool starts_with_any(const char *text, const char *const *prefixes, size_
 
 static bool is_inherited(const char *variable)
 {
+    if (starts_with_any(variable, shown_prefixes, N_ITEMS(shown_prefixes)))
+        return true;
     return !starts_with_any(variable, hidden_prefixes, N_ITEMS(hidden_prefixes)) &&
            !starts_with_any(variable, own_names, N_ITEMS(own_names));
 }
@@ -234,7 +239,7 @@ static char **put_environment(struct mf_spawner *spawner, const struct mf_spawn 
     put_characters(spawner, "MPIFARM_TASK_ID=");
     put_characters(spawner, spawn->command->id);
     end_text(spawner);
-    put_number(spawner, "MPIFARM_ATTEMPT=", spawn->attempt);
+    put_number(spawner, "MPIFARM_ATTEMPT=", spawn->try_number);
     put_number(spawner, "MPIFARM_SLOT=", number);
     put_number(spawner, "PARALLEL_SEQ=", spawn->command->seq);
     put_number(spawner, "PARALLEL_JOBSLOT=", number);

@@ -27,12 +27,14 @@ struct mf_output;
  *              in that of the next single-slot attempt that ends, in the order
  *              of staging, without asking the worker. So the slot of an ENDED
  *              is free only if no attempt was staged when it was told
+ * @try_number  which try of its task this is, as the user counts: MPIFARM_ATTEMPT
  * @timeout_ns  longest run time, 0 for none
  * @command, @command_size   an encoded mf_command (borrowed)
  */
 struct mf_start {
     mf_task_id task;
     uint32_t attempt;
+    uint32_t try_number;
     uint32_t n_slots;
     const uint32_t *slots;
     int64_t timeout_ns;

@@ -107,6 +107,7 @@ void mf_protocol_put_start(struct mf_channel *channel, const struct mf_start *st
     struct mf_buffer *body = mf_channel_begin(channel, MF_FRAME_START);
 
     mf_protocol_put_key(body, (struct mf_attempt_key){start->task, start->attempt});
+    mf_buffer_put_u32(body, start->try_number);
     mf_buffer_put_i64(body, start->timeout_ns);
     mf_buffer_put_u64(body, ends_seen);
     mf_buffer_put_u32(body, start->n_slots);
@@ -123,6 +124,7 @@ int mf_protocol_get_start(struct mf_reader *reader, struct mf_start *ret_start,
     struct mf_start start = {.task = key.task, .attempt = (uint32_t)key.attempt};
     uint32_t *slots;
 
+    start.try_number = mf_reader_get_u32(reader);
     start.timeout_ns = mf_reader_get_i64(reader);
     *ret_ends_seen = mf_reader_get_u64(reader);
     start.n_slots = get_count(reader, sizeof(uint32_t));

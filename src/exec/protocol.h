@@ -3,10 +3,8 @@
  *
  *   to the launcher
  *     CONFIGURE  u32 rank, text run_dir, u32 n, n * { u32 number, u32 m, m * u32 cpu }
- *     START      u64 task, u32 attempt, i64 timeout_ns, u64 ends_seen, u32 n, n * u32 slot,
- *                bytes command
- *     UNSTAGE    u64 task, u32 attempt
- *     END        u64 task, u32 attempt, u8 cause
+ *     START      u64 task, u32 attempt, u32 try, i64 timeout_ns, u64 ends_seen, u32 n, n * u32
+ * slot, bytes command UNSTAGE    u64 task, u32 attempt END        u64 task, u32 attempt, u8 cause
  *     CLOSED     u64 bytes: an output with this much in files was closed
  *   to the rank
  *     STARTED    u64 task, u32 attempt, u32 slot, u32 pid, u8 was_staged

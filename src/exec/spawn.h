@@ -48,7 +48,7 @@ struct mf_spawner {
 /** What to start where; all borrowed. */
 struct mf_spawn {
     mf_task_id task;
-    uint32_t attempt;
+    uint32_t try_number;
     const struct mf_command *command;
     const uint32_t *slots;
     uint32_t n_slots;

@@ -158,7 +158,7 @@ static void start_attempt(struct mf_runner *runner, struct mf_attempt *attempt)
 {
     struct mf_spawn spawn = {
         .task = attempt->key.task,
-        .attempt = (uint32_t)attempt->key.attempt,
+        .try_number = attempt->try_number,
         .command = attempt->command,
         .slots = attempt->slots,
         .n_slots = attempt->n_slots,

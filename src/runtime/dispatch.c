@@ -125,7 +125,7 @@ static void give_up(struct mf_scheduler *scheduler, const struct mf_change *chan
 
     if (mf_farm_stopping(scheduler->farm) == MF_STOP_NONE)
         mf_log_error(scheduler->config.log, "%s", err->text);
-    mf_scheduler_stop(scheduler, MF_STOP_SOON, "the input can no longer be read");
+    mf_scheduler_stop(scheduler, MF_STOP_SOON, "the error above");
     mf_scheduler_apply(scheduler, &returned);
 }
 
@@ -138,6 +138,7 @@ static void send_run(struct mf_scheduler *scheduler, const struct mf_change *cha
         .task = change->task,
         .attempt = change->attempt,
         .n_slots = change->n_slots,
+        .try_number = change->tries + 1,
         .timeout_ns = live->timeout_ns,
         .payload = live->command,
         .payload_size = live->command_size,
@@ -145,6 +146,7 @@ static void send_run(struct mf_scheduler *scheduler, const struct mf_change *cha
 
     mf_peer_post(scheduler, peer, &message);
     live->sent = change->attempt;
+    live->try_number = change->tries + 1;
 }
 
 static void place(struct mf_scheduler *scheduler, const struct mf_change *change)
@@ -203,7 +205,7 @@ static void settle_final(struct mf_scheduler *scheduler, const struct mf_change 
         return;
     }
     explain(scheduler, change, &outcome);
-    mf_settle_attempt(scheduler, live, NULL, change->state, change->attempt, &outcome, &region);
+    mf_settle_attempt(scheduler, live, NULL, change->state, &outcome, &region);
 }
 
 void mf_dispatch_turn(struct mf_scheduler *scheduler)

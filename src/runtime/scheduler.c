@@ -25,6 +25,9 @@
 #define LOOKAHEAD_MIN 8192
 #define LOOKAHEAD_PER_SLOT 32
 
+/* status.json is replaced this often. */
+#define STATUS_INTERVAL_NS MF_NS_PER_S
+
 /* Workers that do not say BYE by then are left to the launcher. */
 #define LEAVE_TIMEOUT_NS (15 * MF_NS_PER_S)
 
@@ -184,6 +187,25 @@ static void decide(struct mf_scheduler *scheduler)
         strcpy(scheduler->stopped_by, "--halt");
 }
 
+/* For onlookers only: where it cannot be written the run goes on, having said so once. */
+static void write_status(struct mf_scheduler *scheduler, const struct mf_progress_state *state)
+{
+    bool is_over = scheduler->is_leaving;
+    struct mf_error err;
+
+    if (scheduler->now_ns < scheduler->next_status_ns && !is_over)
+        return;
+    if (scheduler->next_status_ns == INT64_MAX)
+        return;
+    scheduler->next_status_ns = scheduler->now_ns + STATUS_INTERVAL_NS;
+    if (mf_status_write(scheduler->config.run_dir, state, is_over, &err) < 0) {
+        mf_log_warning(scheduler->config.log, "%s", err.text);
+        is_over = true;
+    }
+    if (is_over)
+        scheduler->next_status_ns = INT64_MAX;
+}
+
 static void show(struct mf_scheduler *scheduler)
 {
     struct mf_farm_counts counts;
@@ -193,10 +215,8 @@ static void show(struct mf_scheduler *scheduler)
     if (!scheduler->is_reader_gone && mf_printer_turn(scheduler->printer, &err) < 0) {
         scheduler->is_reader_gone = true;
         mf_log_error(scheduler->config.log, "%s", err.text);
-        mf_scheduler_stop(scheduler, MF_STOP_NOW, "its output cannot be written");
+        mf_scheduler_stop(scheduler, MF_STOP_NOW, "the error above");
     }
-    if (!scheduler->config.progress)
-        return;
     mf_farm_count(scheduler->farm, &counts);
     state = (struct mf_progress_state){
         .now_ns = scheduler->now_ns,
@@ -210,7 +230,9 @@ static void show(struct mf_scheduler *scheduler)
     };
     if (state.n_running > state.n_slots)
         state.n_running = state.n_slots;
-    mf_progress_update(scheduler->config.progress, &state);
+    if (scheduler->config.progress)
+        mf_progress_update(scheduler->config.progress, &state);
+    write_status(scheduler, &state);
 }
 
 /* An average over some eight turns, so that prefetch neither lags nor flutters. */
@@ -285,6 +307,7 @@ int64_t mf_scheduler_next_ns(const struct mf_scheduler *scheduler)
     int64_t next_ns = scheduler->is_reading ? scheduler->now_ns : mf_settle_next_ns(scheduler);
 
     next_ns = earliest(next_ns, mf_farm_next_tick_ns(scheduler->farm));
+    next_ns = earliest(next_ns, scheduler->next_status_ns);
     if (scheduler->config.progress)
         next_ns = earliest(next_ns, mf_progress_next_ns(scheduler->config.progress));
     if (scheduler->is_leaving)
@@ -326,7 +349,7 @@ void mf_scheduler_summarize(const struct mf_scheduler *scheduler, FILE *file)
         .n_done = scheduler->n_done,
         .n_failed = scheduler->n_failed,
         .n_cancelled = scheduler->n_cancelled,
-        .n_left = count_left(scheduler),
+        .n_left = count_left(scheduler) + scheduler->n_cancelled,
         .n_done_earlier = scheduler->n_done_earlier,
         .n_failed_earlier = scheduler->n_failed_earlier,
         .n_truncated = scheduler->n_truncated,

@@ -12,8 +12,10 @@
 
 #include "base/list.h"
 #include "base/table.h"
+#include "report/catalog.h"
 #include "report/joblog.h"
 #include "report/printer.h"
+#include "report/status.h"
 #include "report/store.h"
 #include "runtime/node.h"
 #include "runtime/scheduler.h"
@@ -58,6 +60,7 @@ struct mf_peer {
  * @command   encoded, for sending
  * @text      as one line, for journal and joblog
  * @sent      the attempt that was last sent, 0 for none
+ * @try_number  which try of the task that is, as the user counts
  * @transfer  its output on the way here, NULL for none
  */
 struct mf_live {
@@ -71,6 +74,7 @@ struct mf_live {
     uint8_t *command;
     size_t command_size;
     uint32_t sent;
+    uint32_t try_number;
     struct mf_transfer *transfer;
 };
 
@@ -97,6 +101,8 @@ struct mf_transfer {
  * the group is committed.
  *
  * @live        of a task that is final, now owned here; NULL when it is tried again
+ * @id          of the task, owned, for the index of stored output
+ * @attempt     which try of the task it was, from 1
  * @is_printed  nothing of it goes to standard output
  */
 struct mf_unsettled {
@@ -104,6 +110,7 @@ struct mf_unsettled {
     struct mf_live *live;
     enum mf_task_state state;
     uint64_t row;
+    char *id;
     uint32_t attempt;
     const char *host; /* the peer's, or "" */
     struct mf_outcome outcome;
@@ -158,7 +165,7 @@ struct mf_scheduler {
     struct mf_buffer scratch;
     struct mf_store *kept, *spool;
     struct mf_printer *printer;
-    struct mf_joblog *joblog, *extra_joblog;
+    struct mf_tsv *joblog, *extra_joblog, *catalog;
     struct mf_list unsettled;
     int64_t oldest_unsettled_ns;
     int64_t last_commit_ns, commit_cost_ns;
@@ -169,6 +176,7 @@ struct mf_scheduler {
     uint32_t n_failures;
 
     int64_t turn_began_ns, turnaround_ns;
+    int64_t next_status_ns;
     char stopped_by[256];
     bool is_reader_gone; /* output cannot be printed any more */
     bool is_input_bad;   /* what came before the bad line is run */
@@ -269,7 +277,7 @@ int64_t mf_settle_next_ns(const struct mf_scheduler *scheduler);
  * @peer   where it ran, NULL for nowhere
  */
 void mf_settle_attempt(struct mf_scheduler *scheduler, struct mf_live *live,
-                       const struct mf_peer *peer, enum mf_task_state state, uint32_t attempt,
+                       const struct mf_peer *peer, enum mf_task_state state,
                        const struct mf_outcome *outcome, const struct mf_region *region);
 
 /** Asks for the next pieces of large outputs. */

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -103,7 +104,7 @@ static void journal_attempt(struct mf_scheduler *scheduler, struct mf_unsettled 
 }
 
 void mf_settle_attempt(struct mf_scheduler *scheduler, struct mf_live *live,
-                       const struct mf_peer *peer, enum mf_task_state state, uint32_t attempt,
+                       const struct mf_peer *peer, enum mf_task_state state,
                        const struct mf_outcome *outcome, const struct mf_region *region)
 {
     struct mf_unsettled *unsettled = calloc(1, sizeof(*unsettled));
@@ -114,7 +115,8 @@ void mf_settle_attempt(struct mf_scheduler *scheduler, struct mf_live *live,
         return;
     }
     unsettled->state = state;
-    unsettled->attempt = attempt;
+    unsettled->attempt = live->try_number;
+    unsettled->id = scheduler->catalog ? strdup(live->id) : NULL;
     unsettled->host = peer ? peer->host : "";
     unsettled->outcome = *outcome;
     unsettled->region = *region;
@@ -163,7 +165,7 @@ static void attempt_ended(struct mf_scheduler *scheduler, struct mf_live *live,
         return;
     }
     task = mf_farm_find(scheduler->farm, live->task);
-    mf_settle_attempt(scheduler, live, peer, task->state, attempt, outcome, region);
+    mf_settle_attempt(scheduler, live, peer, task->state, outcome, region);
 }
 
 /* --- large outputs --- */
@@ -403,12 +405,26 @@ static void keep_failure(struct mf_scheduler *scheduler, struct mf_unsettled *un
 
 static void log_job(struct mf_scheduler *scheduler, const struct mf_unsettled *unsettled)
 {
-    struct mf_joblog *joblogs[] = {scheduler->joblog, scheduler->extra_joblog};
+    struct mf_tsv *joblogs[] = {scheduler->joblog, scheduler->extra_joblog};
 
     for (size_t i = 0; i < 2; i++)
         if (joblogs[i] && mf_joblog_add(joblogs[i], unsettled->live->seq, unsettled->host,
                                         &unsettled->outcome, unsettled->live->text) < 0)
             fail_with(scheduler, -ENOMEM, "cannot write the joblog");
+}
+
+static void index_output(struct mf_scheduler *scheduler, const struct mf_unsettled *unsettled)
+{
+    const struct mf_region *region = &unsettled->region;
+    char file[32];
+
+    if (!scheduler->catalog || !unsettled->id)
+        return;
+    snprintf(file, sizeof(file), "kept.%" PRIu32, region->file);
+    if (mf_catalog_add(scheduler->catalog, unsettled->id, unsettled->attempt, unsettled->state,
+                       region->store == MF_STORE_NONE ? NULL : file, region->offset,
+                       region->size) < 0)
+        fail_with(scheduler, -ENOMEM, "cannot write the index of the output");
 }
 
 static void tell_final(struct mf_scheduler *scheduler, struct mf_unsettled *unsettled)
@@ -435,23 +451,25 @@ static void free_unsettled(struct mf_unsettled *unsettled)
 {
     mf_list_remove(&unsettled->node);
     mf_live_free(unsettled->live);
+    free(unsettled->id);
     free(unsettled);
 }
 
 static void tell(struct mf_scheduler *scheduler)
 {
-    struct mf_joblog *joblogs[] = {scheduler->joblog, scheduler->extra_joblog};
+    struct mf_tsv *tables[] = {scheduler->joblog, scheduler->extra_joblog, scheduler->catalog};
     struct mf_error err;
 
     mf_list_for_each_safe (node, &scheduler->unsettled) {
         struct mf_unsettled *unsettled = mf_container_of(node, struct mf_unsettled, node);
 
+        index_output(scheduler, unsettled);
         if (unsettled->live)
             tell_final(scheduler, unsettled);
         free_unsettled(unsettled);
     }
-    for (size_t i = 0; i < 2; i++)
-        if (joblogs[i] && mf_joblog_flush(joblogs[i], &err) < 0)
+    for (size_t i = 0; i < 3; i++)
+        if (tables[i] && mf_tsv_flush(tables[i], &err) < 0)
             mf_scheduler_fail(scheduler, &err);
 }
 
@@ -509,25 +527,43 @@ bool mf_settle_is_backed_up(const struct mf_scheduler *scheduler)
 
 /* --- life --- */
 
+/* DIR/NAME in path, which holds PATH_MAX bytes. */
+static int join(char *path, const char *dir, const char *name, struct mf_error *err)
+{
+    if (snprintf(path, PATH_MAX, "%s/%s", dir, name) >= PATH_MAX)
+        return mf_error_set(err, -ENAMETOOLONG, "%s: the name is too long", dir);
+    return 0;
+}
+
 static int open_stores(struct mf_scheduler *scheduler, struct mf_error *err)
 {
-    const struct mf_scheduler_config *config = &scheduler->config;
-    char out[4096], path[4096];
-    int r;
+    const char *output_dir = scheduler->config.output_dir;
+    char out[PATH_MAX];
+    int r = join(out, scheduler->config.run_dir, "out", err);
 
-    if (snprintf(out, sizeof(out), "%s/out", config->run_dir) >= (int)sizeof(out) ||
-        snprintf(path, sizeof(path), "%s/joblog.tsv", config->run_dir) >= (int)sizeof(path))
-        return mf_error_set(err, -ENAMETOOLONG, "%s: the name is too long", config->run_dir);
-    r = mf_store_open(config->output_dir ? config->output_dir : out, "kept", STORE_FILE_BYTES,
-                      &scheduler->kept, err);
+    if (r == 0)
+        r = mf_store_open(output_dir ? output_dir : out, "kept", STORE_FILE_BYTES, &scheduler->kept,
+                          err);
     if (r == 0)
         r = mf_store_open(out, "spool", STORE_FILE_BYTES, &scheduler->spool, err);
-    if (r == 0)
-        r = mf_joblog_open(path, config->resume != MF_RESUME_NONE, &scheduler->joblog, err);
-    if (r == 0 && config->joblog)
-        r = mf_joblog_open(config->joblog, config->resume != MF_RESUME_NONE,
-                           &scheduler->extra_joblog, err);
     return r;
+}
+
+static int open_tables(struct mf_scheduler *scheduler, struct mf_error *err)
+{
+    const struct mf_scheduler_config *config = &scheduler->config;
+    bool append = config->resume != MF_RESUME_NONE;
+    char path[PATH_MAX];
+    int r = join(path, config->run_dir, "joblog.tsv", err);
+
+    if (r == 0)
+        r = mf_joblog_open(path, append, &scheduler->joblog, err);
+    if (r == 0 && config->joblog)
+        r = mf_joblog_open(config->joblog, append, &scheduler->extra_joblog, err);
+    if (r < 0 || !config->output_dir)
+        return r;
+    r = join(path, config->output_dir, "index.tsv", err);
+    return r < 0 ? r : mf_catalog_open(path, append, &scheduler->catalog, err);
 }
 
 int mf_settle_create(struct mf_scheduler *scheduler, struct mf_error *err)
@@ -542,6 +578,8 @@ int mf_settle_create(struct mf_scheduler *scheduler, struct mf_error *err)
 
     mf_list_init(&scheduler->unsettled);
     r = open_stores(scheduler, err);
+    if (r == 0)
+        r = open_tables(scheduler, err);
     if (r < 0)
         return r;
     r = mf_printer_create(&printer, scheduler->config.loop, &scheduler->printer);
@@ -560,6 +598,7 @@ void mf_settle_destroy(struct mf_scheduler *scheduler)
     mf_printer_destroy(scheduler->printer);
     mf_store_close(scheduler->kept);
     mf_store_close(scheduler->spool);
-    mf_joblog_close(scheduler->joblog, NULL);
-    mf_joblog_close(scheduler->extra_joblog, NULL);
+    mf_tsv_close(scheduler->joblog, NULL);
+    mf_tsv_close(scheduler->extra_joblog, NULL);
+    mf_tsv_close(scheduler->catalog, NULL);
 }

@@ -41,6 +41,7 @@ enum attempt_state { QUEUED, STAGED, RUNNING, KEPT };
 struct attempt {
     mf_task_id task;
     uint32_t number;
+    uint32_t try_number;
     enum attempt_state state;
     uint32_t n_slots;
     uint32_t *slots;
@@ -125,6 +126,7 @@ static struct attempt *create_attempt(const struct mf_message *run)
     mf_list_init(&attempt->node);
     attempt->task = run->task;
     attempt->number = run->attempt;
+    attempt->try_number = run->try_number;
     attempt->n_slots = run->n_slots;
     attempt->timeout_ns = run->timeout_ns;
     attempt->slots = calloc(run->n_slots, sizeof(*attempt->slots));
@@ -218,6 +220,7 @@ static int give_to_executor(struct mf_worker_rank *worker, struct attempt *attem
     struct mf_start start = {
         .task = attempt->task,
         .attempt = attempt->number,
+        .try_number = attempt->try_number,
         .n_slots = n_slots,
         .slots = attempt->slots,
         .timeout_ns = attempt->timeout_ns,

@@ -10,8 +10,8 @@
 
 /* The fields a record can have, in the order in which they travel. */
 enum {
-    FIELD_TASK = 1 << 0, /* task and attempt */
-    FIELD_SLOTS = 1 << 1,
+    FIELD_TASK = 1 << 0,  /* task and attempt */
+    FIELD_SLOTS = 1 << 1, /* n_slots and try_number */
     FIELD_TIMEOUT = 1 << 2,
     FIELD_CAUSE = 1 << 3,
     FIELD_PLACE = 1 << 4, /* stream and offset */
@@ -72,8 +72,10 @@ void mf_message_encode(const struct mf_message *message, struct mf_buffer *frame
         mf_buffer_put_u64(frame, message->task);
         mf_buffer_put_u32(frame, message->attempt);
     }
-    if (fields & FIELD_SLOTS)
+    if (fields & FIELD_SLOTS) {
         mf_buffer_put_u32(frame, message->n_slots);
+        mf_buffer_put_u32(frame, message->try_number);
+    }
     if (fields & FIELD_TIMEOUT)
         mf_buffer_put_i64(frame, message->timeout_ns);
     if (fields & FIELD_CAUSE)
@@ -166,8 +168,10 @@ int mf_message_decode(struct mf_reader *reader, struct mf_message *ret_message)
         ret_message->task = mf_reader_get_u64(reader);
         ret_message->attempt = mf_reader_get_u32(reader);
     }
-    if (fields & FIELD_SLOTS)
+    if (fields & FIELD_SLOTS) {
         ret_message->n_slots = mf_reader_get_u32(reader);
+        ret_message->try_number = mf_reader_get_u32(reader);
+    }
     if (fields & FIELD_TIMEOUT)
         ret_message->timeout_ns = mf_reader_get_i64(reader);
     if (fields & FIELD_CAUSE)

@@ -42,7 +42,8 @@ enum mf_message_kind {
     MF_MESSAGE_BYE = 7,      /* the last word of a worker */
     /* scheduler to worker */
     MF_MESSAGE_WELCOME = 16, /* payload: run directory and slots */
-    MF_MESSAGE_RUN = 17,     /* task, attempt, n_slots, timeout_ns, payload: encoded mf_command */
+    MF_MESSAGE_RUN =
+        17, /* task, attempt, n_slots, try_number, timeout_ns, payload: encoded mf_command */
     MF_MESSAGE_RECALL = 18,  /* task, attempt */
     MF_MESSAGE_END = 19,     /* task, attempt, cause */
     MF_MESSAGE_PULL = 20,    /* task, attempt, stream, offset, length */
@@ -53,6 +54,7 @@ enum mf_message_kind {
 /**
  * One record; which fields count is said beside its kind.
  *
+ * @try_number  which try of the task the attempt is, as the user counts
  * @size       bytes that the worker holds of each stream
  * @is_inline  payload is the output: stdout, then stderr
  * @error      0, or the errno value that kept the worker from reading
@@ -63,6 +65,7 @@ struct mf_message {
     mf_task_id task;
     uint32_t attempt;
     uint32_t n_slots;
+    uint32_t try_number;
     int64_t timeout_ns;
     enum mf_cause cause;
     enum mf_stream stream;

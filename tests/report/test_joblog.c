@@ -13,26 +13,26 @@
 
 TestSuite(joblog, .init = t_dir_begin, .fini = t_dir_end);
 
-static struct mf_joblog *open_log(bool append)
+static struct mf_tsv *open_log(bool append)
 {
-    struct mf_joblog *joblog = NULL;
+    struct mf_tsv *joblog = NULL;
     struct mf_error err = {0};
 
     cr_assert_eq(mf_joblog_open(t_path("log"), append, &joblog, &err), 0, "%s", err.text);
     return joblog;
 }
 
-static void add(struct mf_joblog *joblog, uint64_t seq, struct mf_outcome outcome,
+static void add(struct mf_tsv *joblog, uint64_t seq, struct mf_outcome outcome,
                 const char *command)
 {
     cr_assert_eq(mf_joblog_add(joblog, seq, "n1", &outcome, command), 0);
 }
 
-static void close_log(struct mf_joblog *joblog)
+static void close_log(struct mf_tsv *joblog)
 {
     struct mf_error err = {0};
 
-    cr_assert_eq(mf_joblog_close(joblog, &err), 0, "%s", err.text);
+    cr_assert_eq(mf_tsv_close(joblog, &err), 0, "%s", err.text);
 }
 
 static const struct mf_outcome good = {
@@ -43,7 +43,7 @@ static const struct mf_outcome good = {
 
 Test(joblog, a_line_has_the_columns_of_gnu_parallel)
 {
-    struct mf_joblog *joblog = open_log(false);
+    struct mf_tsv *joblog = open_log(false);
 
     add(joblog, 7, good, "echo 'a'");
     close_log(joblog);
@@ -53,7 +53,7 @@ Test(joblog, a_line_has_the_columns_of_gnu_parallel)
 
 Test(joblog, newlines_and_tabs_of_a_command_become_blanks_and_no_host_is_a_colon)
 {
-    struct mf_joblog *joblog = open_log(false);
+    struct mf_tsv *joblog = open_log(false);
 
     cr_assert_eq(mf_joblog_add(joblog, 1, "", &good, "a\tb\nc"), 0);
     close_log(joblog);
@@ -64,7 +64,7 @@ Test(joblog, newlines_and_tabs_of_a_command_become_blanks_and_no_host_is_a_colon
 /* "EXITVAL SIGNAL" as logged for an outcome. */
 static void assert_ends_as(struct mf_outcome outcome, const char *words)
 {
-    struct mf_joblog *joblog = open_log(false);
+    struct mf_tsv *joblog = open_log(false);
     const char *text;
 
     add(joblog, 1, outcome, "cmd");
@@ -91,7 +91,7 @@ Test(joblog, a_failure_without_a_status_is_not_logged_as_success)
 
 Test(joblog, appending_goes_on_behind_what_is_there_without_a_second_header)
 {
-    struct mf_joblog *joblog = open_log(false);
+    struct mf_tsv *joblog = open_log(false);
 
     add(joblog, 1, good, "a");
     close_log(joblog);
@@ -106,7 +106,7 @@ Test(joblog, appending_goes_on_behind_what_is_there_without_a_second_header)
 Test(joblog, appending_ends_a_line_that_a_crash_cut_off)
 {
     FILE *file = fopen(t_path("log"), "w");
-    struct mf_joblog *joblog;
+    struct mf_tsv *joblog;
 
     fputs(HEADER "1\tn1\t17", file);
     fclose(file);
@@ -120,7 +120,7 @@ Test(joblog, appending_ends_a_line_that_a_crash_cut_off)
 
 Test(joblog, without_append_an_old_log_is_replaced)
 {
-    struct mf_joblog *joblog = open_log(false);
+    struct mf_tsv *joblog = open_log(false);
 
     add(joblog, 1, good, "a");
     close_log(joblog);
@@ -130,27 +130,27 @@ Test(joblog, without_append_an_old_log_is_replaced)
 
 Test(joblog, nothing_is_written_before_the_flush)
 {
-    struct mf_joblog *joblog = open_log(false);
+    struct mf_tsv *joblog = open_log(false);
 
     add(joblog, 1, good, "a");
     cr_assert_str_eq(t_read_file("log"), "");
-    cr_assert_eq(mf_joblog_flush(joblog, NULL), 0);
+    cr_assert_eq(mf_tsv_flush(joblog, NULL), 0);
     cr_assert(strstr(t_read_file("log"), "\ta\n"));
     close_log(joblog);
 }
 
 Test(joblog, what_a_full_disk_does_not_take_is_written_once_there_is_room)
 {
-    struct mf_joblog *joblog = open_log(false);
+    struct mf_tsv *joblog = open_log(false);
     struct mf_error err = {0};
 
     add(joblog, 1, good, "first");
     add(joblog, 2, good, "second");
     t_limit_file_size(100);
-    cr_assert_eq(mf_joblog_flush(joblog, &err), -EFBIG);
-    cr_assert(strstr(err.text, "log: the job log cannot be written: File too large; make room"),
+    cr_assert_eq(mf_tsv_flush(joblog, &err), -EFBIG);
+    cr_assert(strstr(err.text, "log: it cannot be written: File too large; make room"),
               "%s", err.text);
-    cr_assert_eq(mf_joblog_flush(joblog, &err), -EFBIG);
+    cr_assert_eq(mf_tsv_flush(joblog, &err), -EFBIG);
     add(joblog, 3, good, "third");
     t_limit_file_size(RLIM_INFINITY);
     close_log(joblog);
@@ -162,11 +162,11 @@ Test(joblog, what_a_full_disk_does_not_take_is_written_once_there_is_room)
 
 Test(joblog, a_log_that_cannot_be_opened_is_named)
 {
-    struct mf_joblog *joblog;
+    struct mf_tsv *joblog;
     struct mf_error err = {0};
 
     cr_assert_eq(mf_joblog_open(t_path("no/log"), false, &joblog, &err), -ENOENT);
-    cr_assert(strstr(err.text, "no/log: the job log cannot be opened: No such file"), "%s",
+    cr_assert(strstr(err.text, "no/log: it cannot be opened: No such file"), "%s",
               err.text);
-    cr_assert_eq(mf_joblog_close(NULL, NULL), 0);
+    cr_assert_eq(mf_tsv_close(NULL, NULL), 0);
 }

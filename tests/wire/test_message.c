@@ -47,6 +47,7 @@ Test(message, carries_a_run_with_its_command)
                              .task = 12,
                              .attempt = 3,
                              .n_slots = 4,
+                             .try_number = 2,
                              .timeout_ns = 5000000000,
                              .payload = (const uint8_t *)"command",
                              .payload_size = 7};
@@ -58,6 +59,7 @@ Test(message, carries_a_run_with_its_command)
     cr_assert(eq(u64, got.task, 12));
     cr_assert(eq(u32, got.attempt, 3));
     cr_assert(eq(u32, got.n_slots, 4));
+    cr_assert(eq(u32, got.try_number, 2));
     cr_assert(eq(i64, got.timeout_ns, 5000000000));
     cr_assert(eq(sz, got.payload_size, 7));
     cr_assert(memcmp(got.payload, "command", 7) == 0);
