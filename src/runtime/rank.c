@@ -66,7 +66,8 @@ static void on_signal(void *arg, uint32_t events)
     mf_scheduler_stop(rank->scheduler, rank->n_signals == 1 ? MF_STOP_SOON : MF_STOP_NOW, why);
 }
 
-static int watch_signals(struct mf_rank *rank)
+/* Before MPI_Init, whose threads would else take the signals and die of them. */
+static int take_signals(struct mf_rank *rank)
 {
     sigset_t set;
     int r = block_signals(&set);
@@ -74,8 +75,11 @@ static int watch_signals(struct mf_rank *rank)
     if (r < 0)
         return r;
     rank->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-    if (rank->signal_fd < 0)
-        return -errno;
+    return rank->signal_fd < 0 ? -errno : 0;
+}
+
+static int watch_signals(struct mf_rank *rank)
+{
     return mf_loop_add(rank->loop, rank->signal_fd, EPOLLIN, on_signal, rank, &rank->signal_watch);
 }
 
@@ -131,6 +135,9 @@ int mf_rank_start(struct mf_rank *rank, const struct mf_launch *launch,
     r = mf_launcher_fork(launcher, &rank->launcher, err);
     if (r < 0)
         return r;
+    r = take_signals(rank);
+    if (r < 0)
+        return mf_error_set(err, r, "cannot take over signals: %s", strerror(-r));
     if (launch->is_mpi) {
         r = mf_transport_mpi_create(NULL, NULL, &rank->remote, err);
         if (r < 0)

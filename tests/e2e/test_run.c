@@ -204,8 +204,7 @@ Test(run, four_copies_without_mpi_are_refused_with_the_flag_to_use)
 
 Test(run, topo_shows_the_ranks_that_were_started)
 {
-    struct t_result result =
-        t_sh("mpirun --oversubscribe --bind-to none -n 3 mpifarm topo -j 4");
+    struct t_result result = t_sh("%s topo -j 4", t_mpifarm(3));
     cr_assert(eq(int, result.status, 0), "%s", result.err);
     cr_assert(t_has(result.out, "slots 4, ranks 3; rank 0 schedules"), "%s", result.out);
     cr_assert(eq(int, t_count_lines(result.out, "     1 "), 2), "%s", result.out);

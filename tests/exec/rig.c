@@ -120,6 +120,7 @@ void rig_start_command(struct rig *rig, mf_task_id task, int slot, int64_t timeo
     struct mf_start start = {
         .task = task,
         .attempt = 1,
+        .try_number = 1,
         .n_slots = slot == RIG_STAGED ? 0 : 1,
         .slots = &index,
         .timeout_ns = timeout_ns,

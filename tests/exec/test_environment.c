@@ -16,6 +16,8 @@ Test(environment, variables_of_mpi_launchers_are_hidden_and_others_are_kept)
     struct rig_task *task;
 
     setenv("OMPI_COMM_WORLD_RANK", "1", 1);
+    setenv("OMPI_ALLOW_RUN_AS_ROOT", "1", 1);
+    unsetenv("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM");
     setenv("PMIX_RANK", "1", 1);
     setenv("PMI_RANK", "1", 1);
     setenv("PRTE_X", "1", 1);
@@ -23,9 +25,9 @@ Test(environment, variables_of_mpi_launchers_are_hidden_and_others_are_kept)
     setenv("SLURM_STEP_ID", "1", 1);
     setenv("MPIFARM_SLOT", "old", 1);
     rig = rig_create((struct rig_options){0});
-    task = rig_run(rig, "env | grep -cE '^(OMPI|PMIX|PMI|PRTE|ORTE)_'; env | grep -c ^SLURM_; "
+    task = rig_run(rig, "env | grep -E '^(OMPI|PMIX|PMI|PRTE|ORTE)_'; env | grep -c ^SLURM_; "
                         "env | grep -c ^MPIFARM_SLOT");
-    cr_assert_str_eq(task->text[MF_STDOUT], "0\n1\n1\n");
+    cr_assert_str_eq(task->text[MF_STDOUT], "OMPI_ALLOW_RUN_AS_ROOT=1\n1\n1\n");
     rig_destroy(rig);
 }
 
