@@ -19,10 +19,10 @@ GOOD = {'OK', 'EXPECTEDFAIL', 'SKIP'}
 
 
 def read_programs(build_dir):
-    """Result of each test program, by name."""
+    """Result of each test program."""
     log = pathlib.Path(build_dir, 'meson-logs', 'testlog.json')
     with log.open() as lines:
-        return {program['name']: program for program in map(json.loads, lines)}
+        return [json.loads(line) for line in lines]
 
 
 def outcome_of(case):
@@ -46,7 +46,8 @@ def count_program(program, cases):
     name, result = program['name'], program['result']
     failures = [f'{name}: {case}' for case, outcome in cases if outcome == 'failed']
     n_passed = sum(outcome == 'passed' for _, outcome in cases)
-    if failures:
+    was_cut_off = result in ('TIMEOUT', 'INTERRUPT') or program['returncode'] < 0
+    if failures and not was_cut_off:
         return n_passed, failures
     if result not in GOOD:
         failures.append(f'{name}: {result.lower()}, exit status {program["returncode"]}')
@@ -63,8 +64,8 @@ def count_directory(build_dir):
     except (OSError, ValueError, xml.etree.ElementTree.ParseError) as error:
         return 0, [f'no results: {error}']
     n_passed, failures = 0, []
-    for name, program in programs.items():
-        n, failed = count_program(program, suites.get(name, []))
+    for program in programs:
+        n, failed = count_program(program, suites.get(program['name'], []))
         n_passed += n
         failures += failed
     if not programs:

@@ -11,6 +11,12 @@
 /** Time since an arbitrary start; never goes back. */
 int64_t mf_clock_monotonic_ns(void);
 
+/** The earlier of two times. */
+static inline int64_t mf_earliest_ns(int64_t a_ns, int64_t b_ns)
+{
+    return a_ns < b_ns ? a_ns : b_ns;
+}
+
 /** Time since 1970-01-01 UTC; may jump. */
 int64_t mf_clock_wall_ns(void);
 

@@ -13,6 +13,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <poll.h>
@@ -350,11 +351,12 @@ static int print_commands(struct mf_source *source, struct mf_error *err)
     return r < 0 ? r : 0;
 }
 
-static int dry_run(struct mf_context *context, mf_open_source_fn open, char **words, int n_words)
+static int dry_run(struct mf_context *context, mf_open_source_fn open_source, char **words,
+                   int n_words)
 {
     struct mf_source *source = NULL;
     struct mf_error err = {0};
-    int r = open((const char *const *)words, (uint32_t)n_words, NULL, &source, &err);
+    int r = open_source((const char *const *)words, (uint32_t)n_words, &source, &err);
 
     if (r == 0)
         r = print_commands(source, &err);
@@ -406,30 +408,71 @@ static int open_journal(struct run *run, struct settings *settings, struct mf_er
     return mf_journal_open(settings->run_dir, mode, &run->journal, err);
 }
 
-/* Where the output is, so that `mpifarm logs` finds it from anywhere. */
-static int note_output_dir(struct run *run, struct settings *settings, struct mf_error *err)
+/* Makes the directory for stored output, and its name one that holds from anywhere. */
+static int make_output_dir(struct run *run, struct settings *settings, struct mf_error *err)
 {
-    if (!settings->scheduler.output_dir)
-        return mf_journal_set_text(run->journal, "output", "", err);
-    if (mkdir(settings->scheduler.output_dir, 0777) < 0 && errno != EEXIST)
-        return mf_error_set(err, -errno, "%s: cannot make the directory: %s",
-                            settings->scheduler.output_dir, strerror(errno));
-    if (!realpath(settings->scheduler.output_dir, run->output_dir))
-        return mf_error_set(err, -errno, "%s: %s", settings->scheduler.output_dir, strerror(errno));
+    const char *dir = settings->scheduler.output_dir;
+
+    if (!dir)
+        return 0;
+    if (mkdir(dir, 0777) < 0 && errno != EEXIST)
+        return mf_error_set(err, -errno, "%s: cannot make the directory: %s", dir, strerror(errno));
+    if (!realpath(dir, run->output_dir))
+        return mf_error_set(err, -errno, "%s: %s", dir, strerror(errno));
+    if (access(run->output_dir, W_OK | X_OK) < 0)
+        return mf_error_set(err, -errno, "%s: %s", dir, strerror(errno));
     settings->scheduler.output_dir = run->output_dir;
-    return mf_journal_set_text(run->journal, "output", run->output_dir, err);
+    return 0;
+}
+
+static int check_joblog(const struct settings *settings, struct mf_error *err)
+{
+    const char *path = settings->scheduler.joblog;
+    struct stat info;
+    int fd;
+
+    if (!path)
+        return 0;
+    if (stat(path, &info) == 0 && !S_ISREG(info.st_mode) && !S_ISCHR(info.st_mode))
+        return mf_error_set(err, -EINVAL, "%s: a joblog must be a file", path);
+    fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+    if (fd < 0)
+        return mf_error_set(err, -errno, "%s: %s", path, strerror(errno));
+    close(fd);
+    return 0;
 }
 
 /*
- * The task files come before the journal: a run that is refused for bad input
- * must not replace what an earlier one left. Only standard input needs the run
- * directory, to be copied to.
+ * Where kept output is, for `mpifarm logs`. One run has one such place: its
+ * journal names files, not directories.
  */
-static int open_run(struct run *run, struct settings *settings, mf_open_source_fn open,
+static int note_output_dir(struct run *run, const struct settings *settings, struct mf_error *err)
+{
+    char earlier[PATH_MAX];
+    int r = mf_journal_get_text(run->journal, "output", earlier, sizeof(earlier), err);
+
+    if (r == 0 && strcmp(earlier, run->output_dir) != 0)
+        return mf_error_set(err, -EINVAL, "%s: this run was begun %s%s; continue it so",
+                            settings->run_dir, earlier[0] ? "with --output " : "without --output",
+                            earlier);
+    if (r < 0 && r != -ENOENT)
+        return r;
+    return r == 0 ? 0 : mf_journal_set_text(run->journal, "output", run->output_dir, err);
+}
+
+/*
+ * All that can be wrong is looked at before the journal is opened, because
+ * opening it replaces what an earlier run has left.
+ */
+static int open_run(struct run *run, struct settings *settings, mf_open_source_fn open_source,
                     char **words, int n_words, struct mf_error *err)
 {
-    int r = open((const char *const *)words, (uint32_t)n_words, NULL, &run->source, err);
+    int r = open_source((const char *const *)words, (uint32_t)n_words, &run->source, err);
 
+    if (r == 0)
+        r = make_output_dir(run, settings, err);
+    if (r == 0)
+        r = check_joblog(settings, err);
     if (r == 0)
         r = open_journal(run, settings, err);
     if (r == 0)
@@ -457,14 +500,14 @@ static int close_run(struct mf_context *context, struct run *run, int status)
 }
 
 static int schedule(struct mf_context *context, struct mf_rank *rank, struct settings *settings,
-                    mf_open_source_fn open, char **words, int n_words)
+                    mf_open_source_fn open_source, char **words, int n_words)
 {
     struct run run = {0};
     struct mf_error err = {0};
     enum mf_run_result result;
     int r, status = MF_EXIT_USAGE;
 
-    r = open_run(&run, settings, open, words, n_words, &err);
+    r = open_run(&run, settings, open_source, words, n_words, &err);
     if (r == 0) {
         context->log.before = mf_progress_step_aside;
         context->log.before_arg = run.progress;
@@ -484,7 +527,8 @@ static int schedule(struct mf_context *context, struct mf_rank *rank, struct set
 }
 
 static int take_part(struct mf_context *context, const struct mf_launch *launch,
-                     struct settings *settings, mf_open_source_fn open, char **words, int n_words)
+                     struct settings *settings, mf_open_source_fn open_source, char **words,
+                     int n_words)
 {
     struct mf_rank rank = {0};
     struct mf_error err = {0};
@@ -492,19 +536,21 @@ static int take_part(struct mf_context *context, const struct mf_launch *launch,
     int r = mf_rank_start(&rank, launch, &settings->launcher, &context->log, &err);
 
     if (r == 0 && rank.is_root)
-        status = schedule(context, &rank, settings, open, words, n_words);
-    else if (r == 0)
-        r = mf_rank_work(&rank, &err);
-    if (r < 0) {
-        mf_log_error(&context->log, "%s", err.text);
+        status = schedule(context, &rank, settings, open_source, words, n_words);
+    if (r < 0)
         status = MF_EXIT_USAGE;
+    if (r == 0 && !rank.is_root) {
+        r = mf_rank_work(&rank, &err);
+        status = r < 0 ? MF_EXIT_STOPPED : MF_EXIT_DONE;
     }
+    if (r < 0)
+        mf_log_error(&context->log, "%s", err.text);
     mf_rank_finish(&rank);
     return status;
 }
 
 int mf_farming_main(struct mf_context *context, const struct mf_subcommand *subcommand, int argc,
-                    char **argv, mf_open_source_fn open, int min_words)
+                    char **argv, mf_open_source_fn open_source, int min_words)
 {
     struct mf_launch launch;
     struct settings settings;
@@ -521,6 +567,6 @@ int mf_farming_main(struct mf_context *context, const struct mf_subcommand *subc
         return MF_EXIT_USAGE;
     }
     if (settings.is_dry_run)
-        return speaks ? dry_run(context, open, argv + first, argc - first) : MF_EXIT_DONE;
-    return take_part(context, &launch, &settings, open, argv + first, argc - first);
+        return speaks ? dry_run(context, open_source, argv + first, argc - first) : MF_EXIT_DONE;
+    return take_part(context, &launch, &settings, open_source, argv + first, argc - first);
 }

@@ -13,7 +13,7 @@
 extern const struct mf_option mf_farming_options[MF_N_FARMING_OPTIONS];
 
 /** mf_source_open_files() or mf_source_open_sweep(). */
-typedef int (*mf_open_source_fn)(const char *const *words, uint32_t n_words, const char *spool_dir,
+typedef int (*mf_open_source_fn)(const char *const *words, uint32_t n_words,
                                  struct mf_source **ret_source, struct mf_error *err);
 
 /**
@@ -26,6 +26,6 @@ typedef int (*mf_open_source_fn)(const char *const *words, uint32_t n_words, con
  * Returns the exit status.
  */
 int mf_farming_main(struct mf_context *context, const struct mf_subcommand *subcommand, int argc,
-                    char **argv, mf_open_source_fn open, int min_words);
+                    char **argv, mf_open_source_fn open_source, int min_words);
 
 #endif

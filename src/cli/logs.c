@@ -124,10 +124,18 @@ static int list_attempt(void *arg, const struct mf_journal_attempt *attempt)
 
 static int print_if_failed(void *arg, const struct mf_journal_attempt *attempt)
 {
+    struct logs *logs = arg;
+
     if (attempt->state != MF_TASK_FAILED)
         return 0;
     print_header(attempt);
-    return print_output(arg, attempt);
+    int r = print_output(logs, attempt);
+    /* What one task wrote may be gone; that of the others is not. */
+    if (r < 0 && r != -EPIPE) {
+        printf("(%s)\n", logs->err->text);
+        r = 0;
+    }
+    return r;
 }
 
 static int find_attempt(void *arg, const struct mf_journal_attempt *attempt)

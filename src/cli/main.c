@@ -8,10 +8,12 @@
 #include "cli/subcommands.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static bool is_one_of(const char *word, const char *name, const char *letter)
 {
@@ -73,6 +75,18 @@ static int finish_stdout(struct mf_context *context, int status)
     return status == MF_EXIT_DONE ? MF_EXIT_FAILED : status;
 }
 
+/* What is opened later must not become one of the standard streams: it would be written to. */
+static void occupy_standard_streams(void)
+{
+    int fd;
+
+    do
+        fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd > STDERR_FILENO)
+        close(fd);
+}
+
 int main(int argc, char **argv)
 {
     struct mf_context context = {
@@ -83,5 +97,8 @@ int main(int argc, char **argv)
 
     /* A reader that goes away is noticed where its descriptor is written. */
     signal(SIGPIPE, SIG_IGN);
+    /* So is a file that may not grow: that is an error of a write, like a full disk. */
+    signal(SIGXFSZ, SIG_IGN);
+    occupy_standard_streams();
     return finish_stdout(&context, argc > 0 ? dispatch(&context) : MF_EXIT_USAGE);
 }

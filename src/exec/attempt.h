@@ -23,6 +23,7 @@ enum mf_phase { MF_PHASE_STAGED, MF_PHASE_QUEUED, MF_PHASE_RUNNING, MF_PHASE_LEF
  * @streams       its pipes while it runs, and what was captured
  * @outcome       how it ends; its cause is set early when the farm ends it
  * @is_ending     the farm has sent it TERM
+ * @is_abandoned  its main process is gone and its output closed, but not its group
  * @has_group     its process group may still have members
  * @started_ns    monotonic
  * @watch_at_ns   when its pipes are to be watched
@@ -43,6 +44,7 @@ struct mf_attempt {
     struct mf_streams streams;
     struct mf_outcome outcome;
     bool is_ending;
+    bool is_abandoned;
     bool has_group;
     int64_t started_ns;
     int64_t watch_at_ns;

@@ -96,13 +96,26 @@ static bool has_living_group(struct mf_attempt *attempt)
     return attempt->has_group;
 }
 
-/* Finishes an attempt whose main process is gone, if nothing else of it is left. */
+/*
+ * Finishes an attempt whose main process is gone, if nothing else of it is
+ * left. Processes that still hold its output go on, as long as its time limit
+ * lets them: a shell need not wait for what it starts with "&". Those that have
+ * let go of it are daemons, and get the grace to end.
+ */
 static bool settle(struct mf_runner *runner, struct mf_attempt *attempt)
 {
-    if (mf_streams_are_open(&attempt->streams) || has_living_group(attempt))
+    int64_t limit_ns = mf_later_ns(mf_clock_monotonic_ns(), runner->config.launcher->grace_ns);
+
+    if (mf_streams_are_open(&attempt->streams))
         return false;
-    mf_runner_finish(runner, attempt);
-    return true;
+    if (!has_living_group(attempt)) {
+        mf_runner_finish(runner, attempt);
+        return true;
+    }
+    if (!attempt->is_abandoned && attempt->deadline_ns > limit_ns)
+        mf_runner_set_deadline(runner, attempt, limit_ns);
+    attempt->is_abandoned = true;
+    return false;
 }
 
 static void end_running(struct mf_runner *runner, struct mf_attempt *attempt, enum mf_cause cause);
@@ -134,10 +147,8 @@ static void main_process_ended(struct mf_runner *runner, struct mf_attempt *atte
                                const struct rusage *usage)
 {
     uint32_t pid = (uint32_t)attempt->outcome.pid;
-    int64_t now_ns = mf_clock_monotonic_ns();
-    int64_t limit_ns = mf_later_ns(now_ns, runner->config.launcher->grace_ns);
 
-    mf_attempt_note_exit(attempt, status, usage, now_ns);
+    mf_attempt_note_exit(attempt, status, usage, mf_clock_monotonic_ns());
     mf_table_remove(runner->by_pid, &pid);
     attempt->phase = MF_PHASE_LEFT;
     mf_list_remove(&attempt->young_node);
@@ -146,18 +157,21 @@ static void main_process_ended(struct mf_runner *runner, struct mf_attempt *atte
         return;
     mf_list_push_back(&runner->left, &attempt->node);
     mf_runner_note_error(runner, mf_streams_watch(&attempt->streams));
-    /* Of what the farm ends, the rest is killed when the main process would have been. */
-    if (!attempt->is_ending || attempt->deadline_ns > limit_ns)
-        mf_runner_set_deadline(runner, attempt, limit_ns);
 }
 
-/* Its time is over too: kill what the main process left behind, and finish. */
-static void end_left(struct mf_runner *runner, struct mf_attempt *attempt)
+/*
+ * The time of what the main process left behind is over too: kill it. If it was
+ * a daemon, the attempt is what its main process was; else it was part of the
+ * work, and the work is not done.
+ */
+static void end_left(struct mf_runner *runner, struct mf_attempt *attempt, enum mf_cause cause)
 {
     signal_group(attempt, SIGKILL);
     drain(runner, attempt);
-    if (!attempt->is_ending)
+    if (!attempt->is_ending && attempt->is_abandoned)
         mf_attempt_note(attempt, "left processes behind");
+    else if (!attempt->is_ending)
+        attempt->outcome.cause = cause;
     mf_runner_finish(runner, attempt);
 }
 
@@ -196,7 +210,7 @@ void mf_runner_end(struct mf_runner *runner, struct mf_attempt *attempt, enum mf
             end_running(runner, attempt, cause);
         break;
     case MF_PHASE_LEFT:
-        end_left(runner, attempt);
+        end_left(runner, attempt, cause);
         break;
     }
 }
@@ -227,6 +241,8 @@ void mf_runner_reap(struct mf_runner *runner)
     int status;
     pid_t pid;
 
+    /* What ends makes room for others, whose starts look at the time. */
+    runner->now_ns = mf_clock_monotonic_ns();
     while ((pid = wait4(-1, &status, WNOHANG, &usage)) > 0) {
         uint32_t key = (uint32_t)pid;
         struct mf_attempt **place = mf_table_find(runner->by_pid, &key);
@@ -244,7 +260,7 @@ void mf_runner_reap(struct mf_runner *runner)
 void mf_runner_expire(struct mf_runner *runner, struct mf_attempt *attempt)
 {
     if (attempt->phase == MF_PHASE_LEFT) {
-        end_left(runner, attempt);
+        end_left(runner, attempt, MF_CAUSE_TIMEOUT);
     } else if (attempt->is_ending) {
         signal_group(attempt, SIGKILL);
         /* Until the kernel lets go of it. */

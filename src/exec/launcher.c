@@ -21,6 +21,7 @@
 #include "exec/descendants.h"
 #include "exec/runner.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -204,18 +205,44 @@ static int set_up(struct launcher *launcher, const struct mf_launcher_config *co
     return result;
 }
 
+/* What close_range() does, for kernels and sandboxes that do not have it. */
+static int close_one_by_one(int kept_fd)
+{
+    DIR *dir = opendir("/proc/self/fd");
+    struct dirent *entry;
+
+    if (!dir)
+        return -errno;
+    while ((entry = readdir(dir))) {
+        int fd = atoi(entry->d_name);
+
+        if (fd > STDERR_FILENO && fd != kept_fd && fd != dirfd(dir))
+            close(fd);
+    }
+    closedir(dir);
+    return 0;
+}
+
+static int close_others(int kept_fd)
+{
+    if ((kept_fd == STDERR_FILENO + 1 ||
+         close_range(STDERR_FILENO + 1, (unsigned)kept_fd - 1, 0) == 0) &&
+        close_range((unsigned)kept_fd + 1, UINT_MAX, 0) == 0)
+        return 0;
+    return close_one_by_one(kept_fd);
+}
+
 /* Lets go of all that the rank had open, and returns the socket, above standard error. */
 static int close_inherited(int fd)
 {
     int channel_fd = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-    int null_fd;
+    int null_fd, result;
 
     if (channel_fd < 0)
         return -errno;
-    if ((channel_fd > STDERR_FILENO + 1 &&
-         close_range(STDERR_FILENO + 1, (unsigned)channel_fd - 1, 0) < 0) ||
-        close_range((unsigned)channel_fd + 1, UINT_MAX, 0) < 0)
-        return -errno;
+    result = close_others(channel_fd);
+    if (result < 0)
+        return result;
     null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (null_fd < 0 || dup2(null_fd, STDIN_FILENO) < 0 || dup2(null_fd, STDOUT_FILENO) < 0)
         return -errno;
@@ -240,11 +267,17 @@ static void ask_for_short_slices(void)
         int32_t nice;
         uint32_t priority;
         uint64_t runtime_ns, deadline_ns, period_ns;
-    } attr = {.size = sizeof(attr),
-              .flags = SCHED_FLAG_RESET_ON_FORK,
-              .runtime_ns = MF_NS_PER_MS / 10};
+    } attr = {
+        .size = sizeof(attr), .flags = SCHED_FLAG_RESET_ON_FORK, .runtime_ns = MF_NS_PER_MS / 10};
 
     (void)syscall(SYS_sched_setattr, 0, &attr, 0);
+}
+
+/* The rank hears of the end of the launcher, but not why. */
+_Noreturn static void give_up(int error)
+{
+    fprintf(stderr, "mpifarm: the launcher process cannot be set up: %s\n", strerror(-error));
+    _exit(EXIT_FAILURE);
 }
 
 _Noreturn void mf_launcher_main(const struct mf_launcher_config *config, int fd)
@@ -258,9 +291,11 @@ _Noreturn void mf_launcher_main(const struct mf_launcher_config *config, int fd)
     ask_for_short_slices();
     fd = close_inherited(fd);
     if (fd < 0)
-        _exit(EXIT_FAILURE);
+        give_up(fd);
     mf_channel_init(&launcher.channel, fd);
     result = set_up(&launcher, config);
+    if (result < 0)
+        give_up(result);
     while (result >= 0)
         result = turn(&launcher);
 

@@ -8,9 +8,11 @@
  */
 #include "exec/process.h"
 
+#include "base/clock.h"
 #include "base/io.h"
 #include "base/table.h"
 #include "exec/channel.h"
+#include "exec/descendants.h"
 #include "exec/output.h"
 #include "exec/protocol.h"
 
@@ -20,9 +22,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
 struct process_executor;
+
+/* How long processes left behind by a launcher that died may take to disappear. */
+#define KILL_LIMIT_NS (2 * MF_NS_PER_S)
 
 /* Shared by the executor and its open outputs; freed with the last of them. */
 struct closing {
@@ -224,8 +230,8 @@ static int handle_frame(struct process_executor *process, struct mf_frame *frame
 
 /* --- the end of the launcher --- */
 
-/* Reaps the launcher, and says how it ended. */
-static void reap_launcher(struct process_executor *process, char *text, size_t size)
+/* Reaps the launcher, and says how it ended. Returns whether it ended in order. */
+static bool reap_launcher(struct process_executor *process, char *text, size_t size)
 {
     int status;
     pid_t pid;
@@ -240,10 +246,14 @@ static void reap_launcher(struct process_executor *process, char *text, size_t s
                  strsignal(WTERMSIG(status)));
     else
         snprintf(text, size, "has exited with status %d", WEXITSTATUS(status));
+    return pid > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
-/* Nobody else will: the launcher took only the main processes with it. */
-static void kill_groups(struct process_executor *process)
+/*
+ * Nobody else will: the launcher took only the main processes with it. What it
+ * had started and not yet told of came to this process, a subreaper.
+ */
+static void kill_left(struct process_executor *process)
 {
     size_t cursor = 0;
     void *value;
@@ -254,6 +264,7 @@ static void kill_groups(struct process_executor *process)
         if (record->pid > 0)
             (void)kill(-(pid_t)record->pid, SIGKILL);
     }
+    (void)mf_descendants_kill(KILL_LIMIT_NS);
 }
 
 static void break_executor(struct process_executor *process, int error)
@@ -271,7 +282,7 @@ static void break_executor(struct process_executor *process, int error)
         (void)kill(process->launcher.pid, SIGKILL);
     mf_close(&process->channel.fd);
     reap_launcher(process, how, sizeof(how));
-    kill_groups(process);
+    kill_left(process);
     (void)mf_error_set(&text, error, "the launcher process %d %s", (int)process->launcher.pid, how);
     process->fn(process->arg, &event);
 }
@@ -379,8 +390,9 @@ static void destroy(struct mf_executor *executor)
     process = of_base(executor);
     mf_loop_remove(process->loop, process->watch);
     mf_channel_finish(&process->channel);
-    if (!process->is_broken)
-        reap_launcher(process, how, sizeof(how));
+    /* It may have been killed without anybody having noticed yet. */
+    if (!process->is_broken && !reap_launcher(process, how, sizeof(how)))
+        kill_left(process);
     process->closing->executor = NULL;
     leave_closing(process->closing);
     mf_table_destroy(process->records);
@@ -412,6 +424,10 @@ int mf_process_executor_create(struct mf_launcher *launcher, struct mf_loop *loo
     process->fn = fn;
     process->arg = arg;
     process->closing = closing;
+    if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0) {
+        result = -errno;
+        goto out;
+    }
     result =
         mf_table_create(sizeof(struct mf_attempt_key), sizeof(struct record), &process->records);
     if (result == 0)

@@ -5,7 +5,8 @@
  * single-threaded process that mf_launcher_fork() forks before MPI_Init and
  * that starts, watches and ends the commands. They talk over a socket pair.
  * When the rank disappears the launcher ends all commands and exits; when the
- * launcher disappears the executor says BROKEN.
+ * launcher disappears the executor kills what it left behind, which is every
+ * child of this process, and says BROKEN.
  */
 #ifndef MF_EXEC_PROCESS_H
 #define MF_EXEC_PROCESS_H

@@ -11,6 +11,7 @@
 
 #include "journal/schema.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <sqlite3.h>
 #include <stddef.h>
@@ -173,9 +174,9 @@ static int identify(struct mf_database *database, struct mf_error *err)
         return 0;
     if (application != MF_SCHEMA_APPLICATION)
         return fail(database, SQLITE_NOTADB, err);
-    if (version > MF_SCHEMA_VERSION)
+    if (version != MF_SCHEMA_VERSION)
         return mf_error_set(err, -EBADMSG,
-                            "%s: was written by a newer mpifarm (its version is %lld, this program "
+                            "%s: was written by another mpifarm (its version is %lld, this program "
                             "knows %d); use that mpifarm, or --run-dir for another directory",
                             database->shown, (long long)version, MF_SCHEMA_VERSION);
     return 1;
@@ -304,6 +305,13 @@ int mf_database_set_printed(struct mf_database *database, uint64_t row, struct m
 {
     sqlite3_bind_int64(database->set_printed, 1, (sqlite3_int64)row);
     return step_once(database, database->set_printed, err);
+}
+
+int mf_database_forgive(struct mf_database *database, struct mf_error *err)
+{
+    static_assert(MF_TASK_READY == 1 && MF_TASK_FAILED == 5, "the numbers below");
+
+    return execute(database, "UPDATE attempt SET state = 1, printed = 1 WHERE state = 5", err);
 }
 
 int mf_database_set_text(struct mf_database *database, const char *name, const char *value,

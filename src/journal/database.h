@@ -51,6 +51,8 @@ void mf_database_rollback(struct mf_database *database);
 int mf_database_insert(struct mf_database *database, const struct mf_journal_attempt *attempt,
                        struct mf_error *err);
 int mf_database_set_printed(struct mf_database *database, uint64_t row, struct mf_error *err);
+/** Turns the rows of FAILED tasks into those of attempts that were tried again. */
+int mf_database_forgive(struct mf_database *database, struct mf_error *err);
 int mf_database_set_text(struct mf_database *database, const char *name, const char *value,
                          struct mf_error *err);
 

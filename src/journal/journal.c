@@ -390,6 +390,17 @@ int mf_journal_open(const char *dir, enum mf_journal_mode mode, struct mf_journa
     return 0;
 }
 
+int mf_journal_forgive(struct mf_journal *journal, struct mf_error *err)
+{
+    return mf_database_forgive(journal->database, err);
+}
+
+void mf_journal_discard(struct mf_journal *journal)
+{
+    mf_buffer_clear(&journal->group);
+    journal->n_pending = 0;
+}
+
 int mf_journal_close(struct mf_journal *journal, struct mf_error *err)
 {
     int code;

@@ -94,6 +94,9 @@ int mf_journal_set_text(struct mf_journal *journal, const char *name, const char
 int mf_journal_get_text(struct mf_journal *journal, const char *name, char *text, size_t size,
                         struct mf_error *err);
 
+/** Forgets the open group: what could not be made durable must not become so by closing. */
+void mf_journal_discard(struct mf_journal *journal);
+
 /** How many records wait for the next commit. */
 uint64_t mf_journal_pending(const struct mf_journal *journal);
 
@@ -110,6 +113,16 @@ typedef int (*mf_journal_fn)(void *arg, const struct mf_journal_attempt *attempt
 
 /** Calls fn for every committed attempt in order of rows. Returns 0, what fn gave, or -errno. */
 int mf_journal_each(struct mf_journal *journal, mf_journal_fn fn, void *arg, struct mf_error *err);
+
+/**
+ * mf_journal_forgive() - tasks that FAILED are to be run again.
+ *
+ * Their rows become those of attempts that were tried again, at once and
+ * durably, so that each task has one final row at the most.
+ *
+ * Returns 0 or -errno with a sentence.
+ */
+int mf_journal_forgive(struct mf_journal *journal, struct mf_error *err);
 
 /** Marks the run as finished (all its tasks final) or not, in the open group. Returns 0 or -errno.
  */

@@ -49,8 +49,8 @@ const char mf_schema_sql[] =
     "CREATE TABLE run (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;\n"
     "PRAGMA application_id = " NUMBER_TEXT(
         MF_SCHEMA_APPLICATION) ";"
-                               "PRAGMA user_version = " NUMBER_TEXT(SCHEMA_VERSION) ";"
-                                                                                    "COMMIT;";
+                               "PRAGMA user_version = " NUMBER_TEXT(MF_SCHEMA_VERSION) ";"
+                                                                                       "COMMIT;";
 
 /* Enums are stored through their numbers. */
 static_assert(sizeof(enum mf_task_state) == 4 && sizeof(enum mf_cause) == 4, "enums of 32 bits");

@@ -144,7 +144,7 @@ static void send_run(struct mf_scheduler *scheduler, const struct mf_change *cha
         .payload_size = live->command_size,
     };
 
-    mf_peer_post(scheduler, peer, &message);
+    mf_peer_post(peer, &message);
     live->sent = change->attempt;
     live->try_number = change->tries + 1;
 }
@@ -172,7 +172,7 @@ static void carry_out_wish(struct mf_scheduler *scheduler, const struct mf_chang
     };
 
     if (change->wish != MF_WISH_NONE)
-        mf_peer_post(scheduler, mf_peers_find(scheduler, change->worker), &message);
+        mf_peer_post(mf_peers_find(scheduler, change->worker), &message);
 }
 
 /* Says what a task that ended without a report of its own ended of. */

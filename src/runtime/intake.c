@@ -46,7 +46,7 @@ static int note_attempt(void *arg, const struct mf_journal_attempt *attempt)
     int r;
 
     if (attempt->state != MF_TASK_DONE && attempt->state != MF_TASK_FAILED)
-        return 0;
+        return 0; /* tried again, cancelled, or failed and wanted again */
     r = mf_table_insert(load->scheduler->earlier, attempt->key, &place);
     if (r < 0)
         return r;
@@ -70,6 +70,11 @@ int mf_intake_load_earlier(struct mf_scheduler *scheduler, struct mf_error *err)
     r = mf_table_create(MF_KEY_SIZE, sizeof(struct mf_earlier), &scheduler->earlier);
     if (r < 0)
         return mf_error_set(err, r, "out of memory");
+    if (scheduler->config.resume == MF_RESUME_WITH_FAILED) {
+        r = mf_journal_forgive(scheduler->config.journal, err);
+        if (r < 0)
+            return r;
+    }
     return mf_journal_each(scheduler->config.journal, note_attempt, &load, err);
 }
 
@@ -92,7 +97,7 @@ static bool is_settled_earlier(struct mf_scheduler *scheduler, const struct mf_c
     if (earlier->n_done > 0) {
         earlier->n_done--;
         scheduler->n_done_earlier++;
-    } else if (earlier->n_failed > 0 && scheduler->config.resume == MF_RESUME_UNFINISHED) {
+    } else if (earlier->n_failed > 0) {
         earlier->n_failed--;
         scheduler->n_failed_earlier++;
     } else {
@@ -112,11 +117,11 @@ static void source_is_readable(void *arg, uint32_t events)
     mf_loop_modify(scheduler->config.loop, scheduler->source_watch, 0);
 }
 
-/* A file that cannot be watched can always be read, so there is nothing to wait for then. */
 static void wait_for_source(struct mf_scheduler *scheduler)
 {
     struct mf_loop *loop = scheduler->config.loop;
     int fd = mf_source_fd(scheduler->config.source);
+    struct mf_error err;
     int r;
 
     if (scheduler->source_watch)
@@ -124,6 +129,10 @@ static void wait_for_source(struct mf_scheduler *scheduler)
     else
         r = mf_loop_add(loop, fd, EPOLLIN, source_is_readable, scheduler, &scheduler->source_watch);
     scheduler->is_source_waiting = r == 0;
+    if (r < 0) {
+        mf_error_set(&err, r, "the input cannot be waited for: %s", strerror(-r));
+        mf_scheduler_fail(scheduler, &err);
+    }
 }
 
 static void close_input(struct mf_scheduler *scheduler)
@@ -141,7 +150,7 @@ static void refuse_input(struct mf_scheduler *scheduler, const struct mf_error *
 {
     mf_log_error(scheduler->config.log, "%s", err->text);
     scheduler->is_input_bad = true;
-    mf_scheduler_stop(scheduler, MF_STOP_SOON, "bad input");
+    strcpy(scheduler->stopped_by, "the bad input above");
     close_input(scheduler);
 }
 

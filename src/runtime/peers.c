@@ -51,27 +51,22 @@ struct mf_peer *mf_peers_find(struct mf_scheduler *scheduler, uint32_t rank)
 
 /* --- frames --- */
 
-static bool send_frame(struct mf_scheduler *scheduler, struct mf_peer *peer)
+static void send_frame(struct mf_peer *peer)
 {
-    int r;
+    int r = mf_transport_send(peer->transport, peer->address, &peer->frame);
 
-    if (peer->frame.size == 0)
-        return false;
-    r = mf_transport_send(peer->transport, peer->address, &peer->frame);
-    if (r < 0) {
-        mf_buffer_clear(&peer->frame);
-        mf_peer_lose(scheduler, peer, strerror(-r));
-    }
-    return true;
+    /* The peer is lost for that, but not here, in the middle of somebody's use of it. */
+    if (r < 0 && peer->send_error == 0)
+        peer->send_error = r;
+    mf_buffer_clear(&peer->frame);
 }
 
-void mf_peer_post(struct mf_scheduler *scheduler, struct mf_peer *peer,
-                  const struct mf_message *message)
+void mf_peer_post(struct mf_peer *peer, const struct mf_message *message)
 {
     /* Records other than their payload are far below 64 bytes in this direction. */
     if (peer->frame.size > 0 &&
         peer->frame.size + message->payload_size + 64 > MF_FRAME_EAGER_BYTES)
-        send_frame(scheduler, peer);
+        send_frame(peer);
     mf_message_encode(message, &peer->frame);
 }
 
@@ -79,8 +74,16 @@ bool mf_peers_send(struct mf_scheduler *scheduler)
 {
     bool had_traffic = false;
 
-    for (uint32_t i = 0; i < scheduler->n_peers; i++)
-        had_traffic |= send_frame(scheduler, &scheduler->peers[i]);
+    for (uint32_t i = 0; i < scheduler->n_peers; i++) {
+        struct mf_peer *peer = &scheduler->peers[i];
+
+        if (peer->frame.size > 0) {
+            had_traffic = true;
+            send_frame(peer);
+        }
+        if (peer->send_error < 0)
+            mf_peer_lose(scheduler, peer, strerror(-peer->send_error));
+    }
     return had_traffic;
 }
 
@@ -96,7 +99,7 @@ int mf_peers_on_hello(struct mf_scheduler *scheduler, struct mf_peer *peer,
     if (scheduler->is_sharing_done) {
         mf_log_warning(scheduler->config.log, "rank %" PRIu32 " came too late and gets no work",
                        peer->rank);
-        mf_peer_post(scheduler, peer, &(struct mf_message){.kind = MF_MESSAGE_STOP});
+        mf_peer_post(peer, &(struct mf_message){.kind = MF_MESSAGE_STOP});
         peer->state = MF_PEER_STOPPING;
         return 0;
     }
@@ -130,7 +133,7 @@ static int bring_up(struct mf_scheduler *scheduler, struct mf_peer *peer,
     int r;
 
     if (!share->is_worker) {
-        mf_peer_post(scheduler, peer, &(struct mf_message){.kind = MF_MESSAGE_STOP});
+        mf_peer_post(peer, &(struct mf_message){.kind = MF_MESSAGE_STOP});
         peer->state = MF_PEER_STOPPING;
         return 0;
     }
@@ -138,7 +141,7 @@ static int bring_up(struct mf_scheduler *scheduler, struct mf_peer *peer,
                            &welcome);
     message.payload = welcome.data;
     message.payload_size = welcome.size;
-    mf_peer_post(scheduler, peer, &message);
+    mf_peer_post(peer, &message);
     r = mf_buffer_status(&welcome);
     mf_buffer_finish(&welcome);
     if (r < 0)
@@ -247,6 +250,13 @@ void mf_peer_lose(struct mf_scheduler *scheduler, struct mf_peer *peer, const ch
     }
 }
 
+void mf_peer_dismiss(struct mf_scheduler *scheduler, struct mf_peer *peer, const char *why)
+{
+    mf_peer_lose(scheduler, peer, why);
+    mf_peer_post(peer, &(struct mf_message){.kind = MF_MESSAGE_STOP});
+    peer->state = MF_PEER_STOPPING;
+}
+
 void mf_peers_stop(struct mf_scheduler *scheduler)
 {
     for (uint32_t i = 0; i < scheduler->n_peers; i++) {
@@ -254,9 +264,8 @@ void mf_peers_stop(struct mf_scheduler *scheduler)
 
         if (peer->state == MF_PEER_STOPPING || peer->state == MF_PEER_GONE)
             continue;
-        mf_peer_post(scheduler, peer, &(struct mf_message){.kind = MF_MESSAGE_STOP});
-        if (peer->state != MF_PEER_GONE)
-            peer->state = MF_PEER_STOPPING;
+        mf_peer_post(peer, &(struct mf_message){.kind = MF_MESSAGE_STOP});
+        peer->state = MF_PEER_STOPPING;
     }
 }
 

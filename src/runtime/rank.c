@@ -92,7 +92,6 @@ static int start_worker(struct mf_rank *rank)
         .scheduler = 0,
         .cores = rank->cores,
         .n_cores = rank->n_cores,
-        .log = rank->log,
     };
     struct mf_executor *executor;
     int r = mf_worker_rank_create(&config, &rank->worker);
@@ -135,6 +134,8 @@ int mf_rank_start(struct mf_rank *rank, const struct mf_launch *launch,
     r = mf_launcher_fork(launcher, &rank->launcher, err);
     if (r < 0)
         return r;
+    /* After the fork: commands get the limit that was there before. */
+    mf_raise_open_files();
     r = take_signals(rank);
     if (r < 0)
         return mf_error_set(err, r, "cannot take over signals: %s", strerror(-r));
@@ -158,11 +159,6 @@ int mf_rank_start(struct mf_rank *rank, const struct mf_launch *launch,
 
 /* --- the loop --- */
 
-static int64_t earliest(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 /*
  * Sleeps until the next thing that can be foreseen, or something happens.
  * Messages of MPI cannot wake anybody, so with MPI no sleep is longer than a nap.
@@ -178,7 +174,7 @@ static int wait_for_more(struct mf_rank *rank, struct mf_backoff *backoff, bool 
     if (rank->remote) {
         int64_t nap_ns = mf_backoff_next(backoff, had_traffic, now_ns);
 
-        timeout_ns = timeout_ns < 0 ? nap_ns : earliest(timeout_ns, nap_ns);
+        timeout_ns = timeout_ns < 0 ? nap_ns : mf_earliest_ns(timeout_ns, nap_ns);
     }
     return mf_loop_wait(rank->loop, timeout_ns);
 }
@@ -249,9 +245,9 @@ static int drive(struct mf_rank *rank, struct mf_error *err)
         if (mf_scheduler_is_finished(rank->scheduler))
             return 0;
         has_more = has_undelivered(rank) || (rank->remote && (r > 0 || n_events > 0));
-        n_events = wait_for_more(
-            rank, &backoff, has_more,
-            earliest(mf_scheduler_next_ns(rank->scheduler), mf_worker_rank_next_ns(rank->worker)));
+        n_events = wait_for_more(rank, &backoff, has_more,
+                                 mf_earliest_ns(mf_scheduler_next_ns(rank->scheduler),
+                                                mf_worker_rank_next_ns(rank->worker)));
         if (n_events < 0)
             return mf_error_set(err, n_events, "waiting for events failed: %s",
                                 strerror(-n_events));
@@ -271,13 +267,13 @@ int mf_rank_schedule(struct mf_rank *rank, struct mf_scheduler_config *config, F
     r = mf_scheduler_create(config, &rank->scheduler, err);
     if (r < 0)
         return r;
-    rank->was_scheduled = true;
     if (drive(rank, err) < 0) {
         /* Tasks may have run: this is an end of the run, not a refusal to start it. */
         mf_log_error(rank->log, "%s", err->text);
         *ret_result = MF_RUN_STOPPED;
         return 0;
     }
+    rank->was_scheduled = true;
     *ret_result = mf_scheduler_result(rank->scheduler);
     if (summary && *ret_result != MF_RUN_REFUSED)
         mf_scheduler_summarize(rank->scheduler, summary);

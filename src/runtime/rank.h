@@ -27,7 +27,7 @@ struct mf_rank {
     struct mf_transport *local_worker; /* rank 0: the worker's end */
     struct mf_worker_rank *worker;
     bool is_root;
-    bool was_scheduled;
+    bool was_scheduled; /* the workers were told to stop */
     int signal_fd;
     int n_signals;
     struct mf_watch *signal_watch;

@@ -85,10 +85,7 @@ static void on_broken(struct mf_scheduler *scheduler, struct mf_peer *peer,
 
     memcpy(why, message->payload, n);
     why[n] = '\0';
-    mf_peer_lose(scheduler, peer, why);
-    /* It still listens, and leaves in order. */
-    mf_peer_post(scheduler, peer, &(struct mf_message){.kind = MF_MESSAGE_STOP});
-    peer->state = MF_PEER_STOPPING;
+    mf_peer_dismiss(scheduler, peer, why);
 }
 
 static int dispatch(struct mf_scheduler *scheduler, struct mf_peer *peer,
@@ -131,9 +128,9 @@ static void dispatch_frame(struct mf_scheduler *scheduler, struct mf_peer *peer,
     while (r >= 0 && (r = mf_message_decode(&reader, &message)) == 1)
         r = dispatch(scheduler, peer, &message);
     if (r == -EPROTO)
-        mf_peer_lose(scheduler, peer, "it does not speak this version's protocol");
+        mf_peer_dismiss(scheduler, peer, "it does not speak this version's protocol");
     else if (r < 0)
-        mf_peer_lose(scheduler, peer, strerror(-r));
+        mf_peer_dismiss(scheduler, peer, strerror(-r));
 }
 
 static bool receive_from(struct mf_scheduler *scheduler, struct mf_transport *transport)
@@ -187,36 +184,11 @@ static void decide(struct mf_scheduler *scheduler)
         strcpy(scheduler->stopped_by, "--halt");
 }
 
-/* For onlookers only: where it cannot be written the run goes on, having said so once. */
-static void write_status(struct mf_scheduler *scheduler, const struct mf_progress_state *state)
-{
-    bool is_over = scheduler->is_leaving;
-    struct mf_error err;
-
-    if (scheduler->now_ns < scheduler->next_status_ns && !is_over)
-        return;
-    if (scheduler->next_status_ns == INT64_MAX)
-        return;
-    scheduler->next_status_ns = scheduler->now_ns + STATUS_INTERVAL_NS;
-    if (mf_status_write(scheduler->config.run_dir, state, is_over, &err) < 0) {
-        mf_log_warning(scheduler->config.log, "%s", err.text);
-        is_over = true;
-    }
-    if (is_over)
-        scheduler->next_status_ns = INT64_MAX;
-}
-
-static void show(struct mf_scheduler *scheduler)
+static struct mf_progress_state progress_state(const struct mf_scheduler *scheduler)
 {
     struct mf_farm_counts counts;
     struct mf_progress_state state;
-    struct mf_error err;
 
-    if (!scheduler->is_reader_gone && mf_printer_turn(scheduler->printer, &err) < 0) {
-        scheduler->is_reader_gone = true;
-        mf_log_error(scheduler->config.log, "%s", err.text);
-        mf_scheduler_stop(scheduler, MF_STOP_NOW, "the error above");
-    }
     mf_farm_count(scheduler->farm, &counts);
     state = (struct mf_progress_state){
         .now_ns = scheduler->now_ns,
@@ -230,9 +202,39 @@ static void show(struct mf_scheduler *scheduler)
     };
     if (state.n_running > state.n_slots)
         state.n_running = state.n_slots;
+    return state;
+}
+
+/* For onlookers only: where it cannot be written the run goes on, having said so once. */
+static void write_status(struct mf_scheduler *scheduler)
+{
+    struct mf_progress_state state = progress_state(scheduler);
+    struct mf_error err;
+
+    if (scheduler->next_status_ns == INT64_MAX)
+        return;
+    scheduler->next_status_ns = scheduler->now_ns + STATUS_INTERVAL_NS;
+    if (mf_status_write(scheduler->config.run_dir, &state, scheduler->is_finished, &err) < 0) {
+        mf_log_warning(scheduler->config.log, "%s", err.text);
+        scheduler->next_status_ns = INT64_MAX;
+    }
+}
+
+static void show(struct mf_scheduler *scheduler)
+{
+    struct mf_progress_state state;
+    struct mf_error err;
+
+    if (!scheduler->cannot_print && mf_printer_turn(scheduler->printer, &err) < 0) {
+        scheduler->cannot_print = true;
+        mf_log_error(scheduler->config.log, "%s", err.text);
+        mf_scheduler_stop(scheduler, MF_STOP_NOW, "the error above");
+    }
+    state = progress_state(scheduler);
     if (scheduler->config.progress)
         mf_progress_update(scheduler->config.progress, &state);
-    write_status(scheduler, &state);
+    if (scheduler->now_ns >= scheduler->next_status_ns)
+        write_status(scheduler);
 }
 
 /* An average over some eight turns, so that prefetch neither lags nor flutters. */
@@ -243,21 +245,38 @@ static void measure_turn(struct mf_scheduler *scheduler)
     scheduler->turnaround_ns += (took_ns - scheduler->turnaround_ns) / 8;
 }
 
-/* The work is over: say so to the journal, and let the workers go. */
+/* The work is over: let the workers go. */
 static void begin_leaving(struct mf_scheduler *scheduler)
 {
-    struct mf_error err;
-    bool is_complete;
-
     scheduler->is_leaving = true;
     scheduler->leave_deadline_ns = scheduler->now_ns + LEAVE_TIMEOUT_NS;
     mf_settle_turn(scheduler, true);
     mf_printer_release_order(scheduler->printer);
-    is_complete = mf_scheduler_result(scheduler) == MF_RUN_DONE;
+    mf_peers_stop(scheduler);
+}
+
+/* What was not printed is in the journal as such, so a stuck reader cannot hold up a stop. */
+static bool has_printed(const struct mf_scheduler *scheduler)
+{
+    return scheduler->cannot_print || scheduler->has_failed ||
+           mf_farm_stopping(scheduler->farm) == MF_STOP_NOW ||
+           mf_printer_is_idle(scheduler->printer);
+}
+
+/* The journal calls the run complete only once all its output is out. */
+static void finish(struct mf_scheduler *scheduler)
+{
+    bool is_complete = mf_scheduler_result(scheduler) == MF_RUN_DONE;
+    struct mf_error err;
+
     if (!scheduler->has_failed &&
         mf_journal_set_finished(scheduler->config.journal, is_complete, &err) < 0)
         mf_scheduler_fail(scheduler, &err);
-    mf_peers_stop(scheduler);
+    mf_settle_turn(scheduler, true);
+    if (scheduler->has_failed)
+        mf_settle_rescue(scheduler);
+    scheduler->is_finished = true;
+    write_status(scheduler);
 }
 
 static void end_turn(struct mf_scheduler *scheduler)
@@ -266,13 +285,10 @@ static void end_turn(struct mf_scheduler *scheduler)
 
     if (is_over && !scheduler->is_leaving)
         begin_leaving(scheduler);
-    if (!scheduler->is_leaving || !(mf_printer_is_idle(scheduler->printer) ||
-                                    scheduler->is_reader_gone || scheduler->has_failed))
+    if (!scheduler->is_leaving || !has_printed(scheduler))
         return;
-    if (!mf_peers_are_gone(scheduler) && scheduler->now_ns < scheduler->leave_deadline_ns)
-        return;
-    mf_settle_turn(scheduler, true);
-    scheduler->is_finished = true;
+    if (mf_peers_are_gone(scheduler) || scheduler->now_ns >= scheduler->leave_deadline_ns)
+        finish(scheduler);
 }
 
 int mf_scheduler_turn(struct mf_scheduler *scheduler, int64_t now_ns)
@@ -297,21 +313,17 @@ int mf_scheduler_turn(struct mf_scheduler *scheduler, int64_t now_ns)
     return had_traffic;
 }
 
-static int64_t earliest(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 int64_t mf_scheduler_next_ns(const struct mf_scheduler *scheduler)
 {
     int64_t next_ns = scheduler->is_reading ? scheduler->now_ns : mf_settle_next_ns(scheduler);
 
-    next_ns = earliest(next_ns, mf_farm_next_tick_ns(scheduler->farm));
-    next_ns = earliest(next_ns, scheduler->next_status_ns);
+    next_ns = mf_earliest_ns(next_ns, scheduler->next_status_ns);
     if (scheduler->config.progress)
-        next_ns = earliest(next_ns, mf_progress_next_ns(scheduler->config.progress));
-    if (scheduler->is_leaving)
-        next_ns = earliest(next_ns, scheduler->leave_deadline_ns);
+        next_ns = mf_earliest_ns(next_ns, mf_progress_next_ns(scheduler->config.progress));
+    if (!scheduler->is_leaving)
+        return mf_earliest_ns(next_ns, mf_farm_next_tick_ns(scheduler->farm));
+    if (!mf_peers_are_gone(scheduler) && scheduler->now_ns < scheduler->leave_deadline_ns)
+        next_ns = mf_earliest_ns(next_ns, scheduler->leave_deadline_ns);
     return next_ns;
 }
 
@@ -335,8 +347,9 @@ enum mf_run_result mf_scheduler_result(const struct mf_scheduler *scheduler)
 {
     if (scheduler->is_input_bad && scheduler->n_entries == 0)
         return MF_RUN_REFUSED;
-    if (scheduler->has_failed || scheduler->is_reader_gone || scheduler->is_input_bad ||
-        !scheduler->is_source_done || scheduler->n_cancelled > 0 || count_left(scheduler) > 0)
+    if (scheduler->has_failed || scheduler->cannot_print || scheduler->is_input_bad ||
+        !mf_printer_is_idle(scheduler->printer) || !scheduler->is_source_done ||
+        scheduler->n_cancelled > 0 || count_left(scheduler) > 0)
         return MF_RUN_STOPPED;
     return scheduler->n_failed + scheduler->n_failed_earlier > 0 ? MF_RUN_FAILED : MF_RUN_DONE;
 }
@@ -402,7 +415,10 @@ static int create_parts(struct mf_scheduler *scheduler, struct mf_error *err)
     r = mf_intake_load_earlier(scheduler, err);
     if (r < 0)
         return r;
-    return mf_settle_create(scheduler, err);
+    r = mf_settle_create(scheduler, err);
+    if (r == 0)
+        mf_settle_adopt_earlier(scheduler);
+    return r;
 }
 
 int mf_scheduler_create(const struct mf_scheduler_config *config,

@@ -37,6 +37,7 @@ enum mf_peer_state {
  *
  * @transport, @address  how to reach it
  * @frame                records of this turn
+ * @send_error           why nothing can be sent to it any more, 0 or -errno
  * @transfers            outputs being pulled from it
  */
 struct mf_peer {
@@ -49,8 +50,8 @@ struct mf_peer {
     uint32_t n_cores;
     uint32_t n_slots;
     struct mf_buffer frame;
+    int send_error;
     struct mf_list transfers;
-    uint32_t n_transfers;
 };
 
 /**
@@ -133,6 +134,7 @@ struct mf_earlier {
 
 /** Output of an earlier run that was not surely printed. */
 struct mf_earlier_output {
+    bool is_gone; /* it is not in its store any more */
     uint64_t row;
     struct mf_region region;
     uint32_t next; /* as first_unprinted */
@@ -178,10 +180,10 @@ struct mf_scheduler {
     int64_t turn_began_ns, turnaround_ns;
     int64_t next_status_ns;
     char stopped_by[256];
-    bool is_reader_gone; /* output cannot be printed any more */
-    bool is_input_bad;   /* what came before the bad line is run */
-    bool has_failed;     /* by itself: disk, input, workers; nothing more is journaled */
-    bool is_leaving;     /* STOP was sent to all */
+    bool cannot_print; /* output cannot be printed any more */
+    bool is_input_bad; /* what came before the bad line is run */
+    bool has_failed;   /* by itself: disk, input, workers; nothing more is journaled */
+    bool is_leaving;   /* STOP was sent to all */
     int64_t leave_deadline_ns;
     bool is_finished;
 };
@@ -201,10 +203,12 @@ void mf_peers_destroy(struct mf_scheduler *scheduler);
 struct mf_peer *mf_peers_find(struct mf_scheduler *scheduler, uint32_t rank);
 
 /** Appends a record for the peer; sends the frame first if that would make it too large. */
-void mf_peer_post(struct mf_scheduler *scheduler, struct mf_peer *peer,
-                  const struct mf_message *message);
+void mf_peer_post(struct mf_peer *peer, const struct mf_message *message);
 
-/** Hands every begun frame to its transport. Returns whether there was any. */
+/**
+ * Hands every begun frame to its transport; peers that nothing can be sent to
+ * are lost here. Returns whether there was any.
+ */
 bool mf_peers_send(struct mf_scheduler *scheduler);
 
 /** A rank says what it has. */
@@ -216,6 +220,9 @@ void mf_peers_share_nodes(struct mf_scheduler *scheduler);
 
 /** A worker can do nothing more: its tasks go to others. */
 void mf_peer_lose(struct mf_scheduler *scheduler, struct mf_peer *peer, const char *why);
+
+/** The same for one that still listens: it is told to stop, and leaves in order. */
+void mf_peer_dismiss(struct mf_scheduler *scheduler, struct mf_peer *peer, const char *why);
 
 /** Tells every worker to stop. */
 void mf_peers_stop(struct mf_scheduler *scheduler);
@@ -267,6 +274,9 @@ void mf_settle_drop_transfers(struct mf_scheduler *scheduler, struct mf_peer *pe
 /** Commits if it is due, or at once if `now`, and tells what was committed. */
 void mf_settle_turn(struct mf_scheduler *scheduler, bool now);
 
+/** After a failure: makes durable what can be, and forgets the rest. */
+void mf_settle_rescue(struct mf_scheduler *scheduler);
+
 /** When the next commit is due; INT64_MAX for never. */
 int64_t mf_settle_next_ns(const struct mf_scheduler *scheduler);
 
@@ -282,6 +292,9 @@ void mf_settle_attempt(struct mf_scheduler *scheduler, struct mf_live *live,
 
 /** Asks for the next pieces of large outputs. */
 void mf_settle_pull(struct mf_scheduler *scheduler);
+
+/** Takes over all output of an earlier run that was not surely printed, before any is printed. */
+void mf_settle_adopt_earlier(struct mf_scheduler *scheduler);
 
 /** Prints the output of a task that an earlier run has done, if it was not surely printed. */
 void mf_settle_print_earlier(struct mf_scheduler *scheduler, uint64_t seq, const char *tag,

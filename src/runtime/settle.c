@@ -148,7 +148,7 @@ static void attempt_ended(struct mf_scheduler *scheduler, struct mf_live *live,
                           const struct mf_peer *peer, uint32_t attempt,
                           const struct mf_outcome *outcome, const struct mf_region *region)
 {
-    const struct mf_task *task = mf_farm_find(scheduler->farm, live->task);
+    const struct mf_task *task;
     struct mf_event event = {.kind = MF_EVENT_ENDED,
                              .task = live->task,
                              .attempt = attempt,
@@ -158,13 +158,12 @@ static void attempt_ended(struct mf_scheduler *scheduler, struct mf_live *live,
 
     if (scheduler->has_failed)
         return;
-    if (task)
-        note_times(scheduler, outcome, task->spec.n_slots);
     if (mf_scheduler_apply(scheduler, &event) != 0) {
         release_region(scheduler, region);
         return;
     }
     task = mf_farm_find(scheduler->farm, live->task);
+    note_times(scheduler, outcome, task->spec.n_slots);
     mf_settle_attempt(scheduler, live, peer, task->state, outcome, region);
 }
 
@@ -205,7 +204,7 @@ static void end_transfer(struct mf_scheduler *scheduler, struct mf_transfer *tra
     struct mf_message release = {
         .kind = MF_MESSAGE_RELEASE, .task = transfer->live->task, .attempt = transfer->attempt};
 
-    mf_peer_post(scheduler, transfer->peer, &release);
+    mf_peer_post(transfer->peer, &release);
     attempt_ended(scheduler, transfer->live, transfer->peer, transfer->attempt, &transfer->outcome,
                   &transfer->region);
 }
@@ -229,13 +228,13 @@ static bool pull_piece(struct mf_scheduler *scheduler, struct mf_transfer *trans
     if (left == 0)
         return false;
     transfer->asked += pull.length;
-    mf_peer_post(scheduler, transfer->peer, &pull);
+    mf_peer_post(transfer->peer, &pull);
     return true;
 }
 
 void mf_settle_pull(struct mf_scheduler *scheduler)
 {
-    if (mf_settle_is_backed_up(scheduler))
+    if (mf_settle_is_backed_up(scheduler) && mf_farm_stopping(scheduler->farm) != MF_STOP_NOW)
         return;
     for (uint32_t i = 0; i < scheduler->n_peers; i++) {
         struct mf_peer *peer = &scheduler->peers[i];
@@ -253,9 +252,12 @@ void mf_settle_pull(struct mf_scheduler *scheduler)
     }
 }
 
-/* The worker cannot read back what it kept: the attempt counts as failed for that. */
-static void spoil(struct mf_transfer *transfer, const struct mf_message *data)
+/* The worker cannot read back what it kept: the attempt fails for that, without output. */
+static void spoil(struct mf_scheduler *scheduler, struct mf_transfer *transfer,
+                  const struct mf_message *data)
 {
+    release_region(scheduler, &transfer->region);
+    transfer->region = (struct mf_region){0};
     transfer->outcome.cause = MF_CAUSE_OUTPUT;
     snprintf(transfer->outcome.detail, sizeof(transfer->outcome.detail),
              "cannot read its output back: %s",
@@ -277,7 +279,7 @@ void mf_settle_on_data(struct mf_scheduler *scheduler, struct mf_peer *peer,
     uint64_t left = transfer->region.size[data->stream] - in_stream;
     uint64_t expected = left < MF_DATA_MAX_BYTES ? left : MF_DATA_MAX_BYTES;
     if (data->offset != in_stream || data->payload_size != expected) {
-        spoil(transfer, data);
+        spoil(scheduler, transfer, data);
     } else if (write_region(scheduler, &transfer->region, transfer->received, data->payload,
                             data->payload_size, &err) < 0) {
         mf_scheduler_fail(scheduler, &err);
@@ -312,7 +314,7 @@ void mf_settle_on_ended(struct mf_scheduler *scheduler, struct mf_peer *peer,
 
     if (!live || live->sent != message->attempt || live->transfer) {
         if (!message->is_inline)
-            mf_peer_post(scheduler, peer, &release);
+            mf_peer_post(peer, &release);
         return;
     }
     if (!message->is_inline) {
@@ -352,11 +354,25 @@ static void skip_group(struct mf_scheduler *scheduler, uint64_t seq)
         fail_with(scheduler, -ENOMEM, "cannot print output");
 }
 
+void mf_settle_adopt_earlier(struct mf_scheduler *scheduler)
+{
+    struct mf_error err;
+
+    for (uint32_t i = 0; i < scheduler->n_unprinted; i++) {
+        struct mf_earlier_output *output = &scheduler->unprinted[i];
+
+        output->is_gone =
+            mf_store_adopt(store_of(scheduler, output->region.store), output->region.file,
+                           output->region.offset, total_of(output->region.size), &err) < 0;
+        if (output->is_gone)
+            mf_log_warning(scheduler->config.log, "output of an earlier run is gone: %s", err.text);
+    }
+}
+
 void mf_settle_print_earlier(struct mf_scheduler *scheduler, uint64_t seq, const char *tag,
                              struct mf_earlier *earlier)
 {
-    struct mf_earlier_output *output;
-    struct mf_error err;
+    const struct mf_earlier_output *output;
 
     if (earlier->first_unprinted == 0 || scheduler->config.output_dir) {
         skip_group(scheduler, seq);
@@ -364,13 +380,10 @@ void mf_settle_print_earlier(struct mf_scheduler *scheduler, uint64_t seq, const
     }
     output = &scheduler->unprinted[earlier->first_unprinted - 1];
     earlier->first_unprinted = output->next;
-    if (mf_store_adopt(store_of(scheduler, output->region.store), output->region.file,
-                       output->region.offset, total_of(output->region.size), &err) < 0) {
-        mf_log_warning(scheduler->config.log, "output of an earlier run is gone: %s", err.text);
+    if (output->is_gone)
         skip_group(scheduler, seq);
-        return;
-    }
-    print_group(scheduler, seq, output->row, tag, &output->region);
+    else
+        print_group(scheduler, seq, output->row, tag, &output->region);
 }
 
 /* A group is out: its bytes need not wait on disk any more. */
@@ -518,6 +531,14 @@ void mf_settle_turn(struct mf_scheduler *scheduler, bool now)
     scheduler->last_commit_ns = scheduler->now_ns;
     scheduler->commit_cost_ns = mf_clock_monotonic_ns() - began_ns;
     tell(scheduler);
+}
+
+void mf_settle_rescue(struct mf_scheduler *scheduler)
+{
+    struct mf_error err;
+
+    if (commit(scheduler, &err) < 0)
+        mf_journal_discard(scheduler->config.journal);
 }
 
 bool mf_settle_is_backed_up(const struct mf_scheduler *scheduler)

@@ -63,7 +63,6 @@ struct attempt {
 struct mf_worker_rank {
     struct mf_transport *transport;
     uint32_t scheduler;
-    const struct mf_log *log;
     struct mf_executor *executor;
     struct mf_buffer frame;
     struct mf_table *attempts;
@@ -620,7 +619,12 @@ int mf_worker_rank_turn(struct mf_worker_rank *worker, int64_t now_ns)
 
     worker->now_ns = now_ns;
     had_traffic = receive(worker);
-    if (had_traffic < 0 || worker->is_finished)
+    /* It stays to be told to stop: the scheduler gives its tasks to others. */
+    if (had_traffic < 0) {
+        report_broken(worker, strerror(-had_traffic));
+        had_traffic = 1;
+    }
+    if (worker->is_finished)
         return had_traffic;
     if (!worker->is_broken) {
         start_queued(worker);
@@ -636,7 +640,7 @@ int mf_worker_rank_turn(struct mf_worker_rank *worker, int64_t now_ns)
 
 int64_t mf_worker_rank_next_ns(const struct mf_worker_rank *worker)
 {
-    if (mf_list_is_empty(&worker->untold))
+    if (mf_list_is_empty(&worker->untold) || worker->is_finished)
         return INT64_MAX;
     return mf_container_of(worker->untold.next, struct attempt, node)->started_ns +
            TELL_STARTED_AFTER_NS;
@@ -673,7 +677,6 @@ int mf_worker_rank_create(const struct mf_worker_rank_config *config,
         return -ENOMEM;
     worker->transport = config->transport;
     worker->scheduler = config->scheduler;
-    worker->log = config->log;
     mf_list_init(&worker->queue);
     mf_list_init(&worker->untold);
     r = mf_table_create(sizeof(struct attempt_key), sizeof(struct attempt *), &worker->attempts);

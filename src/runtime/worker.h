@@ -10,7 +10,6 @@
 #ifndef MF_RUNTIME_WORKER_H
 #define MF_RUNTIME_WORKER_H
 
-#include "base/log.h"
 #include "exec/executor.h"
 #include "topo/topo.h"
 #include "transport/transport.h"
@@ -24,14 +23,12 @@ struct mf_worker_rank;
  * @transport  to the scheduler (borrowed)
  * @scheduler  number of the scheduler's end
  * @cores, @n_cores   what HELLO says of this rank (borrowed during create)
- * @log        borrowed
  */
 struct mf_worker_rank_config {
     struct mf_transport *transport;
     uint32_t scheduler;
     const struct mf_core *cores;
     uint32_t n_cores;
-    const struct mf_log *log;
 };
 
 /**

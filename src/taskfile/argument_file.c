@@ -12,11 +12,10 @@
 #include <poll.h>
 #include <string.h>
 
-int mf_argument_file_open(struct mf_argument_file *file, const char *path, const char *spool_dir,
-                          struct mf_error *err)
+int mf_argument_file_open(struct mf_argument_file *file, const char *path, struct mf_error *err)
 {
     *file = (struct mf_argument_file){0};
-    return mf_input_open(&file->input, path, spool_dir, "stdin.args", err);
+    return mf_input_open(&file->input, path, err);
 }
 
 void mf_argument_file_close(struct mf_argument_file *file)

@@ -20,8 +20,7 @@ struct mf_argument_file {
 };
 
 /** Opens as mf_input_open() does, with path borrowed. */
-int mf_argument_file_open(struct mf_argument_file *file, const char *path, const char *spool_dir,
-                          struct mf_error *err);
+int mf_argument_file_open(struct mf_argument_file *file, const char *path, struct mf_error *err);
 
 /** Closes and frees what open and reading made. */
 void mf_argument_file_close(struct mf_argument_file *file);

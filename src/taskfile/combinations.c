@@ -97,12 +97,11 @@ static int add_word(struct mf_combinations *combinations, const char *word, stru
 }
 
 /* Reads a whole file into the last list. */
-static int add_file(struct mf_combinations *combinations, const char *path, const char *spool_dir,
-                    struct mf_error *err)
+static int add_file(struct mf_combinations *combinations, const char *path, struct mf_error *err)
 {
     struct mf_argument_file file;
     const char *argument;
-    int r = mf_argument_file_open(&file, path, spool_dir, err);
+    int r = mf_argument_file_open(&file, path, err);
 
     if (r < 0)
         return r;
@@ -172,7 +171,7 @@ static int check_stdin(const char *const *words, uint32_t n_words, struct mf_err
 }
 
 static int parse(struct mf_combinations *combinations, const char *const *words, uint32_t n_words,
-                 const char *spool_dir, struct mf_error *err)
+                 struct mf_error *err)
 {
     const struct separator *current = NULL;
     int r = check_stdin(words, n_words, err);
@@ -187,16 +186,16 @@ static int parse(struct mf_combinations *combinations, const char *const *words,
             r = add_list(combinations, current, err);
         if (r < 0 || separator)
             continue;
-        r = current->is_file ? add_file(combinations, words[i], spool_dir, err)
+        r = current->is_file ? add_file(combinations, words[i], err)
                              : add_word(combinations, words[i], err);
     }
     return r;
 }
 
 int mf_combinations_parse(struct mf_combinations *combinations, const char *const *words,
-                          uint32_t n_words, const char *spool_dir, struct mf_error *err)
+                          uint32_t n_words, struct mf_error *err)
 {
-    int r = parse(combinations, words, n_words, spool_dir, err);
+    int r = parse(combinations, words, n_words, err);
 
     if (r == 0)
         r = count(combinations, err);

@@ -40,7 +40,7 @@ void mf_combinations_finish(struct mf_combinations *combinations);
  * Returns 0, or -errno with a sentence in err.
  */
 int mf_combinations_parse(struct mf_combinations *combinations, const char *const *words,
-                          uint32_t n_words, const char *spool_dir, struct mf_error *err);
+                          uint32_t n_words, struct mf_error *err);
 
 /** Whether a word begins a list. */
 bool mf_combinations_is_separator(const char *word);

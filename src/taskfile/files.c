@@ -317,30 +317,24 @@ static int copy_names(struct files *files, const char *const *paths, struct mf_e
     return 0;
 }
 
-static int open_file(struct files *files, const char *path, const char *spool_dir,
-                     struct mf_error *err)
+static int open_file(struct files *files, const char *path, struct mf_error *err)
 {
     struct mf_task_file *file = &files->files[files->n_open];
-    char spool_name[32] = "stdin.farm";
-    int r;
+    int r = mf_task_file_open(file, path, err);
 
-    if (strcmp(path, "-") != 0)
-        snprintf(spool_name, sizeof(spool_name), "input-%u.farm", files->n_open + 1);
-    r = mf_task_file_open(file, path, spool_dir, spool_name, err);
     if (r < 0)
         return r;
     file->input.name = files->names[files->n_open++];
     return 0;
 }
 
-static int open_and_check(struct files *files, const char *const *paths, const char *spool_dir,
-                          struct mf_error *err)
+static int open_and_check(struct files *files, const char *const *paths, struct mf_error *err)
 {
     bool has_stream = false;
     int r = copy_names(files, paths, err);
 
     for (uint32_t i = 0; r == 0 && i < files->n_files; i++)
-        r = open_file(files, paths[i], spool_dir, err);
+        r = open_file(files, paths[i], err);
     for (uint32_t i = 0; r == 0 && i < files->n_files; i++) {
         if (files->files[i].input.is_stream)
             has_stream = true;
@@ -357,8 +351,8 @@ static int open_and_check(struct files *files, const char *const *paths, const c
     return 0;
 }
 
-int mf_source_open_files(const char *const *paths, uint32_t n_files, const char *spool_dir,
-                         struct mf_source **ret_source, struct mf_error *err)
+int mf_source_open_files(const char *const *paths, uint32_t n_files, struct mf_source **ret_source,
+                         struct mf_error *err)
 {
     struct files *files;
     int r;
@@ -376,7 +370,7 @@ int mf_source_open_files(const char *const *paths, uint32_t n_files, const char 
         mf_ids_init(&files->ids, files->names, n_files) < 0)
         r = mf_error_set(err, -ENOMEM, "out of memory");
     else
-        r = open_and_check(files, paths, spool_dir, err);
+        r = open_and_check(files, paths, err);
     if (r < 0) {
         close_files(&files->source);
         return r;

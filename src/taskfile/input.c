@@ -30,6 +30,7 @@ const char *mf_input_name(const char *path)
     return is_stdin(path) ? MF_INPUT_STDIN : path;
 }
 
+/* What holds the bytes of a stream; only its descriptor names it. */
 static int open_temporary(struct mf_input *input, struct mf_error *err)
 {
     const char *dir = getenv("TMPDIR");
@@ -52,25 +53,6 @@ static int open_temporary(struct mf_input *input, struct mf_error *err)
     return 0;
 }
 
-static int open_spool(struct mf_input *input, const char *dir, const char *name,
-                      struct mf_error *err)
-{
-    char path[4096];
-    int n, r;
-
-    if (!dir)
-        return open_temporary(input, err);
-    n = snprintf(path, sizeof(path), "%s/%s", dir, name);
-    if (n < 0 || (size_t)n >= sizeof(path))
-        return mf_error_set(err, -ENAMETOOLONG, "%s: the name of the directory is too long", dir);
-    input->fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (input->fd < 0) {
-        r = -errno;
-        return mf_error_set(err, r, "%s: cannot be created: %s", path, strerror(-r));
-    }
-    return 0;
-}
-
 /* A regular file as standard input may have been read in part by whoever had it before. */
 static int start_regular(struct mf_input *input, const struct stat *status, struct mf_error *err)
 {
@@ -89,8 +71,7 @@ static int start_regular(struct mf_input *input, const struct stat *status, stru
     return 0;
 }
 
-static int start_input(struct mf_input *input, const char *spool_dir, const char *spool_name,
-                       struct mf_error *err)
+static int start_input(struct mf_input *input, struct mf_error *err)
 {
     struct stat status;
     int r = 0;
@@ -107,11 +88,10 @@ static int start_input(struct mf_input *input, const char *spool_dir, const char
     input->is_stream = true;
     input->stream_fd = input->fd;
     input->fd = -1;
-    return open_spool(input, spool_dir, spool_name, err);
+    return open_temporary(input, err);
 }
 
-int mf_input_open(struct mf_input *ret_input, const char *path, const char *spool_dir,
-                  const char *spool_name, struct mf_error *err)
+int mf_input_open(struct mf_input *ret_input, const char *path, struct mf_error *err)
 {
     struct mf_input input = {.name = mf_input_name(path), .fd = -1, .stream_fd = -1};
     int r;
@@ -125,7 +105,7 @@ int mf_input_open(struct mf_input *ret_input, const char *path, const char *spoo
         r = -errno;
         return mf_error_set(err, r, "%s: cannot be opened: %s", input.name, strerror(-r));
     }
-    r = start_input(&input, spool_dir, spool_name, err);
+    r = start_input(&input, err);
     if (r < 0) {
         mf_input_close(&input);
         return r;
@@ -183,7 +163,7 @@ int mf_input_fill(struct mf_input *input, struct mf_error *err)
     }
     r = mf_pwrite_all(input->fd, data, (size_t)n, input->size);
     if (r < 0)
-        return mf_error_set(err, r, "%s: cannot be copied to the run directory: %s", input->name,
+        return mf_error_set(err, r, "%s: cannot be copied to a temporary file: %s", input->name,
                             strerror(-r));
     input->size += (uint64_t)n;
     return 0;

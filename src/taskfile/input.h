@@ -44,13 +44,10 @@ const char *mf_input_name(const char *path);
  * standard input begins where its offset stands.
  *
  * @path        file, or "-" for standard input; must live as long as the input
- * @spool_dir   directory for the copy of a stream; NULL for a temporary file
- * @spool_name  name of that copy
  *
  * Returns 0, or -errno with a sentence in err.
  */
-int mf_input_open(struct mf_input *ret_input, const char *path, const char *spool_dir,
-                  const char *spool_name, struct mf_error *err);
+int mf_input_open(struct mf_input *ret_input, const char *path, struct mf_error *err);
 
 /** Closes what mf_input_open() opened. */
 void mf_input_close(struct mf_input *input);

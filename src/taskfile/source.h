@@ -56,12 +56,12 @@ struct mf_source_summary {
  * checked whole here, in one pass: ids that occur twice, unknown keys,
  * malformed JSON, NUL bytes, lines longer than the system can execute.
  * Standard input and other files that cannot be read twice are copied to a
- * file in spool_dir as they come, and checked then.
+ * temporary file ($TMPDIR or /tmp) as they come, and checked then.
  *
  * Returns 0, or -errno with `file:line: sentence` in err.
  */
-int mf_source_open_files(const char *const *files, uint32_t n_files, const char *spool_dir,
-                         struct mf_source **ret_source, struct mf_error *err);
+int mf_source_open_files(const char *const *files, uint32_t n_files, struct mf_source **ret_source,
+                         struct mf_error *err);
 
 /**
  * mf_source_open_sweep() - all combinations of arguments for a command.
@@ -76,8 +76,8 @@ int mf_source_open_files(const char *const *files, uint32_t n_files, const char 
  *
  * Returns 0, or -errno with a sentence in err.
  */
-int mf_source_open_sweep(const char *const *words, uint32_t n_words, const char *spool_dir,
-                         struct mf_source **ret_source, struct mf_error *err);
+int mf_source_open_sweep(const char *const *words, uint32_t n_words, struct mf_source **ret_source,
+                         struct mf_error *err);
 
 /** Closes and frees; NULL is accepted. */
 void mf_source_close(struct mf_source *source);

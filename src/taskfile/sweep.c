@@ -210,15 +210,14 @@ static int check_file(struct sweep *sweep, struct mf_error *err)
     return r < 0 ? r : 0;
 }
 
-static int open_file(struct sweep *sweep, const char *path, const char *spool_dir,
-                     struct mf_error *err)
+static int open_file(struct sweep *sweep, const char *path, struct mf_error *err)
 {
     int r;
 
     sweep->path = strdup(path);
     if (!sweep->path)
         return mf_error_set(err, -ENOMEM, "out of memory");
-    r = mf_argument_file_open(&sweep->file, sweep->path, spool_dir, err);
+    r = mf_argument_file_open(&sweep->file, sweep->path, err);
     if (r < 0)
         return r;
     sweep->has_file = true;
@@ -227,16 +226,16 @@ static int open_file(struct sweep *sweep, const char *path, const char *spool_di
 }
 
 static int open_arguments(struct sweep *sweep, const char *const *words, uint32_t n_words,
-                          const char *spool_dir, struct mf_error *err)
+                          struct mf_error *err)
 {
     int r;
 
     if (n_words == 0)
-        return open_file(sweep, "-", spool_dir, err);
+        return open_file(sweep, "-", err);
     /* A single file need not be held in memory. */
     if (n_words == 2 && strcmp(words[0], "::::") == 0 && !mf_combinations_is_separator(words[1]))
-        return open_file(sweep, words[1], spool_dir, err);
-    r = mf_combinations_parse(&sweep->combinations, words, n_words, spool_dir, err);
+        return open_file(sweep, words[1], err);
+    r = mf_combinations_parse(&sweep->combinations, words, n_words, err);
     sweep->n_values = sweep->combinations.n_lists;
     return r;
 }
@@ -261,7 +260,7 @@ static int check_lengths(struct sweep *sweep, struct mf_error *err)
 }
 
 static int open_sweep(struct sweep *sweep, const char *const *words, uint32_t n_words,
-                      const char *spool_dir, struct mf_error *err)
+                      struct mf_error *err)
 {
     uint32_t n_command = 0;
     int r;
@@ -270,7 +269,7 @@ static int open_sweep(struct sweep *sweep, const char *const *words, uint32_t n_
         n_command++;
     r = join_command(sweep, words, n_command, err);
     if (r == 0)
-        r = open_arguments(sweep, words + n_command, n_words - n_command, spool_dir, err);
+        r = open_arguments(sweep, words + n_command, n_words - n_command, err);
     if (r < 0)
         return r;
     sweep->values = calloc(sweep->n_values + 1, sizeof(*sweep->values));
@@ -281,8 +280,8 @@ static int open_sweep(struct sweep *sweep, const char *const *words, uint32_t n_
     return r < 0 ? r : check_lengths(sweep, err);
 }
 
-int mf_source_open_sweep(const char *const *words, uint32_t n_words, const char *spool_dir,
-                         struct mf_source **ret_source, struct mf_error *err)
+int mf_source_open_sweep(const char *const *words, uint32_t n_words, struct mf_source **ret_source,
+                         struct mf_error *err)
 {
     struct sweep *sweep = calloc(1, sizeof(*sweep));
     int r;
@@ -290,7 +289,7 @@ int mf_source_open_sweep(const char *const *words, uint32_t n_words, const char 
     if (!sweep)
         return mf_error_set(err, -ENOMEM, "out of memory");
     *sweep = (struct sweep){.source.ops = &ops};
-    r = open_sweep(sweep, words, n_words, spool_dir, err);
+    r = open_sweep(sweep, words, n_words, err);
     if (r < 0) {
         close_sweep(&sweep->source);
         return r;

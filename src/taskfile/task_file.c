@@ -18,11 +18,10 @@
 
 #define BYTE_ORDER_MARK "\xef\xbb\xbf"
 
-int mf_task_file_open(struct mf_task_file *file, const char *path, const char *spool_dir,
-                      const char *spool_name, struct mf_error *err)
+int mf_task_file_open(struct mf_task_file *file, const char *path, struct mf_error *err)
 {
     *file = (struct mf_task_file){0};
-    return mf_input_open(&file->input, path, spool_dir, spool_name, err);
+    return mf_input_open(&file->input, path, err);
 }
 
 void mf_task_file_close(struct mf_task_file *file)

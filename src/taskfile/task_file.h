@@ -49,8 +49,7 @@ struct mf_cursor {
 };
 
 /** Opens as mf_input_open() does. */
-int mf_task_file_open(struct mf_task_file *file, const char *path, const char *spool_dir,
-                      const char *spool_name, struct mf_error *err);
+int mf_task_file_open(struct mf_task_file *file, const char *path, struct mf_error *err);
 
 /** Closes what is open and frees what was kept. */
 void mf_task_file_close(struct mf_task_file *file);

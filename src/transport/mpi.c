@@ -182,14 +182,11 @@ static int mpi_receive(struct mf_transport *transport, uint32_t *ret_from,
 {
     struct mpi_transport *mpi = mpi_of(transport);
     struct transfer *transfer;
-    int r;
+    int r = 0;
 
     if (mpi->delivered)
         give_back(mpi, mpi->delivered);
     mpi->delivered = NULL;
-    r = reap_sends(mpi);
-    if (r < 0)
-        return r;
     /* After a pause the first probe only makes progress, and the second one finds. */
     for (int probe = 0; probe < 2 && mpi->n_incoming < MAX_INCOMING; probe++) {
         r = begin_receive(mpi);
@@ -199,7 +196,10 @@ static int mpi_receive(struct mf_transport *transport, uint32_t *ret_from,
     if (r < 0)
         return r;
     r = find_finished(mpi, &transfer);
-    if (r != 1)
+    /* Once a turn, when nothing more is there. */
+    if (r == 0)
+        return reap_sends(mpi);
+    if (r < 0)
         return r;
     mf_list_remove(&transfer->node);
     mpi->n_incoming--;

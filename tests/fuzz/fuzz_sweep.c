@@ -70,7 +70,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     text[size] = '\0';
     n = cut_words(text, words);
     if (n > 0) {
-        r = mf_source_open_sweep(words, n, NULL, &source, &err);
+        r = mf_source_open_sweep(words, n, &source, &err);
         require(r == 0 || (r < 0 && err.text[0]));
         if (r == 0) {
             for (int i = 0; i < TASKS_MAX && mf_source_next(source, &entry, &err) == 0; i++)

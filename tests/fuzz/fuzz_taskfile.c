@@ -64,7 +64,7 @@ static int open_and_read(const char *path, struct outcome *outcome)
 {
     struct mf_source *source;
     struct mf_error err = {0};
-    int r = mf_source_open_files(&path, 1, NULL, &source, &err);
+    int r = mf_source_open_files(&path, 1, &source, &err);
 
     require(r == 0 || (r < 0 && err.text[0]));
     if (r < 0)

@@ -22,8 +22,7 @@ static struct mf_tsv *open_log(bool append)
     return joblog;
 }
 
-static void add(struct mf_tsv *joblog, uint64_t seq, struct mf_outcome outcome,
-                const char *command)
+static void add(struct mf_tsv *joblog, uint64_t seq, struct mf_outcome outcome, const char *command)
 {
     cr_assert_eq(mf_joblog_add(joblog, seq, "n1", &outcome, command), 0);
 }
@@ -148,8 +147,8 @@ Test(joblog, what_a_full_disk_does_not_take_is_written_once_there_is_room)
     add(joblog, 2, good, "second");
     t_limit_file_size(100);
     cr_assert_eq(mf_tsv_flush(joblog, &err), -EFBIG);
-    cr_assert(strstr(err.text, "log: it cannot be written: File too large; make room"),
-              "%s", err.text);
+    cr_assert(strstr(err.text, "log: it cannot be written: File too large; make room"), "%s",
+              err.text);
     cr_assert_eq(mf_tsv_flush(joblog, &err), -EFBIG);
     add(joblog, 3, good, "third");
     t_limit_file_size(RLIM_INFINITY);
@@ -166,7 +165,6 @@ Test(joblog, a_log_that_cannot_be_opened_is_named)
     struct mf_error err = {0};
 
     cr_assert_eq(mf_joblog_open(t_path("no/log"), false, &joblog, &err), -ENOENT);
-    cr_assert(strstr(err.text, "no/log: it cannot be opened: No such file"), "%s",
-              err.text);
+    cr_assert(strstr(err.text, "no/log: it cannot be opened: No such file"), "%s", err.text);
     cr_assert_eq(mf_tsv_close(NULL, NULL), 0);
 }

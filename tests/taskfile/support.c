@@ -48,8 +48,8 @@ const char *t_write(const char *name, const char *text)
     return t_write_bytes(name, text, strlen(text));
 }
 
-typedef int (*open_fn)(const char *const *words, uint32_t n_words, const char *spool_dir,
-                       struct mf_source **ret_source, struct mf_error *err);
+typedef int (*open_fn)(const char *const *words, uint32_t n_words, struct mf_source **ret_source,
+                       struct mf_error *err);
 
 static int open_words(open_fn open_source, const char *first, va_list more,
                       struct mf_source **ret_source, struct mf_error *err)
@@ -61,7 +61,7 @@ static int open_words(open_fn open_source, const char *first, va_list more,
         cr_assert(n < WORDS_MAX);
         words[n++] = word;
     }
-    return open_source(words, n, ".", ret_source, err);
+    return open_source(words, n, ret_source, err);
 }
 
 /* Opens what must open, or hands back the sentence of what must not. */
@@ -234,7 +234,7 @@ const char *t_tasks(const char *text)
     struct mf_error err = {0};
     const char *shown;
 
-    if (mf_source_open_files(&name, 1, ".", &source, &err) < 0)
+    if (mf_source_open_files(&name, 1, &source, &err) < 0)
         return strdup(err.text);
     shown = t_show_all(source);
     mf_source_close(source);

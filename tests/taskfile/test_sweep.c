@@ -149,14 +149,14 @@ Test(sweep, the_number_of_combinations_is_counted_without_making_them)
         for (int i = 0; i < 32; i++)
             words[n++] = "x";
     }
-    cr_assert_eq(mf_source_open_sweep(words, n, NULL, &source, &err), 0);
+    cr_assert_eq(mf_source_open_sweep(words, n, &source, &err), 0);
     mf_source_summarize(source, &summary);
     cr_assert_eq(summary.n_tasks, UINT64_C(1) << 60);
     mf_source_close(source);
     words[n++] = ":::";
     for (int i = 0; i < 32; i++)
         words[n++] = "x";
-    cr_assert_eq(mf_source_open_sweep(words, n, NULL, &source, &err), -ERANGE);
+    cr_assert_eq(mf_source_open_sweep(words, n, &source, &err), -ERANGE);
     cr_assert_str_eq(err.text, "there are more combinations than 18446744073709551614");
 }
 
