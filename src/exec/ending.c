@@ -159,19 +159,30 @@ static void main_process_ended(struct mf_runner *runner, struct mf_attempt *atte
     mf_runner_note_error(runner, mf_streams_watch(&attempt->streams));
 }
 
+static void begin_ending(struct mf_runner *runner, struct mf_attempt *attempt, enum mf_cause cause)
+{
+    attempt->is_ending = true;
+    attempt->outcome.cause = cause;
+    signal_group(attempt, SIGTERM);
+    signal_group(attempt, SIGCONT);
+    mf_runner_set_deadline(runner, attempt,
+                           mf_later_ns(mf_clock_monotonic_ns(), runner->config.launcher->grace_ns));
+}
+
 /*
- * The time of what the main process left behind is over too: kill it. If it was
- * a daemon, the attempt is what its main process was; else it was part of the
- * work, and the work is not done.
+ * The time of what the main process left behind is over too. What still holds
+ * the output was part of the work, which is then not done; a daemon was not.
  */
 static void end_left(struct mf_runner *runner, struct mf_attempt *attempt, enum mf_cause cause)
 {
+    if (!attempt->is_abandoned && !attempt->is_ending) {
+        begin_ending(runner, attempt, cause);
+        return;
+    }
     signal_group(attempt, SIGKILL);
     drain(runner, attempt);
-    if (!attempt->is_ending && attempt->is_abandoned)
+    if (!attempt->is_ending)
         mf_attempt_note(attempt, "left processes behind");
-    else if (!attempt->is_ending)
-        attempt->outcome.cause = cause;
     mf_runner_finish(runner, attempt);
 }
 
@@ -189,12 +200,7 @@ static void end_running(struct mf_runner *runner, struct mf_attempt *attempt, en
         main_process_ended(runner, attempt, status, &usage);
         return;
     }
-    attempt->is_ending = true;
-    attempt->outcome.cause = cause;
-    signal_group(attempt, SIGTERM);
-    signal_group(attempt, SIGCONT);
-    mf_runner_set_deadline(runner, attempt,
-                           mf_later_ns(mf_clock_monotonic_ns(), runner->config.launcher->grace_ns));
+    begin_ending(runner, attempt, cause);
 }
 
 void mf_runner_end(struct mf_runner *runner, struct mf_attempt *attempt, enum mf_cause cause)

@@ -139,14 +139,29 @@ Test(ending, processes_left_in_the_group_are_killed_and_noted)
     rig_destroy(rig);
 }
 
-Test(ending, process_that_keeps_the_output_open_is_given_up)
+Test(ending, process_that_keeps_the_output_open_is_waited_for)
 {
     struct rig *rig = rig_create((struct rig_options){.grace_ns = SHORT_NS});
-    struct rig_task *task = rig_run(rig, "echo out; setsid sleep 100 & :");
+    struct rig_task *task = rig_run(rig, "echo out; (sleep 0.5; echo late) & :");
 
     cr_assert_eq(task->outcome.cause, MF_CAUSE_NONE);
-    cr_assert_str_eq(task->outcome.detail, "left processes behind");
-    cr_assert_str_eq(task->text[MF_STDOUT], "out\n");
+    cr_assert_str_eq(task->outcome.detail, "");
+    cr_assert_str_eq(task->text[MF_STDOUT], "out\nlate\n");
+    rig_destroy(rig);
+}
+
+Test(ending, process_that_keeps_the_output_open_is_ended_at_the_time_limit)
+{
+    struct rig *rig = rig_create((struct rig_options){.grace_ns = SHORT_NS});
+    const char *path = rig_path("pid");
+    struct rig_task *task;
+    char text[300];
+
+    snprintf(text, sizeof(text), "sleep 100 & echo $! >%s", path);
+    start_limited(rig, 1, SHORT_NS, text);
+    task = rig_wait_ended(rig, 1);
+    cr_assert_eq(task->outcome.cause, MF_CAUSE_TIMEOUT);
+    rig_wait_gone(rig_wait_pid(path));
     rig_destroy(rig);
 }
 

@@ -196,7 +196,7 @@ Test(launcher, neither_side_leaks_descriptors)
     launcher_before = count_fds_of(rig->launcher_pid);
     rig_sh(rig, 2, 0, "head -c 1000000 /dev/zero; head -c 1000000 /dev/zero >&2");
     rig_start_command(rig, 3, 1, 0, &missing);
-    rig_sh(rig, 4, RIG_STAGED, "sleep 100 & :");
+    rig_sh(rig, 4, RIG_STAGED, "sleep 100 >/dev/null 2>&1 & :");
     rig_sh(rig, 5, RIG_STAGED, "echo x");
     rig_wait_all(rig, 5);
     cr_assert_eq(rig_count_fds(), before);

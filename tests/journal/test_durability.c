@@ -229,13 +229,13 @@ Test(durability, a_database_of_another_program_is_refused_and_left_alone)
     run_sql("INSERT INTO song VALUES ('still here')");
 }
 
-Test(durability, a_journal_of_a_newer_version_is_refused)
+Test(durability, a_journal_of_another_version_is_refused)
 {
     t_close(t_journal(MF_JOURNAL_NEW));
     run_sql("PRAGMA user_version = 2");
     t_refused(MF_JOURNAL_CONTINUE, -EBADMSG,
-              "was written by a newer mpifarm (its version is 2, this program knows 1)");
-    t_refused(MF_JOURNAL_READ, -EBADMSG, "newer mpifarm");
+              "was written by another mpifarm (its version is 2, this program knows 1)");
+    t_refused(MF_JOURNAL_READ, -EBADMSG, "another mpifarm");
 }
 
 static int count_any(void *arg, const struct mf_journal_attempt *attempt)
