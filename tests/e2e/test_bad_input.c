@@ -108,6 +108,10 @@ Test(bad_input, in_mid_run_what_was_read_is_finished)
     cr_assert(eq(int, result.status, 3), "%s", result.err);
     cr_assert(t_has(result.err, "stdin:2: "), "%s", result.err);
     cr_assert(access("one", F_OK) == 0);
+    result = t_sh("printf 'touch two\\n[bad] true\\n' | mpifarm run --force -");
+    cr_assert(eq(int, result.status, 3), "%s", result.err);
+    cr_assert(access("two", F_OK) == 0, "what stands before the bad line is run");
+    cr_assert(eq(int, t_sh("echo '[bad] true' | mpifarm run --force -").status, 2));
 }
 
 Test(bad_input, a_run_directory_that_cannot_be_written_is_named)
@@ -127,7 +131,7 @@ Test(bad_input, a_full_disk_stops_the_run_and_loses_nothing)
     t_sh("for i in $(seq 200); do echo \"echo ran >> ran.$i; head -c 20000 /dev/zero; "
          "echo done $i >&2\"; done > tasks.txt");
     /* A limit on file sizes fails like a full disk does, for whoever runs the test. */
-    struct t_result result = t_sh("(trap '' XFSZ; ulimit -f 300; "
+    struct t_result result = t_sh("(ulimit -f 300; "
                                   "mpifarm run --output stored tasks.txt)");
     cr_assert(eq(int, result.status, 3), "%s", result.err);
     cr_assert(eq(int, t_sh("mpifarm run --resume --output stored tasks.txt").status, 0));

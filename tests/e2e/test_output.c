@@ -122,3 +122,22 @@ Test(output, leaves_nothing_in_the_spool)
     t_sh("mpifarm run tasks.txt");
     cr_assert(eq(str, t_sh("find mpifarm-run/out -type f | wc -l").out, "0\n"));
 }
+
+Test(output, closed_standard_streams_do_no_harm)
+{
+    t_write("tasks.txt", "echo a >> log\necho b >> log\n");
+    struct t_result result = t_sh("mpifarm run tasks.txt <&- >&- 2>&-; echo $?");
+    cr_assert(eq(str, result.out, "0\n"));
+    cr_assert(eq(int, t_count_lines(t_read("log"), ""), 2));
+}
+
+Test(output, a_stuck_reader_does_not_keep_signals_from_ending_the_run)
+{
+    t_write("tasks.txt", "head -c 10000000 /dev/zero\n");
+    struct t_result result =
+        t_sh("mkfifo pipe; sleep 60 < pipe & mpifarm run -q tasks.txt > pipe & pid=$!; "
+             "until [ \"$(find mpifarm-run/out -size +9000k 2>/dev/null)\" ]; do sleep 0.05; done; "
+             "kill $pid; sleep 0.2; kill $pid; wait $pid; echo $?; kill %%1 2>/dev/null || "
+             "kill $(pgrep -P $$ sleep)");
+    cr_assert(eq(str, result.out, "3\n"), "%s", result.err);
+}

@@ -95,3 +95,42 @@ Test(resume, leaves_a_readable_journal)
     cr_assert(t_has(result.out, "FAILED") && t_has(result.out, "exit status 5"), "%s", result.out);
     cr_assert(eq(str, t_sh("stat -c %%a mpifarm-run").out, "700\n"));
 }
+
+Test(resume, a_failed_task_that_was_run_again_does_not_stand_for_an_equal_line)
+{
+    t_write("tasks.txt", "echo x >> log; test -e ok\necho x >> log; test -e ok\n");
+    cr_assert(eq(int, t_sh("mpifarm run -j 1 --halt soon,fail=1 tasks.txt").status, 3));
+    cr_assert(
+        eq(int, t_sh("mpifarm run -j 1 --halt soon,fail=1 --resume-failed tasks.txt").status, 3));
+    cr_assert(eq(int, t_count_lines(t_read("log"), "x"), 2));
+    t_sh("touch ok");
+    struct t_result result = t_sh("mpifarm run --resume-failed tasks.txt");
+    cr_assert(eq(int, result.status, 0), "%s", result.err);
+    cr_assert(eq(int, t_count_lines(t_read("log"), "x"), 4));
+}
+
+Test(resume, what_was_not_printed_is_printed_by_the_next_run)
+{
+    t_write("tasks.txt", "echo one\necho two\nyes | head -c 1000000\n");
+    t_sh("mpifarm run -q -j 1 -k tasks.txt | (sleep 1; exec true)");
+    struct t_result result = t_sh("mpifarm run -q -k --resume tasks.txt | wc -c");
+    cr_assert(eq(str, result.out, "1000000\n"), "%s%s", result.out, result.err);
+}
+
+Test(resume, a_refused_run_leaves_the_earlier_one_as_it_was)
+{
+    t_write("tasks.txt", "[id=x] echo kept; false\n");
+    t_sh("mpifarm run tasks.txt");
+    cr_assert(eq(int, t_sh("mpifarm run --force --joblog /no/such/dir/log tasks.txt").status, 2));
+    cr_assert(eq(int, t_sh("mpifarm run --force --output /no/such/dir tasks.txt").status, 2));
+    cr_assert(eq(str, t_sh("mpifarm logs mpifarm-run x").out, "kept\n"));
+}
+
+Test(resume, stored_output_stays_in_one_place)
+{
+    t_write("tasks.txt", "false\n");
+    t_sh("mpifarm run tasks.txt");
+    struct t_result result = t_sh("mpifarm run --resume-failed --output other tasks.txt");
+    cr_assert(eq(int, result.status, 2));
+    cr_assert(t_has(result.err, "without --output"), "%s", result.err);
+}

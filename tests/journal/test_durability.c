@@ -232,6 +232,8 @@ Test(durability, a_database_of_another_program_is_refused_and_left_alone)
 Test(durability, a_journal_of_another_version_is_refused)
 {
     t_close(t_journal(MF_JOURNAL_NEW));
+    run_sql("PRAGMA user_version = 0");
+    t_refused(MF_JOURNAL_CONTINUE, -EBADMSG, "(its version is 0, this program knows 1)");
     run_sql("PRAGMA user_version = 2");
     t_refused(MF_JOURNAL_CONTINUE, -EBADMSG,
               "was written by another mpifarm (its version is 2, this program knows 1)");
