@@ -1,0 +1,300 @@
+/*
+ * The attempts of a worker: from the queue into slots or the executor's stage,
+ * and what the executor says of them. Runs in the rank's only thread.
+ */
+#include "runtime/worker_private.h"
+
+#include "base/clock.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Output up to this travels inside ENDED. */
+#define INLINE_BYTES (64 * 1024)
+
+/* Staged in the executor beyond the running ones, per slot: covers the time between two turns. */
+#define STAGED_PER_SLOT 16
+
+/* --- attempts --- */
+
+struct mf_worker_attempt *mf_worker_rank_find(const struct mf_worker_rank *worker, mf_task_id task,
+                                              uint32_t number)
+{
+    struct mf_worker_attempt_key key = {task, number};
+    struct mf_worker_attempt **found = mf_table_find(worker->attempts, &key);
+
+    return found ? *found : NULL;
+}
+
+void mf_worker_attempt_free(struct mf_worker_attempt *attempt)
+{
+    if (!attempt)
+        return;
+    mf_list_remove(&attempt->node);
+    mf_output_close(attempt->output);
+    free(attempt->slots);
+    free(attempt->command);
+    free(attempt);
+}
+
+void mf_worker_rank_forget(struct mf_worker_rank *worker, struct mf_worker_attempt *attempt)
+{
+    struct mf_worker_attempt_key key = {attempt->task, attempt->number};
+
+    mf_table_remove(worker->attempts, &key);
+    mf_worker_attempt_free(attempt);
+}
+
+struct mf_worker_attempt *mf_worker_attempt_create(const struct mf_message *run)
+{
+    struct mf_worker_attempt *attempt = calloc(1, sizeof(*attempt));
+
+    if (!attempt)
+        return NULL;
+    mf_list_init(&attempt->node);
+    attempt->task = run->task;
+    attempt->number = run->attempt;
+    attempt->try_number = run->try_number;
+    attempt->n_slots = run->n_slots;
+    attempt->timeout_ns = run->timeout_ns;
+    attempt->slots = calloc(run->n_slots, sizeof(*attempt->slots));
+    attempt->command = malloc(run->payload_size ? run->payload_size : 1);
+    attempt->command_size = run->payload_size;
+    if (!attempt->slots || !attempt->command) {
+        mf_worker_attempt_free(attempt);
+        return NULL;
+    }
+    memcpy(attempt->command, run->payload, run->payload_size);
+    return attempt;
+}
+
+/* --- starting --- */
+
+static void take_slots(struct mf_worker_rank *worker, struct mf_worker_attempt *attempt)
+{
+    for (uint32_t i = 0; i < attempt->n_slots; i++)
+        attempt->slots[i] = worker->free_slots[--worker->n_free];
+    worker->n_wide += attempt->n_slots > 1;
+}
+
+static void give_slots(struct mf_worker_rank *worker, const struct mf_worker_attempt *attempt)
+{
+    for (uint32_t i = attempt->n_slots; i > 0; i--)
+        worker->free_slots[worker->n_free++] = attempt->slots[i - 1];
+    worker->n_wide -= attempt->n_slots > 1;
+}
+
+/* An attempt that the executor refuses ends here and now, with the reason. */
+static void refuse(struct mf_worker_rank *worker, struct mf_worker_attempt *attempt, int error)
+{
+    struct mf_message message = {
+        .kind = MF_MESSAGE_ENDED,
+        .task = attempt->task,
+        .attempt = attempt->number,
+        .is_inline = true,
+        .outcome = {.cause = MF_CAUSE_START,
+                    .exit_status = 126,
+                    .started_wall_ns = mf_clock_wall_ns()},
+    };
+
+    mf_list_remove(&attempt->node);
+    strncpy(message.outcome.detail, strerror(-error), sizeof(message.outcome.detail) - 1);
+    mf_worker_rank_post(worker, &message);
+    mf_worker_rank_forget(worker, attempt);
+}
+
+static int give_to_executor(struct mf_worker_rank *worker, struct mf_worker_attempt *attempt,
+                            uint32_t n_slots)
+{
+    struct mf_start start = {
+        .task = attempt->task,
+        .attempt = attempt->number,
+        .try_number = attempt->try_number,
+        .n_slots = n_slots,
+        .slots = attempt->slots,
+        .timeout_ns = attempt->timeout_ns,
+        .command = attempt->command,
+        .command_size = attempt->command_size,
+    };
+    int r = worker->executor->ops->start(worker->executor, &start);
+
+    if (r < 0)
+        return r;
+    free(attempt->command);
+    attempt->command = NULL;
+    mf_list_remove(&attempt->node);
+    return 0;
+}
+
+static void mark_running(struct mf_worker_rank *worker, struct mf_worker_attempt *attempt)
+{
+    attempt->state = MF_ATTEMPT_RUNNING;
+    attempt->started_ns = worker->now_ns;
+    mf_list_push_back(&worker->untold, &attempt->node);
+}
+
+static void start_in_slots(struct mf_worker_rank *worker, struct mf_worker_attempt *attempt)
+{
+    int r;
+
+    take_slots(worker, attempt);
+    r = give_to_executor(worker, attempt, attempt->n_slots);
+    if (r < 0) {
+        give_slots(worker, attempt);
+        refuse(worker, attempt, r);
+        return;
+    }
+    mark_running(worker, attempt);
+}
+
+static void stage(struct mf_worker_rank *worker, struct mf_worker_attempt *attempt)
+{
+    int r = give_to_executor(worker, attempt, 0);
+
+    if (r < 0) {
+        refuse(worker, attempt, r);
+        return;
+    }
+    attempt->state = MF_ATTEMPT_STAGED;
+    worker->n_staged++;
+}
+
+/*
+ * In the order received, so that a wide attempt is not starved: nothing is
+ * started or staged past one that waits for its slots. A staged attempt takes
+ * over the slot of a single-slot one that ends, so staging needs all slots to
+ * be held by such, and a wide attempt waits until all staged ones have begun.
+ */
+void mf_worker_rank_start_queued(struct mf_worker_rank *worker)
+{
+    struct mf_list *node;
+
+    while ((node = worker->queue.next) != &worker->queue) {
+        struct mf_worker_attempt *attempt = mf_container_of(node, struct mf_worker_attempt, node);
+
+        if (worker->n_staged == 0 && attempt->n_slots <= worker->n_free)
+            start_in_slots(worker, attempt);
+        else if (attempt->n_slots == 1 && worker->n_free == 0 && worker->n_wide == 0 &&
+                 worker->n_staged < STAGED_PER_SLOT * worker->n_slots)
+            stage(worker, attempt);
+        else
+            break;
+    }
+}
+
+/* --- what the executor says --- */
+
+static void heard_started(struct mf_worker_rank *worker, const struct mf_executor_event *event)
+{
+    struct mf_worker_attempt *attempt = mf_worker_rank_find(worker, event->task, event->attempt);
+
+    if (!attempt || attempt->state != MF_ATTEMPT_STAGED)
+        return;
+    worker->n_staged--;
+    attempt->slots[0] = event->slot;
+    /* The slot was freed by the end of its predecessor, told just before. */
+    for (uint32_t i = 0; i < worker->n_free; i++)
+        if (worker->free_slots[i] == event->slot) {
+            worker->free_slots[i] = worker->free_slots[--worker->n_free];
+            break;
+        }
+    mark_running(worker, attempt);
+}
+
+static int append_output(struct mf_buffer *bytes, const struct mf_output *output,
+                         enum mf_stream stream, uint64_t size)
+{
+    int r = mf_buffer_reserve(bytes, size);
+
+    if (r < 0)
+        return r;
+    for (uint64_t offset = 0; offset < size;) {
+        ssize_t n =
+            mf_output_read(output, stream, offset, bytes->data + bytes->size, size - offset);
+        if (n <= 0)
+            return n < 0 ? (int)n : -EIO;
+        bytes->size += (size_t)n;
+        offset += (uint64_t)n;
+    }
+    return 0;
+}
+
+/* Puts small output into the record; large output stays here to be pulled. */
+static void report_ended(struct mf_worker_rank *worker, struct mf_worker_attempt *attempt,
+                         const struct mf_executor_event *event)
+{
+    struct mf_message message = {.kind = MF_MESSAGE_ENDED,
+                                 .task = attempt->task,
+                                 .attempt = attempt->number,
+                                 .outcome = *event->outcome};
+    struct mf_buffer bytes = {0};
+
+    for (int i = 0; i < MF_N_STREAMS && event->output; i++)
+        message.size[i] = mf_output_size(event->output, (enum mf_stream)i);
+    message.is_inline = !event->output || (mf_output_is_small(event->output) &&
+                                           message.size[0] + message.size[1] <= INLINE_BYTES);
+    for (int i = 0; i < MF_N_STREAMS && message.is_inline && event->output; i++)
+        if (append_output(&bytes, event->output, (enum mf_stream)i, message.size[i]) < 0)
+            message.is_inline = false;
+    if (message.is_inline) {
+        message.payload = bytes.data;
+        message.payload_size = bytes.size;
+    }
+    mf_worker_rank_post(worker, &message);
+    mf_buffer_finish(&bytes);
+    if (message.is_inline) {
+        mf_output_close(event->output);
+        mf_worker_rank_forget(worker, attempt);
+        return;
+    }
+    mf_list_remove(&attempt->node);
+    attempt->state = MF_ATTEMPT_KEPT;
+    attempt->output = event->output;
+}
+
+static void heard_ended(struct mf_worker_rank *worker, const struct mf_executor_event *event)
+{
+    struct mf_worker_attempt *attempt = mf_worker_rank_find(worker, event->task, event->attempt);
+
+    if (!attempt) {
+        mf_output_close(event->output);
+        return;
+    }
+    if (attempt->state == MF_ATTEMPT_RUNNING)
+        give_slots(worker, attempt);
+    else if (attempt->state == MF_ATTEMPT_STAGED)
+        worker->n_staged--;
+    report_ended(worker, attempt, event);
+}
+
+static void heard_unstaged(struct mf_worker_rank *worker, const struct mf_executor_event *event)
+{
+    struct mf_worker_attempt *attempt = mf_worker_rank_find(worker, event->task, event->attempt);
+
+    if (!attempt || attempt->state != MF_ATTEMPT_STAGED)
+        return;
+    worker->n_staged--;
+    mf_worker_rank_post_simple(worker, MF_MESSAGE_RETURNED, attempt->task, attempt->number);
+    mf_worker_rank_forget(worker, attempt);
+}
+
+void mf_worker_rank_heard(void *arg, const struct mf_executor_event *event)
+{
+    struct mf_worker_rank *worker = arg;
+
+    switch (event->kind) {
+    case MF_EXECUTOR_STARTED:
+        heard_started(worker, event);
+        break;
+    case MF_EXECUTOR_ENDED:
+        heard_ended(worker, event);
+        break;
+    case MF_EXECUTOR_UNSTAGED:
+        heard_unstaged(worker, event);
+        break;
+    case MF_EXECUTOR_BROKEN:
+        mf_worker_rank_report_broken(worker, event->error->text);
+        break;
+    }
+}

@@ -1,0 +1,99 @@
+/*
+ * A worker's state, shared by the files it is made of:
+ *
+ *     worker.c           life, the turn, what the scheduler says
+ *     worker_attempts.c  attempts, their slots, what the executor says
+ */
+#ifndef MF_RUNTIME_WORKER_PRIVATE_H
+#define MF_RUNTIME_WORKER_PRIVATE_H
+
+#include "base/list.h"
+#include "base/table.h"
+#include "runtime/worker.h"
+#include "wire/message.h"
+
+enum mf_attempt_state { MF_ATTEMPT_QUEUED, MF_ATTEMPT_STAGED, MF_ATTEMPT_RUNNING, MF_ATTEMPT_KEPT };
+
+/*
+ * An attempt this worker knows. While QUEUED it owns its RUN record's command;
+ * `node` is in the queue, in `untold`, or in no list.
+ */
+struct mf_worker_attempt {
+    mf_task_id task;
+    uint32_t number;
+    uint32_t try_number;
+    enum mf_attempt_state state;
+    uint32_t n_slots;
+    uint32_t *slots;
+    int64_t timeout_ns;
+    int64_t started_ns;
+    uint8_t *command;
+    size_t command_size;
+    struct mf_output *output;
+    struct mf_list node;
+};
+
+/*
+ * @attempts    (task, attempt) to struct mf_worker_attempt *
+ * @queue       QUEUED ones in order of arrival
+ * @untold      RUNNING ones that the scheduler does not know to run, oldest first
+ * @n_wide      RUNNING ones with more than one slot
+ * @free_slots  n_free indexes of free slots, lowest last
+ */
+struct mf_worker_rank {
+    struct mf_transport *transport;
+    uint32_t scheduler;
+    struct mf_executor *executor;
+    struct mf_buffer frame;
+    struct mf_table *attempts;
+    struct mf_list queue;
+    struct mf_list untold;
+    uint32_t n_slots;
+    uint32_t n_staged;
+    uint32_t n_wide;
+    uint32_t *free_slots;
+    uint32_t n_free;
+    int64_t now_ns;
+    int error;
+    bool is_welcome;
+    bool is_broken;
+    bool is_finished;
+};
+
+/* The table's key; all bytes are set, since keys are compared as memory. */
+struct mf_worker_attempt_key {
+    uint64_t task;
+    uint64_t number;
+};
+
+/* worker_attempts.c */
+
+/** The attempt, or NULL if it is not known or not any more. */
+struct mf_worker_attempt *mf_worker_rank_find(const struct mf_worker_rank *worker, mf_task_id task,
+                                              uint32_t number);
+
+/** An attempt as its RUN record describes it; NULL when memory is out. */
+struct mf_worker_attempt *mf_worker_attempt_create(const struct mf_message *run);
+
+/** NULL is accepted. */
+void mf_worker_attempt_free(struct mf_worker_attempt *attempt);
+
+/** Takes the attempt out of the table and frees it. */
+void mf_worker_rank_forget(struct mf_worker_rank *worker, struct mf_worker_attempt *attempt);
+
+/** Gives queued attempts to the executor as far as slots and staging allow. */
+void mf_worker_rank_start_queued(struct mf_worker_rank *worker);
+
+/* worker.c */
+
+/** Appends a record for the scheduler; sends the frame first if that would make it too large. */
+void mf_worker_rank_post(struct mf_worker_rank *worker, const struct mf_message *message);
+
+/** The same for a record about an attempt without any other field. */
+void mf_worker_rank_post_simple(struct mf_worker_rank *worker, enum mf_message_kind kind,
+                                mf_task_id task, uint32_t number);
+
+/** Says, once, that nothing can run here any more. */
+void mf_worker_rank_report_broken(struct mf_worker_rank *worker, const char *text);
+
+#endif
