@@ -37,7 +37,7 @@ int mf_peers_create(struct mf_scheduler *scheduler)
 void mf_peers_destroy(struct mf_scheduler *scheduler)
 {
     for (uint32_t i = 0; i < scheduler->n_peers; i++) {
-        mf_settle_drop_transfers(scheduler, &scheduler->peers[i]);
+        mf_transfers_drop(scheduler, &scheduler->peers[i]);
         mf_buffer_finish(&scheduler->peers[i].frame);
         free(scheduler->peers[i].cores);
     }
@@ -238,7 +238,7 @@ void mf_peer_lose(struct mf_scheduler *scheduler, struct mf_peer *peer, const ch
     if (peer->state == MF_PEER_GONE)
         return;
     peer->state = MF_PEER_GONE;
-    mf_settle_drop_transfers(scheduler, peer);
+    mf_transfers_drop(scheduler, peer);
     if (!was_up || scheduler->is_leaving)
         return;
     mf_log_warning(scheduler->config.log, "rank %" PRIu32 " on %s is lost: %s", peer->rank,

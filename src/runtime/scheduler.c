@@ -56,6 +56,14 @@ void mf_scheduler_fail(struct mf_scheduler *scheduler, const struct mf_error *er
     mf_scheduler_stop(scheduler, MF_STOP_NOW, "the error above");
 }
 
+void mf_scheduler_fail_with(struct mf_scheduler *scheduler, int code, const char *what)
+{
+    struct mf_error err;
+
+    mf_error_set(&err, code, "%s: %s", what, strerror(-code));
+    mf_scheduler_fail(scheduler, &err);
+}
+
 void mf_scheduler_stop(struct mf_scheduler *scheduler, enum mf_stop stop, const char *why)
 {
     struct mf_event event = {.kind = MF_EVENT_STOP, .stop = stop};
@@ -108,7 +116,7 @@ static int dispatch(struct mf_scheduler *scheduler, struct mf_peer *peer,
         mf_settle_on_ended(scheduler, peer, message);
         return 0;
     case MF_MESSAGE_DATA:
-        mf_settle_on_data(scheduler, peer, message);
+        mf_transfers_on_data(scheduler, peer, message);
         return 0;
     case MF_MESSAGE_BROKEN:
         on_broken(scheduler, peer, message);
@@ -303,7 +311,7 @@ int mf_scheduler_turn(struct mf_scheduler *scheduler, int64_t now_ns)
     had_traffic |= scheduler->is_reading;
     if (!scheduler->is_leaving)
         decide(scheduler);
-    mf_settle_pull(scheduler);
+    mf_transfers_pull(scheduler);
     mf_settle_turn(scheduler, false);
     show(scheduler);
     end_turn(scheduler);

@@ -5,7 +5,8 @@
  *     peers.c      the workers: HELLO, shares of nodes, frames to each
  *     intake.c     tasks from the source into the farm; what was done earlier
  *     dispatch.c   changes of the farm into records to workers
- *     settle.c     ended attempts: output, journal, and after the commit the telling
+ *     transfer.c   output into the stores, fetched from workers where it is large
+ *     settle.c     ended attempts: journal, and after the commit the telling
  */
 #ifndef MF_RUNTIME_SCHEDULER_PRIVATE_H
 #define MF_RUNTIME_SCHEDULER_PRIVATE_H
@@ -193,6 +194,9 @@ struct mf_scheduler {
 /** Ends the run because the farm itself cannot go on: logs the sentence, once. */
 void mf_scheduler_fail(struct mf_scheduler *scheduler, const struct mf_error *err);
 
+/** The same for an error that only has a number. */
+void mf_scheduler_fail_with(struct mf_scheduler *scheduler, int code, const char *what);
+
 /** Applies an event at the time of this turn; only out of memory is an error here. */
 int mf_scheduler_apply(struct mf_scheduler *scheduler, struct mf_event *event);
 
@@ -264,13 +268,6 @@ void mf_settle_destroy(struct mf_scheduler *scheduler);
 void mf_settle_on_ended(struct mf_scheduler *scheduler, struct mf_peer *peer,
                         const struct mf_message *message);
 
-/** A piece of a large output. */
-void mf_settle_on_data(struct mf_scheduler *scheduler, struct mf_peer *peer,
-                       const struct mf_message *message);
-
-/** Forgets the transfers of a worker that is lost. */
-void mf_settle_drop_transfers(struct mf_scheduler *scheduler, struct mf_peer *peer);
-
 /** Commits if it is due, or at once if `now`, and tells what was committed. */
 void mf_settle_turn(struct mf_scheduler *scheduler, bool now);
 
@@ -290,8 +287,15 @@ void mf_settle_attempt(struct mf_scheduler *scheduler, struct mf_live *live,
                        const struct mf_peer *peer, enum mf_task_state state,
                        const struct mf_outcome *outcome, const struct mf_region *region);
 
-/** Asks for the next pieces of large outputs. */
-void mf_settle_pull(struct mf_scheduler *scheduler);
+/**
+ * mf_settle_attempt_ended() - an attempt and all its output are here.
+ *
+ * Lets the farm know, and records it; a region of an attempt that was already
+ * given up is released.
+ */
+void mf_settle_attempt_ended(struct mf_scheduler *scheduler, struct mf_live *live,
+                             const struct mf_peer *peer, uint32_t attempt,
+                             const struct mf_outcome *outcome, const struct mf_region *region);
 
 /** Takes over all output of an earlier run that was not surely printed, before any is printed. */
 void mf_settle_adopt_earlier(struct mf_scheduler *scheduler);
@@ -302,5 +306,39 @@ void mf_settle_print_earlier(struct mf_scheduler *scheduler, uint64_t seq, const
 
 /** Whether so much output waits that no more should be made. */
 bool mf_settle_is_backed_up(const struct mf_scheduler *scheduler);
+
+/* transfer.c */
+
+/** Bytes of both streams. */
+uint64_t mf_region_total(const uint64_t size[MF_N_STREAMS]);
+
+/** The store that a region is in. */
+struct mf_store *mf_region_store(const struct mf_scheduler *scheduler, uint32_t store);
+
+/** Reserves room for the output of an attempt: in the spool if it is to be printed, else kept. */
+int mf_region_reserve(struct mf_scheduler *scheduler, const struct mf_outcome *outcome,
+                      const uint64_t size[MF_N_STREAMS], struct mf_region *region,
+                      struct mf_error *err);
+
+/** Writes n bytes at an offset in the region. Returns 0 or -errno with a sentence. */
+int mf_region_write(struct mf_scheduler *scheduler, const struct mf_region *region, uint64_t offset,
+                    const void *data, size_t n, struct mf_error *err);
+
+/** Gives up a region that will not be printed. */
+void mf_region_release(struct mf_scheduler *scheduler, const struct mf_region *region);
+
+/** Begins to fetch an output that was too large for its ENDED record. */
+void mf_transfer_begin(struct mf_scheduler *scheduler, struct mf_live *live, struct mf_peer *peer,
+                       const struct mf_message *message);
+
+/** Asks for the next pieces. */
+void mf_transfers_pull(struct mf_scheduler *scheduler);
+
+/** A piece has come. */
+void mf_transfers_on_data(struct mf_scheduler *scheduler, struct mf_peer *peer,
+                          const struct mf_message *data);
+
+/** Forgets the transfers of a worker that is lost. */
+void mf_transfers_drop(struct mf_scheduler *scheduler, struct mf_peer *peer);
 
 #endif

@@ -1,7 +1,6 @@
 /*
- * Ended attempts: their output goes into a store, they themselves into the
- * journal, and once that is committed they are told: printed, logged, counted.
- * Runs in rank 0's only thread.
+ * Ended attempts: they go into the journal, and once that is committed they are
+ * told: printed, logged, counted. Runs in rank 0's only thread.
  */
 #include "runtime/scheduler_private.h"
 
@@ -24,59 +23,6 @@
 #define COMMIT_AFTER_NS (50 * MF_NS_PER_MS)
 #define COMMIT_SHARE 5 /* a commit may take one part in this many of the time */
 #define COMMIT_RECORDS 1000
-
-/* Bytes asked of one worker and not yet here. */
-#define PULL_AHEAD_BYTES (4 * (uint64_t)MF_DATA_MAX_BYTES)
-
-static void fail_with(struct mf_scheduler *scheduler, int code, const char *what)
-{
-    struct mf_error err;
-
-    mf_error_set(&err, code, "%s: %s", what, strerror(-code));
-    mf_scheduler_fail(scheduler, &err);
-}
-
-/* --- output --- */
-
-static uint64_t total_of(const uint64_t size[MF_N_STREAMS])
-{
-    return size[MF_STDOUT] + size[MF_STDERR];
-}
-
-static struct mf_store *store_of(const struct mf_scheduler *scheduler, uint32_t store)
-{
-    return store == MF_STORE_SPOOL ? scheduler->spool : scheduler->kept;
-}
-
-/* Output that will be printed waits in the spool; all else is kept. */
-static int reserve_region(struct mf_scheduler *scheduler, const struct mf_outcome *outcome,
-                          const uint64_t size[MF_N_STREAMS], struct mf_region *region,
-                          struct mf_error *err)
-{
-    bool is_kept = scheduler->config.output_dir || !mf_outcome_is_success(outcome);
-
-    *region = (struct mf_region){.size = {size[MF_STDOUT], size[MF_STDERR]}};
-    if (total_of(size) == 0)
-        return 0;
-    region->store = is_kept ? MF_STORE_KEPT : MF_STORE_SPOOL;
-    return mf_store_reserve(store_of(scheduler, region->store), total_of(size), &region->file,
-                            &region->offset, err);
-}
-
-static int write_region(struct mf_scheduler *scheduler, const struct mf_region *region,
-                        uint64_t offset, const void *data, size_t n, struct mf_error *err)
-{
-    if (n == 0)
-        return 0;
-    return mf_store_write(store_of(scheduler, region->store), region->file, region->offset + offset,
-                          data, n, err);
-}
-
-static void release_region(struct mf_scheduler *scheduler, const struct mf_region *region)
-{
-    if (region->store == MF_STORE_SPOOL)
-        mf_store_release(scheduler->spool, region->file, total_of(region->size));
-}
 
 /* --- ended attempts --- */
 
@@ -111,7 +57,7 @@ void mf_settle_attempt(struct mf_scheduler *scheduler, struct mf_live *live,
     bool is_shown = state == MF_TASK_DONE || state == MF_TASK_FAILED;
 
     if (!unsettled) {
-        fail_with(scheduler, -ENOMEM, "cannot record an attempt");
+        mf_scheduler_fail_with(scheduler, -ENOMEM, "cannot record an attempt");
         return;
     }
     unsettled->state = state;
@@ -121,7 +67,7 @@ void mf_settle_attempt(struct mf_scheduler *scheduler, struct mf_live *live,
     unsettled->outcome = *outcome;
     unsettled->region = *region;
     unsettled->is_printed =
-        !is_shown || scheduler->config.output_dir || total_of(region->size) == 0;
+        !is_shown || scheduler->config.output_dir || mf_region_total(region->size) == 0;
     journal_attempt(scheduler, unsettled, live, peer);
     if (mf_task_state_is_final(state)) {
         mf_live_remove(scheduler, live);
@@ -144,9 +90,9 @@ static void note_times(struct mf_scheduler *scheduler, const struct mf_outcome *
 }
 
 /* The attempt and all its output are here: let the farm know, and record it. */
-static void attempt_ended(struct mf_scheduler *scheduler, struct mf_live *live,
-                          const struct mf_peer *peer, uint32_t attempt,
-                          const struct mf_outcome *outcome, const struct mf_region *region)
+void mf_settle_attempt_ended(struct mf_scheduler *scheduler, struct mf_live *live,
+                             const struct mf_peer *peer, uint32_t attempt,
+                             const struct mf_outcome *outcome, const struct mf_region *region)
 {
     const struct mf_task *task;
     struct mf_event event = {.kind = MF_EVENT_ENDED,
@@ -159,148 +105,12 @@ static void attempt_ended(struct mf_scheduler *scheduler, struct mf_live *live,
     if (scheduler->has_failed)
         return;
     if (mf_scheduler_apply(scheduler, &event) != 0) {
-        release_region(scheduler, region);
+        mf_region_release(scheduler, region);
         return;
     }
     task = mf_farm_find(scheduler->farm, live->task);
     note_times(scheduler, outcome, task->spec.n_slots);
     mf_settle_attempt(scheduler, live, peer, task->state, outcome, region);
-}
-
-/* --- large outputs --- */
-
-static void begin_transfer(struct mf_scheduler *scheduler, struct mf_live *live,
-                           struct mf_peer *peer, const struct mf_message *message)
-{
-    struct mf_transfer *transfer = calloc(1, sizeof(*transfer));
-    struct mf_error err;
-
-    if (!transfer) {
-        fail_with(scheduler, -ENOMEM, "cannot fetch output");
-        return;
-    }
-    if (reserve_region(scheduler, &message->outcome, message->size, &transfer->region, &err) < 0) {
-        free(transfer);
-        mf_scheduler_fail(scheduler, &err);
-        return;
-    }
-    transfer->live = live;
-    transfer->peer = peer;
-    transfer->attempt = message->attempt;
-    transfer->outcome = message->outcome;
-    live->transfer = transfer;
-    mf_list_push_back(&peer->transfers, &transfer->node);
-}
-
-static void free_transfer(struct mf_transfer *transfer)
-{
-    transfer->live->transfer = NULL;
-    mf_list_remove(&transfer->node);
-    free(transfer);
-}
-
-static void end_transfer(struct mf_scheduler *scheduler, struct mf_transfer *transfer)
-{
-    struct mf_message release = {
-        .kind = MF_MESSAGE_RELEASE, .task = transfer->live->task, .attempt = transfer->attempt};
-
-    mf_peer_post(transfer->peer, &release);
-    attempt_ended(scheduler, transfer->live, transfer->peer, transfer->attempt, &transfer->outcome,
-                  &transfer->region);
-}
-
-/* Asks for one more piece; false when all has been asked for. */
-static bool pull_piece(struct mf_scheduler *scheduler, struct mf_transfer *transfer)
-{
-    const uint64_t *size = transfer->region.size;
-    bool is_stderr = transfer->asked >= size[MF_STDOUT];
-    uint64_t end = is_stderr ? total_of(size) : size[MF_STDOUT];
-    uint64_t left = end - transfer->asked;
-    struct mf_message pull = {
-        .kind = MF_MESSAGE_PULL,
-        .task = transfer->live->task,
-        .attempt = transfer->attempt,
-        .stream = is_stderr ? MF_STDERR : MF_STDOUT,
-        .offset = transfer->asked - (is_stderr ? size[MF_STDOUT] : 0),
-        .length = (uint32_t)(left < MF_DATA_MAX_BYTES ? left : MF_DATA_MAX_BYTES),
-    };
-
-    if (left == 0)
-        return false;
-    transfer->asked += pull.length;
-    mf_peer_post(transfer->peer, &pull);
-    return true;
-}
-
-void mf_settle_pull(struct mf_scheduler *scheduler)
-{
-    if (mf_settle_is_backed_up(scheduler) && mf_farm_stopping(scheduler->farm) != MF_STOP_NOW)
-        return;
-    for (uint32_t i = 0; i < scheduler->n_peers; i++) {
-        struct mf_peer *peer = &scheduler->peers[i];
-        uint64_t ahead = 0;
-
-        mf_list_for_each (node, &peer->transfers) {
-            struct mf_transfer *transfer = mf_container_of(node, struct mf_transfer, node);
-
-            ahead += transfer->asked - transfer->received;
-            while (ahead < PULL_AHEAD_BYTES && pull_piece(scheduler, transfer))
-                ahead += MF_DATA_MAX_BYTES;
-            if (ahead >= PULL_AHEAD_BYTES)
-                break;
-        }
-    }
-}
-
-/* The worker cannot read back what it kept: the attempt fails for that, without output. */
-static void spoil(struct mf_scheduler *scheduler, struct mf_transfer *transfer,
-                  const struct mf_message *data)
-{
-    release_region(scheduler, &transfer->region);
-    transfer->region = (struct mf_region){0};
-    transfer->outcome.cause = MF_CAUSE_OUTPUT;
-    snprintf(transfer->outcome.detail, sizeof(transfer->outcome.detail),
-             "cannot read its output back: %s",
-             data->error ? strerror(data->error) : "it is shorter than it was");
-}
-
-void mf_settle_on_data(struct mf_scheduler *scheduler, struct mf_peer *peer,
-                       const struct mf_message *data)
-{
-    struct mf_live *live = mf_live_find(scheduler, data->task);
-    struct mf_transfer *transfer = live ? live->transfer : NULL;
-    struct mf_error err;
-
-    if (!transfer || transfer->attempt != data->attempt || transfer->peer != peer)
-        return;
-    /* Pieces come in the order in which they were asked for. */
-    uint64_t in_stream =
-        transfer->received - (data->stream == MF_STDERR ? transfer->region.size[MF_STDOUT] : 0);
-    uint64_t left = transfer->region.size[data->stream] - in_stream;
-    uint64_t expected = left < MF_DATA_MAX_BYTES ? left : MF_DATA_MAX_BYTES;
-    if (data->offset != in_stream || data->payload_size != expected) {
-        spoil(scheduler, transfer, data);
-    } else if (write_region(scheduler, &transfer->region, transfer->received, data->payload,
-                            data->payload_size, &err) < 0) {
-        mf_scheduler_fail(scheduler, &err);
-        return;
-    }
-    transfer->received += expected;
-    if (transfer->outcome.cause != MF_CAUSE_OUTPUT &&
-        transfer->received < total_of(transfer->region.size))
-        return;
-    end_transfer(scheduler, transfer);
-    free_transfer(transfer);
-}
-
-void mf_settle_drop_transfers(struct mf_scheduler *scheduler, struct mf_peer *peer)
-{
-    mf_list_for_each_safe (node, &peer->transfers) {
-        struct mf_transfer *transfer = mf_container_of(node, struct mf_transfer, node);
-
-        release_region(scheduler, &transfer->region);
-        free_transfer(transfer);
-    }
 }
 
 void mf_settle_on_ended(struct mf_scheduler *scheduler, struct mf_peer *peer,
@@ -318,15 +128,15 @@ void mf_settle_on_ended(struct mf_scheduler *scheduler, struct mf_peer *peer,
         return;
     }
     if (!message->is_inline) {
-        begin_transfer(scheduler, live, peer, message);
+        mf_transfer_begin(scheduler, live, peer, message);
         return;
     }
-    if (reserve_region(scheduler, &message->outcome, message->size, &region, &err) < 0 ||
-        write_region(scheduler, &region, 0, message->payload, message->payload_size, &err) < 0) {
+    if (mf_region_reserve(scheduler, &message->outcome, message->size, &region, &err) < 0 ||
+        mf_region_write(scheduler, &region, 0, message->payload, message->payload_size, &err) < 0) {
         mf_scheduler_fail(scheduler, &err);
         return;
     }
-    attempt_ended(scheduler, live, peer, message->attempt, &message->outcome, &region);
+    mf_settle_attempt_ended(scheduler, live, peer, message->attempt, &message->outcome, &region);
 }
 
 /* --- telling --- */
@@ -338,20 +148,20 @@ static void print_group(struct mf_scheduler *scheduler, uint64_t seq, uint64_t r
         .seq = seq,
         .row = row,
         .tag = scheduler->config.tag ? tag : NULL,
-        .store = store_of(scheduler, region->store),
+        .store = mf_region_store(scheduler, region->store),
         .file = region->file,
         .offset = region->offset,
         .size = {region->size[MF_STDOUT], region->size[MF_STDERR]},
     };
 
     if (mf_printer_add(scheduler->printer, &group) < 0)
-        fail_with(scheduler, -ENOMEM, "cannot print output");
+        mf_scheduler_fail_with(scheduler, -ENOMEM, "cannot print output");
 }
 
 static void skip_group(struct mf_scheduler *scheduler, uint64_t seq)
 {
     if (mf_printer_skip(scheduler->printer, seq) < 0)
-        fail_with(scheduler, -ENOMEM, "cannot print output");
+        mf_scheduler_fail_with(scheduler, -ENOMEM, "cannot print output");
 }
 
 void mf_settle_adopt_earlier(struct mf_scheduler *scheduler)
@@ -362,8 +172,8 @@ void mf_settle_adopt_earlier(struct mf_scheduler *scheduler)
         struct mf_earlier_output *output = &scheduler->unprinted[i];
 
         output->is_gone =
-            mf_store_adopt(store_of(scheduler, output->region.store), output->region.file,
-                           output->region.offset, total_of(output->region.size), &err) < 0;
+            mf_store_adopt(mf_region_store(scheduler, output->region.store), output->region.file,
+                           output->region.offset, mf_region_total(output->region.size), &err) < 0;
         if (output->is_gone)
             mf_log_warning(scheduler->config.log, "output of an earlier run is gone: %s", err.text);
     }
@@ -393,7 +203,7 @@ static void group_printed(void *arg, const struct mf_group *group)
     struct mf_error err;
 
     if (group->store == scheduler->spool)
-        mf_store_release(scheduler->spool, group->file, total_of(group->size));
+        mf_store_release(scheduler->spool, group->file, mf_region_total(group->size));
     if (mf_journal_set_printed(scheduler->config.journal, group->row, &err) < 0)
         mf_scheduler_fail(scheduler, &err);
 }
@@ -423,7 +233,7 @@ static void log_job(struct mf_scheduler *scheduler, const struct mf_unsettled *u
     for (size_t i = 0; i < 2; i++)
         if (joblogs[i] && mf_joblog_add(joblogs[i], unsettled->live->seq, unsettled->host,
                                         &unsettled->outcome, unsettled->live->text) < 0)
-            fail_with(scheduler, -ENOMEM, "cannot write the joblog");
+            mf_scheduler_fail_with(scheduler, -ENOMEM, "cannot write the joblog");
 }
 
 static void index_output(struct mf_scheduler *scheduler, const struct mf_unsettled *unsettled)
@@ -437,7 +247,7 @@ static void index_output(struct mf_scheduler *scheduler, const struct mf_unsettl
     if (mf_catalog_add(scheduler->catalog, unsettled->id, unsettled->attempt, unsettled->state,
                        region->store == MF_STORE_NONE ? NULL : file, region->offset,
                        region->size) < 0)
-        fail_with(scheduler, -ENOMEM, "cannot write the index of the output");
+        mf_scheduler_fail_with(scheduler, -ENOMEM, "cannot write the index of the output");
 }
 
 static void tell_final(struct mf_scheduler *scheduler, struct mf_unsettled *unsettled)
@@ -449,7 +259,7 @@ static void tell_final(struct mf_scheduler *scheduler, struct mf_unsettled *unse
         skip_group(scheduler, live->seq);
     else
         print_group(scheduler, live->seq, unsettled->row, live->tag, &unsettled->region);
-    scheduler->n_truncated += total_of(unsettled->outcome.dropped_bytes) > 0;
+    scheduler->n_truncated += mf_region_total(unsettled->outcome.dropped_bytes) > 0;
     if (unsettled->state == MF_TASK_DONE)
         scheduler->n_done++;
     else if (unsettled->state == MF_TASK_FAILED)
