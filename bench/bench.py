@@ -77,7 +77,7 @@ def mpirun(ranks):
 
 def bench_commands(bench):
     """Starting /bin/true: the bare loop of vfork and exec is the ceiling."""
-    count = 4000
+    count = 10000
     bench.write("true.txt", ["/bin/true"] * count)
     bench.write("Makefile", [f"all: {' '.join(f't{i}' for i in range(count))}"] +
                 [f"t{i}:;@/bin/true" for i in range(count)])
@@ -89,13 +89,12 @@ def bench_commands(bench):
     }
     if shutil.which("parallel"):
         competitors[f"parallel -j{n}"] = f"parallel -j{n} < few.txt"
-        bench.write("few.txt", ["/bin/true"] * (count // 8))
+        bench.write("few.txt", ["/bin/true"] * (count // 20))
     rates = {name: [] for name in ["bare loop", *competitors]}
     for _ in range(ROUNDS):
-        rates["bare loop"].append(float(bench.run(f"bench/bench_spawn {count} {n}"
-                                                  .replace("bench/", f"{bench.build}/bench/"))))
+        rates["bare loop"].append(float(bench.run(f"{bench.build}/bench/bench_spawn {count} {n}")))
         for name, command in competitors.items():
-            tasks = count // 8 if name.startswith("parallel") else count
+            tasks = count // 20 if name.startswith("parallel") else count
             rates[name].append(tasks / bench.seconds(command))
     ceiling = statistics.median(rates["bare loop"])
     report("commands", "bare loop", ceiling, "tasks/s")
@@ -223,7 +222,7 @@ def bench_idle(bench):
 def bench_balance(bench):
     """Heavy-tailed run times on two slots: makespan against max(longest, total / slots)."""
     draw = random.Random(1)
-    seconds = [min(4.0, 0.05 * draw.paretovariate(1.1)) for _ in range(200)]
+    seconds = [min(2.0, 0.02 * draw.paretovariate(1.1)) for _ in range(200)]
     bench.write("tail.txt", [f"sleep {s:.4f}" for s in seconds])
     bound = max(max(seconds), sum(seconds) / 2)
     for name, command in (("no launcher", "mpifarm run --force -q -j 2 tail.txt"),
