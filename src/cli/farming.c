@@ -58,7 +58,8 @@ const struct mf_option mf_farming_options[MF_N_FARMING_OPTIONS] = {
                      .letter = 'j',
                      .value = "N",
                      .help = "Slots of each node: a count (8), a difference to its number of cores "
-                             "(+2, -1), or a share of them (50%). One per core is the default."},
+                             "(+2, -1), or a share of them (50%). One per core is the default, and "
+                             "what 0 means."},
     [OPTION_KEEP_ORDER] = {.name = "keep-order",
                            .letter = 'k',
                            .help = "Print output in the order of the input, not of completion."},
@@ -313,6 +314,9 @@ static int parse(struct settings *settings, const struct mf_subcommand *subcomma
         return mf_error_set(err, -EINVAL, "--force and --resume exclude each other");
     if (settings->is_quiet)
         settings->progress = MF_PROGRESS_NONE;
+    /* What was sent ahead would still start after the failure that halts the farm. */
+    if (settings->scheduler.farm.halt_when != MF_HALT_NEVER)
+        settings->scheduler.farm.max_prefetch_per_slot = 0;
     return first;
 }
 

@@ -29,16 +29,17 @@ const struct mf_section mf_manual_sections[] = {
      "  MPIFARM_ATTEMPT   1 at the first try, 2 at the second, ...\n"
      "  MPIFARM_RANK      the rank that runs it\n"
      "  MPIFARM_SLOT      the slot on its node, from 1\n"
-     "  MPIFARM_CORES     the cores it has\n"
+     "  MPIFARM_CORES     the numbers of its processors, as in 0,1\n"
      "  MPIFARM_RUN_DIR   the run directory\n"
-     "  OMP_NUM_THREADS   the cores it has, unless it is set already\n"
+     "  OMP_NUM_THREADS   how many cores it has, unless it is set already\n"
      "\n"
      "Variables of the MPI launcher (OMPI_*, PMIX_*, PMI_*) are removed, so that a task may call "
      "mpirun itself. Standard input is /dev/null."},
     {"Files", "  mpifarm-run/            the run directory (--run-dir)\n"
               "  mpifarm-run/journal.db  the truth about the run (SQLite), read by --resume\n"
               "  mpifarm-run/joblog.tsv  one line per task, with GNU Parallel's columns\n"
-              "  mpifarm-run/out/        captured output"},
+              "  mpifarm-run/out/        output of failed attempts, or waiting to be printed\n"
+              "  mpifarm-run/status.json how the run stands, replaced once a second"},
     {NULL, NULL},
 };
 

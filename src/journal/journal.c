@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define FINISHED "finished"
 
@@ -36,6 +37,8 @@ struct mf_journal {
     uint64_t next_row;
     bool is_finished;
     bool is_reading;
+    ino_t inode; /* of journal.db */
+    dev_t device;
 };
 
 enum record_kind { RECORD_ATTEMPT = 1, RECORD_PRINTED, RECORD_TEXT };
@@ -325,6 +328,7 @@ static int open_for_writing(struct mf_journal *journal, const char *dir, enum mf
                             struct mf_error *err)
 {
     char *path = join_path(dir);
+    struct stat status;
     int code = mf_rundir_open(&journal->rundir, dir, err);
 
     if (!code && mode == MF_JOURNAL_NEW) {
@@ -338,6 +342,10 @@ static int open_for_writing(struct mf_journal *journal, const char *dir, enum mf
         code = mf_rundir_clear(&journal->rundir, err);
     if (!code)
         code = open_database(journal, path, dir, err);
+    if (!code && stat(path, &status) == 0) {
+        journal->inode = status.st_ino;
+        journal->device = status.st_dev;
+    }
     free(path);
     return code;
 }
@@ -393,6 +401,22 @@ int mf_journal_open(const char *dir, enum mf_journal_mode mode, struct mf_journa
 int mf_journal_forgive(struct mf_journal *journal, struct mf_error *err)
 {
     return mf_database_forgive(journal->database, err);
+}
+
+int mf_journal_check_place(const struct mf_journal *journal, struct mf_error *err)
+{
+    struct stat status;
+    char *path = join_path(journal->rundir.path);
+    int code = !path ? -ENOMEM : stat(path, &status) < 0 ? -errno : 0;
+
+    free(path);
+    if (!code && (status.st_ino != journal->inode || status.st_dev != journal->device))
+        code = -ENOENT;
+    return code ? mf_error_set(err, code,
+                               "%s: the run directory was removed or replaced during the run; "
+                               "what has ended since cannot be recorded",
+                               journal->rundir.path)
+                : 0;
 }
 
 void mf_journal_discard(struct mf_journal *journal)

@@ -94,6 +94,16 @@ int mf_journal_set_text(struct mf_journal *journal, const char *name, const char
 int mf_journal_get_text(struct mf_journal *journal, const char *name, char *text, size_t size,
                         struct mf_error *err);
 
+/**
+ * mf_journal_check_place() - whether the journal is still where it was opened.
+ *
+ * What is written to a file that was removed or replaced is lost with the
+ * process, and so is the lock.
+ *
+ * Returns 0, or -ENOENT or another -errno with a sentence.
+ */
+int mf_journal_check_place(const struct mf_journal *journal, struct mf_error *err);
+
 /** Forgets the open group: what could not be made durable must not become so by closing. */
 void mf_journal_discard(struct mf_journal *journal);
 

@@ -213,18 +213,24 @@ static struct mf_progress_state progress_state(const struct mf_scheduler *schedu
     return state;
 }
 
-/* For onlookers only: where it cannot be written the run goes on, having said so once. */
+/*
+ * For onlookers only: where it cannot be written the run goes on, having said
+ * so once. But a run directory that is gone has taken the journal with it.
+ */
 static void write_status(struct mf_scheduler *scheduler)
 {
     struct mf_progress_state state = progress_state(scheduler);
     struct mf_error err;
 
-    if (scheduler->next_status_ns == INT64_MAX)
+    if (!scheduler->has_failed && mf_journal_check_place(scheduler->config.journal, &err) < 0)
+        mf_scheduler_fail(scheduler, &err);
+    if (scheduler->has_failed)
         return;
     scheduler->next_status_ns = scheduler->now_ns + STATUS_INTERVAL_NS;
     if (mf_status_write(scheduler->config.run_dir, &state, scheduler->is_finished, &err) < 0) {
-        mf_log_warning(scheduler->config.log, "%s", err.text);
-        scheduler->next_status_ns = INT64_MAX;
+        if (!scheduler->is_status_lost)
+            mf_log_warning(scheduler->config.log, "%s", err.text);
+        scheduler->is_status_lost = true;
     }
 }
 
@@ -281,10 +287,10 @@ static void finish(struct mf_scheduler *scheduler)
         mf_journal_set_finished(scheduler->config.journal, is_complete, &err) < 0)
         mf_scheduler_fail(scheduler, &err);
     mf_settle_turn(scheduler, true);
-    if (scheduler->has_failed)
-        mf_settle_rescue(scheduler);
     scheduler->is_finished = true;
     write_status(scheduler);
+    if (scheduler->has_failed)
+        mf_settle_rescue(scheduler);
 }
 
 static void end_turn(struct mf_scheduler *scheduler)

@@ -180,6 +180,7 @@ struct mf_scheduler {
 
     int64_t turn_began_ns, turnaround_ns;
     int64_t next_status_ns;
+    bool is_status_lost; /* status.json could not be written, and that was said */
     char stopped_by[256];
     bool cannot_print; /* output cannot be printed any more */
     bool is_input_bad; /* what came before the bad line is run */

@@ -347,7 +347,9 @@ void mf_settle_rescue(struct mf_scheduler *scheduler)
 {
     struct mf_error err;
 
-    if (commit(scheduler, &err) < 0)
+    if (commit(scheduler, &err) == 0)
+        tell(scheduler);
+    else
         mf_journal_discard(scheduler->config.journal);
 }
 

@@ -137,3 +137,13 @@ Test(bad_input, a_full_disk_stops_the_run_and_loses_nothing)
     cr_assert(eq(int, t_sh("mpifarm run --resume --output stored tasks.txt").status, 0));
     cr_assert(eq(int, t_sh("for i in $(seq 200); do [ -s ran.$i ] || exit 1; done").status, 0));
 }
+
+Test(bad_input, a_run_directory_that_disappears_is_noticed)
+{
+    t_sh("for i in $(seq 40); do echo \"sleep 0.1\"; done > tasks.txt");
+    struct t_result result = t_sh("mpifarm run -j 2 tasks.txt & "
+                                  "while [ ! -e mpifarm-run/status.json ]; do sleep 0.01; done; "
+                                  "rm -rf mpifarm-run; wait $!; echo $?");
+    cr_assert(eq(str, result.out, "3\n"), "%s", result.err);
+    cr_assert(t_has(result.err, "removed or replaced"), "%s", result.err);
+}

@@ -129,6 +129,7 @@ Test(output, closed_standard_streams_do_no_harm)
     struct t_result result = t_sh("mpifarm run tasks.txt <&- >&- 2>&-; echo $?");
     cr_assert(eq(str, result.out, "0\n"));
     cr_assert(eq(int, t_count_lines(t_read("log"), ""), 2));
+    cr_assert(eq(str, t_sh("mpifarm map echo ::: 1 2>&-; echo $?").out, "1\n0\n"));
 }
 
 Test(output, a_stuck_reader_does_not_keep_signals_from_ending_the_run)

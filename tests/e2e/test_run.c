@@ -100,6 +100,13 @@ Test(run, halt_soon_starts_nothing_more)
     cr_assert(t_sh("test -e third").status != 0);
 }
 
+Test(run, halt_counts_before_anything_more_is_started)
+{
+    t_sh("yes 'echo x >> log; false' | head -20 > tasks.txt");
+    cr_assert(eq(int, t_sh("mpifarm run -j 1 --halt soon,fail=3 tasks.txt").status, 3));
+    cr_assert(eq(int, t_count_lines(t_read("log"), "x"), 3));
+}
+
 Test(run, halt_now_ends_what_runs)
 {
     t_write("tasks.txt", "sleep 300\nsleep 0.2; false\n");
