@@ -6,6 +6,8 @@
 #ifndef MF_CLI_CLI_H
 #define MF_CLI_CLI_H
 
+#include <mpifarm/exit.h>
+
 #include "base/error.h"
 #include "base/log.h"
 
@@ -82,7 +84,5 @@ extern const struct mf_subcommand *const mf_subcommands[];
 int mf_options_parse(const struct mf_subcommand *subcommand, int argc, char **argv, mf_option_fn fn,
                      void *arg, struct mf_error *err);
 
-/** Exit statuses, the same for every subcommand. */
-enum { MF_EXIT_DONE = 0, MF_EXIT_FAILED = 1, MF_EXIT_USAGE = 2, MF_EXIT_STOPPED = 3 };
 
 #endif

@@ -367,7 +367,7 @@ static int dry_run(struct mf_context *context, mf_open_source_fn open_source, ch
     mf_source_close(source);
     if (r < 0)
         mf_log_error(&context->log, "%s", err.text);
-    return r < 0 ? MF_EXIT_USAGE : MF_EXIT_DONE;
+    return r < 0 ? MPIFARM_EXIT_USAGE : MPIFARM_EXIT_DONE;
 }
 
 /* --- the run --- */
@@ -383,15 +383,15 @@ static int exit_status(enum mf_run_result result)
 {
     switch (result) {
     case MF_RUN_DONE:
-        return MF_EXIT_DONE;
+        return MPIFARM_EXIT_DONE;
     case MF_RUN_FAILED:
-        return MF_EXIT_FAILED;
+        return MPIFARM_EXIT_FAILED;
     case MF_RUN_REFUSED:
-        return MF_EXIT_USAGE;
+        return MPIFARM_EXIT_USAGE;
     case MF_RUN_STOPPED:
         break;
     }
-    return MF_EXIT_STOPPED;
+    return MPIFARM_EXIT_STOPPED;
 }
 
 /* What rank 0 has open for a run. */
@@ -498,7 +498,7 @@ static int close_run(struct mf_context *context, struct run *run, int status)
     mf_source_close(run->source);
     if (mf_journal_close(run->journal, &err) < 0) {
         mf_log_error(&context->log, "%s", err.text);
-        status = MF_EXIT_STOPPED;
+        status = MPIFARM_EXIT_STOPPED;
     }
     return status;
 }
@@ -509,7 +509,7 @@ static int schedule(struct mf_context *context, struct mf_rank *rank, struct set
     struct run run = {0};
     struct mf_error err = {0};
     enum mf_run_result result;
-    int r, status = MF_EXIT_USAGE;
+    int r, status = MPIFARM_EXIT_USAGE;
 
     r = open_run(&run, settings, open_source, words, n_words, &err);
     if (r == 0) {
@@ -536,16 +536,16 @@ static int take_part(struct mf_context *context, const struct mf_launch *launch,
 {
     struct mf_rank rank = {0};
     struct mf_error err = {0};
-    int status = MF_EXIT_DONE;
+    int status = MPIFARM_EXIT_DONE;
     int r = mf_rank_start(&rank, launch, &settings->launcher, &context->log, &err);
 
     if (r == 0 && rank.is_root)
         status = schedule(context, &rank, settings, open_source, words, n_words);
     if (r < 0)
-        status = MF_EXIT_USAGE;
+        status = MPIFARM_EXIT_USAGE;
     if (r == 0 && !rank.is_root) {
         r = mf_rank_work(&rank, &err);
-        status = r < 0 ? MF_EXIT_STOPPED : MF_EXIT_DONE;
+        status = r < 0 ? MPIFARM_EXIT_STOPPED : MPIFARM_EXIT_DONE;
     }
     if (r < 0)
         mf_log_error(&context->log, "%s", err.text);
@@ -564,13 +564,13 @@ int mf_farming_main(struct mf_context *context, const struct mf_subcommand *subc
     int first = detected < 0 ? detected : parse(&settings, subcommand, argc, argv, min_words, &err);
 
     if (first == -ECANCELED)
-        return MF_EXIT_DONE;
+        return MPIFARM_EXIT_DONE;
     if (first < 0) {
         if (speaks)
             mf_log_error(&context->log, "%s", err.text);
-        return MF_EXIT_USAGE;
+        return MPIFARM_EXIT_USAGE;
     }
     if (settings.is_dry_run)
-        return speaks ? dry_run(context, open_source, argv + first, argc - first) : MF_EXIT_DONE;
+        return speaks ? dry_run(context, open_source, argv + first, argc - first) : MPIFARM_EXIT_DONE;
     return take_part(context, &launch, &settings, open_source, argv + first, argc - first);
 }

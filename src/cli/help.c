@@ -77,16 +77,16 @@ static int run_help(struct mf_context *context, int argc, char **argv)
     int r = mf_options_parse(&mf_subcommand_help, argc, argv, set_option, &form, &err);
 
     if (r == -ECANCELED)
-        return MF_EXIT_DONE;
+        return MPIFARM_EXIT_DONE;
     if (r >= 0 && argc - r > 1)
         r = mf_error_set(&err, -EINVAL, "\"%.100s\" is one word too many", argv[r + 1]);
     if (r >= 0)
         r = print_form(form, argv[r], stdout, &err);
     if (r < 0) {
         mf_log_error(&context->log, "%s", err.text);
-        return MF_EXIT_USAGE;
+        return MPIFARM_EXIT_USAGE;
     }
-    return MF_EXIT_DONE;
+    return MPIFARM_EXIT_DONE;
 }
 
 const struct mf_subcommand mf_subcommand_help = {

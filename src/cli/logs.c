@@ -207,7 +207,7 @@ static int run_logs(struct mf_context *context, int argc, char **argv)
     int r = mf_options_parse(&mf_subcommand_logs, argc, argv, set_option, &logs, &err);
 
     if (r == -ECANCELED)
-        return MF_EXIT_DONE;
+        return MPIFARM_EXIT_DONE;
     if (r >= 0 && (argc - r < 1 || argc - r > 2))
         r = mf_error_set(&err, -EINVAL, "usage: mpifarm logs %s", mf_subcommand_logs.synopsis);
     if (r >= 0) {
@@ -222,7 +222,7 @@ static int run_logs(struct mf_context *context, int argc, char **argv)
     mf_store_close(logs.spool);
     mf_store_close(logs.kept);
     mf_journal_close(logs.journal, NULL);
-    return r < 0 ? MF_EXIT_USAGE : MF_EXIT_DONE;
+    return r < 0 ? MPIFARM_EXIT_USAGE : MPIFARM_EXIT_DONE;
 }
 
 const struct mf_subcommand mf_subcommand_logs = {

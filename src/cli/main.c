@@ -43,15 +43,15 @@ static int dispatch(struct mf_context *context)
 
     if (!word) {
         mf_usage_overview(mf_subcommands, mf_usage_columns(stderr), stderr);
-        return MF_EXIT_USAGE;
+        return MPIFARM_EXIT_USAGE;
     }
     if (is_one_of(word, "--help", "-h")) {
         mf_usage_overview(mf_subcommands, mf_usage_columns(stdout), stdout);
-        return MF_EXIT_DONE;
+        return MPIFARM_EXIT_DONE;
     }
     if (is_one_of(word, "--version", "-V")) {
         puts("mpifarm " MF_VERSION);
-        return MF_EXIT_DONE;
+        return MPIFARM_EXIT_DONE;
     }
     subcommand = mf_subcommand_find(mf_subcommands, word);
     if (subcommand)
@@ -62,7 +62,7 @@ static int dispatch(struct mf_context *context)
     else
         mf_subcommand_refuse(mf_subcommands, word, &err);
     mf_log_error(&context->log, "%s", err.text);
-    return MF_EXIT_USAGE;
+    return MPIFARM_EXIT_USAGE;
 }
 
 /* What was printed counts only once it is written; a reader that has gone away
@@ -72,7 +72,7 @@ static int finish_stdout(struct mf_context *context, int status)
     if (fflush(stdout) == 0 || errno == EPIPE)
         return status;
     mf_log_error(&context->log, "cannot write to standard output: %s", strerror(errno));
-    return status == MF_EXIT_DONE ? MF_EXIT_FAILED : status;
+    return status == MPIFARM_EXIT_DONE ? MPIFARM_EXIT_FAILED : status;
 }
 
 /* What is opened later must not become one of the standard streams: it would be written to. */
@@ -100,5 +100,5 @@ int main(int argc, char **argv)
     /* So is a file that may not grow: that is an error of a write, like a full disk. */
     signal(SIGXFSZ, SIG_IGN);
     occupy_standard_streams();
-    return finish_stdout(&context, argc > 0 ? dispatch(&context) : MF_EXIT_USAGE);
+    return finish_stdout(&context, argc > 0 ? dispatch(&context) : MPIFARM_EXIT_USAGE);
 }

@@ -234,7 +234,7 @@ static int run_topo(struct mf_context *context, int argc, char **argv)
     int r = mf_options_parse(&mf_subcommand_topo, argc, argv, set_option, &settings, &err);
 
     if (r == -ECANCELED)
-        return MF_EXIT_DONE;
+        return MPIFARM_EXIT_DONE;
     if (r >= 0 && r < argc)
         r = mf_error_set(&err, -EINVAL, "\"%.100s\" is one word too many", argv[r]);
     if (r >= 0)
@@ -245,7 +245,7 @@ static int run_topo(struct mf_context *context, int argc, char **argv)
         r = show_node(&settings, &err);
     if (r < 0)
         mf_log_error(&context->log, "%s", err.text);
-    return r < 0 ? MF_EXIT_USAGE : MF_EXIT_DONE;
+    return r < 0 ? MPIFARM_EXIT_USAGE : MPIFARM_EXIT_DONE;
 }
 
 const struct mf_subcommand mf_subcommand_topo = {
