@@ -84,7 +84,7 @@ def bench_commands(bench):
     n = N_CORES
     competitors = {
         "mpifarm run": f"mpifarm run --force --bar -j {n} true.txt",
-        f"xargs -P{n}": f"xargs -P{n} -I@ -a true.txt @",
+        f"xargs -P{n}": f"xargs -P{n} -n1 -a true.txt /bin/true",
         f"make -j{n}": f"make -s -j{n} all",
     }
     if shutil.which("parallel"):
