@@ -222,7 +222,7 @@ def bench_idle(bench):
 def bench_balance(bench):
     """Heavy-tailed run times on two slots: makespan against max(longest, total / slots)."""
     draw = random.Random(1)
-    seconds = [min(2.0, 0.02 * draw.paretovariate(1.1)) for _ in range(200)]
+    seconds = [min(4.0, 0.05 * draw.paretovariate(1.1)) for _ in range(200)]
     bench.write("tail.txt", [f"sleep {s:.4f}" for s in seconds])
     bound = max(max(seconds), sum(seconds) / 2)
     for name, command in (("no launcher", "mpifarm run --force -q -j 2 tail.txt"),
