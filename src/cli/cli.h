@@ -84,5 +84,4 @@ extern const struct mf_subcommand *const mf_subcommands[];
 int mf_options_parse(const struct mf_subcommand *subcommand, int argc, char **argv, mf_option_fn fn,
                      void *arg, struct mf_error *err);
 
-
 #endif

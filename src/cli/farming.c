@@ -571,6 +571,7 @@ int mf_farming_main(struct mf_context *context, const struct mf_subcommand *subc
         return MPIFARM_EXIT_USAGE;
     }
     if (settings.is_dry_run)
-        return speaks ? dry_run(context, open_source, argv + first, argc - first) : MPIFARM_EXIT_DONE;
+        return speaks ? dry_run(context, open_source, argv + first, argc - first)
+                      : MPIFARM_EXIT_DONE;
     return take_part(context, &launch, &settings, open_source, argv + first, argc - first);
 }

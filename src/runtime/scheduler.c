@@ -177,7 +177,6 @@ static bool receive(struct mf_scheduler *scheduler)
 static void decide(struct mf_scheduler *scheduler)
 {
     uint64_t wanted = (uint64_t)scheduler->n_slots * LOOKAHEAD_PER_SLOT;
-
     struct mf_event tick = {.kind = MF_EVENT_TICK,
                             .turnaround_ns =
                                 scheduler->config.farm.turnaround_ns + 2 * scheduler->turnaround_ns,

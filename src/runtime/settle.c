@@ -89,7 +89,6 @@ static void note_times(struct mf_scheduler *scheduler, const struct mf_outcome *
     scheduler->busy_ns += outcome->duration_ns * n_slots;
 }
 
-/* The attempt and all its output are here: let the farm know, and record it. */
 void mf_settle_attempt_ended(struct mf_scheduler *scheduler, struct mf_live *live,
                              const struct mf_peer *peer, uint32_t attempt,
                              const struct mf_outcome *outcome, const struct mf_region *region)

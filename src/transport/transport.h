@@ -21,7 +21,7 @@ struct mf_transport;
  *           Returns 0 or -errno.
  * @receive  1 with a frame, borrowed until the next call, and its sender; 0 for
  *           none now; or -errno. Also moves what is being sent.
- * @unsent   bytes of frames to a peer that are still ours; bounds what is queued
+ * @unsent   bytes of frames to a peer that are still ours
  * @destroy  gives what is still being sent up to a second, then frees
  */
 struct mf_transport_ops {
