@@ -1,15 +1,20 @@
 /*
  * An atlas of one spot of the Mandelbrot set, rendered tile by tile.
  *
- *     atlas list DIR           a task file that renders every tile into DIR
- *     atlas tile COLUMN ROW FILE   one tile as a binary PPM
- *     atlas stitch DIR FILE    all tiles of DIR as one PNG
+ *     atlas [--pixels N] FILE.png
+ *
+ * A task renders one tile. The points that the pixels stand for are the same
+ * for all tiles: rank 0 works them out and broadcasts them. It puts the tiles
+ * together in the order in which they come, and writes the image.
  *
  * Colours are smooth: they follow the fractional escape time, and each pixel is
  * the mean of four points. The same tile has the same bytes wherever it is
  * rendered on machines with the same arithmetic.
  */
+#include <mpifarm/mpifarm.h>
+
 #include <errno.h>
+#include <getopt.h>
 #include <math.h>
 #include <png.h>
 #include <stdarg.h>
@@ -19,9 +24,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TILES 8 /* in a row, and in a column */
-#define TILE_PIXELS 256
-#define IMAGE_PIXELS (TILES * TILE_PIXELS)
+#define TILES 8   /* in a row, and in a column */
 #define SAMPLES 2 /* in each direction of a pixel */
 #define MAX_ITERATIONS 2000
 #define ESCAPE_RADIUS 64.0
@@ -30,6 +33,15 @@
 #define CENTRE_X -0.743643887037151
 #define CENTRE_Y 0.131825904205330
 #define WIDTH 0.000051299
+
+#define MAX_PIXELS 16384
+#define USAGE "usage: atlas [--pixels N] FILE.png, N a multiple of 8 up to 16384"
+
+/** Input of a task. @pixels  the sides of the image; @points  the block of them */
+struct tile {
+    uint32_t column, row, pixels;
+    mpifarm_block points;
+};
 
 struct colour {
     double red, green, blue;
@@ -48,6 +60,8 @@ static int fail(const char *format, ...)
     va_end(args);
     return 1;
 }
+
+/* --- on the workers --- */
 
 /* The fractional number of steps after which a point escapes; below 0 if it does not. */
 static double escape_time(double x, double y)
@@ -84,15 +98,14 @@ static uint8_t byte_of(double light)
     return (uint8_t)(255 * fmin(fmax(light, 0), 1) + 0.5);
 }
 
-static void render_pixel(int column, int row, uint8_t rgb[3])
+/* @x, @y  the points of this pixel, SAMPLES of each */
+static void render_pixel(const double *x, const double *y, uint8_t rgb[3])
 {
+    const double points = SAMPLES * SAMPLES;
     struct colour sum = {0};
-    const double points = SAMPLES * SAMPLES, step = WIDTH / IMAGE_PIXELS;
 
     for (int i = 0; i < SAMPLES * SAMPLES; i++) {
-        double dx = (i % SAMPLES + 0.5) / SAMPLES, dy = (double)(i / SAMPLES + 0.5) / SAMPLES;
-        struct colour colour = colour_of(escape_time(CENTRE_X + (column + dx) * step - WIDTH / 2,
-                                                     CENTRE_Y - (row + dy) * step + WIDTH / 2));
+        struct colour colour = colour_of(escape_time(x[i % SAMPLES], y[i / SAMPLES]));
 
         sum.red += colour.red;
         sum.green += colour.green;
@@ -103,114 +116,205 @@ static void render_pixel(int column, int row, uint8_t rgb[3])
     rgb[2] = byte_of(sum.blue / points);
 }
 
-static bool parse_index(const char *text, int *ret_index)
+/* The task function. The result is the pixels, row by row. */
+static int render_tile(struct mpifarm_context *context, void *user)
 {
-    char *end;
-    long value = strtol(text, &end, 10);
+    const struct tile *tile = mpifarm_input(context, NULL);
+    const double *x = mpifarm_block_data(context, tile->points, NULL);
+    uint32_t side = tile->pixels / TILES;
+    uint8_t *rgb = mpifarm_reserve(context, (size_t)3 * side * side);
+    const double *y;
 
-    *ret_index = (int)value;
-    return end != text && *end == '\0' && value >= 0 && value < TILES;
-}
-
-static int render_tile(const char *column_text, const char *row_text, const char *path)
-{
-    int column, row;
-    FILE *file;
-
-    if (!parse_index(column_text, &column) || !parse_index(row_text, &row))
-        return fail("column and row are 0 to %d", TILES - 1);
-    file = fopen(path, "wb");
-    if (!file)
-        return fail("%s: %s", path, strerror(errno));
-
-    fprintf(file, "P6\n%d %d\n255\n", TILE_PIXELS, TILE_PIXELS);
-    for (int y = 0; y < TILE_PIXELS; y++)
-        for (int x = 0; x < TILE_PIXELS; x++) {
-            uint8_t rgb[3];
-
-            render_pixel(column * TILE_PIXELS + x, row * TILE_PIXELS + y, rgb);
-            fwrite(rgb, sizeof(rgb), 1, file);
-        }
-    if (ferror(file) | fclose(file))
-        return fail("%s: %s", path, strerror(errno));
-    printf("%s: column %d, row %d\n", path, column, row);
-    return 0;
-}
-
-/* A word that sh takes as it is. */
-static void print_quoted(const char *word)
-{
-    putchar('\'');
-    for (; *word; word++)
-        fputs(*word == '\'' ? "'\\''" : (char[]){*word, '\0'}, stdout);
-    putchar('\'');
-}
-
-static int list_tiles(const char *program, const char *dir)
-{
-    for (int row = 0; row < TILES; row++)
-        for (int column = 0; column < TILES; column++) {
-            printf("[id=tile-%d-%d retries=2] ", column, row);
-            print_quoted(program);
-            printf(" tile %d %d ", column, row);
-            print_quoted(dir);
-            printf("/tile-%d-%d.ppm\n", column, row);
-        }
-    return 0;
-}
-
-/* Copies a tile to its place in the image. */
-static int read_tile(const char *dir, int column, int row, uint8_t *image)
-{
-    char path[4096];
-    int width, height, bright;
-    bool is_whole;
-    FILE *file;
-
-    snprintf(path, sizeof(path), "%s/tile-%d-%d.ppm", dir, column, row);
-    file = fopen(path, "rb");
-    if (!file)
-        return fail("%s: %s", path, strerror(errno));
-    is_whole = fscanf(file, "P6 %d %d %d", &width, &height, &bright) == 3 && fgetc(file) == '\n' &&
-               width == TILE_PIXELS && height == TILE_PIXELS && bright == 255;
-    for (size_t y = 0; is_whole && y < TILE_PIXELS; y++) {
-        size_t pixel =
-            ((size_t)row * TILE_PIXELS + y) * IMAGE_PIXELS + (size_t)column * TILE_PIXELS;
-
-        is_whole = fread(image + 3 * pixel, 3, TILE_PIXELS, file) == TILE_PIXELS;
+    if (!x || !rgb)
+        return mpifarm_fail(context, 1, x ? "out of memory" : "the points are not there");
+    y = x + (size_t)SAMPLES * (tile->pixels + tile->row * side);
+    x += (size_t)SAMPLES * tile->column * side;
+    for (uint32_t row = 0; row < side; row++) {
+        if (mpifarm_should_stop(context))
+            return mpifarm_fail(context, 1, "it was asked to stop");
+        for (uint32_t column = 0; column < side; column++, rgb += 3)
+            render_pixel(x + (size_t)SAMPLES * column, y + (size_t)SAMPLES * row, rgb);
     }
-    fclose(file);
-    return is_whole ? 0 : fail("%s: not a whole tile", path);
+    return 0;
 }
 
-static int stitch(const char *dir, const char *path)
+/* --- on rank 0 --- */
+
+/* All x of the image from left to right, then all y from top to bottom. */
+static int broadcast_points(struct mpifarm *farm, uint32_t pixels, mpifarm_block *ret_points)
+{
+    size_t n = (size_t)SAMPLES * pixels;
+    double *points = calloc(2 * n, sizeof(*points));
+    double step = WIDTH / pixels;
+    int r;
+
+    if (!points)
+        return fail("out of memory");
+    for (size_t i = 0; i < n; i++) {
+        double at = (double)(i / SAMPLES) + (double)(i % SAMPLES + 0.5) / SAMPLES;
+
+        points[i] = CENTRE_X + at * step - WIDTH / 2;
+        points[n + i] = CENTRE_Y - at * step + WIDTH / 2;
+    }
+    r = mpifarm_broadcast(farm, points, 2 * n * sizeof(*points), ret_points);
+    free(points);
+    return r < 0 ? fail("%s", mpifarm_error_text(farm)) : 0;
+}
+
+static int submit_tiles(struct mpifarm *farm, int function, uint32_t pixels)
+{
+    struct mpifarm_task_options options = {.delivery = MPIFARM_DELIVER_QUEUE};
+    struct tile tiles[TILES * TILES];
+    mpifarm_block points;
+
+    if (broadcast_points(farm, pixels, &points) != 0)
+        return 1;
+    for (uint32_t i = 0; i < TILES * TILES; i++)
+        tiles[i] = (struct tile){i % TILES, i / TILES, pixels, points};
+    /* The tag of each is its number. */
+    if (mpifarm_submit_array(farm, function, tiles, sizeof(*tiles), TILES * TILES, &options, NULL) <
+        0)
+        return fail("%s", mpifarm_error_text(farm));
+    return 0;
+}
+
+static void place_tile(const struct mpifarm_result *result, uint32_t pixels, uint8_t *image)
+{
+    size_t side = pixels / TILES, column = result->tag % TILES, row = result->tag / TILES;
+    const uint8_t *rgb = result->data;
+
+    for (size_t y = 0; y < side; y++)
+        memcpy(image + 3 * ((row * side + y) * pixels + column * side), rgb + 3 * y * side,
+               3 * side);
+}
+
+/* Waits for the next tile that is done, whichever it is, and puts it in its place. */
+static int take_tile(struct mpifarm *farm, uint32_t pixels, uint8_t *image)
+{
+    struct mpifarm_result result;
+    mpifarm_future future;
+
+    if (mpifarm_next(farm, MPIFARM_FOREVER, &future) < 0 ||
+        mpifarm_result(farm, future, &result) < 0)
+        return fail("%s", mpifarm_error_text(farm));
+    if (result.status != MPIFARM_DONE)
+        return fail("tile %llu: %s", (unsigned long long)result.tag, result.message);
+    place_tile(&result, pixels, image);
+    mpifarm_release(farm, future);
+    return 0;
+}
+
+static void show_progress(const struct mpifarm *farm, uint32_t n_taken)
+{
+    struct mpifarm_counts counts;
+
+    if (mpifarm_count(farm, &counts) == 0)
+        fprintf(stderr, "atlas: %u of %llu tiles, %u %s, %.1f s of work\n", n_taken,
+                (unsigned long long)counts.n_submitted, counts.n_workers,
+                counts.n_workers == 1 ? "worker" : "workers", (double)counts.busy_ns / 1e9);
+}
+
+/* @image  room for the pixels, three bytes each */
+static int render(struct mpifarm *farm, int function, uint32_t pixels, uint8_t *image)
+{
+    int status = submit_tiles(farm, function, pixels);
+
+    for (uint32_t n = 1; status == 0 && n <= TILES * TILES; n++) {
+        status = take_tile(farm, pixels, image);
+        if (status == 0 && n % (TILES * TILES / 4) == 0)
+            show_progress(farm, n);
+    }
+    return status;
+}
+
+static int write_image(FILE *file, const char *path, uint32_t pixels, const uint8_t *image)
 {
     png_image png = {
         .version = PNG_IMAGE_VERSION,
-        .width = IMAGE_PIXELS,
-        .height = IMAGE_PIXELS,
+        .width = pixels,
+        .height = pixels,
         .format = PNG_FORMAT_RGB,
     };
-    uint8_t *image = calloc((size_t)IMAGE_PIXELS * IMAGE_PIXELS, 3);
-    int status = image ? 0 : fail("out of memory");
 
-    for (int i = 0; status == 0 && i < TILES * TILES; i++)
-        status = read_tile(dir, i % TILES, i / TILES, image);
-    if (status == 0 && !png_image_write_to_file(&png, path, 0, image, 0, NULL))
-        status = fail("%s: %s", path, png.message);
-    free(image);
+    if (!png_image_write_to_stdio(&png, file, 0, image, 0, NULL))
+        return fail("%s: %s", path, png.message);
+    if (fflush(file) != 0)
+        return fail("%s: %s", path, strerror(errno));
+    printf("%s: %d tiles, %u x %u pixels\n", path, TILES * TILES, pixels, pixels);
+    return 0;
+}
+
+/** What the command line says. */
+struct settings {
+    uint32_t pixels;
+    const char *path;
+};
+
+static int run(struct mpifarm *farm, int function, const struct settings *settings)
+{
+    uint32_t pixels = settings->pixels;
+    uint8_t *image = calloc((size_t)pixels * pixels, 3);
+    /* Before the work, which would be in vain if there is no place for the image. */
+    FILE *file = fopen(settings->path, "wb");
+    int status = 0;
+
+    if (!file)
+        status = fail("%s: %s", settings->path, strerror(errno));
+    else if (!image)
+        status = fail("out of memory");
     if (status == 0)
-        printf("%s: %d tiles, %d x %d pixels\n", path, TILES * TILES, IMAGE_PIXELS, IMAGE_PIXELS);
+        status = render(farm, function, pixels, image);
+    if (status == 0)
+        status = write_image(file, settings->path, pixels, image);
+    if (file)
+        fclose(file);
+    free(image);
     return status;
+}
+
+/* Returns NULL, or what is wrong. */
+static const char *read_options(int argc, char **argv, struct settings *settings)
+{
+    static const struct option options[] = {{"pixels", required_argument, NULL, 'p'}, {0}};
+    int option;
+
+    opterr = 0;
+    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        char *end;
+        long value = option == 'p' ? strtol(optarg, &end, 10) : 0;
+
+        if (value < TILES || value > MAX_PIXELS || value % TILES != 0 || *end)
+            return USAGE;
+        settings->pixels = (uint32_t)value;
+    }
+    if (optind + 1 != argc)
+        return USAGE;
+    settings->path = argv[optind];
+    return NULL;
 }
 
 int main(int argc, char **argv)
 {
-    if (argc == 3 && strcmp(argv[1], "list") == 0)
-        return list_tiles(argv[0], argv[2]);
-    if (argc == 5 && strcmp(argv[1], "tile") == 0)
-        return render_tile(argv[2], argv[3], argv[4]);
-    if (argc == 4 && strcmp(argv[1], "stitch") == 0)
-        return stitch(argv[2], argv[3]);
-    return fail("usage: atlas list DIR | tile COLUMN ROW FILE | stitch DIR FILE") + 1;
+    struct settings settings = {.pixels = 2048};
+    const char *complaint = read_options(argc, argv, &settings);
+    struct mpifarm *farm;
+    int function, r, status = 0;
+
+    if (mpifarm_init(&argc, &argv, NULL, &farm) < 0)
+        return 1; /* It has said why. */
+    if (complaint) {
+        if (mpifarm_rank(farm) == 0)
+            fail("%s", complaint);
+        mpifarm_finish(farm);
+        return 2;
+    }
+    function = mpifarm_register(farm, "render tile", render_tile, NULL);
+    r = function < 0 ? function : mpifarm_start(farm);
+    if (r < 0)
+        status = fail("%s", mpifarm_error_text(farm));
+    else if (r == MPIFARM_CLIENT)
+        status = run(farm, function, &settings);
+    if (mpifarm_finish(farm) < 0)
+        status = 1;
+    return status;
 }

@@ -25,7 +25,7 @@ int64_t mf_backoff_next(struct mf_backoff *backoff, bool had_traffic, int64_t no
     }
 
     quiet_ns = now_ns - backoff->quiet_since_ns;
-    if (quiet_ns < SPIN_NS)
+    if (quiet_ns < (backoff->spin_ns > 0 ? backoff->spin_ns : SPIN_NS))
         return 0;
     if (quiet_ns >= IDLE_AFTER_NS)
         return IDLE_NAP_NS;

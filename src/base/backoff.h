@@ -11,8 +11,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/** Starts as {0}. */
+/** Starts as {0}; spin_ns may be set to poll longer without a nap than 20 us. */
 struct mf_backoff {
+    int64_t spin_ns;
     int64_t quiet_since_ns;
     int64_t nap_ns;
 };
@@ -23,7 +24,7 @@ struct mf_backoff {
  * @had_traffic  whether the poll just done found anything
  * @now_ns       monotonic time
  *
- * Returns 0 (poll again at once) within 20 us of traffic, then 50 us doubling
+ * Returns 0 (poll again at once) within 20 us of traffic or spin_ns, then 50 us doubling
  * to 1 ms, and 4 ms after a second of silence.
  */
 int64_t mf_backoff_next(struct mf_backoff *backoff, bool had_traffic, int64_t now_ns);

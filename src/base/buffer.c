@@ -24,19 +24,13 @@ void mf_buffer_finish(struct mf_buffer *buffer)
     *buffer = (struct mf_buffer){0};
 }
 
-void mf_buffer_clear(struct mf_buffer *buffer)
-{
-    buffer->size = 0;
-    buffer->has_failed = false;
-}
-
 static int fail(struct mf_buffer *buffer)
 {
     buffer->has_failed = true;
     return -ENOMEM;
 }
 
-int mf_buffer_reserve(struct mf_buffer *buffer, size_t n)
+int mf_buffer_grow(struct mf_buffer *buffer, size_t n)
 {
     size_t capacity = buffer->capacity ? buffer->capacity : FIRST_CAPACITY;
     size_t needed;
@@ -44,8 +38,6 @@ int mf_buffer_reserve(struct mf_buffer *buffer, size_t n)
 
     if (buffer->has_failed)
         return -ENOMEM;
-    if (n <= buffer->capacity - buffer->size)
-        return 0;
     if (__builtin_add_overflow(buffer->size, n, &needed))
         return fail(buffer);
     while (capacity < needed)

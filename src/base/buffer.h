@@ -24,10 +24,22 @@ struct mf_buffer {
 void mf_buffer_finish(struct mf_buffer *buffer);
 
 /** Forgets the bytes and any failure, keeps the memory. */
-void mf_buffer_clear(struct mf_buffer *buffer);
+static inline void mf_buffer_clear(struct mf_buffer *buffer)
+{
+    buffer->size = 0;
+    buffer->has_failed = false;
+}
+
+/** Grows the memory so that n more bytes fit; for mf_buffer_reserve(). */
+int mf_buffer_grow(struct mf_buffer *buffer, size_t n);
 
 /** Makes room for n more bytes. Returns 0 or -ENOMEM. */
-int mf_buffer_reserve(struct mf_buffer *buffer, size_t n);
+static inline int mf_buffer_reserve(struct mf_buffer *buffer, size_t n)
+{
+    if (n <= buffer->capacity - buffer->size && !buffer->has_failed)
+        return 0;
+    return mf_buffer_grow(buffer, n);
+}
 
 /** Drops the first n bytes (n <= size), moving the rest to the front. */
 void mf_buffer_consume(struct mf_buffer *buffer, size_t n);

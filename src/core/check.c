@@ -46,6 +46,8 @@ static const char *check_held(const struct mf_farm *farm, const struct mf_task *
         return "a task has used up more tries than it had attempts";
     if (task->tries >= task->spec.max_attempts)
         return "a task is tried more often than it may be";
+    if (task->spec.has_target && task->worker != task->spec.target)
+        return "a task is held by a worker that may not run it";
     if (mf_list_is_empty(&task->node))
         return "a held task is in no worker's list";
     if (mf_list_is_empty(&task->running_node) ==

@@ -53,7 +53,8 @@ static int handle_submitted(struct mf_farm *farm, const struct mf_event *event)
 
     task = mf_tasks_add(&farm->tasks);
     task->spec = event->spec;
-    task->worker = task->avoid = MF_WORKER_NONE;
+    task->worker = MF_WORKER_NONE;
+    task->avoid = event->spec.has_avoid ? event->spec.avoid : MF_WORKER_NONE;
     task->heap_index = MF_HEAP_NONE;
     mf_list_init(&task->node);
     mf_list_init(&task->running_node);

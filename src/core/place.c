@@ -88,10 +88,30 @@ static struct mf_worker *choose(struct mf_farm *farm, const struct mf_task *task
 
 enum verdict {
     PLACED,
-    UNFIT,   /* no worker is large enough: failed */
-    AVOIDED, /* only the worker it avoids has room */
+    UNFIT,   /* no worker can ever run it: failed */
+    ASIDE,   /* only a worker it avoids has room, or that it must go to has none */
     STUCK,   /* nobody has room */
 };
+
+static enum verdict refuse(struct mf_farm *farm, struct mf_task *task)
+{
+    mf_farm_settle(farm, task, MF_TASK_FAILED, MF_CAUSE_UNFIT);
+    mf_farm_halt_if_due(farm);
+    return UNFIT;
+}
+
+/* A task that one worker alone may run does not hold up those behind it. */
+static enum verdict place_on_target(struct mf_farm *farm, struct mf_task *task)
+{
+    struct mf_worker *worker = mf_workers_find(&farm->workers, task->spec.target);
+
+    if (!worker || worker->state != MF_WORKER_UP || worker->n_slots < task->spec.n_slots)
+        return refuse(farm, task);
+    if (!mf_worker_has_room(&farm->workers, worker, task->spec.n_slots))
+        return ASIDE;
+    mf_farm_place(farm, task, worker);
+    return PLACED;
+}
 
 /* Does what can be done now for the task that is first in order. */
 static enum verdict place_one(struct mf_farm *farm, struct mf_task *task)
@@ -99,11 +119,10 @@ static enum verdict place_one(struct mf_farm *farm, struct mf_task *task)
     mf_worker_id avoid = worker_to_avoid(farm, task);
     struct mf_worker *worker;
 
-    if (task->spec.n_slots > farm->workers.largest_slots) {
-        mf_farm_settle(farm, task, MF_TASK_FAILED, MF_CAUSE_UNFIT);
-        mf_farm_halt_if_due(farm);
-        return UNFIT;
-    }
+    if (task->spec.has_target)
+        return place_on_target(farm, task);
+    if (task->spec.n_slots > farm->workers.largest_slots)
+        return refuse(farm, task);
     worker = choose(farm, task, avoid);
     if (worker) {
         mf_farm_place(farm, task, worker);
@@ -113,7 +132,7 @@ static enum verdict place_one(struct mf_farm *farm, struct mf_task *task)
     }
     if (avoid != MF_WORKER_NONE && task->n_overtaken < MAX_OVERTAKEN &&
         choose(farm, task, MF_WORKER_NONE))
-        return AVOIDED;
+        return ASIDE;
     return STUCK;
 }
 
@@ -154,7 +173,7 @@ static bool place_ready(struct mf_farm *farm)
             break;
         verdict = place_one(farm, task);
         n_placed += verdict == PLACED;
-        if (verdict == AVOIDED)
+        if (verdict == ASIDE)
             aside[n_aside++] = mf_heap_pop(&farm->ready);
     }
     is_exhausted = !mf_heap_top(&farm->ready);
@@ -199,7 +218,7 @@ static uint32_t find_overloaded(const struct mf_farm *farm,
 
 /*
  * Asks a worker for up to n tasks back, those placed last first. A task that
- * avoids a worker stays where it is: the free slot may be the one it avoids,
+ * avoids a worker, or can go to no other, stays where it is: the free slot may be the one it avoids,
  * and it would come straight back.
  *
  * Returns for how many it asked.
@@ -216,7 +235,7 @@ static uint64_t recall_from(struct mf_farm *farm, struct mf_worker *worker, uint
         struct mf_task *task = mf_container_of(node, struct mf_task, node);
 
         if (task->state != MF_TASK_PLACED || task->wish != MF_WISH_NONE || task->spec.n_slots > 1 ||
-            worker_to_avoid(farm, task) != MF_WORKER_NONE)
+            task->spec.has_target || worker_to_avoid(farm, task) != MF_WORKER_NONE)
             continue;
         mf_farm_wish(farm, task, MF_WISH_RECALL, MF_CAUSE_NONE);
         n_asked++;

@@ -43,12 +43,18 @@ enum mf_wish {
  * @n_slots       slots it occupies while it runs, at least 1
  * @priority      higher goes first, under policies that look at it
  * @max_attempts  how often it is tried in all, at least 1
+ * @target        with has_target: the one worker that may run it
+ * @avoid         with has_avoid: a worker that should not, while another can
  */
 struct mf_task_spec {
     uint64_t cookie;
     uint32_t n_slots;
     int32_t priority;
     uint32_t max_attempts;
+    mf_worker_id target;
+    mf_worker_id avoid;
+    bool has_target;
+    bool has_avoid;
 };
 
 /**

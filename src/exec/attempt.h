@@ -17,6 +17,7 @@ enum mf_phase { MF_PHASE_STAGED, MF_PHASE_QUEUED, MF_PHASE_RUNNING, MF_PHASE_LEF
 /**
  * @phase         see runner.h
  * @was_staged    it got its slot from another attempt
+ * @is_told       the rank has heard of its start
  * @try_number    which try of its task it is
  * @n_slots, @slots   indexes of its slots; 0 while staged; owned
  * @command       owned
@@ -36,6 +37,7 @@ struct mf_attempt {
     struct mf_attempt_key key;
     enum mf_phase phase;
     bool was_staged;
+    bool is_told;
     uint32_t try_number;
     uint32_t n_slots;
     uint32_t *slots;

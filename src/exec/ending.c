@@ -148,6 +148,8 @@ static void main_process_ended(struct mf_runner *runner, struct mf_attempt *atte
 {
     uint32_t pid = (uint32_t)attempt->outcome.pid;
 
+    if (!mf_runner_has_executed(runner, attempt))
+        return;
     mf_attempt_note_exit(attempt, status, usage, mf_clock_monotonic_ns());
     mf_table_remove(runner->by_pid, &pid);
     attempt->phase = MF_PHASE_LEFT;
@@ -193,10 +195,9 @@ static void end_running(struct mf_runner *runner, struct mf_attempt *attempt, en
     int status;
 
     if (wait4(attempt->outcome.pid, &status, WNOHANG, &usage) > 0) {
-        if (cause == MF_CAUSE_OUTPUT) {
-            attempt->is_ending = true;
-            attempt->outcome.cause = cause;
-        }
+        /* A status of its own takes the place of the cause, unless its output is not whole. */
+        attempt->outcome.cause = cause;
+        attempt->is_ending = cause == MF_CAUSE_OUTPUT;
         main_process_ended(runner, attempt, status, &usage);
         return;
     }

@@ -1,6 +1,6 @@
 /*
- * The texts that a new process gets. The spawner owns them and uses the memory
- * again for the next command. All that one command can need is reserved first,
+ * The texts that a new process gets. Whoever owns the image uses its memory
+ * again for a later command. All that one command can need is reserved first,
  * so that no text moves while pointers to it are written.
  *
  * Run by the launcher's only thread.
@@ -117,7 +117,8 @@ static size_t count_dirs(const char *path)
 }
 
 /* Reserves the most that the command's texts and vectors can take. */
-static int reserve(struct mf_spawner *spawner, const struct mf_spawn *spawn, const char *path)
+static int reserve(const struct mf_spawner *spawner, const struct mf_spawn *spawn, const char *path,
+                   struct mf_image *image)
 {
     const struct mf_command *command = spawn->command;
     size_t n_texts_bytes = strlen(command->id) + MAX_OWN_VARIABLES * VARIABLE_BYTES;
@@ -138,43 +139,43 @@ static int reserve(struct mf_spawner *spawner, const struct mf_spawn *spawn, con
     }
     n_pointers += 2;
 
-    mf_buffer_clear(&spawner->texts);
-    mf_buffer_clear(&spawner->pointers);
-    if (mf_buffer_reserve(&spawner->texts, n_texts_bytes) < 0 ||
-        mf_buffer_reserve(&spawner->pointers, n_pointers * sizeof(char *)) < 0)
+    mf_buffer_clear(&image->texts);
+    mf_buffer_clear(&image->pointers);
+    if (mf_buffer_reserve(&image->texts, n_texts_bytes) < 0 ||
+        mf_buffer_reserve(&image->pointers, n_pointers * sizeof(char *)) < 0)
         return -ENOMEM;
     return 0;
 }
 
 /* The end of the texts, where the next one will be. */
-static char *next_text(const struct mf_spawner *spawner)
+static char *next_text(const struct mf_image *image)
 {
-    return (char *)spawner->texts.data + spawner->texts.size;
+    return (char *)image->texts.data + image->texts.size;
 }
 
 /* The end of the vectors, where the next pointer will be. */
-static char **next_pointer(const struct mf_spawner *spawner)
+static char **next_pointer(const struct mf_image *image)
 {
-    return (char **)(void *)(spawner->pointers.data + spawner->pointers.size);
+    return (char **)(void *)(image->pointers.data + image->pointers.size);
 }
 
-static void put_pointer(struct mf_spawner *spawner, const char *text)
+static void put_pointer(struct mf_image *image, const char *text)
 {
-    mf_buffer_append(&spawner->pointers, &text, sizeof(text));
+    mf_buffer_append(&image->pointers, &text, sizeof(text));
 }
 
-static void end_text(struct mf_spawner *spawner)
+static void end_text(struct mf_image *image)
 {
-    mf_buffer_put_u8(&spawner->texts, 0);
+    mf_buffer_put_u8(&image->texts, 0);
 }
 
-static void put_characters(struct mf_spawner *spawner, const char *characters)
+static void put_characters(struct mf_image *image, const char *characters)
 {
-    mf_buffer_append(&spawner->texts, characters, strlen(characters));
+    mf_buffer_append(&image->texts, characters, strlen(characters));
 }
 
 /* By hand: there are several for each command, and printf() takes longer than all else here. */
-static void put_digits(struct mf_spawner *spawner, uint64_t number)
+static void put_digits(struct mf_image *image, uint64_t number)
 {
     char digits[20];
     size_t first = sizeof(digits);
@@ -182,40 +183,41 @@ static void put_digits(struct mf_spawner *spawner, uint64_t number)
     do
         digits[--first] = (char)('0' + number % 10);
     while ((number /= 10) > 0);
-    mf_buffer_append(&spawner->texts, digits + first, sizeof(digits) - first);
+    mf_buffer_append(&image->texts, digits + first, sizeof(digits) - first);
 }
 
 /* A variable; name ends in "=". */
-static void put_number(struct mf_spawner *spawner, const char *name, uint64_t number)
+static void put_number(struct mf_image *image, const char *name, uint64_t number)
 {
-    put_pointer(spawner, next_text(spawner));
-    put_characters(spawner, name);
-    put_digits(spawner, number);
-    end_text(spawner);
+    put_pointer(image, next_text(image));
+    put_characters(image, name);
+    put_digits(image, number);
+    end_text(image);
 }
 
-static void put_cores(struct mf_spawner *spawner, const struct mf_spawn *spawn)
+static void put_cores(struct mf_image *image, const struct mf_spawner *spawner,
+                      const struct mf_spawn *spawn)
 {
     const char *separator = "MPIFARM_CORES=";
-    char *text = next_text(spawner);
+    char *text = next_text(image);
 
     for (uint32_t i = 0; i < spawn->n_slots; i++) {
         const struct mf_slot *slot = &spawner->configuration->slots[spawn->slots[i]];
 
         for (uint32_t k = 0; k < slot->n_cpus; k++) {
-            put_characters(spawner, separator);
-            put_digits(spawner, slot->cpus[k]);
+            put_characters(image, separator);
+            put_digits(image, slot->cpus[k]);
             separator = ",";
         }
     }
-    if (next_text(spawner) == text)
+    if (next_text(image) == text)
         return;
-    put_pointer(spawner, text);
-    end_text(spawner);
+    put_pointer(image, text);
+    end_text(image);
 }
 
 /* Puts the command's own variable into the n there are, in place of one of that name. */
-static void put_given(struct mf_spawner *spawner, char **environment, size_t n, const char *given)
+static void put_given(struct mf_image *image, char **environment, size_t n, const char *given)
 {
     size_t name_size = strcspn(given, "=") + 1;
 
@@ -225,42 +227,43 @@ static void put_given(struct mf_spawner *spawner, char **environment, size_t n, 
             return;
         }
     }
-    put_pointer(spawner, given);
+    put_pointer(image, given);
 }
 
-static char **put_environment(struct mf_spawner *spawner, const struct mf_spawn *spawn)
+static char **put_environment(struct mf_image *image, const struct mf_spawner *spawner,
+                              const struct mf_spawn *spawn)
 {
-    char **environment = next_pointer(spawner);
+    char **environment = next_pointer(image);
     uint32_t number = spawner->configuration->slots[spawn->slots[0]].number;
 
-    mf_buffer_append(&spawner->pointers, spawner->inherited,
+    mf_buffer_append(&image->pointers, spawner->inherited,
                      spawner->n_inherited * sizeof(*spawner->inherited));
-    put_pointer(spawner, next_text(spawner));
-    put_characters(spawner, "MPIFARM_TASK_ID=");
-    put_characters(spawner, spawn->command->id);
-    end_text(spawner);
-    put_number(spawner, "MPIFARM_ATTEMPT=", spawn->try_number);
-    put_number(spawner, "MPIFARM_SLOT=", number);
-    put_number(spawner, "PARALLEL_SEQ=", spawn->command->seq);
-    put_number(spawner, "PARALLEL_JOBSLOT=", number);
+    put_pointer(image, next_text(image));
+    put_characters(image, "MPIFARM_TASK_ID=");
+    put_characters(image, spawn->command->id);
+    end_text(image);
+    put_number(image, "MPIFARM_ATTEMPT=", spawn->try_number);
+    put_number(image, "MPIFARM_SLOT=", number);
+    put_number(image, "PARALLEL_SEQ=", spawn->command->seq);
+    put_number(image, "PARALLEL_JOBSLOT=", number);
     if (!spawner->has_omp)
-        put_number(spawner, "OMP_NUM_THREADS=", spawn->n_slots);
-    put_cores(spawner, spawn);
+        put_number(image, "OMP_NUM_THREADS=", spawn->n_slots);
+    put_cores(image, spawner, spawn);
     for (uint32_t i = 0; i < spawn->command->n_env; i++)
-        put_given(spawner, environment, (size_t)(next_pointer(spawner) - environment),
+        put_given(image, environment, (size_t)(next_pointer(image) - environment),
                   spawn->command->env[i]);
-    put_pointer(spawner, NULL);
+    put_pointer(image, NULL);
     return environment;
 }
 
 /* Argument i with the number of the slot at its marks; *mark goes past them. */
-static const char *fill_marks(struct mf_spawner *spawner, const struct mf_spawn *spawn, uint32_t i,
-                              uint32_t *mark)
+static const char *fill_marks(struct mf_image *image, const struct mf_spawner *spawner,
+                              const struct mf_spawn *spawn, uint32_t i, uint32_t *mark)
 {
     const struct mf_command *command = spawn->command;
     uint32_t number = spawner->configuration->slots[spawn->slots[0]].number;
     const char *arg = command->args[i];
-    const char *text = next_text(spawner);
+    const char *text = next_text(image);
     size_t done = 0;
 
     if (*mark == command->n_marks || command->marks[*mark].arg != i)
@@ -268,65 +271,72 @@ static const char *fill_marks(struct mf_spawner *spawner, const struct mf_spawn 
     for (; *mark < command->n_marks && command->marks[*mark].arg == i; ++*mark) {
         size_t offset = command->marks[*mark].offset;
 
-        mf_buffer_append(&spawner->texts, arg + done, offset - done);
-        put_digits(spawner, number);
+        mf_buffer_append(&image->texts, arg + done, offset - done);
+        put_digits(image, number);
         done = offset;
     }
-    mf_buffer_append(&spawner->texts, arg + done, strlen(arg + done));
-    end_text(spawner);
+    mf_buffer_append(&image->texts, arg + done, strlen(arg + done));
+    end_text(image);
     return text;
 }
 
-static char **put_arguments(struct mf_spawner *spawner, const struct mf_spawn *spawn)
+static char **put_arguments(struct mf_image *image, const struct mf_spawner *spawner,
+                            const struct mf_spawn *spawn)
 {
     char **argv;
     uint32_t mark = 0;
 
-    put_pointer(spawner, MF_SHELL);
-    argv = next_pointer(spawner);
+    put_pointer(image, MF_SHELL);
+    argv = next_pointer(image);
     if (spawn->command->is_shell) {
-        put_pointer(spawner, MF_SHELL);
-        put_pointer(spawner, "-c");
+        put_pointer(image, MF_SHELL);
+        put_pointer(image, "-c");
     }
     for (uint32_t i = 0; i < spawn->command->n_args; i++)
-        put_pointer(spawner, fill_marks(spawner, spawn, i, &mark));
-    put_pointer(spawner, NULL);
+        put_pointer(image, fill_marks(image, spawner, spawn, i, &mark));
+    put_pointer(image, NULL);
     return argv;
 }
 
 /* One file for each directory of path; an empty entry is the current directory. */
-static void put_candidates(struct mf_spawner *spawner, const char *path, const char *program)
+static void put_candidates(struct mf_image *image, const char *path, const char *program)
 {
     for (;;) {
         size_t size = strcspn(path, ":");
 
-        put_pointer(spawner, next_text(spawner));
-        mf_buffer_append(&spawner->texts, size ? path : ".", size ? size : 1);
-        mf_buffer_put_u8(&spawner->texts, '/');
-        mf_buffer_append(&spawner->texts, program, strlen(program));
-        end_text(spawner);
+        put_pointer(image, next_text(image));
+        mf_buffer_append(&image->texts, size ? path : ".", size ? size : 1);
+        mf_buffer_put_u8(&image->texts, '/');
+        mf_buffer_append(&image->texts, program, strlen(program));
+        end_text(image);
         if (!path[size])
             return;
         path += size + 1;
     }
 }
 
-int mf_environment_prepare(struct mf_spawner *spawner, const struct mf_spawn *spawn,
-                           struct mf_image *ret_image)
+int mf_environment_prepare(const struct mf_spawner *spawner, const struct mf_spawn *spawn,
+                           struct mf_image *image)
 {
     const struct mf_command *command = spawn->command;
     const char *path = needs_search(command) ? find_path(spawner, command) : NULL;
-    int result = reserve(spawner, spawn, path);
+    int result = reserve(spawner, spawn, path, image);
 
     if (result < 0)
         return result;
-    ret_image->environment = put_environment(spawner, spawn);
-    ret_image->argv = put_arguments(spawner, spawn);
-    ret_image->paths = next_pointer(spawner);
+    image->environment = put_environment(image, spawner, spawn);
+    image->argv = put_arguments(image, spawner, spawn);
+    image->paths = next_pointer(image);
     if (path)
-        put_candidates(spawner, path, ret_image->argv[0]);
+        put_candidates(image, path, image->argv[0]);
     else
-        put_pointer(spawner, ret_image->argv[0]);
-    put_pointer(spawner, NULL);
+        put_pointer(image, image->argv[0]);
+    put_pointer(image, NULL);
     return 0;
+}
+
+void mf_image_finish(struct mf_image *image)
+{
+    mf_buffer_finish(&image->texts);
+    mf_buffer_finish(&image->pointers);
 }

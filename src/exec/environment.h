@@ -8,13 +8,16 @@
 #define MF_SHELL "/bin/sh"
 
 /**
- * What exec needs, all of it in the spawner's memory until the next command.
+ * What exec needs, laid out in memory that is used again; {0} to begin with.
  *
+ * @texts, @pointers   strings of the command, and vectors of them; owned
  * @argv         argument vector; argv[-1] is "/bin/sh", for a script that lacks its #! line
  * @environment  "NAME=value" texts
  * @paths        files to try to execute, in this order, then NULL
  */
 struct mf_image {
+    struct mf_buffer texts;
+    struct mf_buffer pointers;
     char **argv;
     char **environment;
     char **paths;
@@ -28,8 +31,17 @@ struct mf_image {
  */
 int mf_environment_inherit(struct mf_spawner *spawner);
 
-/** Lays out one command. Returns 0 or -ENOMEM. */
-int mf_environment_prepare(struct mf_spawner *spawner, const struct mf_spawn *spawn,
-                           struct mf_image *ret_image);
+/**
+ * mf_environment_prepare() - lay out one command.
+ *
+ * @image   what it held before is lost; it goes on to borrow texts of the
+ *          command and the spawner
+ *
+ * Returns 0 or -ENOMEM.
+ */
+int mf_environment_prepare(const struct mf_spawner *spawner, const struct mf_spawn *spawn,
+                           struct mf_image *image);
+
+void mf_image_finish(struct mf_image *image);
 
 #endif

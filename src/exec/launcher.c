@@ -19,12 +19,10 @@
 #include "base/clock.h"
 #include "base/io.h"
 #include "exec/descendants.h"
+#include "exec/helper.h"
 #include "exec/runner.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <linux/sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -45,7 +43,7 @@
 #define SEND_AGAIN_NS (10 * MF_NS_PER_MS)
 
 /* Reports wait this long at most for others to go with them. */
-#define GATHER_NS (10 * MF_NS_PER_MS)
+#define GATHER_NS (20 * MF_NS_PER_MS)
 #define MAX_GATHERED_BYTES ((size_t)64 << 10)
 
 /**
@@ -166,17 +164,15 @@ static int turn(struct launcher *launcher)
 /* Default dispositions for all that is started, and everything blocked. Returns a signalfd. */
 static int set_up_signals(void)
 {
-    sigset_t all, child_ended;
+    sigset_t child_ended;
+    int result = mf_helper_mute_signals();
 
-    sigfillset(&all);
-    if (sigprocmask(SIG_SETMASK, &all, NULL) < 0)
-        return -errno;
-    /* Those that cannot be set have their default already. */
-    for (int i = 1; i <= SIGRTMAX; i++)
-        (void)signal(i, SIG_DFL);
+    if (result < 0)
+        return result;
     sigemptyset(&child_ended);
     sigaddset(&child_ended, SIGCHLD);
-    return signalfd(-1, &child_ended, SFD_CLOEXEC | SFD_NONBLOCK);
+    result = signalfd(-1, &child_ended, SFD_CLOEXEC | SFD_NONBLOCK);
+    return result < 0 ? -errno : result;
 }
 
 static int set_up(struct launcher *launcher, const struct mf_launcher_config *config)
@@ -189,7 +185,7 @@ static int set_up(struct launcher *launcher, const struct mf_launcher_config *co
         return -errno;
     launcher->signal_fd = set_up_signals();
     if (launcher->signal_fd < 0)
-        return -errno;
+        return launcher->signal_fd;
     runner_config.max_files = mf_raise_open_files();
     result = mf_loop_create(&launcher->loop);
     if (result < 0)
@@ -203,55 +199,6 @@ static int set_up(struct launcher *launcher, const struct mf_launcher_config *co
         result = mf_loop_add(launcher->loop, launcher->signal_fd, EPOLLIN, on_signal, launcher,
                              &launcher->signal_watch);
     return result;
-}
-
-/* What close_range() does, for kernels and sandboxes that do not have it. */
-static int close_one_by_one(int kept_fd)
-{
-    DIR *dir = opendir("/proc/self/fd");
-    struct dirent *entry;
-
-    if (!dir)
-        return -errno;
-    while ((entry = readdir(dir))) {
-        int fd = atoi(entry->d_name);
-
-        if (fd > STDERR_FILENO && fd != kept_fd && fd != dirfd(dir))
-            close(fd);
-    }
-    closedir(dir);
-    return 0;
-}
-
-static int close_others(int kept_fd)
-{
-    if ((kept_fd == STDERR_FILENO + 1 ||
-         close_range(STDERR_FILENO + 1, (unsigned)kept_fd - 1, 0) == 0) &&
-        close_range((unsigned)kept_fd + 1, UINT_MAX, 0) == 0)
-        return 0;
-    return close_one_by_one(kept_fd);
-}
-
-/* Lets go of all that the rank had open, and returns the socket, above standard error. */
-static int close_inherited(int fd)
-{
-    int channel_fd = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-    int null_fd, result;
-
-    if (channel_fd < 0)
-        return -errno;
-    result = close_others(channel_fd);
-    if (result < 0)
-        return result;
-    null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-    if (null_fd < 0 || dup2(null_fd, STDIN_FILENO) < 0 || dup2(null_fd, STDOUT_FILENO) < 0)
-        return -errno;
-    /* The rank may have no standard error; what is opened later must not become it. */
-    if (fcntl(STDERR_FILENO, F_GETFD) < 0 && dup2(null_fd, STDERR_FILENO) < 0)
-        return -errno;
-    if (null_fd > STDERR_FILENO)
-        close(null_fd);
-    return channel_fd;
 }
 
 /*
@@ -289,7 +236,7 @@ _Noreturn void mf_launcher_main(const struct mf_launcher_config *config, int fd)
     (void)setpgid(0, 0);
     (void)prctl(PR_SET_NAME, "mpifarm-launch");
     ask_for_short_slices();
-    fd = close_inherited(fd);
+    fd = mf_helper_keep_only(fd, false);
     if (fd < 0)
         give_up(fd);
     mf_channel_init(&launcher.channel, fd);

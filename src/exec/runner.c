@@ -122,12 +122,12 @@ static int on_start(struct mf_runner *runner, struct mf_reader *body)
     return 0;
 }
 
-/* Gives back a staged attempt; also one that has a slot but has not begun. */
+/* Gives back a staged attempt; also one that has a slot but was not told to have begun. */
 static int on_unstage(struct mf_runner *runner, struct mf_reader *body)
 {
     struct mf_attempt *attempt = find_attempt(runner, mf_protocol_get_key(body));
 
-    if (attempt && attempt->was_staged &&
+    if (attempt && attempt->was_staged && !attempt->is_told &&
         (attempt->phase == MF_PHASE_STAGED || attempt->phase == MF_PHASE_QUEUED))
         mf_runner_give_back(runner, attempt);
     return mf_reader_finish(body);
@@ -230,14 +230,16 @@ void mf_runner_destroy(struct mf_runner *runner)
 
     if (!runner)
         return;
-    while (runner->attempts && mf_table_next(runner->attempts, &cursor, NULL, &place)) {
+    while (runner->attempts && mf_table_next(runner->attempts, &cursor, NULL, &place))
         kill_group(*(struct mf_attempt **)place);
+    /* Before the commands go, which new processes may still borrow. */
+    mf_spawner_finish(&runner->spawner);
+    cursor = 0;
+    while (runner->attempts && mf_table_next(runner->attempts, &cursor, NULL, &place))
         mf_attempt_destroy(*(struct mf_attempt **)place);
-    }
     mf_table_destroy(runner->attempts);
     mf_table_destroy(runner->by_pid);
     mf_heap_finish(&runner->deadlines);
-    mf_spawner_finish(&runner->spawner);
     mf_configuration_finish(&runner->configuration);
     free(runner->freed);
     free(runner);

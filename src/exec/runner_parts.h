@@ -91,6 +91,14 @@ bool mf_runner_can_start(const struct mf_runner *runner);
 /** Starts what has its slots, as far as descriptors, the system and the rank allow. */
 void mf_runner_start_queued(struct mf_runner *runner);
 
+/**
+ * mf_runner_has_executed() - tell whether a running attempt whose main process was reaped
+ * had come to execute its program.
+ *
+ * If not, the attempt is dealt with: it is over, or queued for another try.
+ */
+bool mf_runner_has_executed(struct mf_runner *runner, struct mf_attempt *attempt);
+
 /** The attempt is over: tell, let the next one have its slot, free it. */
 void mf_runner_finish(struct mf_runner *runner, struct mf_attempt *attempt);
 

@@ -1,56 +1,32 @@
 /*
  * One command becomes one process.
  *
- * The child of vfork() borrows the launcher's memory until it executes its
- * program, and the launcher waits for that. So the child makes system calls on
- * what was prepared and nothing else, and leaves what went wrong in the plan.
- * Signal dispositions are the default ones already and everything is blocked,
- * so unblocking is all that signals need.
+ * The launcher does not wait until a new process executes its program, so each
+ * start borrows a birth: memory that must stay as it is until the process has
+ * let go of it. Those in use are looked through before a new one is made, so
+ * there are about as many as processes that begin at the same time.
  *
  * Run by the launcher's only thread.
  */
 #include "exec/spawn.h"
 
+#include "base/clock.h"
 #include "base/io.h"
+#include "exec/birth.h"
 #include "exec/environment.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
-#include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 /* More processors than any kernel can be built for. */
 #define MAX_CPU 65535
 
-/* What a new process was doing when it failed. */
-enum step { STEP_NONE, STEP_PREPARE, STEP_ENTER, STEP_EXECUTE };
-
-/**
- * @image    what to execute
- * @cwd      directory to enter, or NULL
- * @fds      writing ends of the pipes
- * @cpus     mask of cpu_bytes, NULL to leave the process unpinned
- * @files    limit of open files to restore, or NULL
- * @parent   the launcher
- * @failed, @error   written by the child: where it failed, and errno
- */
-struct plan {
-    struct mf_image image;
-    const char *cwd;
-    int fds[MF_N_STREAMS];
-    const void *cpus;
-    size_t cpu_bytes;
-    const struct rlimit *files;
-    pid_t parent;
-    volatile enum step failed;
-    volatile int error;
-};
+/* How long a process that is killed may take to let go of its birth. */
+#define ABORT_LIMIT_NS MF_NS_PER_S
 
 static uint8_t *cpu_set_of(const struct mf_spawner *spawner, uint32_t slot)
 {
@@ -70,7 +46,7 @@ static int make_cpu_sets(struct mf_spawner *spawner)
     if (max_cpu > MAX_CPU)
         return -EINVAL;
     spawner->cpu_set_bytes = CPU_ALLOC_SIZE(max_cpu + 1);
-    spawner->cpu_sets = calloc(configuration->n_slots + 1, spawner->cpu_set_bytes);
+    spawner->cpu_sets = calloc(configuration->n_slots, spawner->cpu_set_bytes);
     if (!spawner->cpu_sets)
         return -ENOMEM;
     for (uint32_t i = 0; i < configuration->n_slots; i++)
@@ -88,9 +64,11 @@ int mf_spawner_init(struct mf_spawner *spawner, const struct mf_configuration *c
 
     *spawner = (struct mf_spawner){
         .configuration = configuration,
-        .original_files = *original_files,
+        .original_files = {original_files->rlim_cur, original_files->rlim_max},
         .own_pid = getpid(),
     };
+    mf_list_init(&spawner->idle);
+    mf_list_init(&spawner->begun);
     if (getrlimit(RLIMIT_NOFILE, &current) < 0)
         return -errno;
     spawner->restores_files = current.rlim_cur != original_files->rlim_cur;
@@ -102,8 +80,28 @@ int mf_spawner_init(struct mf_spawner *spawner, const struct mf_configuration *c
     return result;
 }
 
+static struct mf_birth *birth_of(struct mf_list *node)
+{
+    return mf_container_of(node, struct mf_birth, node);
+}
+
+static void finish_births(struct mf_spawner *spawner)
+{
+    struct mf_list *node;
+
+    /* One that cannot be had back is left alone, and its memory with it. */
+    while ((node = mf_list_pop_front(&spawner->begun)))
+        if (mf_birth_abort(birth_of(node), ABORT_LIMIT_NS))
+            mf_birth_destroy(birth_of(node));
+    while ((node = mf_list_pop_front(&spawner->idle)))
+        mf_birth_destroy(birth_of(node));
+}
+
 void mf_spawner_finish(struct mf_spawner *spawner)
 {
+    if (!spawner->configuration)
+        return;
+    finish_births(spawner);
     for (int i = 0; i < MF_N_STREAMS && spawner->has_spare; i++) {
         mf_close(&spawner->spare_reading[i]);
         mf_close(&spawner->spare_writing[i]);
@@ -111,15 +109,13 @@ void mf_spawner_finish(struct mf_spawner *spawner)
     free(spawner->cpu_sets);
     free(spawner->inherited);
     mf_buffer_finish(&spawner->own_texts);
-    mf_buffer_finish(&spawner->texts);
-    mf_buffer_finish(&spawner->pointers);
     *spawner = (struct mf_spawner){0};
 }
 
 /* The mask of the spawn's slots, NULL when they have no processors. */
-static const void *choose_cpus(const struct mf_spawner *spawner, const struct mf_spawn *spawn)
+static const void *choose_cpus(const struct mf_spawner *spawner, const struct mf_spawn *spawn,
+                               uint8_t *several)
 {
-    uint8_t *several = cpu_set_of(spawner, spawner->configuration->n_slots);
     uint32_t n_cpus = 0;
 
     for (uint32_t i = 0; i < spawn->n_slots; i++)
@@ -136,85 +132,6 @@ static const void *choose_cpus(const struct mf_spawner *spawner, const struct mf
             several[k] |= one[k];
     }
     return several;
-}
-
-_Noreturn static void fail(struct plan *plan, enum step step)
-{
-    plan->error = errno;
-    plan->failed = step;
-    _exit(127);
-}
-
-/* As execvp(): on to the next directory when a file is not there, or must not be executed. */
-_Noreturn static void execute(struct plan *plan)
-{
-    struct mf_image *image = &plan->image;
-    bool was_denied = false;
-
-    for (char **path = image->paths; *path; path++) {
-        execve(*path, image->argv, image->environment);
-        if (errno == ENOEXEC) {
-            image->argv[0] = *path;
-            execve(MF_SHELL, image->argv - 1, image->environment);
-            break;
-        }
-        was_denied |= errno == EACCES;
-        if (errno != EACCES && errno != ENOENT && errno != ENOTDIR && errno != ENAMETOOLONG)
-            break;
-    }
-    if (was_denied && (errno == ENOENT || errno == ENOTDIR || errno == ENAMETOOLONG))
-        errno = EACCES;
-    fail(plan, STEP_EXECUTE);
-}
-
-/* The new process, in memory borrowed from the launcher. */
-_Noreturn static void run_child(struct plan *plan)
-{
-    sigset_t none;
-
-    sigemptyset(&none);
-    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
-        fail(plan, STEP_PREPARE);
-    /* The launcher may have been killed before that took effect. */
-    if (getppid() != plan->parent)
-        _exit(127);
-    if (setpgid(0, 0) < 0)
-        fail(plan, STEP_PREPARE);
-    /* A processor that was taken away since makes a command slower, not impossible. */
-    if (plan->cpus)
-        (void)sched_setaffinity(0, plan->cpu_bytes, plan->cpus);
-    if (dup2(plan->fds[MF_STDOUT], STDOUT_FILENO) < 0 ||
-        dup2(plan->fds[MF_STDERR], STDERR_FILENO) < 0)
-        fail(plan, STEP_PREPARE);
-    if (plan->cwd && chdir(plan->cwd) < 0)
-        fail(plan, STEP_ENTER);
-    if (plan->files && setrlimit(RLIMIT_NOFILE, plan->files) < 0)
-        fail(plan, STEP_PREPARE);
-    if (sigprocmask(SIG_SETMASK, &none, NULL) < 0)
-        fail(plan, STEP_PREPARE);
-    execute(plan);
-}
-
-static bool is_temporary(int error)
-{
-    return error == EAGAIN || error == ENOMEM || error == EMFILE || error == ENFILE;
-}
-
-/* Says what is wrong with the command, or returns -errno if the system is short of something. */
-static int explain(const struct plan *plan, const char *program, struct mf_outcome *outcome)
-{
-    int error = plan->error;
-
-    if (plan->failed == STEP_PREPARE || (plan->failed == STEP_EXECUTE && is_temporary(error)))
-        return -error;
-    outcome->cause = MF_CAUSE_START;
-    outcome->exit_status = plan->failed == STEP_EXECUTE && error == ENOENT ? 127 : 126;
-    if (plan->failed == STEP_ENTER)
-        snprintf(outcome->detail, sizeof(outcome->detail), "cannot enter directory %.90s: %s",
-                 plan->cwd, strerror(error));
-    else
-        snprintf(outcome->detail, sizeof(outcome->detail), "%.100s: %s", program, strerror(error));
-    return MF_SPAWN_E_COMMAND;
 }
 
 /* Both pipes, or neither. Only this process reads them, and only what poll() found. */
@@ -256,53 +173,88 @@ static int take_pipes(struct mf_spawner *spawner, int reading[MF_N_STREAMS],
     return 0;
 }
 
-/* Returns 0 with the pid, or as mf_spawner_start(). */
-static int fork_and_execute(struct plan *plan, const char *program, pid_t *ret_pid,
-                            struct mf_outcome *ret_outcome)
+/* Takes back the births of programs that are executed by now; failed ones wait for their end. */
+static void collect_births(struct mf_spawner *spawner)
 {
-    pid_t pid = vfork();
-
-    if (pid < 0)
-        return -errno;
-    if (pid == 0)
-        run_child(plan);
-    if (plan->failed == STEP_NONE) {
-        *ret_pid = pid;
-        return 0;
+    mf_list_for_each_safe (node, &spawner->begun) {
+        if (!mf_birth_is_over(birth_of(node)) || birth_of(node)->failed != MF_BIRTH_NONE)
+            continue;
+        mf_list_remove(node);
+        mf_list_push_front(&spawner->idle, node);
     }
-    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-        ;
-    return explain(plan, program, ret_outcome);
+}
+
+/* A birth in the list of idle ones. Returns 0 or -ENOMEM. */
+static int find_birth(struct mf_spawner *spawner, struct mf_birth **ret_birth)
+{
+    int result;
+
+    collect_births(spawner);
+    if (mf_list_is_empty(&spawner->idle)) {
+        result = mf_birth_create(spawner->cpu_set_bytes, ret_birth);
+        if (result < 0)
+            return result;
+        mf_list_push_front(&spawner->idle, &(*ret_birth)->node);
+    }
+    *ret_birth = birth_of(spawner->idle.next);
+    return 0;
+}
+
+static int lay_out(const struct mf_spawner *spawner, const struct mf_spawn *spawn,
+                   struct mf_birth *birth)
+{
+    int result = mf_environment_prepare(spawner, spawn, &birth->image);
+
+    if (result < 0)
+        return result;
+    /* The process may put the path of a script there. */
+    birth->program = birth->image.argv[0];
+    birth->cwd = spawn->command->cwd;
+    birth->cpus = choose_cpus(spawner, spawn, birth->own_cpus);
+    birth->files = spawner->restores_files ? &spawner->original_files : NULL;
+    birth->parent = spawner->own_pid;
+    return 0;
 }
 
 int mf_spawner_start(struct mf_spawner *spawner, const struct mf_spawn *spawn,
-                     struct mf_child *ret_child, struct mf_outcome *ret_outcome)
+                     struct mf_child *ret_child)
 {
-    struct plan plan = {
-        .cwd = spawn->command->cwd,
-        .cpus = choose_cpus(spawner, spawn),
-        .cpu_bytes = spawner->cpu_set_bytes,
-        .files = spawner->restores_files ? &spawner->original_files : NULL,
-        .parent = spawner->own_pid,
-    };
+    struct mf_birth *birth;
     struct mf_child child;
-    const char *program;
-    int result = mf_environment_prepare(spawner, spawn, &plan.image);
+    int result = find_birth(spawner, &birth);
 
+    if (result == 0)
+        result = lay_out(spawner, spawn, birth);
+    if (result == 0)
+        result = take_pipes(spawner, child.fds, birth->fds);
     if (result < 0)
         return result;
-    /* The child may put the path of a script there. */
-    program = plan.image.argv[0];
-    result = take_pipes(spawner, child.fds, plan.fds);
-    if (result < 0)
-        return result;
-    result = fork_and_execute(&plan, program, &child.pid, ret_outcome);
+    result = mf_birth_begin(birth);
     for (int i = 0; i < MF_N_STREAMS; i++) {
-        mf_close(&plan.fds[i]);
-        if (result != 0)
+        /* The process has its own, under numbers that must stay. */
+        int writing = birth->fds[i];
+
+        mf_close(&writing);
+        if (result < 0)
             mf_close(&child.fds[i]);
     }
-    if (result == 0)
-        *ret_child = child;
-    return result;
+    if (result < 0)
+        return result;
+    mf_list_remove(&birth->node);
+    mf_list_push_back(&spawner->begun, &birth->node);
+    child.pid = birth->pid;
+    *ret_child = child;
+    return 0;
+}
+
+int mf_spawner_reaped(struct mf_spawner *spawner, pid_t pid, struct mf_outcome *ret_outcome)
+{
+    mf_list_for_each (node, &spawner->begun) {
+        if (birth_of(node)->pid != pid)
+            continue;
+        mf_list_remove(node);
+        mf_list_push_front(&spawner->idle, node);
+        return mf_birth_explain(birth_of(node), ret_outcome);
+    }
+    return 0;
 }

@@ -1,9 +1,10 @@
-/* Starting one command: environment, arguments, pipes, vfork and exec. */
+/* Starting one command: environment, arguments, pipes, and the birth of a process. */
 #ifndef MF_EXEC_SPAWN_H
 #define MF_EXEC_SPAWN_H
 
 #include "base/buffer.h"
 #include "base/command.h"
+#include "base/list.h"
 #include "core/outcome.h"
 #include "core/task.h"
 #include "exec/protocol.h"
@@ -14,18 +15,19 @@
 #define MF_SPAWN_EXTRA_FDS 6
 
 /**
- * What all commands have in common, and memory that is used again for each.
+ * What all commands have in common, and births that are used again.
  *
  * @configuration   slots, rank and run directory (borrowed)
- * @cpu_sets        one mask of cpu_set_bytes for each slot, one after the other,
- *                  and one more for a command with several slots
+ * @cpu_sets        one mask of cpu_set_bytes for each slot, one after the other
  * @inherited       environment that a command begins with; texts borrowed or in own_texts
  * @has_omp         whether OMP_NUM_THREADS is among it
  * @original_files  limit of open files that commands get
  * @restores_files  whether that is another one than this process has
  * @own_pid         of this process
  * @has_spare       whether there are two pipes made ahead, spare_reading and spare_writing
- * @texts, @pointers   strings of the command being started, and vectors of them
+ * @idle            births for the next starts, the last used first
+ * @begun           births that processes may still borrow, and failed ones that
+ *                  are not reaped; oldest first
  */
 struct mf_spawner {
     const struct mf_configuration *configuration;
@@ -35,17 +37,16 @@ struct mf_spawner {
     uint32_t n_inherited;
     bool has_omp;
     struct mf_buffer own_texts;
-    struct rlimit original_files;
+    struct rlimit64 original_files;
     bool restores_files;
     pid_t own_pid;
     bool has_spare;
     int spare_reading[MF_N_STREAMS];
     int spare_writing[MF_N_STREAMS];
-    struct mf_buffer texts;
-    struct mf_buffer pointers;
+    struct mf_list idle, begun;
 };
 
-/** What to start where; all borrowed. */
+/** What to start where; all borrowed, the command until its process is reaped. */
 struct mf_spawn {
     mf_task_id task;
     uint32_t try_number;
@@ -71,27 +72,32 @@ struct mf_child {
 int mf_spawner_init(struct mf_spawner *spawner, const struct mf_configuration *configuration,
                     const struct rlimit *original_files);
 
+/** Kills what has not executed its program yet. Commands are not borrowed after. */
 void mf_spawner_finish(struct mf_spawner *spawner);
 
 /** Makes the pipes of the next command ahead, while there is time. */
 void mf_spawner_prepare(struct mf_spawner *spawner);
 
-/** From mf_spawner_start(): this command cannot be executed; the outcome says why. */
-#define MF_SPAWN_E_COMMAND 1
-
 /**
  * mf_spawner_start() - start one command.
  *
- * Waits until the new process executes its program, so it can tell why one
- * cannot be executed.
+ * Does not wait until the new process executes its program: that this failed
+ * is known when the process is reaped.
  *
- * Returns
- *   0                   started
- *   MF_SPAWN_E_COMMAND  cause, exit_status and detail of ret_outcome are set
- *   -errno              the system lacks something at the moment, such as
- *                       descriptors, processes or memory
+ * Returns 0, or -errno when the system lacks something at the moment, such as
+ * descriptors, processes or memory.
  */
 int mf_spawner_start(struct mf_spawner *spawner, const struct mf_spawn *spawn,
-                     struct mf_child *ret_child, struct mf_outcome *ret_outcome);
+                     struct mf_child *ret_child);
+
+/**
+ * mf_spawner_reaped() - tell whether a process had executed its program.
+ *
+ * To be called for each process that was started, once, when it is reaped.
+ *
+ * Returns 0, or what mf_birth_explain() says of the failure. O(processes that
+ * begin at the moment).
+ */
+int mf_spawner_reaped(struct mf_spawner *spawner, pid_t pid, struct mf_outcome *ret_outcome);
 
 #endif

@@ -96,15 +96,17 @@ void mf_runner_admit(struct mf_runner *runner, struct mf_attempt *attempt, uint6
     }
 }
 
-static void tell_started(struct mf_runner *runner, const struct mf_attempt *attempt)
+/* A second time only for the pid: what the rank makes of the slot it has done already. */
+static void tell_started(struct mf_runner *runner, struct mf_attempt *attempt)
 {
     struct mf_buffer *body = mf_channel_begin(runner->config.channel, MF_FRAME_STARTED);
 
     mf_protocol_put_key(body, attempt->key);
     mf_buffer_put_u32(body, attempt->slots[0]);
     mf_buffer_put_u32(body, (uint32_t)attempt->outcome.pid);
-    mf_buffer_put_u8(body, attempt->was_staged);
+    mf_buffer_put_u8(body, attempt->was_staged && !attempt->is_told);
     mf_channel_end(runner->config.channel);
+    attempt->is_told = true;
 }
 
 static void begin_running(struct mf_runner *runner, struct mf_attempt *attempt,
@@ -130,17 +132,50 @@ static void begin_running(struct mf_runner *runner, struct mf_attempt *attempt,
         mf_runner_set_deadline(runner, attempt,
                                mf_later_ns(attempt->started_ns, attempt->timeout_ns));
     tell_started(runner, attempt);
-    free(attempt->command);
-    attempt->command = NULL;
 }
 
-/* The system is short of something: wait longer each time, and in the end give up. */
-static void refused(struct mf_runner *runner, struct mf_attempt *attempt, int error)
+/* Undoes that; the attempt has its slots still. */
+static void stop_running(struct mf_runner *runner, struct mf_attempt *attempt)
 {
+    uint32_t pid = (uint32_t)attempt->outcome.pid;
+
+    mf_table_remove(runner->by_pid, &pid);
+    mf_list_remove(&attempt->young_node);
+    if (attempt->heap_index != MF_HEAP_NONE)
+        mf_heap_remove(&runner->deadlines, attempt);
+    mf_streams_close(&attempt->streams);
+    attempt->deadline_ns = INT64_MAX;
+    attempt->has_group = false;
+    attempt->outcome.pid = 0;
+    attempt->phase = MF_PHASE_QUEUED;
+    runner->n_active--;
+}
+
+/* Waits longer each time; one pause is for all that were under way when it began. */
+static void pause_starts(struct mf_runner *runner, const struct mf_attempt *attempt)
+{
+    if (attempt->started_ns < runner->retry_at_ns)
+        return;
     runner->pause_ns = runner->pause_ns == 0 ? FIRST_PAUSE_NS : 2 * runner->pause_ns;
     if (runner->pause_ns > MAX_PAUSE_NS)
         runner->pause_ns = MAX_PAUSE_NS;
     runner->retry_at_ns = runner->now_ns + runner->pause_ns;
+}
+
+/* What was refused is there again, if this one began after the last pause. */
+static void end_pauses(struct mf_runner *runner, const struct mf_attempt *attempt)
+{
+    if (attempt->started_ns < runner->retry_at_ns)
+        return;
+    runner->pause_ns = 0;
+    runner->retry_at_ns = 0;
+    runner->refused_since_ns = 0;
+}
+
+/* The system is short of something: try again later, and in the end give up. */
+static void refused(struct mf_runner *runner, struct mf_attempt *attempt, int error)
+{
+    pause_starts(runner, attempt);
     if (runner->n_active > 0 || runner->refused_since_ns == 0)
         runner->refused_since_ns = runner->now_ns;
     if (runner->now_ns - runner->refused_since_ns < GIVE_UP_AFTER_NS) {
@@ -170,18 +205,27 @@ static void start_attempt(struct mf_runner *runner, struct mf_attempt *attempt)
     attempt->started_ns = mf_clock_monotonic_ns();
     attempt->outcome.started_wall_ns = mf_clock_wall_ns();
     attempt->outcome.slot = runner->configuration.slots[attempt->slots[0]].number;
-    result = mf_spawner_start(&runner->spawner, &spawn, &child, &attempt->outcome);
-    if (result < 0) {
-        refused(runner, attempt, result);
-        return;
-    }
-    runner->pause_ns = 0;
-    runner->retry_at_ns = 0;
-    runner->refused_since_ns = 0;
+    result = mf_spawner_start(&runner->spawner, &spawn, &child);
     if (result == 0)
         begin_running(runner, attempt, &child);
     else
+        refused(runner, attempt, result);
+}
+
+bool mf_runner_has_executed(struct mf_runner *runner, struct mf_attempt *attempt)
+{
+    int result = mf_spawner_reaped(&runner->spawner, attempt->outcome.pid, &attempt->outcome);
+
+    if (result == 0) {
+        end_pauses(runner, attempt);
+        return true;
+    }
+    stop_running(runner, attempt);
+    if (result < 0 && attempt->outcome.cause == MF_CAUSE_NONE)
+        refused(runner, attempt, result);
+    else
         mf_runner_finish(runner, attempt);
+    return false;
 }
 
 /* Whether the rank has too much to take in, or the descriptors are used up. */

@@ -24,8 +24,8 @@
  * What the turnaround of a slot is made of beyond the scheduler's own turn:
  * reports that gather in the launcher, and with MPI a nap at either end.
  */
-#define LOCAL_TURNAROUND_NS (10 * MF_NS_PER_MS)
-#define MPI_TURNAROUND_NS (12 * MF_NS_PER_MS)
+#define LOCAL_TURNAROUND_NS (20 * MF_NS_PER_MS)
+#define MPI_TURNAROUND_NS (22 * MF_NS_PER_MS)
 
 /* --- signals --- */
 

@@ -23,7 +23,7 @@
 
 /* Tasks known to the core ahead of their placement: enough to choose from and to fill batches. */
 #define LOOKAHEAD_MIN 8192
-#define LOOKAHEAD_PER_SLOT 32
+#define LOOKAHEAD_PER_SLOT 64
 
 /* status.json is replaced this often. */
 #define STATUS_INTERVAL_NS MF_NS_PER_S

@@ -14,7 +14,7 @@
 #define INLINE_BYTES (64 * 1024)
 
 /* Staged in the executor beyond the running ones, per slot: covers the time between two turns. */
-#define STAGED_PER_SLOT 16
+#define STAGED_PER_SLOT 32
 
 /* --- attempts --- */
 

@@ -272,9 +272,13 @@ static int mpi_fail(int code, const char *what, struct mf_error *err)
 int mf_transport_mpi_create(int *argc, char ***argv, struct mf_transport **ret_transport,
                             struct mf_error *err)
 {
-    struct mpi_transport *mpi = calloc(1, sizeof(*mpi));
-    int rank, size, code;
+    struct mpi_transport *mpi;
+    int rank, size, code, is_used = 0;
 
+    MPI_Initialized(&is_used);
+    if (is_used)
+        return mf_error_set(err, -EALREADY, "MPI is initialised already");
+    mpi = calloc(1, sizeof(*mpi));
     if (!mpi)
         return mf_error_set(err, -ENOMEM, "out of memory");
     code = MPI_Init(argc, argv);
@@ -298,4 +302,9 @@ int mf_transport_mpi_create(int *argc, char ***argv, struct mf_transport **ret_t
     }
     *ret_transport = &mpi->base;
     return 0;
+}
+
+void mf_transport_mpi_abort(int status)
+{
+    MPI_Abort(MPI_COMM_WORLD, status);
 }

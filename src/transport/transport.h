@@ -81,9 +81,16 @@ int mf_transport_local_pair(struct mf_transport **ret_scheduler, struct mf_trans
  * Once per process, from the thread that will use it. Errors of MPI are
  * returned rather than aborting. destroy() does MPI_Finalize.
  *
- * Returns 0, or -EIO with MPI's own words in err.
+ * Returns 0, -EALREADY if MPI is initialised, or -EIO with MPI's own words in err.
  */
 int mf_transport_mpi_create(int *argc, char ***argv, struct mf_transport **ret_transport,
                             struct mf_error *err);
+
+/**
+ * mf_transport_mpi_abort() - end all ranks at once: MPI_Abort.
+ *
+ * For when a rank that does not answer would keep MPI_Finalize from returning.
+ */
+void mf_transport_mpi_abort(int status);
 
 #endif

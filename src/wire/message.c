@@ -54,7 +54,7 @@ static int fields_of(unsigned kind)
     }
 }
 
-static void begin_frame(struct mf_buffer *frame)
+void mf_frame_begin(struct mf_buffer *frame)
 {
     mf_buffer_put_u8(frame, 'm');
     mf_buffer_put_u8(frame, 'f');
@@ -66,7 +66,7 @@ void mf_message_encode(const struct mf_message *message, struct mf_buffer *frame
     int fields = fields_of(message->kind);
 
     if (frame->size == 0)
-        begin_frame(frame);
+        mf_frame_begin(frame);
     mf_buffer_put_u8(frame, (uint8_t)message->kind);
     if (fields & FIELD_TASK) {
         mf_buffer_put_u64(frame, message->task);

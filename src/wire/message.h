@@ -80,6 +80,9 @@ struct mf_message {
     size_t payload_size;
 };
 
+/** Appends the header of a frame: what an empty buffer gets before its first record. */
+void mf_frame_begin(struct mf_buffer *frame);
+
 /** Appends the record to a frame, beginning the frame if the buffer is empty. */
 void mf_message_encode(const struct mf_message *message, struct mf_buffer *frame);
 

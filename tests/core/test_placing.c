@@ -207,6 +207,144 @@ Test(placing, a_large_task_that_avoids_a_worker_is_not_overtaken_for_ever)
     cr_assert_eq(t_task(t, "big")->worker, 1);
 }
 
+Test(placing, a_task_with_a_target_goes_there_even_when_others_are_less_loaded)
+{
+    struct t_farm *t = t_farm("a@1 b@1 c@0", .workers = 3, .slots = 2);
+
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "a:PLACED@1 b:PLACED@1 c:PLACED@0");
+}
+
+Test(placing, a_task_whose_target_is_busy_waits_and_lets_others_pass)
+{
+    struct t_farm *t = t_farm("a@0 b@0 c d", .workers = 2);
+
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "a:PLACED@0 c:PLACED@1");
+    t_end(t, "a");
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "a:DONE b:PLACED@0");
+    t_end(t, "c");
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "c:DONE d:PLACED@1");
+}
+
+Test(placing, a_target_that_is_not_there_makes_its_tasks_unfit)
+{
+    struct t_farm *t = t_farm("never@9 large@0*2 lost@1 busy@1 b", .workers = 2);
+
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t),
+                     "never:FAILED(unfit) large:FAILED(unfit) lost:PLACED@1 b:PLACED@0");
+    t_lose(t, 1);
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "lost:FAILED(unfit) busy:FAILED(unfit)");
+}
+
+Test(placing, a_target_that_drains_takes_nothing_more)
+{
+    struct t_farm *t = t_farm("a@1 b@1", .workers = 2);
+
+    t_tick(t);
+    t_drain(t, 1);
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "a:PLACED@1/RECALL b:FAILED(unfit)");
+    t_return(t, "a");
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "a:FAILED(unfit)");
+}
+
+Test(placing, a_failed_task_with_a_target_goes_back_there)
+{
+    struct t_farm *t = t_farm("a@1^2", .workers = 2);
+
+    t_tick(t);
+    t_end(t, "a", .cause = MF_CAUSE_EXIT);
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "a:PLACED@1#2");
+}
+
+Test(placing, tasks_with_targets_keep_their_order_and_priorities)
+{
+    struct t_farm *t = t_farm("low@0 a@0!3 b@0!3", .workers = 1, .slots = 2,
+                              .config = {.policy = &mf_policy_priority});
+
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "a:PLACED@0 b:PLACED@0");
+}
+
+Test(placing, more_tasks_for_one_busy_worker_than_can_stand_aside_do_not_hang)
+{
+    struct t_farm *t = t_farm("", .workers = 1);
+
+    for (int i = 0; i < 200; i++)
+        t_submit(t, "a@0");
+    for (int i = 0; i < 200; i++) {
+        struct mf_event ended = {.kind = MF_EVENT_ENDED, .task = (uint64_t)i + 1, .attempt = 1};
+
+        t_tick(t);
+        cr_assert_eq(t_farm_apply(t, ended), 0);
+    }
+    cr_assert_eq(t_counts(t).by_state[MF_TASK_DONE], 200);
+}
+
+Test(placing, a_task_to_avoid_a_worker_goes_elsewhere)
+{
+    struct t_farm *t = t_farm("a~0", .workers = 2, .slots = 2);
+
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "a:PLACED@1");
+}
+
+Test(placing, a_task_to_avoid_worker_0_is_not_one_that_avoids_nothing)
+{
+    struct t_farm *t = t_farm("a b~0", .workers = 2, .slots = 1);
+
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "a:PLACED@0 b:PLACED@1");
+    t_end(t, "a b");
+    t_submit(t, "c~1");
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "a:DONE b:DONE c:PLACED@0");
+}
+
+Test(placing, a_task_to_avoid_a_worker_waits_for_another_and_lets_others_pass)
+{
+    struct t_farm *t = t_farm("hog a~0 b", .workers = 1);
+
+    t_up(t, 1, 1);
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "hog:PLACED@0 a:PLACED@1");
+    t_submit(t, "c~0 d");
+    t_end(t, "hog");
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "hog:DONE b:PLACED@0");
+    t_end(t, "b");
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "b:DONE d:PLACED@0");
+    t_end(t, "a");
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "a:DONE c:PLACED@1");
+}
+
+Test(placing, a_task_goes_to_the_worker_it_should_avoid_when_there_is_no_other)
+{
+    struct t_farm *t = t_farm("a~0 b~5", .workers = 1, .slots = 2);
+
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "a:PLACED@0 b:PLACED@0");
+}
+
+Test(placing, a_task_that_fails_avoids_where_it_failed_rather_than_what_was_said_before)
+{
+    struct t_farm *t = t_farm("a~0^2", .workers = 2);
+
+    t_tick(t);
+    t_end(t, "a", .cause = MF_CAUSE_EXIT);
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "a:PLACED@0#2");
+}
+
 Test(placing, a_delay_lets_one_task_go_at_a_time)
 {
     struct t_farm *t = t_farm("a b c", .workers = 1, .slots = 8, .config = {.delay_ns = 10 * T_MS});

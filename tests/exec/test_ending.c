@@ -5,10 +5,12 @@
 
 #include <criterion/criterion.h>
 
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 
 #define SHORT_NS (100 * MF_NS_PER_MS)
 
@@ -108,6 +110,25 @@ Test(ending, end_has_the_cause_that_was_given)
     cr_assert_eq(task->outcome.cause, MF_CAUSE_STOPPED);
     cr_assert_eq(task->outcome.signal, SIGTERM);
     rig_destroy(rig);
+}
+
+Test(ending, command_that_has_just_been_started_can_be_ended)
+{
+    enum { N = 200 };
+    struct rig *rig = rig_create((struct rig_options){0});
+
+    for (mf_task_id task = 1; task <= N; task++) {
+        rig_sh(rig, task, (int)(task % 2), "exec sleep 100");
+        rig_flush(rig);
+        /* Two frames that the launcher reads in one turn, or in two with the start between them. */
+        for (mf_task_id i = 0; i < task % 20; i++)
+            sched_yield();
+        rig->executor->ops->end(rig->executor, task, 1, MF_CAUSE_STOPPED);
+        cr_assert_eq(rig_wait_ended(rig, task)->outcome.cause, MF_CAUSE_STOPPED);
+        cr_assert_neq(rig->tasks[task].outcome.signal, SIGKILL);
+    }
+    rig_destroy(rig);
+    cr_assert_eq(waitpid(-1, NULL, WNOHANG), -1, "a process is left");
 }
 
 Test(ending, end_of_an_unknown_attempt_is_ignored)

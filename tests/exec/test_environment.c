@@ -210,3 +210,37 @@ Test(environment, command_with_two_slots_has_the_processors_of_both)
     cr_assert_str_eq(rig_wait_ended(rig, 1)->text[MF_STDOUT], expected);
     rig_destroy(rig);
 }
+
+/* Texts of many lengths, so that one in another's memory would show. */
+static void put_name(char *text, size_t size, const char *prefix, mf_task_id task)
+{
+    int width = (int)(task * 37 % 300) + 1;
+
+    snprintf(text, size, "%s%0*d", prefix, width, (int)task);
+}
+
+Test(environment, each_of_many_commands_in_a_row_gets_its_own_texts)
+{
+    enum { N = 400, N_SLOTS = 8 };
+    struct rig *rig = rig_create((struct rig_options){.n_slots = N_SLOTS});
+    char id[400], variable[400], arg[400], expected[1204];
+    const char *args[] = {"sh", "-c", "echo $MPIFARM_TASK_ID $X $0", arg};
+    const char *env[] = {variable};
+    struct mf_command command = {.id = id, .n_args = 4, .args = args, .n_env = 1, .env = env};
+
+    for (mf_task_id task = 1; task <= N; task++) {
+        put_name(id, sizeof(id), "id-", task);
+        put_name(variable, sizeof(variable), "X=", N - task);
+        put_name(arg, sizeof(arg), "arg-", 2 * task);
+        rig_start_command(rig, task, task <= N_SLOTS ? (int)task - 1 : RIG_STAGED, 0, &command);
+    }
+    rig_wait_all(rig, N);
+    for (mf_task_id task = 1; task <= N; task++) {
+        put_name(id, sizeof(id), "id-", task);
+        put_name(variable, sizeof(variable), "", N - task);
+        put_name(arg, sizeof(arg), "arg-", 2 * task);
+        snprintf(expected, sizeof(expected), "%s %s %s\n", id, variable, arg);
+        cr_assert_str_eq(rig->tasks[task].text[MF_STDOUT], expected);
+    }
+    rig_destroy(rig);
+}

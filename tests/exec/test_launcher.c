@@ -52,6 +52,35 @@ Test(launcher, killed_launcher_breaks_the_executor_once_and_leaves_no_task)
     rig_destroy(rig);
 }
 
+/* At one of many moments between the start of a process and its program. */
+static void kill_while_starting(int round)
+{
+    enum { N = 16 };
+    struct rig *rig = rig_create((struct rig_options){.n_slots = N});
+    int64_t kill_at_ns;
+
+    for (mf_task_id task = 1; task <= N; task++)
+        rig_sh(rig, task, (int)task - 1, "exec sleep 100");
+    rig_flush(rig);
+    kill_at_ns = mf_clock_monotonic_ns() + round * 100 * MF_NS_PER_US;
+    while (mf_clock_monotonic_ns() < kill_at_ns)
+        continue;
+    cr_assert_eq(kill(rig->launcher_pid, SIGKILL), 0);
+    while (!rig->n_broken) {
+        rig_flush(rig);
+        cr_assert_geq(mf_loop_wait(rig->loop, 30 * MF_NS_PER_S), 1);
+    }
+    /* What the launcher leaves comes here, and what was still here would not be gone. */
+    cr_assert_eq(waitpid(-1, NULL, WNOHANG), -1, "round %d: a process is left", round);
+    rig_destroy(rig);
+}
+
+Test(launcher, killed_while_it_starts_commands_it_leaves_none)
+{
+    for (int round = 0; round < 40; round++)
+        kill_while_starting(round);
+}
+
 Test(launcher, death_of_the_rank_ends_all_tasks_and_the_launcher)
 {
     const char *path = rig_path("pid");
@@ -180,6 +209,73 @@ static unsigned count_fds_of(pid_t pid)
     cr_assert_eq(fscanf(pipe, "%u", &n), 1);
     pclose(pipe);
     return n;
+}
+
+static void limit_files_of(pid_t pid, rlim_t n)
+{
+    struct rlimit limit;
+
+    cr_assert_eq(prlimit(pid, RLIMIT_NOFILE, NULL, &limit), 0);
+    limit.rlim_cur = n;
+    cr_assert_eq(prlimit(pid, RLIMIT_NOFILE, &limit, NULL), 0);
+}
+
+/*
+ * Lets the launcher start task 2 under a limit of files that lets a process
+ * begin, since its pipes are there already, but not execute its program.
+ */
+static struct rig *refuse_task_2(void)
+{
+    struct rig *rig = rig_create((struct rig_options){.n_slots = 1});
+    unsigned before;
+
+    rig_sh(rig, 9, 0, "true");
+    rig_wait_ended(rig, 9);
+    before = count_fds_of(rig->launcher_pid);
+    rig_sh(rig, 1, 0, "kill -STOP $$");
+    rig_sh(rig, 2, RIG_STAGED, "echo ran");
+    rig_flush(rig);
+    /* Two pipes to read from, two more made ahead with both ends. */
+    while (count_fds_of(rig->launcher_pid) != before + 6)
+        continue;
+    limit_files_of(rig->launcher_pid, 1);
+    rig->executor->ops->end(rig->executor, 1, 1, MF_CAUSE_STOPPED);
+    rig_wait(rig, &rig->tasks[2].has_started);
+    /* Those pipes are closed when it has failed, and others cannot be made. */
+    while (count_fds_of(rig->launcher_pid) != before)
+        continue;
+    return rig;
+}
+
+Test(launcher, command_for_which_something_lacks_is_tried_again)
+{
+    struct rig *rig = refuse_task_2();
+
+    /* It has been told to have begun, and that is not taken back. */
+    rig->executor->ops->unstage(rig->executor, 2, 1);
+    rig_flush(rig);
+    limit_files_of(rig->launcher_pid, 64);
+    rig_wait_ended(rig, 2);
+    cr_assert_eq(rig->tasks[2].outcome.cause, MF_CAUSE_NONE, "%s", rig->tasks[2].outcome.detail);
+    cr_assert_gt(rig->tasks[2].outcome.pid, 0);
+    cr_assert_str_eq(rig->tasks[2].text[MF_STDOUT], "ran\n");
+    cr_assert_eq(rig->n_events, 4, "9 and 1 ended, 2 started and ended");
+    rig_destroy(rig);
+}
+
+Test(launcher, command_for_which_something_lacks_can_be_ended)
+{
+    struct rig *rig = refuse_task_2();
+
+    rig->executor->ops->end(rig->executor, 2, 1, MF_CAUSE_STOPPED);
+    rig_wait_ended(rig, 2);
+    cr_assert_eq(rig->tasks[2].outcome.cause, MF_CAUSE_STOPPED);
+    cr_assert_eq(rig->tasks[2].outcome.signal, 0);
+    cr_assert_eq(rig->tasks[2].outcome.pid, 0);
+    limit_files_of(rig->launcher_pid, 64);
+    rig_sh(rig, 3, 0, "true");
+    cr_assert_eq(rig_wait_ended(rig, 3)->outcome.cause, MF_CAUSE_NONE);
+    rig_destroy(rig);
 }
 
 Test(launcher, neither_side_leaks_descriptors)

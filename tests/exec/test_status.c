@@ -215,3 +215,37 @@ Test(status, each_command_leads_its_own_process_group)
     cr_assert_eq(pid, task->outcome.pid);
     rig_destroy(rig);
 }
+
+Test(status, commands_that_cannot_be_executed_leave_those_beside_them_alone)
+{
+    enum { N = 120, N_SLOTS = 12 };
+    const char *missing[] = {"no-such-program", "x"};
+    struct mf_command command = {.id = "a", .n_args = 2, .args = missing};
+    struct rig *rig = rig_create((struct rig_options){.n_slots = N_SLOTS});
+
+    for (mf_task_id task = 1; task <= N; task++) {
+        int slot = task <= N_SLOTS ? (int)task - 1 : RIG_STAGED;
+
+        if (task % 3 == 0)
+            rig_start_command(rig, task, slot, 0, &command);
+        else
+            rig_sh(rig, task, slot, "echo out; exit 5");
+    }
+    rig_wait_all(rig, N);
+    for (mf_task_id task = 1; task <= N; task++) {
+        const struct mf_outcome *outcome = &rig->tasks[task].outcome;
+
+        if (task % 3 == 0) {
+            cr_assert_eq(outcome->cause, MF_CAUSE_START);
+            cr_assert_eq(outcome->exit_status, 127);
+            cr_assert_eq(outcome->pid, 0);
+            cr_assert_eq(outcome->duration_ns, 0);
+            cr_assert_str_eq(outcome->detail, "no-such-program: No such file or directory");
+            cr_assert_null(rig->tasks[task].output);
+        } else {
+            cr_assert_eq(outcome->exit_status, 5, "%s", outcome->detail);
+            cr_assert_str_eq(rig->tasks[task].text[MF_STDOUT], "out\n");
+        }
+    }
+    rig_destroy(rig);
+}

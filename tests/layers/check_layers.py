@@ -37,7 +37,7 @@ INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*(["<])([^">]+)[">]', re.MULTIL
 
 # What a pure core may call: memory, strings, formatting, sorting, arithmetic, names of signals.
 PURE = re.compile(r'''^(
-    malloc|calloc|realloc|reallocarray|free
+    malloc|calloc|realloc|reallocarray|aligned_alloc|free
     |mem(cpy|move|set|cmp|chr|rchr|mem)
     |str(len|nlen|cmp|ncmp|casecmp|ncasecmp|chr|chrnul|rchr|str|spn|cspn|pbrk|cpy|ncpy|dup|ndup)
     |stpcpy|v?snprintf|qsort|qsort_r|bsearch

@@ -7,8 +7,9 @@
  *     t_end(t, "a", .cause = MF_CAUSE_EXIT);
  *     cr_assert(eq(str, t_trace(t), "..."));
  *
- * Tasks are named by one word each, with "*n" for n slots, "!n" for priority n
- * and "^n" for n attempts in all. Every step checks all invariants of the farm.
+ * Tasks are named by one word each, with "*n" for n slots, "!n" for priority n,
+ * "^n" for n attempts in all, "@n" for worker n alone and "~n" for any but worker
+ * n. Every step checks all invariants of the farm.
  * Farms are freed when the process of the test ends.
  */
 #ifndef MF_TESTS_FARM_BUILDER_H

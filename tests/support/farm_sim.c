@@ -72,7 +72,7 @@ struct sim {
     bool is_closed, is_all_narrow;
     /* chances out of 1000: of an attempt, a turn or a message */
     uint64_t fail_chance, lose_chance, drain_chance, cancel_chance, pause_chance, stop_chance,
-        repeat_chance;
+        repeat_chance, target_chance, avoid_chance;
     int64_t longest_ns, longest_trip_ns;
     const char *breach;
     struct t_sim_stats *stats;
@@ -285,6 +285,11 @@ static void submit_some(struct sim *sim)
         };
         if (!sim->is_all_narrow && chance(sim, 300))
             spec->n_slots = 1 + (uint32_t)draw(sim, MAX_SLOTS);
+        /* Also workers that are gone, and one that never comes. */
+        spec->has_target = chance(sim, sim->target_chance);
+        spec->target = (mf_worker_id)draw(sim, sim->n_workers + 1);
+        spec->has_avoid = chance(sim, sim->avoid_chance);
+        spec->avoid = (mf_worker_id)draw(sim, sim->n_workers + 1);
         apply(sim, (struct mf_event){.kind = MF_EVENT_SUBMITTED, .spec = *spec});
     }
     if (sim->n_submitted == sim->n_tasks && !sim->is_closed && chance(sim, 500)) {
@@ -353,6 +358,36 @@ static void settle(struct sim *sim, const struct mf_change *change)
     sim->stats->unfit += change->cause == MF_CAUSE_UNFIT;
 }
 
+/* Whether a task that avoids a worker could go to another. */
+static bool has_other_worker(const struct sim *sim, const struct mf_task_spec *spec)
+{
+    const struct mf_heap *by_load = &mf_farm_workers(sim->farm)->by_load;
+
+    for (uint32_t i = 0; i < by_load->n_items; i++) {
+        const struct mf_worker *worker = by_load->items[i];
+
+        if (worker->id != spec->avoid && worker->n_slots >= spec->n_slots)
+            return true;
+    }
+    return false;
+}
+
+/* Tasks that may run on one worker only, or should not on one, are where they may be. */
+static void check_place(struct sim *sim, const struct mf_change *change)
+{
+    const struct mf_task_spec *spec = &sim->tasks[change->task].spec;
+    bool is_first = change->attempt == 1;
+
+    claim(sim, !spec->has_target || change->worker == spec->target,
+          "a task is not on its target");
+    claim(sim,
+          !spec->has_avoid || spec->has_target || !is_first || change->worker != spec->avoid ||
+              !has_other_worker(sim, spec),
+          "a task is on the worker that it should avoid");
+    sim->stats->targeted += spec->has_target;
+    sim->stats->avoiding += spec->has_avoid && is_first && !spec->has_target;
+}
+
 /* What the runtime does with a change: send the attempt once, then what is wished for it. */
 static void carry_out(struct sim *sim, const struct mf_change *change)
 {
@@ -368,6 +403,7 @@ static void carry_out(struct sim *sim, const struct mf_change *change)
     if (change->state == MF_TASK_PLACED && change->attempt != task->last_attempt) {
         claim(sim, change->attempt > task->last_attempt, "an attempt was given twice");
         task->last_attempt = change->attempt;
+        check_place(sim, change);
         letter.run_ns = (int64_t)draw(sim, (uint64_t)sim->longest_ns);
         post(sim, &sim->workers[change->worker].inbox, letter);
     }
@@ -393,7 +429,9 @@ static void check_no_slot_idles(struct sim *sim)
         for (uint32_t i = 0; i < workers->by_load.n_items; i++) {
             const struct mf_worker *worker = workers->by_load.items[i];
 
-            claim(sim, worker->id == task->avoid || worker->n_committed >= worker->n_slots,
+            if (task->spec.has_target && worker->id != task->spec.target)
+                continue;
+            claim(sim, (worker->id == task->avoid && !task->spec.has_target) || worker->n_committed >= worker->n_slots,
                   "a slot idles while a task waits for it");
         }
     }
@@ -449,6 +487,8 @@ static void set_up(struct sim *sim, uint64_t seed)
     sim->pause_chance = chance(sim, 300) ? draw(sim, 500) : 0;
     sim->stop_chance = chance(sim, 200) ? draw(sim, 30) : 0;
     sim->repeat_chance = chance(sim, 500) ? draw(sim, 200) : 0;
+    sim->target_chance = chance(sim, 300) ? draw(sim, 500) : 0;
+    sim->avoid_chance = chance(sim, 300) ? draw(sim, 500) : 0;
     sim->longest_ns = (int64_t)(1 + draw(sim, 20)) * MS;
     sim->longest_trip_ns = (int64_t)draw(sim, 4) * MS;
     if (mf_farm_create(&sim->config, &sim->farm) < 0)

@@ -1,0 +1,573 @@
+/*
+ * libmpifarm: C functions as tasks.
+ *
+ * One SPMD program. Every rank makes a farm, registers the same functions in
+ * the same order, and starts; rank 0 goes on as the client and submits tasks,
+ * the other ranks serve until the client finishes:
+ *
+ *     struct mpifarm *farm;
+ *     int square;
+ *
+ *     mpifarm_init(&argc, &argv, NULL, &farm);
+ *     square = mpifarm_register(farm, "square", square_fn, NULL);
+ *     if (mpifarm_start(farm) == MPIFARM_CLIENT) {
+ *         mpifarm_future future;
+ *         struct mpifarm_result result;
+ *
+ *         mpifarm_submit(farm, square, &x, sizeof(x), NULL, &future);
+ *         mpifarm_wait(farm, future, MPIFARM_FOREVER);
+ *         mpifarm_result(farm, future, &result);
+ *         ...
+ *         mpifarm_release(farm, future);
+ *     }
+ *     return mpifarm_finish(farm) < 0;
+ *
+ * A program started without mpirun or srun, or with one rank, runs its tasks
+ * itself, in order, inside the calls that wait: the way to use a debugger.
+ *
+ * Rules that hold everywhere
+ *
+ *   threads    all calls on one farm come from the thread that made it
+ *   results    int: 0 or a documented outcome above 0; below 0 is an error
+ *              number of <errno.h>, negated. mpifarm_error_text() has a
+ *              sentence for the last one. A failed call has changed nothing
+ *   ownership  what a call is given is copied, what it gives is borrowed; the
+ *              comment says so where it is otherwise
+ *   times      nanoseconds in int64_t; limits are from the moment of the call
+ *   who        client calls return -EPERM on other ranks and in tasks;
+ *              context calls are for task functions
+ *   order      -EINVAL before mpifarm_start() for what needs it, and after it
+ *              for what must come before
+ *
+ * Usable from C11 and C++.
+ */
+#ifndef MPIFARM_MPIFARM_H
+#define MPIFARM_MPIFARM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define MPIFARM_API __attribute__((visibility("default")))
+#else
+#define MPIFARM_API
+#endif
+
+/** A farm, as one rank sees it. */
+struct mpifarm;
+
+/** What a task function knows of the task it runs. */
+struct mpifarm_context;
+
+/** A submitted task whose outcome is, or will be, with the client; 0 is none. */
+typedef uint64_t mpifarm_future;
+
+/** A block of bytes that every rank has; 0 is none. */
+typedef uint32_t mpifarm_block;
+
+/** No time limit. */
+#define MPIFARM_FOREVER INT64_MAX
+
+/** From mpifarm_start(). */
+#define MPIFARM_CLIENT 0 /* this is rank 0: submit tasks */
+#define MPIFARM_SERVED 1 /* this was a worker, and the client has finished */
+
+/**
+ * A task function.
+ *
+ * Runs in the worker rank, one at a time, or with isolation in a process of its
+ * own. It must not call MPI, which the farm's thread is using.
+ *
+ * @context  the task; valid until the function returns
+ * @user     as given when it was registered
+ *
+ * Returns 0 when the task is done, and anything else when it failed; with
+ * mpifarm_fail() it can say why.
+ */
+typedef int (*mpifarm_function)(struct mpifarm_context *context, void *user);
+
+/* --- making a farm --- */
+
+/** Where task functions run. */
+enum mpifarm_isolation {
+    /** In executor processes if the variable MPIFARM_ISOLATE is "1", else in the rank. */
+    MPIFARM_ISOLATION_DEFAULT = 0,
+    /** In the rank: fastest; a crash ends the rank, and a time limit only asks. */
+    MPIFARM_ISOLATION_OFF,
+    /**
+     * In executor processes, which are forked before MPI_Init: a function that
+     * crashes, exits or hangs ends its executor alone, and a time limit is kept.
+     */
+    MPIFARM_ISOLATION_ON,
+};
+
+/**
+ * How to make a farm; {0} is good for most.
+ *
+ * @isolation      where functions run
+ * @n_executors    executor processes of each rank with isolation, 0 for one for
+ *                 each core that is the rank's share of its node
+ * @max_attempts   how often a task is tried in all when it does not say, 0 for 1
+ * @spin_ns        how long a rank looks for messages without a pause after the
+ *                 last one, 0 for 20 us. Waiting less than this costs no latency
+ *                 and all of a core; after it the rank naps, for at most 4 ms
+ * @quiet          warnings are not written to standard error
+ */
+struct mpifarm_options {
+    enum mpifarm_isolation isolation;
+    uint32_t n_executors;
+    uint32_t max_attempts;
+    int64_t spin_ns;
+    bool quiet;
+};
+
+/**
+ * mpifarm_init() - make this process a rank of a farm.
+ *
+ * On every rank, before MPI_Init, which it calls, and before the program has
+ * threads: executor processes are forked here, and keep what was loaded into
+ * memory by now. Once per process.
+ *
+ * @argc, @argv   for MPI_Init; NULL is accepted
+ * @options       NULL for the defaults
+ *
+ * Returns 0 with the farm, which mpifarm_finish() frees, or -EINVAL for options
+ * that make no sense, -EALREADY if MPI is in use already, -EIO if MPI cannot be
+ * started, -ENOMEM or another error of the system. The reason is written to standard error.
+ */
+MPIFARM_API int mpifarm_init(int *argc, char ***argv, const struct mpifarm_options *options,
+                             struct mpifarm **ret_farm);
+
+/** This rank, from 0, and how many there are. */
+MPIFARM_API uint32_t mpifarm_rank(const struct mpifarm *farm);
+MPIFARM_API uint32_t mpifarm_size(const struct mpifarm *farm);
+
+/**
+ * mpifarm_register() - name a function that tasks can call.
+ *
+ * Every rank registers the same names in the same order, before it starts.
+ *
+ * @name  1 to 255 characters; copied
+ * @user  handed to each call, may be NULL
+ *
+ * Returns the function's number, 0 or more, -EEXIST if the name is taken,
+ * -EINVAL for no function, a bad name or a farm that was started, -ENOSPC
+ * beyond 65,535 functions, -ENOMEM.
+ */
+MPIFARM_API int mpifarm_register(struct mpifarm *farm, const char *name,
+                                 mpifarm_function function, void *user);
+
+/** The number of the function of that name, or -ENOENT. */
+MPIFARM_API int mpifarm_lookup(const struct mpifarm *farm, const char *name);
+
+/**
+ * mpifarm_hooks() - state of a worker.
+ *
+ * @init    called once where tasks run, before the first: in each worker rank, or
+ *          with isolation in each executor process. Other than 0 refuses to work:
+ *          the worker leaves, and is reported
+ * @finish  called after the last task; not in an executor that was killed
+ * @user    handed to both
+ *
+ * Either may be NULL. Returns 0, or -EINVAL after mpifarm_start().
+ */
+MPIFARM_API int mpifarm_hooks(struct mpifarm *farm, int (*init)(struct mpifarm *farm, void *user),
+                              void (*finish)(struct mpifarm *farm, void *user), void *user);
+
+/**
+ * mpifarm_start() - begin.
+ *
+ * On ranks other than 0 it serves, and returns when the client has finished.
+ *
+ * Returns MPIFARM_CLIENT on rank 0 and MPIFARM_SERVED on the others; -EPROTO, on
+ * all, when some rank registered other functions (the sentence names rank and
+ * function); -ETIMEDOUT when some rank did not come within a minute; -EINVAL
+ * when called twice; -ECONNABORTED on a rank that lost touch with rank 0.
+ */
+MPIFARM_API int mpifarm_start(struct mpifarm *farm);
+
+/**
+ * mpifarm_finish() - end the farm and free it.
+ *
+ * On every rank, last, also after a failure. Tasks that are not finished are
+ * dropped, without a callback; a function that runs is given 5 s to return. If it does not, the
+ * program is aborted with a message that names rank and function, since MPI
+ * could not be ended without it. A client that exits without finishing is
+ * noticed by mpirun and srun, which then end the other ranks.
+ *
+ * NULL is accepted. Returns 0, or what went wrong.
+ */
+MPIFARM_API int mpifarm_finish(struct mpifarm *farm);
+
+/** The sentence for the last error of a call on this farm, "" for none. */
+MPIFARM_API const char *mpifarm_error_text(const struct mpifarm *farm);
+
+/* --- submitting --- */
+
+/** How the client hears of a task's end. */
+enum mpifarm_delivery {
+    /** Its future is kept until it is released. */
+    MPIFARM_DELIVER_FUTURE = 0,
+    /** The same, and mpifarm_next() gives it out, in order of completion. */
+    MPIFARM_DELIVER_QUEUE,
+    /** The callback is called; then the future is released. */
+    MPIFARM_DELIVER_CALLBACK,
+    /** Not at all: fire and forget. mpifarm_counts() counts it. */
+    MPIFARM_DELIVER_NONE,
+};
+
+/** How a task ended. */
+enum mpifarm_status {
+    MPIFARM_PENDING = 0, /* it has not ended */
+    MPIFARM_DONE,
+    MPIFARM_FAILED,    /* its function said so, or could not be run to its end */
+    MPIFARM_CANCELLED, /* withdrawn before it was done */
+    MPIFARM_SKIPPED,   /* a task that it was to come after was not done */
+};
+
+/** Why a task failed. */
+enum mpifarm_cause {
+    MPIFARM_CAUSE_NONE = 0, /* it did not */
+    MPIFARM_CAUSE_FUNCTION, /* the function returned other than 0 */
+    MPIFARM_CAUSE_TIMEOUT,  /* over its time limit */
+    MPIFARM_CAUSE_CRASHED,  /* a signal killed its executor */
+    MPIFARM_CAUSE_EXITED,   /* it ended its executor: exit() */
+    MPIFARM_CAUSE_LOST,     /* its rank disappeared, again and again */
+    MPIFARM_CAUSE_UNFIT,    /* no worker can ever run it */
+    MPIFARM_CAUSE_MEMORY,   /* there was no memory for its input or result */
+};
+
+/**
+ * The outcome of a task.
+ *
+ * @status, @cause   how it ended, and why
+ * @code             what the function returned; after CRASHED the signal, after
+ *                   EXITED the exit status
+ * @message          what the function said with mpifarm_fail(), or a sentence on
+ *                   the cause; "" when done
+ * @data, @size      what the function wrote, size bytes, aligned for any type;
+ *                   NULL when that is nothing or the task was not done
+ * @tag              the submitter's
+ * @attempts         how often it was tried
+ */
+struct mpifarm_result {
+    enum mpifarm_status status;
+    enum mpifarm_cause cause;
+    int code;
+    const char *message;
+    const void *data;
+    size_t size;
+    uint64_t tag;
+    uint32_t attempts;
+};
+
+/** Called by calls that wait or progress, on the client; may submit and cancel, not wait. */
+typedef void (*mpifarm_callback)(struct mpifarm *farm, mpifarm_future future,
+                                 const struct mpifarm_result *result, void *arg);
+
+/** The rank of a task that may run anywhere. */
+#define MPIFARM_ANY_RANK 0
+
+/**
+ * How to run a task; {0} is good for most.
+ *
+ * @tag           the submitter's own number, handed back with the result
+ * @group         tasks of a group can be waited for and cancelled together; 0 for none
+ * @priority      higher goes first; tasks of equal priority go in order of submission
+ * @max_attempts  how often it is tried in all, 0 for what the farm's options say
+ * @timeout_ns    longest run time of an attempt, 0 for none. Without isolation the
+ *                function is only asked to stop, by mpifarm_should_stop()
+ * @after         n_after futures: it starts when all of them are done, and is
+ *                SKIPPED when one of them is not
+ * @rank          the worker rank it must run on, MPIFARM_ANY_RANK for any
+ * @delivery      how its end is heard of
+ * @callback, @callback_arg   for MPIFARM_DELIVER_CALLBACK
+ */
+struct mpifarm_task_options {
+    uint64_t tag;
+    uint32_t group;
+    int32_t priority;
+    uint32_t max_attempts;
+    int64_t timeout_ns;
+    const mpifarm_future *after;
+    size_t n_after;
+    uint32_t rank;
+    enum mpifarm_delivery delivery;
+    mpifarm_callback callback;
+    void *callback_arg;
+};
+
+/**
+ * mpifarm_submit() - one task.
+ *
+ * Returns without waiting; tasks are sent off by this and the other client
+ * calls. A queued task costs at most 128 bytes beside its input.
+ *
+ * @function    number of a registered function
+ * @input       size bytes for it, copied; aligned for any type where it arrives.
+ *              NULL if size is 0
+ * @options     NULL for the defaults
+ * @ret_future  NULL submits it as MPIFARM_DELIVER_NONE, unless options say otherwise
+ *
+ * Returns 0; -ENOENT for an unknown function; -EINVAL for options that make no
+ * sense; -ESTALE if a future of after was released; -EHOSTUNREACH if no worker is
+ * left, or rank is none; -ENOMEM.
+ */
+MPIFARM_API int mpifarm_submit(struct mpifarm *farm, int function, const void *input, size_t size,
+                               const struct mpifarm_task_options *options,
+                               mpifarm_future *ret_future);
+
+/** One task of an array; fields as the parameters of mpifarm_submit(). */
+struct mpifarm_task {
+    int function;
+    const void *input;
+    size_t size;
+    const struct mpifarm_task_options *options;
+};
+
+/**
+ * mpifarm_submit_many() - all tasks of an array, or none.
+ *
+ * @ret_futures  n of them; NULL as for mpifarm_submit()
+ *
+ * Returns as mpifarm_submit().
+ */
+MPIFARM_API int mpifarm_submit_many(struct mpifarm *farm, const struct mpifarm_task *tasks,
+                                    size_t n, mpifarm_future *ret_futures);
+
+/**
+ * mpifarm_submit_array() - one function over an array of inputs.
+ *
+ * @inputs       n elements of input_size bytes each, copied
+ * @options      for each; a tag of T gives element i the tag T + i
+ * @ret_futures  n of them; NULL as for mpifarm_submit()
+ *
+ * Returns as mpifarm_submit(), for all or none.
+ */
+MPIFARM_API int mpifarm_submit_array(struct mpifarm *farm, int function, const void *inputs,
+                                     size_t input_size, size_t n,
+                                     const struct mpifarm_task_options *options,
+                                     mpifarm_future *ret_futures);
+
+/**
+ * mpifarm_map() - results[i] = function(inputs[i]), and wait for all.
+ *
+ * How many elements travel together follows from how long they take.
+ *
+ * @inputs   n elements of input_size bytes each
+ * @results  room for n elements of result_size bytes each; what is shorter is
+ *           filled up with zeros, what is longer fails its task. Elements whose task
+ *           was not done are left as they were
+ * @options  delivery and tag are not used
+ *
+ * Returns how many tasks were not done, at most INT_MAX, or as mpifarm_submit().
+ */
+MPIFARM_API int mpifarm_map(struct mpifarm *farm, int function, const void *inputs,
+                            size_t input_size, size_t n, void *results, size_t result_size,
+                            const struct mpifarm_task_options *options);
+
+/* --- waiting --- */
+
+/**
+ * mpifarm_progress() - do what there is to do, without waiting.
+ *
+ * For clients with an event loop of their own. Messages of MPI cannot wake
+ * anybody, so call it often enough: *ret_next_ns, if not NULL, gets the time in
+ * which it should be called again (0: at once; never more than 4 ms while tasks run).
+ *
+ * Returns how many tasks ended (at most INT_MAX), or -EHOSTUNREACH when tasks
+ * are left and no worker is.
+ */
+MPIFARM_API int mpifarm_progress(struct mpifarm *farm, int64_t *ret_next_ns);
+
+/** Returns 1 if the task has ended, 0 if not, -ESTALE for a released future. Makes progress. */
+MPIFARM_API int mpifarm_test(struct mpifarm *farm, mpifarm_future future);
+
+/**
+ * mpifarm_wait() - wait until a task has ended.
+ *
+ * Returns 0; -ETIMEDOUT after timeout_ns; -ESTALE for a released future;
+ * -EDEADLK in a callback; -EHOSTUNREACH when it cannot end as no worker is left.
+ */
+MPIFARM_API int mpifarm_wait(struct mpifarm *farm, mpifarm_future future, int64_t timeout_ns);
+
+/** Waits until one of n has ended; *ret_index is the first such. As mpifarm_wait(); -EINVAL for n 0. */
+MPIFARM_API int mpifarm_wait_any(struct mpifarm *farm, const mpifarm_future *futures, size_t n,
+                                 int64_t timeout_ns, size_t *ret_index);
+
+/** Waits until all of n have ended. As mpifarm_wait(). */
+MPIFARM_API int mpifarm_wait_all(struct mpifarm *farm, const mpifarm_future *futures, size_t n,
+                                 int64_t timeout_ns);
+
+/** Waits until no task of the group is unfinished, child tasks included. As mpifarm_wait(). */
+MPIFARM_API int mpifarm_wait_group(struct mpifarm *farm, uint32_t group, int64_t timeout_ns);
+
+/** Waits until no task at all is unfinished. As mpifarm_wait(). */
+MPIFARM_API int mpifarm_drain(struct mpifarm *farm, int64_t timeout_ns);
+
+/**
+ * mpifarm_next() - the next task of the completion queue.
+ *
+ * Returns 0 with a future, the caller's to release; -ENOENT when the queue is
+ * empty and no task is unfinished; else as mpifarm_wait().
+ */
+MPIFARM_API int mpifarm_next(struct mpifarm *farm, int64_t timeout_ns, mpifarm_future *ret_future);
+
+/**
+ * mpifarm_result() - how a task ended.
+ *
+ * @ret_result  filled in; its pointers are borrowed until the future is released
+ *
+ * Returns 0, -EAGAIN if it has not ended (status PENDING), or -ESTALE.
+ */
+MPIFARM_API int mpifarm_result(struct mpifarm *farm, mpifarm_future future,
+                               struct mpifarm_result *ret_result);
+
+/**
+ * mpifarm_release() - give a future back; its result is freed.
+ *
+ * A task that has not ended goes on, as MPIFARM_DELIVER_NONE. Returns 0 or -ESTALE.
+ */
+MPIFARM_API int mpifarm_release(struct mpifarm *farm, mpifarm_future future);
+
+/**
+ * mpifarm_cancel() - withdraw a task.
+ *
+ * What has not started will not; a running function is asked to stop, by
+ * mpifarm_should_stop(), and with isolation ended after a second. Whatever it
+ * still gives is dropped: a task that was not DONE before is CANCELLED, at once.
+ *
+ * Returns 0, 1 if it had ended already, or -ESTALE.
+ */
+MPIFARM_API int mpifarm_cancel(struct mpifarm *farm, mpifarm_future future);
+
+/** Withdraws every unfinished task of a group. Returns how many, at most INT_MAX. */
+MPIFARM_API int mpifarm_cancel_group(struct mpifarm *farm, uint32_t group);
+
+/**
+ * What the farm has and did.
+ *
+ * @n_submitted   tasks, child tasks included
+ * @n_waiting     for other tasks
+ * @n_queued      not sent to a worker
+ * @n_sent        with a worker
+ * @n_done, @n_failed, @n_cancelled, @n_skipped   ended
+ * @n_retried     attempts that ended in another attempt
+ * @n_stale       reports of workers about attempts given up
+ * @n_workers     ranks that work
+ * @n_slots       tasks that can run at once
+ * @busy_ns       time spent in functions, of all workers
+ */
+struct mpifarm_counts {
+    uint64_t n_submitted;
+    uint64_t n_waiting;
+    uint64_t n_queued;
+    uint64_t n_sent;
+    uint64_t n_done;
+    uint64_t n_failed;
+    uint64_t n_cancelled;
+    uint64_t n_skipped;
+    uint64_t n_retried;
+    uint64_t n_stale;
+    uint32_t n_workers;
+    uint32_t n_slots;
+    int64_t busy_ns;
+};
+
+/** Counts. Returns 0, or -EPERM. */
+MPIFARM_API int mpifarm_count(const struct mpifarm *farm, struct mpifarm_counts *ret_counts);
+
+/* --- data for all --- */
+
+/**
+ * mpifarm_broadcast() - give every worker a block of bytes to read.
+ *
+ * Kept once per node, in shared memory. Tasks submitted from now on see it; it
+ * is there before they start.
+ *
+ * Returns 0 with the block; -EINVAL for size 0; -ENOMEM; -EHOSTUNREACH.
+ */
+MPIFARM_API int mpifarm_broadcast(struct mpifarm *farm, const void *data, size_t size,
+                                  mpifarm_block *ret_block);
+
+/** Frees a block everywhere; tasks that use it have ended by now. Returns 0 or -ENOENT. */
+MPIFARM_API int mpifarm_drop_block(struct mpifarm *farm, mpifarm_block block);
+
+/* --- in a task function --- */
+
+/** The task's input and its size; aligned for any type; NULL when it is empty. */
+MPIFARM_API const void *mpifarm_input(const struct mpifarm_context *context, size_t *ret_size);
+
+/** Appends to the task's result. Returns 0 or -ENOMEM, which also fails the task. */
+MPIFARM_API int mpifarm_write(struct mpifarm_context *context, const void *data, size_t size);
+
+/**
+ * mpifarm_reserve() - room for size more bytes of result, to be filled in place.
+ *
+ * Valid until the next call that writes. Returns NULL when there is no memory,
+ * which also fails the task.
+ */
+MPIFARM_API void *mpifarm_reserve(struct mpifarm_context *context, size_t size);
+
+/**
+ * mpifarm_fail() - say why the task fails; at most 4,000 bytes are kept.
+ *
+ * Returns `code`, or 1 if that is 0: "return mpifarm_fail(context, 3, ...)".
+ */
+MPIFARM_API int mpifarm_fail(struct mpifarm_context *context, int code, const char *format, ...)
+#if defined(__GNUC__)
+    __attribute__((format(printf, 3, 4)))
+#endif
+    ;
+
+/** The submitter's number of the task; which attempt this is, from 1; the rank that runs it. */
+MPIFARM_API uint64_t mpifarm_task_tag(const struct mpifarm_context *context);
+MPIFARM_API uint32_t mpifarm_task_attempt(const struct mpifarm_context *context);
+MPIFARM_API uint32_t mpifarm_task_rank(const struct mpifarm_context *context);
+
+/** A number that no other task of this farm has. */
+MPIFARM_API uint64_t mpifarm_task_id(const struct mpifarm_context *context);
+
+/** Whether the task was cancelled or is over its time: return soon. Cheap: call it often. */
+MPIFARM_API bool mpifarm_should_stop(struct mpifarm_context *context);
+
+/**
+ * mpifarm_spawn() - submit a child task.
+ *
+ * It is submitted when this attempt succeeds, so a retry does not double it.
+ *
+ * @options  delivery has to be said, NONE or QUEUE; group 0 is the parent's group; after is not
+ *           supported; NULL for the defaults, with delivery NONE
+ *
+ * Returns 0, -ENOENT for an unknown function, -EINVAL for options that make no sense, -EMSGSIZE when
+ * the inputs of a task's children would come to more than 1 GiB, or -ENOMEM, which also fails the
+ * task.
+ */
+MPIFARM_API int mpifarm_spawn(struct mpifarm_context *context, int function, const void *input,
+                              size_t size, const struct mpifarm_task_options *options);
+
+/**
+ * mpifarm_checkpoint() - save bytes for the next attempt.
+ *
+ * They replace what was saved before, and are sent to rank 0 without waiting.
+ * Returns 0, -EMSGSIZE for more than 1 GiB, or -ENOMEM.
+ */
+MPIFARM_API int mpifarm_checkpoint(struct mpifarm_context *context, const void *data, size_t size);
+
+/** What an earlier attempt saved last, and its size; NULL if it saved nothing. */
+MPIFARM_API const void *mpifarm_restored(const struct mpifarm_context *context, size_t *ret_size);
+
+/** The bytes of a block; NULL for one that is not there. Valid while the function runs. */
+MPIFARM_API const void *mpifarm_block_data(const struct mpifarm_context *context,
+                                           mpifarm_block block, size_t *ret_size);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

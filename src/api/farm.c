@@ -1,0 +1,335 @@
+/* Making, starting and ending a farm. */
+#include "api/farm.h"
+
+#include "base/clock.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The exit status when a function that does not return makes the end impossible. */
+#define ABORT_STATUS 3
+
+int mf_api_fail(struct mpifarm *farm, int code, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(farm->err.text, sizeof(farm->err.text), format, arguments);
+    va_end(arguments);
+    farm->error = code;
+    return code;
+}
+
+const char *mpifarm_error_text(const struct mpifarm *farm)
+{
+    return farm->error < 0 ? farm->err.text : "";
+}
+
+uint32_t mpifarm_rank(const struct mpifarm *farm)
+{
+    return farm->remote ? farm->remote->rank : 0;
+}
+
+uint32_t mpifarm_size(const struct mpifarm *farm)
+{
+    return farm->remote ? farm->remote->size : 1;
+}
+
+int mf_api_check_client(struct mpifarm *farm, const char *call)
+{
+    if (farm->is_in_task)
+        return mf_api_fail(farm, -EPERM, "%s() was called by a task function", call);
+    if (farm->is_client)
+        return 0;
+    if (farm->is_started || mpifarm_rank(farm) != 0)
+        return mf_api_fail(farm, -EPERM, "%s() was called on rank %" PRIu32 ": only rank 0 may",
+                           call, mpifarm_rank(farm));
+    return mf_api_fail(farm, -EINVAL, "%s() was called before mpifarm_start()", call);
+}
+
+/* --- making --- */
+
+static int choose_isolation(const struct mpifarm_options *options, bool *ret_is_isolated)
+{
+    const char *variable = getenv("MPIFARM_ISOLATE");
+
+    switch (options->isolation) {
+    case MPIFARM_ISOLATION_DEFAULT:
+        *ret_is_isolated = variable && strcmp(variable, "1") == 0;
+        return 0;
+    case MPIFARM_ISOLATION_OFF:
+    case MPIFARM_ISOLATION_ON:
+        *ret_is_isolated = options->isolation == MPIFARM_ISOLATION_ON;
+        return 0;
+    default:
+        return -EINVAL;
+    }
+}
+
+static int set_options(struct mpifarm *farm, const struct mpifarm_options *options)
+{
+    if (options)
+        farm->options = *options;
+    if (farm->options.spin_ns < 0)
+        return mf_api_fail(farm, -EINVAL, "options: spin_ns is negative");
+    if (farm->options.max_attempts == 0)
+        farm->options.max_attempts = 1;
+    farm->backoff.spin_ns = farm->options.spin_ns;
+    farm->log = (struct mf_log){
+        .file = stderr, .level = farm->options.quiet ? MF_LOG_ERROR : MF_LOG_WARNING};
+    if (choose_isolation(&farm->options, &farm->is_isolated) < 0)
+        return mf_api_fail(farm, -EINVAL, "options: there is no isolation %d",
+                           (int)farm->options.isolation);
+    return 0;
+}
+
+/* Rank 0 of several has no tasks to run. */
+static bool is_server(const struct mpifarm *farm)
+{
+    return !farm->remote || farm->remote->rank != 0;
+}
+
+static int set_up(struct mpifarm *farm, int *argc, char ***argv,
+                  const struct mpifarm_options *options)
+{
+    int r = set_options(farm, options);
+
+    if (r == 0)
+        r = mf_launch_detect(&farm->launch, &farm->err);
+    /* Before MPI_Init, and whatever the rank: which one this is, only MPI knows for sure. */
+    if (r == 0 && farm->is_isolated)
+        r = mf_nursery_fork(&farm->nursery, &farm->err);
+    if (r == 0 && farm->launch.is_mpi) {
+        r = mf_transport_mpi_create(argc, argv, &farm->remote, &farm->err);
+        if (r == 0)
+            r = mf_launch_verify(&farm->launch, farm->remote->size, &farm->err);
+    }
+    if (r == 0)
+        r = mf_topo_cores(NULL, &farm->cores, &farm->n_cores, &farm->err);
+    if (r == 0) {
+        r = mf_loop_create(&farm->loop);
+        if (r < 0)
+            mf_api_fail(farm, r, "cannot set up the farm: %s", strerror(-r));
+    }
+    return r;
+}
+
+int mpifarm_init(int *argc, char ***argv, const struct mpifarm_options *options,
+                 struct mpifarm **ret_farm)
+{
+    struct mpifarm *farm = calloc(1, sizeof(*farm));
+    int r;
+
+    if (!farm)
+        return -ENOMEM;
+    farm->nursery.fd = -1;
+    farm->functions.farm = farm;
+    r = set_up(farm, argc, argv, options);
+    if (r < 0) {
+        mf_log_error(&farm->log, "%s", farm->err.text);
+        mpifarm_finish(farm);
+        return r;
+    }
+    *ret_farm = farm;
+    return 0;
+}
+
+int mpifarm_register(struct mpifarm *farm, const char *name, mpifarm_function function, void *user)
+{
+    int r;
+
+    if (farm->is_started)
+        return mf_api_fail(farm, -EINVAL, "mpifarm_register() was called after mpifarm_start()");
+    r = mf_functions_add(&farm->functions, name, function, user);
+    if (r < 0)
+        mf_api_fail(farm, r, "function \"%s\" cannot be registered: %s", name ? name : "",
+                    r == -EEXIST ? "the name is taken" : strerror(-r));
+    return r;
+}
+
+int mpifarm_lookup(const struct mpifarm *farm, const char *name)
+{
+    return mf_functions_find(&farm->functions, name);
+}
+
+int mpifarm_hooks(struct mpifarm *farm, int (*init)(struct mpifarm *farm, void *user),
+                  void (*finish)(struct mpifarm *farm, void *user), void *user)
+{
+    if (farm->is_started)
+        return mf_api_fail(farm, -EINVAL, "mpifarm_hooks() was called after mpifarm_start()");
+    farm->functions.init = init;
+    farm->functions.finish = finish;
+    farm->functions.hook_user = user;
+    return 0;
+}
+
+/* --- serving --- */
+
+static int create_caller(struct mpifarm *farm, struct mf_caller **ret_caller)
+{
+    struct mf_caller_config config = mf_server_caller_config(farm->server);
+
+    if (farm->is_isolated)
+        return mf_host_caller_create(&config, &farm->nursery, farm->loop, ret_caller);
+    return mf_inline_caller_create(&config, mf_server_poll, farm->server, ret_caller);
+}
+
+static int create_server(struct mpifarm *farm, struct mf_transport *transport)
+{
+    struct mf_server_config config = {
+        .transport = transport,
+        .scheduler = 0,
+        .rank = mpifarm_rank(farm),
+        .functions = &farm->functions,
+        .cores = farm->cores,
+        .n_cores = farm->n_cores,
+    };
+    struct mf_caller *caller;
+    int r = mf_server_create(&config, &farm->server);
+
+    if (r == 0)
+        r = create_caller(farm, &caller);
+    if (r < 0)
+        return mf_api_fail(farm, r, "cannot set up a worker: %s", strerror(-r));
+    mf_server_set_caller(farm->server, caller);
+    return 0;
+}
+
+static bool turn_server(struct mpifarm *farm)
+{
+    int r;
+
+    if (!farm->server || mf_server_is_finished(farm->server))
+        return false;
+    farm->is_in_task = true;
+    r = mf_server_turn(farm->server, mf_clock_monotonic_ns());
+    farm->is_in_task = false;
+    if (r < 0)
+        mf_api_fail(farm, -ECONNABORTED, "rank %" PRIu32 " lost touch with rank 0: %s",
+                    mpifarm_rank(farm), strerror(-r));
+    return r != 0;
+}
+
+/* A rank other than 0, until it is told to stop. */
+static int serve(struct mpifarm *farm)
+{
+    int r = create_server(farm, farm->remote);
+
+    if (r < 0)
+        return r;
+    while (!mf_server_is_finished(farm->server)) {
+        bool had_traffic = turn_server(farm);
+
+        if (farm->error == -ECONNABORTED)
+            return -ECONNABORTED;
+        if (!mf_server_is_busy(farm->server) || !had_traffic)
+            mf_api_pause(farm, had_traffic, mf_server_next_ns(farm->server));
+    }
+    if (mf_server_stop_reason(farm->server)[0])
+        return mf_api_fail(farm, -EPROTO, "%s", mf_server_stop_reason(farm->server));
+    return MPIFARM_SERVED;
+}
+
+/* --- starting --- */
+
+static int create_client(struct mpifarm *farm)
+{
+    struct mf_client_config config = {
+        .log = &farm->log,
+        .remote = is_server(farm) ? NULL : farm->remote,
+        .functions = &farm->functions,
+        .max_attempts = farm->options.max_attempts,
+        .is_isolated = farm->is_isolated,
+        .n_executors = farm->options.n_executors,
+    };
+    int r = 0;
+
+    if (is_server(farm)) {
+        r = mf_transport_local_pair(&farm->local, &farm->local_server);
+        if (r == 0)
+            r = create_server(farm, farm->local_server);
+        config.local = farm->local;
+    }
+    if (r == 0)
+        r = mf_client_create(&config, &farm->client);
+    if (r < 0)
+        return mf_api_fail(farm, r, "cannot set up the farm: %s", strerror(-r));
+    return 0;
+}
+
+static int begin(struct mpifarm *farm)
+{
+    int r = create_client(farm);
+
+    if (r < 0)
+        return r;
+    while ((r = mf_client_is_ready(farm->client, mf_clock_monotonic_ns(), &farm->err)) == 0)
+        mf_api_pause(farm, mf_api_turn(farm), INT64_MAX);
+    if (r < 0) {
+        farm->error = r;
+        mf_client_stop(farm->client, farm->err.text);
+        return r;
+    }
+    farm->is_client = true;
+    return MPIFARM_CLIENT;
+}
+
+int mpifarm_start(struct mpifarm *farm)
+{
+    if (farm->is_started)
+        return mf_api_fail(farm, -EINVAL, "mpifarm_start() was called twice");
+    farm->is_started = true;
+    /* A program of one rank is one that runs its tasks itself. */
+    if (farm->remote && farm->remote->size > 1 && farm->remote->rank != 0)
+        return serve(farm);
+    return begin(farm);
+}
+
+/* --- ending --- */
+
+/* Waits until the servers have left; a function that does not return ends the program. */
+static int stop_servers(struct mpifarm *farm)
+{
+    int64_t deadline_ns = mf_clock_monotonic_ns() + MF_CLIENT_LEAVE_NS;
+    char text[512];
+
+    mf_client_stop(farm->client, "");
+    while (!mf_client_is_stopped(farm->client)) {
+        if (mf_clock_monotonic_ns() >= deadline_ns) {
+            mf_log_error(&farm->log, "%s: the program is aborted",
+                         mf_client_describe_silent(farm->client, text, sizeof(text)));
+            if (farm->remote)
+                mf_transport_mpi_abort(ABORT_STATUS);
+            return -ETIMEDOUT;
+        }
+        mf_api_pause(farm, mf_api_turn(farm), deadline_ns);
+    }
+    return 0;
+}
+
+int mpifarm_finish(struct mpifarm *farm)
+{
+    int r = 0;
+
+    if (!farm)
+        return 0;
+    if (farm->is_in_task || farm->is_in_callback)
+        return mf_api_fail(farm, -EPERM, "mpifarm_finish() was called by a task or a callback");
+    if (farm->client)
+        r = stop_servers(farm);
+    mf_client_destroy(farm->client);
+    mf_server_destroy(farm->server);
+    mf_nursery_stop(&farm->nursery);
+    mf_loop_destroy(farm->loop);
+    mf_transport_destroy(farm->local);
+    mf_transport_destroy(farm->local_server);
+    mf_transport_destroy(farm->remote);
+    mf_functions_finish(&farm->functions);
+    free(farm->cores);
+    free(farm);
+    return r;
+}

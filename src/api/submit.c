@@ -1,0 +1,330 @@
+/* Tasks in. */
+#include "api/farm.h"
+
+#include "base/clock.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Tasks that are submitted before any is sent, unless the client waits. */
+#define TASKS_PER_TURN 256
+
+/* Elements of a map that are in the book at a time. */
+#define MAP_WINDOW 65536
+
+/* Lets workers begin while the client is still submitting. */
+static void note_submitted(struct mpifarm *farm)
+{
+    if (++farm->n_untold < TASKS_PER_TURN)
+        return;
+    farm->n_untold = 0;
+    mf_client_turn(farm->client, mf_clock_monotonic_ns());
+}
+
+static int check_options(struct mpifarm *farm, const struct mpifarm_task_options *options)
+{
+    if (options->timeout_ns < 0)
+        return mf_api_fail(farm, -EINVAL, "options: timeout_ns is negative");
+    if ((unsigned)options->delivery > MPIFARM_DELIVER_NONE)
+        return mf_api_fail(farm, -EINVAL, "options: there is no delivery %d",
+                           (int)options->delivery);
+    if (options->delivery == MPIFARM_DELIVER_CALLBACK && !options->callback)
+        return mf_api_fail(farm, -EINVAL, "options: there is no callback to deliver to");
+    if (options->n_after > 0 && !options->after)
+        return mf_api_fail(farm, -EINVAL, "options: n_after is not 0, but after is NULL");
+    return 0;
+}
+
+/* The order that options ask for. Returns 0 or -EINVAL. */
+static int make_order(struct mpifarm *farm, const struct mpifarm_task_options *options,
+                      bool is_held, struct mf_order *order)
+{
+    int r;
+
+    *order = (struct mf_order){.is_held = is_held,
+                               .delivery = is_held ? MF_DELIVER_FUTURE : MF_DELIVER_NONE};
+    if (!options)
+        return 0;
+    r = check_options(farm, options);
+    if (r < 0)
+        return r;
+    order->tag = options->tag;
+    order->group = options->group;
+    order->priority = options->priority;
+    order->max_attempts = options->max_attempts;
+    order->timeout_ns = options->timeout_ns;
+    order->after = options->after;
+    order->n_after = options->n_after;
+    order->rank = options->rank;
+    if (is_held || options->delivery != MPIFARM_DELIVER_FUTURE)
+        order->delivery = (enum mf_delivery)options->delivery;
+    if (options->delivery == MPIFARM_DELIVER_CALLBACK) {
+        order->hear = (void (*)(void))options->callback;
+        order->hear_arg = options->callback_arg;
+    }
+    return 0;
+}
+
+static int check_function(struct mpifarm *farm, int function)
+{
+    if (function < 0 || (uint32_t)function >= farm->functions.n_items)
+        return mf_api_fail(farm, -ENOENT, "there is no function %d", function);
+    return 0;
+}
+
+/* Submits what is made out. Returns as mpifarm_submit(). */
+static int submit(struct mpifarm *farm, const struct mf_order *order, mf_ticket *ret_ticket)
+{
+    int r = mf_client_submit(farm->client, order, ret_ticket);
+
+    switch (r) {
+    case 0:
+        return 0;
+    case -EHOSTUNREACH:
+        if (order->rank != 0)
+            return mf_api_fail(farm, r, "rank %" PRIu32 " is no worker", order->rank);
+        return mf_api_fail(farm, r, "no worker is left");
+    case -ESTALE:
+        return mf_api_fail(farm, r, "options: a future in after was released");
+    default:
+        return mf_api_fail(farm, r, "a task cannot be kept: %s", strerror(-r));
+    }
+}
+
+static void withdraw(struct mpifarm *farm, mf_ticket ticket)
+{
+    struct mf_book *book = mf_client_book(farm->client);
+    const struct mf_booking *booking = mf_book_find(book, ticket);
+
+    if (booking && !mf_task_state_is_final((enum mf_task_state)booking->state))
+        mf_client_cancel(farm->client, ticket);
+    if (mf_book_find(book, ticket))
+        mf_book_release(book, ticket);
+}
+
+int mpifarm_submit(struct mpifarm *farm, int function, const void *input, size_t size,
+                   const struct mpifarm_task_options *options, mpifarm_future *ret_future)
+{
+    struct mf_order order;
+    mf_ticket ticket;
+    int r = mf_api_check_client(farm, "mpifarm_submit");
+
+    if (r == 0)
+        r = check_function(farm, function);
+    if (r == 0)
+        r = make_order(farm, options, ret_future != NULL, &order);
+    if (r < 0)
+        return r;
+    order.function = (uint16_t)function;
+    order.input = input;
+    order.size = size;
+    r = submit(farm, &order, &ticket);
+    if (r < 0)
+        return r;
+    if (ret_future)
+        *ret_future = ticket;
+    note_submitted(farm);
+    return 0;
+}
+
+/*
+ * Tasks one after the other until one is refused. None is sent before all are
+ * in the book, so that they can be taken back. Tickets are kept in `tickets`.
+ */
+static int submit_all(struct mpifarm *farm, size_t n, mf_ticket *tickets, bool is_held,
+                      int (*make)(struct mpifarm *farm, const void *arg, size_t i, bool is_held,
+                                  struct mf_order *order),
+                      const void *arg)
+{
+    struct mf_order order;
+
+    for (size_t i = 0; i < n; i++) {
+        int r = make(farm, arg, i, is_held, &order);
+
+        if (r == 0)
+            r = submit(farm, &order, &tickets[i]);
+        if (r < 0) {
+            while (i-- > 0)
+                withdraw(farm, tickets[i]);
+            return r;
+        }
+    }
+    farm->n_untold = TASKS_PER_TURN;
+    note_submitted(farm);
+    return 0;
+}
+
+/* The same where the tickets are nobody's. */
+static int submit_array(struct mpifarm *farm, size_t n, mpifarm_future *ret_futures,
+                        int (*make)(struct mpifarm *farm, const void *arg, size_t i, bool is_held,
+                                    struct mf_order *order),
+                        const void *arg)
+{
+    mf_ticket *tickets;
+    int r;
+
+    if (ret_futures)
+        return submit_all(farm, n, ret_futures, true, make, arg);
+    tickets = reallocarray(NULL, n ? n : 1, sizeof(*tickets));
+    if (!tickets)
+        return mf_api_fail(farm, -ENOMEM, "out of memory");
+    r = submit_all(farm, n, tickets, false, make, arg);
+    free(tickets);
+    return r;
+}
+
+static int make_one_of_many(struct mpifarm *farm, const void *arg, size_t i, bool is_held,
+                            struct mf_order *order)
+{
+    const struct mpifarm_task *task = (const struct mpifarm_task *)arg + i;
+    int r = check_function(farm, task->function);
+
+    if (r == 0)
+        r = make_order(farm, task->options, is_held, order);
+    if (r < 0)
+        return r;
+    order->function = (uint16_t)task->function;
+    order->input = task->input;
+    order->size = task->size;
+    return 0;
+}
+
+int mpifarm_submit_many(struct mpifarm *farm, const struct mpifarm_task *tasks, size_t n,
+                        mpifarm_future *ret_futures)
+{
+    int r = mf_api_check_client(farm, "mpifarm_submit_many");
+
+    return r < 0 ? r : submit_array(farm, n, ret_futures, make_one_of_many, tasks);
+}
+
+/* @order  of element 0 */
+struct array {
+    struct mf_order order;
+    const char *inputs;
+};
+
+static int make_element(struct mpifarm *farm, const void *arg, size_t i, bool is_held,
+                        struct mf_order *order)
+{
+    const struct array *array = arg;
+
+    *order = array->order;
+    order->input = array->inputs + i * order->size;
+    order->tag += i;
+    return 0;
+}
+
+static int make_array(struct mpifarm *farm, int function, const void *inputs, size_t input_size,
+                      const struct mpifarm_task_options *options, bool is_held,
+                      struct array *ret_array)
+{
+    int r = check_function(farm, function);
+
+    if (r == 0)
+        r = make_order(farm, options, is_held, &ret_array->order);
+    if (r < 0)
+        return r;
+    ret_array->order.function = (uint16_t)function;
+    ret_array->order.size = input_size;
+    ret_array->inputs = inputs;
+    return 0;
+}
+
+int mpifarm_submit_array(struct mpifarm *farm, int function, const void *inputs, size_t input_size,
+                         size_t n, const struct mpifarm_task_options *options,
+                         mpifarm_future *ret_futures)
+{
+    struct array array;
+    int r = mf_api_check_client(farm, "mpifarm_submit_array");
+
+    if (r == 0)
+        r = make_array(farm, function, inputs, input_size, options, ret_futures != NULL, &array);
+    return r < 0 ? r : submit_array(farm, n, ret_futures, make_element, &array);
+}
+
+/* --- map --- */
+
+/*
+ * @futures   of the elements from first to next, in a ring of MAP_WINDOW
+ * @n_failed  elements that were not done
+ */
+struct map {
+    struct array array;
+    size_t n, first, next;
+    char *results;
+    size_t result_size;
+    uint64_t n_failed;
+    mpifarm_future *futures;
+};
+
+/* The result of the first element that is out goes to its place. */
+static void take_first(struct mpifarm *farm, struct map *map)
+{
+    mpifarm_future future = map->futures[map->first % MAP_WINDOW];
+    char *place = map->results + map->first * map->result_size;
+    struct mpifarm_result result;
+
+    mf_api_describe(mf_book_find(mf_client_book(farm->client), future), &result);
+    if (result.status == MPIFARM_DONE && result.size <= map->result_size) {
+        if (result.size > 0)
+            memcpy(place, result.data, result.size);
+        if (result.size < map->result_size)
+            memset(place + result.size, 0, map->result_size - result.size);
+    } else {
+        map->n_failed++;
+    }
+    mf_book_release(mf_client_book(farm->client), future);
+    map->first++;
+}
+
+static int run_map(struct mpifarm *farm, struct map *map)
+{
+    struct mf_order order;
+    int r = 0;
+
+    while (r == 0 && map->first < map->n) {
+        if (map->next < map->n && map->next - map->first < MAP_WINDOW) {
+            make_element(farm, &map->array, map->next, true, &order);
+            r = submit(farm, &order, &map->futures[map->next % MAP_WINDOW]);
+            if (r < 0)
+                break;
+            map->next++;
+            note_submitted(farm);
+            continue;
+        }
+        r = mpifarm_wait(farm, map->futures[map->first % MAP_WINDOW], MPIFARM_FOREVER);
+        if (r == 0)
+            take_first(farm, map);
+    }
+    while (map->first < map->next)
+        withdraw(farm, map->futures[map->first++ % MAP_WINDOW]);
+    return r;
+}
+
+int mpifarm_map(struct mpifarm *farm, int function, const void *inputs, size_t input_size, size_t n,
+                void *results, size_t result_size, const struct mpifarm_task_options *options)
+{
+    struct map map = {.n = n, .results = results, .result_size = result_size};
+    struct mpifarm_task_options own = options ? *options : (struct mpifarm_task_options){0};
+    int r = mf_api_check_client(farm, "mpifarm_map");
+
+    if (r == 0 && farm->is_in_callback)
+        r = mf_api_fail(farm, -EDEADLK, "a callback cannot wait");
+    own.delivery = MPIFARM_DELIVER_FUTURE;
+    own.tag = 0;
+    if (r == 0)
+        r = make_array(farm, function, inputs, input_size, &own, true, &map.array);
+    if (r < 0)
+        return r;
+    map.futures = reallocarray(NULL, MAP_WINDOW, sizeof(*map.futures));
+    if (!map.futures)
+        return mf_api_fail(farm, -ENOMEM, "out of memory");
+    r = run_map(farm, &map);
+    free(map.futures);
+    if (r < 0)
+        return r;
+    return map.n_failed < INT_MAX ? (int)map.n_failed : INT_MAX;
+}

@@ -1,0 +1,276 @@
+/*
+ * Progress, and waiting. Messages of MPI cannot wake anybody: who waits looks
+ * again and again, with pauses that grow while nothing comes.
+ */
+#include "api/farm.h"
+
+#include "base/clock.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <sched.h>
+
+bool mf_api_turn(struct mpifarm *farm)
+{
+    bool had_traffic;
+
+    farm->n_untold = 0;
+    had_traffic = mf_client_turn(farm->client, mf_clock_monotonic_ns()) > 0;
+    if (!farm->server || mf_server_is_finished(farm->server))
+        return had_traffic;
+    /* One process: what was sent runs here and now, and its results are taken in at once. */
+    farm->is_in_task = true;
+    had_traffic |= mf_server_turn(farm->server, mf_clock_monotonic_ns()) != 0;
+    farm->is_in_task = false;
+    had_traffic |= mf_client_turn(farm->client, mf_clock_monotonic_ns()) > 0;
+    return had_traffic;
+}
+
+/* When any part of this process wants its next turn. */
+static int64_t next_ns(const struct mpifarm *farm)
+{
+    int64_t next_ns = farm->client ? mf_client_next_ns(farm->client) : INT64_MAX;
+
+    if (farm->server && !mf_server_is_finished(farm->server))
+        next_ns = mf_earliest_ns(next_ns, mf_server_next_ns(farm->server));
+    return next_ns;
+}
+
+void mf_api_pause(struct mpifarm *farm, bool had_traffic, int64_t deadline_ns)
+{
+    int64_t now_ns, nap_ns;
+
+    if (had_traffic && farm->backoff.nap_ns == 0 && farm->backoff.quiet_since_ns == 0)
+        return;
+    now_ns = mf_clock_monotonic_ns();
+    nap_ns = mf_backoff_next(&farm->backoff, had_traffic, now_ns);
+    if (had_traffic)
+        return;
+    if (nap_ns == 0) {
+        /* Ranks may outnumber the cores: whoever has work should get this one. */
+        sched_yield();
+        return;
+    }
+    nap_ns = mf_earliest_ns(nap_ns, mf_earliest_ns(deadline_ns, next_ns(farm)) - now_ns);
+    mf_loop_wait(farm->loop, nap_ns < 0 ? 0 : nap_ns);
+}
+
+static bool is_stranded(const struct mpifarm *farm)
+{
+    struct mf_client_counts counts;
+    struct mf_book_counts book;
+
+    mf_client_count(farm->client, &counts);
+    if (counts.n_slots > 0)
+        return false;
+    mf_book_count(mf_client_book(farm->client), &book);
+    return book.unfinished > 0;
+}
+
+int mf_api_wait(struct mpifarm *farm, int (*is_over)(struct mpifarm *farm, void *arg), void *arg,
+                int64_t timeout_ns)
+{
+    int64_t deadline_ns = INT64_MAX, now_ns;
+    int r = is_over(farm, arg);
+
+    if (r != 0)
+        return r > 0 ? 0 : r;
+    if (farm->is_in_callback)
+        return mf_api_fail(farm, -EDEADLK, "a callback cannot wait");
+    if (timeout_ns < MPIFARM_FOREVER) {
+        now_ns = mf_clock_monotonic_ns();
+        if (__builtin_add_overflow(now_ns, timeout_ns, &deadline_ns))
+            deadline_ns = INT64_MAX;
+    }
+    for (;;) {
+        bool had_traffic = mf_api_turn(farm);
+
+        mf_api_call_back(farm);
+        r = is_over(farm, arg);
+        if (r != 0)
+            return r > 0 ? 0 : r;
+        if (is_stranded(farm))
+            return mf_api_fail(farm, -EHOSTUNREACH, "tasks are left, and no worker is");
+        if (deadline_ns < INT64_MAX && mf_clock_monotonic_ns() >= deadline_ns)
+            return mf_api_fail(farm, -ETIMEDOUT, "the time is over");
+        mf_api_pause(farm, had_traffic, deadline_ns);
+    }
+}
+
+static uint64_t count_ended(const struct mpifarm *farm)
+{
+    struct mf_book_counts counts;
+
+    mf_book_count(mf_client_book(farm->client), &counts);
+    return counts.submitted - counts.unfinished;
+}
+
+int mpifarm_progress(struct mpifarm *farm, int64_t *ret_next_ns)
+{
+    int r = mf_api_check_client(farm, "mpifarm_progress");
+    int64_t now_ns, nap_ns;
+    bool had_traffic;
+    uint64_t before, n;
+
+    if (r < 0)
+        return r;
+    if (farm->is_in_callback)
+        return mf_api_fail(farm, -EDEADLK, "a callback cannot make progress");
+    before = count_ended(farm);
+    had_traffic = mf_api_turn(farm);
+    mf_api_call_back(farm);
+    if (is_stranded(farm))
+        return mf_api_fail(farm, -EHOSTUNREACH, "tasks are left, and no worker is");
+    if (ret_next_ns) {
+        now_ns = mf_clock_monotonic_ns();
+        nap_ns = mf_backoff_next(&farm->backoff, had_traffic, now_ns);
+        nap_ns = mf_earliest_ns(nap_ns, next_ns(farm) - now_ns);
+        *ret_next_ns = nap_ns < 0 ? 0 : nap_ns;
+    }
+    n = count_ended(farm) - before;
+    return n < INT_MAX ? (int)n : INT_MAX;
+}
+
+/* --- what can be waited for --- */
+
+static bool has_ended(const struct mf_booking *booking)
+{
+    return mf_task_state_is_final((enum mf_task_state)booking->state);
+}
+
+static int is_future_over(struct mpifarm *farm, void *arg)
+{
+    const struct mf_booking *booking = mf_api_find(farm, *(const mpifarm_future *)arg);
+
+    return booking ? has_ended(booking) : -ESTALE;
+}
+
+int mpifarm_test(struct mpifarm *farm, mpifarm_future future)
+{
+    int r = mf_api_check_client(farm, "mpifarm_test");
+
+    if (r < 0)
+        return r;
+    r = is_future_over(farm, &future);
+    if (r != 0 || farm->is_in_callback)
+        return r;
+    mf_api_turn(farm);
+    mf_api_call_back(farm);
+    return is_future_over(farm, &future);
+}
+
+int mpifarm_wait(struct mpifarm *farm, mpifarm_future future, int64_t timeout_ns)
+{
+    int r = mf_api_check_client(farm, "mpifarm_wait");
+
+    return r < 0 ? r : mf_api_wait(farm, is_future_over, &future, timeout_ns);
+}
+
+/* @n_ended  tasks ended when the futures were last looked at; none can have ended without it */
+struct several {
+    const mpifarm_future *futures;
+    size_t n, index;
+    uint64_t n_ended;
+};
+
+static int is_any_over(struct mpifarm *farm, void *arg)
+{
+    struct several *several = arg;
+    uint64_t n_ended = count_ended(farm) + 1;
+
+    if (n_ended == several->n_ended)
+        return 0;
+    several->n_ended = n_ended;
+    for (size_t i = 0; i < several->n; i++) {
+        int r = is_future_over(farm, (void *)&several->futures[i]);
+
+        if (r != 0) {
+            several->index = i;
+            return r;
+        }
+    }
+    return 0;
+}
+
+int mpifarm_wait_any(struct mpifarm *farm, const mpifarm_future *futures, size_t n,
+                     int64_t timeout_ns, size_t *ret_index)
+{
+    struct several several = {.futures = futures, .n = n};
+    int r = mf_api_check_client(farm, "mpifarm_wait_any");
+
+    if (r < 0)
+        return r;
+    if (n == 0)
+        return mf_api_fail(farm, -EINVAL, "mpifarm_wait_any() was given no future");
+    r = mf_api_wait(farm, is_any_over, &several, timeout_ns);
+    if (r == 0)
+        *ret_index = several.index;
+    return r;
+}
+
+static int are_all_over(struct mpifarm *farm, void *arg)
+{
+    struct several *several = arg;
+
+    for (; several->index < several->n; several->index++) {
+        int r = is_future_over(farm, (void *)&several->futures[several->index]);
+
+        if (r != 1)
+            return r;
+    }
+    return 1;
+}
+
+int mpifarm_wait_all(struct mpifarm *farm, const mpifarm_future *futures, size_t n,
+                     int64_t timeout_ns)
+{
+    struct several several = {.futures = futures, .n = n};
+    int r = mf_api_check_client(farm, "mpifarm_wait_all");
+
+    return r < 0 ? r : mf_api_wait(farm, are_all_over, &several, timeout_ns);
+}
+
+static int is_group_over(struct mpifarm *farm, void *arg)
+{
+    return mf_book_group_size(mf_client_book(farm->client), *(const uint32_t *)arg) == 0;
+}
+
+int mpifarm_wait_group(struct mpifarm *farm, uint32_t group, int64_t timeout_ns)
+{
+    int r = mf_api_check_client(farm, "mpifarm_wait_group");
+
+    return r < 0 ? r : mf_api_wait(farm, is_group_over, &group, timeout_ns);
+}
+
+static int is_all_over(struct mpifarm *farm, void *arg)
+{
+    struct mf_book_counts counts;
+
+    mf_book_count(mf_client_book(farm->client), &counts);
+    return counts.unfinished == 0;
+}
+
+int mpifarm_drain(struct mpifarm *farm, int64_t timeout_ns)
+{
+    int r = mf_api_check_client(farm, "mpifarm_drain");
+
+    return r < 0 ? r : mf_api_wait(farm, is_all_over, NULL, timeout_ns);
+}
+
+static int is_next_there(struct mpifarm *farm, void *arg)
+{
+    if (mf_book_hear(mf_client_book(farm->client), MF_DELIVER_QUEUE, arg))
+        return 1;
+    return is_all_over(farm, NULL) ? -ENOENT : 0;
+}
+
+int mpifarm_next(struct mpifarm *farm, int64_t timeout_ns, mpifarm_future *ret_future)
+{
+    int r = mf_api_check_client(farm, "mpifarm_next");
+
+    if (r == 0)
+        r = mf_api_wait(farm, is_next_there, ret_future, timeout_ns);
+    if (r == -ENOENT)
+        mf_api_fail(farm, r, "the completion queue is empty, and no task is unfinished");
+    return r;
+}

@@ -1,0 +1,156 @@
+/*
+ * Calls of task functions as bytes: what goes to a worker for each call, and
+ * what comes back for it.
+ *
+ * Built for speed, since hundreds of calls that run for nanoseconds may travel
+ * together: fixed little-endian headers that are copied as they stand.
+ *
+ *     call   u64 task, u32 size, u16 function, u16 flags,
+ *            [HAS_DETAILS: 40 bytes, checkpoint], [input]
+ *     entry  u32 size, u8 kind, u8 cause, u16 flags, i32 code, u32 0, bytes
+ *
+ * Nothing is aligned. Decoding checks every bound, so that any bytes at all
+ * are either valid or fail the reader.
+ */
+#ifndef MF_BASE_CALL_H
+#define MF_BASE_CALL_H
+
+#include "base/buffer.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+/** Inputs and results that are larger than this do not travel with their call. */
+#define MF_CALL_LARGE_BYTES ((size_t)64 << 10)
+
+/** Bytes of a function's message that are kept. */
+#define MF_CALL_MESSAGE_BYTES 4000
+
+/** Flags of calls and entries. */
+enum {
+    MF_CALL_HAS_DETAILS = 1, /* mf_call_details follow the header */
+    MF_CALL_IS_LARGE = 2,    /* its bytes came in pieces */
+};
+
+/** The header of a call. size is that of the input, also if it is large and comes otherwise. */
+struct mf_call_header {
+    uint64_t task;
+    uint32_t size_low;
+    uint16_t function;
+    uint16_t flags;
+};
+
+/**
+ * What most calls do not need.
+ *
+ * @tag, @group, @timeout_ns   as the submitter says
+ * @try_number        which try of the task this is, from 1
+ * @size_high         upper half of the input's size
+ * @checkpoint_size   bytes that an earlier try saved; they follow the details
+ */
+struct mf_call_details {
+    uint64_t tag;
+    int64_t timeout_ns;
+    uint32_t group;
+    uint32_t try_number;
+    uint32_t size_high;
+    uint32_t unused;
+    uint64_t checkpoint_size;
+};
+
+/** A call as decoded; pointers into the record. input is NULL when it is large. */
+struct mf_call {
+    uint64_t task;
+    uint16_t function;
+    bool is_large;
+    size_t size;
+    const uint8_t *input;
+    const uint8_t *checkpoint;
+    struct mf_call_details details; /* zeros but for try_number 1 when there were none */
+};
+
+enum mf_entry_kind {
+    MF_ENTRY_RESULT = 0, /* of a call: cause, code, bytes: result, or message if it failed */
+    MF_ENTRY_CHILD = 1,  /* a child of the call whose RESULT comes next: mf_child, input */
+};
+
+/**
+ * The header of an entry.
+ *
+ * @size   bytes that follow; of a large result, those of its task's number, u64
+ * @cause  of a result: an enum mpifarm_cause
+ * @code   of a result: what the function returned, a signal, an exit status
+ */
+struct mf_entry_header {
+    uint32_t size;
+    uint8_t kind;
+    uint8_t cause;
+    uint16_t flags;
+    int32_t code;
+    uint32_t unused;
+};
+
+/** The bytes of a CHILD entry begin with this; the input follows. */
+struct mf_child {
+    uint64_t tag;
+    int64_t timeout_ns;
+    uint32_t group;
+    int32_t priority;
+    uint32_t max_attempts;
+    uint32_t rank;
+    uint16_t function;
+    uint8_t delivery;
+    uint8_t unused[5];
+};
+
+_Static_assert(sizeof(struct mf_call_header) == 16, "travels as it stands");
+_Static_assert(sizeof(struct mf_call_details) == 40, "travels as it stands");
+_Static_assert(sizeof(struct mf_entry_header) == 16, "travels as it stands");
+_Static_assert(sizeof(struct mf_child) == 40, "travels as it stands");
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "headers travel as they stand");
+
+/** Appends a call; its input too unless it is_large. Its try_number is at least 1 if it has
+ * details. */
+void mf_call_put(struct mf_buffer *buffer, const struct mf_call *call);
+
+/** The next call; fails the reader when it is damaged. Returns whether there was one. */
+bool mf_call_get(struct mf_reader *reader, struct mf_call *ret_call);
+
+/** The same for its header alone, which is quicker. */
+bool mf_call_skip(struct mf_reader *reader, struct mf_call_header *ret_header);
+
+/** Whether the call needs mf_call_details. */
+static inline bool mf_call_has_details(const struct mf_call *call)
+{
+    return call->details.tag || call->details.timeout_ns || call->details.group ||
+           call->details.try_number > 1 || call->details.checkpoint_size || call->size > UINT32_MAX;
+}
+
+/** Bytes that a call takes in a UNIT. */
+static inline size_t mf_call_bytes(const struct mf_call *call)
+{
+    return sizeof(struct mf_call_header) +
+           (mf_call_has_details(call)
+                ? sizeof(struct mf_call_details) + call->details.checkpoint_size
+                : 0) +
+           (call->is_large ? 0 : call->size);
+}
+
+/** Appends an entry; data may be NULL if the header's size is 0. */
+static inline void mf_entry_put(struct mf_buffer *buffer, const struct mf_entry_header *header,
+                                const void *data)
+{
+    if (mf_buffer_reserve(buffer, sizeof(*header) + header->size) < 0)
+        return;
+    memcpy(buffer->data + buffer->size, header, sizeof(*header));
+    buffer->size += sizeof(*header);
+    if (header->size > 0)
+        mf_buffer_append(buffer, data, header->size);
+}
+
+/** The next entry; data is borrowed. Returns 1, 0 after the last, or -EBADMSG. */
+int mf_entry_get(struct mf_reader *reader, struct mf_entry_header *ret_header,
+                 const uint8_t **ret_data);
+
+#endif

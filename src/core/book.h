@@ -1,0 +1,310 @@
+/*
+ * The book of function tasks: each from its submission until its future is
+ * released.
+ *
+ * The farm places *units*: runs of calls that travel together, because a
+ * message for each call would cost more than the call. The book holds what is
+ * true of each single task: its state, tries, dependencies and outcome; it
+ * says which tasks go into the next unit, and what becomes of those that come
+ * back.
+ *
+ *     mf_book_add()      a task: WAITING for others, or READY
+ *     mf_book_take()     READY to PLACED: the next ones, for a unit
+ *     mf_book_end()      PLACED to DONE, or READY again, or FAILED
+ *     mf_book_return()   PLACED to READY: it was not run
+ *     mf_book_cancel()   anything to CANCELLED
+ *     mf_book_hear()     the ended tasks that somebody waits to hear of
+ *
+ * Pure: no clock, no I/O. One owner, one thread. All calls are O(1) but for the
+ * order of priorities, O(log priorities) where those change.
+ */
+#ifndef MF_CORE_BOOK_H
+#define MF_CORE_BOOK_H
+
+#include "base/heap.h"
+#include "core/task.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct mf_book;
+
+/** A task in the book: its place, and a count that tells it from others there; 0 is none. */
+typedef uint64_t mf_ticket;
+
+/** Bytes of input or result that need no memory of their own. */
+#define MF_BOOKING_SMALL 16
+
+/** Function numbers are below this. */
+#define MF_BOOK_MAX_FUNCTIONS 65536
+
+/** How the end of a task is heard of. Values as enum mpifarm_delivery. */
+enum mf_delivery {
+    MF_DELIVER_FUTURE = 0,
+    MF_DELIVER_QUEUE = 1,
+    MF_DELIVER_CALLBACK = 2,
+    MF_DELIVER_NONE = 3,
+};
+
+/**
+ * What few tasks have.
+ *
+ * @max_attempts, @tries   allowed, and used up
+ * @rank          the worker it must run on, 0 for any
+ * @avoid         worker of the last failed try plus 1, 0 for none
+ * @n_lost        workers that disappeared while they ran it
+ * @n_waiting_for tasks it is to come after that are not done
+ * @successors    n_successors tickets of tasks that come after it
+ * @checkpoint    malloc()ed, checkpoint_size bytes
+ * @hear, @hear_arg   the submitter's
+ */
+struct mf_booking_extra {
+    int64_t timeout_ns;
+    int32_t priority;
+    uint32_t max_attempts;
+    uint32_t tries;
+    uint32_t rank;
+    uint32_t avoid;
+    uint32_t n_lost;
+    uint32_t n_waiting_for;
+    uint32_t n_successors;
+    uint32_t successors_capacity;
+    mf_ticket *successors;
+    uint8_t *checkpoint;
+    size_t checkpoint_size;
+    void (*hear)(void);
+    void *hear_arg;
+};
+
+/**
+ * One task, in one cache line, as there may be hundreds of millions.
+ *
+ * @generation  upper half of its ticket; 0 when this place is free
+ * @state       an enum mf_task_state
+ * @delivery    an enum mf_delivery
+ * @is_held     its future was not released
+ * @is_alone    it travels in a unit of its own
+ * @is_on_heap  its bytes are malloc()ed, rather than in small
+ * @is_heard    it was told by mf_book_hear()
+ * @cause       once FAILED: the caller's
+ * @size        of the input, or once it has ended of the result or message
+ * @extra       NULL for most
+ * @next, @prev neighbours in the list it is in: READY ones, or ended ones to be heard of
+ * @unit        the caller's, while PLACED
+ * @code        once FAILED: what the function returned
+ */
+struct mf_booking {
+    uint32_t generation;
+    uint16_t state : 3;
+    uint16_t delivery : 2;
+    uint16_t is_held : 1;
+    uint16_t is_alone : 1;
+    uint16_t is_on_heap : 1;
+    uint16_t is_heard : 1;
+    uint16_t cause : 7;
+    uint16_t function;
+    uint64_t tag;
+    size_t size;
+    struct mf_booking_extra *extra;
+    union {
+        uint8_t small[MF_BOOKING_SMALL];
+        uint8_t *bytes;
+    };
+    uint32_t next, prev;
+    union {
+        uint32_t unit;
+        int32_t code;
+    };
+    uint32_t group;
+};
+
+_Static_assert(sizeof(struct mf_booking) == 64, "one cache line");
+
+/** The input, result or message. */
+static inline const uint8_t *mf_booking_bytes(const struct mf_booking *booking)
+{
+    return booking->is_on_heap ? booking->bytes : booking->small;
+}
+
+/**
+ * What is said of a new task.
+ *
+ * @input         size bytes, copied, or taken if is_taken (then malloc()ed)
+ * @after         n_after tickets: see mf_book_add()
+ * @extra fields  as in struct mf_booking_extra
+ * @is_held       somebody has its ticket
+ */
+struct mf_order {
+    uint16_t function;
+    const void *input;
+    size_t size;
+    bool is_taken;
+    uint64_t tag;
+    uint32_t group;
+    int32_t priority;
+    uint32_t max_attempts;
+    int64_t timeout_ns;
+    uint32_t rank;
+    const mf_ticket *after;
+    size_t n_after;
+    enum mf_delivery delivery;
+    bool is_held;
+    void (*hear)(void);
+    void *hear_arg;
+};
+
+/**
+ * Limits of a unit.
+ *
+ * @n_calls      most calls
+ * @n_bytes      most bytes of them, but for a single one
+ * @duration_ns  longest time they should take in all
+ * @call_bytes   what a call takes beside its input
+ * @large_bytes  a call with a larger input or a checkpoint travels alone
+ */
+struct mf_unit_limits {
+    uint32_t n_calls;
+    size_t n_bytes;
+    int64_t duration_ns;
+    size_t call_bytes;
+    size_t large_bytes;
+};
+
+/** Tasks in each state, and what went on. */
+struct mf_book_counts {
+    uint64_t submitted;
+    uint64_t by_state[MF_TASK_STATE_COUNT];
+    uint64_t unfinished;
+    uint64_t retried;
+};
+
+/** Returns 0 or -ENOMEM. max_attempts: of tasks that do not say, at least 1. */
+int mf_book_create(uint32_t max_attempts, struct mf_book **ret_book);
+
+/** Frees all tasks too; NULL is accepted. */
+void mf_book_destroy(struct mf_book *book);
+
+/**
+ * mf_book_add() - a new task.
+ *
+ * It is READY, or WAITING until all of `after` are DONE, or SKIPPED at once
+ * when one of those ended otherwise.
+ *
+ * Returns 0 with its ticket; -ESTALE if one of `after` is not in the book; -ENOMEM.
+ */
+int mf_book_add(struct mf_book *book, const struct mf_order *order, mf_ticket *ret_ticket);
+
+/** The task, or NULL if it was released. */
+struct mf_booking *mf_book_find(const struct mf_book *book, mf_ticket ticket);
+
+/** The task of that number, which is in the book; and its ticket. */
+struct mf_booking *mf_book_at(const struct mf_book *book, uint32_t number);
+mf_ticket mf_book_ticket(const struct mf_book *book, uint32_t number);
+
+/**
+ * mf_book_take() - tasks for the next unit.
+ *
+ * From the READY ones of highest priority: one, and those behind it that are
+ * like it (same priority and rank) as far as the limits allow.
+ *
+ * @rank         tasks for this rank alone; 0: those that may run anywhere
+ * @limits       of the unit
+ * @unit         kept in the tasks
+ * @ret_numbers  room for limits->n_calls
+ *
+ * Returns how many, 0 when there is none.
+ */
+uint32_t mf_book_take(struct mf_book *book, uint32_t rank, const struct mf_unit_limits *limits,
+                      uint32_t unit, uint32_t *ret_numbers);
+
+/** Whether a task that may run anywhere is READY; how many such there are. */
+uint64_t mf_book_n_ready(const struct mf_book *book);
+
+/**
+ * mf_book_next_rank() - the ranks that READY tasks are for alone.
+ *
+ * @cursor  0 to begin; changed by each call
+ *
+ * Returns such a rank, or 0 after the last. O(ranks with such tasks).
+ */
+uint32_t mf_book_next_rank(const struct mf_book *book, size_t *cursor);
+
+/** The priority of a task. */
+int32_t mf_booking_priority(const struct mf_booking *booking);
+
+/**
+ * mf_book_end() - a try of a PLACED task came to its end.
+ *
+ * DONE if cause is 0. Else it is READY again, before others of its priority and
+ * alone, while it has tries left; then FAILED.
+ *
+ * @cause     0, or why it failed: below MF_BOOK_OUT_OF_MEMORY, the caller's
+ * @code      what the function returned
+ * @worker    where it was
+ * @bytes     result or message; copied, or taken if is_taken (then malloc()ed)
+ *
+ * Returns 0 or -ENOMEM, which has failed the task with cause MF_BOOK_OUT_OF_MEMORY.
+ */
+int mf_book_end(struct mf_book *book, uint32_t number, uint8_t cause, int32_t code,
+                mf_worker_id worker, const void *bytes, size_t size, bool is_taken);
+
+/** The cause when the book has no memory for a result. */
+#define MF_BOOK_OUT_OF_MEMORY 127
+
+/**
+ * mf_book_return() - a PLACED task was not run, or its worker is gone: READY
+ * again, before others of its priority.
+ */
+void mf_book_return(struct mf_book *book, uint32_t number);
+
+/**
+ * mf_book_lose() - the worker of a PLACED task disappeared while it ran it.
+ *
+ * READY again and alone; FAILED with `cause` and `message` once it lost `limit` workers.
+ */
+void mf_book_lose(struct mf_book *book, uint32_t number, uint32_t limit, uint8_t cause,
+                  const char *message);
+
+/** Fails a task that no worker can run. */
+void mf_book_refuse(struct mf_book *book, uint32_t number, uint8_t cause, const char *message);
+
+/** Withdraws an unfinished task: CANCELLED. One in a unit is the caller's to take out of it. */
+void mf_book_cancel(struct mf_book *book, uint32_t number);
+
+/** Keeps bytes for the next try of a PLACED task, copied. Returns 0 or -ENOMEM. */
+int mf_book_checkpoint(struct mf_book *book, uint32_t number, const void *bytes, size_t size);
+
+/** Its future is not needed any more; an ended task goes out of the book. */
+void mf_book_release(struct mf_book *book, mf_ticket ticket);
+
+/**
+ * mf_book_hear() - the next ended task with that delivery (QUEUE or CALLBACK), in
+ * order of their ends.
+ *
+ * Returns 1 with its ticket, 0 when there is none.
+ */
+int mf_book_hear(struct mf_book *book, enum mf_delivery delivery, mf_ticket *ret_ticket);
+
+/** Unfinished tasks of a group. */
+uint64_t mf_book_group_size(const struct mf_book *book, uint32_t group);
+
+/**
+ * mf_book_next() - walk over all tasks in the book, in no particular order.
+ *
+ * @cursor  0 to begin; changed by each call
+ *
+ * Returns 1 with a number, 0 after the last. Tasks may change and leave meanwhile.
+ */
+int mf_book_next(const struct mf_book *book, uint64_t *cursor, uint32_t *ret_number);
+
+/** Counts how long a call of a function took, for the limits of units. */
+void mf_book_note_duration(struct mf_book *book, uint16_t function, uint32_t n_calls,
+                           int64_t duration_ns);
+
+void mf_book_count(const struct mf_book *book, struct mf_book_counts *ret_counts);
+
+/** Verifies every invariant. For tests: O(tasks). Returns NULL, or a sentence (static text). */
+const char *mf_book_check(const struct mf_book *book);
+
+#endif

@@ -1,0 +1,50 @@
+/*
+ * What the files of the book share among themselves. Nobody else includes it.
+ *
+ *     book.c      tasks from their submission to their end
+ *     bookings.c  where they are kept
+ *     ready.c     the READY ones
+ */
+#ifndef MF_CORE_BOOK_PRIVATE_H
+#define MF_CORE_BOOK_PRIVATE_H
+
+#include "core/ready.h"
+
+/** Ended tasks that somebody is to hear of, linked by next and prev. */
+struct mf_ended {
+    uint32_t first, last;
+};
+
+/** How long calls of a function take. */
+struct mf_pace {
+    uint64_t n_calls;
+    double mean_ns;
+};
+
+/**
+ * @max_attempts   of tasks that do not say
+ * @queued, @called_back   ended tasks with these deliveries that were not heard of
+ * @concluding     tasks in a final state from which everything follows yet, linked by next
+ * @is_concluding  that list is being worked off
+ * @groups         group to number of unfinished tasks
+ * @paces          n_paces functions
+ */
+struct mf_book {
+    uint32_t max_attempts;
+    struct mf_bookings bookings;
+    struct mf_ready ready;
+    struct mf_ended queued, called_back;
+    uint32_t concluding;
+    bool is_concluding;
+    struct mf_table *groups;
+    struct mf_pace *paces;
+    uint32_t n_paces;
+    uint64_t by_state[MF_TASK_STATE_COUNT];
+    uint64_t n_added;
+    uint64_t n_retried;
+};
+
+/** Moves a task that is in no list to a final state, and carries out all that follows. */
+void mf_book_conclude(struct mf_book *book, uint32_t number, enum mf_task_state state);
+
+#endif

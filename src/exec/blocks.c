@@ -1,0 +1,90 @@
+/* Mapping blocks of shared memory: see blocks.h. */
+#include "exec/blocks.h"
+
+#include "base/io.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+static struct mf_attached_block *find(const struct mf_blocks *blocks, mpifarm_block block)
+{
+    for (uint32_t i = 0; i < blocks->n_items; i++)
+        if (blocks->items[i].block == block)
+            return &blocks->items[i];
+    return NULL;
+}
+
+static void unmap(struct mf_attached_block *item)
+{
+    munmap((void *)(uintptr_t)item->data, item->size);
+}
+
+void mf_blocks_finish(struct mf_blocks *blocks)
+{
+    for (uint32_t i = 0; i < blocks->n_items; i++)
+        unmap(&blocks->items[i]);
+    free(blocks->items);
+    *blocks = (struct mf_blocks){0};
+}
+
+/* Touching what lies behind the end of the object would kill the process: look at its size first.
+ */
+static int map(const char *name, size_t size, const void **ret_data)
+{
+    struct stat status;
+    int fd = shm_open(name, O_RDONLY | O_CLOEXEC, 0);
+    void *data = MAP_FAILED;
+    int r = 0;
+
+    if (fd < 0 || fstat(fd, &status) < 0)
+        r = -errno;
+    else if (size == 0 || (uint64_t)status.st_size < size)
+        r = -EINVAL;
+    else if ((data = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0)) == MAP_FAILED)
+        r = -errno;
+    mf_close(&fd);
+    if (r == 0)
+        *ret_data = data;
+    return r;
+}
+
+int mf_blocks_attach(struct mf_blocks *blocks, mpifarm_block block, const char *name, size_t size)
+{
+    struct mf_attached_block item = {.block = block, .size = size};
+    struct mf_attached_block *items;
+    int r;
+
+    if (find(blocks, block))
+        return -EEXIST;
+    items = reallocarray(blocks->items, blocks->n_items + 1, sizeof(*items));
+    if (!items)
+        return -ENOMEM;
+    blocks->items = items;
+    r = map(name, size, &item.data);
+    if (r == 0)
+        blocks->items[blocks->n_items++] = item;
+    return r;
+}
+
+void mf_blocks_drop(struct mf_blocks *blocks, mpifarm_block block)
+{
+    struct mf_attached_block *item = find(blocks, block);
+
+    if (!item)
+        return;
+    unmap(item);
+    *item = blocks->items[--blocks->n_items];
+}
+
+const void *mf_blocks_find(const struct mf_blocks *blocks, mpifarm_block block, size_t *ret_size)
+{
+    const struct mf_attached_block *item = find(blocks, block);
+
+    if (!item)
+        return NULL;
+    *ret_size = item->size;
+    return item->data;
+}

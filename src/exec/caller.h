@@ -1,0 +1,167 @@
+/*
+ * Where a worker's calls run: in the rank itself (inline_caller.c), or in
+ * executor processes (host_caller.c). Units go in, entries come out.
+ *
+ * Driven by one thread. A caller calls back from inside turn(), recall(),
+ * cancel() and stop(), never from start().
+ */
+#ifndef MF_EXEC_CALLER_H
+#define MF_EXEC_CALLER_H
+
+#include "base/error.h"
+#include "base/loop.h"
+#include "exec/calls.h"
+#include "exec/executor.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct mf_caller;
+
+/**
+ * Calls to run one after the other on one slot, in order.
+ *
+ * @unit, @attempt   what its events are about
+ * @n_calls          at least 1
+ * @calls, @size     their bytes (base/call.h), valid; borrowed during start()
+ * @has_large        whether the input of any of them is large
+ */
+struct mf_caller_unit {
+    uint64_t unit;
+    uint32_t attempt;
+    uint32_t n_calls;
+    const uint8_t *calls;
+    size_t size;
+    bool has_large;
+};
+
+enum mf_caller_event_kind {
+    MF_CALLER_ENTRIES,    /* what came of the next n_calls calls of a unit; is_last: of all */
+    MF_CALLER_LARGE,      /* the large result of task, whose entry comes next: data is taken */
+    MF_CALLER_CHECKPOINT, /* bytes saved by call `index` of the unit */
+    MF_CALLER_RETURNED,   /* what was not reported of the unit will not run (after a recall) */
+    MF_CALLER_BROKEN,     /* error: nothing runs here any more, and nothing follows */
+};
+
+/**
+ * @entries, @size   of the calls, without the bytes of large results; or the bytes saved
+ * @duration_ns      spent in the functions of these calls
+ * @idle_ns          with the first entries of a unit: how long its slot had had nothing to do
+ * @data             malloc()ed, size bytes, now the receiver's (LARGE)
+ */
+struct mf_caller_event {
+    enum mf_caller_event_kind kind;
+    uint64_t unit;
+    uint32_t attempt;
+    uint32_t n_calls;
+    uint32_t index;
+    bool is_last;
+    uint64_t task;
+    const uint8_t *entries;
+    uint8_t *data;
+    size_t size;
+    int64_t duration_ns;
+    int64_t idle_ns;
+    const struct mf_error *error;
+};
+
+/**
+ * @heard       called for each event
+ * @take_large  hands over the large input of a task (malloc()ed, now the caller's), or returns
+ *              -ENOENT; asked when its unit is started
+ * @arg         handed to both
+ */
+struct mf_caller_config {
+    void (*heard)(void *arg, const struct mf_caller_event *event);
+    int (*take_large)(void *arg, uint64_t task, uint8_t **ret_data, size_t *ret_size);
+    void *arg;
+};
+
+/**
+ * @begin   once, before all else: the functions (borrowed, outlive the caller), the rank, and
+ *          its slots (borrowed during the call). Runs the init hook where it belongs; returns 0,
+ *          -ECANCELED if the hook refused, or -errno
+ * @start   takes a unit, to be run when a slot is free. Returns 0, or -errno and nothing changed
+ * @recall  the unit gives back what has not begun: RETURNED follows, or its last entries if all of
+ *          it has begun. An unknown unit is ignored
+ * @cancel  nobody wants the result of call `index` any more: it is not run, or asked to stop, or
+ *          ended; its entry comes all the same (cause FUNCTION if it was not run)
+ * @attach  a block of shared memory, by the name that shm_open() knows, for calls from now on;
+ *          returns 0 or -errno
+ * @drop    the block is not used any more
+ * @turn    runs calls, or looks what became of them, for about a tenth of a millisecond or one call,
+ *          whichever is longer. Returns 1 when anything happened, else 0
+ * @is_busy whether there are calls that have not been reported
+ * @next_ns when it wants a turn even if nothing happens; INT64_MAX for never
+ * @stop    ends what runs, runs the finish hooks, and waits for up to a second. Nothing follows
+ * @destroy stops if that was not done, and frees. NULL is accepted by mf_caller_destroy()
+ */
+struct mf_caller_ops {
+    int (*begin)(struct mf_caller *caller, const struct mf_functions *functions, uint32_t rank,
+                 const struct mf_slot *slots, uint32_t n_slots);
+    int (*start)(struct mf_caller *caller, const struct mf_caller_unit *unit);
+    void (*recall)(struct mf_caller *caller, uint64_t unit, uint32_t attempt);
+    void (*cancel)(struct mf_caller *caller, uint64_t unit, uint32_t attempt, uint32_t index);
+    int (*attach)(struct mf_caller *caller, mpifarm_block block, const char *name, size_t size);
+    void (*drop)(struct mf_caller *caller, mpifarm_block block);
+    int (*turn)(struct mf_caller *caller, int64_t now_ns);
+    bool (*is_busy)(const struct mf_caller *caller);
+    int64_t (*next_ns)(const struct mf_caller *caller);
+    void (*stop)(struct mf_caller *caller);
+    void (*destroy)(struct mf_caller *caller);
+};
+
+/** Every caller begins with this. */
+struct mf_caller {
+    const struct mf_caller_ops *ops;
+};
+
+static inline void mf_caller_destroy(struct mf_caller *caller)
+{
+    if (caller)
+        caller->ops->destroy(caller);
+}
+
+/**
+ * mf_inline_caller_create() - run calls in this process and thread.
+ *
+ * @poll, @poll_arg   called by a running function's mpifarm_should_stop(), at most every
+ *                    millisecond, to take in what might cancel it; NULL for none
+ *
+ * It has one slot, however many begin() names. From inside poll everything but turn() may be called;
+ * stop() then asks the function to stop, and is completed by the turn in which it returns.
+ *
+ * Returns 0 or -ENOMEM.
+ */
+int mf_inline_caller_create(const struct mf_caller_config *config, void (*poll)(void *arg),
+                            void *poll_arg, struct mf_caller **ret_caller);
+
+/** The process that forks executor processes: see host.h; {0} is none. */
+struct mf_nursery {
+    pid_t pid;
+    int fd;
+};
+
+/**
+ * mf_nursery_fork() - start the process that executor processes are forked from.
+ * Before MPI_Init and any thread.
+ *
+ * Returns 0, or -errno with a sentence.
+ */
+int mf_nursery_fork(struct mf_nursery *ret_nursery, struct mf_error *err);
+
+/** Ends a nursery that no caller was made for, and waits for it. {0} is accepted. */
+void mf_nursery_stop(struct mf_nursery *nursery);
+
+/**
+ * mf_host_caller_create() - run calls in executor processes, one for each slot.
+ *
+ * @nursery  taken if 0 is returned
+ * @loop     borrowed, outlives the caller
+ *
+ * Returns 0 or -errno.
+ */
+int mf_host_caller_create(const struct mf_caller_config *config, struct mf_nursery *nursery,
+                          struct mf_loop *loop, struct mf_caller **ret_caller);
+
+#endif

@@ -1,0 +1,561 @@
+/*
+ * Calls in executor processes: see caller.h, and host_caller_parts.h for how it
+ * is made.
+ *
+ * A turn listens to the nursery, takes what the executors sent, replaces those
+ * that died, and hands out units. An executor gets its next unit while it has
+ * less than a fraction of a millisecond to do, so short units follow each
+ * other without a pause, and a long one keeps no other from a free slot.
+ *
+ * The rank owns it and uses it in its only thread.
+ */
+#include "exec/host_caller_parts.h"
+#include "exec/nursery.h"
+
+#include "base/clock.h"
+#include "base/io.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* An executor that has more to do than this gets no further unit. */
+#define AHEAD_NS (300 * MF_NS_PER_US)
+
+/* Calls are taken for long until the first have ended. */
+#define UNKNOWN_CALL_NS MF_NS_PER_MS
+
+/* A rank that never waits listens to the nursery this often. */
+#define LISTEN_NS MF_NS_PER_MS
+
+/* How long executors may take to finish. */
+#define FINISH_NS MF_NS_PER_S
+
+static struct mf_host_caller *of_base(const struct mf_caller *caller)
+{
+    return mf_container_of(caller, struct mf_host_caller, base);
+}
+
+static void quiet_bell(struct mf_host_caller *caller)
+{
+    uint64_t n_rings;
+
+    (void)!read(caller->bell_fd, &n_rings, sizeof(n_rings));
+}
+
+static void on_bell(void *arg, uint32_t events)
+{
+    quiet_bell(arg);
+}
+
+/* --- the end of everything --- */
+
+static void finish_seats(struct mf_host_caller *caller)
+{
+    for (uint32_t i = 0; i < caller->n_seats; i++)
+        mf_seat_finish(&caller->seats[i]);
+    free(caller->seats);
+    caller->seats = NULL;
+    caller->n_seats = 0;
+}
+
+static void break_caller(struct mf_host_caller *caller, const struct mf_error *err)
+{
+    struct mf_caller_event event = {.kind = MF_CALLER_BROKEN, .error = err};
+
+    caller->is_broken = true;
+    if (caller->nursery.pid > 0)
+        mf_host_caller_close_nursery(caller);
+    caller->config.heard(caller->config.arg, &event);
+}
+
+static void break_for_nursery(struct mf_host_caller *caller)
+{
+    int pid = (int)caller->nursery.pid;
+    struct mf_error err;
+    int status;
+
+    if (caller->channel_error != -EPIPE && caller->channel_error != -ECONNRESET)
+        (void)kill(pid, SIGKILL);
+    status = mf_host_caller_close_nursery(caller);
+    mf_host_caller_kill_left(caller);
+    if (status >= 0 && WIFSIGNALED(status))
+        (void)mf_error_set(&err, 0,
+                           "process %d, which forks executors, was killed by signal %d (%s)", pid,
+                           WTERMSIG(status), strsignal(WTERMSIG(status)));
+    else
+        (void)mf_error_set(&err, 0, "process %d, which forks executors, has ended", pid);
+    break_caller(caller, &err);
+}
+
+/* --- units --- */
+
+static struct mf_host_unit *find_in(const struct mf_list *list, uint64_t number, uint32_t attempt)
+{
+    mf_list_for_each (node, list) {
+        struct mf_host_unit *unit = mf_container_of(node, struct mf_host_unit, node);
+
+        if (unit->unit == number && unit->attempt == attempt)
+            return unit;
+    }
+    return NULL;
+}
+
+/* The unit, and its seat or NULL when it waits. */
+static struct mf_host_unit *find_unit(struct mf_host_caller *caller, uint64_t number,
+                                      uint32_t attempt, struct mf_seat **ret_seat)
+{
+    struct mf_host_unit *unit = find_in(&caller->queue, number, attempt);
+
+    *ret_seat = NULL;
+    for (uint32_t i = 0; i < caller->n_seats && !unit; i++) {
+        unit = find_in(&caller->seats[i].units, number, attempt);
+        *ret_seat = &caller->seats[i];
+    }
+    return unit;
+}
+
+static bool wants_unit(const struct mf_host_caller *caller, const struct mf_seat *seat)
+{
+    const struct mf_host_unit *last;
+
+    if (!seat->is_alive)
+        return false;
+    if (mf_list_is_empty(&seat->units))
+        return true;
+    last = mf_container_of(seat->units.prev, struct mf_host_unit, node);
+    return last->n_sent == last->n_calls &&
+           seat->n_outstanding * (uint64_t)caller->call_ns < AHEAD_NS;
+}
+
+static struct mf_seat *choose_seat(struct mf_host_caller *caller)
+{
+    struct mf_seat *best = NULL;
+
+    for (uint32_t i = 0; i < caller->n_seats; i++) {
+        struct mf_seat *seat = &caller->seats[i];
+
+        if (wants_unit(caller, seat) && (!best || seat->n_outstanding < best->n_outstanding))
+            best = seat;
+    }
+    return best;
+}
+
+/* A unit that waits behind another goes to a seat that has none, if it has not begun. */
+static void relieve(struct mf_host_caller *caller, struct mf_seat *seat)
+{
+    struct mf_host_unit *last;
+
+    if (seat->units.next == seat->units.prev)
+        return;
+    last = mf_container_of(seat->units.prev, struct mf_host_unit, node);
+    if (last->is_recalled || last->is_sending || last->n_reported > 0)
+        return;
+    mf_seat_revoke(seat, last);
+    if (last->n_sent > 0)
+        return;
+    mf_list_remove(&last->node);
+    seat->n_outstanding -= last->n_calls;
+    mf_list_push_back(&caller->queue, &last->node);
+}
+
+static bool has_idle_seat(const struct mf_host_caller *caller)
+{
+    for (uint32_t i = 0; i < caller->n_seats; i++)
+        if (caller->seats[i].is_alive && mf_list_is_empty(&caller->seats[i].units))
+            return true;
+    return false;
+}
+
+/* Returns whether anything went out. */
+static bool hand_out(struct mf_host_caller *caller)
+{
+    bool has_sent = false;
+    struct mf_seat *seat;
+
+    for (uint32_t i = 0; i < caller->n_seats; i++)
+        has_sent |= mf_seat_send(&caller->seats[i]);
+    for (uint32_t i = 0; i < caller->n_seats && caller->n_seats > 1; i++)
+        if (mf_list_is_empty(&caller->queue) && has_idle_seat(caller))
+            relieve(caller, &caller->seats[i]);
+    while (!mf_list_is_empty(&caller->queue) && (seat = choose_seat(caller))) {
+        struct mf_list *node = mf_list_pop_front(&caller->queue);
+
+        mf_list_push_back(&seat->units, node);
+        seat->n_outstanding += mf_container_of(node, struct mf_host_unit, node)->n_calls;
+        has_sent |= mf_seat_send(seat);
+    }
+    return has_sent;
+}
+
+static int start(struct mf_caller *base, const struct mf_caller_unit *unit)
+{
+    struct mf_host_caller *caller = of_base(base);
+    struct mf_host_unit *copy;
+    int result;
+
+    if (!caller->functions || caller->is_stopped)
+        return -EINVAL;
+    if (caller->is_broken)
+        return -EPIPE;
+    result = mf_host_unit_create(unit, &caller->config, caller->functions->n_items, &copy);
+    if (result == 0)
+        mf_list_push_back(&caller->queue, &copy->node);
+    return result;
+}
+
+static void recall(struct mf_caller *base, uint64_t number, uint32_t attempt)
+{
+    struct mf_host_caller *caller = of_base(base);
+    struct mf_caller_event event = {
+        .kind = MF_CALLER_RETURNED, .unit = number, .attempt = attempt};
+    struct mf_seat *seat;
+    struct mf_host_unit *unit;
+
+    if (caller->is_broken || caller->is_stopped)
+        return;
+    unit = find_unit(caller, number, attempt, &seat);
+    if (!unit || unit->is_recalled)
+        return;
+    if (seat) {
+        mf_seat_recall(seat, unit);
+        return;
+    }
+    caller->config.heard(caller->config.arg, &event);
+    mf_list_remove(&unit->node);
+    mf_host_unit_end(unit);
+}
+
+static void cancel(struct mf_caller *base, uint64_t number, uint32_t attempt, uint32_t index)
+{
+    struct mf_host_caller *caller = of_base(base);
+    struct mf_seat *seat;
+    struct mf_host_unit *unit;
+
+    if (caller->is_broken || caller->is_stopped)
+        return;
+    unit = find_unit(caller, number, attempt, &seat);
+    if (unit && mf_host_unit_cancel(unit, index) == 0 && seat)
+        mf_seat_cancel(seat, unit, index);
+}
+
+static int attach(struct mf_caller *base, mpifarm_block block, const char *name, size_t size)
+{
+    return mf_host_caller_add_notice(of_base(base), block, name, size);
+}
+
+static void drop(struct mf_caller *base, mpifarm_block block)
+{
+    (void)mf_host_caller_add_notice(of_base(base), block, NULL, 0);
+}
+
+/* --- turns --- */
+
+static bool turn_seat(struct mf_seat *seat, int64_t now_ns)
+{
+    bool has_come = mf_seat_take_entries(seat);
+
+    if (seat->is_damaged)
+        mf_seat_kill(seat);
+    else
+        mf_seat_keep_time(seat, now_ns);
+    return has_come;
+}
+
+/* Returns 1 when a process was replaced, 0 when it lives, or -errno. */
+static int replace_dead(struct mf_host_caller *caller, struct mf_seat *seat)
+{
+    struct mf_error err = {0};
+    int result;
+
+    if (!seat->is_alive || !seat->has_died)
+        return 0;
+    result = mf_seat_bury(seat, &err);
+    if (result == 0)
+        return 1;
+    break_caller(caller, &err);
+    return result;
+}
+
+/* Whether something has come while the bells were not asked for. */
+static bool ask_for_bells(struct mf_host_caller *caller)
+{
+    bool has_come = false;
+
+    for (uint32_t i = 0; i < caller->n_seats; i++) {
+        struct mf_seat *seat = &caller->seats[i];
+
+        if (!seat->is_alive || seat->is_damaged)
+            continue;
+        mf_host_ask_for_bell(&seat->host);
+        has_come |= !mf_ring_look_for_bytes(&seat->host.back) || mf_ring_filled(&seat->host.back);
+        if (seat->record_left + seat->body_left > 0)
+            has_come |= !mf_ring_look_for_room(&seat->host.to) || mf_ring_room(&seat->host.to);
+    }
+    return has_come;
+}
+
+static int turn(struct mf_caller *base, int64_t now_ns)
+{
+    struct mf_host_caller *caller = of_base(base);
+    bool has_happened = false;
+
+    if (caller->is_broken || caller->is_stopped)
+        return 0;
+    if (now_ns - caller->listened_ns >= LISTEN_NS) {
+        caller->listened_ns = now_ns;
+        mf_host_caller_listen(caller);
+    }
+    if (caller->channel_error < 0) {
+        break_for_nursery(caller);
+        return 1;
+    }
+    for (uint32_t i = 0; i < caller->n_seats; i++) {
+        int result = replace_dead(caller, &caller->seats[i]);
+
+        if (result < 0)
+            return 1;
+        has_happened |= result == 1;
+        has_happened |= turn_seat(&caller->seats[i], now_ns);
+    }
+    has_happened |= hand_out(caller);
+    mf_host_caller_talk(caller);
+    return has_happened || ask_for_bells(caller);
+}
+
+static bool is_busy(const struct mf_caller *base)
+{
+    const struct mf_host_caller *caller = of_base(base);
+
+    if (caller->is_broken)
+        return false;
+    for (uint32_t i = 0; i < caller->n_seats; i++)
+        if (!mf_list_is_empty(&caller->seats[i].units))
+            return true;
+    return !mf_list_is_empty(&caller->queue);
+}
+
+static int64_t next_ns(const struct mf_caller *base)
+{
+    const struct mf_host_caller *caller = of_base(base);
+    int64_t next = INT64_MAX;
+
+    if (caller->is_broken || caller->is_stopped)
+        return INT64_MAX;
+    if (caller->channel_error < 0)
+        return 0;
+    for (uint32_t i = 0; i < caller->n_seats; i++)
+        next = caller->seats[i].has_died ? 0 : mf_earliest_ns(next, caller->seats[i].wake_ns);
+    return next;
+}
+
+/* --- begin and end --- */
+
+/* Waits for the nursery or a bell, until end_ns. */
+static int wait_for_news(struct mf_host_caller *caller, int64_t end_ns)
+{
+    int64_t left_ns = end_ns == INT64_MAX ? 0 : end_ns - mf_clock_monotonic_ns();
+    struct timespec limit = {.tv_sec = left_ns / MF_NS_PER_S, .tv_nsec = left_ns % MF_NS_PER_S};
+    struct pollfd fds[] = {
+        {.fd = caller->channel.fd,
+         .events = mf_channel_backlog(&caller->channel) > 0 ? POLLIN | POLLOUT : POLLIN},
+        {.fd = caller->bell_fd, .events = POLLIN},
+    };
+
+    if (left_ns < 0)
+        return -ETIMEDOUT;
+    if (ppoll(fds, 2, end_ns == INT64_MAX ? NULL : &limit, NULL) < 0 && errno != EINTR)
+        return -errno;
+    quiet_bell(caller);
+    mf_host_caller_listen(caller);
+    mf_host_caller_talk(caller);
+    return caller->channel_error;
+}
+
+static bool is_ready(const struct mf_seat *seat)
+{
+    return atomic_load(&seat->host.memory->stage) == MF_HOST_READY;
+}
+
+/* Returns 1 when all executors work, 0 when some do not yet, or -errno. */
+static int check_births(struct mf_host_caller *caller)
+{
+    int result = 0;
+    bool are_ready = true;
+
+    for (uint32_t i = 0; i < caller->n_seats && result == 0; i++) {
+        struct mf_seat *seat = &caller->seats[i];
+
+        if (seat->has_died)
+            result = mf_seat_bury(seat, NULL);
+        mf_host_ask_for_bell(&seat->host);
+        are_ready &= is_ready(seat);
+    }
+    return result == 0 ? are_ready : result;
+}
+
+static void put_registry(struct mf_host_caller *caller, uint32_t rank)
+{
+    const struct mf_functions *functions = caller->functions;
+    struct mf_buffer *body = mf_channel_begin(&caller->channel, MF_NURSERY_HOOKS);
+
+    mf_buffer_put_u32(body, rank);
+    mf_buffer_put_u64(body, (uintptr_t)functions->init);
+    mf_buffer_put_u64(body, (uintptr_t)functions->finish);
+    mf_buffer_put_u64(body, (uintptr_t)functions->hook_user);
+    mf_buffer_put_u64(body, (uintptr_t)functions->farm);
+    mf_channel_end(&caller->channel);
+    for (uint32_t i = 0; i < functions->n_items; i++) {
+        body = mf_channel_begin(&caller->channel, MF_NURSERY_FUNCTION);
+        mf_buffer_put_u64(body, (uintptr_t)functions->items[i].call);
+        mf_buffer_put_u64(body, (uintptr_t)functions->items[i].user);
+        mf_buffer_put_text(body, functions->items[i].name);
+        mf_channel_end(&caller->channel);
+    }
+}
+
+static int make_seats(struct mf_host_caller *caller, const struct mf_slot *slots, uint32_t n_slots)
+{
+    int result = 0;
+
+    caller->seats = calloc(n_slots, sizeof(*caller->seats));
+    if (!caller->seats)
+        return -ENOMEM;
+    while (caller->n_seats < n_slots && result == 0) {
+        uint32_t i = caller->n_seats++;
+
+        result = mf_seat_init(&caller->seats[i], caller, i, &slots[i]);
+        if (result == 0)
+            result = mf_seat_give_birth(&caller->seats[i]);
+    }
+    return result;
+}
+
+static int begin(struct mf_caller *base, const struct mf_functions *functions, uint32_t rank,
+                 const struct mf_slot *slots, uint32_t n_slots)
+{
+    struct mf_host_caller *caller = of_base(base);
+    int result;
+
+    if (caller->functions || n_slots == 0)
+        return -EINVAL;
+    caller->functions = functions;
+    put_registry(caller, rank);
+    result = make_seats(caller, slots, n_slots);
+    if (result == 0) {
+        mf_host_caller_talk(caller);
+        result = caller->channel_error;
+    }
+    while (result == 0 && (result = check_births(caller)) == 0)
+        result = wait_for_news(caller, INT64_MAX);
+    caller->is_broken = result < 0;
+    return result < 0 ? result : 0;
+}
+
+static bool are_gone(const struct mf_host_caller *caller)
+{
+    for (uint32_t i = 0; i < caller->n_seats; i++)
+        if (caller->seats[i].is_alive && !caller->seats[i].has_died)
+            return false;
+    return true;
+}
+
+static void stop(struct mf_caller *base)
+{
+    struct mf_host_caller *caller = of_base(base);
+    int64_t end_ns = mf_clock_monotonic_ns() + FINISH_NS;
+    struct mf_list *node;
+    int result = caller->channel_error;
+
+    if (caller->is_stopped)
+        return;
+    caller->is_stopped = true;
+    for (uint32_t i = 0; i < caller->n_seats; i++) {
+        if (!caller->seats[i].is_alive)
+            continue;
+        atomic_store(&caller->seats[i].host.memory->should_finish, 1);
+        mf_host_wake(&caller->seats[i].host);
+    }
+    while (result == 0 && caller->nursery.pid > 0 && !are_gone(caller))
+        result = wait_for_news(caller, end_ns);
+    /* Those that are left go with the nursery. */
+    if (caller->nursery.pid > 0)
+        mf_host_caller_close_nursery(caller);
+    while ((node = mf_list_pop_front(&caller->queue)))
+        mf_host_unit_end(mf_container_of(node, struct mf_host_unit, node));
+    finish_seats(caller);
+}
+
+static void destroy(struct mf_caller *base)
+{
+    struct mf_host_caller *caller = of_base(base);
+
+    stop(base);
+    for (uint32_t i = 0; i < caller->n_notices; i++)
+        free(caller->notices[i].name);
+    free(caller->notices);
+    mf_close(&caller->bell_fd);
+    free(caller);
+}
+
+static const struct mf_caller_ops ops = {
+    .begin = begin,
+    .start = start,
+    .recall = recall,
+    .cancel = cancel,
+    .attach = attach,
+    .drop = drop,
+    .turn = turn,
+    .is_busy = is_busy,
+    .next_ns = next_ns,
+    .stop = stop,
+    .destroy = destroy,
+};
+
+static int watch(struct mf_host_caller *caller, int nursery_fd)
+{
+    int result = mf_loop_add(caller->loop, nursery_fd, EPOLLIN, mf_host_caller_on_channel, caller,
+                             &caller->watch);
+
+    if (result < 0)
+        return result;
+    result = mf_loop_add(caller->loop, caller->bell_fd, EPOLLIN, on_bell, caller,
+                         &caller->bell_watch);
+    if (result < 0)
+        mf_loop_remove(caller->loop, caller->watch);
+    return result;
+}
+
+int mf_host_caller_create(const struct mf_caller_config *config, struct mf_nursery *nursery,
+                          struct mf_loop *loop, struct mf_caller **ret_caller)
+{
+    struct mf_host_caller *caller = calloc(1, sizeof(*caller));
+    int result;
+
+    if (!caller)
+        return -ENOMEM;
+    caller->base.ops = &ops;
+    caller->config = *config;
+    caller->loop = loop;
+    caller->call_ns = UNKNOWN_CALL_NS;
+    mf_list_init(&caller->queue);
+    caller->bell_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    result = caller->bell_fd < 0 ? -errno : watch(caller, nursery->fd);
+    if (result < 0) {
+        mf_close(&caller->bell_fd);
+        free(caller);
+        return result;
+    }
+    mf_channel_init(&caller->channel, nursery->fd);
+    caller->nursery = *nursery;
+    *nursery = (struct mf_nursery){.fd = -1};
+    *ret_caller = &caller->base;
+    return 0;
+}

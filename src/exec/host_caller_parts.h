@@ -1,0 +1,309 @@
+/*
+ * The host caller from inside: the rank's side of executor processes.
+ *
+ *     host_caller.c    life, and which unit goes to which seat
+ *     host_nursery.c   what is said to the nursery
+ *     host_notices.c   what executors have to know of blocks
+ *     host_unit.c      a unit: its calls, and what of them is where
+ *     seat.c           a slot with its process: portions and blocks go out
+ *     seat_entries.c   what comes back becomes events
+ *     seat_end.c       time limits, cancelled calls, deaths and replacements
+ *
+ * A unit waits in the queue, then belongs to one seat. There it is cut into
+ * portions (host.h), as many as are useful at a time; what has not begun can be
+ * taken back. It is kept whole until its last call was reported, so that a
+ * replacement can go on where its predecessor died.
+ */
+#ifndef MF_EXEC_HOST_CALLER_PARTS_H
+#define MF_EXEC_HOST_CALLER_PARTS_H
+
+#include "base/list.h"
+#include "exec/caller.h"
+#include "exec/channel.h"
+#include "exec/host.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* --- units --- */
+
+/** The large input of a call; data is NULL when there is no memory for it, or it was used. */
+struct mf_host_large {
+    uint32_t index;
+    uint8_t *data;
+    size_t size;
+};
+
+/**
+ * A unit that has not been reported whole.
+ *
+ * @node        in the queue, or in the units of a seat
+ * @n_sent, @sent_bytes           calls of which portions were made, and their bytes
+ * @n_reported, @reported_bytes   calls reported, and at least their whole portions' bytes
+ * @larges      n_larges, in order
+ * @unwanted    a bit for each call that was cancelled; NULL for none
+ * @is_recalled   no further portion is made
+ * @is_sending  its bytes are being written; it is freed after that if is_over
+ */
+struct mf_host_unit {
+    struct mf_list node;
+    uint64_t unit;
+    uint32_t attempt;
+    uint32_t n_calls;
+    uint32_t n_sent, n_reported;
+    size_t sent_bytes, reported_bytes;
+    struct mf_host_large *larges;
+    uint32_t n_larges;
+    uint64_t *unwanted;
+    bool is_recalled;
+    bool is_sending;
+    bool is_over;
+    size_t size;
+    uint8_t calls[];
+};
+
+/**
+ * Calls of a unit that go together.
+ *
+ * @first, @offset   where they begin in the unit
+ * @n_calls, @bytes  how many they are
+ * @unwanted         bits of those cancelled
+ * @large            the input of the only call, or NULL
+ * @has_limit        some have a time limit
+ */
+struct mf_host_cut {
+    uint32_t first, n_calls;
+    size_t offset, bytes;
+    uint64_t unwanted;
+    struct mf_host_large *large;
+    bool has_limit;
+};
+
+/** Copies a unit, and takes its large inputs. Returns 0, -EBADMSG for what cannot be, -ENOMEM. */
+int mf_host_unit_create(const struct mf_caller_unit *unit, const struct mf_caller_config *config,
+                        uint32_t n_functions, struct mf_host_unit **ret_unit);
+
+/** Frees a unit that is in no list, now or when its bytes were written. */
+void mf_host_unit_end(struct mf_host_unit *unit);
+
+/** Marks a call. Returns 0, -EINVAL when there is none, or -ENOMEM. */
+int mf_host_unit_cancel(struct mf_host_unit *unit, uint32_t index);
+
+/** What the next portion of a unit would be; some calls are not sent. */
+void mf_host_unit_cut(struct mf_host_unit *unit, struct mf_host_cut *ret_cut);
+
+/** Call `skip` of those that begin at offset; returns the bytes up to it. */
+size_t mf_host_unit_look(const struct mf_host_unit *unit, size_t offset, uint32_t skip,
+                         struct mf_call *ret_call);
+
+/* --- seats --- */
+
+/**
+ * A portion on its way.
+ *
+ * @unit        NULL when it was revoked
+ * @n_reported  of its calls
+ * @is_stopping it was asked to begin no further call
+ */
+struct mf_seat_portion {
+    struct mf_host_unit *unit;
+    struct mf_host_cut cut;
+    uint32_t n_reported;
+    int64_t told_ns;
+    bool is_stopping;
+};
+
+/** A large result that comes in; is_whole once all of it is here; data NULL without memory. */
+struct mf_seat_large {
+    uint8_t *data;
+    size_t size, left;
+    bool is_there;
+};
+
+/**
+ * The call that is looked at since it may have to be ended.
+ *
+ * @number     as n_begun counts
+ * @limit_ns   when its time and the grace are over
+ * @unwanted_ns   when it has to have stopped after it was cancelled
+ */
+struct mf_seat_watch {
+    uint64_t number;
+    int64_t limit_ns;
+    int64_t timeout_ns;
+    int64_t unwanted_ns;
+};
+
+/**
+ * A slot, and the process that serves it.
+ *
+ * @index, @cpus   of the slot; n_cpus, owned
+ * @life, @pid     of the process; pid is 0 until the nursery has told
+ * @is_alive       a process was asked for, and its end not settled
+ * @has_died       status is how it ended; if is_unborn, the errno of its fork
+ * @is_damaged     what it shares cannot be believed
+ * @is_killed      the nursery was asked to kill it
+ * @n_futile       processes in a row that ended without beginning a call
+ * @units          it is to run, in order; n_outstanding calls of them are not reported
+ * @portions       from first_portion up to before next_portion, in portions[number % ...]
+ * @record, @record_left, @body, @body_left   being written
+ * @sending        unit that body belongs to, or NULL
+ * @input_of       unit whose next portion's large input was sent, or NULL
+ * @n_notices      of the caller's notices sent
+ * @text           body of the notice being written
+ * @in             bytes of entries not handled
+ * @large          result of the call whose entry comes next
+ * @n_ended        calls reported in this life
+ * @is_watched     some call on its way may have to be ended
+ * @doomed, @doomed_ns   the call for which it is about to be killed, and since when; 0 for none
+ * @doom           why: a cause
+ * @wake_ns        when it wants to be looked at
+ */
+struct mf_seat {
+    struct mf_host_caller *caller;
+    uint32_t index;
+    uint32_t n_cpus, *cpus;
+    uint32_t life;
+    pid_t pid;
+    bool is_alive, has_died, is_unborn, is_damaged, is_killed;
+    int status;
+    uint32_t n_futile;
+    struct mf_host host;
+
+    struct mf_list units;
+    uint64_t n_outstanding;
+    struct mf_seat_portion portions[MF_HOST_PORTIONS];
+    uint64_t first_portion, next_portion;
+
+    struct mf_host_record record;
+    size_t record_left;
+    const uint8_t *body;
+    size_t body_left;
+    struct mf_host_unit *sending;
+    struct mf_host_unit *input_of;
+    uint32_t n_notices;
+    struct mf_buffer text;
+
+    struct mf_buffer in;
+    struct mf_seat_large large;
+    uint64_t n_ended;
+
+    bool is_watched;
+    struct mf_seat_watch watch;
+    uint64_t doomed;
+    int64_t doomed_ns;
+    enum mpifarm_cause doom;
+    int64_t wake_ns;
+};
+
+/** Puts a seat in its place; slot is borrowed. Returns 0 or -ENOMEM. */
+int mf_seat_init(struct mf_seat *seat, struct mf_host_caller *caller, uint32_t index,
+                 const struct mf_slot *slot);
+
+/** Forgets what it has. */
+void mf_seat_finish(struct mf_seat *seat);
+
+/** Asks the nursery for a process. Returns 0 or -errno. */
+int mf_seat_give_birth(struct mf_seat *seat);
+
+/** Writes what there is room for. Returns whether that was anything. */
+bool mf_seat_send(struct mf_seat *seat);
+
+/** Takes back what has not begun of a unit of this seat. */
+void mf_seat_revoke(struct mf_seat *seat, struct mf_host_unit *unit);
+
+/** Takes back what has not begun, and stops the rest; RETURNED is told now or later. */
+void mf_seat_recall(struct mf_seat *seat, struct mf_host_unit *unit);
+
+/** Tells the process that a call is not wanted. */
+void mf_seat_cancel(struct mf_seat *seat, const struct mf_host_unit *unit, uint32_t index);
+
+/** The oldest portion on its way, or NULL. */
+struct mf_seat_portion *mf_seat_front(struct mf_seat *seat);
+
+/** Forgets the oldest portion. */
+void mf_seat_pop(struct mf_seat *seat);
+
+/** Tells of all entries that are there now. Returns whether there were bytes. */
+bool mf_seat_take_entries(struct mf_seat *seat);
+
+/** Tells an entry of the next call of the oldest portion, whose process has not told it. */
+void mf_seat_tell_entry(struct mf_seat *seat, enum mpifarm_cause cause, int code,
+                        const char *message);
+
+/** Tells RETURNED, and ends the unit. */
+void mf_seat_tell_returned(struct mf_seat *seat, struct mf_host_unit *unit);
+
+/** Asks the nursery to kill the process. */
+void mf_seat_kill(struct mf_seat *seat);
+
+/** Ends calls that are over their time, and sets wake_ns. */
+void mf_seat_keep_time(struct mf_seat *seat, int64_t now_ns);
+
+/** Settles a death: tells what it did, and lets another process go on. Returns 0, or -errno with a
+ * sentence when there is none. */
+int mf_seat_bury(struct mf_seat *seat, struct mf_error *err);
+
+/** Writes how the process ended. */
+void mf_seat_describe_end(const struct mf_seat *seat, char *text, size_t size);
+
+/* --- the caller --- */
+
+/** A block came or went, in the order of these: name is NULL when it went. */
+struct mf_host_notice {
+    mpifarm_block block;
+    char *name;
+    size_t size;
+};
+
+/**
+ * @loop, @watch, @bell_watch   where the rank waits
+ * @bell_fd     eventfd that all executors ring
+ * @queue       units that no seat has
+ * @notices     all a new process has to know of blocks, n_notices
+ * @call_ns     how long calls take, roughly
+ * @listened_ns   when the nursery was listened to last
+ * @channel_error   why the nursery cannot be talked to, or 0
+ * @is_broken   nothing runs any more
+ */
+struct mf_host_caller {
+    struct mf_caller base;
+    struct mf_caller_config config;
+    struct mf_nursery nursery;
+    struct mf_channel channel;
+    struct mf_loop *loop;
+    struct mf_watch *watch, *bell_watch;
+    int bell_fd;
+    const struct mf_functions *functions;
+    struct mf_seat *seats;
+    uint32_t n_seats;
+    struct mf_list queue;
+    struct mf_host_notice *notices;
+    uint32_t n_notices, notices_capacity;
+    int64_t call_ns;
+    int64_t listened_ns;
+    int channel_error;
+    bool is_broken;
+    bool is_stopped;
+};
+
+/** Takes in what the nursery told. */
+void mf_host_caller_listen(struct mf_host_caller *caller);
+
+/** Sends what there is to say to it. */
+void mf_host_caller_talk(struct mf_host_caller *caller);
+
+/** For the loop; arg is the caller. */
+void mf_host_caller_on_channel(void *arg, uint32_t events);
+
+/** Leaves the nursery, which ends it and all executors. Returns its status as of wait(), or -1. */
+int mf_host_caller_close_nursery(struct mf_host_caller *caller);
+
+/** Kills what executors have started, when the nursery was killed and could not. */
+void mf_host_caller_kill_left(struct mf_host_caller *caller);
+
+/** Adds a notice; name is copied. Returns 0 or -errno. */
+int mf_host_caller_add_notice(struct mf_host_caller *caller, mpifarm_block block, const char *name,
+                              size_t size);
+
+#endif

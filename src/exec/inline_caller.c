@@ -1,0 +1,541 @@
+/*
+ * Calls in this process and thread: see caller.h.
+ *
+ * A turn runs calls of the first unit for a slice of time. What comes of them
+ * is gathered and told together: at the end of the slice or the unit, and when
+ * one more would not fit into a message that MPI sends eagerly.
+ *
+ * A running function can look whether it should stop, which takes records in:
+ * so everything but turn() may be called from inside a call. What concerns the
+ * running unit is then marked in it, and done when the function has returned.
+ */
+#include "exec/caller.h"
+
+#include "base/clock.h"
+#include "exec/blocks.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdalign.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SLICE_NS (100 * MF_NS_PER_US)
+#define POLL_NS MF_NS_PER_MS
+
+/* Calls between two looks at the clock, as long as each takes less than a microsecond. */
+#define CALLS_PER_LOOK 16
+#define IS_QUICK_NS MF_NS_PER_US
+
+/* With the headers around them, these stay below the eager limit of a frame. */
+#define GATHER_BYTES 3950
+
+/* What was gathered beyond this is not kept. */
+#define KEPT_BYTES ((size_t)64 << 10)
+
+/*
+ * @rest          the calls that have not begun, the first of which is `next`
+ * @larges        large inputs of its calls in order, NULL where there was no memory for one; those
+ *                before next_large were used
+ * @is_cancelled  per call; NULL when none is
+ * @is_recalled   while it runs: its calls that have not begun are given back
+ */
+struct unit {
+    struct mf_list node;
+    uint64_t number;
+    uint32_t attempt;
+    uint32_t n_calls;
+    uint32_t next;
+    struct mf_reader rest;
+    uint8_t **larges;
+    uint32_t n_larges;
+    uint32_t next_large;
+    bool *is_cancelled;
+    bool is_recalled;
+    alignas(max_align_t) uint8_t calls[];
+};
+
+/*
+ * @running, @index   the call being made, NULL for none
+ * @entries, @n_gathered   what is to be told of the first unit
+ * @duration_ns       spent in what was gathered, up to mark_ns
+ * @idle_since_ns     when there was nothing to do any more, 0 if there is
+ * @idle_ns           what the unit that has begun is to be told with
+ */
+struct inline_caller {
+    struct mf_caller base;
+    struct mf_caller_config config;
+    void (*poll)(void *arg);
+    void *poll_arg;
+    int64_t polled_ns;
+    const struct mf_functions *functions;
+    struct mpifarm_context context;
+    struct mf_blocks blocks;
+    struct mf_list units;
+    struct unit *running;
+    uint32_t index;
+    struct mf_buffer entries;
+    uint32_t n_gathered;
+    int64_t mark_ns;
+    int64_t duration_ns;
+    int64_t idle_since_ns;
+    int64_t idle_ns;
+    bool is_stopped;
+    bool is_hooked;
+};
+
+static struct inline_caller *of_base(const struct mf_caller *caller)
+{
+    return mf_container_of(caller, struct inline_caller, base);
+}
+
+static struct unit *first_unit(const struct inline_caller *caller)
+{
+    return mf_list_is_empty(&caller->units)
+               ? NULL
+               : mf_container_of(caller->units.next, struct unit, node);
+}
+
+static struct unit *find_unit(const struct inline_caller *caller, uint64_t number, uint32_t attempt)
+{
+    mf_list_for_each (node, &caller->units) {
+        struct unit *unit = mf_container_of(node, struct unit, node);
+
+        if (unit->number == number && unit->attempt == attempt)
+            return unit;
+    }
+    return NULL;
+}
+
+static void free_unit(struct unit *unit)
+{
+    for (uint32_t i = 0; i < unit->n_larges; i++)
+        free(unit->larges[i]);
+    free(unit->larges);
+    free(unit->is_cancelled);
+    free(unit);
+}
+
+static void end_unit(struct unit *unit)
+{
+    mf_list_remove(&unit->node);
+    free_unit(unit);
+}
+
+/* --- telling --- */
+
+static void tell(struct inline_caller *caller, struct mf_caller_event *event,
+                 const struct unit *unit)
+{
+    if (caller->is_stopped)
+        return;
+    event->unit = unit->number;
+    event->attempt = unit->attempt;
+    caller->config.heard(caller->config.arg, event);
+}
+
+/* Adds the time since the last look to what was gathered; returns now. */
+static int64_t look_at_clock(struct inline_caller *caller)
+{
+    int64_t now_ns = mf_clock_monotonic_ns();
+
+    caller->duration_ns += now_ns - caller->mark_ns;
+    caller->mark_ns = now_ns;
+    return now_ns;
+}
+
+static void tell_broken(struct inline_caller *caller, const struct unit *unit)
+{
+    struct mf_error error = {0};
+    struct mf_caller_event event = {.kind = MF_CALLER_BROKEN, .error = &error};
+
+    mf_error_set(&error, 0, "out of memory");
+    tell(caller, &event, unit);
+    caller->is_stopped = true;
+}
+
+static void tell_entries(struct inline_caller *caller, const struct unit *unit, bool is_last)
+{
+    struct mf_caller_event event = {
+        .kind = MF_CALLER_ENTRIES,
+        .n_calls = caller->n_gathered,
+        .is_last = is_last,
+        .entries = caller->entries.data,
+        .size = caller->entries.size,
+        .duration_ns = caller->duration_ns,
+        .idle_ns = caller->idle_ns,
+    };
+
+    if (caller->n_gathered == 0)
+        return;
+    if (mf_buffer_status(&caller->entries) < 0)
+        tell_broken(caller, unit);
+    tell(caller, &event, unit);
+    caller->n_gathered = 0;
+    caller->duration_ns = 0;
+    caller->idle_ns = 0;
+    if (caller->entries.capacity > KEPT_BYTES)
+        mf_buffer_finish(&caller->entries);
+    mf_buffer_clear(&caller->entries);
+}
+
+/* Tells of the calls before the one that has just ended. Telling is not counted as run time. */
+static void flush(struct inline_caller *caller, const struct unit *unit)
+{
+    look_at_clock(caller);
+    tell_entries(caller, unit, false);
+    caller->mark_ns = mf_clock_monotonic_ns();
+}
+
+static void tell_returned(struct inline_caller *caller, struct unit *unit)
+{
+    struct mf_caller_event event = {.kind = MF_CALLER_RETURNED};
+
+    tell(caller, &event, unit);
+    end_unit(unit);
+}
+
+static void tell_large(struct inline_caller *caller, const struct unit *unit)
+{
+    struct mf_caller_event event = {.kind = MF_CALLER_LARGE, .task = caller->context.call->task};
+
+    /* Nobody would free it. */
+    if (caller->is_stopped)
+        return;
+    look_at_clock(caller);
+    event.data = mf_context_take_result(&caller->context, &event.size);
+    tell(caller, &event, unit);
+    caller->mark_ns = mf_clock_monotonic_ns();
+}
+
+/* --- what a running function asks --- */
+
+static bool is_cancelled(const struct unit *unit, uint32_t index)
+{
+    return unit->is_cancelled && unit->is_cancelled[index];
+}
+
+static bool should_stop(void *arg, struct mpifarm_context *context)
+{
+    struct inline_caller *caller = arg;
+    int64_t now_ns = mf_clock_monotonic_ns();
+
+    if (caller->poll && now_ns - caller->polled_ns >= POLL_NS) {
+        caller->polled_ns = now_ns;
+        /* This may take long: what is known is told. */
+        tell_entries(caller, caller->running, false);
+        caller->poll(caller->poll_arg);
+    }
+    return caller->is_stopped || is_cancelled(caller->running, caller->index);
+}
+
+static int checkpoint(void *arg, struct mpifarm_context *context, const void *data, size_t size)
+{
+    struct inline_caller *caller = arg;
+    struct mf_caller_event event = {
+        .kind = MF_CALLER_CHECKPOINT, .index = caller->index, .entries = data, .size = size};
+
+    tell(caller, &event, caller->running);
+    return 0;
+}
+
+static const void *find_block(void *arg, mpifarm_block block, size_t *ret_size)
+{
+    return mf_blocks_find(&((struct inline_caller *)arg)->blocks, block, ret_size);
+}
+
+static const struct mf_context_ops context_ops = {
+    .should_stop = should_stop,
+    .checkpoint = checkpoint,
+    .block = find_block,
+};
+
+/* --- running --- */
+
+static void make_call(struct inline_caller *caller, struct unit *unit, struct mf_call *call,
+                      struct mf_call_end *ret_end)
+{
+    if (call->is_large)
+        call->input = unit->larges[unit->next_large];
+    if (is_cancelled(unit, unit->next)) {
+        mf_context_withhold(&caller->context, call, MPIFARM_CAUSE_FUNCTION, ECANCELED, ret_end);
+    } else if (call->is_large && !call->input) {
+        mf_context_withhold(&caller->context, call, MPIFARM_CAUSE_MEMORY, 0, ret_end);
+    } else {
+        caller->running = unit;
+        caller->index = unit->next;
+        mf_context_run(&caller->context, call, ret_end);
+        caller->running = NULL;
+    }
+}
+
+static void gather(struct inline_caller *caller, const struct unit *unit,
+                   const struct mf_call_end *end)
+{
+    bool is_large = mf_context_is_large(&caller->context, end);
+    size_t n = mf_context_entries_bytes(&caller->context, end);
+
+    if (caller->entries.size > 0 && (is_large || caller->entries.size + n > GATHER_BYTES))
+        flush(caller, unit);
+    mf_context_put_entries(&caller->context, end, &caller->entries);
+    caller->n_gathered++;
+    if (is_large)
+        tell_large(caller, unit);
+}
+
+/* Whether the unit has a call that is to be begun. */
+static bool has_next(const struct inline_caller *caller, const struct unit *unit)
+{
+    return unit->next < unit->n_calls && !unit->is_recalled && !caller->is_stopped;
+}
+
+static void run_calls(struct inline_caller *caller, struct unit *unit, uint32_t n)
+{
+    struct mf_call call;
+
+    for (; n > 0 && has_next(caller, unit); n--) {
+        struct mf_call_end end;
+
+        mf_call_get(&unit->rest, &call);
+        make_call(caller, unit, &call, &end);
+        unit->next++;
+        gather(caller, unit, &end);
+        if (call.is_large) {
+            free(unit->larges[unit->next_large]);
+            unit->larges[unit->next_large++] = NULL;
+        }
+    }
+}
+
+/* The clock is read after each call, and less often while calls are quick. */
+static void run_slice(struct inline_caller *caller, struct unit *unit)
+{
+    int64_t begun_ns = caller->mark_ns, looked_ns = begun_ns;
+    uint32_t n = 1;
+
+    while (has_next(caller, unit) && looked_ns - begun_ns < SLICE_NS) {
+        uint32_t first = unit->next;
+        int64_t now_ns;
+
+        run_calls(caller, unit, n);
+        now_ns = look_at_clock(caller);
+        n = now_ns - looked_ns < (unit->next - first) * IS_QUICK_NS ? CALLS_PER_LOOK : 1;
+        looked_ns = now_ns;
+    }
+}
+
+static void note_idle(struct inline_caller *caller, int64_t now_ns)
+{
+    if (mf_list_is_empty(&caller->units) && caller->idle_since_ns == 0)
+        caller->idle_since_ns = now_ns;
+}
+
+static void tell_slice(struct inline_caller *caller, struct unit *unit)
+{
+    bool is_last = unit->next == unit->n_calls;
+
+    tell_entries(caller, unit, is_last);
+    if (is_last)
+        end_unit(unit);
+    else if (unit->is_recalled)
+        tell_returned(caller, unit);
+}
+
+static void finish_stop(struct inline_caller *caller)
+{
+    while (!mf_list_is_empty(&caller->units))
+        end_unit(first_unit(caller));
+    if (caller->is_hooked && caller->functions->finish)
+        caller->functions->finish(caller->functions->farm, caller->functions->hook_user);
+    caller->is_hooked = false;
+}
+
+static int turn(struct mf_caller *base, int64_t now_ns)
+{
+    struct inline_caller *caller = of_base(base);
+    struct unit *unit = first_unit(caller);
+
+    if (!unit || caller->running)
+        return 0;
+    caller->mark_ns = mf_clock_monotonic_ns();
+    if (caller->idle_since_ns > 0)
+        caller->idle_ns = caller->mark_ns - caller->idle_since_ns;
+    caller->idle_since_ns = 0;
+    run_slice(caller, unit);
+    tell_slice(caller, unit);
+    if (caller->is_stopped)
+        finish_stop(caller);
+    note_idle(caller, caller->mark_ns);
+    return 1;
+}
+
+/* --- requests --- */
+
+static int begin(struct mf_caller *base, const struct mf_functions *functions, uint32_t rank,
+                 const struct mf_slot *slots, uint32_t n_slots)
+{
+    struct inline_caller *caller = of_base(base);
+
+    if (functions->init && functions->init(functions->farm, functions->hook_user) != 0)
+        return -ECANCELED;
+    caller->functions = functions;
+    caller->is_hooked = true;
+    mf_context_init(&caller->context, functions, rank, &context_ops, caller);
+    note_idle(caller, mf_clock_monotonic_ns());
+    return 0;
+}
+
+/* Takes over the large input of a call. */
+static int take_large(struct inline_caller *caller, struct unit *unit, const struct mf_call *call)
+{
+    uint8_t **larges = reallocarray(unit->larges, unit->n_larges + 1, sizeof(*larges));
+    size_t size = call->size;
+    int r;
+
+    if (!larges)
+        return -ENOMEM;
+    unit->larges = larges;
+    larges[unit->n_larges] = NULL;
+    r = caller->config.take_large(caller->config.arg, call->task, &larges[unit->n_larges], &size);
+    if (r == 0 || r == -ENOMEM)
+        unit->n_larges++;
+    if (r == -ENOMEM)
+        return 0;
+    return r == 0 && size != call->size ? -EPROTO : r;
+}
+
+static int take_larges(struct inline_caller *caller, struct unit *unit)
+{
+    struct mf_reader reader = unit->rest;
+    struct mf_call call;
+    int r = 0;
+
+    while (r == 0 && mf_call_get(&reader, &call))
+        if (call.is_large)
+            r = take_large(caller, unit, &call);
+    return r;
+}
+
+static int start(struct mf_caller *base, const struct mf_caller_unit *given)
+{
+    struct inline_caller *caller = of_base(base);
+    struct unit *unit;
+    int r;
+
+    if (caller->is_stopped)
+        return -EPIPE;
+    unit = malloc(sizeof(*unit) + given->size);
+    if (!unit)
+        return -ENOMEM;
+    *unit =
+        (struct unit){.number = given->unit, .attempt = given->attempt, .n_calls = given->n_calls};
+    memcpy(unit->calls, given->calls, given->size);
+    unit->rest = mf_reader_over(unit->calls, given->size);
+    r = given->has_large ? take_larges(caller, unit) : 0;
+    if (r < 0) {
+        free_unit(unit);
+        return r;
+    }
+    mf_list_push_back(&caller->units, &unit->node);
+    return 0;
+}
+
+static void recall(struct mf_caller *base, uint64_t number, uint32_t attempt)
+{
+    struct inline_caller *caller = of_base(base);
+    struct unit *unit = find_unit(caller, number, attempt);
+
+    if (!unit)
+        return;
+    if (unit == caller->running) {
+        unit->is_recalled = true;
+        return;
+    }
+    tell_returned(caller, unit);
+    note_idle(caller, mf_clock_monotonic_ns());
+}
+
+/* Without memory for the mark the call is made, and nobody wants what comes of it. */
+static void cancel(struct mf_caller *base, uint64_t number, uint32_t attempt, uint32_t index)
+{
+    struct unit *unit = find_unit(of_base(base), number, attempt);
+
+    if (!unit || index >= unit->n_calls)
+        return;
+    if (!unit->is_cancelled)
+        unit->is_cancelled = calloc(unit->n_calls, sizeof(*unit->is_cancelled));
+    if (unit->is_cancelled)
+        unit->is_cancelled[index] = true;
+}
+
+static int attach(struct mf_caller *base, mpifarm_block block, const char *name, size_t size)
+{
+    return mf_blocks_attach(&of_base(base)->blocks, block, name, size);
+}
+
+static void drop(struct mf_caller *base, mpifarm_block block)
+{
+    mf_blocks_drop(&of_base(base)->blocks, block);
+}
+
+static bool is_busy(const struct mf_caller *base)
+{
+    return !mf_list_is_empty(&of_base(base)->units);
+}
+
+static int64_t next_ns(const struct mf_caller *base)
+{
+    return INT64_MAX;
+}
+
+static void stop(struct mf_caller *base)
+{
+    struct inline_caller *caller = of_base(base);
+
+    caller->is_stopped = true;
+    /* The turn that runs a function goes on with this when it has returned. */
+    if (!caller->running)
+        finish_stop(caller);
+}
+
+static void destroy(struct mf_caller *base)
+{
+    struct inline_caller *caller = of_base(base);
+
+    assert(!caller->running);
+    stop(base);
+    mf_blocks_finish(&caller->blocks);
+    mf_context_finish(&caller->context);
+    mf_buffer_finish(&caller->entries);
+    free(caller);
+}
+
+static const struct mf_caller_ops ops = {
+    .begin = begin,
+    .start = start,
+    .recall = recall,
+    .cancel = cancel,
+    .attach = attach,
+    .drop = drop,
+    .turn = turn,
+    .is_busy = is_busy,
+    .next_ns = next_ns,
+    .stop = stop,
+    .destroy = destroy,
+};
+
+int mf_inline_caller_create(const struct mf_caller_config *config, void (*poll)(void *arg),
+                            void *poll_arg, struct mf_caller **ret_caller)
+{
+    struct inline_caller *caller = calloc(1, sizeof(*caller));
+
+    if (!caller)
+        return -ENOMEM;
+    caller->base.ops = &ops;
+    caller->config = *config;
+    caller->poll = poll;
+    caller->poll_arg = poll_arg;
+    mf_list_init(&caller->units);
+    *ret_caller = &caller->base;
+    return 0;
+}

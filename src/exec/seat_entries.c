@@ -1,0 +1,352 @@
+/*
+ * What an executor process sends, as events: see host_caller_parts.h.
+ *
+ * Bytes are copied out of the shared memory before they are looked at, so that
+ * nobody can change what was checked. What cannot be marks the seat as damaged,
+ * which ends the process.
+ */
+#include "exec/host_caller_parts.h"
+
+#include "base/clock.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* With the headers around them, these stay below the size that MPI sends eagerly. */
+#define GATHER_BYTES 3950
+
+/* A buffer that grew beyond this is freed when it is empty. */
+#define KEPT_BYTES (2 * MF_HOST_RING_BYTES)
+
+/* More than a process can have spent in a portion is nonsense that it wrote there. */
+#define MAX_DURATION_NS (INT64_C(1000000) * MF_NS_PER_S)
+
+/**
+ * Entries of calls of the oldest portion, from first on.
+ *
+ * @call_at   where the entries of the next call begin: what is before it is whole
+ * @at        where the next entry begins
+ */
+struct gathered {
+    size_t first, call_at, at;
+    uint32_t n_calls;
+};
+
+static void tell(struct mf_seat *seat, struct mf_caller_event *event,
+                 const struct mf_host_unit *unit)
+{
+    event->unit = unit->unit;
+    event->attempt = unit->attempt;
+    seat->caller->config.heard(seat->caller->config.arg, event);
+}
+
+/* --- ends of portions and units --- */
+
+static void end_unit(struct mf_seat *seat, struct mf_host_unit *unit)
+{
+    seat->n_outstanding -= unit->n_calls - unit->n_reported;
+    mf_list_remove(&unit->node);
+    if (seat->input_of == unit)
+        seat->input_of = NULL;
+    mf_host_unit_end(unit);
+}
+
+void mf_seat_tell_returned(struct mf_seat *seat, struct mf_host_unit *unit)
+{
+    struct mf_caller_event event = {.kind = MF_CALLER_RETURNED};
+
+    tell(seat, &event, unit);
+    end_unit(seat, unit);
+}
+
+/* The oldest portion will tell nothing any more. */
+static void end_portion(struct mf_seat *seat)
+{
+    struct mf_seat_portion portion = *mf_seat_front(seat);
+    struct mf_host_unit *unit = portion.unit;
+
+    mf_seat_pop(seat);
+    if (!unit)
+        return;
+    if (portion.cut.large) {
+        free(portion.cut.large->data);
+        portion.cut.large->data = NULL;
+    }
+    unit->reported_bytes = portion.cut.offset + portion.cut.bytes;
+    if (unit->n_reported == unit->n_calls)
+        end_unit(seat, unit);
+    else if (unit->is_recalled && (!mf_seat_front(seat) || mf_seat_front(seat)->unit != unit))
+        mf_seat_tell_returned(seat, unit);
+}
+
+/* --- telling --- */
+
+static int64_t believe_ns(int64_t time_ns)
+{
+    return time_ns < 0 || time_ns > MAX_DURATION_NS ? 0 : time_ns;
+}
+
+static void set_times(struct mf_seat *seat, struct mf_seat_portion *portion,
+                      struct mf_caller_event *event)
+{
+    struct mf_host_portion *shared = mf_host_portion(&seat->host, seat->first_portion);
+    int64_t duration_ns =
+        believe_ns(atomic_load_explicit(&shared->duration_ns, memory_order_relaxed));
+
+    if (duration_ns > portion->told_ns)
+        event->duration_ns = duration_ns - portion->told_ns;
+    portion->told_ns += event->duration_ns;
+    if (portion->unit->n_reported == event->n_calls)
+        event->idle_ns = believe_ns(atomic_load_explicit(&shared->idle_ns, memory_order_relaxed));
+}
+
+static void estimate(struct mf_host_caller *caller, const struct mf_caller_event *event)
+{
+    if (event->duration_ns > 0)
+        caller->call_ns = (3 * caller->call_ns + event->duration_ns / event->n_calls) / 4;
+}
+
+/* The calls are counted before. */
+static void tell_entries(struct mf_seat *seat, const uint8_t *entries, size_t size,
+                         uint32_t n_calls)
+{
+    struct mf_seat_portion *portion = mf_seat_front(seat);
+    struct mf_caller_event event = {
+        .kind = MF_CALLER_ENTRIES,
+        .n_calls = n_calls,
+        .is_last = portion->unit->n_reported == portion->unit->n_calls,
+        .entries = entries,
+        .size = size,
+    };
+
+    set_times(seat, portion, &event);
+    estimate(seat->caller, &event);
+    tell(seat, &event, portion->unit);
+}
+
+static void flush(struct mf_seat *seat, struct gathered *gathered)
+{
+    if (gathered->n_calls > 0)
+        tell_entries(seat, seat->in.data + gathered->first, gathered->call_at - gathered->first,
+                     gathered->n_calls);
+    gathered->n_calls = 0;
+    gathered->first = gathered->call_at;
+}
+
+static void count_call(struct mf_seat *seat)
+{
+    struct mf_seat_portion *portion = mf_seat_front(seat);
+
+    portion->n_reported++;
+    portion->unit->n_reported++;
+    seat->n_outstanding--;
+    seat->n_ended++;
+}
+
+void mf_seat_tell_entry(struct mf_seat *seat, enum mpifarm_cause cause, int code,
+                        const char *message)
+{
+    struct mf_seat_portion *portion = mf_seat_front(seat);
+    struct mf_entry_header header = {.size = (uint32_t)strlen(message),
+                                     .kind = MF_ENTRY_RESULT,
+                                     .cause = (uint8_t)cause,
+                                     .code = code};
+    uint8_t entry[sizeof(header) + 512];
+
+    if (header.size > sizeof(entry) - sizeof(header))
+        header.size = sizeof(entry) - sizeof(header);
+    memcpy(entry, &header, sizeof(header));
+    memcpy(entry + sizeof(header), message, header.size);
+    count_call(seat);
+    tell_entries(seat, entry, sizeof(header) + header.size, 1);
+    if (portion->n_reported == portion->cut.n_calls)
+        end_portion(seat);
+}
+
+/* --- entries --- */
+
+/* A large result was announced, and is told with the entry that comes now. */
+static void tell_large(struct mf_seat *seat)
+{
+    struct mf_seat_portion *portion = mf_seat_front(seat);
+    struct mf_caller_event event = {
+        .kind = MF_CALLER_LARGE, .data = seat->large.data, .size = seat->large.size};
+    struct mf_call call;
+
+    mf_host_unit_look(portion->unit, portion->cut.offset, portion->n_reported, &call);
+    event.task = call.task;
+    seat->large = (struct mf_seat_large){0};
+    tell(seat, &event, portion->unit);
+}
+
+/* A call has ended; its entries are gathered up to here. */
+static void on_result(struct mf_seat *seat, struct gathered *gathered, bool is_large)
+{
+    struct mf_seat_portion *portion = mf_seat_front(seat);
+    bool is_lost = is_large && !seat->large.data;
+
+    if (!portion || !portion->unit || is_large != seat->large.is_there) {
+        seat->is_damaged = true;
+        return;
+    }
+    if (is_large || gathered->at - gathered->first > GATHER_BYTES)
+        flush(seat, gathered);
+    if (is_large && !is_lost)
+        tell_large(seat);
+    gathered->call_at = gathered->at;
+    if (is_lost) {
+        seat->large = (struct mf_seat_large){0};
+        gathered->first = gathered->at;
+        mf_seat_tell_entry(seat, MPIFARM_CAUSE_MEMORY, 0, "no memory for its result in the rank");
+        return;
+    }
+    gathered->n_calls++;
+    count_call(seat);
+    if (portion->n_reported == portion->cut.n_calls) {
+        flush(seat, gathered);
+        end_portion(seat);
+    }
+}
+
+/* The bytes of a large result follow; what of them came together with this is taken at once. */
+static void on_large(struct mf_seat *seat, struct gathered *gathered, const uint8_t *data,
+                     size_t size)
+{
+    struct mf_seat_large *large = &seat->large;
+    uint64_t total = 0;
+    size_t part = seat->in.size - gathered->at;
+
+    if (size == sizeof(total))
+        memcpy(&total, data, sizeof(total));
+    if (total == 0 || large->is_there) {
+        seat->is_damaged = true;
+        return;
+    }
+    *large = (struct mf_seat_large){
+        .data = malloc(total), .size = total, .left = total, .is_there = true};
+    if (part > large->left)
+        part = large->left;
+    if (large->data)
+        memcpy(large->data, seat->in.data + gathered->at, part);
+    large->left -= part;
+    gathered->at += part;
+}
+
+static void on_checkpoint(struct mf_seat *seat, const uint8_t *data, size_t size)
+{
+    struct mf_seat_portion *portion = mf_seat_front(seat);
+    struct mf_caller_event event = {
+        .kind = MF_CALLER_CHECKPOINT, .entries = data, .size = size};
+
+    if (!portion || !portion->unit) {
+        seat->is_damaged = true;
+        return;
+    }
+    event.index = portion->cut.first + portion->n_reported;
+    tell(seat, &event, portion->unit);
+}
+
+static void on_stopped(struct mf_seat *seat)
+{
+    struct mf_seat_portion *portion = mf_seat_front(seat);
+
+    if (!portion || (portion->unit && !portion->is_stopping))
+        seat->is_damaged = true;
+    else
+        end_portion(seat);
+}
+
+/* One of those that are not for others; they stand between the entries of calls. */
+static void on_own_entry(struct mf_seat *seat, struct gathered *gathered,
+                         const struct mf_entry_header *header, const uint8_t *data, bool is_between)
+{
+    if (!is_between) {
+        seat->is_damaged = true;
+        return;
+    }
+    flush(seat, gathered);
+    if (header->kind == MF_HOST_ENTRY_LARGE)
+        on_large(seat, gathered, data, header->size);
+    else if (header->kind == MF_HOST_ENTRY_CHECKPOINT)
+        on_checkpoint(seat, data, header->size);
+    else if (header->kind == MF_HOST_ENTRY_STOPPED)
+        on_stopped(seat);
+    else
+        seat->is_damaged = true;
+    gathered->first = gathered->call_at = gathered->at;
+}
+
+static bool is_for_others(const struct mf_entry_header *header)
+{
+    return (header->kind == MF_ENTRY_RESULT || (header->kind == MF_ENTRY_CHILD &&
+                                                header->size >= sizeof(struct mf_child))) &&
+           !(header->flags & ~MF_CALL_IS_LARGE);
+}
+
+static void handle_entries(struct mf_seat *seat)
+{
+    struct gathered gathered = {0};
+    struct mf_entry_header header;
+
+    while (!seat->is_damaged && seat->in.size - gathered.at >= sizeof(header)) {
+        const uint8_t *data = seat->in.data + gathered.at + sizeof(header);
+        bool is_between = gathered.at == gathered.call_at;
+
+        memcpy(&header, seat->in.data + gathered.at, sizeof(header));
+        if (header.size > seat->in.size - gathered.at - sizeof(header))
+            break;
+        gathered.at += sizeof(header) + header.size;
+        if (!is_for_others(&header))
+            on_own_entry(seat, &gathered, &header, data, is_between);
+        else if (header.kind == MF_ENTRY_RESULT)
+            on_result(seat, &gathered, header.flags & MF_CALL_IS_LARGE);
+    }
+    flush(seat, &gathered);
+    mf_buffer_consume(&seat->in, gathered.call_at);
+    if (seat->in.size == 0 && seat->in.capacity > KEPT_BYTES)
+        mf_buffer_finish(&seat->in);
+}
+
+/* Takes n bytes of a large result, which are dropped if there is no memory for it. */
+static void take_large(struct mf_seat *seat, size_t n)
+{
+    struct mf_seat_large *large = &seat->large;
+
+    if (n > large->left)
+        n = large->left;
+    if (large->data)
+        mf_ring_read(&seat->host.back, large->data + large->size - large->left, n);
+    else
+        seat->host.back.own += n;
+    large->left -= n;
+}
+
+bool mf_seat_take_entries(struct mf_seat *seat)
+{
+    struct mf_ring *ring = &seat->host.back;
+    size_t n;
+
+    if (!seat->is_alive || seat->is_damaged)
+        return false;
+    if (!mf_ring_look_for_bytes(ring)) {
+        seat->is_damaged = true;
+        return true;
+    }
+    if (mf_ring_filled(ring) == 0)
+        return false;
+    if (seat->large.left > 0)
+        take_large(seat, mf_ring_filled(ring));
+    n = mf_ring_filled(ring);
+    if (n > 0 && mf_buffer_reserve(&seat->in, n) == 0) {
+        mf_ring_read(ring, seat->in.data + seat->in.size, n);
+        seat->in.size += n;
+    }
+    mf_ring_release(ring);
+    mf_host_wake(&seat->host);
+    if (mf_buffer_status(&seat->in) < 0)
+        seat->is_damaged = true;
+    handle_entries(seat);
+    return true;
+}

@@ -1,0 +1,214 @@
+/*
+ * The client's life and its turn:
+ *
+ *     receive  what servers report
+ *     decide   tasks into units, units to servers
+ *     send     one frame for each server, and pieces of what is large
+ */
+#include "runtime/client_private.h"
+
+#include "base/clock.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Frames taken in one turn: a flood must not keep the turn from ending. */
+#define FRAMES_PER_TURN 64
+
+/* Units sent ahead of a free slot, at most; they are some 0.1 ms long. */
+#define MAX_PREFETCH 64
+
+/* What a slot may be ahead before anything was measured. */
+#define FIRST_TURNAROUND_NS (20 * MF_NS_PER_US)
+
+int mf_client_apply(struct mf_client *client, struct mf_event *event)
+{
+    int r;
+
+    event->now_ns = client->now_ns;
+    r = mf_farm_apply(client->farm, event);
+    if (r == -ENOMEM)
+        mf_log_error(client->config.log, "out of memory");
+    return r;
+}
+
+/* --- receiving --- */
+
+static void handle_frame(struct mf_client *client, struct mf_station *station,
+                         const struct mf_buffer *bytes)
+{
+    struct mf_reader frame, body;
+    struct mf_record record;
+    int r = mf_frame_open(bytes->data, bytes->size, &frame);
+
+    while (r >= 0 && (r = mf_record_next(&frame, &record, &body)) == 1)
+        r = mf_results_handle(client, station, &record, &body);
+    if (r == -EPROTO)
+        mf_station_dismiss(client, station, "it does not speak this version's protocol");
+    else if (r < 0)
+        mf_station_dismiss(client, station, strerror(-r));
+}
+
+static bool receive(struct mf_client *client)
+{
+    struct mf_transport *transport =
+        client->config.remote ? client->config.remote : client->config.local;
+    const struct mf_buffer *bytes;
+    uint32_t from;
+    int n = 0, r = 0;
+
+    while (n < FRAMES_PER_TURN && (r = mf_transport_receive(transport, &from, &bytes)) > 0) {
+        struct mf_station *station = mf_station_find(client, from);
+
+        n++;
+        if (station && station->state != MF_STATION_GONE)
+            handle_frame(client, station, bytes);
+    }
+    if (r < 0)
+        mf_log_error(client->config.log, "receiving from workers failed: %s", strerror(-r));
+    return n > 0;
+}
+
+/* --- the turn --- */
+
+int mf_client_turn(struct mf_client *client, int64_t now_ns)
+{
+    bool had_traffic;
+
+    client->now_ns = now_ns;
+    /* First what is there to do: a task just submitted should not wait for a look at the mail. */
+    if (client->is_begun && !client->is_stopping)
+        mf_units_turn(client);
+    had_traffic = mf_stations_send(client);
+    if (receive(client)) {
+        had_traffic = true;
+        if (client->is_begun && !client->is_stopping)
+            mf_units_turn(client);
+        mf_stations_send(client);
+    }
+    return had_traffic;
+}
+
+int64_t mf_client_next_ns(const struct mf_client *client)
+{
+    return client->may_split ? client->next_split_ns : INT64_MAX;
+}
+
+bool mf_client_is_busy(const struct mf_client *client)
+{
+    struct mf_book_counts counts;
+
+    mf_book_count(client->book, &counts);
+    return counts.by_state[MF_TASK_PLACED] > 0 || counts.by_state[MF_TASK_READY] > 0;
+}
+
+/* --- tasks --- */
+
+int mf_client_submit(struct mf_client *client, const struct mf_order *order, mf_ticket *ret_ticket)
+{
+    const struct mf_station *station;
+
+    if (client->n_slots == 0)
+        return -EHOSTUNREACH;
+    if (order->rank != 0) {
+        station = mf_station_find(client, order->rank);
+        if (!station || station->state != MF_STATION_UP)
+            return -EHOSTUNREACH;
+    }
+    return mf_book_add(client->book, order, ret_ticket);
+}
+
+/* Takes a task out of its unit, and lets the server know. */
+static void withdraw(struct mf_client *client, uint32_t number)
+{
+    struct mf_unit *unit = client->units[mf_book_at(client->book, number)->unit];
+    struct mf_record record = {
+        .kind = MF_RECORD_CANCEL, .unit = unit->id, .attempt = unit->attempt};
+    uint32_t i = unit->n_reported;
+
+    while (unit->calls[i] != number)
+        i++;
+    unit->calls[i] = MF_NO_CALL;
+    if (!unit->station)
+        return;
+    record.number = i;
+    mf_record_put(mf_station_frame(client, unit->station, sizeof(record)), &record, NULL, 0);
+}
+
+void mf_client_cancel(struct mf_client *client, mf_ticket ticket)
+{
+    struct mf_booking *booking = mf_book_find(client->book, ticket);
+
+    if (booking->state == MF_TASK_PLACED) {
+        withdraw(client, (uint32_t)ticket);
+        mf_units_keep_input(client, booking);
+    }
+    mf_book_cancel(client->book, (uint32_t)ticket);
+}
+
+struct mf_book *mf_client_book(const struct mf_client *client)
+{
+    return client->book;
+}
+
+void mf_client_count(const struct mf_client *client, struct mf_client_counts *ret_counts)
+{
+    struct mf_farm_counts farm;
+
+    mf_farm_count(client->farm, &farm);
+    *ret_counts = (struct mf_client_counts){
+        .n_workers = farm.workers_up,
+        .n_slots = farm.slots_up,
+        .n_stale = client->n_stale + farm.stale,
+        .busy_ns = client->busy_ns,
+    };
+}
+
+/* --- life --- */
+
+int mf_client_create(const struct mf_client_config *config, struct mf_client **ret_client)
+{
+    struct mf_client *client = calloc(1, sizeof(*client));
+    const struct mf_farm_config farm = {
+        .policy = &mf_policy_priority,
+        .max_prefetch_per_slot = MAX_PREFETCH,
+        .turnaround_ns = FIRST_TURNAROUND_NS,
+    };
+    int r;
+
+    if (!client)
+        return -ENOMEM;
+    client->config = *config;
+    client->created_ns = client->now_ns = mf_clock_monotonic_ns();
+    client->turnaround_ns = FIRST_TURNAROUND_NS;
+    client->block_key = (uint64_t)mf_clock_wall_ns() ^ (uint64_t)getpid() << 40;
+    mf_list_init(&client->sending);
+    mf_list_init(&client->kept_inputs);
+    r = mf_farm_create(&farm, &client->farm);
+    if (r == 0)
+        r = mf_book_create(config->max_attempts, &client->book);
+    if (r == 0)
+        r = mf_table_create(sizeof(uint32_t), sizeof(struct mf_block *), &client->blocks);
+    if (r == 0)
+        r = mf_stations_create(client);
+    if (r < 0)
+        mf_client_destroy(client);
+    else
+        *ret_client = client;
+    return r;
+}
+
+void mf_client_destroy(struct mf_client *client)
+{
+    if (!client)
+        return;
+    mf_stations_destroy(client);
+    mf_units_destroy(client);
+    mf_blocks_destroy(client);
+    mf_book_destroy(client->book);
+    mf_farm_destroy(client->farm);
+    free(client);
+}

@@ -1,0 +1,123 @@
+/*
+ * The scheduler of function tasks: rank 0 of a program on the library.
+ *
+ * It keeps the book of tasks, gathers those that are ready into units, lets the
+ * farm place them, sends them to the servers, and settles what these report.
+ * Everything happens in turns, which the client program drives through the
+ * calls that wait or progress. One thread; never blocks.
+ */
+#ifndef MF_RUNTIME_CLIENT_H
+#define MF_RUNTIME_CLIENT_H
+
+#include "base/error.h"
+#include "base/log.h"
+#include "core/book.h"
+#include "exec/calls.h"
+#include "topo/topo.h"
+#include "transport/transport.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct mf_client;
+
+/** Seconds that a function gets to return when the farm ends. */
+#define MF_CLIENT_LEAVE_NS (5 * MF_NS_PER_S)
+
+/**
+ * How to run a client. All pointers are borrowed and outlive it.
+ *
+ * @log            warnings
+ * @local          to a server in this process, when there is no other rank; else NULL
+ * @remote         to the servers of the other ranks; NULL when there are none
+ * @functions      registered here
+ * @max_attempts   of tasks that do not say, at least 1
+ * @is_isolated    servers run calls in executor processes
+ * @n_executors    of each rank then, 0 for its share of the cores
+ */
+struct mf_client_config {
+    const struct mf_log *log;
+    struct mf_transport *local;
+    struct mf_transport *remote;
+    const struct mf_functions *functions;
+    uint32_t max_attempts;
+    bool is_isolated;
+    uint32_t n_executors;
+};
+
+/** Returns 0 or -ENOMEM. */
+int mf_client_create(const struct mf_client_config *config, struct mf_client **ret_client);
+
+/** Frees; NULL is accepted. */
+void mf_client_destroy(struct mf_client *client);
+
+/**
+ * mf_client_turn() - receive, settle, place, send.
+ *
+ * Returns 1 when there was traffic, else 0. What went wrong with a server is
+ * logged, and its tasks go elsewhere.
+ */
+int mf_client_turn(struct mf_client *client, int64_t now_ns);
+
+/** When it wants its next turn even if nothing comes; INT64_MAX for never. */
+int64_t mf_client_next_ns(const struct mf_client *client);
+
+/** Whether something is wanted of a server, so that silence is not idleness. */
+bool mf_client_is_busy(const struct mf_client *client);
+
+/**
+ * mf_client_is_ready() - whether all servers are there and work.
+ *
+ * Returns 1 when they are, 0 while some are awaited, or -EPROTO, -ECANCELED or
+ * -ETIMEDOUT with a sentence when the farm cannot begin.
+ */
+int mf_client_is_ready(struct mf_client *client, int64_t now_ns, struct mf_error *err);
+
+/** Tells every server to stop. `why` is "" in order, else a sentence for the program there. */
+void mf_client_stop(struct mf_client *client, const char *why);
+
+/** Whether every server has left. */
+bool mf_client_is_stopped(const struct mf_client *client);
+
+/** After a stop that not all obeyed: which rank is in which function. Returns text. */
+char *mf_client_describe_silent(const struct mf_client *client, char *text, size_t size);
+
+/**
+ * mf_client_submit() - a new task, as mf_book_add() has it.
+ *
+ * Returns 0 with its ticket; -EHOSTUNREACH if no server is left or its rank is
+ * none; -ESTALE or -ENOMEM.
+ */
+int mf_client_submit(struct mf_client *client, const struct mf_order *order, mf_ticket *ret_ticket);
+
+/** Withdraws an unfinished task, wherever it is. */
+void mf_client_cancel(struct mf_client *client, mf_ticket ticket);
+
+/** The tasks, for all that only reads, hears or releases. */
+struct mf_book *mf_client_book(const struct mf_client *client);
+
+/** Servers that work, the calls they run at once, stale reports, and time spent in functions. */
+struct mf_client_counts {
+    uint32_t n_workers;
+    uint32_t n_slots;
+    uint64_t n_stale;
+    int64_t busy_ns;
+};
+
+void mf_client_count(const struct mf_client *client, struct mf_client_counts *ret_counts);
+
+/**
+ * mf_client_broadcast() - begin to give every node a block.
+ *
+ * @data  size bytes, borrowed until mf_client_is_stored() says 1 or fails
+ */
+int mf_client_broadcast(struct mf_client *client, const void *data, size_t size,
+                        uint32_t *ret_block);
+
+/** Returns 1 when the block is everywhere, 0 while it is on its way, -errno if some server cannot. */
+int mf_client_is_stored(struct mf_client *client, uint32_t block);
+
+/** Drops a block. Returns 0 or -ENOENT. */
+int mf_client_drop_block(struct mf_client *client, uint32_t block);
+
+#endif

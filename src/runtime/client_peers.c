@@ -1,0 +1,352 @@
+/*
+ * The servers of the client: coming up, frames to each, leaving. Runs in rank
+ * 0's only thread.
+ */
+#include "runtime/client_private.h"
+
+#include "base/clock.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* How long the servers may take to come. */
+#define HELLO_TIMEOUT_NS (60 * MF_NS_PER_S)
+
+/* --- frames --- */
+
+struct mf_station *mf_station_find(struct mf_client *client, uint32_t rank)
+{
+    return rank < client->n_stations ? &client->stations[rank] : NULL;
+}
+
+struct mf_buffer *mf_station_frame(struct mf_client *client, struct mf_station *station, size_t n)
+{
+    /* One that is in the list already stays where it is. */
+    if (mf_list_is_empty(&station->node))
+        mf_list_push_back(&client->sending, &station->node);
+    return mf_outbox_make_room(&station->outbox, n);
+}
+
+static void post(struct mf_client *client, struct mf_station *station, enum mf_record_kind kind,
+                 const struct mf_buffer *body)
+{
+    struct mf_record record = {.kind = kind};
+
+    mf_record_put(mf_station_frame(client, station, sizeof(record) + body->size), &record,
+                  body->data, body->size);
+}
+
+/* `why` is "" for an end in order. */
+static void post_stop(struct mf_client *client, struct mf_station *station, const char *why)
+{
+    struct mf_buffer body = {0};
+
+    mf_buffer_put_text(&body, why);
+    post(client, station, MF_RECORD_STOP, &body);
+    mf_buffer_finish(&body);
+    station->state = MF_STATION_STOPPING;
+}
+
+bool mf_stations_send(struct mf_client *client)
+{
+    bool had_traffic = false;
+
+    mf_list_for_each_safe (node, &client->sending) {
+        struct mf_station *station = mf_container_of(node, struct mf_station, node);
+        int r = mf_outbox_turn(&station->outbox);
+
+        had_traffic |= r > 0;
+        if (r < 0 || mf_outbox_is_empty(&station->outbox))
+            mf_list_remove(node);
+        if (r < 0)
+            mf_station_lose(client, station, strerror(-r));
+    }
+    return had_traffic;
+}
+
+/* --- coming up --- */
+
+static void note_begin_error(struct mf_client *client, const struct mf_error *err)
+{
+    if (client->begin_error.text[0] == '\0')
+        client->begin_error = *err;
+}
+
+int mf_station_on_hello(struct mf_client *client, struct mf_station *station,
+                        struct mf_reader *body)
+{
+    const uint8_t *cores, *functions;
+    size_t n_cores_bytes, n_functions_bytes;
+    struct mf_error err;
+    int r;
+
+    if (station->state != MF_STATION_EXPECTED)
+        return -EPROTO;
+    mf_reader_get_text(body, station->host, sizeof(station->host));
+    cores = mf_reader_get_bytes(body, &n_cores_bytes);
+    functions = mf_reader_get_bytes(body, &n_functions_bytes);
+    if (mf_reader_finish(body) < 0)
+        return -EBADMSG;
+    r = mf_node_decode_cores(cores, n_cores_bytes, &station->cores, &station->n_cores);
+    if (r < 0)
+        return r;
+    station->state = MF_STATION_HELLO;
+    r = mf_functions_compare(client->config.functions, functions, n_functions_bytes, station->rank,
+                             &err);
+    if (r == -EPROTO)
+        note_begin_error(client, &err);
+    return r == -EPROTO ? 0 : r;
+}
+
+static int bring_up(struct mf_client *client, struct mf_station *station,
+                    struct mf_topo_rank *share, const struct mf_topo_split *split, bool pin)
+{
+    struct mf_buffer welcome = {0};
+    struct mf_event event = {.kind = MF_EVENT_WORKER_UP, .worker = station->rank};
+    int r;
+
+    if (!client->config.is_isolated && share->n_slots > 1)
+        share->n_slots = 1;
+    mf_node_encode_welcome("", share, split, pin, &welcome);
+    r = mf_buffer_status(&welcome);
+    if (r == 0)
+        post(client, station, MF_RECORD_WELCOME, &welcome);
+    mf_buffer_finish(&welcome);
+    if (r < 0)
+        return r;
+    station->state = MF_STATION_UP;
+    station->n_slots = event.n_slots = share->n_slots;
+    client->n_slots += share->n_slots;
+    return mf_client_apply(client, &event);
+}
+
+/* Slots of a node with that many servers; a function in a rank has the rank's one. */
+static struct mf_jobs jobs_of_node(const struct mf_client *client, uint32_t n_ranks)
+{
+    if (!client->config.is_isolated)
+        return (struct mf_jobs){.kind = MF_JOBS_COUNT, .value = n_ranks};
+    if (client->config.n_executors > 0)
+        return (struct mf_jobs){.kind = MF_JOBS_COUNT,
+                                .value = n_ranks * client->config.n_executors};
+    return (struct mf_jobs){.kind = MF_JOBS_PERCENT, .value = 100};
+}
+
+/* Splits the node of `first` among the servers that are on it. */
+static int share_node(struct mf_client *client, uint32_t first, struct mf_topo_rank *ranks,
+                      struct mf_station **stations)
+{
+    struct mf_topo_split split = {0};
+    struct mf_jobs jobs;
+    uint32_t n_ranks = 0, n_slots = 0;
+    int r;
+
+    for (uint32_t i = first; i < client->n_stations; i++) {
+        struct mf_station *station = &client->stations[i];
+
+        if (station->state != MF_STATION_HELLO ||
+            strcmp(station->host, client->stations[first].host) != 0)
+            continue;
+        ranks[n_ranks] = (struct mf_topo_rank){
+            .is_worker = true, .cores = station->cores, .n_cores = station->n_cores};
+        stations[n_ranks++] = station;
+    }
+    jobs = jobs_of_node(client, n_ranks);
+    r = mf_topo_share(ranks, n_ranks, &jobs, &split);
+    for (uint32_t i = 0; i < n_ranks && r == 0; i++)
+        n_slots += ranks[i].n_slots;
+    /* Ranks were bound by who launched them; more slots than cores are left to the kernel. */
+    for (uint32_t i = 0; i < n_ranks && r == 0; i++)
+        r = bring_up(client, stations[i], &ranks[i], &split,
+                     client->config.is_isolated && n_slots <= split.n_pool);
+    mf_topo_split_finish(&split);
+    return r;
+}
+
+static int share_nodes(struct mf_client *client)
+{
+    struct mf_topo_rank *ranks = calloc(client->n_stations, sizeof(*ranks));
+    struct mf_station **stations = calloc(client->n_stations, sizeof(struct mf_station *));
+    int r = ranks && stations ? 0 : -ENOMEM;
+
+    for (uint32_t i = 0; i < client->n_stations && r == 0; i++)
+        if (client->stations[i].state == MF_STATION_HELLO)
+            r = share_node(client, i, ranks, stations);
+    free(ranks);
+    free(stations);
+    return r;
+}
+
+static int describe_absent(const struct mf_client *client, struct mf_error *err)
+{
+    for (uint32_t i = 0; i < client->n_stations; i++)
+        if (client->stations[i].state == MF_STATION_EXPECTED)
+            return mf_error_set(err, -ETIMEDOUT,
+                                "rank %" PRIu32 " did not call mpifarm_start() within %d s", i,
+                                (int)(HELLO_TIMEOUT_NS / MF_NS_PER_S));
+    return 0;
+}
+
+static bool is_anybody_expected(const struct mf_client *client)
+{
+    for (uint32_t i = 0; i < client->n_stations; i++)
+        if (client->stations[i].state == MF_STATION_EXPECTED)
+            return true;
+    return false;
+}
+
+int mf_client_is_ready(struct mf_client *client, int64_t now_ns, struct mf_error *err)
+{
+    int r;
+
+    if (client->is_begun)
+        return 1;
+    if (is_anybody_expected(client)) {
+        if (now_ns < client->created_ns + HELLO_TIMEOUT_NS)
+            return 0;
+        return describe_absent(client, err);
+    }
+    if (client->begin_error.text[0]) {
+        *err = client->begin_error;
+        return -EPROTO;
+    }
+    client->is_begun = true;
+    r = share_nodes(client);
+    if (r < 0)
+        return mf_error_set(err, r, "cannot share the cores among the ranks: %s", strerror(-r));
+    mf_stations_send(client);
+    return 1;
+}
+
+/* --- leaving --- */
+
+void mf_station_lose(struct mf_client *client, struct mf_station *station, const char *why)
+{
+    struct mf_event event = {.kind = MF_EVENT_WORKER_LOST, .worker = station->rank};
+    bool was_up = station->state == MF_STATION_UP;
+
+    if (station->state == MF_STATION_GONE)
+        return;
+    station->state = MF_STATION_GONE;
+    if (!was_up || client->is_stopping)
+        return;
+    mf_log_warning(client->config.log, "rank %" PRIu32 " on %s is lost: %s", station->rank,
+                   station->host, why);
+    client->n_slots -= station->n_slots;
+    mf_units_lose(client, station);
+    mf_client_apply(client, &event);
+    mf_blocks_lose(client, station);
+}
+
+void mf_station_dismiss(struct mf_client *client, struct mf_station *station, const char *why)
+{
+    if (station->state == MF_STATION_GONE)
+        return;
+    mf_station_lose(client, station, why);
+    post_stop(client, station, "");
+}
+
+void mf_client_stop(struct mf_client *client, const char *why)
+{
+    client->is_stopping = true;
+    for (uint32_t i = 0; i < client->n_stations; i++) {
+        struct mf_station *station = &client->stations[i];
+
+        if (station->state != MF_STATION_STOPPING && station->state != MF_STATION_GONE)
+            post_stop(client, station, why);
+    }
+    mf_stations_send(client);
+}
+
+bool mf_client_is_stopped(const struct mf_client *client)
+{
+    for (uint32_t i = 0; i < client->n_stations; i++)
+        if (client->stations[i].state != MF_STATION_GONE)
+            return false;
+    return true;
+}
+
+/* The function that a silent rank has been in, as far as is known; NULL for none. */
+static const char *function_at(const struct mf_client *client, const struct mf_station *station)
+{
+    const struct mf_unit *oldest = NULL;
+    uint32_t call;
+
+    for (uint32_t i = 0; i < client->n_units; i++) {
+        const struct mf_unit *unit = client->units[i];
+
+        if (unit && unit->station == station && (!oldest || unit->id < oldest->id))
+            oldest = unit;
+    }
+    if (!oldest)
+        return NULL;
+    call = oldest->function;
+    return call < client->config.functions->n_items ? client->config.functions->items[call].name
+                                                    : NULL;
+}
+
+char *mf_client_describe_silent(const struct mf_client *client, char *text, size_t size)
+{
+    text[0] = '\0';
+    for (uint32_t i = 0; i < client->n_stations; i++) {
+        const struct mf_station *station = &client->stations[i];
+        const char *function;
+
+        if (station->state == MF_STATION_GONE)
+            continue;
+        function = function_at(client, station);
+        if (function)
+            snprintf(text, size, "rank %" PRIu32 " on %s does not return from function \"%s\"",
+                     station->rank, station->host, function);
+        else
+            snprintf(text, size, "rank %" PRIu32 " on %s does not answer", station->rank,
+                     station->host[0] ? station->host : "an unknown host");
+        break;
+    }
+    return text;
+}
+
+/* --- life --- */
+
+/* Without other ranks the server in this process is number 0; else rank 0 has none. */
+int mf_stations_create(struct mf_client *client)
+{
+    bool is_local = !client->config.remote;
+
+    client->n_stations = is_local ? 1 : client->config.remote->size;
+    client->stations = calloc(client->n_stations, sizeof(*client->stations));
+    if (!client->stations)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < client->n_stations; i++)
+        mf_list_init(&client->stations[i].node);
+    for (uint32_t i = 0; i < client->n_stations; i++) {
+        struct mf_station *station = &client->stations[i];
+        int r;
+
+        station->rank = i;
+        mf_outbox_init(&station->outbox, is_local ? client->config.local : client->config.remote,
+                       i);
+        if (i == 0 && !is_local) {
+            station->state = MF_STATION_GONE;
+            continue;
+        }
+        r = mf_inbox_create(&station->inbox);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+void mf_stations_destroy(struct mf_client *client)
+{
+    for (uint32_t i = 0; client->stations && i < client->n_stations; i++) {
+        if (!client->stations[i].outbox.transport)
+            continue;
+        mf_outbox_finish(&client->stations[i].outbox);
+        mf_inbox_destroy(client->stations[i].inbox);
+        free(client->stations[i].cores);
+    }
+    free(client->stations);
+}

@@ -1,0 +1,211 @@
+/*
+ * The client's state, shared by the files it is made of:
+ *
+ *     client.c         life, the turn
+ *     client_peers.c   the servers: HELLO, shares of nodes, leaving
+ *     client_units.c   tasks into units, and units to servers
+ *     client_results.c what servers report
+ *     client_blocks.c  blocks of bytes for all
+ */
+#ifndef MF_RUNTIME_CLIENT_PRIVATE_H
+#define MF_RUNTIME_CLIENT_PRIVATE_H
+
+#include "base/list.h"
+#include "base/table.h"
+#include "core/farm.h"
+#include "runtime/client.h"
+#include "runtime/node.h"
+#include "runtime/outbox.h"
+#include "wire/message.h"
+#include "wire/record.h"
+
+enum mf_station_state {
+    MF_STATION_EXPECTED, /* no HELLO yet */
+    MF_STATION_HELLO,    /* waits for the others */
+    MF_STATION_UP,       /* works */
+    MF_STATION_STOPPING, /* was told to stop; BYE is awaited */
+    MF_STATION_GONE,
+};
+
+/**
+ * A server, as the client sees it; the one in this process is number 0.
+ *
+ * @outbox, @inbox  what goes there, and large results on their way here
+ * @node            its place in the list of those with something to send
+ */
+struct mf_station {
+    uint32_t rank;
+    enum mf_station_state state;
+    struct mf_outbox outbox;
+    struct mf_inbox *inbox;
+    char host[MF_HOST_SIZE];
+    struct mf_core *cores;
+    uint32_t n_cores;
+    uint32_t n_slots;
+    struct mf_list node;
+};
+
+/**
+ * Tasks that travel and run together: one task of the farm.
+ *
+ * @id, @attempt    of the farm's task; attempt is the one that was sent, 0 for none
+ * @number          its own, as kept in the tasks
+ * @station         where it was sent
+ * @n_calls, @calls numbers of the tasks in order, MF_NO_CALL where one was withdrawn
+ * @n_reported      calls whose end is known
+ * @function        that of the first call; is_mixed: others have another one
+ * @duration_ns     spent in the calls reported
+ * @is_recalled     it was asked to give back what has not begun, to be split
+ * @is_hungry       there were more tasks to come when it was sent
+ */
+struct mf_unit {
+    mf_task_id id;
+    uint32_t attempt;
+    uint32_t number;
+    struct mf_station *station;
+    uint32_t n_calls;
+    uint32_t n_reported;
+    int64_t sent_ns;
+    int64_t duration_ns;
+    uint16_t function;
+    bool is_mixed;
+    bool is_recalled;
+    bool is_hungry;
+    uint32_t calls[];
+};
+
+#define MF_NO_CALL UINT32_MAX
+
+/**
+ * A block that every node has.
+ *
+ * @name       of its shared memory
+ * @data       the client program's, while it travels
+ * @stations   per station: what is known of it there
+ * @n_awaited  answers on their way
+ * @error      the first that came, 0 or -errno
+ */
+struct mf_block {
+    uint32_t number;
+    char name[64];
+    const void *data;
+    size_t size;
+    uint32_t n_awaited;
+    int error;
+    uint8_t *stations;
+};
+
+/** An input that is still being sent although its task is withdrawn. */
+struct mf_kept_input {
+    struct mf_list node;
+    const struct mf_station *station;
+    uint8_t *bytes;
+};
+
+/**
+ * @units        by number; NULL where free, n_units entries
+ * @free_units   n_free_units numbers
+ * @sending      stations with something to send
+ * @kept_inputs  struct mf_kept_input
+ * @turnaround_ns  how far ahead servers are supplied: see client_units.c
+ * @next_split_ns  when units are looked at next for calls that take long
+ * @may_split      there are some that may have to be split then
+ * @block_key    makes names of shared memory unlike those of other runs
+ */
+struct mf_client {
+    struct mf_client_config config;
+    struct mf_farm *farm;
+    struct mf_book *book;
+    int64_t now_ns;
+    int64_t created_ns;
+
+    struct mf_station *stations;
+    uint32_t n_stations;
+    uint32_t n_slots;
+    bool is_begun;
+    struct mf_error begin_error;
+
+    struct mf_unit **units;
+    uint32_t *free_units;
+    uint32_t n_units, n_free_units;
+    struct mf_list sending;
+    struct mf_list kept_inputs;
+    int64_t turnaround_ns;
+    int64_t next_split_ns;
+    bool may_split;
+
+    struct mf_table *blocks;
+    uint32_t last_block;
+    uint64_t block_key;
+
+    uint64_t n_stale;
+    int64_t busy_ns;
+    bool is_stopping;
+};
+
+/* client.c */
+
+/** Applies an event at the time of this turn; out of memory is logged. As mf_farm_apply(). */
+int mf_client_apply(struct mf_client *client, struct mf_event *event);
+
+/* client_peers.c */
+
+int mf_stations_create(struct mf_client *client);
+void mf_stations_destroy(struct mf_client *client);
+
+/** The station of a rank, or NULL. */
+struct mf_station *mf_station_find(struct mf_client *client, uint32_t rank);
+
+/** The frame to append a record of about n bytes for the station to, which is then sent. */
+struct mf_buffer *mf_station_frame(struct mf_client *client, struct mf_station *station, size_t n);
+
+/** Sends what there is to send. Returns whether there was any. */
+bool mf_stations_send(struct mf_client *client);
+
+/** A server says what it has. Returns 0 or -errno. */
+int mf_station_on_hello(struct mf_client *client, struct mf_station *station,
+                        struct mf_reader *body);
+
+/** A server cannot work or is gone: its tasks go elsewhere. `why` is logged unless it is expected. */
+void mf_station_lose(struct mf_client *client, struct mf_station *station, const char *why);
+
+/** The same for one that still listens: it is told to stop. */
+void mf_station_dismiss(struct mf_client *client, struct mf_station *station, const char *why);
+
+/* client_units.c */
+
+/** Gathers tasks into units, lets the farm place them, and carries out what it says. */
+void mf_units_turn(struct mf_client *client);
+
+/** The unit that a report is about, NULL if that is out of date. */
+struct mf_unit *mf_unit_find(const struct mf_client *client, const struct mf_station *station,
+                             uint64_t id, uint32_t attempt);
+
+/** The calls of a unit that were not reported go back among the READY tasks. */
+void mf_unit_dissolve(struct mf_client *client, struct mf_unit *unit);
+
+/** The units of a server that is lost: what it was running is suspect. */
+void mf_units_lose(struct mf_client *client, const struct mf_station *station);
+
+/** Takes over the input of a task that is withdrawn while it may be on its way. */
+void mf_units_keep_input(struct mf_client *client, struct mf_booking *booking);
+
+/** How far ahead servers are supplied follows from how long they had nothing to do. */
+void mf_units_note_idle(struct mf_client *client, const struct mf_unit *unit, int64_t idle_ns);
+
+void mf_units_destroy(struct mf_client *client);
+
+/* client_results.c */
+
+/** One record of a server that works. Returns 0, or -errno if it makes no sense. */
+int mf_results_handle(struct mf_client *client, struct mf_station *station,
+                      const struct mf_record *record, struct mf_reader *body);
+
+/* client_blocks.c */
+
+void mf_blocks_on_stored(struct mf_client *client, struct mf_station *station,
+                         const struct mf_record *record);
+void mf_blocks_lose(struct mf_client *client, const struct mf_station *station);
+void mf_blocks_destroy(struct mf_client *client);
+
+#endif

@@ -1,0 +1,271 @@
+/* What servers report. Runs in rank 0's only thread. */
+#include "runtime/client_private.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* --- children --- */
+
+/* One child of a call that is done. Returns 0 or -errno. */
+static int submit_child(struct mf_client *client, const uint8_t *data, size_t size)
+{
+    struct mf_child child;
+    struct mf_order order;
+    mf_ticket ticket;
+    int r;
+
+    if (size < sizeof(child))
+        return -EBADMSG;
+    memcpy(&child, data, sizeof(child));
+    if (child.function >= client->config.functions->n_items ||
+        (child.delivery != MF_DELIVER_NONE && child.delivery != MF_DELIVER_QUEUE))
+        return -EBADMSG;
+    order = (struct mf_order){
+        .function = child.function,
+        .input = data + sizeof(child),
+        .size = size - sizeof(child),
+        .tag = child.tag,
+        .group = child.group,
+        .priority = child.priority,
+        .max_attempts = child.max_attempts,
+        .timeout_ns = child.timeout_ns,
+        .rank = child.rank,
+        .delivery = (enum mf_delivery)child.delivery,
+    };
+    r = mf_client_submit(client, &order, &ticket);
+    if (r == 0)
+        return 0;
+    mf_log_error(client->config.log, "a child task cannot be submitted: %s", strerror(-r));
+    return 0;
+}
+
+static int submit_children(struct mf_client *client, const uint8_t *entries, size_t size)
+{
+    struct mf_reader reader = mf_reader_over(entries, size);
+    struct mf_entry_header header;
+    const uint8_t *data;
+    int r;
+
+    while ((r = mf_entry_get(&reader, &header, &data)) == 1) {
+        r = submit_child(client, data, header.size);
+        if (r < 0)
+            return r;
+    }
+    return r;
+}
+
+/* --- results --- */
+
+/* The large result that an entry stands for. */
+static int take_large(struct mf_station *station, const uint8_t *data, size_t size,
+                      uint8_t **ret_bytes, size_t *ret_size)
+{
+    uint64_t task;
+
+    if (size != sizeof(task))
+        return -EBADMSG;
+    memcpy(&task, data, sizeof(task));
+    return mf_inbox_take(station->inbox, task, false, ret_bytes, ret_size);
+}
+
+/* A message as a text that ends. */
+static int end_failed(struct mf_client *client, struct mf_station *station, uint32_t number,
+                      const struct mf_entry_header *header, const uint8_t *data)
+{
+    size_t n = header->size < MF_CALL_MESSAGE_BYTES ? header->size : MF_CALL_MESSAGE_BYTES;
+    char message[MF_CALL_MESSAGE_BYTES + 1];
+
+    memcpy(message, data, n);
+    message[n] = '\0';
+    return mf_book_end(client->book, number, header->cause, header->code, station->rank, message,
+                       n + 1, false);
+}
+
+/* The next call of a unit has ended. Returns 0 or -errno if that makes no sense. */
+static int report_call(struct mf_client *client, struct mf_station *station, struct mf_unit *unit,
+                       const struct mf_entry_header *header, const uint8_t *data)
+{
+    uint32_t number = unit->calls[unit->n_reported];
+    bool is_taken = header->flags & MF_CALL_IS_LARGE;
+    uint8_t cause = 0;
+    size_t size = header->size;
+    uint8_t *bytes = (uint8_t *)data;
+
+    if (is_taken) {
+        int r = take_large(station, data, header->size, &bytes, &size);
+
+        if (r == -ENOMEM) {
+            cause = MF_BOOK_OUT_OF_MEMORY;
+            bytes = NULL;
+            size = 0;
+            is_taken = false;
+        } else if (r < 0) {
+            return r == -ENOENT ? -EPROTO : r;
+        }
+    }
+    unit->n_reported++;
+    if (number == MF_NO_CALL) {
+        if (is_taken)
+            free(bytes);
+    } else if (header->cause != MPIFARM_CAUSE_NONE) {
+        end_failed(client, station, number, header, data);
+    } else {
+        mf_book_end(client->book, number, cause, header->code, station->rank, bytes, size,
+                    is_taken);
+    }
+    return 0;
+}
+
+/* The entries of `n_calls` calls. */
+static int report_calls(struct mf_client *client, struct mf_station *station, struct mf_unit *unit,
+                        uint32_t n_calls, struct mf_reader *body)
+{
+    const uint8_t *children = body->data, *data;
+    struct mf_entry_header header;
+    int r;
+
+    if (n_calls > unit->n_calls - unit->n_reported)
+        return -EPROTO;
+    while ((r = mf_entry_get(body, &header, &data)) == 1) {
+        if (header.kind == MF_ENTRY_CHILD)
+            continue;
+        if (n_calls-- == 0)
+            return -EPROTO;
+        /* Children go first: the parent's group must not seem to be empty in between. */
+        size_t n_children_bytes = (size_t)(data - children) - sizeof(header);
+        if (n_children_bytes > 0 && header.cause == MPIFARM_CAUSE_NONE &&
+            unit->calls[unit->n_reported] != MF_NO_CALL)
+            r = submit_children(client, children, n_children_bytes);
+        if (r >= 0)
+            r = report_call(client, station, unit, &header, data);
+        if (r < 0)
+            return r;
+        children = data + header.size;
+    }
+    return r == 0 && n_calls > 0 ? -EPROTO : r;
+}
+
+static int end_unit(struct mf_client *client, struct mf_unit *unit, int64_t duration_ns)
+{
+    struct mf_event event = {.kind = MF_EVENT_ENDED,
+                             .task = unit->id,
+                             .attempt = unit->attempt,
+                             .worker = unit->station->rank,
+                             .duration_ns = duration_ns};
+
+    return mf_client_apply(client, &event) == 0 ? 0 : -EPROTO;
+}
+
+static int on_result(struct mf_client *client, struct mf_station *station,
+                     const struct mf_record *record, struct mf_reader *body)
+{
+    struct mf_unit *unit = mf_unit_find(client, station, record->unit, record->attempt);
+    const uint8_t *raw = mf_reader_get_raw(body, sizeof(struct mf_unit_times));
+    struct mf_unit_times times;
+    int r;
+
+    if (!raw)
+        return -EBADMSG;
+    if (!unit) {
+        client->n_stale += record->number;
+        return 0;
+    }
+    memcpy(&times, raw, sizeof(times));
+    if (times.duration_ns < 0 || times.idle_ns < 0)
+        return -EBADMSG;
+    if (unit->n_reported == 0)
+        mf_units_note_idle(client, unit, times.idle_ns);
+    client->busy_ns += times.duration_ns;
+    unit->duration_ns += times.duration_ns;
+    if (!unit->is_mixed)
+        mf_book_note_duration(client->book, unit->function, record->number,
+                              times.duration_ns);
+    r = report_calls(client, station, unit, record->number, body);
+    if (r < 0 || !(record->flags & MF_RECORD_IS_LAST))
+        return r;
+    if (unit->n_reported != unit->n_calls)
+        return -EPROTO;
+    return end_unit(client, unit, unit->duration_ns);
+}
+
+/* What was not begun is free to go elsewhere. */
+static int on_returned(struct mf_client *client, struct mf_station *station,
+                       const struct mf_record *record)
+{
+    struct mf_unit *unit = mf_unit_find(client, station, record->unit, record->attempt);
+    struct mf_event event = {.kind = MF_EVENT_RETURNED,
+                             .task = record->unit,
+                             .attempt = record->attempt,
+                             .worker = station->rank};
+
+    if (!unit) {
+        client->n_stale++;
+        return 0;
+    }
+    if (unit->is_recalled || unit->n_reported > 0)
+        mf_unit_dissolve(client, unit);
+    if (unit->n_reported > 0)
+        return end_unit(client, unit, unit->duration_ns);
+    unit->station = NULL;
+    return mf_client_apply(client, &event) == 0 ? 0 : -EPROTO;
+}
+
+static int on_checkpoint(struct mf_client *client, struct mf_station *station,
+                         const struct mf_record *record, struct mf_reader *body)
+{
+    struct mf_unit *unit = mf_unit_find(client, station, record->unit, record->attempt);
+
+    if (!unit || record->number < unit->n_reported) {
+        client->n_stale++;
+        return 0;
+    }
+    if (record->number >= unit->n_calls)
+        return -EPROTO;
+    if (unit->calls[record->number] != MF_NO_CALL &&
+        mf_book_checkpoint(client->book, unit->calls[record->number], body->data, body->left) < 0)
+        mf_log_warning(client->config.log, "no memory to keep a checkpoint of %zu bytes",
+                       body->left);
+    return 0;
+}
+
+static void on_broken(struct mf_client *client, struct mf_station *station,
+                      struct mf_reader *body)
+{
+    char why[1024];
+
+    mf_reader_get_text(body, why, sizeof(why));
+    mf_station_dismiss(client, station, body->has_failed ? "it cannot work" : why);
+}
+
+int mf_results_handle(struct mf_client *client, struct mf_station *station,
+                      const struct mf_record *record, struct mf_reader *body)
+{
+    if (record->kind == MF_RECORD_HELLO)
+        return mf_station_on_hello(client, station, body);
+    if (record->kind == MF_RECORD_BYE) {
+        mf_station_lose(client, station, "it left");
+        return 0;
+    }
+    if (station->state != MF_STATION_UP)
+        return 0; /* what was on its way when it was told to stop */
+    switch (record->kind) {
+    case MF_RECORD_RESULT:
+        return on_result(client, station, record, body);
+    case MF_RECORD_RETURNED:
+        return on_returned(client, station, record);
+    case MF_RECORD_CHECKPOINT:
+        return on_checkpoint(client, station, record, body);
+    case MF_RECORD_PIECE:
+        return mf_inbox_put(station->inbox, record, body);
+    case MF_RECORD_STORED:
+        mf_blocks_on_stored(client, station, record);
+        return 0;
+    case MF_RECORD_BROKEN:
+        on_broken(client, station, body);
+        return 0;
+    default:
+        return -EPROTO;
+    }
+}

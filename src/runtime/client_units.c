@@ -1,0 +1,516 @@
+/*
+ * Tasks into units, and units to servers. Runs in rank 0's only thread.
+ *
+ * A unit is made as late as possible, when a server has room for it, so that
+ * what is urgent goes first and what is known of the functions' durations is
+ * fresh. It takes about a tenth of a millisecond: long against what a message
+ * costs, short against what an uneven end costs.
+ */
+#include "runtime/client_private.h"
+
+#include "base/clock.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* How long a unit should take. */
+#define UNIT_NS (100 * MF_NS_PER_US)
+
+/* Bytes of calls in a unit: it should leave in one eager frame, with its header. */
+#define UNIT_BYTES (MF_FRAME_EAGER_BYTES - sizeof(struct mf_record) - 8)
+
+/* Units that the farm knows beyond those that servers have room for. */
+#define UNITS_AHEAD 2
+
+/* Units of tasks for one rank alone that it has at a time. */
+#define UNITS_PER_TARGET 2
+
+/* A unit that takes this long gives back what it has not begun, once others have nothing to do. */
+#define SPLIT_AFTER_NS (5 * MF_NS_PER_MS)
+
+/* Servers that a task may take with it before it is given up. */
+#define CRASH_LIMIT 3
+
+/* How far ahead servers are supplied, at least and at most. */
+#define MIN_TURNAROUND_NS (5 * MF_NS_PER_US)
+#define MAX_TURNAROUND_NS (20 * MF_NS_PER_MS)
+
+/* --- the units there are --- */
+
+static int grow(struct mf_client *client)
+{
+    uint32_t n = client->n_units ? 2 * client->n_units : 64;
+    struct mf_unit **units = reallocarray(client->units, n, sizeof(struct mf_unit *));
+    uint32_t *free_units;
+
+    if (!units)
+        return -ENOMEM;
+    client->units = units;
+    free_units = reallocarray(client->free_units, n, sizeof(*free_units));
+    if (!free_units)
+        return -ENOMEM;
+    client->free_units = free_units;
+    for (uint32_t i = n; i > client->n_units; i--) {
+        units[i - 1] = NULL;
+        free_units[client->n_free_units++] = i - 1;
+    }
+    client->n_units = n;
+    return 0;
+}
+
+static void free_unit(struct mf_client *client, struct mf_unit *unit)
+{
+    client->units[unit->number] = NULL;
+    client->free_units[client->n_free_units++] = unit->number;
+    free(unit);
+}
+
+void mf_units_destroy(struct mf_client *client)
+{
+    struct mf_list *node;
+
+    for (uint32_t i = 0; i < client->n_units; i++)
+        free(client->units[i]);
+    free(client->units);
+    free(client->free_units);
+    while ((node = mf_list_pop_front(&client->kept_inputs))) {
+        struct mf_kept_input *kept = mf_container_of(node, struct mf_kept_input, node);
+
+        free(kept->bytes);
+        free(kept);
+    }
+}
+
+struct mf_unit *mf_unit_find(const struct mf_client *client, const struct mf_station *station,
+                             uint64_t id, uint32_t attempt)
+{
+    const struct mf_task *task = mf_farm_find(client->farm, id);
+    struct mf_unit *unit;
+
+    if (!task || task->state != MF_TASK_PLACED)
+        return NULL;
+    unit = client->units[task->spec.cookie];
+    return unit->station == station && unit->attempt == attempt ? unit : NULL;
+}
+
+/* --- making units --- */
+
+static void give_back(struct mf_client *client, const uint32_t *calls, uint32_t n_calls)
+{
+    while (n_calls-- > 0)
+        mf_book_return(client->book, calls[n_calls]);
+}
+
+/* What the farm has to know of a unit. */
+static struct mf_task_spec describe(const struct mf_client *client, const struct mf_unit *unit)
+{
+    const struct mf_booking *booking = mf_book_at(client->book, unit->calls[0]);
+    struct mf_task_spec spec = {.cookie = unit->number,
+                                .n_slots = 1,
+                                .priority = mf_booking_priority(booking),
+                                .max_attempts = 1};
+
+    if (!booking->extra)
+        return spec;
+    spec.has_target = booking->extra->rank != 0;
+    spec.target = booking->extra->rank;
+    spec.has_avoid = booking->extra->avoid != 0;
+    spec.avoid = booking->extra->avoid - 1;
+    return spec;
+}
+
+/* A unit of the tasks taken, made known to the farm. Returns 0 or -ENOMEM. */
+static int add_unit(struct mf_client *client, uint32_t number, const uint32_t *calls,
+                    uint32_t n_calls)
+{
+    struct mf_unit *unit = malloc(sizeof(*unit) + n_calls * sizeof(*calls));
+    struct mf_event event = {.kind = MF_EVENT_SUBMITTED};
+    struct mf_farm_counts counts;
+
+    if (!unit)
+        return -ENOMEM;
+    *unit = (struct mf_unit){.number = number, .n_calls = n_calls};
+    memcpy(unit->calls, calls, n_calls * sizeof(*calls));
+    unit->function = mf_book_at(client->book, calls[0])->function;
+    for (uint32_t i = 1; i < n_calls; i++)
+        unit->is_mixed |= mf_book_at(client->book, calls[i])->function != unit->function;
+    event.spec = describe(client, unit);
+    if (mf_client_apply(client, &event) < 0) {
+        free(unit);
+        return -ENOMEM;
+    }
+    mf_farm_count(client->farm, &counts);
+    unit->id = counts.submitted;
+    client->units[number] = unit;
+    client->n_free_units--;
+    return 0;
+}
+
+/*
+ * The next unit, for one rank or, with rank 0, for any. Near the end of the work
+ * units become smaller, so that all servers get a share of it.
+ *
+ * Returns 1, 0 when no task is ready, or -ENOMEM.
+ */
+static int make_unit(struct mf_client *client, uint32_t rank)
+{
+    uint64_t share = mf_book_n_ready(client->book) / (2 * (uint64_t)client->n_slots) + 1;
+    struct mf_unit_limits limits = {
+        .n_calls = share < MF_CALLS_PER_UNIT ? (uint32_t)share : MF_CALLS_PER_UNIT,
+        .n_bytes = UNIT_BYTES,
+        .duration_ns = UNIT_NS,
+        .call_bytes = sizeof(struct mf_call_header),
+        .large_bytes = MF_CALL_LARGE_BYTES,
+    };
+    uint32_t calls[MF_CALLS_PER_UNIT];
+    uint32_t number, n_calls;
+    int r;
+
+    if (client->n_free_units == 0 && grow(client) < 0)
+        return -ENOMEM;
+    number = client->free_units[client->n_free_units - 1];
+    n_calls = mf_book_take(client->book, rank, &limits, number, calls);
+    if (n_calls == 0)
+        return 0;
+    r = add_unit(client, number, calls, n_calls);
+    if (r < 0)
+        give_back(client, calls, n_calls);
+    return r < 0 ? r : 1;
+}
+
+/* Tasks for a rank that is gone can run nowhere. */
+static void refuse_rank(struct mf_client *client, uint32_t rank)
+{
+    const struct mf_unit_limits one = {.n_calls = 1};
+    uint32_t number;
+
+    while (mf_book_take(client->book, rank, &one, 0, &number) == 1)
+        mf_book_refuse(client->book, number, MPIFARM_CAUSE_UNFIT,
+                       "the rank that it must run on is gone");
+}
+
+/* Ranks with tasks for them alone that have room for more, or are gone: up to n. */
+static uint32_t find_targets(struct mf_client *client, uint32_t *ranks, uint32_t n)
+{
+    size_t cursor = 0;
+    uint32_t rank, n_found = 0;
+
+    while (n_found < n && (rank = mf_book_next_rank(client->book, &cursor)) != 0) {
+        const struct mf_worker *worker = mf_workers_find(mf_farm_workers(client->farm), rank);
+
+        if (!worker || worker->state != MF_WORKER_UP || worker->n_tasks < UNITS_PER_TARGET)
+            ranks[n_found++] = rank;
+    }
+    return n_found;
+}
+
+static void make_targeted_units(struct mf_client *client)
+{
+    uint32_t ranks[64];
+    uint32_t n = find_targets(client, ranks, 64);
+
+    for (uint32_t i = 0; i < n; i++) {
+        const struct mf_station *station = mf_station_find(client, ranks[i]);
+
+        if (!station || station->state != MF_STATION_UP)
+            refuse_rank(client, ranks[i]);
+        else
+            make_unit(client, ranks[i]);
+    }
+}
+
+/* Returns whether there are units, or tasks to make them of. */
+static bool make_units(struct mf_client *client)
+{
+    struct mf_farm_counts counts;
+
+    make_targeted_units(client);
+    mf_farm_count(client->farm, &counts);
+    for (uint64_t n = counts.by_state[MF_TASK_READY]; n < UNITS_AHEAD; n++)
+        if (make_unit(client, 0) <= 0)
+            return n > 0;
+    return true;
+}
+
+/* --- to the servers --- */
+
+static void put_call(struct mf_client *client, struct mf_buffer *frame, uint32_t number)
+{
+    const struct mf_booking *booking = mf_book_at(client->book, number);
+    const struct mf_booking_extra *extra = booking->extra;
+    struct mf_call call = {
+        .task = mf_book_ticket(client->book, number),
+        .function = booking->function,
+        .is_large = booking->size > MF_CALL_LARGE_BYTES,
+        .size = booking->size,
+        .input = mf_booking_bytes(booking),
+        .details = {.tag = booking->tag, .group = booking->group, .try_number = 1},
+    };
+
+    if (extra) {
+        call.details.timeout_ns = extra->timeout_ns;
+        call.details.try_number = extra->tries + 1;
+        call.details.checkpoint_size = extra->checkpoint_size;
+        call.checkpoint = extra->checkpoint;
+    }
+    mf_call_put(frame, &call);
+}
+
+/* Calls that were withdrawn before the unit was sent do not travel. */
+static void drop_withdrawn(struct mf_unit *unit)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < unit->n_calls; i++)
+        if (unit->calls[i] != MF_NO_CALL)
+            unit->calls[n++] = unit->calls[i];
+    unit->n_calls = n;
+}
+
+static size_t size_of_calls(const struct mf_client *client, const struct mf_unit *unit)
+{
+    size_t size = 0;
+
+    for (uint32_t i = 0; i < unit->n_calls; i++) {
+        const struct mf_booking *booking = mf_book_at(client->book, unit->calls[i]);
+
+        size += sizeof(struct mf_call_header);
+        if (booking->size <= MF_CALL_LARGE_BYTES)
+            size += booking->size;
+    }
+    return size;
+}
+
+/* A large input goes ahead of its unit. Returns 0 or -ENOMEM. */
+static int send_large(struct mf_client *client, struct mf_station *station,
+                      const struct mf_unit *unit)
+{
+    uint32_t number = unit->calls[0];
+    const struct mf_booking *booking = mf_book_at(client->book, number);
+
+    if (booking->size <= MF_CALL_LARGE_BYTES)
+        return 0;
+    mf_station_frame(client, station, 0);
+    return mf_outbox_post_large(&station->outbox, mf_book_ticket(client->book, number), false,
+                                mf_booking_bytes(booking), booking->size, NULL, NULL);
+}
+
+static void send_unit(struct mf_client *client, struct mf_unit *unit,
+                      const struct mf_change *change)
+{
+    struct mf_station *station = mf_station_find(client, change->worker);
+    struct mf_record record = {
+        .kind = MF_RECORD_UNIT, .unit = unit->id, .attempt = change->attempt};
+    struct mf_buffer *frame;
+    size_t offset;
+
+    drop_withdrawn(unit);
+    record.number = unit->n_calls;
+    unit->attempt = change->attempt;
+    unit->station = station;
+    unit->sent_ns = client->now_ns;
+    unit->is_hungry = mf_book_n_ready(client->book) > 0;
+    if (send_large(client, station, unit) < 0)
+        station->outbox.error = -ENOMEM;
+    frame = mf_station_frame(client, station,
+                             size_of_calls(client, unit) + sizeof(struct mf_record));
+    offset = mf_record_begin(frame, &record);
+    for (uint32_t i = 0; i < unit->n_calls; i++)
+        put_call(client, frame, unit->calls[i]);
+    mf_record_end(frame, offset);
+}
+
+static void ask_back(struct mf_client *client, const struct mf_unit *unit)
+{
+    struct mf_record record = {
+        .kind = MF_RECORD_RECALL, .unit = unit->id, .attempt = unit->attempt};
+
+    mf_record_put(mf_station_frame(client, unit->station, sizeof(record)), &record, NULL, 0);
+}
+
+static bool is_empty(const struct mf_unit *unit)
+{
+    for (uint32_t i = unit->n_reported; i < unit->n_calls; i++)
+        if (unit->calls[i] != MF_NO_CALL)
+            return false;
+    return true;
+}
+
+/* A unit whose calls were all withdrawn, or went elsewhere, before it was sent. */
+static void cancel_unit(struct mf_client *client, const struct mf_change *change)
+{
+    struct mf_event returned = {.kind = MF_EVENT_RETURNED,
+                                .task = change->task,
+                                .attempt = change->attempt,
+                                .worker = change->worker};
+    struct mf_event cancel = {.kind = MF_EVENT_CANCEL, .task = change->task};
+
+    if (change->state == MF_TASK_PLACED)
+        mf_client_apply(client, &returned);
+    mf_client_apply(client, &cancel);
+}
+
+static void carry_out(struct mf_client *client, const struct mf_change *change)
+{
+    struct mf_unit *unit = client->units[change->cookie];
+    bool is_sent = unit->station && unit->attempt == change->attempt;
+
+    if (mf_task_state_is_final(change->state)) {
+        mf_unit_dissolve(client, unit);
+        free_unit(client, unit);
+    } else if (!is_sent && is_empty(unit)) {
+        cancel_unit(client, change);
+    } else if (change->state == MF_TASK_PLACED && !is_sent) {
+        send_unit(client, unit, change);
+    } else if (change->state == MF_TASK_PLACED && change->wish == MF_WISH_RECALL) {
+        ask_back(client, unit);
+    }
+}
+
+static void carry_out_all(struct mf_client *client)
+{
+    struct mf_change change;
+
+    while (mf_farm_next_change(client->farm, &change))
+        carry_out(client, &change);
+}
+
+/* --- what takes longer than it should --- */
+
+/*
+ * Calls may turn out to be much longer than those before them. Those behind
+ * them in their unit then come back, for servers that have nothing to do.
+ */
+static void split_units(struct mf_client *client)
+{
+    const struct mf_workers *workers = mf_farm_workers(client->farm);
+
+    if (client->now_ns < client->next_split_ns || workers->n_free == 0 ||
+        mf_book_n_ready(client->book) > 0)
+        return;
+    client->next_split_ns = client->now_ns + SPLIT_AFTER_NS;
+    client->may_split = false;
+    for (uint32_t i = 0; i < client->n_units; i++) {
+        struct mf_unit *unit = client->units[i];
+
+        if (!unit || !unit->station || unit->is_recalled || unit->n_calls - unit->n_reported < 2)
+            continue;
+        if (client->now_ns - unit->sent_ns < SPLIT_AFTER_NS) {
+            client->may_split = true;
+            continue;
+        }
+        unit->is_recalled = true;
+        ask_back(client, unit);
+    }
+}
+
+void mf_units_note_idle(struct mf_client *client, const struct mf_unit *unit, int64_t idle_ns)
+{
+    if (!unit->is_hungry)
+        return;
+    /* Up at once when a server ran dry although there was work, down slowly. */
+    if (idle_ns > 0)
+        client->turnaround_ns += (idle_ns < MF_NS_PER_MS ? idle_ns : MF_NS_PER_MS) / 4;
+    else
+        client->turnaround_ns -= client->turnaround_ns / 64;
+    if (client->turnaround_ns < MIN_TURNAROUND_NS)
+        client->turnaround_ns = MIN_TURNAROUND_NS;
+    if (client->turnaround_ns > MAX_TURNAROUND_NS)
+        client->turnaround_ns = MAX_TURNAROUND_NS;
+}
+
+/* --- coming back --- */
+
+void mf_unit_dissolve(struct mf_client *client, struct mf_unit *unit)
+{
+    for (uint32_t i = unit->n_calls; i > unit->n_reported; i--)
+        if (unit->calls[i - 1] != MF_NO_CALL)
+            mf_book_return(client->book, unit->calls[i - 1]);
+    unit->n_calls = unit->n_reported;
+}
+
+/* The call that a server was in when it disappeared. */
+static void suspect(struct mf_client *client, struct mf_unit *unit)
+{
+    uint32_t number = unit->calls[unit->n_reported];
+
+    if (number != MF_NO_CALL)
+        mf_book_lose(client->book, number, CRASH_LIMIT, MPIFARM_CAUSE_LOST,
+                     "the ranks that ran it disappeared");
+    unit->calls[unit->n_reported] = MF_NO_CALL;
+}
+
+/* Units are run in the order in which they were sent, one for each slot. */
+void mf_units_lose(struct mf_client *client, const struct mf_station *station)
+{
+    const struct mf_worker *worker = mf_workers_find(mf_farm_workers(client->farm), station->rank);
+    uint32_t n_running = station->n_slots;
+
+    mf_list_for_each (node, &worker->tasks) {
+        const struct mf_task *task = mf_container_of(node, struct mf_task, node);
+        struct mf_unit *unit = client->units[task->spec.cookie];
+
+        if (unit->n_reported < unit->n_calls && n_running > 0) {
+            suspect(client, unit);
+            n_running--;
+        }
+        mf_unit_dissolve(client, unit);
+        unit->station = NULL;
+    }
+}
+
+void mf_units_keep_input(struct mf_client *client, struct mf_booking *booking)
+{
+    const struct mf_station *station = client->units[booking->unit]->station;
+    struct mf_kept_input *kept;
+
+    if (!station || booking->size <= MF_CALL_LARGE_BYTES ||
+        mf_outbox_is_empty(&station->outbox))
+        return;
+    kept = malloc(sizeof(*kept));
+    if (kept) {
+        *kept = (struct mf_kept_input){.station = station, .bytes = booking->bytes};
+        mf_list_push_back(&client->kept_inputs, &kept->node);
+    }
+    /* Without memory to remember it, it is better lost than freed while it is read. */
+    booking->is_on_heap = false;
+    booking->size = 0;
+}
+
+static void free_kept_inputs(struct mf_client *client)
+{
+    mf_list_for_each_safe (node, &client->kept_inputs) {
+        struct mf_kept_input *kept = mf_container_of(node, struct mf_kept_input, node);
+
+        if (!mf_outbox_is_empty(&kept->station->outbox))
+            continue;
+        mf_list_remove(node);
+        free(kept->bytes);
+        free(kept);
+    }
+}
+
+/* --- the turn --- */
+
+
+void mf_units_turn(struct mf_client *client)
+{
+    struct mf_event tick = {.kind = MF_EVENT_TICK, .turnaround_ns = client->turnaround_ns};
+    struct mf_farm_counts counts;
+    bool has_more;
+
+    if (!mf_list_is_empty(&client->kept_inputs))
+        free_kept_inputs(client);
+    carry_out_all(client);
+    if (client->n_slots == 0)
+        return;
+    do {
+        has_more = make_units(client);
+        mf_client_apply(client, &tick);
+        carry_out_all(client);
+        mf_farm_count(client->farm, &counts);
+    } while (has_more && counts.by_state[MF_TASK_READY] == 0);
+    split_units(client);
+}

@@ -1,0 +1,206 @@
+/*
+ * Sending to one peer in one order: see outbox.h.
+ *
+ * As long as no large body waits, full frames go straight to the transport.
+ * Behind one they queue up, as parcels that hold a frame each.
+ */
+#include "runtime/outbox.h"
+
+#include "wire/message.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+/* What the transport may hold of a large body: enough to keep it moving. */
+#define WINDOW_BYTES ((uint64_t)4 << 20)
+
+/* What waits in the queue: a large body, or a frame if data is NULL. */
+struct parcel {
+    struct mf_list node;
+    struct mf_buffer frame;
+    uint64_t number;
+    bool is_block;
+    const uint8_t *data;
+    size_t size;
+    size_t n_sent;
+    void (*release)(void *arg);
+    void *release_arg;
+};
+
+static struct parcel *parcel_of(struct mf_list *node)
+{
+    return mf_container_of(node, struct parcel, node);
+}
+
+static void release_body(struct parcel *parcel)
+{
+    if (parcel->data && parcel->release)
+        parcel->release(parcel->release_arg);
+    parcel->data = NULL;
+}
+
+static void destroy_parcel(struct parcel *parcel)
+{
+    mf_list_remove(&parcel->node);
+    release_body(parcel);
+    mf_buffer_finish(&parcel->frame);
+    free(parcel);
+}
+
+void mf_outbox_init(struct mf_outbox *outbox, struct mf_transport *transport, uint32_t peer)
+{
+    *outbox = (struct mf_outbox){.transport = transport, .peer = peer};
+    mf_list_init(&outbox->queue);
+}
+
+void mf_outbox_finish(struct mf_outbox *outbox)
+{
+    while (!mf_list_is_empty(&outbox->queue))
+        destroy_parcel(parcel_of(outbox->queue.next));
+    mf_buffer_finish(&outbox->frame);
+}
+
+static void send_frame(struct mf_outbox *outbox, struct mf_buffer *frame)
+{
+    int r = outbox->error;
+
+    if (r == 0)
+        r = mf_transport_send(outbox->transport, outbox->peer, frame);
+    if (r < 0) {
+        outbox->error = r;
+        mf_buffer_clear(frame);
+    }
+}
+
+/* Sends what was gathered, or queues it behind the large body that waits. */
+static void dispatch(struct mf_outbox *outbox)
+{
+    struct parcel *parcel;
+
+    if (mf_list_is_empty(&outbox->queue)) {
+        send_frame(outbox, &outbox->frame);
+        return;
+    }
+    parcel = calloc(1, sizeof(*parcel));
+    if (!parcel) {
+        outbox->error = -ENOMEM;
+        return;
+    }
+    parcel->frame = outbox->frame;
+    outbox->frame = (struct mf_buffer){0};
+    mf_list_push_back(&outbox->queue, &parcel->node);
+}
+
+struct mf_buffer *mf_outbox_make_room(struct mf_outbox *outbox, size_t n)
+{
+    if (outbox->frame.size > 0 && outbox->frame.size + n > MF_FRAME_EAGER_BYTES)
+        dispatch(outbox);
+    return &outbox->frame;
+}
+
+int mf_outbox_post_large(struct mf_outbox *outbox, uint64_t number, bool is_block, const void *data,
+                         size_t size, void (*release)(void *arg), void *release_arg)
+{
+    struct parcel *parcel = calloc(1, sizeof(*parcel));
+
+    if (!parcel)
+        return -ENOMEM;
+    parcel->number = number;
+    parcel->is_block = is_block;
+    parcel->data = data;
+    parcel->size = size;
+    parcel->release = release;
+    parcel->release_arg = release_arg;
+    if (outbox->frame.size > 0)
+        dispatch(outbox);
+    mf_list_push_back(&outbox->queue, &parcel->node);
+    return 0;
+}
+
+static void put_drop(struct mf_buffer *frame, uint64_t number)
+{
+    static const uint64_t no_bytes = 0;
+    struct mf_record record = {
+        .kind = MF_RECORD_PIECE, .flags = MF_RECORD_IS_FIRST, .unit = number};
+
+    mf_record_put(frame, &record, &no_bytes, sizeof(no_bytes));
+}
+
+void mf_outbox_drop_large(struct mf_outbox *outbox, uint64_t number)
+{
+    mf_list_for_each (node, &outbox->queue) {
+        struct parcel *parcel = parcel_of(node);
+
+        if (!parcel->data || parcel->is_block || parcel->number != number)
+            continue;
+        if (parcel->n_sent == 0) {
+            destroy_parcel(parcel);
+            return;
+        }
+        /* It keeps its place, as nothing but the word that no more comes. */
+        release_body(parcel);
+        put_drop(&parcel->frame, number);
+        return;
+    }
+    put_drop(mf_outbox_make_room(outbox, sizeof(struct mf_record) + sizeof(uint64_t)), number);
+}
+
+static void send_piece(struct mf_outbox *outbox, struct parcel *parcel)
+{
+    size_t left = parcel->size - parcel->n_sent;
+    size_t n = left < MF_PIECE_BYTES ? left : MF_PIECE_BYTES;
+    struct mf_record record = {.kind = MF_RECORD_PIECE, .unit = parcel->number};
+    struct mf_buffer frame = {0};
+    size_t offset;
+
+    record.flags = (uint8_t)((parcel->n_sent == 0 ? MF_RECORD_IS_FIRST : 0) |
+                             (parcel->is_block ? MF_RECORD_IS_BLOCK : 0));
+    offset = mf_record_begin(&frame, &record);
+    if (parcel->n_sent == 0)
+        mf_buffer_put_u64(&frame, parcel->size);
+    mf_buffer_append(&frame, parcel->data + parcel->n_sent, n);
+    mf_record_end(&frame, offset);
+    send_frame(outbox, &frame);
+    mf_buffer_finish(&frame);
+    parcel->n_sent += n;
+}
+
+/* Sends the first of the queue, or pieces of it; returns whether all of it is sent. */
+static bool send_parcel(struct mf_outbox *outbox, struct parcel *parcel, int *did_send)
+{
+    if (!parcel->data) {
+        send_frame(outbox, &parcel->frame);
+        *did_send = 1;
+        return true;
+    }
+    while (parcel->n_sent < parcel->size && outbox->error == 0) {
+        if (mf_transport_unsent(outbox->transport, outbox->peer) + MF_PIECE_BYTES > WINDOW_BYTES)
+            return false;
+        send_piece(outbox, parcel);
+        *did_send = 1;
+    }
+    return true;
+}
+
+int mf_outbox_turn(struct mf_outbox *outbox)
+{
+    int did_send = 0;
+
+    while (!mf_list_is_empty(&outbox->queue) && outbox->error == 0) {
+        struct parcel *parcel = parcel_of(outbox->queue.next);
+
+        if (!send_parcel(outbox, parcel, &did_send))
+            return outbox->error < 0 ? outbox->error : did_send;
+        destroy_parcel(parcel);
+    }
+    if (outbox->frame.size > 0 || outbox->frame.has_failed) {
+        send_frame(outbox, &outbox->frame);
+        did_send = 1;
+    }
+    return outbox->error < 0 ? outbox->error : did_send;
+}
+
+bool mf_outbox_is_empty(const struct mf_outbox *outbox)
+{
+    return mf_list_is_empty(&outbox->queue) && outbox->frame.size == 0;
+}

@@ -1,0 +1,130 @@
+/*
+ * A rank with executor processes, for tests: give it units, wait for what it says.
+ *
+ * The rank waits in its loop for as long as the caller lets it, so a bell that
+ * is not rung hangs a test, which fails after a minute.
+ */
+#ifndef T_EXEC_HOST_RIG_H
+#define T_EXEC_HOST_RIG_H
+
+#include "exec/caller.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define HOST_MAX_TASKS 100000
+#define HOST_MAX_UNITS 20000
+
+/** What the functions do with their input. */
+enum host_function {
+    HOST_NULL,     /* nothing */
+    HOST_ECHO,     /* write it */
+    HOST_DOUBLE,   /* write twice the uint64_t that it is */
+    HOST_FAIL,     /* fail with code 3, and with it as the message */
+    HOST_PID,      /* write the number of the process */
+    HOST_GROW,     /* write as many bytes as the uint64_t that it is says, each its offset */
+    HOST_SUM,      /* write the sum of its bytes, a uint64_t */
+    HOST_CHILD,    /* two children: HOST_ECHO with it, HOST_NULL */
+    HOST_SAVE,     /* checkpoint it, and write what was restored */
+    HOST_SEGV,     /* dereference NULL */
+    HOST_ABORT,    /* abort() */
+    HOST_EXIT,     /* exit(3) */
+    HOST_QUIT,     /* _exit(4) */
+    HOST_HANG,     /* checkpoint the number of the process, and run until it is killed */
+    HOST_OBEY,     /* checkpoint as well, and run until it should stop; fail with code 7 */
+    HOST_FORK,     /* start a child that sleeps, checkpoint its number, and crash */
+    HOST_SCRIBBLE, /* write nonsense over the shared memory, and hang */
+    HOST_BLOCK,    /* write block 5 */
+    HOST_HOOK,     /* write what the init hook has left */
+    HOST_N_FUNCTIONS,
+};
+
+/** What became of a task: its RESULT entry, and what came with it. */
+struct host_task {
+    uint32_t n_results;
+    enum mpifarm_cause cause;
+    int code;
+    uint8_t *data;
+    size_t size;
+    uint32_t n_children;
+    uint8_t *saved;
+    size_t saved_size;
+};
+
+/** A unit, whose calls are the tasks from first_task on. */
+struct host_unit {
+    uint64_t first_task;
+    uint32_t n_calls;
+    uint32_t n_reported;
+    bool is_over;
+    bool is_returned;
+    int64_t duration_ns, idle_ns;
+};
+
+struct host_rig {
+    struct mf_functions functions;
+    struct mf_loop *loop;
+    struct mf_caller *caller;
+    pid_t nursery_pid;
+    struct host_task tasks[HOST_MAX_TASKS];
+    struct host_unit units[HOST_MAX_UNITS];
+    uint64_t n_tasks;
+    uint64_t n_units;
+    uint64_t n_units_over;
+    struct mf_buffer calls;
+    uint32_t n_calls;
+    uint8_t *larges[16];
+    size_t large_sizes[16];
+    uint64_t large_tasks[16];
+    uint32_t n_larges;
+    unsigned n_broken;
+    struct mf_error broken;
+    bool naps;
+};
+
+/** Options of a rig; {0} is one unpinned executor and no hooks. */
+struct host_options {
+    uint32_t n_executors;
+    int (*init)(struct mpifarm *farm, void *user);
+    void (*finish)(struct mpifarm *farm, void *user);
+    void *user;
+    uint32_t *cpu;
+    int begin_result; /* what begin() is to return */
+    bool naps;        /* the rank looks every 4 ms, as under MPI */
+};
+
+struct host_rig *host_rig_create(struct host_options options);
+void host_rig_destroy(struct host_rig *rig);
+
+/** Adds a call to the next unit; inputs above the limit travel as large ones. Returns its task. */
+uint64_t host_call(struct host_rig *rig, enum host_function function, const void *input,
+                   size_t size);
+
+/** The same with a time limit, and what an earlier try saved (text). */
+uint64_t host_call_with(struct host_rig *rig, enum host_function function, const void *input,
+                        size_t size, int64_t timeout_ns, const char *restored);
+
+/** Starts the unit of the calls added; returns its number. */
+uint64_t host_start(struct host_rig *rig);
+
+/** One turn, and a wait if that found nothing; fails the test after a minute without any news. */
+void host_turn(struct host_rig *rig);
+
+/** Lets it turn until the unit is over, or until all are; returns the unit. */
+struct host_unit *host_wait(struct host_rig *rig, uint64_t unit);
+void host_wait_all(struct host_rig *rig);
+
+/** Runs one call by itself. */
+struct host_task *host_run(struct host_rig *rig, enum host_function function, const void *input,
+                           size_t size);
+
+/** Lets it turn until the task has saved something; returns that as a process number. */
+pid_t host_wait_pid(struct host_rig *rig, uint64_t task);
+
+/** Whether a task ended so, with a message. */
+bool host_ended(const struct host_task *task, enum mpifarm_cause cause, int code,
+                const char *message);
+
+#endif
