@@ -153,7 +153,8 @@ MPIFARM_API uint32_t mpifarm_size(const struct mpifarm *farm);
  * Every rank registers the same names in the same order, before it starts.
  *
  * @name  1 to 255 characters; copied
- * @user  handed to each call, may be NULL
+ * @user  handed to each call, may be NULL. With isolation the memory that it points to is that of
+ *        mpifarm_init(): what is changed later, executors do not see
  *
  * Returns the function's number, 0 or more, -EEXIST if the name is taken,
  * -EINVAL for no function, a bad name or a farm that was started, -ENOSPC
@@ -172,7 +173,7 @@ MPIFARM_API int mpifarm_lookup(const struct mpifarm *farm, const char *name);
  *          with isolation in each executor process. Other than 0 refuses to work:
  *          the worker leaves, and is reported
  * @finish  called after the last task; not in an executor that was killed
- * @user    handed to both
+ * @user    handed to both; see mpifarm_register()
  *
  * Either may be NULL. Returns 0, or -EINVAL after mpifarm_start().
  */
@@ -194,8 +195,8 @@ MPIFARM_API int mpifarm_start(struct mpifarm *farm);
 /**
  * mpifarm_finish() - end the farm and free it.
  *
- * On every rank, last, also after a failure. Tasks that are not finished are
- * dropped, without a callback; a function that runs is given 5 s to return. If it does not, the
+ * On every rank, last, also after a failure. It frees all futures and blocks.
+ * Tasks that are not finished are dropped, without a callback; a function that runs is given 5 s to return. If it does not, the
  * program is aborted with a message that names rank and function, since MPI
  * could not be ended without it. A client that exits without finishing is
  * noticed by mpirun and srun, which then end the other ranks.
@@ -533,6 +534,9 @@ MPIFARM_API uint32_t mpifarm_task_rank(const struct mpifarm_context *context);
 /** A number that no other task of this farm has. */
 MPIFARM_API uint64_t mpifarm_task_id(const struct mpifarm_context *context);
 
+/** The number of the task's function: what a task that submits its like gives mpifarm_spawn(). */
+MPIFARM_API int mpifarm_task_function(const struct mpifarm_context *context);
+
 /** Whether the task was cancelled or is over its time: return soon. Cheap: call it often. */
 MPIFARM_API bool mpifarm_should_stop(struct mpifarm_context *context);
 
@@ -541,8 +545,8 @@ MPIFARM_API bool mpifarm_should_stop(struct mpifarm_context *context);
  *
  * It is submitted when this attempt succeeds, so a retry does not double it.
  *
- * @options  delivery has to be said, NONE or QUEUE; group 0 is the parent's group; after is not
- *           supported; NULL for the defaults, with delivery NONE
+ * @options  delivery is QUEUE, or else NONE, as there is nobody here to hold a future; group 0 is
+ *           the parent's group; after is not supported; NULL for the defaults
  *
  * Returns 0, -ENOENT for an unknown function, -EINVAL for options that make no sense, -EMSGSIZE when
  * the inputs of a task's children would come to more than 1 GiB, or -ENOMEM, which also fails the

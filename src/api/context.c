@@ -96,6 +96,11 @@ uint64_t mpifarm_task_id(const struct mpifarm_context *context)
     return context->call->task;
 }
 
+int mpifarm_task_function(const struct mpifarm_context *context)
+{
+    return context->call->function;
+}
+
 bool mpifarm_should_stop(struct mpifarm_context *context)
 {
     return mf_context_is_over_time(context) || context->ops->should_stop(context->arg, context);
@@ -111,7 +116,8 @@ static int check_child(const struct mpifarm_context *context, int function, cons
     if (size > 0 && !input)
         return -EINVAL;
     if (options->n_after > 0 || options->timeout_ns < 0 ||
-        (options->delivery != MPIFARM_DELIVER_NONE && options->delivery != MPIFARM_DELIVER_QUEUE))
+        options->delivery == MPIFARM_DELIVER_CALLBACK ||
+        (unsigned)options->delivery > MPIFARM_DELIVER_NONE)
         return -EINVAL;
     return taken > MF_CHILDREN_MAX_BYTES || size > MF_CHILDREN_MAX_BYTES - taken ? -EMSGSIZE : 0;
 }
@@ -119,7 +125,7 @@ static int check_child(const struct mpifarm_context *context, int function, cons
 int mpifarm_spawn(struct mpifarm_context *context, int function, const void *input, size_t size,
                   const struct mpifarm_task_options *options)
 {
-    static const struct mpifarm_task_options defaults = {.delivery = MPIFARM_DELIVER_NONE};
+    static const struct mpifarm_task_options defaults = {0};
     struct mf_buffer *children = &context->children;
     int r;
 
@@ -137,7 +143,8 @@ int mpifarm_spawn(struct mpifarm_context *context, int function, const void *inp
         .max_attempts = options->max_attempts,
         .rank = options->rank,
         .function = (uint16_t)function,
-        .delivery = (uint8_t)options->delivery,
+        .delivery = options->delivery == MPIFARM_DELIVER_QUEUE ? MPIFARM_DELIVER_QUEUE
+                                                                : MPIFARM_DELIVER_NONE,
     };
     struct mf_entry_header header = {.kind = MF_ENTRY_CHILD,
                                      .size = (uint32_t)(sizeof(child) + size)};

@@ -39,12 +39,10 @@ uint32_t mpifarm_size(const struct mpifarm *farm)
     return farm->remote ? farm->remote->size : 1;
 }
 
-int mf_api_check_client(struct mpifarm *farm, const char *call)
+int mf_api_refuse_client(struct mpifarm *farm, const char *call)
 {
     if (farm->is_in_task)
         return mf_api_fail(farm, -EPERM, "%s() was called by a task function", call);
-    if (farm->is_client)
-        return 0;
     if (farm->is_started || mpifarm_rank(farm) != 0)
         return mf_api_fail(farm, -EPERM, "%s() was called on rank %" PRIu32 ": only rank 0 may",
                            call, mpifarm_rank(farm));

@@ -58,8 +58,14 @@ struct mpifarm {
 int mf_api_fail(struct mpifarm *farm, int code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/** Whether the client calls may be used here: 0, -EINVAL before the start, -EPERM elsewhere. */
-int mf_api_check_client(struct mpifarm *farm, const char *call);
+/** Why client calls cannot be used here: -EINVAL before the start, -EPERM elsewhere. */
+int mf_api_refuse_client(struct mpifarm *farm, const char *call);
+
+/** Whether client calls can be used here: 0, or as above. */
+static inline int mf_api_check_client(struct mpifarm *farm, const char *call)
+{
+    return farm->is_client && !farm->is_in_task ? 0 : mf_api_refuse_client(farm, call);
+}
 
 /** The task of a future, or NULL with -ESTALE as the farm's error. */
 struct mf_booking *mf_api_find(struct mpifarm *farm, mpifarm_future future);

@@ -68,10 +68,12 @@ static int make_order(struct mpifarm *farm, const struct mpifarm_task_options *o
     return 0;
 }
 
-static int check_function(struct mpifarm *farm, int function)
+static int check_call(struct mpifarm *farm, int function, const void *input, size_t size)
 {
     if (function < 0 || (uint32_t)function >= farm->functions.n_items)
         return mf_api_fail(farm, -ENOENT, "there is no function %d", function);
+    if (!input && size > 0)
+        return mf_api_fail(farm, -EINVAL, "the input is NULL, and its size is not 0");
     return 0;
 }
 
@@ -113,7 +115,7 @@ int mpifarm_submit(struct mpifarm *farm, int function, const void *input, size_t
     int r = mf_api_check_client(farm, "mpifarm_submit");
 
     if (r == 0)
-        r = check_function(farm, function);
+        r = check_call(farm, function, input, size);
     if (r == 0)
         r = make_order(farm, options, ret_future != NULL, &order);
     if (r < 0)
@@ -180,7 +182,7 @@ static int make_one_of_many(struct mpifarm *farm, const void *arg, size_t i, boo
                             struct mf_order *order)
 {
     const struct mpifarm_task *task = (const struct mpifarm_task *)arg + i;
-    int r = check_function(farm, task->function);
+    int r = check_call(farm, task->function, task->input, task->size);
 
     if (r == 0)
         r = make_order(farm, task->options, is_held, order);
@@ -221,7 +223,7 @@ static int make_array(struct mpifarm *farm, int function, const void *inputs, si
                       const struct mpifarm_task_options *options, bool is_held,
                       struct array *ret_array)
 {
-    int r = check_function(farm, function);
+    int r = check_call(farm, function, inputs, input_size);
 
     if (r == 0)
         r = make_order(farm, options, is_held, &ret_array->order);

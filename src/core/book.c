@@ -224,6 +224,14 @@ void mf_book_conclude(struct mf_book *book, uint32_t number, enum mf_task_state 
     struct mf_booking *booking = mf_bookings_at(&book->bookings, number);
 
     move(book, booking, state);
+    /* What most tasks are: nothing follows but that they may be asked for. */
+    if (state == MF_TASK_DONE && !booking->extra && booking->group == 0 &&
+        (booking->is_held || booking->delivery == MF_DELIVER_NONE) &&
+        booking->delivery != MF_DELIVER_QUEUE) {
+        if (!booking->is_held)
+            forget(book, number);
+        return;
+    }
     booking->next = book->concluding;
     book->concluding = number;
     if (book->is_concluding)
@@ -443,12 +451,13 @@ uint32_t mf_book_take(struct mf_book *book, uint32_t rank, const struct mf_unit_
         is_alone = travels_alone(booking, limits);
         if ((is_alone && n > 0) || !fill_room(book, booking, limits, n, &room))
             break;
-        mf_ready_remove(&book->ready, number);
         move(book, booking, MF_TASK_PLACED);
         booking->unit = unit;
         ret_numbers[n++] = number;
         number = next;
     }
+    if (n > 0)
+        mf_ready_cut(&book->ready, ret_numbers[n - 1], n);
     return n;
 }
 

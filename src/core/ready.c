@@ -144,7 +144,7 @@ static void link_task(struct mf_ready *ready, struct mf_ready_list *list, uint32
     *end = number;
 }
 
-int mf_ready_put(struct mf_ready *ready, uint32_t number, bool is_first)
+static int put_on_list(struct mf_ready *ready, uint32_t number, bool is_first)
 {
     struct mf_ready_key key = key_of(mf_bookings_at(ready->bookings, number));
     struct mf_ready_rank *of_rank = rank_ready(ready, key.rank);
@@ -169,6 +169,43 @@ int mf_ready_put(struct mf_ready *ready, uint32_t number, bool is_first)
     return 0;
 }
 
+/* The list has become empty. */
+static void retire(struct mf_ready *ready, struct mf_ready_rank *of_rank,
+                   struct mf_ready_list *list)
+{
+    mf_heap_remove(&of_rank->by_priority, list);
+    drop_list(ready, list);
+    drop_rank_if_empty(ready, of_rank);
+}
+
+int mf_ready_put(struct mf_ready *ready, uint32_t number, bool is_first)
+{
+    /* What most tasks are: like those before them. */
+    if (!mf_bookings_at(ready->bookings, number)->extra &&
+        ready->plain.first != MF_BOOKING_NONE) {
+        link_task(ready, &ready->plain, number, is_first);
+        ready->anywhere.n_tasks++;
+        return 0;
+    }
+    return put_on_list(ready, number, is_first);
+}
+
+void mf_ready_cut(struct mf_ready *ready, uint32_t last, uint64_t n)
+{
+    struct mf_booking *booking = mf_bookings_at(ready->bookings, last);
+    struct mf_ready_key key = key_of(booking);
+    struct mf_ready_rank *of_rank = rank_ready(ready, key.rank);
+    struct mf_ready_list *list = find_list(ready, key);
+
+    list->first = booking->next;
+    of_rank->n_tasks -= n;
+    if (booking->next != MF_BOOKING_NONE)
+        mf_bookings_at(ready->bookings, booking->next)->prev = MF_BOOKING_NONE;
+    else
+        list->last = MF_BOOKING_NONE;
+    if (list->first == MF_BOOKING_NONE)
+        retire(ready, of_rank, list);
+}
 void mf_ready_remove(struct mf_ready *ready, uint32_t number)
 {
     struct mf_booking *booking = mf_bookings_at(ready->bookings, number);
@@ -185,11 +222,8 @@ void mf_ready_remove(struct mf_ready *ready, uint32_t number)
     else
         mf_bookings_at(ready->bookings, booking->next)->prev = booking->prev;
     of_rank->n_tasks--;
-    if (list->first != MF_BOOKING_NONE)
-        return;
-    mf_heap_remove(&of_rank->by_priority, list);
-    drop_list(ready, list);
-    drop_rank_if_empty(ready, of_rank);
+    if (list->first == MF_BOOKING_NONE)
+        retire(ready, of_rank, list);
 }
 
 uint32_t mf_ready_first(const struct mf_ready *ready, uint32_t rank)

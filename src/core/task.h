@@ -104,8 +104,15 @@ static inline bool mf_task_state_is_final(enum mf_task_state state)
     return state >= MF_TASK_DONE;
 }
 
-/** Whether a task may go from one state to the other: the state machine's table. */
-bool mf_task_may_move(enum mf_task_state from, enum mf_task_state to);
+/** The state machine's table: for each state, a bit for each that may follow it. */
+extern const unsigned int mf_task_moves[MF_TASK_STATE_COUNT];
+
+/** Whether a task may go from one state to the other. */
+static inline bool mf_task_may_move(enum mf_task_state from, enum mf_task_state to)
+{
+    return (unsigned int)from < MF_TASK_STATE_COUNT && (unsigned int)to < MF_TASK_STATE_COUNT &&
+           (mf_task_moves[from] & (1u << to)) != 0;
+}
 
 /** "WAITING", "READY", ... */
 const char *mf_task_state_name(enum mf_task_state state);

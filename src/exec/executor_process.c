@@ -218,8 +218,7 @@ static void run_portion(struct executor_process *process, const struct mf_host_r
     process->portion = portion;
     process->index = 0;
     if (mf_host_take(&process->host, record->number)) {
-        atomic_store_explicit(&portion->idle_ns, now_ns - process->looked_ns,
-                              memory_order_relaxed);
+        atomic_store_explicit(&portion->idle_ns, now_ns - process->looked_ns, memory_order_relaxed);
         process->looked_ns = now_ns;
         for (; process->index < record->n_calls; process->index++) {
             if (mf_host_should_finish(&process->host) ||
@@ -280,6 +279,8 @@ static bool turn(struct executor_process *process)
         attach_block(process, &record);
     else if (record.kind == MF_HOST_DROP)
         mf_blocks_drop(&process->blocks, (mpifarm_block)record.number);
+    else
+        abort();
     if (process->bytes.capacity > KEPT_BYTES)
         mf_buffer_finish(&process->bytes);
     return true;

@@ -1,4 +1,5 @@
-/* What an executor process does: takes calls from the host it shares with the rank, and makes them. */
+/* What an executor process does: takes calls from the host it shares with the rank, and makes them.
+ */
 #ifndef MF_EXEC_EXECUTOR_PROCESS_H
 #define MF_EXEC_EXECUTOR_PROCESS_H
 

@@ -22,7 +22,9 @@ static void set_up(struct mf_host *host, struct mf_host_memory *memory, int bell
     *host = (struct mf_host){
         .memory = memory,
         .to = {.ends = &memory->to_ends, .data = memory->to, .capacity = sizeof(memory->to)},
-        .back = {.ends = &memory->back_ends, .data = memory->back, .capacity = sizeof(memory->back)},
+        .back = {.ends = &memory->back_ends,
+                 .data = memory->back,
+                 .capacity = sizeof(memory->back)},
         .bell_fd = bell_fd,
     };
 }

@@ -104,8 +104,8 @@ struct mf_host_record {
 /** Kinds of entries that go no further than to the rank's end, beside those of base/call.h. */
 enum {
     MF_HOST_ENTRY_STOPPED = 128, /* the portion ends: revoked, or stopped */
-    MF_HOST_ENTRY_LARGE,         /* u64 size; that many bytes, the result of the next RESULT, follow */
-    MF_HOST_ENTRY_CHECKPOINT,    /* bytes saved by the call whose entries come next */
+    MF_HOST_ENTRY_LARGE,      /* u64 size; that many bytes, the result of the next RESULT, follow */
+    MF_HOST_ENTRY_CHECKPOINT, /* bytes saved by the call whose entries come next */
 };
 
 /** One side of a host; each has its own, and its own descriptor of the bell (borrowed). */

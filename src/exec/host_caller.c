@@ -3,9 +3,7 @@
  * is made.
  *
  * A turn listens to the nursery, takes what the executors sent, replaces those
- * that died, and hands out units. An executor gets its next unit while it has
- * less than a fraction of a millisecond to do, so short units follow each
- * other without a pause, and a long one keeps no other from a free slot.
+ * that died, and hands out units.
  *
  * The rank owns it and uses it in its only thread.
  */
@@ -25,9 +23,6 @@
 #include <sys/eventfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-/* An executor that has more to do than this gets no further unit. */
-#define AHEAD_NS (300 * MF_NS_PER_US)
 
 /* Calls are taken for long until the first have ended. */
 #define UNKNOWN_CALL_NS MF_NS_PER_MS
@@ -97,104 +92,6 @@ static void break_for_nursery(struct mf_host_caller *caller)
 
 /* --- units --- */
 
-static struct mf_host_unit *find_in(const struct mf_list *list, uint64_t number, uint32_t attempt)
-{
-    mf_list_for_each (node, list) {
-        struct mf_host_unit *unit = mf_container_of(node, struct mf_host_unit, node);
-
-        if (unit->unit == number && unit->attempt == attempt)
-            return unit;
-    }
-    return NULL;
-}
-
-/* The unit, and its seat or NULL when it waits. */
-static struct mf_host_unit *find_unit(struct mf_host_caller *caller, uint64_t number,
-                                      uint32_t attempt, struct mf_seat **ret_seat)
-{
-    struct mf_host_unit *unit = find_in(&caller->queue, number, attempt);
-
-    *ret_seat = NULL;
-    for (uint32_t i = 0; i < caller->n_seats && !unit; i++) {
-        unit = find_in(&caller->seats[i].units, number, attempt);
-        *ret_seat = &caller->seats[i];
-    }
-    return unit;
-}
-
-static bool wants_unit(const struct mf_host_caller *caller, const struct mf_seat *seat)
-{
-    const struct mf_host_unit *last;
-
-    if (!seat->is_alive)
-        return false;
-    if (mf_list_is_empty(&seat->units))
-        return true;
-    last = mf_container_of(seat->units.prev, struct mf_host_unit, node);
-    return last->n_sent == last->n_calls &&
-           seat->n_outstanding * (uint64_t)caller->call_ns < AHEAD_NS;
-}
-
-static struct mf_seat *choose_seat(struct mf_host_caller *caller)
-{
-    struct mf_seat *best = NULL;
-
-    for (uint32_t i = 0; i < caller->n_seats; i++) {
-        struct mf_seat *seat = &caller->seats[i];
-
-        if (wants_unit(caller, seat) && (!best || seat->n_outstanding < best->n_outstanding))
-            best = seat;
-    }
-    return best;
-}
-
-/* A unit that waits behind another goes to a seat that has none, if it has not begun. */
-static void relieve(struct mf_host_caller *caller, struct mf_seat *seat)
-{
-    struct mf_host_unit *last;
-
-    if (seat->units.next == seat->units.prev)
-        return;
-    last = mf_container_of(seat->units.prev, struct mf_host_unit, node);
-    if (last->is_recalled || last->is_sending || last->n_reported > 0)
-        return;
-    mf_seat_revoke(seat, last);
-    if (last->n_sent > 0)
-        return;
-    mf_list_remove(&last->node);
-    seat->n_outstanding -= last->n_calls;
-    mf_list_push_back(&caller->queue, &last->node);
-}
-
-static bool has_idle_seat(const struct mf_host_caller *caller)
-{
-    for (uint32_t i = 0; i < caller->n_seats; i++)
-        if (caller->seats[i].is_alive && mf_list_is_empty(&caller->seats[i].units))
-            return true;
-    return false;
-}
-
-/* Returns whether anything went out. */
-static bool hand_out(struct mf_host_caller *caller)
-{
-    bool has_sent = false;
-    struct mf_seat *seat;
-
-    for (uint32_t i = 0; i < caller->n_seats; i++)
-        has_sent |= mf_seat_send(&caller->seats[i]);
-    for (uint32_t i = 0; i < caller->n_seats && caller->n_seats > 1; i++)
-        if (mf_list_is_empty(&caller->queue) && has_idle_seat(caller))
-            relieve(caller, &caller->seats[i]);
-    while (!mf_list_is_empty(&caller->queue) && (seat = choose_seat(caller))) {
-        struct mf_list *node = mf_list_pop_front(&caller->queue);
-
-        mf_list_push_back(&seat->units, node);
-        seat->n_outstanding += mf_container_of(node, struct mf_host_unit, node)->n_calls;
-        has_sent |= mf_seat_send(seat);
-    }
-    return has_sent;
-}
-
 static int start(struct mf_caller *base, const struct mf_caller_unit *unit)
 {
     struct mf_host_caller *caller = of_base(base);
@@ -214,14 +111,13 @@ static int start(struct mf_caller *base, const struct mf_caller_unit *unit)
 static void recall(struct mf_caller *base, uint64_t number, uint32_t attempt)
 {
     struct mf_host_caller *caller = of_base(base);
-    struct mf_caller_event event = {
-        .kind = MF_CALLER_RETURNED, .unit = number, .attempt = attempt};
+    struct mf_caller_event event = {.kind = MF_CALLER_RETURNED, .unit = number, .attempt = attempt};
     struct mf_seat *seat;
     struct mf_host_unit *unit;
 
     if (caller->is_broken || caller->is_stopped)
         return;
-    unit = find_unit(caller, number, attempt, &seat);
+    unit = mf_host_caller_find(caller, number, attempt, &seat);
     if (!unit || unit->is_recalled)
         return;
     if (seat) {
@@ -241,7 +137,7 @@ static void cancel(struct mf_caller *base, uint64_t number, uint32_t attempt, ui
 
     if (caller->is_broken || caller->is_stopped)
         return;
-    unit = find_unit(caller, number, attempt, &seat);
+    unit = mf_host_caller_find(caller, number, attempt, &seat);
     if (unit && mf_host_unit_cancel(unit, index) == 0 && seat)
         mf_seat_cancel(seat, unit, index);
 }
@@ -325,7 +221,7 @@ static int turn(struct mf_caller *base, int64_t now_ns)
         has_happened |= result == 1;
         has_happened |= turn_seat(&caller->seats[i], now_ns);
     }
-    has_happened |= hand_out(caller);
+    has_happened |= mf_host_caller_hand_out(caller);
     mf_host_caller_talk(caller);
     return has_happened || ask_for_bells(caller);
 }
@@ -379,11 +275,6 @@ static int wait_for_news(struct mf_host_caller *caller, int64_t end_ns)
     return caller->channel_error;
 }
 
-static bool is_ready(const struct mf_seat *seat)
-{
-    return atomic_load(&seat->host.memory->stage) == MF_HOST_READY;
-}
-
 /* Returns 1 when all executors work, 0 when some do not yet, or -errno. */
 static int check_births(struct mf_host_caller *caller)
 {
@@ -396,29 +287,9 @@ static int check_births(struct mf_host_caller *caller)
         if (seat->has_died)
             result = mf_seat_bury(seat, NULL);
         mf_host_ask_for_bell(&seat->host);
-        are_ready &= is_ready(seat);
+        are_ready &= mf_seat_is_ready(seat);
     }
     return result == 0 ? are_ready : result;
-}
-
-static void put_registry(struct mf_host_caller *caller, uint32_t rank)
-{
-    const struct mf_functions *functions = caller->functions;
-    struct mf_buffer *body = mf_channel_begin(&caller->channel, MF_NURSERY_HOOKS);
-
-    mf_buffer_put_u32(body, rank);
-    mf_buffer_put_u64(body, (uintptr_t)functions->init);
-    mf_buffer_put_u64(body, (uintptr_t)functions->finish);
-    mf_buffer_put_u64(body, (uintptr_t)functions->hook_user);
-    mf_buffer_put_u64(body, (uintptr_t)functions->farm);
-    mf_channel_end(&caller->channel);
-    for (uint32_t i = 0; i < functions->n_items; i++) {
-        body = mf_channel_begin(&caller->channel, MF_NURSERY_FUNCTION);
-        mf_buffer_put_u64(body, (uintptr_t)functions->items[i].call);
-        mf_buffer_put_u64(body, (uintptr_t)functions->items[i].user);
-        mf_buffer_put_text(body, functions->items[i].name);
-        mf_channel_end(&caller->channel);
-    }
 }
 
 static int make_seats(struct mf_host_caller *caller, const struct mf_slot *slots, uint32_t n_slots)
@@ -434,8 +305,10 @@ static int make_seats(struct mf_host_caller *caller, const struct mf_slot *slots
         result = mf_seat_init(&caller->seats[i], caller, i, &slots[i]);
         if (result == 0)
             result = mf_seat_give_birth(&caller->seats[i]);
+        /* Each has descriptors on their way. */
+        mf_host_caller_talk(caller);
     }
-    return result;
+    return result < 0 ? result : caller->channel_error;
 }
 
 static int begin(struct mf_caller *base, const struct mf_functions *functions, uint32_t rank,
@@ -447,12 +320,8 @@ static int begin(struct mf_caller *base, const struct mf_functions *functions, u
     if (caller->functions || n_slots == 0)
         return -EINVAL;
     caller->functions = functions;
-    put_registry(caller, rank);
+    mf_host_caller_send_registry(caller, rank);
     result = make_seats(caller, slots, n_slots);
-    if (result == 0) {
-        mf_host_caller_talk(caller);
-        result = caller->channel_error;
-    }
     while (result == 0 && (result = check_births(caller)) == 0)
         result = wait_for_news(caller, INT64_MAX);
     caller->is_broken = result < 0;
@@ -526,8 +395,8 @@ static int watch(struct mf_host_caller *caller, int nursery_fd)
 
     if (result < 0)
         return result;
-    result = mf_loop_add(caller->loop, caller->bell_fd, EPOLLIN, on_bell, caller,
-                         &caller->bell_watch);
+    result =
+        mf_loop_add(caller->loop, caller->bell_fd, EPOLLIN, on_bell, caller, &caller->bell_watch);
     if (result < 0)
         mf_loop_remove(caller->loop, caller->watch);
     return result;

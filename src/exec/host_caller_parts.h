@@ -1,7 +1,8 @@
 /*
  * The host caller from inside: the rank's side of executor processes.
  *
- *     host_caller.c    life, and which unit goes to which seat
+ *     host_caller.c    life and turns
+ *     host_queue.c     which unit goes to which seat
  *     host_nursery.c   what is said to the nursery
  *     host_notices.c   what executors have to know of blocks
  *     host_unit.c      a unit: its calls, and what of them is where
@@ -143,6 +144,7 @@ struct mf_seat_watch {
  * @has_died       status is how it ended; if is_unborn, the errno of its fork
  * @is_damaged     what it shares cannot be believed
  * @is_killed      the nursery was asked to kill it
+ * @is_ready       it has run its init hook
  * @n_futile       processes in a row that ended without beginning a call
  * @units          it is to run, in order; n_outstanding calls of them are not reported
  * @portions       from first_portion up to before next_portion, in portions[number % ...]
@@ -165,7 +167,7 @@ struct mf_seat {
     uint32_t n_cpus, *cpus;
     uint32_t life;
     pid_t pid;
-    bool is_alive, has_died, is_unborn, is_damaged, is_killed;
+    bool is_alive, has_died, is_unborn, is_damaged, is_killed, is_ready;
     int status;
     uint32_t n_futile;
     struct mf_host host;
@@ -202,6 +204,9 @@ int mf_seat_init(struct mf_seat *seat, struct mf_host_caller *caller, uint32_t i
 
 /** Forgets what it has. */
 void mf_seat_finish(struct mf_seat *seat);
+
+/** Whether the process can be given calls. */
+bool mf_seat_is_ready(struct mf_seat *seat);
 
 /** Asks the nursery for a process. Returns 0 or -errno. */
 int mf_seat_give_birth(struct mf_seat *seat);
@@ -286,6 +291,16 @@ struct mf_host_caller {
     bool is_broken;
     bool is_stopped;
 };
+
+/** A unit, and its seat or NULL when it waits; NULL when there is none. O(units). */
+struct mf_host_unit *mf_host_caller_find(struct mf_host_caller *caller, uint64_t number,
+                                         uint32_t attempt, struct mf_seat **ret_seat);
+
+/** Gives units to seats, and lets all seats send. Returns whether anything went out. */
+bool mf_host_caller_hand_out(struct mf_host_caller *caller);
+
+/** Tells the nursery hooks and functions. */
+void mf_host_caller_send_registry(struct mf_host_caller *caller, uint32_t rank);
 
 /** Takes in what the nursery told. */
 void mf_host_caller_listen(struct mf_host_caller *caller);

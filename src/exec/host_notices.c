@@ -30,7 +30,7 @@ static void forget_dropped(struct mf_host_caller *caller)
 }
 
 int mf_host_caller_add_notice(struct mf_host_caller *caller, mpifarm_block block, const char *name,
-                      size_t size)
+                              size_t size)
 {
     struct mf_host_notice notice = {.block = block, .size = size};
 

@@ -105,6 +105,26 @@ void mf_host_caller_talk(struct mf_host_caller *caller)
         caller->channel_error = result;
 }
 
+void mf_host_caller_send_registry(struct mf_host_caller *caller, uint32_t rank)
+{
+    const struct mf_functions *functions = caller->functions;
+    struct mf_buffer *body = mf_channel_begin(&caller->channel, MF_NURSERY_HOOKS);
+
+    mf_buffer_put_u32(body, rank);
+    mf_buffer_put_u64(body, (uintptr_t)functions->init);
+    mf_buffer_put_u64(body, (uintptr_t)functions->finish);
+    mf_buffer_put_u64(body, (uintptr_t)functions->hook_user);
+    mf_buffer_put_u64(body, (uintptr_t)functions->farm);
+    mf_channel_end(&caller->channel);
+    for (uint32_t i = 0; i < functions->n_items; i++) {
+        body = mf_channel_begin(&caller->channel, MF_NURSERY_FUNCTION);
+        mf_buffer_put_u64(body, (uintptr_t)functions->items[i].call);
+        mf_buffer_put_u64(body, (uintptr_t)functions->items[i].user);
+        mf_buffer_put_text(body, functions->items[i].name);
+        mf_channel_end(&caller->channel);
+    }
+}
+
 void mf_host_caller_on_channel(void *arg, uint32_t events)
 {
     struct mf_host_caller *caller = arg;

@@ -250,8 +250,7 @@ static void reap(struct nursery *nursery)
         (void)waitpid(info.si_pid, &status, 0);
         if (child) {
             child->pid = 0;
-            tell(nursery, MF_NURSERY_DIED, (uint32_t)(child - nursery->children),
-                 (uint32_t)status);
+            tell(nursery, MF_NURSERY_DIED, (uint32_t)(child - nursery->children), (uint32_t)status);
         }
         info.si_pid = 0;
     }

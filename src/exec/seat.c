@@ -96,7 +96,9 @@ int mf_seat_give_birth(struct mf_seat *seat)
     seat->life++;
     seat->pid = 0;
     seat->is_alive = true;
-    seat->has_died = seat->is_unborn = seat->is_damaged = seat->is_killed = seat->is_watched = false;
+    seat->is_ready = false;
+    seat->has_died = seat->is_unborn = seat->is_damaged = seat->is_killed = seat->is_watched =
+        false;
     seat->first_portion = seat->next_portion = 1;
     seat->n_notices = 0;
     seat->n_ended = seat->doomed = 0;
@@ -104,6 +106,15 @@ int mf_seat_give_birth(struct mf_seat *seat)
     seat->wake_ns = INT64_MAX;
     put_fork(seat);
     return mf_channel_attach(&seat->caller->channel, fds, 2);
+}
+
+bool mf_seat_is_ready(struct mf_seat *seat)
+{
+    /* Once is enough: later some function may write nonsense there. */
+    if (!seat->is_ready && seat->is_alive)
+        seat->is_ready =
+            atomic_load_explicit(&seat->host.memory->stage, memory_order_acquire) == MF_HOST_READY;
+    return seat->is_ready;
 }
 
 /* --- sending --- */

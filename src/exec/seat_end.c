@@ -92,8 +92,8 @@ static void begin_watch(struct mf_seat *seat, uint64_t number, int64_t now_ns)
     seat->watch = (struct mf_seat_watch){
         .number = number,
         .timeout_ns = timeout_ns,
-        .limit_ns = timeout_ns > 0 ? later_ns(later_ns(now_ns, timeout_ns), LIMIT_GRACE_NS)
-                                   : INT64_MAX,
+        .limit_ns =
+            timeout_ns > 0 ? later_ns(later_ns(now_ns, timeout_ns), LIMIT_GRACE_NS) : INT64_MAX,
         .unwanted_ns = INT64_MAX,
     };
 }
@@ -160,11 +160,15 @@ static void tell_victim(struct mf_seat *seat, const struct mf_seat_portion *port
     char text[512];
 
     if (seat->is_damaged) {
-        snprintf(text, sizeof(text), "its shared memory is damaged, in function \"%s\"", name);
+        /* What was not read before is lost, so the call that did it may be a later one. */
+        snprintf(text, sizeof(text),
+                 "the memory that its process shares was overwritten, in function \"%s\" or one "
+                 "that ran next to it",
+                 name);
         mf_seat_tell_entry(seat, MPIFARM_CAUSE_CRASHED, SIGKILL, text);
     } else if (was_ended && seat->doom == MPIFARM_CAUSE_TIMEOUT) {
         snprintf(text, sizeof(text), "over its time limit of %.*f s",
-                 seat->watch.timeout_ns % MF_NS_PER_S ? 3 : 1,
+                 seat->watch.timeout_ns % (MF_NS_PER_S / 10) ? 3 : 1,
                  (double)seat->watch.timeout_ns / (double)MF_NS_PER_S);
         mf_seat_tell_entry(seat, MPIFARM_CAUSE_TIMEOUT, 0, text);
     } else if (was_ended) {
@@ -239,10 +243,9 @@ static int judge(struct mf_seat *seat, bool was_futile, struct mf_error *err)
     if (seat->n_futile < MAX_FUTILE)
         return 0;
     mf_seat_describe_end(seat, how, sizeof(how));
-    return mf_error_set(err, -ECHILD, "executor process %u %s %s, %d times in a row",
-                        seat->index + 1, how,
-                        stage == MF_HOST_IN_HOOK ? "in the init hook" : "before its first call",
-                        MAX_FUTILE);
+    return mf_error_set(
+        err, -ECHILD, "executor process %u %s %s, %d times in a row", seat->index + 1, how,
+        stage == MF_HOST_IN_HOOK ? "in the init hook" : "before its first call", MAX_FUTILE);
 }
 
 int mf_seat_bury(struct mf_seat *seat, struct mf_error *err)

@@ -237,8 +237,7 @@ static void on_large(struct mf_seat *seat, struct gathered *gathered, const uint
 static void on_checkpoint(struct mf_seat *seat, const uint8_t *data, size_t size)
 {
     struct mf_seat_portion *portion = mf_seat_front(seat);
-    struct mf_caller_event event = {
-        .kind = MF_CALLER_CHECKPOINT, .entries = data, .size = size};
+    struct mf_caller_event event = {.kind = MF_CALLER_CHECKPOINT, .entries = data, .size = size};
 
     if (!portion || !portion->unit) {
         seat->is_damaged = true;
@@ -280,9 +279,9 @@ static void on_own_entry(struct mf_seat *seat, struct gathered *gathered,
 
 static bool is_for_others(const struct mf_entry_header *header)
 {
-    return (header->kind == MF_ENTRY_RESULT || (header->kind == MF_ENTRY_CHILD &&
-                                                header->size >= sizeof(struct mf_child))) &&
-           !(header->flags & ~MF_CALL_IS_LARGE);
+    return (header->kind == MF_ENTRY_RESULT ||
+            (header->kind == MF_ENTRY_CHILD && header->size >= sizeof(struct mf_child))) &&
+           header->cause <= MPIFARM_CAUSE_MEMORY && !(header->flags & ~MF_CALL_IS_LARGE);
 }
 
 static void handle_entries(struct mf_seat *seat)

@@ -68,16 +68,18 @@ void t_make_file(const char *path)
 
 /* --- simple ones --- */
 
-/* Copies an input of that size; another one fails the task. */
+/* Copies an input of that size; another one is zeros, and fails the task. */
 static int take_input(struct mpifarm_context *context, void *input, size_t size)
 {
     size_t given;
     const void *bytes = mpifarm_input(context, &given);
 
-    if (given != size)
-        return mpifarm_fail(context, 99, "the input has %zu bytes, not %zu", given, size);
-    memcpy(input, bytes, size);
-    return 0;
+    if (given == size) {
+        memcpy(input, bytes, size);
+        return 0;
+    }
+    memset(input, 0, size);
+    return mpifarm_fail(context, 99, "the input has %zu bytes, not %zu", given, size);
 }
 
 static int nothing(struct mpifarm_context *context, void *arg)
@@ -369,7 +371,7 @@ static int spawn_wrong(struct mpifarm_context *context, void *arg)
 {
     const mpifarm_future after = 1;
     const struct mpifarm_task_options wrong[] = {
-        {.delivery = MPIFARM_DELIVER_FUTURE},
+        {.delivery = (enum mpifarm_delivery)4},
         {.delivery = MPIFARM_DELIVER_CALLBACK},
         {.delivery = (enum mpifarm_delivery)9},
         {.delivery = MPIFARM_DELIVER_NONE, .after = &after, .n_after = 1},
@@ -520,8 +522,9 @@ static int hang(struct mpifarm_context *context, void *arg)
     get_path(context, "", path);
     if (path[0])
         t_make_file(path);
-    for (;;)
-        pause();
+    while (pause() < 0)
+        ;
+    return 0;
 }
 
 /* --- all of them --- */

@@ -136,7 +136,8 @@ struct t_block_seen {
     uint32_t is_null;
 };
 
-#define T_N_CLIENT_CALLS 26
+/** How many client calls T_CLIENT makes. */
+#define T_N_CLIENT_CALLS 20
 
 /** Spins, and gives size bytes back, the first of which are value squared. */
 struct t_random_task {

@@ -2,6 +2,7 @@
 #include "host_rig.h"
 
 #include "base/clock.h"
+#include "base/rng.h"
 #include "exec/host.h"
 
 #include <criterion/criterion.h>
@@ -154,7 +155,7 @@ static int fn_fork(struct mpifarm_context *context, void *user)
 }
 
 /* The shared memory is found as any wild pointer would find it. */
-static int fn_scribble(struct mpifarm_context *context, void *user)
+static uint8_t *find_memory(size_t *ret_size)
 {
     FILE *maps = fopen("/proc/self/maps", "re");
     unsigned long start = 0, end = 0;
@@ -165,10 +166,43 @@ static int fn_scribble(struct mpifarm_context *context, void *user)
             (void)sscanf(line, "%lx-%lx", &start, &end);
     fclose(maps);
     if (start == 0)
-        return 1;
-    memset((void *)start, 0xa5, end - start);
-    for (;;)
-        pause();
+        abort();
+    *ret_size = end - start;
+    return (uint8_t *)start;
+}
+
+static int fn_scribble(struct mpifarm_context *context, void *user)
+{
+    size_t size;
+    uint8_t *memory = find_memory(&size);
+
+    memset(memory, 0xa5, size);
+    while (pause() < 0)
+        ;
+    return 0;
+}
+
+/* Mostly into the words that steer, and where the next entries are. */
+static int fn_scramble(struct mpifarm_context *context, void *user)
+{
+    size_t size;
+    uint8_t *memory = find_memory(&size);
+    struct mf_host_memory *host = (struct mf_host_memory *)(void *)memory;
+    struct mf_rng rng;
+    uint64_t n;
+
+    mf_rng_init(&rng, number_of(context));
+    n = 1 + mf_rng_below(&rng, 20);
+    for (uint64_t i = 0; i < n; i++) {
+        uint64_t value = mf_rng_below(&rng, 2) ? mf_rng_below(&rng, 200) : mf_rng_next(&rng);
+        size_t at = 8 * mf_rng_below(&rng, offsetof(struct mf_host_memory, portions) / 8);
+
+        if (mf_rng_below(&rng, 2))
+            at = (size_t)(host->back - memory) + mf_rng_below(&rng, 256);
+        memcpy(memory + at, &value, sizeof(value));
+    }
+    raise(SIGKILL);
+    return 0;
 }
 
 static int fn_block(struct mpifarm_context *context, void *user)
@@ -188,15 +222,25 @@ static const struct {
     const char *name;
     mpifarm_function call;
 } known[HOST_N_FUNCTIONS] = {
-    [HOST_NULL] = {"null", fn_null},          [HOST_ECHO] = {"echo", fn_echo},
-    [HOST_DOUBLE] = {"double", fn_double},    [HOST_FAIL] = {"fail", fn_fail},
-    [HOST_PID] = {"pid", fn_pid},             [HOST_GROW] = {"grow", fn_grow},
-    [HOST_SUM] = {"sum", fn_sum},             [HOST_CHILD] = {"child", fn_child},
-    [HOST_SAVE] = {"save", fn_save},          [HOST_SEGV] = {"segv", fn_segv},
-    [HOST_ABORT] = {"abort", fn_abort},       [HOST_EXIT] = {"exit", fn_exit},
-    [HOST_QUIT] = {"quit", fn_quit},          [HOST_HANG] = {"hang", fn_hang},
-    [HOST_OBEY] = {"obey", fn_obey},          [HOST_FORK] = {"fork", fn_fork},
-    [HOST_SCRIBBLE] = {"scribble", fn_scribble}, [HOST_BLOCK] = {"block", fn_block},
+    [HOST_NULL] = {"null", fn_null},
+    [HOST_ECHO] = {"echo", fn_echo},
+    [HOST_DOUBLE] = {"double", fn_double},
+    [HOST_FAIL] = {"fail", fn_fail},
+    [HOST_PID] = {"pid", fn_pid},
+    [HOST_GROW] = {"grow", fn_grow},
+    [HOST_SUM] = {"sum", fn_sum},
+    [HOST_CHILD] = {"child", fn_child},
+    [HOST_SAVE] = {"save", fn_save},
+    [HOST_SEGV] = {"segv", fn_segv},
+    [HOST_ABORT] = {"abort", fn_abort},
+    [HOST_EXIT] = {"exit", fn_exit},
+    [HOST_QUIT] = {"quit", fn_quit},
+    [HOST_HANG] = {"hang", fn_hang},
+    [HOST_OBEY] = {"obey", fn_obey},
+    [HOST_FORK] = {"fork", fn_fork},
+    [HOST_SCRIBBLE] = {"scribble", fn_scribble},
+    [HOST_SCRAMBLE] = {"scramble", fn_scramble},
+    [HOST_BLOCK] = {"block", fn_block},
     [HOST_HOOK] = {"hook", fn_hook},
 };
 
@@ -340,11 +384,11 @@ struct host_rig *host_rig_create(struct host_options options)
     rig->functions.finish = options.finish;
     rig->functions.hook_user = options.user;
     cr_assert_eq(mf_loop_create(&rig->loop), 0);
-    cr_assert_eq(mf_host_caller_create(&(struct mf_caller_config){.heard = heard,
-                                                                  .take_large = take_large,
-                                                                  .arg = rig},
-                                       &nursery, rig->loop, &rig->caller),
-                 0);
+    cr_assert_eq(
+        mf_host_caller_create(
+            &(struct mf_caller_config){.heard = heard, .take_large = take_large, .arg = rig},
+            &nursery, rig->loop, &rig->caller),
+        0);
     begin(rig, &options);
     return rig;
 }

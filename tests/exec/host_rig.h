@@ -36,6 +36,7 @@ enum host_function {
     HOST_OBEY,     /* checkpoint as well, and run until it should stop; fail with code 7 */
     HOST_FORK,     /* start a child that sleeps, checkpoint its number, and crash */
     HOST_SCRIBBLE, /* write nonsense over the shared memory, and hang */
+    HOST_SCRAMBLE, /* write some nonsense there, by the uint64_t that it is, and be killed */
     HOST_BLOCK,    /* write block 5 */
     HOST_HOOK,     /* write what the init hook has left */
     HOST_N_FUNCTIONS,

@@ -497,7 +497,7 @@ static int spawn_badly(struct mpifarm_context *which, void *user)
     options = (struct mpifarm_task_options){
         .delivery = MPIFARM_DELIVER_NONE, .after = &parent, .n_after = 1};
     cr_assert(eq(int, mpifarm_spawn(which, 0, NULL, 0, &options), -EINVAL));
-    options = (struct mpifarm_task_options){.delivery = MPIFARM_DELIVER_FUTURE};
+    options = (struct mpifarm_task_options){.delivery = (enum mpifarm_delivery)4};
     cr_assert(eq(int, mpifarm_spawn(which, 0, NULL, 0, &options), -EINVAL));
     options = (struct mpifarm_task_options){.delivery = MPIFARM_DELIVER_CALLBACK};
     cr_assert(eq(int, mpifarm_spawn(which, 0, NULL, 0, &options), -EINVAL));

@@ -117,8 +117,8 @@ Test(host, failure_has_code_and_message)
 {
     struct host_rig *rig = host_rig_create((struct host_options){0});
 
-    cr_assert(host_ended(host_run(rig, HOST_FAIL, "no luck", 7), MPIFARM_CAUSE_FUNCTION, 3,
-                         "no luck"));
+    cr_assert(
+        host_ended(host_run(rig, HOST_FAIL, "no luck", 7), MPIFARM_CAUSE_FUNCTION, 3, "no luck"));
     host_rig_destroy(rig);
 }
 
@@ -200,8 +200,8 @@ Test(host, checkpoints_come_out_and_go_in)
 /* In shared memory, since the hooks run elsewhere. */
 static int *shared_int(void)
 {
-    int *number = mmap(NULL, sizeof(*number), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
-                       -1, 0);
+    int *number =
+        mmap(NULL, sizeof(*number), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
     cr_assert_neq(number, MAP_FAILED);
     return number;

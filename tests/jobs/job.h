@@ -11,10 +11,9 @@ enum t_way { T_ALONE, T_MPIRUN, T_ALONE_ISOLATED, T_MPIRUN_ISOLATED, T_N_WAYS };
 struct t_result t_job(enum t_way way, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/**
- * Asserts that a program refuses its arguments with one sentence and status 2,
- * alone and under mpirun.
+/** Asserts that a program refuses its arguments with status 2 and one sentence, whatever the ranks.
  */
-void t_assert_refused(const char *program, const char *arguments, const char *sentence);
+void t_assert_refused(enum t_way way, const char *program, const char *arguments,
+                      const char *sentence);
 
 #endif

@@ -121,10 +121,11 @@ Test(montecarlo, has_a_script_that_passes_options_on)
 
 Test(montecarlo, refuses_bad_usage)
 {
-    t_assert_refused("montecarlo", "--error 0", "--error takes a number above 0, such as 1e-4");
-    t_assert_refused("montecarlo", "--dimensions 0", "--dimensions takes a number from 1");
-    t_assert_refused("montecarlo", "--batches 7", "--batches takes a number from 8");
-    t_assert_refused("montecarlo", "--samples 1e6", "--samples takes a number from 1");
-    t_assert_refused("montecarlo", "--no-such-thing", "usage: montecarlo [--error E]");
-    t_assert_refused("montecarlo", "something", "usage: montecarlo [--error E]");
+    t_assert_refused(T_ALONE, "montecarlo", "--error 0",
+                     "--error takes a number above 0, such as 1e-4");
+    t_assert_refused(T_ALONE, "montecarlo", "--dimensions 0", "--dimensions takes a number from 1");
+    t_assert_refused(T_ALONE, "montecarlo", "--batches 7", "--batches takes a number from 8");
+    t_assert_refused(T_ALONE, "montecarlo", "--samples 1e6", "--samples takes a number from 1");
+    t_assert_refused(T_ALONE, "montecarlo", "--no-such-thing", "usage: montecarlo [--error E]");
+    t_assert_refused(T_MPIRUN, "montecarlo", "something", "usage: montecarlo [--error E]");
 }

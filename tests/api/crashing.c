@@ -1,0 +1,136 @@
+/* With isolation, a function that crashes, exits or hangs ends its executor alone. */
+#include "t_api.h"
+
+#include <signal.h>
+
+#define MS INT64_C(1000000)
+
+static void a_crash_is_a_cause(struct t_run *t)
+{
+    mpifarm_future future = t_submit(t, T_CRASH, NULL, 0, .tag = 3);
+    struct mpifarm_result result = t_await(t, future);
+
+    T_EQ(result.status, MPIFARM_FAILED);
+    T_EQ(result.cause, MPIFARM_CAUSE_CRASHED);
+    T_EQ(result.code, SIGSEGV);
+    T_CHECK(result.message[0] != '\0');
+    T_EQ(result.attempts, 1);
+    T_EQ(result.tag, 3);
+    t_release(t, future);
+}
+
+static void an_exit_is_a_cause(struct t_run *t)
+{
+    const int32_t statuses[] = {0, 7};
+
+    for (int i = 0; i < 2; i++) {
+        mpifarm_future future = t_submit(t, T_EXIT, &statuses[i], sizeof(statuses[i]));
+        struct mpifarm_result result = t_await(t, future);
+
+        T_EQ(result.status, MPIFARM_FAILED);
+        T_EQ(result.cause, MPIFARM_CAUSE_EXITED);
+        T_EQ(result.code, statuses[i]);
+        t_release(t, future);
+    }
+}
+
+static void a_crashed_task_is_tried_again_with_its_checkpoint(struct t_run *t)
+{
+    uint32_t n = 2;
+    struct mpifarm_counts before = t_counts(t);
+    mpifarm_future future = t_submit(t, T_CRASH, &n, sizeof(n), .max_attempts = 4);
+
+    t_done(t, future, 0);
+    T_EQ(t_await(t, future).attempts, 3);
+    T_EQ(t_counts(t).n_retried - before.n_retried, 2);
+    t_release(t, future);
+}
+
+static void a_time_limit_ends_what_does_not_cooperate(struct t_run *t)
+{
+    int64_t begin_ns = t_now_ns();
+    mpifarm_future future = t_submit(t, T_HANG, NULL, 0, .timeout_ns = 50 * MS);
+    struct mpifarm_result result = t_await(t, future);
+
+    T_EQ(result.status, MPIFARM_FAILED);
+    T_EQ(result.cause, MPIFARM_CAUSE_TIMEOUT);
+    T_CHECK(t_now_ns() - begin_ns >= 50 * MS);
+    T_CHECK(t_now_ns() - begin_ns < 10000 * MS);
+    t_release(t, future);
+}
+
+static void a_cancelled_task_that_does_not_cooperate_is_ended(struct t_run *t)
+{
+    const char *path = t_path(t, "hangs");
+    struct mpifarm_counts counts = t_counts(t);
+    mpifarm_future hangs, after;
+
+    hangs = t_submit(t, T_HANG, path, strlen(path), .rank = t->size > 1);
+    t_await_file(t, path);
+    T_EQ(mpifarm_cancel(t->farm, hangs), 0);
+    T_EQ(t_await(t, hangs).status, MPIFARM_CANCELLED);
+    t_release(t, hangs);
+    /* All slots can be used again. */
+    for (uint32_t i = 0; i < 4 * counts.n_slots; i++)
+        t_release(t, t_submit(t, T_NOTHING, NULL, 0));
+    after = t_submit(t, T_DESCRIBE, NULL, 0, .rank = t->size > 1);
+    t_done(t, after, sizeof(struct t_description));
+    t_release(t, after);
+}
+
+static void neighbours_of_a_crash_are_not_hurt(struct t_run *t)
+{
+    enum { N = 600 };
+    static mpifarm_future futures[N];
+    struct mpifarm_counts before = t_counts(t), after;
+
+    for (uint64_t i = 0; i < N; i++)
+        futures[i] = i % 100 == 50 ? t_submit(t, T_CRASH, NULL, 0)
+                                   : t_submit(t, T_SQUARE, &i, sizeof(i));
+    for (uint64_t i = 0; i < N; i++) {
+        if (i % 100 == 50)
+            T_EQ(t_await(t, futures[i]).cause, MPIFARM_CAUSE_CRASHED);
+        else
+            T_EQ(*(const uint64_t *)t_done(t, futures[i], 8), i * i);
+        t_release(t, futures[i]);
+    }
+    after = t_counts(t);
+    T_EQ(after.n_done - before.n_done, N - 6);
+    T_EQ(after.n_failed - before.n_failed, 6);
+    T_EQ(after.n_workers, t->n_workers);
+}
+
+static void functions_run_outside_of_the_rank(struct t_run *t)
+{
+    mpifarm_future futures[2];
+    int32_t pids[2];
+
+    for (int i = 0; i < 2; i++) {
+        futures[i] = t_submit(t, T_DESCRIBE, NULL, 0, .rank = t->size > 1);
+        pids[i] = ((const struct t_description *)t_done(t, futures[i],
+                                                        sizeof(struct t_description)))
+                      ->pid;
+        T_CHECK(pids[i] > 0 && kill(pids[i], 0) == 0);
+        t_release(t, futures[i]);
+    }
+    /* The executor is another one after a crash. */
+    for (uint32_t i = 0; i < t_counts(t).n_slots * 3; i++) {
+        futures[0] = t_submit(t, T_CRASH, NULL, 0);
+        T_EQ(t_await(t, futures[0]).cause, MPIFARM_CAUSE_CRASHED);
+        t_release(t, futures[0]);
+    }
+}
+
+const struct t_scenario t_crashing[] = {
+    {"a crash is a cause", a_crash_is_a_cause, T_NEEDS_ISOLATION},
+    {"an exit is a cause", an_exit_is_a_cause, T_NEEDS_ISOLATION},
+    {"a crashed task is tried again", a_crashed_task_is_tried_again_with_its_checkpoint,
+     T_NEEDS_ISOLATION},
+    {"a time limit ends what does not cooperate", a_time_limit_ends_what_does_not_cooperate,
+     T_NEEDS_ISOLATION},
+    {"a cancelled task that does not cooperate is ended",
+     a_cancelled_task_that_does_not_cooperate_is_ended, T_NEEDS_ISOLATION},
+    {"neighbours of a crash are not hurt", neighbours_of_a_crash_are_not_hurt, T_NEEDS_ISOLATION},
+    {"functions run outside of the rank", functions_run_outside_of_the_rank, T_NEEDS_ISOLATION},
+    {0},
+};
