@@ -114,7 +114,7 @@ enum mpifarm_isolation {
  *                 each core that is the rank's share of its node
  * @max_attempts   how often a task is tried in all when it does not say, 0 for 1
  * @spin_ns        how long a rank looks for messages without a pause after the
- *                 last one, 0 for 20 us. Waiting less than this costs no latency
+ *                 last one, 0 for 100 us. Waiting less than this costs no latency
  *                 and all of a core; after it the rank naps, for at most 4 ms
  * @quiet          warnings are not written to standard error
  */

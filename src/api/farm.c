@@ -13,6 +13,9 @@
 /* The exit status when a function that does not return makes the end impossible. */
 #define ABORT_STATUS 3
 
+/* Longer than the shortest nap, or two ranks that talk to each other would always meet asleep. */
+#define DEFAULT_SPIN_NS (100 * MF_NS_PER_US)
+
 int mf_api_fail(struct mpifarm *farm, int code, const char *format, ...)
 {
     va_list arguments;
@@ -76,7 +79,7 @@ static int set_options(struct mpifarm *farm, const struct mpifarm_options *optio
         return mf_api_fail(farm, -EINVAL, "options: spin_ns is negative");
     if (farm->options.max_attempts == 0)
         farm->options.max_attempts = 1;
-    farm->backoff.spin_ns = farm->options.spin_ns;
+    farm->backoff.spin_ns = farm->options.spin_ns > 0 ? farm->options.spin_ns : DEFAULT_SPIN_NS;
     farm->log = (struct mf_log){
         .file = stderr, .level = farm->options.quiet ? MF_LOG_ERROR : MF_LOG_WARNING};
     if (choose_isolation(&farm->options, &farm->is_isolated) < 0)
@@ -88,7 +91,7 @@ static int set_options(struct mpifarm *farm, const struct mpifarm_options *optio
 /* Rank 0 of several has no tasks to run. */
 static bool is_server(const struct mpifarm *farm)
 {
-    return !farm->remote || farm->remote->rank != 0;
+    return !farm->remote || farm->remote->size == 1 || farm->remote->rank != 0;
 }
 
 static int set_up(struct mpifarm *farm, int *argc, char ***argv,
@@ -108,6 +111,8 @@ static int set_up(struct mpifarm *farm, int *argc, char ***argv,
     }
     if (r == 0)
         r = mf_topo_cores(NULL, &farm->cores, &farm->n_cores, &farm->err);
+    farm->is_crowded =
+        farm->is_isolated || farm->launch.n_local == 0 || farm->launch.n_local > farm->n_cores;
     if (r == 0) {
         r = mf_loop_create(&farm->loop);
         if (r < 0)

@@ -22,6 +22,7 @@
 /**
  * @is_started, @is_client  how far it is, and whether this is rank 0
  * @is_isolated   functions run in executor processes
+ * @is_crowded    there may be more processes on this node than cores
  * @remote        to the other ranks; NULL in a program of one process
  * @local, @local_server   between client and server of one process; else NULL
  * @client, @server   of this rank, NULL where there is none
@@ -37,6 +38,7 @@ struct mpifarm {
     bool is_started;
     bool is_client;
     bool is_isolated;
+    bool is_crowded;
     struct mf_launch launch;
     struct mf_nursery nursery;
     struct mf_loop *loop;

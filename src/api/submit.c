@@ -35,10 +35,14 @@ static int check_options(struct mpifarm *farm, const struct mpifarm_task_options
         return mf_api_fail(farm, -EINVAL, "options: there is no callback to deliver to");
     if (options->n_after > 0 && !options->after)
         return mf_api_fail(farm, -EINVAL, "options: n_after is not 0, but after is NULL");
+    /* A task that goes on after it was released is in the book all the same. */
+    for (size_t i = 0; i < options->n_after; i++)
+        if (!mf_api_find(farm, options->after[i]))
+            return mf_api_fail(farm, -ESTALE, "options: a future in after was released");
     return 0;
 }
 
-/* The order that options ask for. Returns 0 or -EINVAL. */
+/* The order that options ask for. Returns 0, -EINVAL or -ESTALE. */
 static int make_order(struct mpifarm *farm, const struct mpifarm_task_options *options,
                       bool is_held, struct mf_order *order)
 {
@@ -77,6 +81,13 @@ static int check_call(struct mpifarm *farm, int function, const void *input, siz
     return 0;
 }
 
+static int fail_unreachable(struct mpifarm *farm, uint32_t rank)
+{
+    if (rank != 0)
+        return mf_api_fail(farm, -EHOSTUNREACH, "rank %" PRIu32 " is no worker", rank);
+    return mf_api_fail(farm, -EHOSTUNREACH, "no worker is left");
+}
+
 /* Submits what is made out. Returns as mpifarm_submit(). */
 static int submit(struct mpifarm *farm, const struct mf_order *order, mf_ticket *ret_ticket)
 {
@@ -86,9 +97,7 @@ static int submit(struct mpifarm *farm, const struct mf_order *order, mf_ticket 
     case 0:
         return 0;
     case -EHOSTUNREACH:
-        if (order->rank != 0)
-            return mf_api_fail(farm, r, "rank %" PRIu32 " is no worker", order->rank);
-        return mf_api_fail(farm, r, "no worker is left");
+        return fail_unreachable(farm, order->rank);
     case -ESTALE:
         return mf_api_fail(farm, r, "options: a future in after was released");
     default:
@@ -194,11 +203,29 @@ static int make_one_of_many(struct mpifarm *farm, const void *arg, size_t i, boo
     return 0;
 }
 
+/* What is refused should not even be counted, so all are looked at first. */
+static int check_many(struct mpifarm *farm, const struct mpifarm_task *tasks, size_t n)
+{
+    struct mf_order order;
+
+    for (size_t i = 0; i < n; i++) {
+        int r = make_one_of_many(farm, tasks, i, false, &order);
+
+        if (r < 0)
+            return r;
+        if (!mf_client_has_worker(farm->client, order.rank))
+            return fail_unreachable(farm, order.rank);
+    }
+    return 0;
+}
+
 int mpifarm_submit_many(struct mpifarm *farm, const struct mpifarm_task *tasks, size_t n,
                         mpifarm_future *ret_futures)
 {
     int r = mf_api_check_client(farm, "mpifarm_submit_many");
 
+    if (r == 0)
+        r = check_many(farm, tasks, n);
     return r < 0 ? r : submit_array(farm, n, ret_futures, make_one_of_many, tasks);
 }
 
@@ -220,10 +247,10 @@ static int make_element(struct mpifarm *farm, const void *arg, size_t i, bool is
 }
 
 static int make_array(struct mpifarm *farm, int function, const void *inputs, size_t input_size,
-                      const struct mpifarm_task_options *options, bool is_held,
+                      size_t n, const struct mpifarm_task_options *options, bool is_held,
                       struct array *ret_array)
 {
-    int r = check_call(farm, function, inputs, input_size);
+    int r = check_call(farm, function, inputs, n > 0 ? input_size : 0);
 
     if (r == 0)
         r = make_order(farm, options, is_held, &ret_array->order);
@@ -243,7 +270,7 @@ int mpifarm_submit_array(struct mpifarm *farm, int function, const void *inputs,
     int r = mf_api_check_client(farm, "mpifarm_submit_array");
 
     if (r == 0)
-        r = make_array(farm, function, inputs, input_size, options, ret_futures != NULL, &array);
+        r = make_array(farm, function, inputs, input_size, n, options, ret_futures != NULL, &array);
     return r < 0 ? r : submit_array(farm, n, ret_futures, make_element, &array);
 }
 
@@ -318,7 +345,7 @@ int mpifarm_map(struct mpifarm *farm, int function, const void *inputs, size_t i
     own.delivery = MPIFARM_DELIVER_FUTURE;
     own.tag = 0;
     if (r == 0)
-        r = make_array(farm, function, inputs, input_size, &own, true, &map.array);
+        r = make_array(farm, function, inputs, input_size, n, &own, true, &map.array);
     if (r < 0)
         return r;
     map.futures = reallocarray(NULL, MAP_WINDOW, sizeof(*map.futures));

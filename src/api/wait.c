@@ -10,6 +10,9 @@
 #include <limits.h>
 #include <sched.h>
 
+/* With a core for each process, a rank that looks for messages gives way to others only then. */
+#define YIELD_AFTER_NS (10 * MF_NS_PER_US)
+
 bool mf_api_turn(struct mpifarm *farm)
 {
     bool had_traffic;
@@ -47,21 +50,22 @@ void mf_api_pause(struct mpifarm *farm, bool had_traffic, int64_t deadline_ns)
     if (had_traffic)
         return;
     if (nap_ns == 0) {
-        /* Ranks may outnumber the cores: whoever has work should get this one. */
-        sched_yield();
+        /* Whoever has work should get this core, if there may be anybody. */
+        if (farm->is_crowded || now_ns - farm->backoff.quiet_since_ns > YIELD_AFTER_NS)
+            sched_yield();
         return;
     }
     nap_ns = mf_earliest_ns(nap_ns, mf_earliest_ns(deadline_ns, next_ns(farm)) - now_ns);
     mf_loop_wait(farm->loop, nap_ns < 0 ? 0 : nap_ns);
+    if (farm->remote)
+        farm->remote->has_slept = true;
 }
 
 static bool is_stranded(const struct mpifarm *farm)
 {
-    struct mf_client_counts counts;
     struct mf_book_counts book;
 
-    mf_client_count(farm->client, &counts);
-    if (counts.n_slots > 0)
+    if (mf_client_has_workers(farm->client))
         return false;
     mf_book_count(mf_client_book(farm->client), &book);
     return book.unfinished > 0;
@@ -127,6 +131,8 @@ int mpifarm_progress(struct mpifarm *farm, int64_t *ret_next_ns)
         nap_ns = mf_earliest_ns(nap_ns, next_ns(farm) - now_ns);
         *ret_next_ns = nap_ns < 0 ? 0 : nap_ns;
     }
+    if (farm->remote)
+        farm->remote->has_slept = true;
     n = count_ended(farm) - before;
     return n < INT_MAX ? (int)n : INT_MAX;
 }

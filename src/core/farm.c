@@ -115,6 +115,16 @@ void mf_farm_count(const struct mf_farm *farm, struct mf_farm_counts *ret_counts
     ret_counts->slots_up = (uint32_t)farm->workers.n_slots_up;
 }
 
+uint64_t mf_farm_n_ready(const struct mf_farm *farm)
+{
+    return farm->counts.by_state[MF_TASK_READY];
+}
+
+mf_task_id mf_farm_last_id(const struct mf_farm *farm)
+{
+    return farm->tasks.n_added;
+}
+
 enum mf_stop mf_farm_stopping(const struct mf_farm *farm)
 {
     return farm->stop;

@@ -188,6 +188,10 @@ const struct mf_workers *mf_farm_workers(const struct mf_farm *farm);
 
 void mf_farm_count(const struct mf_farm *farm, struct mf_farm_counts *ret_counts);
 
+/** Two of these counts, for those who ask all the time: READY tasks, and the last id. */
+uint64_t mf_farm_n_ready(const struct mf_farm *farm);
+mf_task_id mf_farm_last_id(const struct mf_farm *farm);
+
 /** How the farm is being stopped, by the user or by --halt. */
 enum mf_stop mf_farm_stopping(const struct mf_farm *farm);
 

@@ -74,19 +74,25 @@ static bool receive(struct mf_client *client)
 
 /* --- the turn --- */
 
+static void decide(struct mf_client *client)
+{
+    bool is_split_due = client->may_split && client->now_ns >= client->next_split_ns;
+
+    if (client->is_begun && !client->is_stopping && (client->is_stirred || is_split_due))
+        mf_units_turn(client);
+}
+
 int mf_client_turn(struct mf_client *client, int64_t now_ns)
 {
     bool had_traffic;
 
     client->now_ns = now_ns;
     /* First what is there to do: a task just submitted should not wait for a look at the mail. */
-    if (client->is_begun && !client->is_stopping)
-        mf_units_turn(client);
+    decide(client);
     had_traffic = mf_stations_send(client);
     if (receive(client)) {
-        had_traffic = true;
-        if (client->is_begun && !client->is_stopping)
-            mf_units_turn(client);
+        had_traffic = client->is_stirred = true;
+        decide(client);
         mf_stations_send(client);
     }
     return had_traffic;
@@ -107,17 +113,18 @@ bool mf_client_is_busy(const struct mf_client *client)
 
 /* --- tasks --- */
 
+bool mf_client_has_worker(const struct mf_client *client, uint32_t rank)
+{
+    if (rank == 0)
+        return client->n_slots > 0;
+    return rank < client->n_stations && client->stations[rank].state == MF_STATION_UP;
+}
+
 int mf_client_submit(struct mf_client *client, const struct mf_order *order, mf_ticket *ret_ticket)
 {
-    const struct mf_station *station;
-
-    if (client->n_slots == 0)
+    if (!mf_client_has_worker(client, order->rank))
         return -EHOSTUNREACH;
-    if (order->rank != 0) {
-        station = mf_station_find(client, order->rank);
-        if (!station || station->state != MF_STATION_UP)
-            return -EHOSTUNREACH;
-    }
+    client->is_stirred = true;
     return mf_book_add(client->book, order, ret_ticket);
 }
 
@@ -142,11 +149,17 @@ void mf_client_cancel(struct mf_client *client, mf_ticket ticket)
 {
     struct mf_booking *booking = mf_book_find(client->book, ticket);
 
+    client->is_stirred = true;
     if (booking->state == MF_TASK_PLACED) {
         withdraw(client, (uint32_t)ticket);
         mf_units_keep_input(client, booking);
     }
     mf_book_cancel(client->book, (uint32_t)ticket);
+}
+
+bool mf_client_has_workers(const struct mf_client *client)
+{
+    return client->n_slots > 0;
 }
 
 struct mf_book *mf_client_book(const struct mf_client *client)

@@ -82,6 +82,9 @@ bool mf_client_is_stopped(const struct mf_client *client);
 /** After a stop that not all obeyed: which rank is in which function. Returns text. */
 char *mf_client_describe_silent(const struct mf_client *client, char *text, size_t size);
 
+/** Whether a server works on that rank; with rank 0, on any. */
+bool mf_client_has_worker(const struct mf_client *client, uint32_t rank);
+
 /**
  * mf_client_submit() - a new task, as mf_book_add() has it.
  *
@@ -92,6 +95,9 @@ int mf_client_submit(struct mf_client *client, const struct mf_order *order, mf_
 
 /** Withdraws an unfinished task, wherever it is. */
 void mf_client_cancel(struct mf_client *client, mf_ticket ticket);
+
+/** Whether any server works. */
+bool mf_client_has_workers(const struct mf_client *client);
 
 /** The tasks, for all that only reads, hears or releases. */
 struct mf_book *mf_client_book(const struct mf_client *client);

@@ -235,6 +235,7 @@ void mf_station_lose(struct mf_client *client, struct mf_station *station, const
     mf_log_warning(client->config.log, "rank %" PRIu32 " on %s is lost: %s", station->rank,
                    station->host, why);
     client->n_slots -= station->n_slots;
+    client->is_stirred = true;
     mf_units_lose(client, station);
     mf_client_apply(client, &event);
     mf_blocks_lose(client, station);

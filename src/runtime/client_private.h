@@ -107,6 +107,8 @@ struct mf_kept_input {
  * @free_units   n_free_units numbers
  * @sending      stations with something to send
  * @kept_inputs  struct mf_kept_input
+ * @is_stirred   something happened since the units were looked at
+ * @n_aside      units that wait for one server although another has room
  * @turnaround_ns  how far ahead servers are supplied: see client_units.c
  * @next_split_ns  when units are looked at next for calls that take long
  * @may_split      there are some that may have to be split then
@@ -130,6 +132,8 @@ struct mf_client {
     uint32_t n_units, n_free_units;
     struct mf_list sending;
     struct mf_list kept_inputs;
+    bool is_stirred;
+    uint64_t n_aside;
     int64_t turnaround_ns;
     int64_t next_split_ns;
     bool may_split;

@@ -127,7 +127,6 @@ static int add_unit(struct mf_client *client, uint32_t number, const uint32_t *c
 {
     struct mf_unit *unit = malloc(sizeof(*unit) + n_calls * sizeof(*calls));
     struct mf_event event = {.kind = MF_EVENT_SUBMITTED};
-    struct mf_farm_counts counts;
 
     if (!unit)
         return -ENOMEM;
@@ -141,8 +140,7 @@ static int add_unit(struct mf_client *client, uint32_t number, const uint32_t *c
         free(unit);
         return -ENOMEM;
     }
-    mf_farm_count(client->farm, &counts);
-    unit->id = counts.submitted;
+    unit->id = mf_farm_last_id(client->farm);
     client->units[number] = unit;
     client->n_free_units--;
     return 0;
@@ -194,13 +192,15 @@ static void refuse_rank(struct mf_client *client, uint32_t rank)
 /* Ranks with tasks for them alone that have room for more, or are gone: up to n. */
 static uint32_t find_targets(struct mf_client *client, uint32_t *ranks, uint32_t n)
 {
+    const struct mf_workers *workers = mf_farm_workers(client->farm);
     size_t cursor = 0;
     uint32_t rank, n_found = 0;
 
     while (n_found < n && (rank = mf_book_next_rank(client->book, &cursor)) != 0) {
-        const struct mf_worker *worker = mf_workers_find(mf_farm_workers(client->farm), rank);
+        const struct mf_worker *worker = mf_workers_find(workers, rank);
 
-        if (!worker || worker->state != MF_WORKER_UP || worker->n_tasks < UNITS_PER_TARGET)
+        if (!worker || worker->state != MF_WORKER_UP ||
+            (worker->n_tasks < UNITS_PER_TARGET && mf_worker_has_room(workers, worker, 1)))
             ranks[n_found++] = rank;
     }
     return n_found;
@@ -221,16 +221,13 @@ static void make_targeted_units(struct mf_client *client)
     }
 }
 
-/* Returns whether there are units, or tasks to make them of. */
+/* Returns whether there are units that can be placed, or tasks to make them of. */
 static bool make_units(struct mf_client *client)
 {
-    struct mf_farm_counts counts;
-
     make_targeted_units(client);
-    mf_farm_count(client->farm, &counts);
-    for (uint64_t n = counts.by_state[MF_TASK_READY]; n < UNITS_AHEAD; n++)
+    for (uint64_t n = mf_farm_n_ready(client->farm); n < client->n_aside + UNITS_AHEAD; n++)
         if (make_unit(client, 0) <= 0)
-            return n > 0;
+            return n > client->n_aside;
     return true;
 }
 
@@ -495,12 +492,23 @@ static void free_kept_inputs(struct mf_client *client)
 /* --- the turn --- */
 
 
+/* Units that the farm did not place although some server has room: they wait for another one. */
+static uint64_t count_aside(const struct mf_client *client)
+{
+    const struct mf_workers *workers = mf_farm_workers(client->farm);
+    const struct mf_worker *least_loaded = mf_heap_top(&workers->by_load);
+
+    if (!least_loaded || !mf_worker_has_room(workers, least_loaded, 1))
+        return 0;
+    return mf_farm_n_ready(client->farm);
+}
+
 void mf_units_turn(struct mf_client *client)
 {
     struct mf_event tick = {.kind = MF_EVENT_TICK, .turnaround_ns = client->turnaround_ns};
-    struct mf_farm_counts counts;
     bool has_more;
 
+    client->is_stirred = false;
     if (!mf_list_is_empty(&client->kept_inputs))
         free_kept_inputs(client);
     carry_out_all(client);
@@ -510,7 +518,7 @@ void mf_units_turn(struct mf_client *client)
         has_more = make_units(client);
         mf_client_apply(client, &tick);
         carry_out_all(client);
-        mf_farm_count(client->farm, &counts);
-    } while (has_more && counts.by_state[MF_TASK_READY] == 0);
+        client->n_aside = count_aside(client);
+    } while (has_more && mf_farm_n_ready(client->farm) == client->n_aside);
     split_units(client);
 }

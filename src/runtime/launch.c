@@ -49,6 +49,8 @@ int mf_launch_detect(struct mf_launch *ret_launch, struct mf_error *err)
     static const char *const step_sizes[] = {"SLURM_STEP_NUM_TASKS", "SLURM_NTASKS", NULL};
     static const char *const other_sizes[] = {"PMI_SIZE", NULL};
     static const char *const open_mpi_sizes[] = {"OMPI_COMM_WORLD_SIZE", NULL};
+    static const char *const local_sizes[] = {"OMPI_COMM_WORLD_LOCAL_SIZE", "PMIX_LOCAL_SIZE",
+                                              "SLURM_NTASKS_PER_NODE", NULL};
     struct mf_launch launch = {.n_copies = 1};
 
     launch.is_mpi = getenv("OMPI_COMM_WORLD_SIZE") || getenv("PMIX_RANK");
@@ -60,6 +62,7 @@ int mf_launch_detect(struct mf_launch *ret_launch, struct mf_error *err)
         launch.n_copies = read_number(other_sizes, 1);
     if (launch.n_copies > 1 || launch.is_mpi)
         launch.rank = read_number(ranks, 0);
+    launch.n_local = launch.is_mpi ? read_number(local_sizes, 0) : 1;
     *ret_launch = launch;
     if (launch.n_copies > 1 && !launch.is_mpi)
         return refuse_copies(&launch, err);

@@ -65,8 +65,10 @@ static int gather(struct mf_transport *transport, struct mf_survey_rank *ranks)
         if (r < 0)
             return r;
         n_answers += (uint32_t)r;
-        if (r == 0)
+        if (r == 0) {
             nanosleep(&nap, NULL);
+            transport->has_slept = true;
+        }
     }
     return 0;
 }

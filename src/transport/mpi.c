@@ -92,6 +92,22 @@ static int reap_sends(struct mpi_transport *mpi)
     return 0;
 }
 
+/* Most frames are small and gone at once: their memory is free for the next one. */
+static int note_sent(struct mpi_transport *mpi, struct transfer *transfer)
+{
+    int is_done;
+
+    if (MPI_Test(&transfer->request, &is_done, MPI_STATUS_IGNORE) != MPI_SUCCESS)
+        is_done = 0;
+    if (is_done) {
+        give_back(mpi, transfer);
+        return 0;
+    }
+    mpi->unsent[transfer->peer] += transfer->frame.size;
+    mf_list_push_back(&mpi->outgoing, &transfer->node);
+    return 0;
+}
+
 static int mpi_send(struct mf_transport *transport, uint32_t to, struct mf_buffer *frame)
 {
     struct mpi_transport *mpi = mpi_of(transport);
@@ -116,9 +132,7 @@ static int mpi_send(struct mf_transport *transport, uint32_t to, struct mf_buffe
         return -EIO;
     }
     *frame = recycled;
-    mpi->unsent[to] += transfer->frame.size;
-    mf_list_push_back(&mpi->outgoing, &transfer->node);
-    return 0;
+    return note_sent(mpi, transfer);
 }
 
 /* Begins to receive one message if one is there: 1, 0 or -errno. */
@@ -187,12 +201,12 @@ static int mpi_receive(struct mf_transport *transport, uint32_t *ret_from,
     if (mpi->delivered)
         give_back(mpi, mpi->delivered);
     mpi->delivered = NULL;
-    /* After a pause the first probe only makes progress, and the second one finds. */
-    for (int probe = 0; probe < 2 && mpi->n_incoming < MAX_INCOMING; probe++) {
+    if (mpi->n_incoming < MAX_INCOMING)
         r = begin_receive(mpi);
-        if (r != 0)
-            break;
-    }
+    /* After a pause the first probe only makes progress, and the second one finds. */
+    if (r == 0 && transport->has_slept && mpi->n_incoming < MAX_INCOMING)
+        r = begin_receive(mpi);
+    transport->has_slept = false;
     if (r < 0)
         return r;
     r = find_finished(mpi, &transfer);

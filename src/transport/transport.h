@@ -11,6 +11,7 @@
 #include "base/buffer.h"
 #include "base/error.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct mf_transport;
@@ -36,11 +37,14 @@ struct mf_transport_ops {
  * Every transport begins with this.
  *
  * @rank, @size  this end's number, and how many ends there are
+ * @has_slept    set by the user after a pause: the next receive looks twice, since the first look
+ *               after a pause may only get things going
  */
 struct mf_transport {
     const struct mf_transport_ops *ops;
     uint32_t rank;
     uint32_t size;
+    bool has_slept;
 };
 
 static inline int mf_transport_send(struct mf_transport *transport, uint32_t to,

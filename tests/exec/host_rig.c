@@ -182,26 +182,59 @@ static int fn_scribble(struct mpifarm_context *context, void *user)
     return 0;
 }
 
-/* Mostly into the words that steer, and where the next entries are. */
+/* An entry that looks nearly like one. */
+static void forge_entry(struct mf_rng *rng, struct mf_buffer *bytes)
+{
+    static const uint8_t kinds[] = {MF_ENTRY_RESULT,
+                                    MF_ENTRY_RESULT,
+                                    MF_ENTRY_CHILD,
+                                    MF_HOST_ENTRY_STOPPED,
+                                    MF_HOST_ENTRY_LARGE,
+                                    MF_HOST_ENTRY_CHECKPOINT,
+                                    77};
+    struct mf_entry_header header = {
+        .kind = kinds[mf_rng_below(rng, sizeof(kinds))],
+        .cause = (uint8_t)mf_rng_below(rng, 10),
+        .flags = mf_rng_below(rng, 4) == 0 ? (uint16_t)mf_rng_below(rng, 4) : 0,
+        .size = mf_rng_below(rng, 4) == 0 ? (uint32_t)mf_rng_below(rng, 100) : 8,
+    };
+
+    mf_buffer_append(bytes, &header, sizeof(header));
+    for (uint32_t i = 0; i < header.size; i += 8)
+        mf_buffer_put_u64(bytes, mf_rng_below(rng, 2) ? mf_rng_below(rng, 50) : mf_rng_next(rng));
+}
+
+/* Writes on where the executor would, and then into the words that steer. */
 static int fn_scramble(struct mpifarm_context *context, void *user)
 {
     size_t size;
-    uint8_t *memory = find_memory(&size);
-    struct mf_host_memory *host = (struct mf_host_memory *)(void *)memory;
+    struct mf_host_memory *memory = (struct mf_host_memory *)(void *)find_memory(&size);
+    uint64_t at = atomic_load(&memory->back_ends.written);
+    struct mf_buffer bytes = {0};
     struct mf_rng rng;
     uint64_t n;
 
     mf_rng_init(&rng, number_of(context));
-    n = 1 + mf_rng_below(&rng, 20);
-    for (uint64_t i = 0; i < n; i++) {
+    for (n = 1 + mf_rng_below(&rng, 6); n > 0; n--)
+        forge_entry(&rng, &bytes);
+    for (size_t i = 0; i < bytes.size; i++)
+        memory->back[(at + i) % MF_HOST_RING_BYTES] = bytes.data[i];
+    atomic_store(&memory->back_ends.written, at + bytes.size);
+    for (n = mf_rng_below(&rng, 4); n > 1; n--) {
+        size_t word = mf_rng_below(&rng, offsetof(struct mf_host_memory, portions) / 8);
         uint64_t value = mf_rng_below(&rng, 2) ? mf_rng_below(&rng, 200) : mf_rng_next(&rng);
-        size_t at = 8 * mf_rng_below(&rng, offsetof(struct mf_host_memory, portions) / 8);
 
-        if (mf_rng_below(&rng, 2))
-            at = (size_t)(host->back - memory) + mf_rng_below(&rng, 256);
-        memcpy(memory + at, &value, sizeof(value));
+        memcpy((uint8_t *)memory + 8 * word, &value, sizeof(value));
     }
     raise(SIGKILL);
+    return 0;
+}
+
+static int fn_gate(struct mpifarm_context *context, void *user)
+{
+    save_pid(context, getpid());
+    while (!__atomic_load_n((int *)user, __ATOMIC_SEQ_CST))
+        usleep(100);
     return 0;
 }
 
@@ -240,6 +273,7 @@ static const struct {
     [HOST_FORK] = {"fork", fn_fork},
     [HOST_SCRIBBLE] = {"scribble", fn_scribble},
     [HOST_SCRAMBLE] = {"scramble", fn_scramble},
+    [HOST_GATE] = {"gate", fn_gate},
     [HOST_BLOCK] = {"block", fn_block},
     [HOST_HOOK] = {"hook", fn_hook},
 };
@@ -340,6 +374,8 @@ static int take_large(void *arg, uint64_t task, uint8_t **ret_data, size_t *ret_
 {
     struct host_rig *rig = arg;
 
+    if (rig->large_error < 0)
+        return rig->large_error;
     for (uint32_t i = 0; i < rig->n_larges; i++) {
         if (rig->large_tasks[i] != task || !rig->larges[i])
             continue;

@@ -36,7 +36,8 @@ enum host_function {
     HOST_OBEY,     /* checkpoint as well, and run until it should stop; fail with code 7 */
     HOST_FORK,     /* start a child that sleeps, checkpoint its number, and crash */
     HOST_SCRIBBLE, /* write nonsense over the shared memory, and hang */
-    HOST_SCRAMBLE, /* write some nonsense there, by the uint64_t that it is, and be killed */
+    HOST_SCRAMBLE, /* write nonsense there, the how many-th it is, and be killed */
+    HOST_GATE,     /* checkpoint as HOST_HANG, and run until the int at `user` is set */
     HOST_BLOCK,    /* write block 5 */
     HOST_HOOK,     /* write what the init hook has left */
     HOST_N_FUNCTIONS,
@@ -83,6 +84,7 @@ struct host_rig {
     unsigned n_broken;
     struct mf_error broken;
     bool naps;
+    int large_error; /* what taking large inputs returns, if not 0 */
 };
 
 /** Options of a rig; {0} is one unpinned executor and no hooks. */

@@ -267,6 +267,29 @@ Test(host, recalled_unit_that_waits_is_returned_at_once)
     host_rig_destroy(rig);
 }
 
+Test(host, recalled_unit_that_was_sent_ahead_is_returned_at_once)
+{
+    struct host_rig *rig = host_rig_create((struct host_options){0});
+
+    for (int i = 0; i < 20000; i++)
+        host_call(rig, HOST_NULL, NULL, 0);
+    host_start(rig);
+    host_wait_all(rig);
+    host_call(rig, HOST_OBEY, NULL, 0);
+    host_start(rig);
+    for (int i = 0; i < 100; i++)
+        host_call(rig, HOST_NULL, NULL, 0);
+    host_start(rig);
+    host_wait_pid(rig, 20000);
+    rig->caller->ops->recall(rig->caller, 3, 1);
+    cr_assert(rig->units[3].is_returned);
+    cr_assert_eq(rig->units[3].n_reported, 0);
+    rig->caller->ops->cancel(rig->caller, 2, 1, 0);
+    host_wait_all(rig);
+    cr_assert_eq(host_run(rig, HOST_ECHO, "abc", 3)->size, 3);
+    host_rig_destroy(rig);
+}
+
 Test(host, unit_recalled_in_its_middle_ends_with_the_call_that_runs)
 {
     struct host_rig *rig = host_rig_create((struct host_options){0});
@@ -381,6 +404,23 @@ Test(host, times_are_those_of_the_functions)
     host_rig_destroy(rig);
 }
 
+Test(host, input_that_there_was_no_memory_for_fails_its_call_alone)
+{
+    struct host_rig *rig = host_rig_create((struct host_options){0});
+    static uint8_t input[100000];
+
+    rig->large_error = -ENOMEM;
+    host_call(rig, HOST_ECHO, "abc", 3);
+    host_call(rig, HOST_ECHO, input, sizeof(input));
+    host_call(rig, HOST_ECHO, "abc", 3);
+    host_start(rig);
+    host_wait_all(rig);
+    cr_assert(host_ended(&rig->tasks[0], MPIFARM_CAUSE_NONE, 0, "abc"));
+    cr_assert_eq(rig->tasks[1].cause, MPIFARM_CAUSE_MEMORY);
+    cr_assert(host_ended(&rig->tasks[2], MPIFARM_CAUSE_NONE, 0, "abc"));
+    host_rig_destroy(rig);
+}
+
 Test(host, calls_that_cannot_be_are_refused)
 {
     struct host_rig *rig = host_rig_create((struct host_options){0});
@@ -394,6 +434,9 @@ Test(host, calls_that_cannot_be_are_refused)
     unit.n_calls = 1;
     bytes[12] = HOST_N_FUNCTIONS;
     cr_assert_eq(rig->caller->ops->start(rig->caller, &unit), -EBADMSG);
+    bytes[12] = HOST_ECHO;
+    bytes[14] = MF_CALL_IS_LARGE;
+    cr_assert_eq(rig->caller->ops->start(rig->caller, &unit), -ENOENT);
     cr_assert(!rig->caller->ops->is_busy(rig->caller));
     host_rig_destroy(rig);
 }
