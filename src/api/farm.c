@@ -32,14 +32,15 @@ const char *mpifarm_error_text(const struct mpifarm *farm)
     return farm->error < 0 ? farm->err.text : "";
 }
 
+/* An executor process was forked before MPI was there to ask. */
 uint32_t mpifarm_rank(const struct mpifarm *farm)
 {
-    return farm->remote ? farm->remote->rank : 0;
+    return farm->remote ? farm->remote->rank : farm->launch.rank;
 }
 
 uint32_t mpifarm_size(const struct mpifarm *farm)
 {
-    return farm->remote ? farm->remote->size : 1;
+    return farm->remote ? farm->remote->size : farm->launch.n_copies;
 }
 
 int mf_api_refuse_client(struct mpifarm *farm, const char *call)
@@ -102,8 +103,12 @@ static int set_up(struct mpifarm *farm, int *argc, char ***argv,
     if (r == 0)
         r = mf_launch_detect(&farm->launch, &farm->err);
     /* Before MPI_Init, and whatever the rank: which one this is, only MPI knows for sure. */
-    if (r == 0 && farm->is_isolated)
+    if (r == 0 && farm->is_isolated) {
+        /* All that runs in the copies that executor processes have of the farm are tasks. */
+        farm->is_in_task = true;
         r = mf_nursery_fork(&farm->nursery, &farm->err);
+        farm->is_in_task = false;
+    }
     if (r == 0 && farm->launch.is_mpi) {
         r = mf_transport_mpi_create(argc, argv, &farm->remote, &farm->err);
         if (r == 0)
@@ -208,8 +213,9 @@ static bool turn_server(struct mpifarm *farm)
 
     if (!farm->server || mf_server_is_finished(farm->server))
         return false;
+    farm->now_ns = mf_clock_monotonic_ns();
     farm->is_in_task = true;
-    r = mf_server_turn(farm->server, mf_clock_monotonic_ns());
+    r = mf_server_turn(farm->server, farm->now_ns);
     farm->is_in_task = false;
     if (r < 0)
         mf_api_fail(farm, -ECONNABORTED, "rank %" PRIu32 " lost touch with rank 0: %s",

@@ -29,6 +29,7 @@
  * @is_in_task    a task function runs in this process
  * @is_in_callback   a callback runs
  * @n_untold      tasks submitted since the last turn
+ * @now_ns        when the last turn began
  * @error, @err   of the last call that failed
  */
 struct mpifarm {
@@ -52,6 +53,7 @@ struct mpifarm {
     bool is_in_task;
     bool is_in_callback;
     uint32_t n_untold;
+    int64_t now_ns;
     int error;
     struct mf_error err;
 };

@@ -18,14 +18,16 @@ bool mf_api_turn(struct mpifarm *farm)
     bool had_traffic;
 
     farm->n_untold = 0;
-    had_traffic = mf_client_turn(farm->client, mf_clock_monotonic_ns()) > 0;
+    farm->now_ns = mf_clock_monotonic_ns();
+    had_traffic = mf_client_turn(farm->client, farm->now_ns) > 0;
     if (!farm->server || mf_server_is_finished(farm->server))
         return had_traffic;
     /* One process: what was sent runs here and now, and its results are taken in at once. */
     farm->is_in_task = true;
-    had_traffic |= mf_server_turn(farm->server, mf_clock_monotonic_ns()) != 0;
+    had_traffic |= mf_server_turn(farm->server, farm->now_ns) != 0;
     farm->is_in_task = false;
-    had_traffic |= mf_client_turn(farm->client, mf_clock_monotonic_ns()) > 0;
+    farm->now_ns = mf_clock_monotonic_ns();
+    had_traffic |= mf_client_turn(farm->client, farm->now_ns) > 0;
     return had_traffic;
 }
 
@@ -41,21 +43,19 @@ static int64_t next_ns(const struct mpifarm *farm)
 
 void mf_api_pause(struct mpifarm *farm, bool had_traffic, int64_t deadline_ns)
 {
-    int64_t now_ns, nap_ns;
+    /* Reading the clock takes longer than all else here. */
+    int64_t nap_ns = mf_backoff_next(&farm->backoff, had_traffic, farm->now_ns);
 
-    if (had_traffic && farm->backoff.nap_ns == 0 && farm->backoff.quiet_since_ns == 0)
-        return;
-    now_ns = mf_clock_monotonic_ns();
-    nap_ns = mf_backoff_next(&farm->backoff, had_traffic, now_ns);
     if (had_traffic)
         return;
     if (nap_ns == 0) {
         /* Whoever has work should get this core, if there may be anybody. */
-        if (farm->is_crowded || now_ns - farm->backoff.quiet_since_ns > YIELD_AFTER_NS)
+        if (farm->is_crowded || farm->now_ns - farm->backoff.quiet_since_ns > YIELD_AFTER_NS)
             sched_yield();
         return;
     }
-    nap_ns = mf_earliest_ns(nap_ns, mf_earliest_ns(deadline_ns, next_ns(farm)) - now_ns);
+    nap_ns = mf_earliest_ns(nap_ns, mf_earliest_ns(deadline_ns, next_ns(farm)) -
+                                        mf_clock_monotonic_ns());
     mf_loop_wait(farm->loop, nap_ns < 0 ? 0 : nap_ns);
     if (farm->remote)
         farm->remote->has_slept = true;
@@ -95,7 +95,7 @@ int mf_api_wait(struct mpifarm *farm, int (*is_over)(struct mpifarm *farm, void 
             return r > 0 ? 0 : r;
         if (is_stranded(farm))
             return mf_api_fail(farm, -EHOSTUNREACH, "tasks are left, and no worker is");
-        if (deadline_ns < INT64_MAX && mf_clock_monotonic_ns() >= deadline_ns)
+        if (farm->now_ns >= deadline_ns)
             return mf_api_fail(farm, -ETIMEDOUT, "the time is over");
         mf_api_pause(farm, had_traffic, deadline_ns);
     }

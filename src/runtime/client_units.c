@@ -226,9 +226,20 @@ static bool make_units(struct mf_client *client)
 {
     make_targeted_units(client);
     for (uint64_t n = mf_farm_n_ready(client->farm); n < client->n_aside + UNITS_AHEAD; n++)
-        if (make_unit(client, 0) <= 0)
+        if (mf_book_n_ready(client->book) == 0 || make_unit(client, 0) < 0)
             return n > client->n_aside;
     return true;
+}
+
+/* Whether the farm has anything to decide: what to place, or what to ask back for idle servers. */
+static bool has_choice(const struct mf_client *client)
+{
+    const struct mf_workers *workers = mf_farm_workers(client->farm);
+    size_t cursor = 0;
+
+    return mf_book_n_ready(client->book) > 0 || mf_farm_n_ready(client->farm) > 0 ||
+           (workers->n_surplus > 0 && workers->n_free > 0) ||
+           mf_book_next_rank(client->book, &cursor) != 0;
 }
 
 /* --- to the servers --- */
@@ -491,7 +502,6 @@ static void free_kept_inputs(struct mf_client *client)
 
 /* --- the turn --- */
 
-
 /* Units that the farm did not place although some server has room: they wait for another one. */
 static uint64_t count_aside(const struct mf_client *client)
 {
@@ -506,7 +516,7 @@ static uint64_t count_aside(const struct mf_client *client)
 void mf_units_turn(struct mf_client *client)
 {
     struct mf_event tick = {.kind = MF_EVENT_TICK, .turnaround_ns = client->turnaround_ns};
-    bool has_more;
+    bool has_more = true;
 
     client->is_stirred = false;
     if (!mf_list_is_empty(&client->kept_inputs))
@@ -514,11 +524,12 @@ void mf_units_turn(struct mf_client *client)
     carry_out_all(client);
     if (client->n_slots == 0)
         return;
-    do {
+    while (has_more && has_choice(client)) {
         has_more = make_units(client);
         mf_client_apply(client, &tick);
         carry_out_all(client);
         client->n_aside = count_aside(client);
-    } while (has_more && mf_farm_n_ready(client->farm) == client->n_aside);
+        has_more &= mf_farm_n_ready(client->farm) == client->n_aside;
+    }
     split_units(client);
 }

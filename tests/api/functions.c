@@ -460,7 +460,7 @@ static int client(struct mpifarm_context *context, void *arg)
     mpifarm_block number;
     size_t index;
     int64_t next_ns;
-    int32_t results[T_N_CLIENT_CALLS];
+    int32_t results[T_N_CLIENT_CALLS + 2];
     int n = 0;
 
     results[n++] = mpifarm_submit(farm, T_NOTHING, NULL, 0, &options, NULL);
@@ -483,6 +483,8 @@ static int client(struct mpifarm_context *context, void *arg)
     results[n++] = mpifarm_broadcast(farm, "x", 1, &number);
     results[n++] = mpifarm_drop_block(farm, 1);
     results[n++] = mpifarm_finish(farm);
+    results[n++] = (int32_t)mpifarm_rank(farm);
+    results[n++] = (int32_t)mpifarm_size(farm);
     return mpifarm_write(context, results, (size_t)n * sizeof(results[0]));
 }
 

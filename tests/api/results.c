@@ -177,13 +177,15 @@ static void a_time_limit_asks_a_function_to_stop(struct t_run *t)
 
 static void client_calls_in_a_task_are_refused(struct t_run *t)
 {
-    mpifarm_future future = t_submit(t, T_CLIENT, NULL, 0);
-    const int32_t *results = t_done(t, future, T_N_CLIENT_CALLS * sizeof(*results));
+    mpifarm_future future = t_submit(t, T_CLIENT, NULL, 0, .rank = t->size > 1);
+    const int32_t *results = t_done(t, future, (T_N_CLIENT_CALLS + 2) * sizeof(*results));
     uint64_t n_submitted = t_counts(t).n_submitted;
 
     for (int i = 0; i < T_N_CLIENT_CALLS; i++)
         if (results[i] != -EPERM)
             t_fail(__FILE__, __LINE__, "call %d returned %d", i, results[i]);
+    T_EQ(results[T_N_CLIENT_CALLS], t->size > 1);
+    T_EQ(results[T_N_CLIENT_CALLS + 1], t->size);
     t_release(t, future);
     T_EQ(mpifarm_drain(t->farm, MPIFARM_FOREVER), 0);
     T_EQ(t_counts(t).n_submitted, n_submitted);

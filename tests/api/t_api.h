@@ -76,7 +76,7 @@ enum t_function {
     T_SPAWN_WRONG, /* spawns what cannot be */
     T_SPAWN_ON,    /* spawns itself for ever, twice if the input is not empty */
     T_BLOCK,       /* uint32_t block: struct t_block_seen */
-    T_CLIENT,      /* calls client functions: their results, int32_t each */
+    T_CLIENT,      /* calls client functions: their results, then rank and size, int32_t each */
     T_RANDOM,      /* struct t_random_task */
     T_CRASH,       /* a signal kills it in each attempt up to the uint32_t given, else in all */
     T_EXIT,        /* exit(int32_t) */
