@@ -102,11 +102,13 @@ def bench_payloads(bench):
     for ranks in RANKS:
         for name, size in (("0 B", 0), ("64 B", 64), ("1 KiB", 1 << 10), ("64 KiB", 1 << 16),
                            ("1 MiB", 1 << 20)):
-            tasks = max(500, min(500_000, (256 << 20) // max(size, 1)))
+            tasks = max(2000, min(500_000, (1 << 30) // max(size, 1)))
             batch = max(1, min(1000, (1 << 20) // max(size, 1)))
             window = max(64, min(100_000, (256 << 20) // max(size, 1)))
+            in_flight = 64 if size < 1 << 16 else 4
             printed = bench.interleaved({
-                ONE: bench.ranks(ranks, "raw_farm", f"tasks={tasks} bytes={size}"),
+                ONE: bench.ranks(ranks, "raw_farm", f"tasks={tasks} bytes={size} "
+                                                    f"in_flight={in_flight}"),
                 "array": bench.ranks(ranks, "functions", f"mode=array tasks={tasks} input={size} "
                                                          f"batch={batch} window={window}")}, 3)
             report("payloads", f"{ranks} ranks: {name}, arrays of {batch}",
