@@ -40,8 +40,8 @@ def peer_commands(bench, ranks):
         return {}
     script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "peer_mpi4py.py")
     command = f"{mpirun(ranks)} --bind-to none {python} -m mpi4py.futures {script}"
-    return {"mpi4py.futures": f"{command} 5000 1",
-            "mpi4py.futures, chunks of 100": f"{command} 100000 100"}
+    return {"mpi4py": f"{command} 5000 1",
+            "mpi4py, chunks of 100": f"{command} 100000 100"}
 
 
 def bench_functions(bench):
@@ -75,7 +75,7 @@ def report_ranks(ranks, printed):
 
 def functions_starpu(bench):
     if os.path.exists(f"{bench.build}/bench/bench_peer_starpu"):
-        command = f"STARPU_NCPU={N_CORES} {bench.build}/bench/bench_peer_starpu"
+        command = f"STARPU_HOME=. STARPU_NCPU={N_CORES} {bench.build}/bench/bench_peer_starpu"
         printed = bench.interleaved({"StarPU": command})
         report("functions", f"StarPU, {N_CORES} threads", median(printed["StarPU"]), "tasks/s")
 

@@ -1,4 +1,4 @@
-"""What the benchmarks share: a table of figures against bars, and ways to run and watch programs."""
+"""What benchmarks share: a table of figures against bars, and ways to run and watch programs."""
 
 import operator
 import os
@@ -29,7 +29,7 @@ def verdict(bar, value):
 
 
 def report(bench, what, value, unit, ceiling="", ratio="", bar=""):
-    """One line of the table; value and ceiling are in unit. A bar is for the ratio where there is one."""
+    """One line of the table; value and ceiling are in unit. A bar is for the ratio, if any."""
     row = [bench, what, value, unit, ceiling, ratio, bar,
            verdict(bar, value if ratio == "" else ratio)]
     rows.append([f"{x:.4g}" if isinstance(x, float) else str(x) for x in row])
@@ -43,7 +43,7 @@ def environment(build):
 
 
 class Bench:
-    """What every benchmark needs: the build, a directory of its own, and how to run things there."""
+    """What each benchmark needs: the build, a directory of its own, how to run things there."""
 
     def __init__(self, build):
         self.build = build

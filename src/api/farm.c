@@ -76,13 +76,13 @@ static int set_options(struct mpifarm *farm, const struct mpifarm_options *optio
 {
     if (options)
         farm->options = *options;
+    farm->log = (struct mf_log){
+        .file = stderr, .level = farm->options.quiet ? MF_LOG_ERROR : MF_LOG_WARNING};
     if (farm->options.spin_ns < 0)
         return mf_api_fail(farm, -EINVAL, "options: spin_ns is negative");
     if (farm->options.max_attempts == 0)
         farm->options.max_attempts = 1;
     farm->backoff.spin_ns = farm->options.spin_ns > 0 ? farm->options.spin_ns : DEFAULT_SPIN_NS;
-    farm->log = (struct mf_log){
-        .file = stderr, .level = farm->options.quiet ? MF_LOG_ERROR : MF_LOG_WARNING};
     if (choose_isolation(&farm->options, &farm->is_isolated) < 0)
         return mf_api_fail(farm, -EINVAL, "options: there is no isolation %d",
                            (int)farm->options.isolation);

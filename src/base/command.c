@@ -2,8 +2,8 @@
  * What to execute for a task, as bytes and back, and its identity: see command.h.
  *
  * Encoded: seq u64, flags u8, n_args u32, n_env u32, n_marks u32; the texts id,
- * tag, cwd (those that the flags announce), args, env; per mark arg u32 and
- * offset u32. All counts stand in front, so that one bounded block can be
+ * tag, cwd, function (those that the flags announce), args, env; per mark arg
+ * u32 and offset u32. All counts stand in front, so that one bounded block can be
  * taken before anything is copied. A decoded command owns no memory but its
  * own block. One thread.
  */
@@ -22,7 +22,8 @@ enum command_flag {
     IS_SHELL = 1 << 1,
     HAS_TAG = 1 << 2,
     HAS_CWD = 1 << 3,
-    ALL_FLAGS = HAS_GIVEN_ID | IS_SHELL | HAS_TAG | HAS_CWD,
+    HAS_FUNCTION = 1 << 4,
+    ALL_FLAGS = HAS_GIVEN_ID | IS_SHELL | HAS_TAG | HAS_CWD | HAS_FUNCTION,
 };
 
 /* The least that a text and exactly what a mark take in the message. */
@@ -32,7 +33,8 @@ enum command_flag {
 static uint8_t flags_of(const struct mf_command *command)
 {
     return (command->has_given_id ? HAS_GIVEN_ID : 0) | (command->is_shell ? IS_SHELL : 0) |
-           (command->tag ? HAS_TAG : 0) | (command->cwd ? HAS_CWD : 0);
+           (command->tag ? HAS_TAG : 0) | (command->cwd ? HAS_CWD : 0) |
+           (command->function ? HAS_FUNCTION : 0);
 }
 
 void mf_command_encode(const struct mf_command *command, struct mf_buffer *buffer)
@@ -48,6 +50,8 @@ void mf_command_encode(const struct mf_command *command, struct mf_buffer *buffe
         mf_buffer_put_text(buffer, command->tag);
     if (command->cwd)
         mf_buffer_put_text(buffer, command->cwd);
+    if (command->function)
+        mf_buffer_put_text(buffer, command->function);
     for (uint32_t i = 0; i < command->n_args; i++)
         mf_buffer_put_text(buffer, command->args[i]);
     for (uint32_t i = 0; i < command->n_env; i++)
@@ -96,13 +100,15 @@ static bool marks_are_valid(const struct mf_command *command)
     return true;
 }
 
-/* A command to run has one shell text, or a program and its arguments. */
+/* A command to run has one shell text, or a program and its arguments; a function has its input. */
 static bool header_is_valid(const struct mf_command *command, uint8_t flags, size_t left)
 {
     uint64_t least = ((uint64_t)command->n_args + command->n_env) * TEXT_BYTES +
                      (uint64_t)command->n_marks * MARK_BYTES;
 
-    if (flags & ~ALL_FLAGS || command->n_args == 0 || (command->is_shell && command->n_args != 1))
+    bool has_one = flags & (IS_SHELL | HAS_FUNCTION);
+
+    if (flags & ~ALL_FLAGS || command->n_args == 0 || (has_one && command->n_args != 1))
         return false;
     return least <= left;
 }
@@ -119,6 +125,7 @@ static int decode_body(struct mf_reader *reader, uint8_t flags, struct mf_comman
     command->id = decode_text(reader, &text_area);
     command->tag = flags & HAS_TAG ? decode_text(reader, &text_area) : NULL;
     command->cwd = flags & HAS_CWD ? decode_text(reader, &text_area) : NULL;
+    command->function = flags & HAS_FUNCTION ? decode_text(reader, &text_area) : NULL;
     for (uint32_t i = 0; i < command->n_args; i++)
         args[i] = decode_text(reader, &text_area);
     for (uint32_t i = 0; i < command->n_env; i++)
@@ -168,6 +175,14 @@ int mf_command_decode(const void *data, size_t size, struct mf_command **ret_com
     return 0;
 }
 
+bool mf_command_is_function(const void *data, size_t size)
+{
+    struct mf_reader reader = mf_reader_over(data, size);
+
+    (void)mf_reader_get_u64(&reader);
+    return mf_reader_get_u8(&reader) & HAS_FUNCTION;
+}
+
 /* Feeds an integer as bytes that are the same on every machine. */
 static void hash_integer(XXH3_state_t *state, uint64_t value)
 {
@@ -200,6 +215,8 @@ void mf_command_key(const struct mf_command *command, uint8_t ret_key[MF_KEY_SIZ
         hash_text(&state, command->id);
     if (command->cwd)
         hash_text(&state, command->cwd);
+    if (command->function)
+        hash_text(&state, command->function);
     hash_integer(&state, command->n_args);
     for (uint32_t i = 0; i < command->n_args; i++)
         hash_text(&state, command->args[i]);

@@ -1,7 +1,7 @@
 /*
- * What to execute for a task: the part of a task that the scheduling core
- * does not look at, and that travels as opaque bytes from the task file on
- * rank 0 to the launcher of a worker.
+ * What to execute for a task, a command or a function of a module: the part of
+ * a task that the scheduling core does not look at, and that travels as opaque
+ * bytes from the task file on rank 0 to the executor of a worker.
  */
 #ifndef MF_BASE_COMMAND_H
 #define MF_BASE_COMMAND_H
@@ -35,6 +35,8 @@ struct mf_slot_mark {
  * @has_given_id  whether the user gave it
  * @seq           1, 2, 3, ... in the order of the input
  * @tag           what --tag puts before each line
+ * @function      name of the function to call, whose input is args[0], the only one; NULL for a
+ *                command, which all else is about
  * @is_shell      args[0] is one text for /bin/sh -c; else args is an argument vector
  * @args          n_args texts, no NULL at the end
  * @cwd           directory to run in, NULL for that of the farm
@@ -46,6 +48,7 @@ struct mf_command {
     bool has_given_id;
     uint64_t seq;
     const char *tag;
+    const char *function;
     bool is_shell;
     uint32_t n_args;
     const char *const *args;
@@ -64,18 +67,22 @@ void mf_command_encode(const struct mf_command *command, struct mf_buffer *buffe
  *
  * The result is one heap block that the caller frees with free(); it does not
  * refer to data. Counts and marks are checked, so it is safe on any bytes. A
- * command without arguments, or a shell command with more than its text, is
- * refused.
+ * command without arguments, or a shell command or function with more than its
+ * text, is refused.
  *
  * Returns 0, -EBADMSG or -ENOMEM.
  */
 int mf_command_decode(const void *data, size_t size, struct mf_command **ret_command);
 
+/** Whether the bytes are those of a function, without looking at all of them. */
+bool mf_command_is_function(const void *data, size_t size);
+
 /**
  * mf_command_print() - the command as one line that a shell would run alike.
  *
  * Arguments that need it are quoted for sh; newlines in a shell text are kept.
- * Where the slot number goes stands {%}. cwd and env are not shown.
+ * Where the slot number goes stands {%}. cwd and env are not shown. A function
+ * is printed as its line in a task file: "[func=name] input".
  */
 void mf_command_print(const struct mf_command *command, struct mf_buffer *buffer);
 
@@ -85,8 +92,8 @@ void mf_shell_quote(const char *text, struct mf_buffer *buffer);
 /**
  * mf_command_key() - identity of a command across runs.
  *
- * XXH3-128 over the given id (not a line number), the arguments with their
- * marks, cwd and env: what --resume compares, so that lines may move.
+ * XXH3-128 over the given id (not a line number), the function, the arguments
+ * with their marks, cwd and env: what --resume compares, so that lines may move.
  */
 void mf_command_key(const struct mf_command *command, uint8_t ret_key[MF_KEY_SIZE]);
 

@@ -63,6 +63,11 @@ void mf_command_print(const struct mf_command *command, struct mf_buffer *buffer
     struct mf_buffer word = {0};
     uint32_t next_mark = 0;
 
+    if (command->function) {
+        mf_buffer_print(buffer, "[func=%s]%s", command->function, command->args[0][0] ? " " : "");
+        mf_buffer_append(buffer, command->args[0], strlen(command->args[0]));
+        return;
+    }
     if (command->is_shell) {
         put_marked(command, 0, &next_mark, buffer);
         return;

@@ -226,8 +226,7 @@ void mf_book_conclude(struct mf_book *book, uint32_t number, enum mf_task_state 
     move(book, booking, state);
     /* What most tasks are: nothing follows but that they may be asked for. */
     if (state == MF_TASK_DONE && !booking->extra && booking->group == 0 &&
-        (booking->is_held || booking->delivery == MF_DELIVER_NONE) &&
-        booking->delivery != MF_DELIVER_QUEUE) {
+        !list_of(book, booking->delivery)) {
         if (!booking->is_held)
             forget(book, number);
         return;

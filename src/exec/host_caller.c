@@ -187,10 +187,12 @@ static bool ask_for_bells(struct mf_host_caller *caller)
 
     for (uint32_t i = 0; i < caller->n_seats; i++) {
         struct mf_seat *seat = &caller->seats[i];
+        bool was_ready = seat->is_ready;
 
         if (!seat->is_alive || seat->is_damaged)
             continue;
         mf_host_ask_for_bell(&seat->host);
+        has_come |= mf_seat_is_ready(seat) != was_ready;
         has_come |= !mf_ring_look_for_bytes(&seat->host.back) || mf_ring_filled(&seat->host.back);
         if (seat->record_left + seat->body_left > 0)
             has_come |= !mf_ring_look_for_room(&seat->host.to) || mf_ring_room(&seat->host.to);

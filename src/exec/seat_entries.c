@@ -23,6 +23,9 @@
 /* More than a process can have spent in a portion is nonsense that it wrote there. */
 #define MAX_DURATION_NS (INT64_C(1000000) * MF_NS_PER_S)
 
+/* No process has that much memory for a result. */
+#define MAX_LARGE_BYTES (UINT64_C(1) << 39)
+
 /**
  * Entries of calls of the oldest portion, from first on.
  *
@@ -220,7 +223,7 @@ static void on_large(struct mf_seat *seat, struct gathered *gathered, const uint
 
     if (size == sizeof(total))
         memcpy(&total, data, sizeof(total));
-    if (total == 0 || large->is_there) {
+    if (total == 0 || total > MAX_LARGE_BYTES || large->is_there) {
         seat->is_damaged = true;
         return;
     }

@@ -14,6 +14,7 @@
 #define CORES_MAX 1000000
 #define ATTEMPTS_MAX 1000000
 #define ID_BYTES_MAX 255
+#define FUNC_BYTES_MAX 255
 /* Names are compared one by one. */
 #define ENV_MAX 1000
 
@@ -39,6 +40,24 @@ static int parse_id(struct mf_fields *fields, const char *value, struct mf_arena
     }
     fields->id = mf_arena_copy(arena, value, size);
     return fields->id ? 0 : -ENOMEM;
+}
+
+static int parse_func(struct mf_fields *fields, const char *value, struct mf_arena *arena,
+                      struct mf_error *err)
+{
+    size_t size = strlen(value);
+
+    if (size == 0 || size > FUNC_BYTES_MAX)
+        return mf_error_set(err, -EINVAL, "the name of a function has 1 to %d bytes, not %zu",
+                            FUNC_BYTES_MAX, size);
+    for (size_t i = 0; i < size; i++)
+        if (!isalnum((unsigned char)value[i]) && value[i] != '_')
+            return mf_error_set(err, -EINVAL,
+                                "the name of a function has letters, digits and \"_\" only "
+                                "(byte %zu)",
+                                i + 1);
+    fields->func = mf_arena_copy(arena, value, size);
+    return fields->func ? 0 : -ENOMEM;
 }
 
 static int parse_cores(struct mf_fields *fields, const char *value, struct mf_arena *arena,
@@ -185,7 +204,7 @@ static void inherit_cwd(struct mf_fields *fields, const struct mf_fields *defaul
     fields->cwd = defaults->cwd;
 }
 
-/* id is one task's own, and env is merged name by name. */
+/* id and func are one task's own, and env is merged name by name. */
 static const struct key {
     const char *name;
     bool may_repeat;
@@ -193,6 +212,7 @@ static const struct key {
     inherit_fn inherit;
 } keys[] = {
     {"id", false, parse_id, NULL},
+    {"func", false, parse_func, NULL},
     {"cores", false, parse_cores, inherit_cores},
     {"timeout", false, parse_timeout, inherit_timeout},
     {"retries", false, parse_retries, inherit_retries},
@@ -214,8 +234,8 @@ int mf_fields_refuse(const char *key, const char *extra, struct mf_error *err)
     if (nearest)
         return mf_error_set(err, -ENOENT, "unknown key \"%s\", did you mean \"%s\"?", key, nearest);
     return mf_error_set(err, -ENOENT,
-                        "unknown key \"%s\" (known: %s%sid, cores, timeout, retries, priority, "
-                        "cwd, env)",
+                        "unknown key \"%s\" (known: %s%sid, func, cores, timeout, retries, "
+                        "priority, cwd, env)",
                         key, extra ? extra : "", extra ? ", " : "");
 }
 
@@ -247,6 +267,11 @@ int mf_fields_inherit(struct mf_fields *fields, const struct mf_fields *defaults
     for (size_t i = 0; i < N_KEYS; i++)
         if (keys[i].inherit && !(fields->given & UINT32_C(1) << i))
             keys[i].inherit(fields, defaults);
+    if (fields->func) {
+        if (!(fields->given & GIVEN_CWD))
+            fields->cwd = NULL;
+        return 0;
+    }
     if (defaults->n_env > 0 && reserve_env(fields, defaults->n_env, arena) < 0)
         return -ENOMEM;
     for (uint32_t i = 0; i < defaults->n_env; i++)

@@ -53,6 +53,8 @@ static void a_sent_task_that_is_cancelled_does_not_run(struct t_run *t)
     T_ERROR(t, mpifarm_wait(t->farm, end, 30 * MS), -ETIMEDOUT);
     for (int i = 0; i < 20; i++)
         T_EQ(mpifarm_cancel(t->farm, futures[i]), 0);
+    /* The gate looks whether it should stop, so that its worker hears of it. */
+    T_ERROR(t, mpifarm_wait(t->farm, end, 100 * MS), -ETIMEDOUT);
     t_gate_open(t, &gate);
     t_done(t, end, 0);
     T_CHECK(t_is_file(last));
@@ -111,8 +113,7 @@ static void a_task_that_is_done_stays_done(struct t_run *t)
 static void a_retried_task_can_be_cancelled(struct t_run *t)
 {
     uint32_t never = UINT32_MAX;
-    mpifarm_future future =
-        t_submit(t, T_FLAKY, &never, sizeof(never), .max_attempts = UINT32_MAX);
+    mpifarm_future future = t_submit(t, T_FLAKY, &never, sizeof(never), .max_attempts = UINT32_MAX);
 
     while (t_counts(t).n_retried < 5)
         T_EQ(mpifarm_test(t->farm, future), 0);
@@ -213,8 +214,8 @@ const struct t_scenario t_cancelling[] = {
      T_NEEDS_CONCURRENCY | T_NEEDS_ONE_SLOT},
     {"a running task is cancelled at once and asked to stop",
      a_running_task_is_cancelled_at_once_and_asked_to_stop, T_NEEDS_CONCURRENCY},
-    {"a task that waits for others can be cancelled",
-     a_task_that_waits_for_others_can_be_cancelled, 0},
+    {"a task that waits for others can be cancelled", a_task_that_waits_for_others_can_be_cancelled,
+     0},
     {"a task that is done stays done", a_task_that_is_done_stays_done, 0},
     {"a retried task can be cancelled", a_retried_task_can_be_cancelled, 0},
     {"a group of many is cancelled in one call", a_group_of_many_is_cancelled_in_one_call, 0},

@@ -85,8 +85,8 @@ static void neighbours_of_a_crash_are_not_hurt(struct t_run *t)
     struct mpifarm_counts before = t_counts(t), after;
 
     for (uint64_t i = 0; i < N; i++)
-        futures[i] = i % 100 == 50 ? t_submit(t, T_CRASH, NULL, 0)
-                                   : t_submit(t, T_SQUARE, &i, sizeof(i));
+        futures[i] =
+            i % 100 == 50 ? t_submit(t, T_CRASH, NULL, 0) : t_submit(t, T_SQUARE, &i, sizeof(i));
     for (uint64_t i = 0; i < N; i++) {
         if (i % 100 == 50)
             T_EQ(t_await(t, futures[i]).cause, MPIFARM_CAUSE_CRASHED);
@@ -107,9 +107,9 @@ static void functions_run_outside_of_the_rank(struct t_run *t)
 
     for (int i = 0; i < 2; i++) {
         futures[i] = t_submit(t, T_DESCRIBE, NULL, 0, .rank = t->size > 1);
-        pids[i] = ((const struct t_description *)t_done(t, futures[i],
-                                                        sizeof(struct t_description)))
-                      ->pid;
+        pids[i] =
+            ((const struct t_description *)t_done(t, futures[i], sizeof(struct t_description)))
+                ->pid;
         T_CHECK(pids[i] > 0 && kill(pids[i], 0) == 0);
         t_release(t, futures[i]);
     }

@@ -92,8 +92,8 @@ static void many_flaky_tasks_all_succeed_in_the_end(struct t_run *t)
     for (uint32_t i = 0; i < N; i++) {
         uint32_t n = 1 + i % 4;
 
-        futures[i] = t_submit(t, T_FLAKY, &n, sizeof(n), .max_attempts = 4,
-                              .priority = (int32_t)i % 3);
+        futures[i] =
+            t_submit(t, T_FLAKY, &n, sizeof(n), .max_attempts = 4, .priority = (int32_t)i % 3);
     }
     for (uint32_t i = 0; i < N; i++) {
         T_EQ(*(const uint32_t *)t_done(t, futures[i], 4), 1 + i % 4);
@@ -116,18 +116,15 @@ static void a_failed_task_is_tried_on_another_rank(struct t_run *t)
 static void a_checkpoint_is_given_to_the_next_attempt(struct t_run *t)
 {
     const struct t_saving ways[] = {
-        {.size = 5, .n = 3, .last = 3},
-        {.size = 0, .n = 1, .last = 2},
-        {.size = 4096, .n = 2, .last = 2},
-        {.size = 1 << 20, .n = 2, .last = 3},
+        {.size = 5, .n = 3, .last = 3},    {.size = 0, .n = 1, .last = 2},
+        {.size = 4096, .n = 2, .last = 2}, {.size = 1 << 20, .n = 2, .last = 3},
         {.size = 17, .n = 1, .last = 1},
     };
 
     for (int i = 0; i < 5; i++) {
         const struct t_saving *how = &ways[i];
         size_t n = (size_t)how->size * how->n * how->last;
-        mpifarm_future future =
-            t_submit(t, T_SAVE, how, sizeof(*how), .max_attempts = how->last);
+        mpifarm_future future = t_submit(t, T_SAVE, how, sizeof(*how), .max_attempts = how->last);
         const uint8_t *saved = t_done(t, future, n);
         uint8_t *expected = malloc(how->size + 1);
 

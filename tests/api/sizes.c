@@ -10,10 +10,33 @@
 
 /* What fits into a task, into a frame that leaves at once, into a call that is not large, ... */
 static const size_t sizes[] = {
-    0,         1,         2,         7,         8,         15,      16,       17,
-    31,        100,       3900,      3950,      4000,      4095,    4096,     4097,
-    16 * KIB,  32 * KIB,  64 * KIB - 1, 64 * KIB, 64 * KIB + 1, 256 * KIB - 1, 256 * KIB + 1,
-    MIB - 1,   MIB,       MIB + 1,   5 * MIB,
+    0,
+    1,
+    2,
+    7,
+    8,
+    15,
+    16,
+    17,
+    31,
+    100,
+    3900,
+    3950,
+    4000,
+    4095,
+    4096,
+    4097,
+    16 * KIB,
+    32 * KIB,
+    64 * KIB - 1,
+    64 * KIB,
+    64 * KIB + 1,
+    256 * KIB - 1,
+    256 * KIB + 1,
+    MIB - 1,
+    MIB,
+    MIB + 1,
+    5 * MIB,
 };
 
 #define N_SIZES (sizeof(sizes) / sizeof(sizes[0]))

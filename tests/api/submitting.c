@@ -80,7 +80,7 @@ static void wrong_submissions_are_refused_and_change_nothing(struct t_run *t)
         {1 << 20, -ENOENT, {0}},
         {T_NOTHING, -EINVAL, {.timeout_ns = -1}},
         {T_NOTHING, -EINVAL, {.delivery = (enum mpifarm_delivery)4}},
-        {T_NOTHING, -EINVAL, {.delivery = (enum mpifarm_delivery)-1}},
+        {T_NOTHING, -EINVAL, {.delivery = (enum mpifarm_delivery) - 1}},
         {T_NOTHING, -EINVAL, {.delivery = MPIFARM_DELIVER_CALLBACK}},
         {T_NOTHING, -EINVAL, {.n_after = 1}},
         {T_NOTHING, -ESTALE, {.after = &after[0], .n_after = 1}},
@@ -104,10 +104,10 @@ static void wrong_submissions_are_refused_and_change_nothing(struct t_run *t)
                 wrong[i].error);
         T_ERROR(t, mpifarm_submit(t->farm, wrong[i].function, NULL, 0, &wrong[i].options, NULL),
                 wrong[i].error);
-        T_ERROR(t,
-                mpifarm_submit_array(t->farm, wrong[i].function, "ab", 1, 2, &wrong[i].options,
-                                     NULL),
-                wrong[i].error);
+        T_ERROR(
+            t,
+            mpifarm_submit_array(t->farm, wrong[i].function, "ab", 1, 2, &wrong[i].options, NULL),
+            wrong[i].error);
     }
     T_ERROR(t, mpifarm_submit(t->farm, T_NOTHING, NULL, 5, NULL, &future), -EINVAL);
     T_EQ(future, 77);
@@ -141,8 +141,7 @@ static void all_of_many_tasks_are_submitted_or_none(struct t_run *t)
 {
     const mpifarm_future stale = 0;
     const struct mpifarm_task_options queue = {.delivery = MPIFARM_DELIVER_QUEUE},
-                                      group = {.group = 31},
-                                      bad_options = {.timeout_ns = -1},
+                                      group = {.group = 31}, bad_options = {.timeout_ns = -1},
                                       bad_after = {.after = &stale, .n_after = 1},
                                       bad_rank = {.rank = 999};
     const char *path = t_path(t, "unwanted");

@@ -57,19 +57,19 @@ _Noreturn void t_fail(const char *file, int line, const char *format, ...)
 
 /** Numbers under which all ranks register them. */
 enum t_function {
-    T_NOTHING,     /* no result */
-    T_SQUARE,      /* uint64_t: its square */
-    T_ECHO,        /* the input, written in pieces */
-    T_FILL,        /* struct t_fill: that many bytes, reserved */
-    T_HASH,        /* uint64_t: t_hash() of the input */
-    T_DESCRIBE,    /* struct t_description of what it sees */
-    T_FAIL,        /* struct t_failure: fails so */
-    T_FLAKY,       /* uint32_t n: succeeds at the n-th attempt, with its number */
-    T_SAVE,        /* struct t_saving: saves more in each attempt */
-    T_WANDER,      /* uint32_t n: fails n - 1 times; the ranks of all attempts */
-    T_GATE,        /* text path: makes PATH.started, waits for PATH; PATH.stopped if it should stop */
-    T_TOUCH,       /* text path: makes the file */
-    T_TIMES,       /* int64_t duration: struct t_times of its run */
+    T_NOTHING,  /* no result */
+    T_SQUARE,   /* uint64_t: its square */
+    T_ECHO,     /* the input, written in pieces */
+    T_FILL,     /* struct t_fill: that many bytes, reserved */
+    T_HASH,     /* uint64_t: t_hash() of the input */
+    T_DESCRIBE, /* struct t_description of what it sees */
+    T_FAIL,     /* struct t_failure: fails so */
+    T_FLAKY,    /* uint32_t n: succeeds at the n-th attempt, with its number */
+    T_SAVE,     /* struct t_saving: saves more in each attempt */
+    T_WANDER,   /* uint32_t n: fails n - 1 times; the ranks of all attempts */
+    T_GATE,     /* text path: makes PATH.started, waits for PATH; PATH.stopped if it should stop */
+    T_TOUCH,    /* text path: makes the file */
+    T_TIMES,    /* int64_t duration: struct t_times of its run */
     T_UNTIL_OVER,  /* returns 7 when it should stop */
     T_TREE,        /* struct t_tree: spawns its children */
     T_SPAWN_MANY,  /* struct t_spawning: spawns so */

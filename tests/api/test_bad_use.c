@@ -111,8 +111,7 @@ Test(bad_use, client_calls_before_the_start_are_refused)
 
     cr_assert(eq(int, result.status, 0), "%s%s", result.out, result.err);
     cr_assert(eq(int, count_results(result.out, -22), 18), "%s", result.out);
-    cr_assert(t_has(result.out,
-                    "submit -22: mpifarm_submit() was called before mpifarm_start()"));
+    cr_assert(t_has(result.out, "submit -22: mpifarm_submit() was called before mpifarm_start()"));
     cr_assert(t_has(result.out, "count -1: "));
 }
 
@@ -205,7 +204,7 @@ Test(bad_use, a_quiet_farm_writes_no_warnings)
 
     cr_assert(eq(int, result.status, 0), "%s%s", result.out, result.err);
     cr_assert(t_has(result.out, "done 100 workers 1 slots 1"), "%s", result.out);
-    cr_assert(!t_has(result.err, "hook"), "%s", result.err);
+    cr_assert(not(t_has(result.err, "hook")), "%s", result.err);
 }
 
 Test(bad_use, without_any_worker_nothing_waits_for_ever)
@@ -238,7 +237,7 @@ Test(bad_use, hooks_run_once_before_and_after_all_tasks_of_a_worker)
         log = t_read("log");
         cr_assert(eq(int, t_count_lines(log, "init"), cases[i].n), "%s", log);
         cr_assert(eq(int, t_count_lines(log, "finish"), cases[i].n), "%s", log);
-        cr_assert(!t_has(log, "another"));
+        cr_assert(not(t_has(log, "another")));
         cr_assert(eq(int, count_results(result.out, -1), cases[i].n), "%s", result.out);
         t_sh("rm log");
     }
@@ -255,7 +254,7 @@ Test(bad_use, hooks_run_in_each_executor)
     log = t_read("log");
     cr_assert(t_count_lines(log, "init") >= 2, "%s", log);
     cr_assert(eq(int, t_count_lines(log, "finish"), t_count_lines(log, "init")), "%s", log);
-    cr_assert(!t_has(log, "another"));
+    cr_assert(not(t_has(log, "another")));
     cr_assert(t_has(result.out, "submit in a hook -1: "), "%s", result.out);
 }
 

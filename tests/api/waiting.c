@@ -66,10 +66,9 @@ static void waits_end_when_their_time_is_over(struct t_run *t)
     int64_t begin_ns = t_now_ns();
 
     t_gate_close(t, &gate, 0);
-    T_EQ(mpifarm_submit(t->farm, T_NOTHING, NULL, 0,
-                        &(struct mpifarm_task_options){
-                            .group = 5, .after = &gate.future, .n_after = 1},
-                        NULL),
+    T_EQ(mpifarm_submit(
+             t->farm, T_NOTHING, NULL, 0,
+             &(struct mpifarm_task_options){.group = 5, .after = &gate.future, .n_after = 1}, NULL),
          0);
     begin_ns = t_now_ns();
     T_ERROR(t, mpifarm_wait(t->farm, gate.future, 20 * MS), -ETIMEDOUT);
@@ -185,10 +184,9 @@ static void the_queue_gives_out_each_task_once(struct t_run *t)
 
     memset(n_seen, 0, sizeof(n_seen));
     for (uint64_t i = 0; i < N; i++)
-        T_EQ(mpifarm_submit(t->farm, T_SQUARE, &i, sizeof(i),
-                            &(struct mpifarm_task_options){
-                                .tag = i, .delivery = MPIFARM_DELIVER_QUEUE},
-                            NULL),
+        T_EQ(mpifarm_submit(
+                 t->farm, T_SQUARE, &i, sizeof(i),
+                 &(struct mpifarm_task_options){.tag = i, .delivery = MPIFARM_DELIVER_QUEUE}, NULL),
              0);
     for (int i = 0; i < N; i++) {
         struct mpifarm_result result;
@@ -302,8 +300,8 @@ const struct t_scenario t_waiting[] = {
     {"the queue gives out each task once", the_queue_gives_out_each_task_once, 0},
     {"the queue is in order of completion", the_queue_is_in_order_of_completion,
      T_NEEDS_CONCURRENCY},
-    {"the queue does not give out what was released",
-     the_queue_does_not_give_out_what_was_released, 0},
+    {"the queue does not give out what was released", the_queue_does_not_give_out_what_was_released,
+     0},
     {"progress from a loop of one's own", progress_from_a_loop_of_ones_own, 0},
     {"progress alone finishes tasks", progress_alone_finishes_tasks_and_calls_back, 0},
     {"a released task that has not ended goes on", a_released_task_that_has_not_ended_goes_on, 0},

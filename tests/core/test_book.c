@@ -394,10 +394,9 @@ Test(book, a_task_that_was_not_run_goes_back_to_the_front_without_a_try)
 
     set_pace(0, 0);
     add(.tag = 3);
-    cr_assert_str_eq(take_within(0, (struct mf_unit_limits){.n_calls = 2,
-                                                            .n_bytes = 1,
-                                                            .duration_ns = 1}),
-                     "1 2");
+    cr_assert_str_eq(
+        take_within(0, (struct mf_unit_limits){.n_calls = 2, .n_bytes = 1, .duration_ns = 1}),
+        "1 2");
     mf_book_return(book, (uint32_t)second);
     mf_book_return(book, (uint32_t)first);
     check();
@@ -740,8 +739,7 @@ static void hear_nothing(void)
 Test(book, who_is_to_hear_is_kept_with_the_task)
 {
     int arg;
-    mf_ticket ticket =
-        add(.delivery = MF_DELIVER_CALLBACK, .hear = hear_nothing, .hear_arg = &arg);
+    mf_ticket ticket = add(.delivery = MF_DELIVER_CALLBACK, .hear = hear_nothing, .hear_arg = &arg);
 
     run(ticket, 0);
     cr_assert_eq(mf_book_find(book, ticket)->extra->hear, hear_nothing);
@@ -866,8 +864,7 @@ Test(book, a_long_stream_keeps_little_even_when_one_task_stays)
     mf_ticket stays = add(.tag = 1, .priority = -1);
 
     for (int i = 0; i < MANY; i++)
-        run(add_unheld(.delivery = MF_DELIVER_NONE, .group = 1 + (uint32_t)i,
-                       .priority = i % 100),
+        run(add_unheld(.delivery = MF_DELIVER_NONE, .group = 1 + (uint32_t)i, .priority = i % 100),
             0);
     cr_assert(count_chunks() <= 2);
     cr_assert_eq(mf_table_count(book->groups), 0);
@@ -906,8 +903,8 @@ Test(book, a_plain_task_fits_into_one_cache_line)
     static mf_ticket tickets[MF_BOOKINGS_PER_CHUNK];
 
     for (int i = 0; i < MF_BOOKINGS_PER_CHUNK; i++) {
-        tickets[i] = add(.input = "0123456789abcdef", .size = MF_BOOKING_SMALL, .tag = 5,
-                         .group = 6);
+        tickets[i] =
+            add(.input = "0123456789abcdef", .size = MF_BOOKING_SMALL, .tag = 5, .group = 6);
         cr_assert(!mf_book_find(book, tickets[i])->extra);
         cr_assert(!mf_book_find(book, tickets[i])->is_on_heap);
     }

@@ -287,8 +287,7 @@ static void end_one(struct sim *sim)
 
     if (!task)
         return;
-    claim(sim,
-          mf_book_end(sim->book, (uint32_t)task->ticket, cause, 9, 1, bytes, size, false) == 0,
+    claim(sim, mf_book_end(sim->book, (uint32_t)task->ticket, cause, 9, 1, bytes, size, false) == 0,
           "end() returns something else");
     if (cause != 0 && ++task->tries < task->max_attempts) {
         task->is_alone = true;
@@ -441,8 +440,8 @@ static void compare_task(struct sim *sim, const struct model_task *task)
           "a task has used up other tries");
     claim(sim, mf_booking_priority(booking) == task->priority, "a task has another priority");
     claim(sim,
-          is_over(task) || task->checkpoint_size ==
-                               (booking->extra ? booking->extra->checkpoint_size : 0),
+          is_over(task) ||
+              task->checkpoint_size == (booking->extra ? booking->extra->checkpoint_size : 0),
           "a task has another checkpoint");
 }
 
@@ -476,7 +475,7 @@ static void compare(struct sim *sim)
 static const char *run(uint64_t seed, struct stats *stats)
 {
     static void (*const operations[])(struct sim * sim) = {
-        add,  add,  add,       add,    take, take,   take,   end_one, end_one, end_one,
+        add,  add,       add,  add,        take,   take,   take,    end_one, end_one, end_one,
         lose, give_back, hear, checkpoint, refuse, cancel, release, release, hear};
     static struct sim sim;
 

@@ -508,9 +508,11 @@ void host_turn(struct host_rig *rig)
     if (rig->caller->ops->turn(rig->caller, now_ns) != 0)
         return;
     left_ns = rig->caller->ops->next_ns(rig->caller);
-    left_ns = left_ns == INT64_MAX ? PATIENCE_NS : left_ns - mf_clock_monotonic_ns();
+    left_ns -= left_ns < INT64_MAX ? mf_clock_monotonic_ns() : 0;
     if (left_ns < 0)
         left_ns = 0;
+    if (left_ns > PATIENCE_NS)
+        left_ns = PATIENCE_NS;
     if (rig->naps && left_ns > NAP_NS)
         left_ns = NAP_NS;
     cr_assert(mf_loop_wait(rig->loop, left_ns) > 0 || left_ns < PATIENCE_NS,
