@@ -52,7 +52,7 @@ struct mpifarm {
     struct mf_backoff backoff;
     bool is_in_task;
     bool is_in_callback;
-    uint32_t n_untold;
+    size_t n_untold;
     int64_t now_ns;
     int error;
     struct mf_error err;

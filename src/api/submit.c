@@ -16,9 +16,10 @@
 #define MAP_WINDOW 65536
 
 /* Lets workers begin while the client is still submitting. */
-static void note_submitted(struct mpifarm *farm)
+static void note_submitted(struct mpifarm *farm, size_t n)
 {
-    if (++farm->n_untold < TASKS_PER_TURN)
+    farm->n_untold += n;
+    if (farm->n_untold < TASKS_PER_TURN)
         return;
     farm->n_untold = 0;
     mf_client_turn(farm->client, mf_clock_monotonic_ns());
@@ -137,7 +138,7 @@ int mpifarm_submit(struct mpifarm *farm, int function, const void *input, size_t
         return r;
     if (ret_future)
         *ret_future = ticket;
-    note_submitted(farm);
+    note_submitted(farm, 1);
     return 0;
 }
 
@@ -163,8 +164,7 @@ static int submit_all(struct mpifarm *farm, size_t n, mf_ticket *tickets, bool i
             return r;
         }
     }
-    farm->n_untold = TASKS_PER_TURN;
-    note_submitted(farm);
+    note_submitted(farm, n);
     return 0;
 }
 
@@ -321,7 +321,7 @@ static int run_map(struct mpifarm *farm, struct map *map)
             if (r < 0)
                 break;
             map->next++;
-            note_submitted(farm);
+            note_submitted(farm, 1);
             continue;
         }
         r = mpifarm_wait(farm, map->futures[map->first % MAP_WINDOW], MPIFARM_FOREVER);

@@ -28,6 +28,7 @@
 #define KILL_GRACE_NS (5 * MF_NS_PER_S)
 #define CRASH_LIMIT 3
 #define MAX_PREFETCH_PER_SLOT 32
+#define MAX_MODULES 64
 
 enum {
     OPTION_JOBS,
@@ -49,11 +50,15 @@ enum {
     OPTION_ETA,
     OPTION_QUIET,
     OPTION_NO_PIN,
+    N_COMMON_OPTIONS,
+    OPTION_MODULE = N_COMMON_OPTIONS,
+    OPTION_NO_ISOLATION,
     N_OPTIONS
 };
-static_assert(N_OPTIONS == MF_N_FARMING_OPTIONS, "the header gives the table's size");
+static_assert(N_COMMON_OPTIONS == MF_N_FARMING_OPTIONS, "the header gives the table's size");
+static_assert(N_OPTIONS == MF_N_RUN_OPTIONS, "the header gives the table's size");
 
-const struct mf_option mf_farming_options[MF_N_FARMING_OPTIONS] = {
+const struct mf_option mf_farming_options[MF_N_RUN_OPTIONS] = {
     [OPTION_JOBS] = {.name = "jobs",
                      .letter = 'j',
                      .value = "N",
@@ -118,12 +123,25 @@ const struct mf_option mf_farming_options[MF_N_FARMING_OPTIONS] = {
                       .letter = 'q',
                       .help = "Show neither progress nor summary, only errors."},
     [OPTION_NO_PIN] = {.name = "no-pin", .help = "Do not bind tasks to cores."},
+    [OPTION_MODULE] = {.name = "module",
+                       .value = "FILE",
+                       .complete = MF_COMPLETE_FILE,
+                       .help = "Load a shared library whose functions tasks can call, as in "
+                               "\"[func=render] 3 4\". May be repeated; the first that has a "
+                               "function of the name counts. A name without a slash is searched "
+                               "for where libraries are."},
+    [OPTION_NO_ISOLATION] = {.name = "no-isolation",
+                             .help = "Call functions in the rank itself, which is faster: one at "
+                                     "a time, and a time limit only asks it to stop. One that "
+                                     "crashes or hangs takes the rank with it, and what it prints "
+                                     "is not taken in."},
 };
 
 /* The options as understood. */
 struct settings {
     struct mf_scheduler_config scheduler;
-    struct mf_launcher_config launcher;
+    struct mf_rank_config rank;
+    const char *modules[MAX_MODULES];
     const char *run_dir;
     bool is_dry_run;
     bool is_forced;
@@ -195,7 +213,7 @@ static int parse_output_limit(struct settings *settings, const char *text, struc
     if (bytes > 0 && bytes < 1024)
         return mf_error_set(err, -EINVAL, "%s is too little; the least is 1K, and 0 is no limit",
                             text);
-    settings->launcher.output_limit_bytes = bytes ? bytes : UINT64_MAX;
+    settings->rank.launcher.output_limit_bytes = bytes ? bytes : UINT64_MAX;
     return 0;
 }
 
@@ -207,6 +225,16 @@ static int parse_retries(struct settings *settings, const char *text, struct mf_
     if (r == 0)
         settings->scheduler.attempts = (uint32_t)value;
     return r;
+}
+
+static int add_module(struct settings *settings, const char *path, struct mf_error *err)
+{
+    if (settings->rank.n_modules == MAX_MODULES)
+        return mf_error_set(err, -E2BIG, "more than %d modules", MAX_MODULES);
+    if (path[0] == '\0')
+        return mf_error_set(err, -EINVAL, "the name of a library is missing");
+    settings->modules[settings->rank.n_modules++] = path;
+    return 0;
 }
 
 /* Options whose value has to be understood; others are in set_option(). */
@@ -226,6 +254,8 @@ static int parse_value(struct settings *settings, size_t index, const char *text
         return parse_halt(&settings->scheduler.farm, text, err);
     case OPTION_DELAY:
         return mf_parse_duration(text, &settings->scheduler.farm.delay_ns, err);
+    case OPTION_MODULE:
+        return add_module(settings, text, err);
     default:
         return 0;
     }
@@ -279,6 +309,9 @@ static int set_option(void *arg, size_t index, const char *text, struct mf_error
     case OPTION_NO_PIN:
         settings->scheduler.pin = false;
         break;
+    case OPTION_NO_ISOLATION:
+        settings->rank.is_inline = true;
+        break;
     }
     return 0;
 }
@@ -292,10 +325,12 @@ static void init_settings(struct settings *settings)
                       .jobs = {.kind = MF_JOBS_PERCENT, .value = 100},
                       .pin = true,
                       .attempts = 1},
-        .launcher = {.output_limit_bytes = DEFAULT_OUTPUT_LIMIT, .grace_ns = KILL_GRACE_NS},
+        .rank = {.launcher = {.output_limit_bytes = DEFAULT_OUTPUT_LIMIT,
+                              .grace_ns = KILL_GRACE_NS}},
         .run_dir = DEFAULT_RUN_DIR,
         .progress = isatty(STDERR_FILENO) ? MF_PROGRESS_BAR : MF_PROGRESS_LINES,
     };
+    settings->rank.modules = settings->modules;
 }
 
 static int parse(struct settings *settings, const struct mf_subcommand *subcommand, int argc,
@@ -312,6 +347,9 @@ static int parse(struct settings *settings, const struct mf_subcommand *subcomma
                             subcommand->synopsis);
     if (settings->is_forced && settings->scheduler.resume != MF_RESUME_NONE)
         return mf_error_set(err, -EINVAL, "--force and --resume exclude each other");
+    if (settings->rank.is_inline && settings->rank.n_modules == 0)
+        return mf_error_set(err, -EINVAL,
+                            "--no-isolation is about functions, and needs --module FILE");
     if (settings->is_quiet)
         settings->progress = MF_PROGRESS_NONE;
     /* What was sent ahead would still start after the failure that halts the farm. */
@@ -355,16 +393,25 @@ static int print_commands(struct mf_source *source, struct mf_error *err)
     return r < 0 ? r : 0;
 }
 
-static int dry_run(struct mf_context *context, mf_open_source_fn open_source, char **words,
-                   int n_words)
+static int dry_run(struct mf_context *context, const struct settings *settings,
+                   mf_open_source_fn open_source, char **words, int n_words)
 {
+    struct mf_function_names functions = {.check = mf_modules_check};
+    struct mf_modules *modules = NULL;
     struct mf_source *source = NULL;
     struct mf_error err = {0};
-    int r = open_source((const char *const *)words, (uint32_t)n_words, &source, &err);
+    int r = 0;
 
+    if (settings->rank.n_modules > 0)
+        r = mf_modules_load(settings->modules, settings->rank.n_modules, false, &modules, &err);
+    functions.arg = modules;
+    if (r == 0)
+        r = open_source((const char *const *)words, (uint32_t)n_words, modules ? &functions : NULL,
+                        &source, &err);
     if (r == 0)
         r = print_commands(source, &err);
     mf_source_close(source);
+    mf_modules_destroy(modules);
     if (r < 0)
         mf_log_error(&context->log, "%s", err.text);
     return r < 0 ? MPIFARM_EXIT_USAGE : MPIFARM_EXIT_DONE;
@@ -396,6 +443,7 @@ static int exit_status(enum mf_run_result result)
 
 /* What rank 0 has open for a run. */
 struct run {
+    struct mf_function_names functions;
     struct mf_journal *journal;
     struct mf_source *source;
     struct mf_progress *progress;
@@ -471,7 +519,8 @@ static int note_output_dir(struct run *run, const struct settings *settings, str
 static int open_run(struct run *run, struct settings *settings, mf_open_source_fn open_source,
                     char **words, int n_words, struct mf_error *err)
 {
-    int r = open_source((const char *const *)words, (uint32_t)n_words, &run->source, err);
+    int r = open_source((const char *const *)words, (uint32_t)n_words,
+                        run->functions.arg ? &run->functions : NULL, &run->source, err);
 
     if (r == 0)
         r = make_output_dir(run, settings, err);
@@ -506,7 +555,7 @@ static int close_run(struct mf_context *context, struct run *run, int status)
 static int schedule(struct mf_context *context, struct mf_rank *rank, struct settings *settings,
                     mf_open_source_fn open_source, char **words, int n_words)
 {
-    struct run run = {0};
+    struct run run = {.functions = {.check = mf_modules_check, .arg = rank->modules}};
     struct mf_error err = {0};
     enum mf_run_result result;
     int r, status = MPIFARM_EXIT_USAGE;
@@ -530,6 +579,12 @@ static int schedule(struct mf_context *context, struct mf_rank *rank, struct set
     return close_run(context, &run, status);
 }
 
+/* A module that cannot be loaded is one file for all ranks of a node: said once there. */
+static bool is_silent(const struct mf_launch *launch, int error)
+{
+    return error == -ELIBACC && launch->rank != 0 && launch->n_local == launch->n_copies;
+}
+
 static int take_part(struct mf_context *context, const struct mf_launch *launch,
                      struct settings *settings, mf_open_source_fn open_source, char **words,
                      int n_words)
@@ -537,7 +592,11 @@ static int take_part(struct mf_context *context, const struct mf_launch *launch,
     struct mf_rank rank = {0};
     struct mf_error err = {0};
     int status = MPIFARM_EXIT_DONE;
-    int r = mf_rank_start(&rank, launch, &settings->launcher, &context->log, &err);
+    int r;
+
+    settings->rank.launch = launch;
+    settings->rank.log = &context->log;
+    r = mf_rank_start(&rank, &settings->rank, &err);
 
     if (r == 0 && rank.is_root)
         status = schedule(context, &rank, settings, open_source, words, n_words);
@@ -547,7 +606,7 @@ static int take_part(struct mf_context *context, const struct mf_launch *launch,
         r = mf_rank_work(&rank, &err);
         status = r < 0 ? MPIFARM_EXIT_STOPPED : MPIFARM_EXIT_DONE;
     }
-    if (r < 0)
+    if (r < 0 && !is_silent(launch, r))
         mf_log_error(&context->log, "%s", err.text);
     mf_rank_finish(&rank);
     return status;
@@ -571,7 +630,7 @@ int mf_farming_main(struct mf_context *context, const struct mf_subcommand *subc
         return MPIFARM_EXIT_USAGE;
     }
     if (settings.is_dry_run)
-        return speaks ? dry_run(context, open_source, argv + first, argc - first)
+        return speaks ? dry_run(context, &settings, open_source, argv + first, argc - first)
                       : MPIFARM_EXIT_DONE;
     return take_part(context, &launch, &settings, open_source, argv + first, argc - first);
 }

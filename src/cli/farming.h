@@ -8,12 +8,14 @@
 #include "cli/cli.h"
 #include "taskfile/source.h"
 
-/** The option table of both subcommands. */
+/** The option table of both subcommands, and behind it what is for task files alone. */
 #define MF_N_FARMING_OPTIONS 19
-extern const struct mf_option mf_farming_options[MF_N_FARMING_OPTIONS];
+#define MF_N_RUN_OPTIONS (MF_N_FARMING_OPTIONS + 2)
+extern const struct mf_option mf_farming_options[MF_N_RUN_OPTIONS];
 
-/** mf_source_open_files() or mf_source_open_sweep(). */
+/** How to make a source of the operands: as mf_source_open_files(). */
 typedef int (*mf_open_source_fn)(const char *const *words, uint32_t n_words,
+                                 const struct mf_function_names *functions,
                                  struct mf_source **ret_source, struct mf_error *err);
 
 /**

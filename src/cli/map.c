@@ -2,9 +2,16 @@
 #include "cli/farming.h"
 #include "cli/subcommands.h"
 
+static int open_sweep(const char *const *words, uint32_t n_words,
+                      const struct mf_function_names *functions, struct mf_source **ret_source,
+                      struct mf_error *err)
+{
+    return mf_source_open_sweep(words, n_words, ret_source, err);
+}
+
 static int run_map(struct mf_context *context, int argc, char **argv)
 {
-    return mf_farming_main(context, &mf_subcommand_map, argc, argv, mf_source_open_sweep, 1);
+    return mf_farming_main(context, &mf_subcommand_map, argc, argv, open_sweep, 1);
 }
 
 const struct mf_subcommand mf_subcommand_map = {

@@ -1,4 +1,4 @@
-/* The subcommand run: a farm of the commands in task files. */
+/* The subcommand run: a farm of the commands and functions in task files. */
 #include "cli/farming.h"
 #include "cli/subcommands.h"
 
@@ -28,14 +28,24 @@ const struct mf_subcommand mf_subcommand_run = {
         "  priority=N    higher goes first; 0 is the default\n"
         "  cwd=DIR       directory to run in\n"
         "  env=VAR=TEXT  variable of its environment; may be repeated\n"
+        "  func=NAME     no command: a function of a module is called, with the rest of the "
+        "line as its input\n"
         "\n"
         "A file of JSON Lines has one object per line with the same keys and the command as "
-        "\"cmd\", a text or an array of arguments that is run without a shell.\n"
+        "\"cmd\", a text or an array of arguments that is run without a shell; or \"func\" and "
+        "\"input\".\n"
+        "\n"
+        "A module (--module) is a shared library with functions as <mpifarm/mpifarm.h> describes "
+        "them: mpifarm_input() gives the input, mpifarm_write() writes the task's output, 0 is "
+        "success and mpifarm_fail() says why not. What the function prints comes before that; "
+        "standard error goes to that of mpifarm. Functions run in processes of their own, one for "
+        "each slot, so that one that crashes, exits or hangs fails alone. A module may have "
+        "mpifarm_module_init() and mpifarm_module_finish(), called in each such process.\n"
         "\n"
         "Under mpirun or srun --mpi=pmix, rank 0 schedules and the other ranks run the tasks; "
         "without a launcher one process does both.",
     .options = mf_farming_options,
-    .n_options = MF_N_FARMING_OPTIONS,
+    .n_options = MF_N_RUN_OPTIONS,
     .operands = MF_COMPLETE_FILE,
     .examples = "Run the commands in tasks.txt on all cores.\n"
                 "mpifarm run tasks.txt\n"
@@ -43,6 +53,8 @@ const struct mf_subcommand mf_subcommand_run = {
                 "mpirun -n 8 mpifarm run tasks.txt\n"
                 "Try each task three times, give it ten minutes, keep the order of output.\n"
                 "mpifarm run --retries 3 --timeout 10m -k tasks.txt\n"
+                "Lines like \"[func=render] 3 4\" call a function of a library.\n"
+                "mpifarm run --module ./libwork.so tasks.farm\n"
                 "Go on after an interruption, and run what failed again.\n"
                 "mpifarm run --resume-failed tasks.txt",
     .run = run_run,

@@ -25,6 +25,7 @@ struct mf_caller;
  * @n_calls          at least 1
  * @calls, @size     their bytes (base/call.h), valid; borrowed during start()
  * @has_large        whether the input of any of them is large
+ * @slot             from 1, the slot they have to run on if there are several; 0 for any
  */
 struct mf_caller_unit {
     uint64_t unit;
@@ -33,6 +34,7 @@ struct mf_caller_unit {
     const uint8_t *calls;
     size_t size;
     bool has_large;
+    uint32_t slot;
 };
 
 enum mf_caller_event_kind {
@@ -89,8 +91,8 @@ struct mf_caller_config {
  * @attach  a block of shared memory, by the name that shm_open() knows, for calls from now on;
  *          returns 0 or -errno
  * @drop    the block is not used any more
- * @turn    runs calls, or looks what became of them, for about a tenth of a millisecond or one call,
- *          whichever is longer. Returns 1 when anything happened, else 0
+ * @turn    runs calls, or looks what became of them, for about a tenth of a millisecond or one
+ *          call, whichever is longer. Returns 1 when anything happened, else 0
  * @is_busy whether there are calls that have not been reported
  * @next_ns when it wants a turn even if nothing happens; INT64_MAX for never
  * @stop    ends what runs, runs the finish hooks, and waits for up to a second. Nothing follows
@@ -128,8 +130,8 @@ static inline void mf_caller_destroy(struct mf_caller *caller)
  * @poll, @poll_arg   called by a running function's mpifarm_should_stop(), at most every
  *                    millisecond, to take in what might cancel it; NULL for none
  *
- * It has one slot, however many begin() names. From inside poll everything but turn() may be called;
- * stop() then asks the function to stop, and is completed by the turn in which it returns.
+ * It has one slot, however many begin() names. From inside poll everything but turn() may be
+ * called; stop() then asks the function to stop, and is completed by the turn in which it returns.
  *
  * Returns 0 or -ENOMEM.
  */

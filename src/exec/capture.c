@@ -31,6 +31,13 @@ struct part {
     uint64_t size;
 };
 
+const char *mf_capture_spill_dir(const char *dir)
+{
+    if (!dir)
+        dir = getenv("TMPDIR");
+    return dir && dir[0] ? dir : "/tmp";
+}
+
 void mf_capture_init(struct mf_capture *capture, uint64_t limit)
 {
     *capture = (struct mf_capture){.limit = limit, .fd = -1};

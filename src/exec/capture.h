@@ -35,6 +35,9 @@ struct mf_capture {
     int error;
 };
 
+/** Where files go: dir, or if that is NULL $TMPDIR, or /tmp. */
+const char *mf_capture_spill_dir(const char *dir);
+
 /** Prepares an empty one in place. */
 void mf_capture_init(struct mf_capture *capture, uint64_t limit);
 

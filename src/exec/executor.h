@@ -13,6 +13,7 @@
 #include "core/outcome.h"
 #include "core/task.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -106,9 +107,10 @@ struct mf_executor_ops {
     void (*destroy)(struct mf_executor *executor);
 };
 
-/** Every executor begins with this. */
+/** Every executor begins with this; without can_stage an attempt has its slots from the start. */
 struct mf_executor {
     const struct mf_executor_ops *ops;
+    bool can_stage;
 };
 
 /*

@@ -460,6 +460,7 @@ int mf_fake_executor_create(struct mf_loop *loop, mf_executor_fn fn, void *arg,
     if (!fake)
         return -ENOMEM;
     fake->base.ops = &ops;
+    fake->base.can_stage = true;
     fake->loop = loop;
     fake->timer_fd = -1;
     fake->fn = fn;

@@ -98,7 +98,7 @@ static int start(struct mf_caller *base, const struct mf_caller_unit *unit)
     struct mf_host_unit *copy;
     int result;
 
-    if (!caller->functions || caller->is_stopped)
+    if (!caller->functions || caller->is_stopped || unit->slot > caller->n_seats)
         return -EINVAL;
     if (caller->is_broken)
         return -EPIPE;

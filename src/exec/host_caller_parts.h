@@ -39,6 +39,7 @@ struct mf_host_large {
  * A unit that has not been reported whole.
  *
  * @node        in the queue, or in the units of a seat
+ * @slot        the slot it has to run on, from 1; 0 for any
  * @n_sent, @sent_bytes           calls of which portions were made, and their bytes
  * @n_reported, @reported_bytes   calls reported, and at least their whole portions' bytes
  * @larges      n_larges, in order
@@ -50,6 +51,7 @@ struct mf_host_unit {
     struct mf_list node;
     uint64_t unit;
     uint32_t attempt;
+    uint32_t slot;
     uint32_t n_calls;
     uint32_t n_sent, n_reported;
     size_t sent_bytes, reported_bytes;

@@ -49,13 +49,15 @@ static bool wants_unit(const struct mf_host_caller *caller, struct mf_seat *seat
            seat->n_outstanding * (uint64_t)caller->call_ns < AHEAD_NS;
 }
 
-static struct mf_seat *choose_seat(struct mf_host_caller *caller)
+static struct mf_seat *choose_seat(struct mf_host_caller *caller, const struct mf_host_unit *unit)
 {
     struct mf_seat *best = NULL;
 
     for (uint32_t i = 0; i < caller->n_seats; i++) {
         struct mf_seat *seat = &caller->seats[i];
 
+        if (unit->slot != 0 && unit->slot != i + 1)
+            continue;
         if (wants_unit(caller, seat) && (!best || seat->n_outstanding < best->n_outstanding))
             best = seat;
     }
@@ -70,7 +72,7 @@ static void relieve(struct mf_host_caller *caller, struct mf_seat *seat)
     if (seat->units.next == seat->units.prev)
         return;
     last = mf_container_of(seat->units.prev, struct mf_host_unit, node);
-    if (last->is_recalled || last->is_sending || last->n_reported > 0)
+    if (last->is_recalled || last->is_sending || last->n_reported > 0 || last->slot != 0)
         return;
     mf_seat_revoke(seat, last);
     if (last->n_sent > 0)
@@ -88,22 +90,35 @@ static bool has_idle_seat(struct mf_host_caller *caller)
     return false;
 }
 
+/* Gives out the first units of the queue; one that waits for its slot lets others pass. */
+static bool empty_queue(struct mf_host_caller *caller)
+{
+    bool has_sent = false;
+
+    mf_list_for_each_safe (node, &caller->queue) {
+        struct mf_host_unit *unit = mf_container_of(node, struct mf_host_unit, node);
+        struct mf_seat *seat = choose_seat(caller, unit);
+
+        if (!seat && unit->slot == 0)
+            break;
+        if (!seat)
+            continue;
+        mf_list_remove(node);
+        mf_list_push_back(&seat->units, node);
+        seat->n_outstanding += unit->n_calls;
+        has_sent |= mf_seat_send(seat);
+    }
+    return has_sent;
+}
+
 bool mf_host_caller_hand_out(struct mf_host_caller *caller)
 {
     bool has_sent = false;
-    struct mf_seat *seat;
 
     for (uint32_t i = 0; i < caller->n_seats; i++)
         has_sent |= mf_seat_send(&caller->seats[i]);
     for (uint32_t i = 0; i < caller->n_seats && caller->n_seats > 1; i++)
         if (mf_list_is_empty(&caller->queue) && has_idle_seat(caller))
             relieve(caller, &caller->seats[i]);
-    while (!mf_list_is_empty(&caller->queue) && (seat = choose_seat(caller))) {
-        struct mf_list *node = mf_list_pop_front(&caller->queue);
-
-        mf_list_push_back(&seat->units, node);
-        seat->n_outstanding += mf_container_of(node, struct mf_host_unit, node)->n_calls;
-        has_sent |= mf_seat_send(seat);
-    }
-    return has_sent;
+    return has_sent | empty_queue(caller);
 }

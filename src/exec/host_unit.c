@@ -76,7 +76,12 @@ int mf_host_unit_create(const struct mf_caller_unit *unit, const struct mf_calle
     if (!copy)
         return -ENOMEM;
     *copy = (struct mf_host_unit){
-        .unit = unit->unit, .attempt = unit->attempt, .n_calls = unit->n_calls, .size = unit->size};
+        .unit = unit->unit,
+        .attempt = unit->attempt,
+        .slot = unit->slot,
+        .n_calls = unit->n_calls,
+        .size = unit->size,
+    };
     mf_list_init(&copy->node);
     memcpy(copy->calls, unit->calls, unit->size);
     if (n_larges > 0) {

@@ -9,6 +9,7 @@
 #include "exec/process.h"
 
 #include "base/clock.h"
+#include "base/command.h"
 #include "base/io.h"
 #include "base/table.h"
 #include "exec/channel.h"
@@ -339,6 +340,8 @@ static int start(struct mf_executor *executor, const struct mf_start *start)
 
     if (process->is_broken)
         return -EPIPE;
+    if (mf_command_is_function(start->command, start->command_size))
+        return -ENOSYS;
     if (start->command_size > MF_PROTOCOL_MAX_COMMAND)
         return -E2BIG;
     if (process->n_slots == 0)
@@ -419,6 +422,7 @@ int mf_process_executor_create(struct mf_launcher *launcher, struct mf_loop *loo
         goto out;
     *closing = (struct closing){.n_owners = 1, .executor = process};
     process->base.ops = &ops;
+    process->base.can_stage = true;
     process->launcher = *launcher;
     process->loop = loop;
     process->fn = fn;

@@ -178,13 +178,6 @@ int mf_runner_handle(struct mf_runner *runner, struct mf_frame *frame)
 
 /* --- life --- */
 
-static const char *choose_spill_dir(const struct mf_launcher_config *config)
-{
-    const char *dir = config->spill_dir ? config->spill_dir : getenv("TMPDIR");
-
-    return dir && dir[0] ? dir : "/tmp";
-}
-
 int mf_runner_create(const struct mf_runner_config *config, struct mf_runner **ret_runner)
 {
     struct mf_runner *runner = calloc(1, sizeof(*runner));
@@ -195,7 +188,7 @@ int mf_runner_create(const struct mf_runner_config *config, struct mf_runner **r
     runner->config = *config;
     runner->streams_config = (struct mf_streams_config){
         .loop = config->loop,
-        .spill_dir = choose_spill_dir(config->launcher),
+        .spill_dir = mf_capture_spill_dir(config->launcher->spill_dir),
         .limit = config->launcher->output_limit_bytes,
         .bytes = runner->bytes,
     };

@@ -237,7 +237,7 @@ static int judge(struct mf_seat *seat, bool was_futile, struct mf_error *err)
     char how[256];
 
     seat->n_futile = was_futile ? seat->n_futile + 1 : 0;
-    if (stage == MF_HOST_REFUSED)
+    if (stage == MF_HOST_REFUSED && !seat->is_ready)
         return mf_error_set(err, -ECANCELED, "the init hook refused to work in executor %u",
                             seat->index + 1);
     if (seat->n_futile < MAX_FUTILE)

@@ -8,6 +8,8 @@
 #include "base/backoff.h"
 #include "base/clock.h"
 #include "base/io.h"
+#include "exec/function_executor.h"
+#include "exec/mixed_executor.h"
 #include "runtime/node.h"
 #include "wire/message.h"
 
@@ -85,6 +87,44 @@ static int watch_signals(struct mf_rank *rank)
 
 /* --- starting --- */
 
+static int create_functions(struct mf_rank *rank, struct mf_executor *mixed,
+                            struct mf_executor **ret_executor)
+{
+    struct mf_function_executor_config config = {
+        .modules = rank->modules,
+        .nursery = rank->config->is_inline ? NULL : &rank->nursery,
+        .loop = rank->loop,
+        .output_limit_bytes = rank->config->launcher.output_limit_bytes,
+        .spill_dir = rank->config->launcher.spill_dir,
+        .fn = mf_mixed_executor_heard,
+        .arg = mixed,
+    };
+
+    return mf_function_executor_create(&config, ret_executor);
+}
+
+/* For commands and functions. Takes launcher and nursery. */
+static int create_mixed(struct mf_rank *rank, struct mf_executor **ret_executor)
+{
+    struct mf_executor *mixed, *commands, *functions = NULL;
+    int r = mf_mixed_executor_create(mf_worker_rank_heard, rank->worker, &mixed);
+
+    if (r < 0)
+        return r;
+    r = mf_process_executor_create(&rank->launcher, rank->loop, mf_mixed_executor_heard, mixed,
+                                   &commands);
+    if (r == 0) {
+        r = create_functions(rank, mixed, &functions);
+        mf_mixed_executor_set_parts(mixed, commands, functions);
+    }
+    if (r < 0) {
+        mixed->ops->destroy(mixed);
+        return r;
+    }
+    *ret_executor = mixed;
+    return 0;
+}
+
 static int start_worker(struct mf_rank *rank)
 {
     struct mf_worker_rank_config config = {
@@ -98,11 +138,13 @@ static int start_worker(struct mf_rank *rank)
 
     if (r < 0)
         return r;
-    r = mf_process_executor_create(&rank->launcher, rank->loop, mf_worker_rank_heard, rank->worker,
-                                   &executor);
+    if (rank->modules)
+        r = create_mixed(rank, &executor);
+    else
+        r = mf_process_executor_create(&rank->launcher, rank->loop, mf_worker_rank_heard,
+                                       rank->worker, &executor);
     if (r < 0)
         return r;
-    rank->launcher = (struct mf_launcher){0};
     mf_worker_rank_set_executor(rank->worker, executor);
     return 0;
 }
@@ -120,39 +162,61 @@ static int start_parts(struct mf_rank *rank)
     return r < 0 ? r : start_worker(rank);
 }
 
-int mf_rank_start(struct mf_rank *rank, const struct mf_launch *launch,
-                  const struct mf_launcher_config *launcher, const struct mf_log *log,
-                  struct mf_error *err)
+/* Code of modules runs here, and may grow this process or start threads. */
+static int load_modules(struct mf_rank *rank, struct mf_error *err)
+{
+    const struct mf_rank_config *config = rank->config;
+    int r;
+
+    if (config->n_modules == 0)
+        return 0;
+    r = mf_modules_load(config->modules, config->n_modules, !config->is_inline, &rank->modules,
+                        err);
+    if (r < 0 || config->is_inline)
+        return r;
+    return mf_nursery_fork(&rank->nursery, err);
+}
+
+static int start_mpi(struct mf_rank *rank, struct mf_error *err)
+{
+    int r = mf_transport_mpi_create(NULL, NULL, &rank->remote, err);
+
+    if (r < 0)
+        return r;
+    rank->is_root = rank->remote->rank == 0;
+    return mf_launch_verify(rank->config->launch, rank->remote->size, err);
+}
+
+int mf_rank_start(struct mf_rank *rank, const struct mf_rank_config *config, struct mf_error *err)
 {
     int r;
 
-    rank->log = log;
+    rank->config = config;
+    rank->log = config->log;
     rank->signal_fd = -1;
     rank->launcher.fd = -1;
-    rank->is_root = launch->rank == 0;
+    rank->nursery.fd = -1;
+    rank->is_root = config->launch->rank == 0;
     /* Before anything that makes threads or grows this process. */
-    r = mf_launcher_fork(launcher, &rank->launcher, err);
+    r = mf_launcher_fork(&config->launcher, &rank->launcher, err);
     if (r < 0)
         return r;
     /* After the fork: commands get the limit that was there before. */
     mf_raise_open_files();
+    r = load_modules(rank, err);
+    if (r < 0)
+        return r;
     r = take_signals(rank);
     if (r < 0)
         return mf_error_set(err, r, "cannot take over signals: %s", strerror(-r));
-    if (launch->is_mpi) {
-        r = mf_transport_mpi_create(NULL, NULL, &rank->remote, err);
-        if (r < 0)
-            return r;
-        rank->is_root = rank->remote->rank == 0;
-        r = mf_launch_verify(launch, rank->remote->size, err);
-        if (r < 0)
-            return r;
-    }
+    r = config->launch->is_mpi ? start_mpi(rank, err) : 0;
+    if (r < 0)
+        return r;
     r = mf_topo_cores(NULL, &rank->cores, &rank->n_cores, err);
     if (r < 0)
         return r;
     r = start_parts(rank);
-    return r < 0 ? mf_error_set(err, r, "cannot start rank %" PRIu32 ": %s", launch->rank,
+    return r < 0 ? mf_error_set(err, r, "cannot start rank %" PRIu32 ": %s", config->launch->rank,
                                 strerror(-r))
                  : 0;
 }
@@ -306,6 +370,8 @@ void mf_rank_finish(struct mf_rank *rank)
     mf_worker_rank_destroy(rank->worker);
     if (rank->launcher.pid > 0)
         mf_launcher_stop(&rank->launcher);
+    mf_nursery_stop(&rank->nursery);
+    mf_modules_destroy(rank->modules);
     mf_loop_remove(rank->loop, rank->signal_watch);
     mf_close(&rank->signal_fd);
     mf_loop_destroy(rank->loop);
@@ -313,5 +379,5 @@ void mf_rank_finish(struct mf_rank *rank)
     mf_transport_destroy(rank->local);
     mf_transport_destroy(rank->remote);
     free(rank->cores);
-    *rank = (struct mf_rank){.signal_fd = -1, .launcher.fd = -1};
+    *rank = (struct mf_rank){.signal_fd = -1, .launcher.fd = -1, .nursery.fd = -1};
 }

@@ -1,8 +1,8 @@
 /*
- * One rank of a run: its launcher process, its transport, its worker, and on
- * rank 0 the scheduler, driven together by one loop on one thread.
+ * One rank of a run: its launcher process, its modules, its transport, its
+ * worker, and on rank 0 the scheduler, driven together by one loop on one thread.
  *
- *     mf_rank_start()     launcher process, then MPI_Init; says HELLO
+ *     mf_rank_start()     launcher process, modules, nursery, then MPI_Init; says HELLO
  *     mf_rank_work()      ranks other than 0: until the scheduler says stop
  *     mf_rank_schedule()  rank 0: until the run is over
  *     mf_rank_finish()    tells who is still waiting to stop; MPI_Finalize
@@ -10,18 +10,40 @@
 #ifndef MF_RUNTIME_RANK_H
 #define MF_RUNTIME_RANK_H
 
+#include "exec/caller.h"
+#include "exec/modules.h"
 #include "exec/process.h"
 #include "runtime/launch.h"
 #include "runtime/scheduler.h"
 #include "runtime/worker.h"
 
-/** Fields are the rank's own; callers read loop, transports and is_root. */
+/**
+ * How to make a rank. All pointers are borrowed and outlive it.
+ *
+ * @launch      from mf_launch_detect()
+ * @launcher    configuration of the launcher process
+ * @modules     n_modules paths for mf_modules_load()
+ * @is_inline   functions of modules are called in the rank itself
+ */
+struct mf_rank_config {
+    const struct mf_launch *launch;
+    struct mf_launcher_config launcher;
+    const char *const *modules;
+    uint32_t n_modules;
+    bool is_inline;
+    const struct mf_log *log;
+};
+
+/** Fields are the rank's own; callers read loop, transports, modules and is_root. */
 struct mf_rank {
+    const struct mf_rank_config *config;
     const struct mf_log *log;
     struct mf_loop *loop;
     struct mf_core *cores;
     uint32_t n_cores;
     struct mf_launcher launcher;
+    struct mf_modules *modules; /* NULL without any */
+    struct mf_nursery nursery;
     struct mf_transport *remote;       /* NULL without MPI */
     struct mf_transport *local;        /* rank 0: the scheduler's end */
     struct mf_transport *local_worker; /* rank 0: the worker's end */
@@ -38,15 +60,10 @@ struct mf_rank {
  * mf_rank_start() - make this process a rank. Before any thread; once.
  *
  * @rank      to fill in, zeroed; mf_rank_finish() it also after a failure
- * @launch    from mf_launch_detect()
- * @launcher  configuration of the launcher process
- * @log       borrowed
  *
- * Returns 0, or -errno with a sentence in err.
+ * Returns 0, or -errno with a sentence in err; -ELIBACC is about a module.
  */
-int mf_rank_start(struct mf_rank *rank, const struct mf_launch *launch,
-                  const struct mf_launcher_config *launcher, const struct mf_log *log,
-                  struct mf_error *err);
+int mf_rank_start(struct mf_rank *rank, const struct mf_rank_config *config, struct mf_error *err);
 
 /** Serves the scheduler until it says stop. Returns 0 or -errno with a sentence. */
 int mf_rank_work(struct mf_rank *rank, struct mf_error *err);

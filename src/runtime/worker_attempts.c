@@ -175,8 +175,8 @@ void mf_worker_rank_start_queued(struct mf_worker_rank *worker)
 
         if (worker->n_staged == 0 && attempt->n_slots <= worker->n_free)
             start_in_slots(worker, attempt);
-        else if (attempt->n_slots == 1 && worker->n_free == 0 && worker->n_wide == 0 &&
-                 worker->n_staged < STAGED_PER_SLOT * worker->n_slots)
+        else if (worker->executor->can_stage && attempt->n_slots == 1 && worker->n_free == 0 &&
+                 worker->n_wide == 0 && worker->n_staged < STAGED_PER_SLOT * worker->n_slots)
             stage(worker, attempt);
         else
             break;

@@ -29,6 +29,7 @@
  */
 struct files {
     struct mf_source source;
+    const struct mf_function_names *functions;
     uint32_t n_files;
     const char **names;
     struct mf_task_file *files;
@@ -320,7 +321,7 @@ static int copy_names(struct files *files, const char *const *paths, struct mf_e
 static int open_file(struct files *files, const char *path, struct mf_error *err)
 {
     struct mf_task_file *file = &files->files[files->n_open];
-    int r = mf_task_file_open(file, path, err);
+    int r = mf_task_file_open(file, path, files->functions, err);
 
     if (r < 0)
         return r;
@@ -351,7 +352,8 @@ static int open_and_check(struct files *files, const char *const *paths, struct 
     return 0;
 }
 
-int mf_source_open_files(const char *const *paths, uint32_t n_files, struct mf_source **ret_source,
+int mf_source_open_files(const char *const *paths, uint32_t n_files,
+                         const struct mf_function_names *functions, struct mf_source **ret_source,
                          struct mf_error *err)
 {
     struct files *files;
@@ -362,7 +364,7 @@ int mf_source_open_files(const char *const *paths, uint32_t n_files, struct mf_s
     files = calloc(1, sizeof(*files));
     if (!files)
         return mf_error_set(err, -ENOMEM, "out of memory");
-    *files = (struct files){.source.ops = &ops, .n_files = n_files};
+    *files = (struct files){.source.ops = &ops, .functions = functions, .n_files = n_files};
     files->names = calloc(n_files, sizeof(*files->names));
     files->files = calloc(n_files, sizeof(*files->files));
     files->first_seq = calloc(n_files, sizeof(*files->first_seq));

@@ -66,6 +66,17 @@ static int take_array(const json_t *array, struct mf_command *command, struct mf
     return 0;
 }
 
+/* The input of a function: nothing in it is looked at. */
+static int take_input(const json_t *value, struct mf_command *command, struct mf_arena *arena,
+                      struct mf_error *err)
+{
+    if (!json_is_string(value))
+        return mf_error_set(err, -EINVAL, "input: %s, but a string is expected", type_name(value));
+    if (mf_words_to_input(json_string_value(value), json_string_length(value), arena, command) < 0)
+        return mf_error_set(err, -ENOMEM, "out of memory");
+    return 0;
+}
+
 /* A command as on a line of a plain task file. */
 static int take_text(const json_t *value, struct mf_command *command, struct mf_arena *arena,
                      struct mf_error *err)
@@ -145,6 +156,8 @@ static int take_field(const char *key, const json_t *value, struct mf_fields *fi
     return mf_fields_set(fields, key, text, arena, err);
 }
 
+static const char *const own_keys[] = {"cmd", "input", NULL};
+
 static int take_member(const char *key, json_t *value, struct mf_fields *fields,
                        struct mf_command *command, struct mf_arena *arena, struct mf_error *err)
 {
@@ -152,10 +165,29 @@ static int take_member(const char *key, json_t *value, struct mf_fields *fields,
 
     if (strcmp(key, "cmd") == 0)
         return take_cmd(value, command, arena, err);
+    if (strcmp(key, "input") == 0)
+        return take_input(value, command, arena, err);
     if (strcmp(key, "env") == 0)
         return take_env(value, fields, arena, err);
     r = take_field(key, value, fields, arena, err);
-    return r == -ENOENT ? mf_fields_refuse(key, "cmd", err) : r;
+    return r == -ENOENT ? mf_fields_refuse(key, own_keys, err) : r;
+}
+
+/* An object has "cmd", or else "func" and maybe "input". */
+static int check_kind(const json_t *object, const struct mf_fields *fields,
+                      struct mf_command *command, struct mf_arena *arena, struct mf_error *err)
+{
+    bool has_cmd = json_object_get(object, "cmd") != NULL;
+
+    if (fields->func && has_cmd)
+        return mf_error_set(err, -EINVAL, "a task has either cmd or func, not both");
+    if (!fields->func && json_object_get(object, "input"))
+        return mf_error_set(err, -EINVAL, "input is for a function, and func is missing");
+    if (!fields->func && !has_cmd)
+        return mf_error_set(err, -EINVAL, "cmd is missing");
+    if (!command->args && mf_words_to_input("", 0, arena, command) < 0)
+        return mf_error_set(err, -ENOMEM, "out of memory");
+    return 0;
 }
 
 static int take_object(json_t *object, struct mf_fields *fields, struct mf_command *command,
@@ -173,9 +205,7 @@ static int take_object(json_t *object, struct mf_fields *fields, struct mf_comma
         if (r < 0)
             return r;
     }
-    if (!command->args)
-        return mf_error_set(err, -EINVAL, "cmd is missing");
-    return 0;
+    return check_kind(object, fields, command, arena, err);
 }
 
 int mf_jsonl_parse(const char *text, size_t size, struct mf_fields *fields,

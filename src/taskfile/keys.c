@@ -9,6 +9,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 
 #define CORES_MAX 1000000
@@ -208,35 +209,43 @@ static void inherit_cwd(struct mf_fields *fields, const struct mf_fields *defaul
 static const struct key {
     const char *name;
     bool may_repeat;
+    bool is_for_commands;
     parse_fn parse;
     inherit_fn inherit;
 } keys[] = {
-    {"id", false, parse_id, NULL},
-    {"func", false, parse_func, NULL},
-    {"cores", false, parse_cores, inherit_cores},
-    {"timeout", false, parse_timeout, inherit_timeout},
-    {"retries", false, parse_retries, inherit_retries},
-    {"priority", false, parse_priority, inherit_priority},
-    {"cwd", false, parse_cwd, inherit_cwd},
-    {"env", true, parse_env, NULL},
+    {"id", false, false, parse_id, NULL},
+    {"func", false, false, parse_func, NULL},
+    {"cores", false, false, parse_cores, inherit_cores},
+    {"timeout", false, false, parse_timeout, inherit_timeout},
+    {"retries", false, false, parse_retries, inherit_retries},
+    {"priority", false, false, parse_priority, inherit_priority},
+    {"cwd", false, true, parse_cwd, inherit_cwd},
+    {"env", true, true, parse_env, NULL},
 };
 
 #define N_KEYS (sizeof(keys) / sizeof(keys[0]))
 
-int mf_fields_refuse(const char *key, const char *extra, struct mf_error *err)
-{
-    const char *names[N_KEYS + 1] = {[N_KEYS] = extra};
-    const char *nearest;
+/* Keys that are known in one place only. */
+#define MORE_MAX 2
 
+int mf_fields_refuse(const char *key, const char *const *more, struct mf_error *err)
+{
+    const char *names[N_KEYS + MORE_MAX] = {NULL};
+    const char *nearest;
+    char known[256] = "";
+    size_t n = 0;
+
+    for (; more && *more; more++)
+        names[n++] = *more;
     for (size_t i = 0; i < N_KEYS; i++)
-        names[i] = keys[i].name;
-    nearest = mf_nearest(key, names, N_KEYS + 1);
+        names[n++] = keys[i].name;
+    nearest = mf_nearest(key, names, n);
     if (nearest)
         return mf_error_set(err, -ENOENT, "unknown key \"%s\", did you mean \"%s\"?", key, nearest);
-    return mf_error_set(err, -ENOENT,
-                        "unknown key \"%s\" (known: %s%sid, func, cores, timeout, retries, "
-                        "priority, cwd, env)",
-                        key, extra ? extra : "", extra ? ", " : "");
+    for (size_t i = 0, used = 0; i < n && used < sizeof(known); i++)
+        used +=
+            (size_t)snprintf(known + used, sizeof(known) - used, "%s%s", i ? ", " : "", names[i]);
+    return mf_error_set(err, -ENOENT, "unknown key \"%s\" (known: %s)", key, known);
 }
 
 int mf_fields_set(struct mf_fields *fields, const char *key, const char *value,
@@ -265,18 +274,31 @@ int mf_fields_inherit(struct mf_fields *fields, const struct mf_fields *defaults
                       struct mf_arena *arena)
 {
     for (size_t i = 0; i < N_KEYS; i++)
-        if (keys[i].inherit && !(fields->given & UINT32_C(1) << i))
+        if (keys[i].inherit && !(fields->given & UINT32_C(1) << i) &&
+            !(fields->func && keys[i].is_for_commands))
             keys[i].inherit(fields, defaults);
-    if (fields->func) {
-        if (!(fields->given & GIVEN_CWD))
-            fields->cwd = NULL;
+    if (fields->func)
         return 0;
-    }
     if (defaults->n_env > 0 && reserve_env(fields, defaults->n_env, arena) < 0)
         return -ENOMEM;
     for (uint32_t i = 0; i < defaults->n_env; i++)
         if (!has_env(fields, defaults->env[i]))
             fields->env[fields->n_env++] = defaults->env[i];
     fields->given |= defaults->given;
+    return 0;
+}
+
+int mf_fields_check_function(const struct mf_fields *fields, struct mf_error *err)
+{
+    for (size_t i = 0; i < N_KEYS; i++)
+        if (keys[i].is_for_commands && fields->given & UINT32_C(1) << i)
+            return mf_error_set(err, -EINVAL,
+                                "%s is for commands: a function runs in a process that it shares "
+                                "with others",
+                                keys[i].name);
+    if (fields->n_slots > 1)
+        return mf_error_set(err, -EINVAL,
+                            "a function runs on one core, so cores=%u cannot be had: say cores=1",
+                            fields->n_slots);
     return 0;
 }

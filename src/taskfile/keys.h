@@ -46,11 +46,11 @@ int mf_fields_set(struct mf_fields *fields, const char *key, const char *value,
 /**
  * mf_fields_refuse() - the sentence about a key that nobody knows.
  *
- * @extra  one more key that is known where it was written, or NULL
+ * @more  further keys that are known where it was written, up to a NULL; NULL for none
  *
  * Returns -ENOENT.
  */
-int mf_fields_refuse(const char *key, const char *extra, struct mf_error *err);
+int mf_fields_refuse(const char *key, const char *const *more, struct mf_error *err);
 
 /**
  * mf_fields_inherit() - fill in what is not given from defaults.

@@ -195,7 +195,7 @@ int mf_line_take_prefix(const char **text, size_t *size, struct mf_fields *field
     if (pairs.at < end && !mf_is_blank(*pairs.at))
         return mf_error_set(err, -EINVAL, "a blank is missing after [key=value ...]");
     skip_blanks(&pairs);
-    if (pairs.at == end)
+    if (pairs.at == end && !fields->func)
         return mf_error_set(err, -EINVAL, "a command is missing after [key=value ...]");
     *size = (size_t)(end - pairs.at);
     *text = pairs.at;
@@ -212,5 +212,7 @@ int mf_line_take_defaults(const char *text, size_t size, struct mf_fields *field
         return mf_error_prefix(err, r, "in #FARM: ");
     if (fields->id)
         return mf_error_set(err, -EINVAL, "in #FARM: id belongs to a single task");
+    if (fields->func)
+        return mf_error_set(err, -EINVAL, "in #FARM: func belongs to a single task");
     return 0;
 }

@@ -25,7 +25,8 @@ bool mf_line_is_json(const char *text, size_t size);
  * mf_line_take_prefix() - read `[key=value ...]` if the line begins with it.
  *
  * @text, @size  the line from its first character that is not blank; on return
- *               the command, which is at least one character
+ *               the command, which is at least one character, or the input of
+ *               a function
  *
  * Returns 0, or -errno with a sentence in err.
  */

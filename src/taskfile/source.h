@@ -49,7 +49,19 @@ struct mf_source_summary {
 };
 
 /**
+ * Which functions a task may call.
+ *
+ * @check  returns 0 if there is one of that name, or -ENOENT with a sentence
+ */
+struct mf_function_names {
+    int (*check)(void *arg, const char *name, struct mf_error *err);
+    void *arg;
+};
+
+/**
  * mf_source_open_files() - tasks from n_files files; "-" is standard input.
+ *
+ * @functions  borrowed, outlives the source; NULL when tasks can call none
  *
  * Each file is a task file (one command per line) or JSON Lines, told apart by
  * its first line that is neither blank nor a comment. Regular files are
@@ -60,7 +72,8 @@ struct mf_source_summary {
  *
  * Returns 0, or -errno with `file:line: sentence` in err.
  */
-int mf_source_open_files(const char *const *files, uint32_t n_files, struct mf_source **ret_source,
+int mf_source_open_files(const char *const *files, uint32_t n_files,
+                         const struct mf_function_names *functions, struct mf_source **ret_source,
                          struct mf_error *err);
 
 /**

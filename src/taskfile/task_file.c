@@ -18,9 +18,10 @@
 
 #define BYTE_ORDER_MARK "\xef\xbb\xbf"
 
-int mf_task_file_open(struct mf_task_file *file, const char *path, struct mf_error *err)
+int mf_task_file_open(struct mf_task_file *file, const char *path,
+                      const struct mf_function_names *functions, struct mf_error *err)
 {
-    *file = (struct mf_task_file){0};
+    *file = (struct mf_task_file){.functions = functions};
     return mf_input_open(&file->input, path, err);
 }
 
@@ -234,7 +235,34 @@ static int take_prefix(const struct mf_cursor *cursor, struct mf_line *line,
     if (r < 0)
         return r;
     drop_front(line, (size_t)(text - line->text));
+    if (fields->func)
+        return is_cut(line) || line->length > MF_LINE_BYTES_MAX
+                   ? refuse_length(cursor, line, err)
+                   : 0;
     return mf_words_check_length("command", line->length, err);
+}
+
+/* What a plain line has behind its prefix. */
+static int take_rest(const struct mf_line *line, const struct mf_fields *fields,
+                     struct mf_command *command, struct mf_arena *arena)
+{
+    return fields->func ? mf_words_to_input(line->text, line->size, arena, command)
+                        : mf_words_to_command(line->text, line->size, arena, command);
+}
+
+static int check_function(const struct mf_cursor *cursor, const struct mf_fields *fields,
+                          struct mf_error *err)
+{
+    const struct mf_function_names *functions = cursor->file->functions;
+    int r = mf_fields_check_function(fields, err);
+
+    if (r < 0)
+        return r;
+    if (!functions)
+        return mf_error_set(err, -ENOENT,
+                            "function \"%s\" needs a module that has it: run with --module FILE",
+                            fields->func);
+    return functions->check(functions->arg, fields->func, err);
 }
 
 static int parse(const struct mf_cursor *cursor, struct mf_line line, struct mf_arena *arena,
@@ -247,11 +275,15 @@ static int parse(const struct mf_cursor *cursor, struct mf_line line, struct mf_
                           : mf_jsonl_parse(line.text, line.size, fields, command, arena, err);
     } else {
         r = take_prefix(cursor, &line, fields, arena, err);
-        if (r == 0 && command && mf_words_to_command(line.text, line.size, arena, command) < 0)
+        if (r == 0 && command && take_rest(&line, fields, command, arena) < 0)
             r = mf_error_set(err, -ENOMEM, "out of memory");
     }
     if (r == 0 && inherit(cursor, fields, arena) < 0)
         r = mf_error_set(err, -ENOMEM, "out of memory");
+    if (r == 0 && fields->func)
+        r = check_function(cursor, fields, err);
+    if (r == 0 && command)
+        command->function = fields->func;
     return r;
 }
 

@@ -8,6 +8,7 @@
 #include "base/command.h"
 #include "taskfile/keys.h"
 #include "taskfile/lines.h"
+#include "taskfile/source.h"
 
 enum mf_format { MF_FORMAT_UNKNOWN, MF_FORMAT_PLAIN, MF_FORMAT_JSON };
 
@@ -21,12 +22,14 @@ struct mf_defaults {
  * A file, and what is known of it: all of it once is_known, else what was
  * read so far.
  *
+ * @functions   that its tasks may call (borrowed), or NULL
  * @format      settled by the first task line
  * @defaults    n_defaults of them, by line; their texts are in `memory`
  * @index       where its tasks are, counted from 0
  */
 struct mf_task_file {
     struct mf_input input;
+    const struct mf_function_names *functions;
     enum mf_format format;
     bool is_known;
     struct mf_defaults *defaults;
@@ -49,7 +52,8 @@ struct mf_cursor {
 };
 
 /** Opens as mf_input_open() does. */
-int mf_task_file_open(struct mf_task_file *file, const char *path, struct mf_error *err);
+int mf_task_file_open(struct mf_task_file *file, const char *path,
+                      const struct mf_function_names *functions, struct mf_error *err);
 
 /** Closes what is open and frees what was kept. */
 void mf_task_file_close(struct mf_task_file *file);
@@ -81,7 +85,8 @@ int mf_cursor_next(struct mf_cursor *cursor, struct mf_line *ret_line, struct mf
 int mf_cursor_check(const struct mf_cursor *cursor, const struct mf_line *line,
                     struct mf_arena *arena, struct mf_fields *ret_fields, struct mf_error *err);
 
-/** Like mf_cursor_check(), and fills in is_shell, args and n_args of the command as well. */
+/** Like mf_cursor_check(), and fills in function, is_shell, args and n_args of the command as well.
+ */
 int mf_cursor_parse(const struct mf_cursor *cursor, const struct mf_line *line,
                     struct mf_arena *arena, struct mf_fields *ret_fields,
                     struct mf_command *command, struct mf_error *err);

@@ -155,3 +155,19 @@ int mf_words_to_command(const char *text, size_t size, struct mf_arena *arena,
     command->args = args;
     return 0;
 }
+
+int mf_words_to_input(const char *text, size_t size, struct mf_arena *arena,
+                      struct mf_command *command)
+{
+    const char **args = mf_arena_alloc(arena, sizeof(*args));
+
+    if (!args)
+        return -ENOMEM;
+    args[0] = mf_arena_copy(arena, text, size);
+    if (!args[0])
+        return -ENOMEM;
+    command->is_shell = false;
+    command->n_args = 1;
+    command->args = args;
+    return 0;
+}

@@ -40,4 +40,8 @@ int mf_words_check_length(const char *what, uint64_t length, struct mf_error *er
 int mf_words_to_command(const char *text, size_t size, struct mf_arena *arena,
                         struct mf_command *command);
 
+/** Makes size bytes without NUL the input of a function: args[0]. Returns 0 or -ENOMEM. */
+int mf_words_to_input(const char *text, size_t size, struct mf_arena *arena,
+                      struct mf_command *command);
+
 #endif

@@ -299,8 +299,8 @@ static void a_chain_of_tasks_runs_to_its_end(struct t_run *t)
     int64_t last_ns = 0, duration_ns = 0;
 
     for (int i = 0; i < N; i++)
-        chain[i] = t_submit(t, T_TIMES, &duration_ns, sizeof(duration_ns), .after = &chain[i - 1],
-                            .n_after = i > 0);
+        chain[i] = t_submit(t, T_TIMES, &duration_ns, sizeof(duration_ns),
+                            .after = i > 0 ? &chain[i - 1] : NULL, .n_after = i > 0);
     for (int i = 0; i < N; i++) {
         const struct t_times *times = t_done(t, chain[i], sizeof(*times));
 

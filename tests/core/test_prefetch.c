@@ -322,3 +322,14 @@ Test(recall, a_task_whose_last_worker_is_gone_comes_back_as_any_other)
     t_tick(t);
     cr_assert_str_eq(t_trace(t), "a:PLACED@1#2/RECALL");
 }
+
+Test(recall, what_can_go_to_no_other_worker_does_not_come_back)
+{
+    struct t_farm *t = prefetching_farm(2, 1);
+
+    t_submit(t, "a@0 b@0");
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "a:PLACED@0 b:PLACED@0");
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "");
+}

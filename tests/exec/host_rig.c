@@ -525,6 +525,7 @@ struct host_unit *host_wait(struct host_rig *rig, uint64_t unit)
 
     while (!rig->units[unit].is_over) {
         host_turn(rig);
+        cr_assert_eq(rig->n_broken, 0, "%s", rig->broken.text);
         cr_assert_lt(mf_clock_monotonic_ns(), end_ns, "unit %d does not end", (int)unit);
     }
     return &rig->units[unit];

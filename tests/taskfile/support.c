@@ -16,6 +16,8 @@
 
 static char directory[64];
 
+bool t_has_functions;
+
 void t_enter(void)
 {
     strcpy(directory, "/tmp/mpifarm-test-XXXXXX");
@@ -50,6 +52,22 @@ const char *t_write(const char *name, const char *text)
 
 typedef int (*open_fn)(const char *const *words, uint32_t n_words, struct mf_source **ret_source,
                        struct mf_error *err);
+
+static int check_name(void *arg, const char *name, struct mf_error *err)
+{
+    if (strcmp(name, "render") == 0)
+        return 0;
+    return mf_error_set(err, -ENOENT, "no module has a function \"%s\"", name);
+}
+
+static int open_files(const char *const *names, uint32_t n_names, struct mf_source **ret_source,
+                      struct mf_error *err)
+{
+    static const struct mf_function_names functions = {.check = check_name};
+
+    return mf_source_open_files(names, n_names, t_has_functions ? &functions : NULL, ret_source,
+                                err);
+}
 
 static int open_words(open_fn open_source, const char *first, va_list more,
                       struct mf_source **ret_source, struct mf_error *err)
@@ -91,7 +109,7 @@ struct mf_source *t_open(const char *first, ...)
     va_list more;
 
     va_start(more, first);
-    source = must_open(mf_source_open_files, first, more);
+    source = must_open(open_files, first, more);
     va_end(more);
     return source;
 }
@@ -102,7 +120,7 @@ const char *t_open_error(const char *first, ...)
     va_list more;
 
     va_start(more, first);
-    text = must_fail(mf_source_open_files, first, more);
+    text = must_fail(open_files, first, more);
     va_end(more);
     return text;
 }
@@ -174,6 +192,8 @@ static void show(FILE *out, const struct mf_entry *entry)
     const struct mf_command *command = &entry->command;
 
     fprintf(out, "%s: ", command->id);
+    if (command->function)
+        fprintf(out, "%s ", command->function);
     if (command->is_shell)
         fputs("sh ", out);
     for (uint32_t i = 0; i < command->n_args; i++) {
@@ -234,7 +254,7 @@ const char *t_tasks(const char *text)
     struct mf_error err = {0};
     const char *shown;
 
-    if (mf_source_open_files(&name, 1, &source, &err) < 0)
+    if (open_files(&name, 1, &source, &err) < 0)
         return strdup(err.text);
     shown = t_show_all(source);
     mf_source_close(source);

@@ -14,6 +14,9 @@ void t_leave(void);
 const char *t_write(const char *name, const char *text);
 const char *t_write_bytes(const char *name, const void *data, size_t n);
 
+/* Whether tasks in files may call the function "render", the only one there is. */
+extern bool t_has_functions;
+
 /* Opens files of these names, up to a NULL; fails the test if that fails. */
 struct mf_source *t_open(const char *first, ...) __attribute__((sentinel));
 
@@ -28,8 +31,9 @@ const char *t_sweep_error(const char *first, ...) __attribute__((sentinel));
 const struct mf_entry *t_next(struct mf_source *source);
 
 /*
- * A task as text: "ID: [arg][arg]" or "ID: sh TEXT", the keys that differ from
- * their defaults behind it as " key=value". The number of the slot shows as {%}.
+ * A task as text: "ID: [arg][arg]", "ID: sh TEXT" or "ID: FUNCTION [input]", the
+ * keys that differ from their defaults behind it as " key=value". The number of the slot shows as
+ * {%}.
  */
 const char *t_show(const struct mf_entry *entry);
 

@@ -101,7 +101,7 @@ Test(plain, an_unknown_key_is_refused_with_the_nearest)
     tasks_are("a\n[coers=2] b\n",
               "a.farm:2: in [key=value ...]: unknown key \"coers\", did you mean \"cores\"?");
     tasks_are("[xyzzyx=2] b\n", "a.farm:1: in [key=value ...]: unknown key \"xyzzyx\" (known: id, "
-                                "cores, timeout, retries, priority, cwd, env)");
+                                "func, cores, timeout, retries, priority, cwd, env)");
 }
 
 Test(plain, a_key_is_given_once)

@@ -268,7 +268,7 @@ Test(streams, without_a_directory_nothing_is_left_behind)
     int out = pipe_to_stdin();
 
     cr_assert(setenv("TMPDIR", ".", 1) == 0);
-    cr_assert_eq(mf_source_open_files(&file, 1, &source, NULL), 0);
+    cr_assert_eq(mf_source_open_files(&file, 1, NULL, &source, NULL), 0);
     say(out, "a\n");
     cr_assert_str_eq(t_show(t_next(source)), "1: [a]");
     cr_assert_eq(count_files(), 0);
@@ -284,7 +284,7 @@ Test(streams, a_temporary_directory_that_is_not_there_is_named)
     int out = pipe_to_stdin();
 
     setenv("TMPDIR", "none", 1);
-    cr_assert_eq(mf_source_open_files(&file, 1, &source, &err), -ENOENT);
+    cr_assert_eq(mf_source_open_files(&file, 1, NULL, &source, &err), -ENOENT);
     cr_assert(strncmp(err.text, "none/mpifarm-", 13) == 0, "%s", err.text);
     cr_assert(strstr(err.text, "cannot be created: No such file or directory") != NULL);
     close(out);

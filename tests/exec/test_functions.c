@@ -1,0 +1,401 @@
+/* Functions of a module as attempts: in the process itself, in executor processes, beside commands.
+ */
+#include "exec/fake.h"
+#include "exec/function_executor.h"
+#include "exec/mixed_executor.h"
+
+#include "base/clock.h"
+#include "base/command.h"
+
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* What became of an attempt. */
+struct end {
+    bool is_told;
+    uint32_t slot;
+    struct mf_outcome outcome;
+    char text[MF_N_STREAMS][256];
+    uint64_t size[MF_N_STREAMS];
+};
+
+/* Each test is a process of its own. */
+static struct mf_loop *loop;
+static struct mf_modules *modules;
+static struct mf_executor *executor;
+static struct end ends[32];
+static unsigned n_ended;
+static char broken[256];
+
+static void on_event(void *arg, const struct mf_executor_event *event)
+{
+    struct end *end = &ends[event->task];
+
+    if (event->kind == MF_EXECUTOR_BROKEN) {
+        snprintf(broken, sizeof(broken), "%s", event->error->text);
+        return;
+    }
+    cr_assert_eq(event->kind, MF_EXECUTOR_ENDED);
+    cr_assert(!end->is_told);
+    end->is_told = true;
+    end->slot = event->slot;
+    end->outcome = *event->outcome;
+    for (int i = 0; i < MF_N_STREAMS && event->output; i++) {
+        end->size[i] = mf_output_size(event->output, (enum mf_stream)i);
+        cr_assert_geq(mf_output_read(event->output, (enum mf_stream)i, 0, end->text[i],
+                                     sizeof(end->text[i]) - 1),
+                      0);
+    }
+    mf_output_close(event->output);
+    n_ended++;
+}
+
+static void load(bool is_isolated)
+{
+    const char *path = getenv("T_MODULE");
+    struct mf_error err = {0};
+
+    cr_assert(eq(int, mf_modules_load(&path, 1, is_isolated, &modules, &err), 0), "%s", err.text);
+}
+
+/* Two slots, numbered 11 and 12. */
+static int make(bool is_isolated, uint64_t limit)
+{
+    struct mf_slot slots[] = {{.number = 11}, {.number = 12}};
+    struct mf_nursery nursery = {.fd = -1};
+    struct mf_function_executor_config config = {
+        .nursery = is_isolated ? &nursery : NULL, .output_limit_bytes = limit, .fn = on_event};
+
+    load(is_isolated);
+    if (is_isolated)
+        cr_assert_eq(mf_nursery_fork(&nursery, NULL), 0);
+    cr_assert_eq(mf_loop_create(&loop), 0);
+    config.modules = modules;
+    config.loop = loop;
+    cr_assert_eq(mf_function_executor_create(&config, &executor), 0);
+    return executor->ops->configure(executor, slots, 2, 3, "");
+}
+
+static void set_up(void)
+{
+    cr_assert_eq(make(true, UINT64_MAX), 0);
+}
+
+static void tear_down(void)
+{
+    executor->ops->destroy(executor);
+    mf_loop_destroy(loop);
+    mf_modules_destroy(modules);
+}
+
+static int give(mf_task_id task, uint32_t slot, const char *function, const char *input,
+                int64_t timeout_ns)
+{
+    struct mf_command command = {
+        .id = "x", .seq = 40 + task, .function = function, .n_args = 1, .args = &input};
+    struct mf_buffer bytes = {0};
+    struct mf_start start = {.task = task,
+                             .attempt = 1,
+                             .try_number = 1,
+                             .n_slots = 1,
+                             .slots = &slot,
+                             .timeout_ns = timeout_ns};
+    int r;
+
+    mf_command_encode(&command, &bytes);
+    start.command = bytes.data;
+    start.command_size = bytes.size;
+    r = executor->ops->start(executor, &start);
+    mf_buffer_finish(&bytes);
+    return r;
+}
+
+static void wait_for(unsigned n)
+{
+    for (;;) {
+        cr_assert_eq(executor->ops->flush(executor), 0);
+        if (n_ended >= n)
+            return;
+        cr_assert_geq(mf_loop_wait(loop, 20 * MF_NS_PER_S), 1, "nothing happens");
+    }
+}
+
+static const struct end *run(const char *function, const char *input)
+{
+    mf_task_id task = n_ended + 1;
+
+    cr_assert_eq(give(task, 0, function, input, 0), 0);
+    wait_for(n_ended + 1);
+    return &ends[task];
+}
+
+TestSuite(functions, .init = set_up, .fini = tear_down);
+
+Test(functions, a_result_is_the_output)
+{
+    const struct end *end = run("t_sum", "3 4");
+
+    cr_assert_eq(end->outcome.cause, MF_CAUSE_NONE);
+    cr_assert(eq(str, (char *)end->text[MF_STDOUT], "7\n"));
+    cr_assert_eq(end->size[MF_STDERR], 0);
+    cr_assert_eq(end->outcome.slot, 11);
+    cr_assert_eq(end->slot, 0);
+    cr_assert_gt(end->outcome.duration_ns, 0);
+    cr_assert_lt(end->outcome.duration_ns, 10 * MF_NS_PER_S);
+    cr_assert_gt(end->outcome.started_wall_ns, 0);
+}
+
+Test(functions, nothing_in_and_nothing_out)
+{
+    cr_assert(eq(str, (char *)run("t_echo", "")->text[MF_STDOUT], "\n"));
+    cr_assert_eq(run("t_fail", "0")->size[MF_STDOUT], 0);
+}
+
+Test(functions, what_is_printed_comes_before_the_result_and_belongs_to_its_task)
+{
+    cr_assert(eq(str, (char *)run("t_print", "1")->text[MF_STDOUT], "printed 1\nwritten\n"));
+    cr_assert(eq(str, (char *)run("t_echo", "x")->text[MF_STDOUT], "x\n"));
+    cr_assert(eq(str, (char *)run("t_print", "2")->text[MF_STDOUT], "printed 2\nwritten\n"));
+}
+
+Test(functions, a_failure_says_why)
+{
+    const struct end *end = run("t_print_and_fail", "5");
+
+    cr_assert_eq(end->outcome.cause, MF_CAUSE_EXIT);
+    cr_assert_eq(end->outcome.exit_status, 7);
+    cr_assert(eq(str, (char *)end->outcome.detail, "as asked"));
+    cr_assert(eq(str, (char *)end->text[MF_STDOUT], "printed 5\n"));
+    cr_assert(eq(str, (char *)end->text[MF_STDERR], "as asked\nwith a second line\n"));
+}
+
+Test(functions, a_code_is_an_exit_status_other_than_0)
+{
+    cr_assert_eq(run("t_fail", "255")->outcome.exit_status, 255);
+    cr_assert_eq(run("t_fail", "256")->outcome.exit_status, 255);
+    cr_assert_eq(run("t_fail", "-22")->outcome.exit_status, 1);
+}
+
+Test(functions, a_crash_is_a_signal_and_the_next_runs)
+{
+    const struct end *end = run("t_crash", "");
+
+    cr_assert_eq(end->outcome.cause, MF_CAUSE_SIGNAL);
+    cr_assert_eq(end->outcome.signal, 11);
+    cr_assert_eq(end->outcome.exit_status, 139);
+    cr_assert(strstr(end->text[MF_STDERR], "t_crash"), "%s", end->text[MF_STDERR]);
+    cr_assert(eq(str, (char *)run("t_sum", "1 1")->text[MF_STDOUT], "2\n"));
+}
+
+Test(functions, ending_the_process_fails_whatever_the_status)
+{
+    cr_assert_eq(run("t_exit", "3")->outcome.exit_status, 3);
+    cr_assert_eq(run("t_exit", "0")->outcome.cause, MF_CAUSE_EXIT);
+    cr_assert_eq(ends[2].outcome.exit_status, 1);
+    cr_assert(strstr(ends[2].outcome.detail, "ended its process"));
+}
+
+Test(functions, a_time_limit_ends_it)
+{
+    cr_assert_eq(give(1, 0, "t_hang", "", 50 * MF_NS_PER_MS), 0);
+    cr_assert_eq(give(2, 1, "t_obey", "", 50 * MF_NS_PER_MS), 0);
+    wait_for(2);
+    cr_assert_eq(ends[1].outcome.cause, MF_CAUSE_TIMEOUT);
+    cr_assert_eq(ends[1].outcome.signal, 9);
+    cr_assert_geq(ends[1].outcome.duration_ns, 50 * MF_NS_PER_MS);
+    cr_assert_eq(ends[2].outcome.cause, MF_CAUSE_TIMEOUT);
+    cr_assert_eq(ends[2].outcome.exit_status, 4);
+    cr_assert(eq(str, ends[2].text[MF_STDERR], "stopped as asked\n"));
+}
+
+Test(functions, what_is_ended_has_the_cause_that_was_given)
+{
+    cr_assert_eq(give(1, 0, "t_obey", "", 0), 0);
+    cr_assert_eq(executor->ops->flush(executor), 0);
+    executor->ops->end(executor, 1, 1, MF_CAUSE_STOPPED);
+    executor->ops->end(executor, 9, 1, MF_CAUSE_STOPPED);
+    wait_for(1);
+    cr_assert_eq(ends[1].outcome.cause, MF_CAUSE_STOPPED);
+}
+
+Test(functions, a_slot_has_one_process)
+{
+    char first[32], second[32];
+
+    for (mf_task_id task = 1; task < 9; task += 2) {
+        cr_assert_eq(give(task, 0, "t_process", "", 0), 0);
+        cr_assert_eq(give(task + 1, 1, "t_process", "", 0), 0);
+        wait_for((unsigned)task + 1);
+        if (task == 1) {
+            strcpy(first, ends[1].text[MF_STDOUT]);
+            strcpy(second, ends[2].text[MF_STDOUT]);
+        }
+        cr_assert(eq(str, ends[task].text[MF_STDOUT], first));
+        cr_assert(eq(str, ends[task + 1].text[MF_STDOUT], second));
+    }
+    cr_assert(ne(str, first, second));
+}
+
+Test(functions, one_that_waits_for_its_slot_lets_another_pass)
+{
+    cr_assert_eq(give(1, 0, "t_crash", "", 0), 0);
+    wait_for(1);
+    /* Slot 0 may have no process yet. */
+    cr_assert_eq(give(2, 0, "t_echo", "a", 0), 0);
+    cr_assert_eq(give(3, 1, "t_echo", "b", 0), 0);
+    wait_for(3);
+    cr_assert_eq(ends[2].outcome.slot, 11);
+    cr_assert_eq(ends[3].outcome.slot, 12);
+}
+
+Test(functions, large_results_arrive)
+{
+    const struct end *end = run("t_fill", "3000000");
+
+    cr_assert_eq(end->outcome.cause, MF_CAUSE_NONE);
+    cr_assert_eq(end->size[MF_STDOUT], 3000000);
+    cr_assert_eq(end->outcome.produced_bytes[MF_STDOUT], 3000000);
+}
+
+Test(functions, a_module_has_a_task_and_no_farm)
+{
+    cr_assert(eq(str, (char *)run("t_ask", "x")->text[MF_STDOUT],
+                 "spawn 1, checkpoint 1, block 0, tag 41, aligned 1, user 0\n"));
+    cr_assert_eq(run("t_hooks", "")->outcome.cause, MF_CAUSE_NONE);
+}
+
+Test(functions, what_cannot_be_started_is_refused)
+{
+    struct mf_start staged = {.task = 1, .attempt = 1};
+
+    cr_assert(!executor->can_stage);
+    cr_assert_eq(executor->ops->start(executor, &staged), -EINVAL);
+    cr_assert_eq(give(1, 2, "t_echo", "", 0), -EINVAL);
+    cr_assert_eq(give(1, 0, "t_ehco", "", 0), -ENOSYS);
+    cr_assert_eq(give(1, 0, NULL, "true", 0), -EINVAL);
+    cr_assert_eq(give(1, 0, "t_echo", "", 0), 0);
+    cr_assert_eq(give(2, 0, "t_echo", "", 0), -EEXIST);
+    wait_for(1);
+}
+
+/* --- set up in other ways --- */
+
+Test(functions_else, without_isolation_they_run_in_this_process, .fini = tear_down)
+{
+    char pid[32];
+
+    cr_assert_eq(make(false, UINT64_MAX), 0);
+    snprintf(pid, sizeof(pid), "%d\n", (int)getpid());
+    cr_assert_eq(give(1, 0, "t_process", "", 0), 0);
+    cr_assert_eq(give(2, 1, "t_print_and_fail", "", 0), 0);
+    wait_for(2);
+    cr_assert(eq(str, ends[1].text[MF_STDOUT], pid));
+    cr_assert(eq(str, ends[2].text[MF_STDERR], "as asked\nwith a second line\n"));
+    cr_assert_eq(ends[2].size[MF_STDOUT], 0, "what it prints goes elsewhere");
+}
+
+Test(functions_else, output_over_the_limit_is_dropped, .fini = tear_down)
+{
+    cr_assert_eq(make(true, 1000), 0);
+    cr_assert_eq(run("t_fill", "5000")->outcome.dropped_bytes[MF_STDOUT], 4000);
+    cr_assert_lt(ends[1].size[MF_STDOUT], 1100);
+}
+
+static void refuse_hook(bool is_isolated)
+{
+    setenv("T_REFUSE", "1", 1);
+    cr_assert_eq(make(is_isolated, UINT64_MAX), -ECANCELED);
+    cr_assert(strstr(broken, "mpifarm_module_init() refused"), "%s", broken);
+    cr_assert_eq(give(1, 0, "t_echo", "", 0), -EPIPE);
+}
+
+Test(functions_else, a_hook_that_refuses_breaks_it, .fini = tear_down)
+{
+    refuse_hook(true);
+}
+
+Test(functions_else, a_hook_that_refuses_breaks_it_without_isolation, .fini = tear_down)
+{
+    refuse_hook(false);
+}
+
+/* --- modules --- */
+
+static const char *load_error(const char *path)
+{
+    static struct mf_error err;
+
+    cr_assert_eq(mf_modules_load(&path, 1, true, &modules, &err), -ELIBACC);
+    return err.text;
+}
+
+Test(modules, what_cannot_be_loaded_is_named)
+{
+    cr_assert(strstr(load_error("./no-such.so"), "./no-such.so"));
+    cr_assert(strstr(load_error("/dev/null"), "/dev/null"));
+    cr_assert(strstr(load_error(""), "no function") || strstr(load_error(""), "cannot load"));
+}
+
+Test(modules, only_functions_that_a_module_defines_are_found)
+{
+    struct mf_error err;
+
+    load(true);
+    cr_assert_geq(mf_modules_find(modules, "t_echo"), 0);
+    cr_assert_eq(mf_modules_check(modules, "t_echo", &err), 0);
+    cr_assert_eq(mf_modules_find(modules, "printf"), -ENOENT);
+    cr_assert_eq(mf_modules_find(modules, "n_inits"), -ENOENT);
+    cr_assert_eq(mf_modules_find(modules, "mpifarm_module_init"), -ENOENT);
+    cr_assert_eq(mf_modules_find(modules, "mpifarm_write"), -ENOENT);
+    cr_assert_eq(mf_modules_check(modules, "t_ehco", &err), -ENOENT);
+    cr_assert(eq(str, err.text, "no module has a function \"t_ehco\": did you mean \"t_echo\"?"));
+    cr_assert_eq(mf_modules_check(modules, "zzzzzz", &err), -ENOENT);
+    cr_assert(eq(str, err.text, "no module has a function \"zzzzzz\""));
+    mf_modules_destroy(modules);
+}
+
+Test(modules, of_functions_of_the_same_name_the_first_counts)
+{
+    const char *paths[] = {getenv("T_MODULE"), getenv("T_MODULE_LINKED")};
+    struct mf_error err = {0};
+
+    cr_assert(eq(int, mf_modules_load(paths, 2, true, &modules, &err), 0), "%s", err.text);
+    cr_assert_geq(mf_modules_find(modules, "t_echo"), 0);
+    mf_modules_destroy(modules);
+}
+
+/* --- commands and functions --- */
+
+Test(mixed, each_kind_goes_to_its_part_and_the_first_break_is_the_last_word)
+{
+    struct mf_slot slots[] = {{.number = 1}, {.number = 2}};
+    struct mf_executor *commands, *functions;
+
+    cr_assert_eq(mf_mixed_executor_create(on_event, NULL, &executor), 0);
+    cr_assert_eq(
+        mf_fake_executor_create(NULL, mf_mixed_executor_heard, executor, NULL, NULL, &commands), 0);
+    cr_assert_eq(
+        mf_fake_executor_create(NULL, mf_mixed_executor_heard, executor, NULL, NULL, &functions),
+        0);
+    mf_mixed_executor_set_parts(executor, commands, functions);
+    cr_assert_eq(executor->ops->configure(executor, slots, 2, 0, ""), 0);
+    cr_assert(!executor->can_stage);
+    cr_assert_eq(give(1, 0, NULL, "true", 0), 0);
+    cr_assert_eq(give(2, 1, "t_echo", "", 0), 0);
+    mf_fake_executor_advance(functions, 0);
+    cr_assert(ends[2].is_told && !ends[1].is_told);
+    cr_assert_eq(executor->ops->flush(executor), 0);
+    mf_fake_executor_break(functions, "over");
+    mf_fake_executor_advance(commands, 0);
+    cr_assert(eq(str, broken, "over"));
+    cr_assert(!ends[1].is_told);
+    cr_assert_eq(give(3, 0, NULL, "true", 0), -EPIPE);
+    cr_assert_eq(executor->ops->flush(executor), -EPIPE);
+    executor->ops->destroy(executor);
+}
