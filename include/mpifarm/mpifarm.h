@@ -84,7 +84,7 @@ typedef uint32_t mpifarm_block;
  * own. It must not call MPI, which the farm's thread is using.
  *
  * @context  the task; valid until the function returns
- * @user     as given when it was registered
+ * @user     as given when it was registered; NULL in a module of mpifarm run
  *
  * Returns 0 when the task is done, and anything else when it failed; with
  * mpifarm_fail() it can say why.
@@ -114,7 +114,7 @@ enum mpifarm_isolation {
  *                 each core that is the rank's share of its node
  * @max_attempts   how often a task is tried in all when it does not say, 0 for 1
  * @spin_ns        how long a rank looks for messages without a pause after the
- *                 last one, 0 for 100 us. Waiting less than this costs no latency
+ *                 last one, 0 for 100 us, or hardly at all where ranks outnumber the cores. Waiting less than this costs no latency
  *                 and all of a core; after it the rank naps, for at most 4 ms
  * @quiet          warnings are not written to standard error
  */
@@ -550,7 +550,7 @@ MPIFARM_API bool mpifarm_should_stop(struct mpifarm_context *context);
  *
  * Returns 0, -ENOENT for an unknown function, -EINVAL for options that make no sense, -EMSGSIZE when
  * the inputs of a task's children would come to more than 1 GiB, or -ENOMEM, which also fails the
- * task.
+ * task. In a module of mpifarm run no function is known: -ENOENT.
  */
 MPIFARM_API int mpifarm_spawn(struct mpifarm_context *context, int function, const void *input,
                               size_t size, const struct mpifarm_task_options *options);
@@ -559,7 +559,7 @@ MPIFARM_API int mpifarm_spawn(struct mpifarm_context *context, int function, con
  * mpifarm_checkpoint() - save bytes for the next attempt.
  *
  * They replace what was saved before, and are sent to rank 0 without waiting.
- * Returns 0, -EMSGSIZE for more than 1 GiB, or -ENOMEM.
+ * Returns 0, -EMSGSIZE for more than 1 GiB, -ENOTSUP in a module of mpifarm run, or -ENOMEM.
  */
 MPIFARM_API int mpifarm_checkpoint(struct mpifarm_context *context, const void *data, size_t size);
 

@@ -13,8 +13,13 @@
 /* The exit status when a function that does not return makes the end impossible. */
 #define ABORT_STATUS 3
 
-/* Longer than the shortest nap, or two ranks that talk to each other would always meet asleep. */
-#define DEFAULT_SPIN_NS (100 * MF_NS_PER_US)
+/*
+ * How long a rank looks for messages before it naps. Longer than the shortest
+ * nap, or two ranks that talk to each other would always meet asleep. But where
+ * ranks outnumber the cores, those that look take the cores from those that work.
+ */
+#define SPIN_NS (100 * MF_NS_PER_US)
+#define CROWDED_SPIN_NS (2 * MF_NS_PER_US)
 
 int mf_api_fail(struct mpifarm *farm, int code, const char *format, ...)
 {
@@ -82,7 +87,6 @@ static int set_options(struct mpifarm *farm, const struct mpifarm_options *optio
         return mf_api_fail(farm, -EINVAL, "options: spin_ns is negative");
     if (farm->options.max_attempts == 0)
         farm->options.max_attempts = 1;
-    farm->backoff.spin_ns = farm->options.spin_ns > 0 ? farm->options.spin_ns : DEFAULT_SPIN_NS;
     if (choose_isolation(&farm->options, &farm->is_isolated) < 0)
         return mf_api_fail(farm, -EINVAL, "options: there is no isolation %d",
                            (int)farm->options.isolation);
@@ -118,6 +122,9 @@ static int set_up(struct mpifarm *farm, int *argc, char ***argv,
         r = mf_topo_cores(NULL, &farm->cores, &farm->n_cores, &farm->err);
     farm->is_crowded =
         farm->is_isolated || farm->launch.n_local == 0 || farm->launch.n_local > farm->n_cores;
+    farm->backoff.spin_ns = farm->options.spin_ns;
+    if (farm->options.spin_ns == 0)
+        farm->backoff.spin_ns = farm->is_crowded ? CROWDED_SPIN_NS : SPIN_NS;
     if (r == 0) {
         r = mf_loop_create(&farm->loop);
         if (r < 0)

@@ -10,12 +10,10 @@
 #include "base/command.h"
 #include "base/io.h"
 #include "base/list.h"
-#include "exec/module_call.h"
-#include "exec/output.h"
+#include "exec/capture.h"
+#include "exec/function_outcome.h"
 
 #include <errno.h>
-#include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -93,118 +91,6 @@ static void break_executor(struct function_executor *functions, const struct mf_
     functions->config.fn(functions->config.arg, &event);
 }
 
-/* --- outcomes --- */
-
-static int32_t clip_status(int32_t code)
-{
-    if (code < 1)
-        return 1;
-    return code > 255 ? 255 : code;
-}
-
-/* The first line of what was said, as far as it fits. */
-static void set_detail(struct mf_outcome *outcome, const struct mf_module_answer *answer)
-{
-    size_t n = answer->n_said;
-    const uint8_t *end = n > 0 ? memchr(answer->said, '\n', n) : NULL;
-
-    if (end)
-        n = (size_t)(end - answer->said);
-    if (n >= sizeof(outcome->detail))
-        n = sizeof(outcome->detail) - 1;
-    memcpy(outcome->detail, answer->said, n);
-    outcome->detail[n] = '\0';
-}
-
-static void set_signal(struct mf_outcome *outcome, enum mf_cause cause, int32_t number)
-{
-    outcome->cause = cause;
-    outcome->signal = number;
-    outcome->exit_status = 128 + number;
-}
-
-/* Why it failed, in the words of commands. */
-static void set_cause(struct mf_outcome *outcome, const struct mf_entry_header *entry,
-                      const struct mf_module_answer *answer)
-{
-    outcome->cause = MF_CAUSE_EXIT;
-    outcome->exit_status = clip_status(entry->code);
-    switch ((enum mpifarm_cause)entry->cause) {
-    case MPIFARM_CAUSE_NONE:
-        outcome->cause = MF_CAUSE_NONE;
-        outcome->exit_status = 0;
-        break;
-    case MPIFARM_CAUSE_CRASHED:
-        set_signal(outcome, MF_CAUSE_SIGNAL, entry->code);
-        break;
-    case MPIFARM_CAUSE_EXITED:
-        snprintf(outcome->detail, sizeof(outcome->detail), "it ended its process");
-        break;
-    case MPIFARM_CAUSE_TIMEOUT:
-        /* One that did not stop was killed, and has no code. */
-        if (entry->code == 0)
-            set_signal(outcome, MF_CAUSE_TIMEOUT, SIGKILL);
-        outcome->cause = MF_CAUSE_TIMEOUT;
-        break;
-    case MPIFARM_CAUSE_MEMORY:
-        snprintf(outcome->detail, sizeof(outcome->detail), "no memory for its input or result");
-        break;
-    default:
-        set_detail(outcome, answer);
-        break;
-    }
-}
-
-/* --- output --- */
-
-static int put(struct function_executor *functions, struct mf_output *output, enum mf_stream stream,
-               const void *data, size_t n)
-{
-    if (n == 0)
-        return 0;
-    return mf_capture_write(&output->streams[stream], data, n, functions->config.spill_dir);
-}
-
-static int put_message(struct function_executor *functions, struct mf_output *output,
-                       const struct mf_module_answer *answer)
-{
-    int result = put(functions, output, MF_STDERR, answer->said, answer->n_said);
-
-    if (result == 0 && answer->n_said > 0 && answer->said[answer->n_said - 1] != '\n')
-        result = put(functions, output, MF_STDERR, "\n", 1);
-    return result;
-}
-
-/* Returns 0 with the output, NULL when there is none, or -errno with what could be kept. */
-static int make_output(struct function_executor *functions, bool is_success,
-                       const struct mf_module_answer *answer, struct mf_output **ret_output)
-{
-    struct mf_output *output;
-    int result;
-
-    if (answer->n_printed + answer->n_said == 0)
-        return 0;
-    output = mf_output_create();
-    if (!output)
-        return -ENOMEM;
-    for (int i = 0; i < MF_N_STREAMS; i++)
-        mf_capture_init(&output->streams[i], functions->config.output_limit_bytes);
-    result = put(functions, output, MF_STDOUT, answer->printed, answer->n_printed);
-    if (result == 0)
-        result = is_success ? put(functions, output, MF_STDOUT, answer->said, answer->n_said)
-                            : put_message(functions, output, answer);
-    *ret_output = output;
-    return result;
-}
-
-static void count_output(const struct mf_output *output, struct mf_outcome *outcome)
-{
-    for (int i = 0; i < MF_N_STREAMS && output; i++) {
-        outcome->produced_bytes[i] = output->streams[i].produced;
-        outcome->dropped_bytes[i] = mf_capture_dropped(&output->streams[i]);
-    }
-}
-
 /* --- what the caller says --- */
 
 static void set_times(const struct seat *seat, int64_t duration_ns, struct mf_outcome *outcome)
@@ -220,9 +106,14 @@ static void set_times(const struct seat *seat, int64_t duration_ns, struct mf_ou
 static void settle(struct function_executor *functions, struct seat *seat,
                    const struct mf_entry_header *entry, const uint8_t *bytes, int64_t duration_ns)
 {
-    bool is_success = entry->cause == MPIFARM_CAUSE_NONE;
-    bool is_large = is_success && entry->flags & MF_CALL_IS_LARGE;
-    struct mf_module_answer answer = {0};
+    bool is_large = entry->cause == MPIFARM_CAUSE_NONE && entry->flags & MF_CALL_IS_LARGE;
+    struct mf_function_answer answer = {
+        .entry = entry,
+        .bytes = is_large ? seat->large : bytes,
+        .size = is_large ? seat->large_size : entry->size,
+        .limit_bytes = functions->config.output_limit_bytes,
+        .spill_dir = functions->config.spill_dir,
+    };
     struct mf_outcome outcome = {0};
     struct mf_executor_event event = {
         .kind = MF_EXECUTOR_ENDED,
@@ -231,19 +122,9 @@ static void settle(struct function_executor *functions, struct seat *seat,
         .slot = (uint32_t)(seat - functions->seats),
         .outcome = &outcome,
     };
-    int result = mf_module_call_split(is_success, is_large ? seat->large : bytes,
-                                      is_large ? seat->large_size : entry->size, &answer);
 
-    set_cause(&outcome, entry, &answer);
+    event.output = mf_function_outcome(&answer, &outcome);
     set_times(seat, duration_ns, &outcome);
-    if (result == 0)
-        result = make_output(functions, is_success, &answer, &event.output);
-    count_output(event.output, &outcome);
-    if (result < 0 && is_success) {
-        outcome.cause = MF_CAUSE_OUTPUT;
-        outcome.exit_status = 1;
-        snprintf(outcome.detail, sizeof(outcome.detail), "%s", strerror(-result));
-    }
     if (seat->asked != MF_CAUSE_NONE) {
         outcome.cause = seat->asked;
         outcome.detail[0] = '\0';

@@ -85,30 +85,30 @@ static void add_printed(struct mpifarm_context *context, bool is_success)
 }
 
 int mf_module_call_split(bool is_success, const uint8_t *bytes, size_t size,
-                         struct mf_module_answer *ret_answer)
+                         struct mf_module_parts *ret_parts)
 {
-    struct mf_module_answer answer = {.said = bytes, .n_said = size};
+    struct mf_module_parts parts = {.said = bytes, .n_said = size};
     const uint8_t *end = is_success || size == 0 ? NULL : memchr(bytes, '\0', size);
     struct mf_reader tail;
     uint64_t n_printed;
 
     if (end) {
-        answer.n_said = (size_t)(end - bytes);
-        answer.printed = end + 1;
-        answer.n_printed = size - answer.n_said - 1;
+        parts.n_said = (size_t)(end - bytes);
+        parts.printed = end + 1;
+        parts.n_printed = size - parts.n_said - 1;
     } else if (is_success) {
         if (size < sizeof(n_printed))
             return -EBADMSG;
-        answer.n_said -= sizeof(n_printed);
-        tail = mf_reader_over(bytes + answer.n_said, sizeof(n_printed));
+        parts.n_said -= sizeof(n_printed);
+        tail = mf_reader_over(bytes + parts.n_said, sizeof(n_printed));
         n_printed = mf_reader_get_u64(&tail);
-        if (n_printed > answer.n_said)
+        if (n_printed > parts.n_said)
             return -EBADMSG;
-        answer.n_said -= n_printed;
-        answer.n_printed = n_printed;
-        answer.printed = bytes + answer.n_said;
+        parts.n_said -= n_printed;
+        parts.n_printed = n_printed;
+        parts.printed = bytes + parts.n_said;
     }
-    *ret_answer = answer;
+    *ret_parts = parts;
     return 0;
 }
 

@@ -38,7 +38,7 @@ int mf_module_call(struct mpifarm_context *context, void *user);
  * @printed  n_printed bytes that the function printed
  * @said     n_said bytes of its result, or of the message of its failure
  */
-struct mf_module_answer {
+struct mf_module_parts {
     const uint8_t *printed;
     size_t n_printed;
     const uint8_t *said;
@@ -47,6 +47,6 @@ struct mf_module_answer {
 
 /** Takes the bytes of a RESULT entry apart, whoever made it. Returns 0 or -EBADMSG. */
 int mf_module_call_split(bool is_success, const uint8_t *bytes, size_t size,
-                         struct mf_module_answer *ret_answer);
+                         struct mf_module_parts *ret_parts);
 
 #endif

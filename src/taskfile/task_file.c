@@ -234,12 +234,10 @@ static int take_prefix(const struct mf_cursor *cursor, struct mf_line *line,
         r = mf_line_take_prefix(&text, &size, fields, arena, err);
     if (r < 0)
         return r;
+    if (fields->func && line->length > MF_LINE_BYTES_MAX)
+        return refuse_length(cursor, line, err);
     drop_front(line, (size_t)(text - line->text));
-    if (fields->func)
-        return is_cut(line) || line->length > MF_LINE_BYTES_MAX
-                   ? refuse_length(cursor, line, err)
-                   : 0;
-    return mf_words_check_length("command", line->length, err);
+    return fields->func ? 0 : mf_words_check_length("command", line->length, err);
 }
 
 /* What a plain line has behind its prefix. */

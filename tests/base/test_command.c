@@ -244,6 +244,42 @@ Test(command, a_shell_command_is_one_text)
     cr_assert_eq(encode_and_decode(&command), -EBADMSG);
 }
 
+static const char *const input[] = {"3 'x'"};
+static const struct mf_command function = {
+    .id = "7", .seq = 7, .function = "render", .n_args = 1, .args = input};
+
+Test(command, a_function_survives_the_journey)
+{
+    struct mf_command *copy = round_trip(&function);
+    struct mf_command two = function;
+
+    cr_assert_str_eq(copy->function, "render");
+    cr_assert_str_eq(copy->args[0], input[0]);
+    free(copy);
+    two.n_args = 2;
+    two.args = full_args;
+    cr_assert_eq(encode_and_decode(&two), -EBADMSG);
+}
+
+static bool is_function(const struct mf_command *command)
+{
+    struct mf_buffer buffer = {0};
+    bool is;
+
+    mf_command_encode(command, &buffer);
+    is = mf_command_is_function(buffer.data, buffer.size);
+    mf_buffer_finish(&buffer);
+    return is;
+}
+
+Test(command, a_function_is_told_from_a_command)
+{
+    cr_assert(is_function(&function));
+    cr_assert(!is_function(&full));
+    cr_assert(!is_function(&shell));
+    cr_assert(!mf_command_is_function("", 0));
+}
+
 static bool same_key(const struct mf_command *a, const struct mf_command *b)
 {
     uint8_t key_a[MF_KEY_SIZE], key_b[MF_KEY_SIZE];
@@ -313,6 +349,20 @@ Test(command_key, what_runs_is_part_of_it)
     cr_assert(!same_key(&other, &full));
     other = shell, other.is_shell = false;
     cr_assert(!same_key(&other, &shell));
+}
+
+Test(command_key, a_function_is_not_a_command_with_its_input)
+{
+    struct mf_command other = function;
+
+    other.function = NULL;
+    cr_assert(!same_key(&other, &function));
+    other.function = "rende";
+    cr_assert(!same_key(&other, &function));
+    other.function = "render";
+    cr_assert(same_key(&other, &function));
+    other.args = full_args;
+    cr_assert(!same_key(&other, &function));
 }
 
 Test(command_key, where_one_text_ends_and_the_next_begins_is_part_of_it)

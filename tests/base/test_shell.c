@@ -121,3 +121,13 @@ Test(shell, the_slot_number_is_printed_as_its_replacement_string)
     cr_assert_str_eq(printed(&command), "./sim 'gpu{%}' '{%}a{%} b'");
     cr_assert_str_eq(printed(&text), "a b{%}");
 }
+
+Test(shell, a_function_is_printed_as_its_line)
+{
+    const char *input = "3 'x' $y";
+    struct mf_command command = {.function = "render", .n_args = 1, .args = &input};
+
+    cr_assert_str_eq(printed(&command), "[func=render] 3 'x' $y");
+    input = "";
+    cr_assert_str_eq(printed(&command), "[func=render]");
+}

