@@ -114,8 +114,8 @@ enum mpifarm_isolation {
  *                 each core that is the rank's share of its node
  * @max_attempts   how often a task is tried in all when it does not say, 0 for 1
  * @spin_ns        how long a rank looks for messages without a pause after the
- *                 last one, 0 for 100 us, or hardly at all where ranks outnumber the cores. Waiting less than this costs no latency
- *                 and all of a core; after it the rank naps, for at most 4 ms
+ *                 last one, 0 for 100 us, or hardly at all where ranks outnumber the cores. Waiting
+ * less than this costs no latency and all of a core; after it the rank naps, for at most 4 ms
  * @quiet          warnings are not written to standard error
  */
 struct mpifarm_options {
@@ -130,8 +130,9 @@ struct mpifarm_options {
  * mpifarm_init() - make this process a rank of a farm.
  *
  * On every rank, before MPI_Init, which it calls, and before the program has
- * threads: executor processes are forked here, and keep what was loaded into
- * memory by now. Once per process.
+ * threads: executor processes are forked from what is here now. They keep what
+ * is in memory, and of open files standard input, output and error alone. Once
+ * per process.
  *
  * @argc, @argv   for MPI_Init; NULL is accepted
  * @options       NULL for the defaults
@@ -160,8 +161,8 @@ MPIFARM_API uint32_t mpifarm_size(const struct mpifarm *farm);
  * -EINVAL for no function, a bad name or a farm that was started, -ENOSPC
  * beyond 65,535 functions, -ENOMEM.
  */
-MPIFARM_API int mpifarm_register(struct mpifarm *farm, const char *name,
-                                 mpifarm_function function, void *user);
+MPIFARM_API int mpifarm_register(struct mpifarm *farm, const char *name, mpifarm_function function,
+                                 void *user);
 
 /** The number of the function of that name, or -ENOENT. */
 MPIFARM_API int mpifarm_lookup(const struct mpifarm *farm, const char *name);
@@ -196,10 +197,10 @@ MPIFARM_API int mpifarm_start(struct mpifarm *farm);
  * mpifarm_finish() - end the farm and free it.
  *
  * On every rank, last, also after a failure. It frees all futures and blocks.
- * Tasks that are not finished are dropped, without a callback; a function that runs is given 5 s to return. If it does not, the
- * program is aborted with a message that names rank and function, since MPI
- * could not be ended without it. A client that exits without finishing is
- * noticed by mpirun and srun, which then end the other ranks.
+ * Tasks that are not finished are dropped, without a callback; a function that runs is given 5 s to
+ * return. If it does not, the program is aborted with a message that names rank and function, since
+ * MPI could not be ended without it. A client that exits without finishing is noticed by mpirun and
+ * srun, which then end the other ranks.
  *
  * NULL is accepted. Returns 0, or what went wrong.
  */
@@ -366,7 +367,7 @@ MPIFARM_API int mpifarm_submit_array(struct mpifarm *farm, int function, const v
  *           was not done are left as they were
  * @options  delivery and tag are not used
  *
- * Returns how many tasks were not done, at most INT_MAX, or as mpifarm_submit().
+ * Returns how many tasks were not done, at most INT_MAX; or as mpifarm_submit() and mpifarm_wait().
  */
 MPIFARM_API int mpifarm_map(struct mpifarm *farm, int function, const void *inputs,
                             size_t input_size, size_t n, void *results, size_t result_size,
@@ -381,23 +382,30 @@ MPIFARM_API int mpifarm_map(struct mpifarm *farm, int function, const void *inpu
  * anybody, so call it often enough: *ret_next_ns, if not NULL, gets the time in
  * which it should be called again (0: at once; never more than 4 ms while tasks run).
  *
- * Returns how many tasks ended (at most INT_MAX), or -EHOSTUNREACH when tasks
- * are left and no worker is.
+ * Returns how many tasks ended (at most INT_MAX); -EHOSTUNREACH when tasks are
+ * left and no worker is; -EDEADLK in a callback.
  */
 MPIFARM_API int mpifarm_progress(struct mpifarm *farm, int64_t *ret_next_ns);
 
-/** Returns 1 if the task has ended, 0 if not, -ESTALE for a released future. Makes progress. */
+/**
+ * mpifarm_test() - whether a task has ended. Makes progress.
+ *
+ * Returns 1 if it has, 0 if not; -ESTALE for a released future; -EHOSTUNREACH when no worker is
+ * left.
+ */
 MPIFARM_API int mpifarm_test(struct mpifarm *farm, mpifarm_future future);
 
 /**
  * mpifarm_wait() - wait until a task has ended.
  *
- * Returns 0; -ETIMEDOUT after timeout_ns; -ESTALE for a released future;
- * -EDEADLK in a callback; -EHOSTUNREACH when it cannot end as no worker is left.
+ * Returns 0; -ETIMEDOUT after timeout_ns; -ESTALE for a released future, as that of a task
+ * whose callback was called; -EDEADLK in a callback; -EHOSTUNREACH when it cannot end as no worker
+ * is left.
  */
 MPIFARM_API int mpifarm_wait(struct mpifarm *farm, mpifarm_future future, int64_t timeout_ns);
 
-/** Waits until one of n has ended; *ret_index is the first such. As mpifarm_wait(); -EINVAL for n 0. */
+/** Waits until one of n has ended; *ret_index is the first such. As mpifarm_wait(); -EINVAL for n
+ * 0. */
 MPIFARM_API int mpifarm_wait_any(struct mpifarm *farm, const mpifarm_future *futures, size_t n,
                                  int64_t timeout_ns, size_t *ret_index);
 
@@ -447,7 +455,8 @@ MPIFARM_API int mpifarm_release(struct mpifarm *farm, mpifarm_future future);
  */
 MPIFARM_API int mpifarm_cancel(struct mpifarm *farm, mpifarm_future future);
 
-/** Withdraws every unfinished task of a group. Returns how many, at most INT_MAX. */
+/** Withdraws every unfinished task of a group, in a walk over all tasks. Returns how many, at most
+ * INT_MAX. */
 MPIFARM_API int mpifarm_cancel_group(struct mpifarm *farm, uint32_t group);
 
 /**
@@ -491,7 +500,9 @@ MPIFARM_API int mpifarm_count(const struct mpifarm *farm, struct mpifarm_counts 
  * Kept once per node, in shared memory. Tasks submitted from now on see it; it
  * is there before they start.
  *
- * Returns 0 with the block; -EINVAL for size 0; -ENOMEM; -EHOSTUNREACH.
+ * Returns 0 with the block; -EINVAL for size 0; -ENOMEM, -ENOSPC or another error of the system
+ * when some node cannot keep it; -EIO when a rank was lost meanwhile; -EHOSTUNREACH when no worker
+ * is left; -EDEADLK in a callback.
  */
 MPIFARM_API int mpifarm_broadcast(struct mpifarm *farm, const void *data, size_t size,
                                   mpifarm_block *ret_block);
@@ -548,9 +559,9 @@ MPIFARM_API bool mpifarm_should_stop(struct mpifarm_context *context);
  * @options  delivery is QUEUE, or else NONE, as there is nobody here to hold a future; group 0 is
  *           the parent's group; after is not supported; NULL for the defaults
  *
- * Returns 0, -ENOENT for an unknown function, -EINVAL for options that make no sense, -EMSGSIZE when
- * the inputs of a task's children would come to more than 1 GiB, or -ENOMEM, which also fails the
- * task. In a module of mpifarm run no function is known: -ENOENT.
+ * Returns 0, -ENOENT for an unknown function, -EINVAL for options that make no sense, -EMSGSIZE
+ * when the inputs of a task's children would come to more than 1 GiB, or -ENOMEM, which also fails
+ * the task. In a module of mpifarm run no function is known: -ENOENT.
  */
 MPIFARM_API int mpifarm_spawn(struct mpifarm_context *context, int function, const void *input,
                               size_t size, const struct mpifarm_task_options *options);

@@ -144,7 +144,7 @@ int mpifarm_spawn(struct mpifarm_context *context, int function, const void *inp
         .rank = options->rank,
         .function = (uint16_t)function,
         .delivery = options->delivery == MPIFARM_DELIVER_QUEUE ? MPIFARM_DELIVER_QUEUE
-                                                                : MPIFARM_DELIVER_NONE,
+                                                               : MPIFARM_DELIVER_NONE,
     };
     struct mf_entry_header header = {.kind = MF_ENTRY_CHILD,
                                      .size = (uint32_t)(sizeof(child) + size)};

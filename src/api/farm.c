@@ -2,6 +2,7 @@
 #include "api/farm.h"
 
 #include "base/clock.h"
+#include "wire/record.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -52,6 +53,8 @@ int mf_api_refuse_client(struct mpifarm *farm, const char *call)
 {
     if (farm->is_in_task)
         return mf_api_fail(farm, -EPERM, "%s() was called by a task function", call);
+    if (farm->is_started && mpifarm_rank(farm) == 0)
+        return mf_api_fail(farm, -EINVAL, "%s() was called although the farm did not start", call);
     if (farm->is_started || mpifarm_rank(farm) != 0)
         return mf_api_fail(farm, -EPERM, "%s() was called on rank %" PRIu32 ": only rank 0 may",
                            call, mpifarm_rank(farm));
@@ -81,8 +84,8 @@ static int set_options(struct mpifarm *farm, const struct mpifarm_options *optio
 {
     if (options)
         farm->options = *options;
-    farm->log = (struct mf_log){
-        .file = stderr, .level = farm->options.quiet ? MF_LOG_ERROR : MF_LOG_WARNING};
+    farm->log = (struct mf_log){.file = stderr,
+                                .level = farm->options.quiet ? MF_LOG_ERROR : MF_LOG_WARNING};
     if (farm->options.spin_ns < 0)
         return mf_api_fail(farm, -EINVAL, "options: spin_ns is negative");
     if (farm->options.max_attempts == 0)
@@ -214,12 +217,10 @@ static int create_server(struct mpifarm *farm, struct mf_transport *transport)
     return 0;
 }
 
-static bool turn_server(struct mpifarm *farm)
+static bool turn_server(struct mpifarm *farm, int *n_errors)
 {
     int r;
 
-    if (!farm->server || mf_server_is_finished(farm->server))
-        return false;
     farm->now_ns = mf_clock_monotonic_ns();
     farm->is_in_task = true;
     r = mf_server_turn(farm->server, farm->now_ns);
@@ -227,24 +228,34 @@ static bool turn_server(struct mpifarm *farm)
     if (r < 0)
         mf_api_fail(farm, -ECONNABORTED, "rank %" PRIu32 " lost touch with rank 0: %s",
                     mpifarm_rank(farm), strerror(-r));
-    return r != 0;
+    *n_errors += r < 0;
+    return r > 0;
 }
+
+/* A rank that gave up at a message still waits to be told to stop, unless it cannot hear that. */
+#define MAX_ERRORS 3
 
 /* A rank other than 0, until it is told to stop. */
 static int serve(struct mpifarm *farm)
 {
-    int r = create_server(farm, farm->remote);
+    int n_errors = 0, r = create_server(farm, farm->remote);
 
     if (r < 0)
         return r;
     while (!mf_server_is_finished(farm->server)) {
-        bool had_traffic = turn_server(farm);
+        bool had_traffic = turn_server(farm, &n_errors);
 
-        if (farm->error == -ECONNABORTED)
+        if (n_errors > MAX_ERRORS)
             return -ECONNABORTED;
-        if (!mf_server_is_busy(farm->server) || !had_traffic)
-            mf_api_pause(farm, had_traffic, mf_server_next_ns(farm->server));
+        if (had_traffic && mf_server_is_busy(farm->server))
+            continue;
+        /* The turn may have taken long, in a function. */
+        if (had_traffic)
+            farm->now_ns = mf_clock_monotonic_ns();
+        mf_api_pause(farm, had_traffic, mf_server_next_ns(farm->server));
     }
+    if (n_errors > 0)
+        return -ECONNABORTED;
     if (mf_server_stop_reason(farm->server)[0])
         return mf_api_fail(farm, -EPROTO, "%s", mf_server_stop_reason(farm->server));
     return MPIFARM_SERVED;
@@ -327,6 +338,23 @@ static int stop_servers(struct mpifarm *farm)
     return 0;
 }
 
+/* The other ranks may wait for a client that never came to be. */
+static void dismiss_servers(struct mpifarm *farm)
+{
+    struct mf_record stop = {.kind = MF_RECORD_STOP};
+    struct mf_buffer frame = {0}, body = {0};
+
+    mf_buffer_put_text(&body, "rank 0 has finished without mpifarm_start()");
+    for (uint32_t to = 1; to < farm->remote->size; to++) {
+        mf_record_put(&frame, &stop, body.data, body.size);
+        if (mf_transport_send(farm->remote, to, &frame) < 0)
+            mf_log_error(&farm->log, "rank %" PRIu32 " cannot be told to stop", to);
+        mf_buffer_clear(&frame);
+    }
+    mf_buffer_finish(&frame);
+    mf_buffer_finish(&body);
+}
+
 int mpifarm_finish(struct mpifarm *farm)
 {
     int r = 0;
@@ -337,6 +365,8 @@ int mpifarm_finish(struct mpifarm *farm)
         return mf_api_fail(farm, -EPERM, "mpifarm_finish() was called by a task or a callback");
     if (farm->client)
         r = stop_servers(farm);
+    else if (farm->remote && farm->remote->rank == 0)
+        dismiss_servers(farm);
     mf_client_destroy(farm->client);
     mf_server_destroy(farm->server);
     mf_nursery_stop(&farm->nursery);

@@ -79,7 +79,8 @@ void mf_api_describe(const struct mf_booking *booking, struct mpifarm_result *re
         .status = status_of(booking),
         .message = "",
         .tag = booking->tag,
-        .attempts = (booking->extra ? booking->extra->tries : booking->state == MF_TASK_FAILED) +
+        .attempts = (booking->extra ? booking->extra->tries + booking->extra->n_lost
+                                    : booking->state == MF_TASK_FAILED) +
                     is_done,
     };
     if (is_done && booking->size > 0) {

@@ -19,7 +19,8 @@
 static void note_submitted(struct mpifarm *farm, size_t n)
 {
     farm->n_untold += n;
-    if (farm->n_untold < TASKS_PER_TURN)
+    /* A callback that submits must not make the ends that it is called for. */
+    if (farm->n_untold < TASKS_PER_TURN || farm->is_in_callback)
         return;
     farm->n_untold = 0;
     mf_client_turn(farm->client, mf_clock_monotonic_ns());

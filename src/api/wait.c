@@ -24,7 +24,8 @@ bool mf_api_turn(struct mpifarm *farm)
         return had_traffic;
     /* One process: what was sent runs here and now, and its results are taken in at once. */
     farm->is_in_task = true;
-    had_traffic |= mf_server_turn(farm->server, farm->now_ns) != 0;
+    /* If it failed it has told the client, which gives it up. */
+    had_traffic |= mf_server_turn(farm->server, farm->now_ns) > 0;
     farm->is_in_task = false;
     farm->now_ns = mf_clock_monotonic_ns();
     had_traffic |= mf_client_turn(farm->client, farm->now_ns) > 0;
@@ -54,8 +55,8 @@ void mf_api_pause(struct mpifarm *farm, bool had_traffic, int64_t deadline_ns)
             sched_yield();
         return;
     }
-    nap_ns = mf_earliest_ns(nap_ns, mf_earliest_ns(deadline_ns, next_ns(farm)) -
-                                        mf_clock_monotonic_ns());
+    nap_ns = mf_earliest_ns(nap_ns,
+                            mf_earliest_ns(deadline_ns, next_ns(farm)) - mf_clock_monotonic_ns());
     mf_loop_wait(farm->loop, nap_ns < 0 ? 0 : nap_ns);
     if (farm->remote)
         farm->remote->has_slept = true;
@@ -65,10 +66,15 @@ static bool is_stranded(const struct mpifarm *farm)
 {
     struct mf_book_counts book;
 
-    if (mf_client_has_workers(farm->client))
+    if (mf_client_has_worker(farm->client, 0))
         return false;
     mf_book_count(mf_client_book(farm->client), &book);
     return book.unfinished > 0;
+}
+
+static int fail_stranded(struct mpifarm *farm)
+{
+    return mf_api_fail(farm, -EHOSTUNREACH, "tasks are left, and no worker is");
 }
 
 int mf_api_wait(struct mpifarm *farm, int (*is_over)(struct mpifarm *farm, void *arg), void *arg,
@@ -94,7 +100,7 @@ int mf_api_wait(struct mpifarm *farm, int (*is_over)(struct mpifarm *farm, void 
         if (r != 0)
             return r > 0 ? 0 : r;
         if (is_stranded(farm))
-            return mf_api_fail(farm, -EHOSTUNREACH, "tasks are left, and no worker is");
+            return fail_stranded(farm);
         if (farm->now_ns >= deadline_ns)
             return mf_api_fail(farm, -ETIMEDOUT, "the time is over");
         mf_api_pause(farm, had_traffic, deadline_ns);
@@ -124,7 +130,7 @@ int mpifarm_progress(struct mpifarm *farm, int64_t *ret_next_ns)
     had_traffic = mf_api_turn(farm);
     mf_api_call_back(farm);
     if (is_stranded(farm))
-        return mf_api_fail(farm, -EHOSTUNREACH, "tasks are left, and no worker is");
+        return fail_stranded(farm);
     if (ret_next_ns) {
         now_ns = mf_clock_monotonic_ns();
         nap_ns = mf_backoff_next(&farm->backoff, had_traffic, now_ns);
@@ -162,7 +168,8 @@ int mpifarm_test(struct mpifarm *farm, mpifarm_future future)
         return r;
     mf_api_turn(farm);
     mf_api_call_back(farm);
-    return is_future_over(farm, &future);
+    r = is_future_over(farm, &future);
+    return r == 0 && is_stranded(farm) ? fail_stranded(farm) : r;
 }
 
 int mpifarm_wait(struct mpifarm *farm, mpifarm_future future, int64_t timeout_ns)

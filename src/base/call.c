@@ -135,7 +135,8 @@ int mf_entry_get(struct mf_reader *reader, struct mf_entry_header *ret_header,
         return -EBADMSG;
     memcpy(&header, reader->data, sizeof(header));
     if (header.size > reader->left - sizeof(header) || header.kind > MF_ENTRY_CHILD ||
-        header.flags & ~MF_CALL_IS_LARGE ||
+        header.flags & ~MF_CALL_IS_LARGE || header.cause > MF_ENTRY_MAX_CAUSE ||
+        (header.flags & MF_CALL_IS_LARGE && header.cause != 0) ||
         (header.kind == MF_ENTRY_CHILD && header.size < sizeof(struct mf_child)) ||
         (header.flags & MF_CALL_IS_LARGE && header.size != sizeof(uint64_t)))
         return -EBADMSG;

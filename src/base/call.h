@@ -75,6 +75,9 @@ enum mf_entry_kind {
     MF_ENTRY_CHILD = 1,  /* a child of the call whose RESULT comes next: mf_child, input */
 };
 
+/** Causes in entries are at most this. */
+#define MF_ENTRY_MAX_CAUSE 100
+
 /**
  * The header of an entry.
  *

@@ -431,7 +431,7 @@ static bool fill_room(const struct mf_book *book, const struct mf_booking *booki
 
     if (n_taken > 0 && n_taken >= 2 * pace->n_calls)
         return false;
-    room->n_bytes -= (double)(booking->size + limits->call_bytes);
+    room->n_bytes -= (double)mf_booking_call_bytes(booking, limits);
     room->duration_ns -= pace->mean_ns;
     return n_taken == 0 || (room->n_bytes >= 0 && room->duration_ns >= 0);
 }
@@ -463,6 +463,18 @@ uint32_t mf_book_take(struct mf_book *book, uint32_t rank, const struct mf_unit_
 uint64_t mf_book_n_ready(const struct mf_book *book)
 {
     return book->ready.anywhere.n_tasks;
+}
+
+bool mf_book_has_ranks(const struct mf_book *book)
+{
+    return mf_table_count(book->ready.by_rank) > 0;
+}
+
+uint64_t mf_book_n_ready_for(const struct mf_book *book, uint32_t rank)
+{
+    struct mf_ready_rank **place = mf_table_find(book->ready.by_rank, &rank);
+
+    return place ? (*place)->n_tasks : 0;
 }
 
 uint32_t mf_book_next_rank(const struct mf_book *book, size_t *cursor)
@@ -531,9 +543,11 @@ int mf_book_end(struct mf_book *book, uint32_t number, uint8_t cause, int32_t co
             free((void *)bytes);
         return 0;
     }
-    /* Most often nobody wants it, or it is small. */
     drop_bytes(booking);
-    if (keep_bytes(booking, bytes, size, is_taken) < 0) {
+    if (!booking->is_held && booking->delivery == MF_DELIVER_NONE) {
+        if (is_taken)
+            free((void *)bytes);
+    } else if (keep_bytes(booking, bytes, size, is_taken) < 0) {
         fail(book, number, MF_BOOK_OUT_OF_MEMORY, 0, NULL, 0);
         return -ENOMEM;
     }
@@ -549,8 +563,7 @@ void mf_book_return(struct mf_book *book, uint32_t number)
 void mf_book_lose(struct mf_book *book, uint32_t number, uint32_t limit, uint8_t cause,
                   const char *message)
 {
-    struct mf_booking_extra *extra =
-        need_extra(book, mf_bookings_at(&book->bookings, number));
+    struct mf_booking_extra *extra = need_extra(book, mf_bookings_at(&book->bookings, number));
 
     if (!extra || ++extra->n_lost >= limit)
         fail(book, number, cause, 0, message, strlen(message) + 1);
@@ -578,8 +591,7 @@ void mf_book_cancel(struct mf_book *book, uint32_t number)
 
 int mf_book_checkpoint(struct mf_book *book, uint32_t number, const void *bytes, size_t size)
 {
-    struct mf_booking_extra *extra =
-        need_extra(book, mf_bookings_at(&book->bookings, number));
+    struct mf_booking_extra *extra = need_extra(book, mf_bookings_at(&book->bookings, number));
     uint8_t *kept = NULL;
 
     if (!extra)

@@ -161,15 +161,28 @@ struct mf_order {
  * @n_bytes      most bytes of them, but for a single one
  * @duration_ns  longest time they should take in all
  * @call_bytes   what a call takes beside its input
- * @large_bytes  a call with a larger input or a checkpoint travels alone
+ * @details_bytes  what it takes beyond that if it is more than a function and an input
+ * @large_bytes  a call with a larger input travels alone, as one with a checkpoint or a time limit
  */
 struct mf_unit_limits {
     uint32_t n_calls;
     size_t n_bytes;
     int64_t duration_ns;
     size_t call_bytes;
+    size_t details_bytes;
     size_t large_bytes;
 };
+
+/** Bytes that a task takes in a unit, if its input travels there. */
+static inline size_t mf_booking_call_bytes(const struct mf_booking *booking,
+                                           const struct mf_unit_limits *limits)
+{
+    bool has_details = booking->tag || booking->group || booking->extra;
+
+    return limits->call_bytes + (has_details ? limits->details_bytes : 0) +
+           (booking->size <= limits->large_bytes ? booking->size : 0) +
+           (booking->extra ? booking->extra->checkpoint_size : 0);
+}
 
 /** Tasks in each state, and what went on. */
 struct mf_book_counts {
@@ -220,6 +233,10 @@ uint32_t mf_book_take(struct mf_book *book, uint32_t rank, const struct mf_unit_
 
 /** Whether a task that may run anywhere is READY; how many such there are. */
 uint64_t mf_book_n_ready(const struct mf_book *book);
+
+/** Whether there are READY tasks for one rank alone; and how many for this one. */
+bool mf_book_has_ranks(const struct mf_book *book);
+uint64_t mf_book_n_ready_for(const struct mf_book *book, uint32_t rank);
 
 /**
  * mf_book_next_rank() - the ranks that READY tasks are for alone.

@@ -30,8 +30,7 @@ static int64_t find_gap(struct mf_bookings *bookings)
     if (bookings->n_chunks == UINT32_MAX / MF_BOOKINGS_PER_CHUNK)
         return -1;
     if (bookings->n_chunks == bookings->capacity) {
-        grown =
-            reallocarray(bookings->chunks, capacity, sizeof(struct mf_booking_chunk *));
+        grown = reallocarray(bookings->chunks, capacity, sizeof(struct mf_booking_chunk *));
         if (!grown)
             return -1;
         bookings->chunks = grown;

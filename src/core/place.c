@@ -9,7 +9,7 @@
 /* Tasks that may wait aside in one tick because only the worker they avoid has room. */
 #define MAX_ASIDE 64
 
-/* Tasks that may be placed while such a one waits, before all wait with it. */
+/* Tasks that may be placed while such a one waits, before it goes where it failed. */
 #define MAX_OVERTAKEN 1024
 
 /* Workers that are asked to give tasks back in one tick. */
@@ -88,9 +88,9 @@ static struct mf_worker *choose(struct mf_farm *farm, const struct mf_task *task
 
 enum verdict {
     PLACED,
-    UNFIT,   /* no worker can ever run it: failed */
-    ASIDE,   /* only a worker it avoids has room, or that it must go to has none */
-    STUCK,   /* nobody has room */
+    UNFIT, /* no worker can ever run it: failed */
+    ASIDE, /* only a worker it avoids has room, or that it must go to has none */
+    STUCK, /* nobody has room */
 };
 
 static enum verdict refuse(struct mf_farm *farm, struct mf_task *task)
@@ -124,16 +124,17 @@ static enum verdict place_one(struct mf_farm *farm, struct mf_task *task)
     if (task->spec.n_slots > farm->workers.largest_slots)
         return refuse(farm, task);
     worker = choose(farm, task, avoid);
-    if (worker) {
-        mf_farm_place(farm, task, worker);
-        if (farm->config.delay_ns > 0)
-            farm->next_place_ns = later(farm->now_ns, farm->config.delay_ns);
-        return PLACED;
+    if (!worker && avoid != MF_WORKER_NONE) {
+        worker = choose(farm, task, MF_WORKER_NONE);
+        if (worker && task->n_overtaken < MAX_OVERTAKEN)
+            return ASIDE;
     }
-    if (avoid != MF_WORKER_NONE && task->n_overtaken < MAX_OVERTAKEN &&
-        choose(farm, task, MF_WORKER_NONE))
-        return ASIDE;
-    return STUCK;
+    if (!worker)
+        return STUCK;
+    mf_farm_place(farm, task, worker);
+    if (farm->config.delay_ns > 0)
+        farm->next_place_ns = later(farm->now_ns, farm->config.delay_ns);
+    return PLACED;
 }
 
 /* Returns a task that stood aside to the ready ones. */
@@ -218,21 +219,25 @@ static uint32_t find_overloaded(const struct mf_farm *farm,
 
 /*
  * Asks a worker for up to n tasks back, those placed last first. A task that
- * avoids a worker, or can go to no other, stays where it is: the free slot may be the one it avoids,
- * and it would come straight back.
+ * avoids a worker, or can go to no other, stays where it is: the free slot may be the one it
+ * avoids, and it would come straight back.
  *
  * Returns for how many it asked.
  */
 static uint64_t recall_from(struct mf_farm *farm, struct mf_worker *worker, uint64_t n)
 {
     uint32_t most = count_recallable(worker);
+    uint32_t n_behind = mf_worker_surplus(worker);
     uint64_t n_asked = 0;
 
     if (n > most)
         n = most;
-    for (struct mf_list *node = worker->tasks.prev; node != &worker->tasks && n_asked < n;
-         node = node->prev) {
+    /* What is in front of the surplus has slots, and is running or about to. */
+    for (struct mf_list *node = worker->tasks.prev;
+         node != &worker->tasks && n_asked < n && n_behind > 0; node = node->prev) {
         struct mf_task *task = mf_container_of(node, struct mf_task, node);
+
+        n_behind -= task->spec.n_slots < n_behind ? task->spec.n_slots : n_behind;
 
         if (task->state != MF_TASK_PLACED || task->wish != MF_WISH_NONE || task->spec.n_slots > 1 ||
             task->spec.has_target || worker_to_avoid(farm, task) != MF_WORKER_NONE)

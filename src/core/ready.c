@@ -26,7 +26,8 @@ int mf_ready_init(struct mf_ready *ready, struct mf_bookings *bookings)
         .plain = {.first = MF_BOOKING_NONE, .last = MF_BOOKING_NONE, .heap_index = MF_HEAP_NONE},
     };
     init_rank(&ready->anywhere, 0);
-    r = mf_table_create(sizeof(struct mf_ready_key), sizeof(struct mf_ready_list *), &ready->by_key);
+    r = mf_table_create(sizeof(struct mf_ready_key), sizeof(struct mf_ready_list *),
+                        &ready->by_key);
     if (r == 0)
         r = mf_table_create(sizeof(uint32_t), sizeof(struct mf_ready_rank *), &ready->by_rank);
     return r;
@@ -111,10 +112,8 @@ static struct mf_ready_list *add_list(struct mf_ready *ready, struct mf_ready_ke
         free(list);
         return NULL;
     }
-    *list = (struct mf_ready_list){.key = key,
-                               .first = MF_BOOKING_NONE,
-                               .last = MF_BOOKING_NONE,
-                               .heap_index = MF_HEAP_NONE};
+    *list = (struct mf_ready_list){
+        .key = key, .first = MF_BOOKING_NONE, .last = MF_BOOKING_NONE, .heap_index = MF_HEAP_NONE};
     *(struct mf_ready_list **)place = list;
     return list;
 }
@@ -181,8 +180,7 @@ static void retire(struct mf_ready *ready, struct mf_ready_rank *of_rank,
 int mf_ready_put(struct mf_ready *ready, uint32_t number, bool is_first)
 {
     /* What most tasks are: like those before them. */
-    if (!mf_bookings_at(ready->bookings, number)->extra &&
-        ready->plain.first != MF_BOOKING_NONE) {
+    if (!mf_bookings_at(ready->bookings, number)->extra && ready->plain.first != MF_BOOKING_NONE) {
         link_task(ready, &ready->plain, number, is_first);
         ready->anywhere.n_tasks++;
         return 0;

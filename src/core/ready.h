@@ -59,7 +59,8 @@ int mf_ready_put(struct mf_ready *ready, uint32_t number, bool is_first);
 /** Takes a task off its list. */
 void mf_ready_remove(struct mf_ready *ready, uint32_t number);
 
-/** Takes the first n tasks, the last of which is `last`, off the list of which they are the front. */
+/** Takes the first n tasks, the last of which is `last`, off the list of which they are the front.
+ */
 void mf_ready_cut(struct mf_ready *ready, uint32_t last, uint64_t n);
 
 /** The first task of highest priority for a rank (0: any), or MF_BOOKING_NONE. O(1). */

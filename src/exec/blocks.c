@@ -12,7 +12,7 @@
 static struct mf_attached_block *find(const struct mf_blocks *blocks, mpifarm_block block)
 {
     for (uint32_t i = 0; i < blocks->n_items; i++)
-        if (blocks->items[i].block == block)
+        if (blocks->items[i].block == block && !blocks->items[i].is_retired)
             return &blocks->items[i];
     return NULL;
 }
@@ -77,6 +77,29 @@ void mf_blocks_drop(struct mf_blocks *blocks, mpifarm_block block)
         return;
     unmap(item);
     *item = blocks->items[--blocks->n_items];
+}
+
+void mf_blocks_retire(struct mf_blocks *blocks, mpifarm_block block)
+{
+    struct mf_attached_block *item = find(blocks, block);
+
+    if (!item)
+        return;
+    item->is_retired = true;
+    blocks->n_retired++;
+}
+
+void mf_blocks_sweep(struct mf_blocks *blocks)
+{
+    for (uint32_t i = blocks->n_items; blocks->n_retired > 0 && i > 0; i--) {
+        struct mf_attached_block *item = &blocks->items[i - 1];
+
+        if (!item->is_retired)
+            continue;
+        unmap(item);
+        *item = blocks->items[--blocks->n_items];
+        blocks->n_retired--;
+    }
 }
 
 const void *mf_blocks_find(const struct mf_blocks *blocks, mpifarm_block block, size_t *ret_size)

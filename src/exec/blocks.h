@@ -7,6 +7,7 @@
 #define MF_EXEC_BLOCKS_H
 
 #include <mpifarm/mpifarm.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -14,12 +15,14 @@ struct mf_attached_block {
     mpifarm_block block;
     const void *data;
     size_t size;
+    bool is_retired;
 };
 
 /** Starts as {0}. */
 struct mf_blocks {
     struct mf_attached_block *items;
     uint32_t n_items;
+    uint32_t n_retired;
 };
 
 /** Unmaps all. */
@@ -38,6 +41,12 @@ int mf_blocks_attach(struct mf_blocks *blocks, mpifarm_block block, const char *
 
 /** Unmaps one; an unknown one is ignored. */
 void mf_blocks_drop(struct mf_blocks *blocks, mpifarm_block block);
+
+/** Lets nobody find a block any more, and keeps it mapped for who has found it, until the sweep. */
+void mf_blocks_retire(struct mf_blocks *blocks, mpifarm_block block);
+
+/** Unmaps the retired ones. */
+void mf_blocks_sweep(struct mf_blocks *blocks);
 
 /** The bytes of a block, or NULL. */
 const void *mf_blocks_find(const struct mf_blocks *blocks, mpifarm_block block, size_t *ret_size);

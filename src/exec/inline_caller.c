@@ -266,6 +266,8 @@ static void make_call(struct inline_caller *caller, struct unit *unit, struct mf
         caller->index = unit->next;
         mf_context_run(&caller->context, call, ret_end);
         caller->running = NULL;
+        if (caller->blocks.n_retired > 0)
+            mf_blocks_sweep(&caller->blocks);
     }
 }
 
@@ -475,7 +477,13 @@ static int attach(struct mf_caller *base, mpifarm_block block, const char *name,
 
 static void drop(struct mf_caller *base, mpifarm_block block)
 {
-    mf_blocks_drop(&of_base(base)->blocks, block);
+    struct inline_caller *caller = of_base(base);
+
+    /* A function that polls may be reading it. */
+    if (caller->running)
+        mf_blocks_retire(&caller->blocks, block);
+    else
+        mf_blocks_drop(&caller->blocks, block);
 }
 
 static bool is_busy(const struct mf_caller *base)

@@ -67,8 +67,9 @@ static bool receive(struct mf_client *client)
         if (station && station->state != MF_STATION_GONE)
             handle_frame(client, station, bytes);
     }
-    if (r < 0)
+    if (r < 0 && !client->is_deaf)
         mf_log_error(client->config.log, "receiving from workers failed: %s", strerror(-r));
+    client->is_deaf = r < 0;
     return n > 0;
 }
 
@@ -103,14 +104,6 @@ int64_t mf_client_next_ns(const struct mf_client *client)
     return client->may_split ? client->next_split_ns : INT64_MAX;
 }
 
-bool mf_client_is_busy(const struct mf_client *client)
-{
-    struct mf_book_counts counts;
-
-    mf_book_count(client->book, &counts);
-    return counts.by_state[MF_TASK_PLACED] > 0 || counts.by_state[MF_TASK_READY] > 0;
-}
-
 /* --- tasks --- */
 
 bool mf_client_has_worker(const struct mf_client *client, uint32_t rank)
@@ -126,6 +119,19 @@ int mf_client_submit(struct mf_client *client, const struct mf_order *order, mf_
         return -EHOSTUNREACH;
     client->is_stirred = true;
     return mf_book_add(client->book, order, ret_ticket);
+}
+
+int mf_client_submit_child(struct mf_client *client, const struct mf_order *order)
+{
+    mf_ticket ticket;
+    int r;
+
+    client->is_stirred = true;
+    r = mf_book_add(client->book, order, &ticket);
+    if (r == 0 && !mf_client_has_worker(client, order->rank))
+        mf_book_refuse(client->book, (uint32_t)ticket, MPIFARM_CAUSE_UNFIT,
+                       "the rank that it must run on is no worker");
+    return r;
 }
 
 /* Takes a task out of its unit, and lets the server know. */
@@ -152,14 +158,9 @@ void mf_client_cancel(struct mf_client *client, mf_ticket ticket)
     client->is_stirred = true;
     if (booking->state == MF_TASK_PLACED) {
         withdraw(client, (uint32_t)ticket);
-        mf_units_keep_input(client, booking);
+        mf_units_hand_over_input(client, (uint32_t)ticket);
     }
     mf_book_cancel(client->book, (uint32_t)ticket);
-}
-
-bool mf_client_has_workers(const struct mf_client *client)
-{
-    return client->n_slots > 0;
 }
 
 struct mf_book *mf_client_book(const struct mf_client *client)
@@ -199,7 +200,6 @@ int mf_client_create(const struct mf_client_config *config, struct mf_client **r
     client->turnaround_ns = FIRST_TURNAROUND_NS;
     client->block_key = (uint64_t)mf_clock_wall_ns() ^ (uint64_t)getpid() << 40;
     mf_list_init(&client->sending);
-    mf_list_init(&client->kept_inputs);
     r = mf_farm_create(&farm, &client->farm);
     if (r == 0)
         r = mf_book_create(config->max_attempts, &client->book);

@@ -62,9 +62,6 @@ int mf_client_turn(struct mf_client *client, int64_t now_ns);
 /** When it wants its next turn even if nothing comes; INT64_MAX for never. */
 int64_t mf_client_next_ns(const struct mf_client *client);
 
-/** Whether something is wanted of a server, so that silence is not idleness. */
-bool mf_client_is_busy(const struct mf_client *client);
-
 /**
  * mf_client_is_ready() - whether all servers are there and work.
  *
@@ -96,9 +93,6 @@ int mf_client_submit(struct mf_client *client, const struct mf_order *order, mf_
 /** Withdraws an unfinished task, wherever it is. */
 void mf_client_cancel(struct mf_client *client, mf_ticket ticket);
 
-/** Whether any server works. */
-bool mf_client_has_workers(const struct mf_client *client);
-
 /** The tasks, for all that only reads, hears or releases. */
 struct mf_book *mf_client_book(const struct mf_client *client);
 
@@ -120,7 +114,8 @@ void mf_client_count(const struct mf_client *client, struct mf_client_counts *re
 int mf_client_broadcast(struct mf_client *client, const void *data, size_t size,
                         uint32_t *ret_block);
 
-/** Returns 1 when the block is everywhere, 0 while it is on its way, -errno if some server cannot. */
+/** Returns 1 when the block is everywhere, 0 while it is on its way, -errno if some server cannot.
+ */
 int mf_client_is_stored(struct mf_client *client, uint32_t block);
 
 /** Drops a block. Returns 0 or -ENOENT. */

@@ -57,8 +57,7 @@ static bool has_keeper(const struct mf_client *client, const struct mf_block *bl
                        const struct mf_station *station)
 {
     for (uint32_t i = 0; i < station->rank; i++)
-        if (block->stations[i] == STORING &&
-            strcmp(client->stations[i].host, station->host) == 0)
+        if (block->stations[i] == STORING && strcmp(client->stations[i].host, station->host) == 0)
             return true;
     return false;
 }

@@ -62,7 +62,7 @@ bool mf_stations_send(struct mf_client *client)
         if (r < 0 || mf_outbox_is_empty(&station->outbox))
             mf_list_remove(node);
         if (r < 0)
-            mf_station_lose(client, station, strerror(-r));
+            mf_station_dismiss(client, station, strerror(-r));
     }
     return had_traffic;
 }
@@ -222,6 +222,30 @@ int mf_client_is_ready(struct mf_client *client, int64_t now_ns, struct mf_error
 
 /* --- leaving --- */
 
+/* What was not handed to the transport is not sent any more. */
+static void empty_outbox(struct mf_station *station)
+{
+    struct mf_outbox *outbox = &station->outbox;
+    struct mf_transport *transport = outbox->transport;
+    uint32_t peer = outbox->peer;
+
+    mf_outbox_finish(outbox);
+    mf_outbox_init(outbox, transport, peer);
+    mf_list_remove(&station->node);
+}
+
+/* A farm that has not begun does not begin without one of its ranks. */
+static void refuse_to_begin(struct mf_client *client, const struct mf_station *station,
+                            const char *why)
+{
+    struct mf_error err;
+
+    if (client->is_begun)
+        return;
+    mf_error_set(&err, -EPROTO, "rank %" PRIu32 " cannot take part: %s", station->rank, why);
+    note_begin_error(client, &err);
+}
+
 void mf_station_lose(struct mf_client *client, struct mf_station *station, const char *why)
 {
     struct mf_event event = {.kind = MF_EVENT_WORKER_LOST, .worker = station->rank};
@@ -230,8 +254,13 @@ void mf_station_lose(struct mf_client *client, struct mf_station *station, const
     if (station->state == MF_STATION_GONE)
         return;
     station->state = MF_STATION_GONE;
-    if (!was_up || client->is_stopping)
+    empty_outbox(station);
+    if (client->is_stopping)
         return;
+    if (!was_up) {
+        refuse_to_begin(client, station, why);
+        return;
+    }
     mf_log_warning(client->config.log, "rank %" PRIu32 " on %s is lost: %s", station->rank,
                    station->host, why);
     client->n_slots -= station->n_slots;
@@ -255,8 +284,10 @@ void mf_client_stop(struct mf_client *client, const char *why)
     for (uint32_t i = 0; i < client->n_stations; i++) {
         struct mf_station *station = &client->stations[i];
 
-        if (station->state != MF_STATION_STOPPING && station->state != MF_STATION_GONE)
-            post_stop(client, station, why);
+        if (station->state == MF_STATION_STOPPING || station->state == MF_STATION_GONE)
+            continue;
+        empty_outbox(station);
+        post_stop(client, station, why);
     }
     mf_stations_send(client);
 }

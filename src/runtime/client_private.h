@@ -31,6 +31,7 @@ enum mf_station_state {
  * A server, as the client sees it; the one in this process is number 0.
  *
  * @outbox, @inbox  what goes there, and large results on their way here
+ * @n_targeted      units that it alone may run
  * @node            its place in the list of those with something to send
  */
 struct mf_station {
@@ -42,6 +43,7 @@ struct mf_station {
     struct mf_core *cores;
     uint32_t n_cores;
     uint32_t n_slots;
+    uint32_t n_targeted;
     struct mf_list node;
 };
 
@@ -51,6 +53,7 @@ struct mf_station {
  * @id, @attempt    of the farm's task; attempt is the one that was sent, 0 for none
  * @number          its own, as kept in the tasks
  * @station         where it was sent
+ * @target          the rank that alone may run it, 0 for any
  * @n_calls, @calls numbers of the tasks in order, MF_NO_CALL where one was withdrawn
  * @n_reported      calls whose end is known
  * @function        that of the first call; is_mixed: others have another one
@@ -63,6 +66,7 @@ struct mf_unit {
     uint32_t attempt;
     uint32_t number;
     struct mf_station *station;
+    uint32_t target;
     uint32_t n_calls;
     uint32_t n_reported;
     int64_t sent_ns;
@@ -95,18 +99,11 @@ struct mf_block {
     uint8_t *stations;
 };
 
-/** An input that is still being sent although its task is withdrawn. */
-struct mf_kept_input {
-    struct mf_list node;
-    const struct mf_station *station;
-    uint8_t *bytes;
-};
-
 /**
  * @units        by number; NULL where free, n_units entries
  * @free_units   n_free_units numbers
  * @sending      stations with something to send
- * @kept_inputs  struct mf_kept_input
+ * @is_deaf      receiving failed, and that was said
  * @is_stirred   something happened since the units were looked at
  * @n_aside      units that wait for one server although another has room
  * @turnaround_ns  how far ahead servers are supplied: see client_units.c
@@ -131,7 +128,7 @@ struct mf_client {
     uint32_t *free_units;
     uint32_t n_units, n_free_units;
     struct mf_list sending;
-    struct mf_list kept_inputs;
+    bool is_deaf;
     bool is_stirred;
     uint64_t n_aside;
     int64_t turnaround_ns;
@@ -152,6 +149,9 @@ struct mf_client {
 /** Applies an event at the time of this turn; out of memory is logged. As mf_farm_apply(). */
 int mf_client_apply(struct mf_client *client, struct mf_event *event);
 
+/** As mf_client_submit(), but a task that no rank can run fails. Returns 0 or -ENOMEM. */
+int mf_client_submit_child(struct mf_client *client, const struct mf_order *order);
+
 /* client_peers.c */
 
 int mf_stations_create(struct mf_client *client);
@@ -170,7 +170,8 @@ bool mf_stations_send(struct mf_client *client);
 int mf_station_on_hello(struct mf_client *client, struct mf_station *station,
                         struct mf_reader *body);
 
-/** A server cannot work or is gone: its tasks go elsewhere. `why` is logged unless it is expected. */
+/** A server cannot work or is gone: its tasks go elsewhere. `why` is logged unless it is expected.
+ */
 void mf_station_lose(struct mf_client *client, struct mf_station *station, const char *why);
 
 /** The same for one that still listens: it is told to stop. */
@@ -185,14 +186,15 @@ void mf_units_turn(struct mf_client *client);
 struct mf_unit *mf_unit_find(const struct mf_client *client, const struct mf_station *station,
                              uint64_t id, uint32_t attempt);
 
-/** The calls of a unit that were not reported go back among the READY tasks. */
-void mf_unit_dissolve(struct mf_client *client, struct mf_unit *unit);
+/** The calls of a unit that were not reported go back among the READY tasks; suspects travel alone.
+ */
+void mf_unit_dissolve(struct mf_client *client, struct mf_unit *unit, bool is_suspect);
 
 /** The units of a server that is lost: what it was running is suspect. */
 void mf_units_lose(struct mf_client *client, const struct mf_station *station);
 
-/** Takes over the input of a task that is withdrawn while it may be on its way. */
-void mf_units_keep_input(struct mf_client *client, struct mf_booking *booking);
+/** A PLACED task that is about to end needs its input no more: what is on its way is kept there. */
+void mf_units_hand_over_input(struct mf_client *client, uint32_t number);
 
 /** How far ahead servers are supplied follows from how long they had nothing to do. */
 void mf_units_note_idle(struct mf_client *client, const struct mf_unit *unit, int64_t idle_ns);

@@ -6,6 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Longer than any run: what is above is damage, and would overflow sums. */
+#define MAX_DURATION_NS (INT64_C(1) << 56)
+
 /* --- children --- */
 
 /* One child of a call that is done. Returns 0 or -errno. */
@@ -13,8 +16,6 @@ static int submit_child(struct mf_client *client, const uint8_t *data, size_t si
 {
     struct mf_child child;
     struct mf_order order;
-    mf_ticket ticket;
-    int r;
 
     if (size < sizeof(child))
         return -EBADMSG;
@@ -34,10 +35,8 @@ static int submit_child(struct mf_client *client, const uint8_t *data, size_t si
         .rank = child.rank,
         .delivery = (enum mf_delivery)child.delivery,
     };
-    r = mf_client_submit(client, &order, &ticket);
-    if (r == 0)
-        return 0;
-    mf_log_error(client->config.log, "a child task cannot be submitted: %s", strerror(-r));
+    if (mf_client_submit_child(client, &order) < 0)
+        mf_log_error(client->config.log, "a child task is lost: out of memory");
     return 0;
 }
 
@@ -105,6 +104,8 @@ static int report_call(struct mf_client *client, struct mf_station *station, str
             return r == -ENOENT ? -EPROTO : r;
         }
     }
+    if (number != MF_NO_CALL)
+        mf_units_hand_over_input(client, number);
     unit->n_reported++;
     if (number == MF_NO_CALL) {
         if (is_taken)
@@ -158,6 +159,20 @@ static int end_unit(struct mf_client *client, struct mf_unit *unit, int64_t dura
     return mf_client_apply(client, &event) == 0 ? 0 : -EPROTO;
 }
 
+/* Calls of different functions are taken to have had equal shares. */
+static void note_durations(struct mf_client *client, const struct mf_unit *unit, uint32_t n_calls,
+                           int64_t duration_ns)
+{
+    if (!unit->is_mixed) {
+        mf_book_note_duration(client->book, unit->function, n_calls, duration_ns);
+        return;
+    }
+    for (uint32_t i = unit->n_reported; i < unit->n_calls && i - unit->n_reported < n_calls; i++)
+        if (unit->calls[i] != MF_NO_CALL)
+            mf_book_note_duration(client->book, mf_book_at(client->book, unit->calls[i])->function,
+                                  1, duration_ns / n_calls);
+}
+
 static int on_result(struct mf_client *client, struct mf_station *station,
                      const struct mf_record *record, struct mf_reader *body)
 {
@@ -173,15 +188,13 @@ static int on_result(struct mf_client *client, struct mf_station *station,
         return 0;
     }
     memcpy(&times, raw, sizeof(times));
-    if (times.duration_ns < 0 || times.idle_ns < 0)
+    if (times.duration_ns < 0 || times.duration_ns > MAX_DURATION_NS || times.idle_ns < 0)
         return -EBADMSG;
     if (unit->n_reported == 0)
         mf_units_note_idle(client, unit, times.idle_ns);
     client->busy_ns += times.duration_ns;
     unit->duration_ns += times.duration_ns;
-    if (!unit->is_mixed)
-        mf_book_note_duration(client->book, unit->function, record->number,
-                              times.duration_ns);
+    note_durations(client, unit, record->number, times.duration_ns);
     r = report_calls(client, station, unit, record->number, body);
     if (r < 0 || !(record->flags & MF_RECORD_IS_LAST))
         return r;
@@ -205,7 +218,7 @@ static int on_returned(struct mf_client *client, struct mf_station *station,
         return 0;
     }
     if (unit->is_recalled || unit->n_reported > 0)
-        mf_unit_dissolve(client, unit);
+        mf_unit_dissolve(client, unit, false);
     if (unit->n_reported > 0)
         return end_unit(client, unit, unit->duration_ns);
     unit->station = NULL;
@@ -230,13 +243,21 @@ static int on_checkpoint(struct mf_client *client, struct mf_station *station,
     return 0;
 }
 
-static void on_broken(struct mf_client *client, struct mf_station *station,
-                      struct mf_reader *body)
+static void on_broken(struct mf_client *client, struct mf_station *station, struct mf_reader *body)
 {
     char why[1024];
 
     mf_reader_get_text(body, why, sizeof(why));
     mf_station_dismiss(client, station, body->has_failed ? "it cannot work" : why);
+}
+
+/* A result of which there is no memory for all: its task fails for that. */
+static int on_piece(struct mf_station *station, const struct mf_record *record,
+                    struct mf_reader *body)
+{
+    int r = mf_inbox_put(station->inbox, record, body);
+
+    return r == -ENOMEM ? 0 : r;
 }
 
 int mf_results_handle(struct mf_client *client, struct mf_station *station,
@@ -258,7 +279,7 @@ int mf_results_handle(struct mf_client *client, struct mf_station *station,
     case MF_RECORD_CHECKPOINT:
         return on_checkpoint(client, station, record, body);
     case MF_RECORD_PIECE:
-        return mf_inbox_put(station->inbox, record, body);
+        return on_piece(station, record, body);
     case MF_RECORD_STORED:
         mf_blocks_on_stored(client, station, record);
         return 0;

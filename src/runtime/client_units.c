@@ -24,7 +24,7 @@
 /* Units that the farm knows beyond those that servers have room for. */
 #define UNITS_AHEAD 2
 
-/* Units of tasks for one rank alone that it has at a time. */
+/* Units of tasks for one rank alone that it has beyond one for each slot. */
 #define UNITS_PER_TARGET 2
 
 /* A unit that takes this long gives back what it has not begun, once others have nothing to do. */
@@ -36,6 +36,15 @@
 /* How far ahead servers are supplied, at least and at most. */
 #define MIN_TURNAROUND_NS (5 * MF_NS_PER_US)
 #define MAX_TURNAROUND_NS (20 * MF_NS_PER_MS)
+
+static const struct mf_unit_limits unit_limits = {
+    .n_calls = MF_CALLS_PER_UNIT,
+    .n_bytes = UNIT_BYTES,
+    .duration_ns = UNIT_NS,
+    .call_bytes = sizeof(struct mf_call_header),
+    .details_bytes = sizeof(struct mf_call_details),
+    .large_bytes = MF_CALL_LARGE_BYTES,
+};
 
 /* --- the units there are --- */
 
@@ -62,6 +71,8 @@ static int grow(struct mf_client *client)
 
 static void free_unit(struct mf_client *client, struct mf_unit *unit)
 {
+    if (unit->target != 0)
+        mf_station_find(client, unit->target)->n_targeted--;
     client->units[unit->number] = NULL;
     client->free_units[client->n_free_units++] = unit->number;
     free(unit);
@@ -69,18 +80,10 @@ static void free_unit(struct mf_client *client, struct mf_unit *unit)
 
 void mf_units_destroy(struct mf_client *client)
 {
-    struct mf_list *node;
-
     for (uint32_t i = 0; i < client->n_units; i++)
         free(client->units[i]);
     free(client->units);
     free(client->free_units);
-    while ((node = mf_list_pop_front(&client->kept_inputs))) {
-        struct mf_kept_input *kept = mf_container_of(node, struct mf_kept_input, node);
-
-        free(kept->bytes);
-        free(kept);
-    }
 }
 
 struct mf_unit *mf_unit_find(const struct mf_client *client, const struct mf_station *station,
@@ -141,9 +144,30 @@ static int add_unit(struct mf_client *client, uint32_t number, const uint32_t *c
         return -ENOMEM;
     }
     unit->id = mf_farm_last_id(client->farm);
+    if (event.spec.has_target) {
+        unit->target = event.spec.target;
+        mf_station_find(client, unit->target)->n_targeted++;
+    }
     client->units[number] = unit;
     client->n_free_units--;
     return 0;
+}
+
+/* The calls that a unit may take without leaving others with nothing. */
+static uint64_t fair_share(struct mf_client *client, uint32_t rank)
+{
+    if (rank == 0)
+        return mf_book_n_ready(client->book) / (2 * (uint64_t)client->n_slots) + 1;
+    return mf_book_n_ready_for(client->book, rank) /
+               (2 * (uint64_t)mf_station_find(client, rank)->n_slots + 1) +
+           1;
+}
+
+/* Memory is out: the next turn tries again. */
+static int try_later(struct mf_client *client)
+{
+    client->is_stirred = true;
+    return -ENOMEM;
 }
 
 /*
@@ -154,28 +178,26 @@ static int add_unit(struct mf_client *client, uint32_t number, const uint32_t *c
  */
 static int make_unit(struct mf_client *client, uint32_t rank)
 {
-    uint64_t share = mf_book_n_ready(client->book) / (2 * (uint64_t)client->n_slots) + 1;
-    struct mf_unit_limits limits = {
-        .n_calls = share < MF_CALLS_PER_UNIT ? (uint32_t)share : MF_CALLS_PER_UNIT,
-        .n_bytes = UNIT_BYTES,
-        .duration_ns = UNIT_NS,
-        .call_bytes = sizeof(struct mf_call_header),
-        .large_bytes = MF_CALL_LARGE_BYTES,
-    };
+    uint64_t share = fair_share(client, rank);
+    struct mf_unit_limits limits = unit_limits;
     uint32_t calls[MF_CALLS_PER_UNIT];
     uint32_t number, n_calls;
     int r;
 
+    if (share < limits.n_calls)
+        limits.n_calls = (uint32_t)share;
     if (client->n_free_units == 0 && grow(client) < 0)
-        return -ENOMEM;
+        return try_later(client);
     number = client->free_units[client->n_free_units - 1];
     n_calls = mf_book_take(client->book, rank, &limits, number, calls);
     if (n_calls == 0)
         return 0;
     r = add_unit(client, number, calls, n_calls);
-    if (r < 0)
+    if (r < 0) {
         give_back(client, calls, n_calls);
-    return r < 0 ? r : 1;
+        return try_later(client);
+    }
+    return 1;
 }
 
 /* Tasks for a rank that is gone can run nowhere. */
@@ -200,7 +222,8 @@ static uint32_t find_targets(struct mf_client *client, uint32_t *ranks, uint32_t
         const struct mf_worker *worker = mf_workers_find(workers, rank);
 
         if (!worker || worker->state != MF_WORKER_UP ||
-            (worker->n_tasks < UNITS_PER_TARGET && mf_worker_has_room(workers, worker, 1)))
+            (mf_station_find(client, rank)->n_targeted < worker->n_slots + UNITS_PER_TARGET &&
+             mf_worker_has_room(workers, worker, 1)))
             ranks[n_found++] = rank;
     }
     return n_found;
@@ -235,11 +258,9 @@ static bool make_units(struct mf_client *client)
 static bool has_choice(const struct mf_client *client)
 {
     const struct mf_workers *workers = mf_farm_workers(client->farm);
-    size_t cursor = 0;
 
     return mf_book_n_ready(client->book) > 0 || mf_farm_n_ready(client->farm) > 0 ||
-           (workers->n_surplus > 0 && workers->n_free > 0) ||
-           mf_book_next_rank(client->book, &cursor) != 0;
+           (workers->n_surplus > 0 && workers->n_free > 0) || mf_book_has_ranks(client->book);
 }
 
 /* --- to the servers --- */
@@ -280,13 +301,8 @@ static size_t size_of_calls(const struct mf_client *client, const struct mf_unit
 {
     size_t size = 0;
 
-    for (uint32_t i = 0; i < unit->n_calls; i++) {
-        const struct mf_booking *booking = mf_book_at(client->book, unit->calls[i]);
-
-        size += sizeof(struct mf_call_header);
-        if (booking->size <= MF_CALL_LARGE_BYTES)
-            size += booking->size;
-    }
+    for (uint32_t i = 0; i < unit->n_calls; i++)
+        size += mf_booking_call_bytes(mf_book_at(client->book, unit->calls[i]), &unit_limits);
     return size;
 }
 
@@ -322,8 +338,8 @@ static void send_unit(struct mf_client *client, struct mf_unit *unit,
     unit->is_hungry = mf_book_n_ready(client->book) > 0;
     if (send_large(client, station, unit) < 0)
         station->outbox.error = -ENOMEM;
-    frame = mf_station_frame(client, station,
-                             size_of_calls(client, unit) + sizeof(struct mf_record));
+    frame =
+        mf_station_frame(client, station, size_of_calls(client, unit) + sizeof(struct mf_record));
     offset = mf_record_begin(frame, &record);
     for (uint32_t i = 0; i < unit->n_calls; i++)
         put_call(client, frame, unit->calls[i], &call);
@@ -366,7 +382,7 @@ static void carry_out(struct mf_client *client, const struct mf_change *change)
     bool is_sent = unit->station && unit->attempt == change->attempt;
 
     if (mf_task_state_is_final(change->state)) {
-        mf_unit_dissolve(client, unit);
+        mf_unit_dissolve(client, unit, false);
         free_unit(client, unit);
     } else if (!is_sent && is_empty(unit)) {
         cancel_unit(client, change);
@@ -395,9 +411,12 @@ static void split_units(struct mf_client *client)
 {
     const struct mf_workers *workers = mf_farm_workers(client->farm);
 
-    if (client->now_ns < client->next_split_ns || workers->n_free == 0 ||
-        mf_book_n_ready(client->book) > 0)
+    if (workers->n_free == 0 || mf_book_n_ready(client->book) > 0)
         return;
+    if (client->now_ns < client->next_split_ns) {
+        client->may_split = true;
+        return;
+    }
     client->next_split_ns = client->now_ns + SPLIT_AFTER_NS;
     client->may_split = false;
     for (uint32_t i = 0; i < client->n_units; i++) {
@@ -420,7 +439,8 @@ void mf_units_note_idle(struct mf_client *client, const struct mf_unit *unit, in
         return;
     /* Up at once when a server ran dry although there was work, down slowly. */
     if (idle_ns > 0)
-        client->turnaround_ns += (idle_ns < MF_NS_PER_MS ? idle_ns : MF_NS_PER_MS) / 4;
+        client->turnaround_ns +=
+            (idle_ns < MF_NS_PER_MS ? idle_ns : MF_NS_PER_MS) / (4 * (int64_t)client->n_stations);
     else
         client->turnaround_ns -= client->turnaround_ns / 64;
     if (client->turnaround_ns < MIN_TURNAROUND_NS)
@@ -431,15 +451,20 @@ void mf_units_note_idle(struct mf_client *client, const struct mf_unit *unit, in
 
 /* --- coming back --- */
 
-void mf_unit_dissolve(struct mf_client *client, struct mf_unit *unit)
+void mf_unit_dissolve(struct mf_client *client, struct mf_unit *unit, bool is_suspect)
 {
-    for (uint32_t i = unit->n_calls; i > unit->n_reported; i--)
-        if (unit->calls[i - 1] != MF_NO_CALL)
-            mf_book_return(client->book, unit->calls[i - 1]);
+    for (uint32_t i = unit->n_calls; i > unit->n_reported; i--) {
+        uint32_t number = unit->calls[i - 1];
+
+        if (number == MF_NO_CALL)
+            continue;
+        mf_book_at(client->book, number)->is_alone |= is_suspect;
+        mf_book_return(client->book, number);
+    }
     unit->n_calls = unit->n_reported;
 }
 
-/* The call that a server was in when it disappeared. */
+/* The call that a server was in when it disappeared, or one of those behind it. */
 static void suspect(struct mf_client *client, struct mf_unit *unit)
 {
     uint32_t number = unit->calls[unit->n_reported];
@@ -460,44 +485,27 @@ void mf_units_lose(struct mf_client *client, const struct mf_station *station)
         const struct mf_task *task = mf_container_of(node, struct mf_task, node);
         struct mf_unit *unit = client->units[task->spec.cookie];
 
-        if (unit->n_reported < unit->n_calls && n_running > 0) {
+        bool was_running = unit->n_reported < unit->n_calls && n_running > 0;
+
+        if (was_running)
             suspect(client, unit);
-            n_running--;
-        }
-        mf_unit_dissolve(client, unit);
+        n_running -= was_running;
+        mf_unit_dissolve(client, unit, was_running);
         unit->station = NULL;
     }
 }
 
-void mf_units_keep_input(struct mf_client *client, struct mf_booking *booking)
+void mf_units_hand_over_input(struct mf_client *client, uint32_t number)
 {
-    const struct mf_station *station = client->units[booking->unit]->station;
-    struct mf_kept_input *kept;
+    struct mf_booking *booking = mf_book_at(client->book, number);
+    struct mf_station *station = client->units[booking->unit]->station;
 
-    if (!station || booking->size <= MF_CALL_LARGE_BYTES ||
-        mf_outbox_is_empty(&station->outbox))
+    if (!station || booking->size <= MF_CALL_LARGE_BYTES || !booking->is_on_heap ||
+        !mf_outbox_hand_over(&station->outbox, mf_book_ticket(client->book, number), free,
+                             booking->bytes))
         return;
-    kept = malloc(sizeof(*kept));
-    if (kept) {
-        *kept = (struct mf_kept_input){.station = station, .bytes = booking->bytes};
-        mf_list_push_back(&client->kept_inputs, &kept->node);
-    }
-    /* Without memory to remember it, it is better lost than freed while it is read. */
     booking->is_on_heap = false;
     booking->size = 0;
-}
-
-static void free_kept_inputs(struct mf_client *client)
-{
-    mf_list_for_each_safe (node, &client->kept_inputs) {
-        struct mf_kept_input *kept = mf_container_of(node, struct mf_kept_input, node);
-
-        if (!mf_outbox_is_empty(&kept->station->outbox))
-            continue;
-        mf_list_remove(node);
-        free(kept->bytes);
-        free(kept);
-    }
 }
 
 /* --- the turn --- */
@@ -519,17 +527,20 @@ void mf_units_turn(struct mf_client *client)
     bool has_more = true;
 
     client->is_stirred = false;
-    if (!mf_list_is_empty(&client->kept_inputs))
-        free_kept_inputs(client);
     carry_out_all(client);
     if (client->n_slots == 0)
         return;
     while (has_more && has_choice(client)) {
+        uint64_t n_ready;
+
         has_more = make_units(client);
+        n_ready = mf_farm_n_ready(client->farm);
         mf_client_apply(client, &tick);
         carry_out_all(client);
         client->n_aside = count_aside(client);
-        has_more &= mf_farm_n_ready(client->farm) == client->n_aside;
+        /* Until all that is left waits, and nothing more found a place. */
+        has_more &= mf_farm_n_ready(client->farm) == client->n_aside &&
+                    mf_farm_n_ready(client->farm) < n_ready;
     }
     split_units(client);
 }

@@ -117,6 +117,21 @@ int mf_outbox_post_large(struct mf_outbox *outbox, uint64_t number, bool is_bloc
     return 0;
 }
 
+bool mf_outbox_hand_over(struct mf_outbox *outbox, uint64_t number, void (*release)(void *arg),
+                         void *release_arg)
+{
+    mf_list_for_each (node, &outbox->queue) {
+        struct parcel *parcel = parcel_of(node);
+
+        if (!parcel->data || parcel->is_block || parcel->number != number)
+            continue;
+        parcel->release = release;
+        parcel->release_arg = release_arg;
+        return true;
+    }
+    return false;
+}
+
 static void put_drop(struct mf_buffer *frame, uint64_t number)
 {
     static const uint64_t no_bytes = 0;

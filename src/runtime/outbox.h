@@ -18,7 +18,7 @@
 
 /**
  * @transport, @peer  where it goes
- * @frame    records that were not sent; append with mf_record_*(), then mf_outbox_check()
+ * @frame    records that were not sent; append with mf_record_*() after mf_outbox_make_room()
  * @queue    what has to wait behind a large body
  * @error    why nothing can be sent any more, 0 or -errno
  */
@@ -53,6 +53,13 @@ struct mf_buffer *mf_outbox_make_room(struct mf_outbox *outbox, size_t n);
  */
 int mf_outbox_post_large(struct mf_outbox *outbox, uint64_t number, bool is_block, const void *data,
                          size_t size, void (*release)(void *arg), void *release_arg);
+
+/**
+ * mf_outbox_hand_over() - the bytes of a task's large body become the outbox's own, if it still
+ * needs them: release is called with release_arg then. Returns whether it does.
+ */
+bool mf_outbox_hand_over(struct mf_outbox *outbox, uint64_t number, void (*release)(void *arg),
+                         void *release_arg);
 
 /** Stops sending the pieces of a task, and lets the peer forget those it has. */
 void mf_outbox_drop_large(struct mf_outbox *outbox, uint64_t number);

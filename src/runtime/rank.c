@@ -68,7 +68,7 @@ static void on_signal(void *arg, uint32_t events)
     mf_scheduler_stop(rank->scheduler, rank->n_signals == 1 ? MF_STOP_SOON : MF_STOP_NOW, why);
 }
 
-/* Before MPI_Init, whose threads would else take the signals and die of them. */
+/* Before modules and MPI_Init, whose threads would else take the signals and die of them. */
 static int take_signals(struct mf_rank *rank)
 {
     sigset_t set;
@@ -203,12 +203,12 @@ int mf_rank_start(struct mf_rank *rank, const struct mf_rank_config *config, str
         return r;
     /* After the fork: commands get the limit that was there before. */
     mf_raise_open_files();
-    r = load_modules(rank, err);
-    if (r < 0)
-        return r;
     r = take_signals(rank);
     if (r < 0)
         return mf_error_set(err, r, "cannot take over signals: %s", strerror(-r));
+    r = load_modules(rank, err);
+    if (r < 0)
+        return r;
     r = config->launch->is_mpi ? start_mpi(rank, err) : 0;
     if (r < 0)
         return r;

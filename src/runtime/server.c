@@ -132,7 +132,11 @@ static void post_checkpoint(struct mf_server *server, const struct mf_caller_eve
                                .attempt = event->attempt};
 
     post(server, &record, event->entries, event->size);
-    (void)mf_outbox_turn(&server->outbox);
+    /* It also lets go of what was sent before. */
+    if (server->is_turning)
+        mf_server_poll(server);
+    else
+        (void)mf_outbox_turn(&server->outbox);
 }
 
 static void heard(void *arg, const struct mf_caller_event *event)
