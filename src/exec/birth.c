@@ -41,7 +41,7 @@
 #define STACK_BYTES ((size_t)16 << 10)
 
 /* What the kernel takes for a set of signals. */
-#define SIGNAL_SET_BYTES 8
+#define SIGNAL_SET_BYTES (_NSIG / 8)
 
 /* The runtime of a sanitizer keeps its books for one thread of the launcher, not for two. */
 #define IN_CHILD __attribute__((no_sanitize("address", "undefined", "thread")))
@@ -125,13 +125,13 @@ IN_CHILD static long prepare(const struct mf_birth *birth)
 /* Limits and signals, which are the command's from here on. Returns 0 or -errno. */
 IN_CHILD static long let_loose(const struct mf_birth *birth)
 {
-    uint64_t no_signals = 0;
+    uint64_t no_signals[(SIGNAL_SET_BYTES + 7) / 8] = {0};
     long result = 0;
 
     if (birth->files)
         result = call(SYS_prlimit64, 0, RLIMIT_NOFILE, POINTER(birth->files), 0);
     if (result >= 0)
-        result = call(SYS_rt_sigprocmask, SIG_SETMASK, POINTER(&no_signals), 0, SIGNAL_SET_BYTES);
+        result = call(SYS_rt_sigprocmask, SIG_SETMASK, POINTER(no_signals), 0, SIGNAL_SET_BYTES);
     return result;
 }
 
@@ -226,8 +226,15 @@ void mf_birth_destroy(struct mf_birth *birth)
     free(birth);
 }
 
+/* Some sandboxes and emulators know no clone() like that, but vfork(). */
+static bool is_unknown(int error)
+{
+    return error == EINVAL || error == EPERM || error == ENOSYS;
+}
+
 int mf_birth_begin(struct mf_birth *birth)
 {
+    static int also;
     uint8_t *top = birth->stack + birth->guard_bytes + STACK_BYTES;
     int flags = CLONE_FLAGS;
 
@@ -236,7 +243,11 @@ int mf_birth_begin(struct mf_birth *birth)
         flags |= CLONE_VFORK;
     birth->failed = MF_BIRTH_NONE;
     birth->is_borrowed = 1;
-    birth->pid = clone(run_child, top, flags, birth, NULL, NULL, &birth->is_borrowed);
+    birth->pid = clone(run_child, top, flags | also, birth, NULL, NULL, &birth->is_borrowed);
+    if (birth->pid < 0 && !also && is_unknown(errno)) {
+        also = CLONE_VFORK;
+        birth->pid = clone(run_child, top, flags | also, birth, NULL, NULL, &birth->is_borrowed);
+    }
     if (birth->pid < 0) {
         birth->is_borrowed = 0;
         return -errno;

@@ -32,29 +32,30 @@ void mf_blocks_finish(struct mf_blocks *blocks)
 
 /* Touching what lies behind the end of the object would kill the process: look at its size first.
  */
-static int map(const char *name, size_t size, const void **ret_data)
+static int check_size(int fd, size_t size)
 {
     struct stat status;
-    int fd = shm_open(name, O_RDONLY | O_CLOEXEC, 0);
-    void *data = MAP_FAILED;
-    int r = 0;
 
-    if (fd < 0 || fstat(fd, &status) < 0)
-        r = -errno;
-    else if (size == 0 || (uint64_t)status.st_size < size)
-        r = -EINVAL;
-    else if ((data = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0)) == MAP_FAILED)
-        r = -errno;
-    mf_close(&fd);
-    if (r == 0)
-        *ret_data = data;
-    return r;
+    if (fstat(fd, &status) < 0)
+        return -errno;
+    return size == 0 || (uint64_t)status.st_size < size ? -EINVAL : 0;
 }
 
-int mf_blocks_attach(struct mf_blocks *blocks, mpifarm_block block, const char *name, size_t size)
+int mf_block_open(const char *name, size_t size)
+{
+    int fd = shm_open(name, O_RDONLY | O_CLOEXEC, 0);
+    int r = fd < 0 ? -errno : check_size(fd, size);
+
+    if (r < 0)
+        mf_close(&fd);
+    return r < 0 ? r : fd;
+}
+
+int mf_blocks_attach_fd(struct mf_blocks *blocks, mpifarm_block block, int fd, size_t size)
 {
     struct mf_attached_block item = {.block = block, .size = size};
     struct mf_attached_block *items;
+    void *data;
     int r;
 
     if (find(blocks, block))
@@ -63,9 +64,28 @@ int mf_blocks_attach(struct mf_blocks *blocks, mpifarm_block block, const char *
     if (!items)
         return -ENOMEM;
     blocks->items = items;
-    r = map(name, size, &item.data);
-    if (r == 0)
-        blocks->items[blocks->n_items++] = item;
+    r = check_size(fd, size);
+    if (r < 0)
+        return r;
+    data = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
+    if (data == MAP_FAILED)
+        return -errno;
+    item.data = data;
+    blocks->items[blocks->n_items++] = item;
+    return 0;
+}
+
+int mf_blocks_attach(struct mf_blocks *blocks, mpifarm_block block, const char *name, size_t size)
+{
+    int fd, r;
+
+    if (find(blocks, block))
+        return -EEXIST;
+    fd = mf_block_open(name, size);
+    if (fd < 0)
+        return fd;
+    r = mf_blocks_attach_fd(blocks, block, fd, size);
+    mf_close(&fd);
     return r;
 }
 

@@ -39,6 +39,12 @@ void mf_blocks_finish(struct mf_blocks *blocks);
  */
 int mf_blocks_attach(struct mf_blocks *blocks, mpifarm_block block, const char *name, size_t size);
 
+/** The same from a descriptor of the shared memory (borrowed). */
+int mf_blocks_attach_fd(struct mf_blocks *blocks, mpifarm_block block, int fd, size_t size);
+
+/** A descriptor of shared memory that has size bytes or more, the caller's; or errors as above. */
+int mf_block_open(const char *name, size_t size);
+
 /** Unmaps one; an unknown one is ignored. */
 void mf_blocks_drop(struct mf_blocks *blocks, mpifarm_block block);
 

@@ -83,19 +83,25 @@ struct mf_caller_config {
  * @begin   once, before all else: the functions (borrowed, outlive the caller), the rank, and
  *          its slots (borrowed during the call). Runs the init hook where it belongs; returns 0,
  *          -ECANCELED if the hook refused, or -errno
- * @start   takes a unit, to be run when a slot is free. Returns 0, or -errno and nothing changed
+ * @start   takes a unit, to be run when a slot is free. Returns 0, -EPROTO when a large input has
+ *          another size than its call says, or -errno; then nothing runs of it, and the large
+ *          inputs it has taken by then are lost
  * @recall  the unit gives back what has not begun: RETURNED follows, or its last entries if all of
  *          it has begun. An unknown unit is ignored
  * @cancel  nobody wants the result of call `index` any more: it is not run, or asked to stop, or
  *          ended; its entry comes all the same (cause FUNCTION if it was not run)
  * @attach  a block of shared memory, by the name that shm_open() knows, for calls from now on;
- *          returns 0 or -errno
+ *          the name has to last until these see it. Returns 0, -EINVAL if the shared memory is
+ *          shorter, or -errno
  * @drop    the block is not used any more
  * @turn    runs calls, or looks what became of them, for about a tenth of a millisecond or one
  *          call, whichever is longer. Returns 1 when anything happened, else 0
+ * @keep_time   instead of a turn while nothing that is told can be taken in: ends calls that are
+ *          over their time, runs nothing and tells nothing
  * @is_busy whether there are calls that have not been reported
  * @next_ns when it wants a turn even if nothing happens; INT64_MAX for never
- * @stop    ends what runs, runs the finish hooks, and waits for up to a second. Nothing follows
+ * @stop    ends what runs, runs the finish hooks, and waits for up to a second; then up to three
+ *          more for processes that are killed to disappear. Nothing follows
  * @destroy stops if that was not done, and frees. NULL is accepted by mf_caller_destroy()
  */
 struct mf_caller_ops {
@@ -107,6 +113,7 @@ struct mf_caller_ops {
     int (*attach)(struct mf_caller *caller, mpifarm_block block, const char *name, size_t size);
     void (*drop)(struct mf_caller *caller, mpifarm_block block);
     int (*turn)(struct mf_caller *caller, int64_t now_ns);
+    void (*keep_time)(struct mf_caller *caller, int64_t now_ns);
     bool (*is_busy)(const struct mf_caller *caller);
     int64_t (*next_ns)(const struct mf_caller *caller);
     void (*stop)(struct mf_caller *caller);
@@ -152,7 +159,7 @@ struct mf_nursery {
  */
 int mf_nursery_fork(struct mf_nursery *ret_nursery, struct mf_error *err);
 
-/** Ends a nursery that no caller was made for, and waits for it. {0} is accepted. */
+/** Ends a nursery that no caller was made for, killed after three seconds. {0} is accepted. */
 void mf_nursery_stop(struct mf_nursery *nursery);
 
 /**

@@ -116,8 +116,8 @@ struct mf_call_end {
 /**
  * mf_context_run() - make one call.
  *
- * @call  borrowed until its entries are put; its function is registered, and its input set, also of a
- *        large one. Input and checkpoint are copied if they are not aligned for any type
+ * @call  borrowed until its entries are put; its function is registered, and its input set, also of
+ * a large one. Input and checkpoint are copied if they are not aligned for any type
  */
 void mf_context_run(struct mpifarm_context *context, const struct mf_call *call,
                     struct mf_call_end *ret_end);

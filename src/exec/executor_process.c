@@ -45,6 +45,7 @@
  * @rang_ns     when the bell was rung last
  */
 struct executor_process {
+    const struct mf_executor_process_config *config;
     const struct mf_functions *functions;
     struct mf_host host;
     struct mpifarm_context context;
@@ -163,14 +164,14 @@ static void send_entries(struct executor_process *process, const struct mf_call 
 {
     struct mf_buffer *entries = &process->entries;
 
-    if (mf_context_is_large(&process->context, &end))
-        send_large_result(process);
     mf_context_put_entries(&process->context, &end, entries);
     if (mf_buffer_status(entries) < 0) {
         mf_buffer_finish(entries);
         mf_context_withhold(&process->context, call, MPIFARM_CAUSE_MEMORY, 0, &end);
         mf_context_put_entries(&process->context, &end, entries);
     }
+    if (mf_context_is_large(&process->context, &end))
+        send_large_result(process);
     mf_host_send(&process->host, entries->data, entries->size);
     if (entries->capacity > KEPT_BYTES)
         mf_buffer_finish(entries);
@@ -199,6 +200,7 @@ static void run_call(struct executor_process *process, struct mf_call *call, boo
 
     atomic_store_explicit(&memory->n_begun, ++process->n_begun, memory_order_release);
     make_call(process, call, &end);
+    atomic_store_explicit(&memory->n_returned, process->n_begun, memory_order_release);
     if (--process->until_look == 0 || is_last)
         look_at_clock(process);
     send_entries(process, call, end);
@@ -250,12 +252,19 @@ static void attach_block(struct executor_process *process, const struct mf_host_
 {
     struct mf_reader reader = mf_reader_over(process->bytes.data, process->bytes.size);
     uint64_t size = mf_reader_get_u64(&reader);
+    mpifarm_block block = (mpifarm_block)record->number;
     char name[256] = "";
 
+    for (uint32_t i = 0; i < process->config->n_blocks; i++) {
+        if (process->config->blocks[i].block != block)
+            continue;
+        (void)mf_blocks_attach_fd(&process->blocks, block, process->config->blocks[i].fd, size);
+        return;
+    }
     if (reader.left >= sizeof(name))
         return;
     memcpy(name, reader.data, reader.left);
-    (void)mf_blocks_attach(&process->blocks, (mpifarm_block)record->number, name, size);
+    (void)mf_blocks_attach(&process->blocks, block, name, size);
 }
 
 /* Handles one record. Returns false when it is time to finish. */
@@ -295,7 +304,8 @@ static void enter(struct executor_process *process, enum mf_host_stage stage)
 _Noreturn void mf_executor_process_main(const struct mf_executor_process_config *config)
 {
     const struct mf_functions *functions = config->functions;
-    struct executor_process process = {.functions = functions, .stride = 1, .until_look = 1};
+    struct executor_process process = {
+        .config = config, .functions = functions, .stride = 1, .until_look = 1};
     int memory_fd = config->memory_fd;
 
     if (mf_host_open(&process.host, memory_fd, config->bell_fd) < 0)

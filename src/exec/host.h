@@ -24,6 +24,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+_Static_assert(ATOMIC_LLONG_LOCK_FREE == 2 && ATOMIC_INT_LOCK_FREE == 2,
+               "processes share atomic words, and cannot share the locks of a library");
+
 /** Bytes of each ring. */
 #define MF_HOST_RING_BYTES ((size_t)256 << 10)
 
@@ -66,6 +69,8 @@ struct mf_host_portion {
  *
  * @stage      an enum mf_host_stage, written by the executor
  * @n_begun    calls that the executor has begun, withheld ones included
+ * @n_returned those of them that are over, whether the rank has their entries or not: at most
+ *             one call less than n_begun
  * @is_asleep  futex: the executor waits for the rank
  * @wants_bell the rank waits for the executor
  * @doomed     number of the call (the first is 1) for which the rank is about to kill the
@@ -76,6 +81,7 @@ struct mf_host_memory {
     struct mf_ring_ends to_ends;
     struct mf_ring_ends back_ends;
     _Alignas(64) _Atomic uint64_t n_begun;
+    _Atomic uint64_t n_returned;
     _Atomic uint32_t stage;
     _Alignas(64) _Atomic uint32_t is_asleep;
     _Alignas(64) _Atomic uint32_t wants_bell;

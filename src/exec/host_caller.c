@@ -7,6 +7,7 @@
  *
  * The rank owns it and uses it in its only thread.
  */
+#include "exec/blocks.h"
 #include "exec/host_caller_parts.h"
 #include "exec/nursery.h"
 
@@ -29,6 +30,10 @@
 
 /* A rank that never waits listens to the nursery this often. */
 #define LISTEN_NS MF_NS_PER_MS
+
+/* The init hook of a replacement may take so much longer than the first ones, and so long. */
+#define HOOK_FACTOR 10
+#define MIN_HOOK_LIMIT_NS (60 * MF_NS_PER_S)
 
 /* How long executors may take to finish. */
 #define FINISH_NS MF_NS_PER_S
@@ -144,12 +149,30 @@ static void cancel(struct mf_caller *base, uint64_t number, uint32_t attempt, ui
 
 static int attach(struct mf_caller *base, mpifarm_block block, const char *name, size_t size)
 {
-    return mf_host_caller_add_notice(of_base(base), block, name, size);
+    struct mf_host_caller *caller = of_base(base);
+    int result, fd;
+
+    if (caller->is_broken || caller->is_stopped)
+        return -EPIPE;
+    fd = mf_block_open(name, size);
+    if (fd < 0)
+        return fd;
+    result = mf_host_caller_add_notice(caller, block, name, size);
+    if (result == 0)
+        mf_host_caller_keep_block(caller, block, fd);
+    else
+        mf_close(&fd);
+    return result;
 }
 
 static void drop(struct mf_caller *base, mpifarm_block block)
 {
-    (void)mf_host_caller_add_notice(of_base(base), block, NULL, 0);
+    struct mf_host_caller *caller = of_base(base);
+
+    if (caller->is_broken || caller->is_stopped)
+        return;
+    (void)mf_host_caller_add_notice(caller, block, NULL, 0);
+    mf_host_caller_forget_block(caller, block);
 }
 
 /* --- turns --- */
@@ -158,22 +181,21 @@ static bool turn_seat(struct mf_seat *seat, int64_t now_ns)
 {
     bool has_come = mf_seat_take_entries(seat);
 
+    mf_seat_keep_time(seat, now_ns);
     if (seat->is_damaged)
         mf_seat_kill(seat);
-    else
-        mf_seat_keep_time(seat, now_ns);
     return has_come;
 }
 
 /* Returns 1 when a process was replaced, 0 when it lives, or -errno. */
-static int replace_dead(struct mf_host_caller *caller, struct mf_seat *seat)
+static int replace_dead(struct mf_host_caller *caller, struct mf_seat *seat, int64_t now_ns)
 {
     struct mf_error err = {0};
     int result;
 
-    if (!seat->is_alive || !seat->has_died)
+    if (!seat->is_alive || !seat->has_died || mf_seat_pauses(seat, now_ns))
         return 0;
-    result = mf_seat_bury(seat, &err);
+    result = mf_seat_bury(seat, now_ns, &err);
     if (result == 0)
         return 1;
     break_caller(caller, &err);
@@ -216,7 +238,7 @@ static int turn(struct mf_caller *base, int64_t now_ns)
         return 1;
     }
     for (uint32_t i = 0; i < caller->n_seats; i++) {
-        int result = replace_dead(caller, &caller->seats[i]);
+        int result = replace_dead(caller, &caller->seats[i], now_ns);
 
         if (result < 0)
             return 1;
@@ -226,6 +248,20 @@ static int turn(struct mf_caller *base, int64_t now_ns)
     has_happened |= mf_host_caller_hand_out(caller);
     mf_host_caller_talk(caller);
     return has_happened || ask_for_bells(caller);
+}
+
+static void keep_time(struct mf_caller *base, int64_t now_ns)
+{
+    struct mf_host_caller *caller = of_base(base);
+
+    if (caller->is_broken || caller->is_stopped)
+        return;
+    for (uint32_t i = 0; i < caller->n_seats; i++) {
+        mf_seat_keep_time(&caller->seats[i], now_ns);
+        if (caller->seats[i].is_damaged)
+            mf_seat_kill(&caller->seats[i]);
+    }
+    mf_host_caller_talk(caller);
 }
 
 static bool is_busy(const struct mf_caller *base)
@@ -249,8 +285,11 @@ static int64_t next_ns(const struct mf_caller *base)
         return INT64_MAX;
     if (caller->channel_error < 0)
         return 0;
-    for (uint32_t i = 0; i < caller->n_seats; i++)
-        next = caller->seats[i].has_died ? 0 : mf_earliest_ns(next, caller->seats[i].wake_ns);
+    for (uint32_t i = 0; i < caller->n_seats; i++) {
+        const struct mf_seat *seat = &caller->seats[i];
+
+        next = mf_earliest_ns(next, seat->has_died ? seat->retry_ns : seat->wake_ns);
+    }
     return next;
 }
 
@@ -280,18 +319,21 @@ static int wait_for_news(struct mf_host_caller *caller, int64_t end_ns)
 /* Returns 1 when all executors work, 0 when some do not yet, or -errno. */
 static int check_births(struct mf_host_caller *caller)
 {
+    int64_t now_ns = mf_clock_monotonic_ns();
     int result = 0;
     bool are_ready = true;
 
-    for (uint32_t i = 0; i < caller->n_seats && result == 0; i++) {
+    for (uint32_t i = 0; i < caller->n_seats; i++) {
         struct mf_seat *seat = &caller->seats[i];
 
-        if (seat->has_died)
-            result = mf_seat_bury(seat, NULL);
+        if (seat->has_died && !mf_seat_pauses(seat, now_ns))
+            result = mf_seat_bury(seat, now_ns, NULL);
+        if (result < 0)
+            return result;
         mf_host_ask_for_bell(&seat->host);
         are_ready &= mf_seat_is_ready(seat);
     }
-    return result == 0 ? are_ready : result;
+    return are_ready;
 }
 
 static int make_seats(struct mf_host_caller *caller, const struct mf_slot *slots, uint32_t n_slots)
@@ -313,10 +355,19 @@ static int make_seats(struct mf_host_caller *caller, const struct mf_slot *slots
     return result < 0 ? result : caller->channel_error;
 }
 
+/* Until there is news, or a process is to be asked for again. */
+static int wait_for_births(struct mf_host_caller *caller)
+{
+    int result = wait_for_news(caller, next_ns(&caller->base));
+
+    return result == -ETIMEDOUT ? 0 : result;
+}
+
 static int begin(struct mf_caller *base, const struct mf_functions *functions, uint32_t rank,
                  const struct mf_slot *slots, uint32_t n_slots)
 {
     struct mf_host_caller *caller = of_base(base);
+    int64_t begun_ns = mf_clock_monotonic_ns();
     int result;
 
     if (caller->functions || n_slots == 0)
@@ -325,8 +376,12 @@ static int begin(struct mf_caller *base, const struct mf_functions *functions, u
     mf_host_caller_send_registry(caller, rank);
     result = make_seats(caller, slots, n_slots);
     while (result == 0 && (result = check_births(caller)) == 0)
-        result = wait_for_news(caller, INT64_MAX);
+        result = wait_for_births(caller);
     caller->is_broken = result < 0;
+    /* The first hooks may take as long as they like; later ones as much as can be expected then. */
+    caller->hook_limit_ns = HOOK_FACTOR * (mf_clock_monotonic_ns() - begun_ns);
+    if (caller->hook_limit_ns < MIN_HOOK_LIMIT_NS)
+        caller->hook_limit_ns = MIN_HOOK_LIMIT_NS;
     return result < 0 ? result : 0;
 }
 
@@ -384,6 +439,7 @@ static const struct mf_caller_ops ops = {
     .attach = attach,
     .drop = drop,
     .turn = turn,
+    .keep_time = keep_time,
     .is_busy = is_busy,
     .next_ns = next_ns,
     .stop = stop,

@@ -82,7 +82,10 @@ struct mf_host_cut {
     bool has_limit;
 };
 
-/** Copies a unit, and takes its large inputs. Returns 0, -EBADMSG for what cannot be, -ENOMEM. */
+/**
+ * Copies a unit, and takes its large inputs. Returns 0, -EBADMSG for calls that cannot be, -EPROTO
+ * for an input of another size, -ENOENT for one that is not there, or -ENOMEM.
+ */
 int mf_host_unit_create(const struct mf_caller_unit *unit, const struct mf_caller_config *config,
                         uint32_t n_functions, struct mf_host_unit **ret_unit);
 
@@ -116,7 +119,7 @@ struct mf_seat_portion {
     bool is_stopping;
 };
 
-/** A large result that comes in; is_whole once all of it is here; data NULL without memory. */
+/** A large result that is_there: `left` bytes of it have not come; data NULL without memory. */
 struct mf_seat_large {
     uint8_t *data;
     size_t size, left;
@@ -127,11 +130,14 @@ struct mf_seat_large {
  * The call that is looked at since it may have to be ended.
  *
  * @number     as n_begun counts
+ * @portion    its portion, and which of the calls of that it is
  * @limit_ns   when its time and the grace are over
  * @unwanted_ns   when it has to have stopped after it was cancelled
  */
 struct mf_seat_watch {
     uint64_t number;
+    uint64_t portion;
+    uint32_t index;
     int64_t limit_ns;
     int64_t timeout_ns;
     int64_t unwanted_ns;
@@ -144,10 +150,13 @@ struct mf_seat_watch {
  * @life, @pid     of the process; pid is 0 until the nursery has told
  * @is_alive       a process was asked for, and its end not settled
  * @has_died       status is how it ended; if is_unborn, the errno of its fork
- * @is_damaged     what it shares cannot be believed
+ * @is_damaged     what it shares cannot be believed, or not be read: lacks_memory
  * @is_killed      the nursery was asked to kill it
  * @is_ready       it has run its init hook
  * @n_futile       processes in a row that ended without beginning a call
+ * @n_starved      of these, how many had been given one
+ * @refused_since_ns, @pause_ns, @retry_ns   since when there is no process to be had, how long to
+ *                 wait in between, and when to try again; 0 for not
  * @units          it is to run, in order; n_outstanding calls of them are not reported
  * @portions       from first_portion up to before next_portion, in portions[number % ...]
  * @record, @record_left, @body, @body_left   being written
@@ -155,12 +164,14 @@ struct mf_seat_watch {
  * @input_of       unit whose next portion's large input was sent, or NULL
  * @n_notices      of the caller's notices sent
  * @text           body of the notice being written
- * @in             bytes of entries not handled
+ * @in             bytes of entries not handled; in_done of them are children of the next call
  * @large          result of the call whose entry comes next
  * @n_ended        calls reported in this life
  * @is_watched     some call on its way may have to be ended
  * @doomed, @doomed_ns   the call for which it is about to be killed, and since when; 0 for none
  * @doom           why: a cause
+ * @progress, @still_ns, @looked_ns   what it had done at the last look, and since when it has not
+ *                 done anything, as far as it should have
  * @wake_ns        when it wants to be looked at
  */
 struct mf_seat {
@@ -169,9 +180,10 @@ struct mf_seat {
     uint32_t n_cpus, *cpus;
     uint32_t life;
     pid_t pid;
-    bool is_alive, has_died, is_unborn, is_damaged, is_killed, is_ready;
+    bool is_alive, has_died, is_unborn, is_damaged, lacks_memory, is_killed, is_ready;
     int status;
-    uint32_t n_futile;
+    uint32_t n_futile, n_starved;
+    int64_t refused_since_ns, pause_ns, retry_ns;
     struct mf_host host;
 
     struct mf_list units;
@@ -189,6 +201,7 @@ struct mf_seat {
     struct mf_buffer text;
 
     struct mf_buffer in;
+    size_t in_done;
     struct mf_seat_large large;
     uint64_t n_ended;
 
@@ -197,6 +210,8 @@ struct mf_seat {
     uint64_t doomed;
     int64_t doomed_ns;
     enum mpifarm_cause doom;
+    uint64_t progress;
+    int64_t still_ns, looked_ns;
     int64_t wake_ns;
 };
 
@@ -244,12 +259,18 @@ void mf_seat_tell_returned(struct mf_seat *seat, struct mf_host_unit *unit);
 /** Asks the nursery to kill the process. */
 void mf_seat_kill(struct mf_seat *seat);
 
-/** Ends calls that are over their time, and sets wake_ns. */
+/**
+ * Ends calls that are over their time, and processes that do nothing though there is something to
+ * do; sets wake_ns. What the process has sent need not have been taken.
+ */
 void mf_seat_keep_time(struct mf_seat *seat, int64_t now_ns);
+
+/** Whether to wait, until retry_ns, before another process is asked for in place of a dead one. */
+bool mf_seat_pauses(struct mf_seat *seat, int64_t now_ns);
 
 /** Settles a death: tells what it did, and lets another process go on. Returns 0, or -errno with a
  * sentence when there is none. */
-int mf_seat_bury(struct mf_seat *seat, struct mf_error *err);
+int mf_seat_bury(struct mf_seat *seat, int64_t now_ns, struct mf_error *err);
 
 /** Writes how the process ended. */
 void mf_seat_describe_end(const struct mf_seat *seat, char *text, size_t size);
@@ -269,6 +290,7 @@ struct mf_host_notice {
  * @queue       units that no seat has
  * @notices     all a new process has to know of blocks, n_notices
  * @call_ns     how long calls take, roughly
+ * @hook_limit_ns   how long the init hook of a replacement may take
  * @listened_ns   when the nursery was listened to last
  * @channel_error   why the nursery cannot be talked to, or 0
  * @is_broken   nothing runs any more
@@ -288,6 +310,7 @@ struct mf_host_caller {
     struct mf_host_notice *notices;
     uint32_t n_notices, notices_capacity;
     int64_t call_ns;
+    int64_t hook_limit_ns;
     int64_t listened_ns;
     int channel_error;
     bool is_broken;
@@ -303,6 +326,10 @@ bool mf_host_caller_hand_out(struct mf_host_caller *caller);
 
 /** Tells the nursery hooks and functions. */
 void mf_host_caller_send_registry(struct mf_host_caller *caller, uint32_t rank);
+
+/** Lets replacements find a block though its name may be gone; fd is taken. */
+void mf_host_caller_keep_block(struct mf_host_caller *caller, mpifarm_block block, int fd);
+void mf_host_caller_forget_block(struct mf_host_caller *caller, mpifarm_block block);
 
 /** Takes in what the nursery told. */
 void mf_host_caller_listen(struct mf_host_caller *caller);

@@ -5,6 +5,7 @@
 #include "exec/host_caller_parts.h"
 #include "exec/nursery.h"
 
+#include "base/clock.h"
 #include "base/io.h"
 
 #include <errno.h>
@@ -14,7 +15,39 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
+
+/* How long a nursery may take to end, which first waits for all processes below it. */
+#define END_LIMIT_NS (3 * MF_NS_PER_S)
+
+/* Longest pause between two looks. */
+#define MAX_NAP_NS (5 * MF_NS_PER_MS)
+
+/* Returns 0 when it has ended, 1 when it had to be killed, or -errno. */
+static int wait_for_end(pid_t pid, int *ret_status)
+{
+    int64_t end_ns = mf_clock_monotonic_ns() + END_LIMIT_NS;
+    struct timespec nap = {.tv_nsec = 50 * MF_NS_PER_US};
+    pid_t found;
+
+    while ((found = waitpid(pid, ret_status, WNOHANG)) != pid) {
+        if (found < 0 && errno != EINTR)
+            return -errno;
+        if (mf_clock_monotonic_ns() >= end_ns)
+            break;
+        (void)nanosleep(&nap, NULL);
+        if (nap.tv_nsec < MAX_NAP_NS)
+            nap.tv_nsec *= 2;
+    }
+    if (found == pid)
+        return 0;
+    (void)kill(pid, SIGKILL);
+    while (waitpid(pid, ret_status, 0) < 0)
+        if (errno != EINTR)
+            return -errno;
+    return 1;
+}
 
 int mf_nursery_fork(struct mf_nursery *ret_nursery, struct mf_error *err)
 {
@@ -45,11 +78,12 @@ int mf_nursery_fork(struct mf_nursery *ret_nursery, struct mf_error *err)
 
 void mf_nursery_stop(struct mf_nursery *nursery)
 {
+    int status;
+
     if (nursery->pid <= 0)
         return;
     mf_close(&nursery->fd);
-    while (waitpid(nursery->pid, NULL, 0) < 0 && errno == EINTR)
-        ;
+    (void)wait_for_end(nursery->pid, &status);
     *nursery = (struct mf_nursery){.fd = -1};
 }
 
@@ -69,6 +103,7 @@ static int handle_frame(struct mf_host_caller *caller, struct mf_frame *frame)
         return -EBADMSG;
     if (frame->kind == MF_NURSERY_FORKED) {
         seat->pid = (pid_t)value;
+        seat->refused_since_ns = seat->pause_ns = 0;
         return 0;
     }
     if (frame->kind != MF_NURSERY_DIED && frame->kind != MF_NURSERY_UNBORN)
@@ -125,6 +160,26 @@ void mf_host_caller_send_registry(struct mf_host_caller *caller, uint32_t rank)
     }
 }
 
+void mf_host_caller_keep_block(struct mf_host_caller *caller, mpifarm_block block, int fd)
+{
+    struct mf_buffer *body = mf_channel_begin(&caller->channel, MF_NURSERY_BLOCK);
+    int result;
+
+    mf_buffer_put_u64(body, block);
+    mf_channel_end(&caller->channel);
+    result = mf_channel_attach(&caller->channel, &fd, 1);
+    /* A frame without its descriptor must not go out. */
+    if (result < 0 && caller->channel_error == 0)
+        caller->channel_error = result;
+    mf_host_caller_talk(caller);
+}
+
+void mf_host_caller_forget_block(struct mf_host_caller *caller, mpifarm_block block)
+{
+    mf_buffer_put_u64(mf_channel_begin(&caller->channel, MF_NURSERY_DROP), block);
+    mf_channel_end(&caller->channel);
+}
+
 void mf_host_caller_on_channel(void *arg, uint32_t events)
 {
     struct mf_host_caller *caller = arg;
@@ -140,16 +195,13 @@ void mf_host_caller_on_channel(void *arg, uint32_t events)
 int mf_host_caller_close_nursery(struct mf_host_caller *caller)
 {
     int status = -1;
-    pid_t pid;
 
     mf_loop_remove(caller->loop, caller->watch);
     mf_loop_remove(caller->loop, caller->bell_watch);
     caller->watch = caller->bell_watch = NULL;
     mf_channel_finish(&caller->channel);
-    if (caller->nursery.pid > 0)
-        do
-            pid = waitpid(caller->nursery.pid, &status, 0);
-        while (pid < 0 && errno == EINTR);
+    if (caller->nursery.pid > 0 && wait_for_end(caller->nursery.pid, &status) == 1)
+        mf_host_caller_kill_left(caller);
     caller->nursery = (struct mf_nursery){.fd = -1};
     return status;
 }

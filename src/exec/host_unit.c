@@ -42,7 +42,7 @@ static int take_large(const struct mf_caller_config *config, const struct mf_cal
         large->data = NULL;
         return 0;
     }
-    return result < 0 || large->size == call->size ? result : -EBADMSG;
+    return result < 0 || large->size == call->size ? result : -EPROTO;
 }
 
 static int take_larges(struct mf_host_unit *unit, const struct mf_caller_config *config)

@@ -5,8 +5,9 @@
  * It does nothing else and allocates little, so that the executors begin as
  * close to the program's state at the fork as can be. It ends with its rank,
  * and everything below it ends with it: each executor is killed by the kernel
- * when the nursery disappears, and what an executor started is killed when
- * that ends. One thread, which owns everything here.
+ * when the nursery disappears, and its process group when it ends; what an
+ * executor has started in another group or session is left alone until the
+ * nursery itself ends. One thread, which owns everything here.
  */
 #include "exec/nursery.h"
 
@@ -40,6 +41,9 @@
 /* The kernel says with this one that the rank's thread is gone. */
 #define RANK_GONE SIGHUP
 
+/* Their numbers are below this. */
+#define N_SIGNALS _NSIG
+
 /* Of a seat: its process, 0 when there is none, and the how many-th that is. */
 struct child {
     pid_t pid;
@@ -48,7 +52,9 @@ struct child {
 
 /**
  * @children    of n_children seats
+ * @blocks      n_blocks that executors find though their names may be gone
  * @rank_pid    of the process this was forked from
+ * @actions, @mask   what is done at signals there
  * @has_news, @has_ended, @is_alone   the socket, some process, the rank: found by the last wait
  */
 struct nursery {
@@ -61,8 +67,12 @@ struct nursery {
     uint32_t rank;
     struct child *children;
     uint32_t n_children;
+    struct mf_kept_block *blocks;
+    uint32_t n_blocks;
     pid_t rank_pid;
     pid_t own_pid;
+    struct sigaction actions[N_SIGNALS];
+    sigset_t mask;
     bool has_news, has_ended, is_alone;
 };
 
@@ -132,6 +142,27 @@ static void pin(struct mf_reader *cpus, uint32_t n_cpus)
     free(set);
 }
 
+/* --- signals --- */
+
+/* What the program has made of signals is its functions' to find. */
+static void keep_signals(struct nursery *nursery)
+{
+    (void)sigprocmask(SIG_SETMASK, NULL, &nursery->mask);
+    for (int i = 1; i < N_SIGNALS; i++)
+        if (sigaction(i, NULL, &nursery->actions[i]) < 0)
+            nursery->actions[i].sa_handler = SIG_DFL;
+}
+
+static void restore_signals(const struct nursery *nursery)
+{
+    for (int i = 1; i < N_SIGNALS; i++)
+        if (nursery->actions[i].sa_handler != SIG_DFL)
+            (void)sigaction(i, &nursery->actions[i], NULL);
+    (void)sigprocmask(SIG_SETMASK, &nursery->mask, NULL);
+}
+
+/* --- births and deaths --- */
+
 /* The first steps of a new process. */
 _Noreturn static void be_executor(struct nursery *nursery, struct mf_reader *cpus, uint32_t n_cpus,
                                   const int fds[2])
@@ -141,8 +172,9 @@ _Noreturn static void be_executor(struct nursery *nursery, struct mf_reader *cpu
         .rank = nursery->rank,
         .memory_fd = fds[0],
         .bell_fd = fds[1],
+        .blocks = nursery->blocks,
+        .n_blocks = nursery->n_blocks,
     };
-    sigset_t none;
 
     (void)setpgid(0, 0);
     (void)prctl(PR_SET_NAME, "mpifarm-exec");
@@ -153,8 +185,7 @@ _Noreturn static void be_executor(struct nursery *nursery, struct mf_reader *cpu
     mf_loop_destroy(nursery->loop);
     mf_channel_finish(&nursery->channel);
     mf_close(&nursery->signal_fd);
-    sigemptyset(&none);
-    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+    restore_signals(nursery);
     mf_executor_process_main(&config);
 }
 
@@ -228,6 +259,39 @@ static int on_kill(struct nursery *nursery, struct mf_reader *body)
     return 0;
 }
 
+static int on_drop(struct nursery *nursery, struct mf_reader *body)
+{
+    uint64_t block = mf_reader_get_u64(body);
+
+    for (uint32_t i = nursery->n_blocks; i-- > 0;) {
+        if (nursery->blocks[i].block != block)
+            continue;
+        mf_close(&nursery->blocks[i].fd);
+        nursery->blocks[i] = nursery->blocks[--nursery->n_blocks];
+    }
+    return mf_reader_finish(body);
+}
+
+/* One that cannot be kept is looked up by its name. */
+static int on_block(struct nursery *nursery, struct mf_reader *body)
+{
+    uint64_t block = mf_reader_get_u64(body);
+    int fds[MF_CHANNEL_MAX_FDS] = {-1, -1};
+    uint32_t n_fds = mf_channel_take_fds(&nursery->channel, fds);
+    struct mf_kept_block *blocks = NULL;
+
+    if (n_fds == 1)
+        blocks = reallocarray(nursery->blocks, nursery->n_blocks + 1, sizeof(*blocks));
+    if (blocks) {
+        nursery->blocks = blocks;
+        blocks[nursery->n_blocks++] = (struct mf_kept_block){(mpifarm_block)block, fds[0]};
+        fds[0] = -1;
+    }
+    for (uint32_t i = 0; i < n_fds; i++)
+        mf_close(&fds[i]);
+    return mf_reader_finish(body);
+}
+
 static struct child *find_child(struct nursery *nursery, pid_t pid)
 {
     for (uint32_t i = 0; i < nursery->n_children; i++)
@@ -269,6 +333,10 @@ static int handle_frame(struct nursery *nursery, struct mf_frame *frame)
         return on_fork(nursery, &frame->body);
     case MF_NURSERY_KILL:
         return on_kill(nursery, &frame->body);
+    case MF_NURSERY_BLOCK:
+        return on_block(nursery, &frame->body);
+    case MF_NURSERY_DROP:
+        return on_drop(nursery, &frame->body);
     default:
         return -EBADMSG;
     }
@@ -354,6 +422,7 @@ _Noreturn void mf_nursery_main(int fd, pid_t rank_pid)
     int result;
 
     /* Keys pressed at a terminal are for the rank. */
+    keep_signals(&nursery);
     (void)setpgid(0, 0);
     (void)prctl(PR_SET_NAME, "mpifarm-nursery");
     fd = mf_helper_keep_only(fd, true);

@@ -51,6 +51,7 @@ static void finish_life(struct mf_seat *seat)
     free(seat->large.data);
     seat->large = (struct mf_seat_large){0};
     mf_buffer_clear(&seat->in);
+    seat->in_done = 0;
     mf_host_finish(&seat->host);
 }
 
@@ -97,12 +98,15 @@ int mf_seat_give_birth(struct mf_seat *seat)
     seat->pid = 0;
     seat->is_alive = true;
     seat->is_ready = false;
-    seat->has_died = seat->is_unborn = seat->is_damaged = seat->is_killed = seat->is_watched =
-        false;
+    seat->has_died = seat->is_unborn = seat->is_damaged = seat->lacks_memory = seat->is_killed =
+        seat->is_watched = false;
     seat->first_portion = seat->next_portion = 1;
     seat->n_notices = 0;
     seat->n_ended = seat->doomed = 0;
     seat->watch = (struct mf_seat_watch){0};
+    seat->retry_ns = 0;
+    seat->progress = 0;
+    seat->still_ns = seat->looked_ns = 0;
     seat->wake_ns = INT64_MAX;
     put_fork(seat);
     return mf_channel_attach(&seat->caller->channel, fds, 2);

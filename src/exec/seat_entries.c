@@ -170,27 +170,39 @@ void mf_seat_tell_entry(struct mf_seat *seat, enum mpifarm_cause cause, int code
 
 /* --- entries --- */
 
+/* The task of the call whose entries come next. */
+static uint64_t find_task(const struct mf_seat_portion *portion)
+{
+    struct mf_call call;
+
+    mf_host_unit_look(portion->unit, portion->cut.offset, portion->n_reported, &call);
+    return call.task;
+}
+
 /* A large result was announced, and is told with the entry that comes now. */
 static void tell_large(struct mf_seat *seat)
 {
     struct mf_seat_portion *portion = mf_seat_front(seat);
     struct mf_caller_event event = {
         .kind = MF_CALLER_LARGE, .data = seat->large.data, .size = seat->large.size};
-    struct mf_call call;
 
-    mf_host_unit_look(portion->unit, portion->cut.offset, portion->n_reported, &call);
-    event.task = call.task;
+    event.task = find_task(portion);
     seat->large = (struct mf_seat_large){0};
     tell(seat, &event, portion->unit);
 }
 
-/* A call has ended; its entries are gathered up to here. */
-static void on_result(struct mf_seat *seat, struct gathered *gathered, bool is_large)
+/* A call has ended; its entries are gathered up to here. large is the task, u64, or NULL. */
+static void on_result(struct mf_seat *seat, struct gathered *gathered, const uint8_t *large)
 {
     struct mf_seat_portion *portion = mf_seat_front(seat);
+    bool is_large = large;
     bool is_lost = is_large && !seat->large.data;
+    uint64_t task = 0;
 
-    if (!portion || !portion->unit || is_large != seat->large.is_there) {
+    if (large)
+        memcpy(&task, large, sizeof(task));
+    if (!portion || !portion->unit || is_large != seat->large.is_there ||
+        (is_large && task != find_task(portion))) {
         seat->is_damaged = true;
         return;
     }
@@ -214,15 +226,13 @@ static void on_result(struct mf_seat *seat, struct gathered *gathered, bool is_l
 }
 
 /* The bytes of a large result follow; what of them came together with this is taken at once. */
-static void on_large(struct mf_seat *seat, struct gathered *gathered, const uint8_t *data,
-                     size_t size)
+static void on_large(struct mf_seat *seat, struct gathered *gathered, const uint8_t *data)
 {
     struct mf_seat_large *large = &seat->large;
-    uint64_t total = 0;
+    uint64_t total;
     size_t part = seat->in.size - gathered->at;
 
-    if (size == sizeof(total))
-        memcpy(&total, data, sizeof(total));
+    memcpy(&total, data, sizeof(total));
     if (total == 0 || total > MAX_LARGE_BYTES || large->is_there) {
         seat->is_damaged = true;
         return;
@@ -270,26 +280,66 @@ static void on_own_entry(struct mf_seat *seat, struct gathered *gathered,
     }
     flush(seat, gathered);
     if (header->kind == MF_HOST_ENTRY_LARGE)
-        on_large(seat, gathered, data, header->size);
+        on_large(seat, gathered, data);
     else if (header->kind == MF_HOST_ENTRY_CHECKPOINT)
         on_checkpoint(seat, data, header->size);
-    else if (header->kind == MF_HOST_ENTRY_STOPPED)
-        on_stopped(seat);
     else
-        seat->is_damaged = true;
+        on_stopped(seat);
     gathered->first = gathered->call_at = gathered->at;
 }
 
-static bool is_for_others(const struct mf_entry_header *header)
+/* Whether the rank can go on when the bytes of this are here. */
+static bool is_believable(const struct mf_entry_header *header)
 {
-    return (header->kind == MF_ENTRY_RESULT ||
-            (header->kind == MF_ENTRY_CHILD && header->size >= sizeof(struct mf_child))) &&
-           header->cause <= MPIFARM_CAUSE_MEMORY && !(header->flags & ~MF_CALL_IS_LARGE);
+    bool is_large = header->flags & MF_CALL_IS_LARGE;
+
+    if (header->flags & ~MF_CALL_IS_LARGE || header->cause > MPIFARM_CAUSE_MEMORY)
+        return false;
+    if (header->kind != MF_ENTRY_RESULT && (header->flags || header->cause))
+        return false;
+    switch (header->kind) {
+    case MF_ENTRY_RESULT:
+        if (header->cause)
+            return !is_large && header->size <= MF_CALL_MESSAGE_BYTES;
+        return is_large ? header->size == sizeof(uint64_t) : header->size <= MF_CALL_LARGE_BYTES;
+    case MF_ENTRY_CHILD:
+        return header->size >= sizeof(struct mf_child) &&
+               header->size <= sizeof(struct mf_child) + MF_CHILDREN_MAX_BYTES;
+    case MF_HOST_ENTRY_LARGE:
+        return header->size == sizeof(uint64_t);
+    case MF_HOST_ENTRY_CHECKPOINT:
+        return header->size <= MF_CHECKPOINT_MAX_BYTES;
+    default:
+        return header->kind == MF_HOST_ENTRY_STOPPED && header->size == 0;
+    }
 }
 
+/* What rank 0 would take for the fault of this rank. */
+static void check_child(struct mf_seat *seat, const uint8_t *data)
+{
+    struct mf_child child;
+
+    memcpy(&child, data, sizeof(child));
+    if (child.function >= seat->caller->functions->n_items ||
+        (child.delivery != MPIFARM_DELIVER_NONE && child.delivery != MPIFARM_DELIVER_QUEUE))
+        seat->is_damaged = true;
+}
+
+static void handle_entry(struct mf_seat *seat, struct gathered *gathered,
+                         const struct mf_entry_header *header, const uint8_t *data, bool is_between)
+{
+    if (header->kind == MF_ENTRY_RESULT)
+        on_result(seat, gathered, header->flags & MF_CALL_IS_LARGE ? data : NULL);
+    else if (header->kind == MF_ENTRY_CHILD)
+        check_child(seat, data);
+    else
+        on_own_entry(seat, gathered, header, data, is_between);
+}
+
+/* Children that came without their call are not looked at again. */
 static void handle_entries(struct mf_seat *seat)
 {
-    struct gathered gathered = {0};
+    struct gathered gathered = {.at = seat->in_done};
     struct mf_entry_header header;
 
     while (!seat->is_damaged && seat->in.size - gathered.at >= sizeof(header)) {
@@ -297,16 +347,18 @@ static void handle_entries(struct mf_seat *seat)
         bool is_between = gathered.at == gathered.call_at;
 
         memcpy(&header, seat->in.data + gathered.at, sizeof(header));
+        if (!is_believable(&header)) {
+            seat->is_damaged = true;
+            break;
+        }
         if (header.size > seat->in.size - gathered.at - sizeof(header))
             break;
         gathered.at += sizeof(header) + header.size;
-        if (!is_for_others(&header))
-            on_own_entry(seat, &gathered, &header, data, is_between);
-        else if (header.kind == MF_ENTRY_RESULT)
-            on_result(seat, &gathered, header.flags & MF_CALL_IS_LARGE);
+        handle_entry(seat, &gathered, &header, data, is_between);
     }
     flush(seat, &gathered);
     mf_buffer_consume(&seat->in, gathered.call_at);
+    seat->in_done = gathered.at - gathered.call_at;
     if (seat->in.size == 0 && seat->in.capacity > KEPT_BYTES)
         mf_buffer_finish(&seat->in);
 }
@@ -348,7 +400,7 @@ bool mf_seat_take_entries(struct mf_seat *seat)
     mf_ring_release(ring);
     mf_host_wake(&seat->host);
     if (mf_buffer_status(&seat->in) < 0)
-        seat->is_damaged = true;
+        seat->is_damaged = seat->lacks_memory = true;
     handle_entries(seat);
     return true;
 }

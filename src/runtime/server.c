@@ -413,10 +413,13 @@ static int run(struct mf_server *server, int64_t now_ns)
 {
     int r;
 
-    /* More results than the scheduler takes would fill the memory. */
-    if (!server->is_welcome || server->is_broken || server->is_finished ||
-        !mf_list_is_empty(&server->outbox.queue))
+    if (!server->is_welcome || server->is_broken || server->is_finished)
         return 0;
+    /* More results than the scheduler takes would fill the memory. */
+    if (!mf_list_is_empty(&server->outbox.queue)) {
+        server->caller->ops->keep_time(server->caller, now_ns);
+        return 0;
+    }
     server->is_turning = true;
     r = server->caller->ops->turn(server->caller, now_ns);
     server->is_turning = false;

@@ -66,6 +66,8 @@ static int fn_grow(struct mpifarm_context *context, void *user)
 
     for (uint64_t i = 0; i < size; i++)
         data[i] = (uint8_t)i;
+    if (user)
+        __atomic_store_n((int *)user, 1, __ATOMIC_SEQ_CST);
     return 0;
 }
 
@@ -87,6 +89,16 @@ static int fn_child(struct mpifarm_context *context, void *user)
 
     return mpifarm_spawn(context, HOST_ECHO, input, size, NULL) < 0 ||
            mpifarm_spawn(context, HOST_NULL, NULL, 0, NULL) < 0;
+}
+
+static int fn_children(struct mpifarm_context *context, void *user)
+{
+    static const char input[100];
+    int result = 0;
+
+    for (uint64_t n = number_of(context); n > 0 && result == 0; n--)
+        result = mpifarm_spawn(context, HOST_ECHO, input, sizeof(input), NULL);
+    return result;
 }
 
 static int fn_save(struct mpifarm_context *context, void *user)
@@ -230,6 +242,55 @@ static int fn_scramble(struct mpifarm_context *context, void *user)
     return 0;
 }
 
+struct mf_host_memory *host_find_memory(void)
+{
+    size_t size;
+
+    return (struct mf_host_memory *)(void *)find_memory(&size);
+}
+
+_Noreturn static void hang(void)
+{
+    for (;;)
+        pause();
+}
+
+static int fn_forge(struct mpifarm_context *context, void *user)
+{
+    struct mf_host_memory *memory = host_find_memory();
+    uint64_t at = atomic_load(&memory->back_ends.written);
+    size_t size;
+    const uint8_t *input = mpifarm_input(context, &size);
+
+    for (size_t i = 0; i < size; i++)
+        memory->back[(at + i) % MF_HOST_RING_BYTES] = input[i];
+    atomic_store(&memory->back_ends.written, at + size);
+    hang();
+}
+
+static int fn_poke(struct mpifarm_context *context, void *user)
+{
+    struct mf_host_memory *memory = host_find_memory();
+    const int64_t *input = mpifarm_input(context, NULL);
+
+    atomic_fetch_add(&memory->n_begun, (uint64_t)input[0]);
+    atomic_fetch_add(&memory->n_returned, (uint64_t)input[1]);
+    hang();
+}
+
+static int fn_signals(struct mpifarm_context *context, void *user)
+{
+    struct sigaction action;
+    sigset_t mask;
+    char found[2];
+
+    sigaction(SIGPIPE, NULL, &action);
+    sigprocmask(SIG_SETMASK, NULL, &mask);
+    found[0] = action.sa_handler == SIG_IGN ? 'i' : '-';
+    found[1] = sigismember(&mask, SIGUSR2) ? 'b' : '-';
+    return mpifarm_write(context, found, sizeof(found));
+}
+
 static int fn_gate(struct mpifarm_context *context, void *user)
 {
     save_pid(context, getpid());
@@ -276,6 +337,10 @@ static const struct {
     [HOST_GATE] = {"gate", fn_gate},
     [HOST_BLOCK] = {"block", fn_block},
     [HOST_HOOK] = {"hook", fn_hook},
+    [HOST_CHILDREN] = {"children", fn_children},
+    [HOST_FORGE] = {"forge", fn_forge},
+    [HOST_POKE] = {"poke", fn_poke},
+    [HOST_SIGNALS] = {"signals", fn_signals},
 };
 
 /* --- what is heard --- */
@@ -310,6 +375,12 @@ static void hear_entries(struct host_rig *rig, const struct mf_caller_event *eve
         struct host_task *task = &rig->tasks[unit->first_task + unit->n_reported];
 
         if (header.kind == MF_ENTRY_CHILD) {
+            struct mf_child child;
+
+            memcpy(&child, data, sizeof(child));
+            cr_assert_lt(child.function, HOST_N_FUNCTIONS);
+            cr_assert(child.delivery == MPIFARM_DELIVER_NONE ||
+                      child.delivery == MPIFARM_DELIVER_QUEUE);
             task->n_children++;
             continue;
         }
@@ -317,8 +388,14 @@ static void hear_entries(struct host_rig *rig, const struct mf_caller_event *eve
         task->cause = header.cause;
         task->code = header.code;
         unit->n_reported++;
-        if (header.flags & MF_CALL_IS_LARGE)
+        if (header.flags & MF_CALL_IS_LARGE) {
+            uint64_t number;
+
+            cr_assert_eq(header.size, sizeof(number));
+            memcpy(&number, data, sizeof(number));
+            cr_assert_eq(number, (uint64_t)(task - rig->tasks));
             continue;
+        }
         task->size = header.size;
         task->data = calloc(header.size + 1, 1);
         memcpy(task->data, data, header.size);

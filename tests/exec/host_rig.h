@@ -24,7 +24,8 @@ enum host_function {
     HOST_DOUBLE,   /* write twice the uint64_t that it is */
     HOST_FAIL,     /* fail with code 3, and with it as the message */
     HOST_PID,      /* write the number of the process */
-    HOST_GROW,     /* write as many bytes as the uint64_t that it is says, each its offset */
+    HOST_GROW,     /* write as many bytes as the uint64_t that it is says, each its offset; then
+                      set the int at `user`, if any */
     HOST_SUM,      /* write the sum of its bytes, a uint64_t */
     HOST_CHILD,    /* two children: HOST_ECHO with it, HOST_NULL */
     HOST_SAVE,     /* checkpoint it, and write what was restored */
@@ -40,6 +41,10 @@ enum host_function {
     HOST_GATE,     /* checkpoint as HOST_HANG, and run until the int at `user` is set */
     HOST_BLOCK,    /* write block 5 */
     HOST_HOOK,     /* write what the init hook has left */
+    HOST_CHILDREN, /* as many children as the uint64_t that it is says */
+    HOST_FORGE,    /* send it as if it were entries, and hang */
+    HOST_POKE,     /* add its two int64_t to n_begun and n_returned, and hang */
+    HOST_SIGNALS,  /* write two chars: whether SIGPIPE is ignored, SIGUSR2 blocked */
     HOST_N_FUNCTIONS,
 };
 
@@ -97,6 +102,9 @@ struct host_options {
     int begin_result; /* what begin() is to return */
     bool naps;        /* the rank looks every 4 ms, as under MPI */
 };
+
+/** The memory that an executor shares with its rank, as any wild pointer would find it. */
+struct mf_host_memory *host_find_memory(void);
 
 struct host_rig *host_rig_create(struct host_options options);
 void host_rig_destroy(struct host_rig *rig);

@@ -386,6 +386,49 @@ Test(host, blocks_are_seen_from_when_they_are_attached_until_they_are_dropped)
     host_rig_destroy(rig);
 }
 
+Test(host, replacements_see_blocks_whose_names_are_gone)
+{
+    struct host_rig *rig = host_rig_create((struct host_options){0});
+    char name[64];
+
+    snprintf(name, sizeof(name), "/mpifarm-test-%d", (int)getpid());
+    cr_assert_eq(rig->caller->ops->attach(rig->caller, 5, name, 6), -ENOENT);
+    make_block(name, "shared");
+    cr_assert_eq(rig->caller->ops->attach(rig->caller, 5, name, 7), -EINVAL);
+    cr_assert_eq(rig->caller->ops->attach(rig->caller, 5, name, 6), 0);
+    cr_assert(host_ended(host_run(rig, HOST_BLOCK, NULL, 0), MPIFARM_CAUSE_NONE, 0, "shared"));
+    shm_unlink(name);
+    for (int i = 0; i < 2; i++) {
+        host_run(rig, HOST_ABORT, NULL, 0);
+        cr_assert(host_ended(host_run(rig, HOST_BLOCK, NULL, 0), MPIFARM_CAUSE_NONE, 0, "shared"));
+    }
+    rig->caller->ops->drop(rig->caller, 5);
+    host_run(rig, HOST_ABORT, NULL, 0);
+    cr_assert_eq(host_run(rig, HOST_BLOCK, NULL, 0)->code, 9);
+    host_rig_destroy(rig);
+}
+
+Test(host, large_input_of_another_size_is_refused)
+{
+    struct host_rig *rig = host_rig_create((struct host_options){0});
+    struct mf_call call = {.function = HOST_ECHO,
+                           .size = MF_CALL_LARGE_BYTES + 1,
+                           .is_large = true,
+                           .details = {.try_number = 1}};
+    struct mf_buffer bytes = {0};
+    struct mf_caller_unit unit = {.unit = 9, .attempt = 1, .n_calls = 1};
+
+    mf_call_put(&bytes, &call);
+    unit.calls = bytes.data;
+    unit.size = bytes.size;
+    rig->larges[0] = malloc(3);
+    rig->large_sizes[0] = 3;
+    rig->n_larges = 1;
+    cr_assert_eq(rig->caller->ops->start(rig->caller, &unit), -EPROTO);
+    mf_buffer_finish(&bytes);
+    host_rig_destroy(rig);
+}
+
 Test(host, times_are_those_of_the_functions)
 {
     struct host_rig *rig = host_rig_create((struct host_options){0});

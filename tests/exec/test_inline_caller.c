@@ -359,6 +359,23 @@ Test(inline_caller, slow_calls_are_told_of_one_by_one)
     cr_assert(duration_ns >= 3 * MF_NS_PER_MS);
 }
 
+Test(inline_caller, few_slow_calls_behind_quick_ones_run_in_a_turn)
+{
+    int n_before;
+
+    for (int i = 0; i < 40; i++)
+        add(NULL_FN, "");
+    for (int i = 0; i < 20; i++)
+        add(SLOW, "");
+    start(1);
+    do {
+        n_before = n_begun > 40 ? n_begun : 40;
+        caller->ops->turn(caller, 0);
+        cr_assert(le(int, n_begun - n_before, 4));
+    } while (caller->ops->is_busy(caller));
+    cr_assert(eq(int, n_begun, 60));
+}
+
 Test(inline_caller, durations_of_quick_and_slow_calls_add_up)
 {
     int64_t begun_ns = mf_clock_monotonic_ns();

@@ -26,6 +26,7 @@
 static struct mf_transport *scheduler, *worker_end;
 static struct mf_functions functions;
 static struct mf_server *server;
+static struct mf_caller *caller;
 static struct mf_outbox outbox;
 static struct mf_inbox *inbox;
 static struct mf_buffer trace;
@@ -320,7 +321,6 @@ static void setup(void)
         null_fn, echo, fail, grow, child, save, wait_until_asked, read_block};
     struct mf_core core = {.n_cpus = 1};
     struct mf_caller_config caller_config;
-    struct mf_caller *caller;
 
     for (int i = 0; i < N_FUNCTIONS; i++) {
         char name[8];

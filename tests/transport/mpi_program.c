@@ -3,8 +3,8 @@
  *
  *     mpirun -n RANKS mpi_program SCENARIO
  *
- * A rank for which all was as it should be says "fine" after it has left MPI;
- * another one says what was wrong, and ends all of them.
+ * A rank for which all was as it should be says "fine", and "left" once it has
+ * left MPI; another one says what was wrong, and ends all of them.
  *
  * Frames can be told from each other: the sizes that a rank sends to another
  * follow from both numbers alone, and the bytes from sender and position.
@@ -101,6 +101,17 @@ static void send_next(struct stream *stream, uint32_t to)
     mf_buffer_finish(&frame);
 }
 
+static void send_large(uint32_t to)
+{
+    struct mf_buffer frame = {0};
+
+    CHECK(mf_buffer_reserve(&frame, LARGE) == 0);
+    memset(frame.data, 1, LARGE);
+    frame.size = LARGE;
+    CHECK(mf_transport_send(transport, to, &frame) == 0);
+    mf_buffer_finish(&frame);
+}
+
 static void check_next(struct stream *stream, const struct mf_buffer *frame)
 {
     CHECK(frame->size == next_size(stream));
@@ -171,6 +182,29 @@ static void run_burst(void)
 static void run_flood(void)
 {
     exchange(5000, 5000, true);
+}
+
+/* Rank 0 always has a small frame of its own to receive, and gets the large one all the same. */
+static void run_busy(void)
+{
+    int64_t deadline_ns = mf_clock_monotonic_ns() + LIMIT_NS;
+    struct stream out = stream_of(0, 0, true), in = out;
+    const struct mf_buffer *frame;
+    uint32_t from = 0;
+
+    if (transport->rank == 1) {
+        send_large(0);
+        return;
+    }
+    send_next(&out, 0);
+    while (from == 0) {
+        send_next(&out, 0);
+        CHECK(mf_transport_receive(transport, &from, &frame) == 1);
+        if (from == 0)
+            check_next(&in, frame);
+        CHECK(mf_clock_monotonic_ns() < deadline_ns);
+    }
+    CHECK(frame->size == LARGE);
 }
 
 /* --- a peer that stops in the middle of a transfer --- */
@@ -312,17 +346,6 @@ static void run_killed(void)
 
 /* --- what is still ours --- */
 
-static void send_large(uint32_t to)
-{
-    struct mf_buffer frame = {0};
-
-    CHECK(mf_buffer_reserve(&frame, LARGE) == 0);
-    memset(frame.data, 1, LARGE);
-    frame.size = LARGE;
-    CHECK(mf_transport_send(transport, to, &frame) == 0);
-    mf_buffer_finish(&frame);
-}
-
 static void run_unsent(void)
 {
     struct stream small = stream_of(0, 1, true);
@@ -375,13 +398,19 @@ static void run_leave(void)
 
 /* --- the program --- */
 
+static void say(uint32_t rank, const char *text)
+{
+    printf("rank %" PRIu32 ": %s\n", rank, text);
+    fflush(stdout);
+}
+
 static const struct {
     const char *name;
     void (*run)(void);
 } scenarios[] = {
-    {"order", run_order},           {"burst", run_burst},   {"flood", run_flood},
-    {"stopped", run_stopped},       {"killed", run_killed}, {"unsent", run_unsent},
-    {"last_words", run_last_words}, {"leave", run_leave},
+    {"order", run_order},     {"burst", run_burst},           {"flood", run_flood},
+    {"stopped", run_stopped}, {"killed", run_killed},         {"unsent", run_unsent},
+    {"busy", run_busy},       {"last_words", run_last_words}, {"leave", run_leave},
 };
 
 static void run(const char *name)
@@ -405,7 +434,8 @@ int main(int argc, char **argv)
     }
     run(argv[1]);
     rank = transport->rank;
+    say(rank, "fine");
     mf_transport_destroy(transport);
-    printf("rank %" PRIu32 ": fine\n", rank);
+    say(rank, "left");
     return 0;
 }
