@@ -95,7 +95,7 @@ typedef int (*mpifarm_function)(struct mpifarm_context *context, void *user);
 
 /** Where task functions run. */
 enum mpifarm_isolation {
-    /** In executor processes if the variable MPIFARM_ISOLATE is "1", else in the rank. */
+    /** In executor processes if the variable MPIFARM_ISOLATE is 1; in the rank if it is 0 or not set. */
     MPIFARM_ISOLATION_DEFAULT = 0,
     /** In the rank: fastest; a crash ends the rank, and a time limit only asks. */
     MPIFARM_ISOLATION_OFF,
@@ -113,9 +113,10 @@ enum mpifarm_isolation {
  * @n_executors    executor processes of each rank with isolation, 0 for one for
  *                 each core that is the rank's share of its node
  * @max_attempts   how often a task is tried in all when it does not say, 0 for 1
- * @spin_ns        how long a rank looks for messages without a pause after the
- *                 last one, 0 for 100 us, or hardly at all where ranks outnumber the cores. Waiting
- * less than this costs no latency and all of a core; after it the rank naps, for at most 4 ms
+ * @spin_ns        how long a rank looks for messages without a pause after the last
+ *                 one; 0 for 100 us, or hardly at all where ranks outnumber the cores.
+ *                 Looking costs no latency and all of a core; after it the rank naps,
+ *                 for at most 4 ms
  * @quiet          warnings are not written to standard error
  */
 struct mpifarm_options {
@@ -185,6 +186,7 @@ MPIFARM_API int mpifarm_hooks(struct mpifarm *farm, int (*init)(struct mpifarm *
  * mpifarm_start() - begin.
  *
  * On ranks other than 0 it serves, and returns when the client has finished.
+ * Why it cannot begin is also written to standard error.
  *
  * Returns MPIFARM_CLIENT on rank 0 and MPIFARM_SERVED on the others; -EPROTO, on
  * all, when some rank registered other functions (the sentence names rank and
@@ -283,7 +285,8 @@ typedef void (*mpifarm_callback)(struct mpifarm *farm, mpifarm_future future,
  * @priority      higher goes first; tasks of equal priority go in order of submission
  * @max_attempts  how often it is tried in all, 0 for what the farm's options say
  * @timeout_ns    longest run time of an attempt, 0 for none. Without isolation the
- *                function is only asked to stop, by mpifarm_should_stop()
+ *                function is only asked to stop, by mpifarm_should_stop(); one that
+ *                does not ask may be DONE in spite of it
  * @after         n_after futures: it starts when all of them are done, and is
  *                SKIPPED when one of them is not
  * @rank          the worker rank it must run on, MPIFARM_ANY_RANK for any

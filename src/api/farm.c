@@ -63,20 +63,30 @@ int mf_api_refuse_client(struct mpifarm *farm, const char *call)
 
 /* --- making --- */
 
-static int choose_isolation(const struct mpifarm_options *options, bool *ret_is_isolated)
+/* What the environment says. Whoever writes "yes" must not find out by a crash that it is "1". */
+static int read_isolation(struct mpifarm *farm, bool *ret_is_isolated)
 {
     const char *variable = getenv("MPIFARM_ISOLATE");
 
+    *ret_is_isolated = variable && strcmp(variable, "1") == 0;
+    if (!variable || !variable[0] || *ret_is_isolated || strcmp(variable, "0") == 0)
+        return 0;
+    return mf_api_fail(farm, -EINVAL, "MPIFARM_ISOLATE is \"%s\": it can be 0 or 1", variable);
+}
+
+static int choose_isolation(struct mpifarm *farm, const struct mpifarm_options *options,
+                            bool *ret_is_isolated)
+{
     switch (options->isolation) {
     case MPIFARM_ISOLATION_DEFAULT:
-        *ret_is_isolated = variable && strcmp(variable, "1") == 0;
-        return 0;
+        return read_isolation(farm, ret_is_isolated);
     case MPIFARM_ISOLATION_OFF:
     case MPIFARM_ISOLATION_ON:
         *ret_is_isolated = options->isolation == MPIFARM_ISOLATION_ON;
         return 0;
     default:
-        return -EINVAL;
+        return mf_api_fail(farm, -EINVAL, "options: there is no isolation %d",
+                           (int)options->isolation);
     }
 }
 
@@ -90,10 +100,7 @@ static int set_options(struct mpifarm *farm, const struct mpifarm_options *optio
         return mf_api_fail(farm, -EINVAL, "options: spin_ns is negative");
     if (farm->options.max_attempts == 0)
         farm->options.max_attempts = 1;
-    if (choose_isolation(&farm->options, &farm->is_isolated) < 0)
-        return mf_api_fail(farm, -EINVAL, "options: there is no isolation %d",
-                           (int)farm->options.isolation);
-    return 0;
+    return choose_isolation(farm, &farm->options, &farm->is_isolated);
 }
 
 /* Rank 0 of several has no tasks to run. */
@@ -307,13 +314,18 @@ static int begin(struct mpifarm *farm)
 
 int mpifarm_start(struct mpifarm *farm)
 {
+    int r;
+
     if (farm->is_started)
         return mf_api_fail(farm, -EINVAL, "mpifarm_start() was called twice");
     farm->is_started = true;
     /* A program of one rank is one that runs its tasks itself. */
-    if (farm->remote && farm->remote->size > 1 && farm->remote->rank != 0)
-        return serve(farm);
-    return begin(farm);
+    r = farm->remote && farm->remote->size > 1 && farm->remote->rank != 0 ? serve(farm)
+                                                                          : begin(farm);
+    /* What is the same for all, rank 0 says. */
+    if (r < 0 && (r != -EPROTO || mpifarm_rank(farm) == 0))
+        mf_log_error(&farm->log, "%s", farm->err.text);
+    return r;
 }
 
 /* --- ending --- */

@@ -505,6 +505,38 @@ Test(server, no_call_begins_while_results_pile_up)
     }
 }
 
+static const struct mf_caller_ops *real_ops;
+static int n_turns, n_looks;
+
+static int count_turn(struct mf_caller *which, int64_t now_ns)
+{
+    n_turns++;
+    return real_ops->turn(which, now_ns);
+}
+
+static void count_look(struct mf_caller *which, int64_t now_ns)
+{
+    n_looks++;
+}
+
+Test(server, time_is_kept_while_results_pile_up)
+{
+    struct mf_caller_ops ops = *caller->ops;
+
+    real_ops = caller->ops;
+    ops.turn = count_turn;
+    ops.keep_time = count_look;
+    caller->ops = &ops;
+    for (int i = 0; i < 6; i++)
+        add(GROW, "");
+    send_unit(1);
+    for (int i = 0; i < 20; i++)
+        cr_assert(turn() >= 0);
+    cr_assert(lt(int, n_turns, 20));
+    cr_assert(eq(int, n_turns + n_looks, 20));
+    caller->ops = real_ops;
+}
+
 Test(server, a_dropped_input_is_forgotten)
 {
     static uint8_t input[100000];
