@@ -8,7 +8,8 @@
  *     host_unit.c      a unit: its calls, and what of them is where
  *     seat.c           a slot with its process: portions and blocks go out
  *     seat_entries.c   what comes back becomes events
- *     seat_end.c       time limits, cancelled calls, deaths and replacements
+ *     seat_time.c      time limits, cancelled calls, processes that stand still
+ *     seat_end.c       deaths and replacements
  *
  * A unit waits in the queue, then belongs to one seat. There it is cut into
  * portions (host.h), as many as are useful at a time; what has not begun can be

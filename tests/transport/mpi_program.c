@@ -184,29 +184,6 @@ static void run_flood(void)
     exchange(5000, 5000, true);
 }
 
-/* Rank 0 always has a small frame of its own to receive, and gets the large one all the same. */
-static void run_busy(void)
-{
-    int64_t deadline_ns = mf_clock_monotonic_ns() + LIMIT_NS;
-    struct stream out = stream_of(0, 0, true), in = out;
-    const struct mf_buffer *frame;
-    uint32_t from = 0;
-
-    if (transport->rank == 1) {
-        send_large(0);
-        return;
-    }
-    send_next(&out, 0);
-    while (from == 0) {
-        send_next(&out, 0);
-        CHECK(mf_transport_receive(transport, &from, &frame) == 1);
-        if (from == 0)
-            check_next(&in, frame);
-        CHECK(mf_clock_monotonic_ns() < deadline_ns);
-    }
-    CHECK(frame->size == LARGE);
-}
-
 /* --- a peer that stops in the middle of a transfer --- */
 
 static bool is_in_state(pid_t pid, const char *states)
@@ -266,6 +243,34 @@ static void send_pid(void)
     CHECK(mf_transport_send(transport, 0, &frame) == 0);
     mf_buffer_finish(&frame);
     send_all_that_is_unsent(0);
+}
+
+/* Rank 0 always has a small frame of its own to receive; the rest has to move all the same. */
+static void run_busy(void)
+{
+    struct stream out = stream_of(0, 0, true), in = out;
+    const struct mf_buffer *frame;
+    uint32_t from = 0;
+
+    if (transport->rank == 1) {
+        send_pid();
+        send_large(0);
+        raise(SIGSTOP);
+        CHECK(await(&from)->size == LARGE);
+        return;
+    }
+    pid_t pid = await_sleep();
+    send_large(1);
+    send_next(&out, 0);
+    while (from == 0) {
+        send_next(&out, 0);
+        CHECK(mf_transport_receive(transport, &from, &frame) == 1);
+        if (from == 0)
+            check_next(&in, frame);
+        CHECK(in.number < 100000);
+    }
+    CHECK(frame->size == LARGE);
+    CHECK(kill(pid, SIGCONT) == 0);
 }
 
 #define N_BEGUN 60
