@@ -2,12 +2,16 @@
  * Queues behind large frames: see backlog.h.
  *
  * Frames get here only while a large one is under way, so each has memory of
- * its own, which is freed after use.
+ * its own, which is freed after use; but that of one large frame is kept for
+ * the next, as pieces of a larger body come one after the other.
  */
 #include "transport/backlog.h"
 
 #include <errno.h>
 #include <stdlib.h>
+
+/* Most memory that is kept. */
+#define MAX_SPARE_BYTES ((size_t)2 << 20)
 
 /* One that is_awaited is being filled by somebody else. */
 struct mf_backlog_frame {
@@ -56,6 +60,7 @@ void mf_backlog_finish(struct mf_backlog *backlog)
     for (uint32_t i = 0; backlog->queues && i < backlog->n_peers; i++)
         while ((node = mf_list_pop_front(&backlog->queues[i].frames)))
             free_frame(frame_of(node));
+    mf_buffer_finish(&backlog->spare);
     free(backlog->queues);
     *backlog = (struct mf_backlog){0};
 }
@@ -78,34 +83,45 @@ static struct mf_backlog_frame *pop_first(struct mf_backlog *backlog,
     return frame;
 }
 
-static int add(struct mf_backlog *backlog, uint32_t peer, const void *bytes, size_t size,
-               bool is_awaited)
+static struct mf_backlog_frame *add(struct mf_backlog *backlog, uint32_t peer, bool is_awaited)
 {
     struct mf_backlog_queue *queue = &backlog->queues[peer];
     struct mf_backlog_frame *frame = calloc(1, sizeof(*frame));
 
     if (!frame)
-        return -ENOMEM;
-    mf_buffer_append(&frame->frame, bytes, size);
-    if (mf_buffer_status(&frame->frame) < 0) {
-        free_frame(frame);
-        return -ENOMEM;
-    }
+        return NULL;
     frame->peer = peer;
     frame->is_awaited = is_awaited;
     mf_list_push_back(&queue->frames, &frame->node);
     file_queue(backlog, queue);
-    return 0;
+    return frame;
 }
 
 int mf_backlog_put(struct mf_backlog *backlog, uint32_t peer, const void *bytes, size_t size)
 {
-    return add(backlog, peer, bytes, size, false);
+    struct mf_buffer copy = {0};
+    struct mf_backlog_frame *frame = NULL;
+
+    mf_buffer_append(&copy, bytes, size);
+    if (mf_buffer_status(&copy) == 0)
+        frame = add(backlog, peer, false);
+    if (!frame) {
+        mf_buffer_finish(&copy);
+        return -ENOMEM;
+    }
+    frame->frame = copy;
+    return 0;
 }
 
 int mf_backlog_await(struct mf_backlog *backlog, uint32_t peer)
 {
-    return add(backlog, peer, NULL, 0, true);
+    struct mf_backlog_frame *frame = add(backlog, peer, true);
+
+    if (!frame)
+        return -ENOMEM;
+    frame->frame = backlog->spare;
+    backlog->spare = (struct mf_buffer){0};
+    return 0;
 }
 
 int mf_backlog_move(struct mf_backlog *backlog, mf_backlog_move_fn *move, void *arg)
@@ -140,9 +156,23 @@ int mf_backlog_take(struct mf_backlog *backlog, uint32_t *ret_peer,
     return 1;
 }
 
+/* The memory of a frame is spare now if it is the larger one, and not too large. */
+static void keep_spare(struct mf_backlog *backlog, struct mf_buffer *memory)
+{
+    struct mf_buffer smaller = backlog->spare;
+
+    if (memory->capacity <= smaller.capacity || memory->capacity > MAX_SPARE_BYTES)
+        return;
+    backlog->spare = *memory;
+    mf_buffer_clear(&backlog->spare);
+    *memory = smaller;
+}
+
 void mf_backlog_release(struct mf_backlog *backlog)
 {
-    if (backlog->lent)
-        free_frame(backlog->lent);
+    if (!backlog->lent)
+        return;
+    keep_spare(backlog, &backlog->lent->frame);
+    free_frame(backlog->lent);
     backlog->lent = NULL;
 }

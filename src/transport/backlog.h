@@ -26,6 +26,7 @@ struct mf_backlog_queue {
  * @waiting  queues whose first frame is awaited
  * @ready    queues whose first frame is there
  * @lent     what the last take() lent out
+ * @spare    memory for the next awaited frame
  */
 struct mf_backlog {
     struct mf_list waiting;
@@ -33,6 +34,7 @@ struct mf_backlog {
     struct mf_backlog_queue *queues;
     uint32_t n_peers;
     struct mf_backlog_frame *lent;
+    struct mf_buffer spare;
 };
 
 /** Makes n_peers empty queues. Returns 0 or -ENOMEM; finish() is right after either. */

@@ -118,6 +118,38 @@ Test(backlog, an_awaited_frame_that_fails_is_dropped_and_the_rest_goes_on)
     cr_assert(eq(int, mf_backlog_move(&backlog, move, NULL), 0));
 }
 
+/* Grows the frame to arg bytes, which keeps it there. */
+static int grow(void *arg, uint32_t peer, struct mf_buffer *frame)
+{
+    cr_assert(eq(sz, frame->size, 0));
+    cr_assert(eq(int, mf_buffer_reserve(frame, *(const size_t *)arg), 0));
+    frame->size = *(const size_t *)arg;
+    return 1;
+}
+
+static const uint8_t *memory_of_next(size_t size)
+{
+    const struct mf_buffer *frame;
+    uint32_t from;
+
+    mf_backlog_await(&backlog, 0);
+    mf_backlog_move(&backlog, grow, &size);
+    cr_assert(eq(int, mf_backlog_take(&backlog, &from, &frame), 1));
+    cr_assert(eq(sz, frame->size, size));
+    return frame->data;
+}
+
+Test(backlog, memory_of_a_large_frame_is_used_again_but_not_that_of_a_huge_one)
+{
+    const uint8_t *first = memory_of_next(1 << 20);
+
+    mf_backlog_release(&backlog);
+    cr_assert(eq(ptr, (void *)memory_of_next(1 << 20), (void *)first));
+    memory_of_next(5 << 20);
+    mf_backlog_release(&backlog);
+    cr_assert(backlog.spare.capacity <= (2 << 20));
+}
+
 Test(backlog, what_is_left_is_freed_at_the_end)
 {
     mf_backlog_await(&backlog, 0);
