@@ -19,6 +19,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -585,6 +586,18 @@ static bool is_silent(const struct mf_launch *launch, int error)
     return error == -ELIBACC && launch->rank != 0 && launch->n_local == launch->n_copies;
 }
 
+/*
+ * mpirun ends all ranks as soon as one has failed. What all ranks find out
+ * before they can talk to each other rank 0 says, so the others let it go first.
+ */
+static void let_rank_0_speak(const struct mf_launch *launch)
+{
+    const struct timespec pause = {.tv_sec = 1};
+
+    if (launch->rank != 0)
+        nanosleep(&pause, NULL);
+}
+
 static int take_part(struct mf_context *context, const struct mf_launch *launch,
                      struct settings *settings, mf_open_source_fn open_source, char **words,
                      int n_words)
@@ -606,7 +619,9 @@ static int take_part(struct mf_context *context, const struct mf_launch *launch,
         r = mf_rank_work(&rank, &err);
         status = r < 0 ? MPIFARM_EXIT_STOPPED : MPIFARM_EXIT_DONE;
     }
-    if (r < 0 && !is_silent(launch, r))
+    if (r < 0 && is_silent(launch, r))
+        let_rank_0_speak(launch);
+    else if (r < 0)
         mf_log_error(&context->log, "%s", err.text);
     mf_rank_finish(&rank);
     return status;
@@ -627,6 +642,7 @@ int mf_farming_main(struct mf_context *context, const struct mf_subcommand *subc
     if (first < 0) {
         if (speaks)
             mf_log_error(&context->log, "%s", err.text);
+        let_rank_0_speak(&launch);
         return MPIFARM_EXIT_USAGE;
     }
     if (settings.is_dry_run)

@@ -87,7 +87,7 @@ Test(run, a_time_limit_ends_the_whole_process_group)
 Test(run, a_percentage_of_the_median_ends_what_hangs)
 {
     t_write("tasks.txt", "sleep 0.1\nsleep 0.1\nsleep 0.1\nsleep 0.1\nsleep 300\n");
-    struct t_result result = t_sh("mpifarm run -j 2 --timeout 500%% tasks.txt");
+    struct t_result result = t_sh("mpifarm run -j 2 --timeout 2000%% tasks.txt");
     cr_assert(eq(int, result.status, 1));
     cr_assert(t_has(result.err, "4 done, 1 failed"), "%s", result.err);
 }
