@@ -95,7 +95,8 @@ typedef int (*mpifarm_function)(struct mpifarm_context *context, void *user);
 
 /** Where task functions run. */
 enum mpifarm_isolation {
-    /** In executor processes if the variable MPIFARM_ISOLATE is 1; in the rank if it is 0 or not set. */
+    /** In executor processes if the variable MPIFARM_ISOLATE is 1; in the rank if it is 0 or not
+       set. */
     MPIFARM_ISOLATION_DEFAULT = 0,
     /** In the rank: fastest; a crash ends the rank, and a time limit only asks. */
     MPIFARM_ISOLATION_OFF,

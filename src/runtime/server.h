@@ -43,7 +43,8 @@ void mf_server_set_caller(struct mf_server *server, struct mf_caller *caller);
 /** What a caller of this server is created with; arg is the server. */
 struct mf_caller_config mf_server_caller_config(struct mf_server *server);
 
-/** The poll of an inline caller; arg is the server: takes in what came, without running anything. */
+/** The poll of an inline caller; arg is the server: takes in what came, without running anything.
+ */
 void mf_server_poll(void *arg);
 
 /** Frees; NULL is accepted. */

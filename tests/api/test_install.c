@@ -46,12 +46,12 @@ Test(installed, only_what_the_header_declares_is_exported)
 
 Test(installed, the_program_of_the_readme_builds_and_runs)
 {
-    struct t_result result = t_sh(
-        "awk '/^```c/ { n++; is_code = 1; next } /^```/ { is_code = 0 } is_code && n == 2' "
-        "\"$T_SOURCE_DIR/README.md\" >square.c && "
-        "export PKG_CONFIG_PATH=\"$T_BUILD_DIR/meson-uninstalled\" && "
-        "cc $T_CFLAGS square.c -o square $(pkg-config --cflags --libs mpifarm) "
-        "-Wl,-rpath,\"$T_BUILD_DIR/src/api\" && ./square");
+    struct t_result result =
+        t_sh("awk '/^```c/ { n++; is_code = 1; next } /^```/ { is_code = 0 } is_code && n == 2' "
+             "\"$T_SOURCE_DIR/README.md\" >square.c && "
+             "export PKG_CONFIG_PATH=\"$T_BUILD_DIR/meson-uninstalled\" && "
+             "cc $T_CFLAGS square.c -o square $(pkg-config --cflags --libs mpifarm) "
+             "-Wl,-rpath,\"$T_BUILD_DIR/src/api\" && ./square");
 
     cr_assert(eq(int, result.status, 0), "%s%s", result.out, result.err);
     cr_assert(eq(str, result.out, "0 failed, 999 squared is 998001\n"), "%s", result.err);

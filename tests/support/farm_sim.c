@@ -378,8 +378,7 @@ static void check_place(struct sim *sim, const struct mf_change *change)
     const struct mf_task_spec *spec = &sim->tasks[change->task].spec;
     bool is_first = change->attempt == 1;
 
-    claim(sim, !spec->has_target || change->worker == spec->target,
-          "a task is not on its target");
+    claim(sim, !spec->has_target || change->worker == spec->target, "a task is not on its target");
     claim(sim,
           !spec->has_avoid || spec->has_target || !is_first || change->worker != spec->avoid ||
               !has_other_worker(sim, spec),
@@ -431,7 +430,9 @@ static void check_no_slot_idles(struct sim *sim)
 
             if (task->spec.has_target && worker->id != task->spec.target)
                 continue;
-            claim(sim, (worker->id == task->avoid && !task->spec.has_target) || worker->n_committed >= worker->n_slots,
+            claim(sim,
+                  (worker->id == task->avoid && !task->spec.has_target) ||
+                      worker->n_committed >= worker->n_slots,
                   "a slot idles while a task waits for it");
         }
     }
