@@ -7,12 +7,17 @@
 #include <limits.h>
 #include <string.h>
 
+static int fail_stale(struct mpifarm *farm)
+{
+    return mf_api_fail(farm, -ESTALE, "the future was released, or never was");
+}
+
 struct mf_booking *mf_api_find(struct mpifarm *farm, mpifarm_future future)
 {
     struct mf_booking *booking = mf_book_find(mf_client_book(farm->client), future);
 
     if (!booking || !booking->is_held) {
-        mf_api_fail(farm, -ESTALE, "the future was released, or never was");
+        fail_stale(farm);
         return NULL;
     }
     return booking;
@@ -113,10 +118,7 @@ int mpifarm_release(struct mpifarm *farm, mpifarm_future future)
 
     if (r < 0)
         return r;
-    if (!mf_api_find(farm, future))
-        return -ESTALE;
-    mf_book_release(mf_client_book(farm->client), future);
-    return 0;
+    return mf_book_release(mf_client_book(farm->client), future) < 0 ? fail_stale(farm) : 0;
 }
 
 void mf_api_call_back(struct mpifarm *farm)
@@ -133,8 +135,8 @@ void mf_api_call_back(struct mpifarm *farm)
         farm->is_in_callback = true;
         callback(farm, ticket, &result, booking->extra->hear_arg);
         farm->is_in_callback = false;
-        if (mf_book_find(book, ticket))
-            mf_book_release(book, ticket);
+        /* Unless the callback has done so. */
+        mf_book_release(book, ticket);
     }
 }
 

@@ -9,18 +9,32 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Tasks that are submitted before any is sent, unless the client waits. */
-#define TASKS_PER_TURN 256
+/*
+ * Tasks that are submitted before any is sent, unless the client waits: some
+ * for each slot, so that all get a message full of them.
+ */
+#define TASKS_PER_SLOT 128
+#define MIN_TASKS_PER_TURN 256
+#define MAX_TASKS_PER_TURN 4096
 
 /* Elements of a map that are in the book at a time. */
 #define MAP_WINDOW 65536
 
+/* Elements of a map that are put into the book at a time. */
+#define MAP_STRETCH 1024
+
 /* Lets workers begin while the client is still submitting. */
 static void note_submitted(struct mpifarm *farm, size_t n)
 {
+    size_t n_enough = (size_t)TASKS_PER_SLOT * mf_client_n_slots(farm->client);
+
+    if (n_enough < MIN_TASKS_PER_TURN)
+        n_enough = MIN_TASKS_PER_TURN;
+    if (n_enough > MAX_TASKS_PER_TURN)
+        n_enough = MAX_TASKS_PER_TURN;
     farm->n_untold += n;
     /* A callback that submits must not make the ends that it is called for. */
-    if (farm->n_untold < TASKS_PER_TURN || farm->is_in_callback)
+    if (farm->n_untold < n_enough || farm->is_in_callback)
         return;
     farm->n_untold = 0;
     mf_client_turn(farm->client, mf_clock_monotonic_ns());
@@ -90,11 +104,9 @@ static int fail_unreachable(struct mpifarm *farm, uint32_t rank)
     return mf_api_fail(farm, -EHOSTUNREACH, "no worker is left");
 }
 
-/* Submits what is made out. Returns as mpifarm_submit(). */
-static int submit(struct mpifarm *farm, const struct mf_order *order, mf_ticket *ret_ticket)
+/* Says why a task was not kept. Returns r. */
+static int explain(struct mpifarm *farm, const struct mf_order *order, int r)
 {
-    int r = mf_client_submit(farm->client, order, ret_ticket);
-
     switch (r) {
     case 0:
         return 0;
@@ -114,8 +126,7 @@ static void withdraw(struct mpifarm *farm, mf_ticket ticket)
 
     if (booking && !mf_task_state_is_final((enum mf_task_state)booking->state))
         mf_client_cancel(farm->client, ticket);
-    if (mf_book_find(book, ticket))
-        mf_book_release(book, ticket);
+    mf_book_release(book, ticket);
 }
 
 int mpifarm_submit(struct mpifarm *farm, int function, const void *input, size_t size,
@@ -134,64 +145,40 @@ int mpifarm_submit(struct mpifarm *farm, int function, const void *input, size_t
     order.function = (uint16_t)function;
     order.input = input;
     order.size = size;
-    r = submit(farm, &order, &ticket);
+    r = mf_client_submit(farm->client, &order, &ticket);
     if (r < 0)
-        return r;
+        return explain(farm, &order, r);
     if (ret_future)
         *ret_future = ticket;
     note_submitted(farm, 1);
     return 0;
 }
 
-/*
- * Tasks one after the other until one is refused. None is sent before all are
- * in the book, so that they can be taken back. Tickets are kept in `tickets`.
+/* None of them was sent yet. */
+static void withdraw_all(struct mpifarm *farm, const mf_ticket *tickets, size_t n)
+{
+    while (n-- > 0)
+        withdraw(farm, tickets[n]);
+}
+
+/* Where the tickets of n tasks go, also when nobody asks for them: some may have to be withdrawn.
  */
-static int submit_all(struct mpifarm *farm, size_t n, mf_ticket *tickets, bool is_held,
-                      int (*make)(struct mpifarm *farm, const void *arg, size_t i, bool is_held,
-                                  struct mf_order *order),
-                      const void *arg)
+static mf_ticket *room_for_tickets(struct mpifarm *farm, size_t n, mpifarm_future *ret_futures)
 {
-    struct mf_order order;
+    mf_ticket *tickets = ret_futures;
 
-    for (size_t i = 0; i < n; i++) {
-        int r = make(farm, arg, i, is_held, &order);
-
-        if (r == 0)
-            r = submit(farm, &order, &tickets[i]);
-        if (r < 0) {
-            while (i-- > 0)
-                withdraw(farm, tickets[i]);
-            return r;
-        }
-    }
-    note_submitted(farm, n);
-    return 0;
-}
-
-/* The same where the tickets are nobody's. */
-static int submit_array(struct mpifarm *farm, size_t n, mpifarm_future *ret_futures,
-                        int (*make)(struct mpifarm *farm, const void *arg, size_t i, bool is_held,
-                                    struct mf_order *order),
-                        const void *arg)
-{
-    mf_ticket *tickets;
-    int r;
-
-    if (ret_futures)
-        return submit_all(farm, n, ret_futures, true, make, arg);
-    tickets = reallocarray(NULL, n ? n : 1, sizeof(*tickets));
     if (!tickets)
-        return mf_api_fail(farm, -ENOMEM, "out of memory");
-    r = submit_all(farm, n, tickets, false, make, arg);
-    free(tickets);
-    return r;
+        tickets = reallocarray(NULL, n ? n : 1, sizeof(*tickets));
+    if (!tickets)
+        mf_api_fail(farm, -ENOMEM, "out of memory");
+    return tickets;
 }
 
-static int make_one_of_many(struct mpifarm *farm, const void *arg, size_t i, bool is_held,
-                            struct mf_order *order)
+/* --- many tasks --- */
+
+static int make_one(struct mpifarm *farm, const struct mpifarm_task *task, bool is_held,
+                    struct mf_order *order)
 {
-    const struct mpifarm_task *task = (const struct mpifarm_task *)arg + i;
     int r = check_call(farm, task->function, task->input, task->size);
 
     if (r == 0)
@@ -210,7 +197,7 @@ static int check_many(struct mpifarm *farm, const struct mpifarm_task *tasks, si
     struct mf_order order;
 
     for (size_t i = 0; i < n; i++) {
-        int r = make_one_of_many(farm, tasks, i, false, &order);
+        int r = make_one(farm, &tasks[i], false, &order);
 
         if (r < 0)
             return r;
@@ -220,46 +207,78 @@ static int check_many(struct mpifarm *farm, const struct mpifarm_task *tasks, si
     return 0;
 }
 
+static int submit_each(struct mpifarm *farm, const struct mpifarm_task *tasks, size_t n,
+                       bool is_held, mf_ticket *tickets)
+{
+    struct mf_order order;
+
+    for (size_t i = 0; i < n; i++) {
+        int r = make_one(farm, &tasks[i], is_held, &order);
+
+        if (r == 0) {
+            r = mf_client_submit(farm->client, &order, &tickets[i]);
+            if (r < 0)
+                explain(farm, &order, r);
+        }
+        if (r < 0) {
+            withdraw_all(farm, tickets, i);
+            return r;
+        }
+    }
+    note_submitted(farm, n);
+    return 0;
+}
+
 int mpifarm_submit_many(struct mpifarm *farm, const struct mpifarm_task *tasks, size_t n,
                         mpifarm_future *ret_futures)
 {
+    mf_ticket *tickets;
     int r = mf_api_check_client(farm, "mpifarm_submit_many");
 
     if (r == 0)
         r = check_many(farm, tasks, n);
-    return r < 0 ? r : submit_array(farm, n, ret_futures, make_one_of_many, tasks);
+    if (r < 0)
+        return r;
+    tickets = room_for_tickets(farm, n, ret_futures);
+    if (!tickets)
+        return -ENOMEM;
+    r = submit_each(farm, tasks, n, ret_futures != NULL, tickets);
+    if (!ret_futures)
+        free(tickets);
+    return r;
 }
 
-/* @order  of element 0 */
-struct array {
-    struct mf_order order;
-    const char *inputs;
-};
+/* --- arrays --- */
 
-static int make_element(struct mpifarm *farm, const void *arg, size_t i, bool is_held,
-                        struct mf_order *order)
-{
-    const struct array *array = arg;
-
-    *order = array->order;
-    order->input = array->inputs + i * order->size;
-    order->tag += i;
-    return 0;
-}
-
+/* The order of element 0. */
 static int make_array(struct mpifarm *farm, int function, const void *inputs, size_t input_size,
                       size_t n, const struct mpifarm_task_options *options, bool is_held,
-                      struct array *ret_array)
+                      struct mf_order *ret_order)
 {
     int r = check_call(farm, function, inputs, n > 0 ? input_size : 0);
 
     if (r == 0)
-        r = make_order(farm, options, is_held, &ret_array->order);
+        r = make_order(farm, options, is_held, ret_order);
     if (r < 0)
         return r;
-    ret_array->order.function = (uint16_t)function;
-    ret_array->order.size = input_size;
-    ret_array->inputs = inputs;
+    ret_order->function = (uint16_t)function;
+    ret_order->input = inputs;
+    ret_order->size = input_size;
+    return 0;
+}
+
+/* All of them or none. */
+static int submit_array(struct mpifarm *farm, const struct mf_order *first, size_t n,
+                        mf_ticket *tickets)
+{
+    size_t n_added;
+    int r = mf_client_submit_array(farm->client, first, n, tickets, &n_added);
+
+    if (r < 0) {
+        withdraw_all(farm, tickets, n_added);
+        return explain(farm, first, r);
+    }
+    note_submitted(farm, n);
     return 0;
 }
 
@@ -267,22 +286,32 @@ int mpifarm_submit_array(struct mpifarm *farm, int function, const void *inputs,
                          size_t n, const struct mpifarm_task_options *options,
                          mpifarm_future *ret_futures)
 {
-    struct array array;
+    struct mf_order first;
+    mf_ticket *tickets;
     int r = mf_api_check_client(farm, "mpifarm_submit_array");
 
     if (r == 0)
-        r = make_array(farm, function, inputs, input_size, n, options, ret_futures != NULL, &array);
-    return r < 0 ? r : submit_array(farm, n, ret_futures, make_element, &array);
+        r = make_array(farm, function, inputs, input_size, n, options, ret_futures != NULL, &first);
+    if (r < 0)
+        return r;
+    tickets = room_for_tickets(farm, n, ret_futures);
+    if (!tickets)
+        return -ENOMEM;
+    r = submit_array(farm, &first, n, tickets);
+    if (!ret_futures)
+        free(tickets);
+    return r;
 }
 
 /* --- map --- */
 
 /*
+ * @element   of the next element
  * @futures   of the elements from first to next, in a ring of MAP_WINDOW
  * @n_failed  elements that were not done
  */
 struct map {
-    struct array array;
+    struct mf_order element;
     size_t n, first, next;
     char *results;
     size_t result_size;
@@ -310,23 +339,54 @@ static void take_first(struct mpifarm *farm, struct map *map)
     map->first++;
 }
 
+static bool is_first_over(struct mpifarm *farm, const struct map *map)
+{
+    mpifarm_future first = map->futures[map->first % MAP_WINDOW];
+
+    return map->first < map->next &&
+           mf_task_state_is_final(
+               (enum mf_task_state)mf_book_find(mf_client_book(farm->client), first)->state);
+}
+
+/* The elements that can be put into the book at once: as far as the ring and the window go. */
+static size_t next_stretch(const struct map *map)
+{
+    size_t n = map->n - map->next;
+    size_t place = map->next % MAP_WINDOW;
+
+    if (n > MAP_WINDOW - place)
+        n = MAP_WINDOW - place;
+    if (n > MAP_WINDOW - (map->next - map->first))
+        n = MAP_WINDOW - (map->next - map->first);
+    return n < MAP_STRETCH ? n : MAP_STRETCH;
+}
+
+static int submit_stretch(struct mpifarm *farm, struct map *map, size_t n)
+{
+    int r = submit_array(farm, &map->element, n, &map->futures[map->next % MAP_WINDOW]);
+
+    if (r < 0)
+        return r;
+    map->next += n;
+    map->element.tag += n;
+    if (map->element.size > 0)
+        map->element.input = (const char *)map->element.input + n * map->element.size;
+    return 0;
+}
+
 static int run_map(struct mpifarm *farm, struct map *map)
 {
-    struct mf_order order;
     int r = 0;
 
     while (r == 0 && map->first < map->n) {
-        if (map->next < map->n && map->next - map->first < MAP_WINDOW) {
-            make_element(farm, &map->array, map->next, true, &order);
-            r = submit(farm, &order, &map->futures[map->next % MAP_WINDOW]);
-            if (r < 0)
-                break;
-            map->next++;
-            note_submitted(farm, 1);
+        size_t n = next_stretch(map);
+
+        if (n > 0) {
+            r = submit_stretch(farm, map, n);
             continue;
         }
         r = mpifarm_wait(farm, map->futures[map->first % MAP_WINDOW], MPIFARM_FOREVER);
-        if (r == 0)
+        for (n = 0; r == 0 && n < MAP_STRETCH && is_first_over(farm, map); n++)
             take_first(farm, map);
     }
     while (map->first < map->next)
@@ -346,7 +406,7 @@ int mpifarm_map(struct mpifarm *farm, int function, const void *inputs, size_t i
     own.delivery = MPIFARM_DELIVER_FUTURE;
     own.tag = 0;
     if (r == 0)
-        r = make_array(farm, function, inputs, input_size, n, &own, true, &map.array);
+        r = make_array(farm, function, inputs, input_size, n, &own, true, &map.element);
     if (r < 0)
         return r;
     map.futures = reallocarray(NULL, MAP_WINDOW, sizeof(*map.futures));

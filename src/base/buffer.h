@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 /** Starts as {0}. After out of memory has_failed is set and writes do nothing. */
 struct mf_buffer {
@@ -22,6 +23,17 @@ struct mf_buffer {
 
 /** Frees the bytes and leaves {0}; NULL is accepted. */
 void mf_buffer_finish(struct mf_buffer *buffer);
+
+/** memcpy() for bytes that are mostly one number, which then costs no call; from may be NULL. */
+static inline void mf_copy(void *to, const void *from, size_t n)
+{
+    if (!from)
+        return;
+    if (n == sizeof(uint64_t))
+        memcpy(to, from, sizeof(uint64_t));
+    else
+        memcpy(to, from, n);
+}
 
 /** Forgets the bytes and any failure, keeps the memory. */
 static inline void mf_buffer_clear(struct mf_buffer *buffer)

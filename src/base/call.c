@@ -9,28 +9,23 @@
 
 #define ALL_CALL_FLAGS (MF_CALL_HAS_DETAILS | MF_CALL_IS_LARGE)
 
-static uint8_t *put_raw(uint8_t *to, const void *data, size_t n)
-{
-    /* memcpy() from NULL is undefined even for no bytes. */
-    if (n > 0)
-        memcpy(to, data, n);
-    return to + n;
-}
-
-static uint8_t *put_details(uint8_t *to, const struct mf_call *call)
+static inline uint8_t *put_details(uint8_t *to, const struct mf_call *call)
 {
     struct mf_call_details details = call->details;
 
     assert(details.try_number > 0);
     details.size_high = (uint32_t)((uint64_t)call->size >> 32);
     details.unused = 0;
-    to = put_raw(to, &details, sizeof(details));
-    return put_raw(to, call->checkpoint, details.checkpoint_size);
+    memcpy(to, &details, sizeof(details));
+    mf_copy(to + sizeof(details), call->checkpoint, details.checkpoint_size);
+    return to + sizeof(details) + details.checkpoint_size;
 }
 
 void mf_call_put(struct mf_buffer *buffer, const struct mf_call *call)
 {
     bool has_details = mf_call_has_details(call);
+    size_t n_details = has_details ? sizeof(call->details) + call->details.checkpoint_size : 0;
+    size_t n_input = call->is_large ? 0 : call->size;
     struct mf_call_header header = {
         .task = call->task,
         .size_low = (uint32_t)call->size,
@@ -38,47 +33,60 @@ void mf_call_put(struct mf_buffer *buffer, const struct mf_call *call)
         .flags = (uint16_t)((has_details ? MF_CALL_HAS_DETAILS : 0) |
                             (call->is_large ? MF_CALL_IS_LARGE : 0)),
     };
+    uint8_t *to;
 
-    if (mf_buffer_reserve(buffer, mf_call_bytes(call)) < 0)
+    if (mf_buffer_reserve(buffer, sizeof(header) + n_details + n_input) < 0)
         return;
-    uint8_t *to = put_raw(buffer->data + buffer->size, &header, sizeof(header));
+    to = buffer->data + buffer->size;
+    memcpy(to, &header, sizeof(header));
+    to += sizeof(header);
     if (has_details)
         to = put_details(to, call);
-    if (!call->is_large)
-        to = put_raw(to, call->input, call->size);
-    buffer->size = (size_t)(to - buffer->data);
+    mf_copy(to, call->input, n_input);
+    buffer->size += sizeof(header) + n_details + n_input;
 }
 
-/* Returns false and fails the reader if they are damaged. */
-static bool get_details(struct mf_reader *reader, struct mf_call *call)
+static bool fail(struct mf_reader *reader)
 {
-    const uint8_t *bytes = mf_reader_get_raw(reader, sizeof(call->details));
-
-    if (!bytes)
-        return false;
-    memcpy(&call->details, bytes, sizeof(call->details));
-    call->size |= (uint64_t)call->details.size_high << 32;
-    if (call->details.try_number == 0) {
-        reader->has_failed = true;
-        return false;
-    }
-    if (call->details.checkpoint_size > 0)
-        call->checkpoint = mf_reader_get_raw(reader, call->details.checkpoint_size);
-    return !reader->has_failed;
+    reader->has_failed = true;
+    return false;
 }
 
-/* Returns whether there is one; a part of one fails the reader. */
+/* Returns whether there is one; a part of one, or one that cannot be, fails the reader. */
 static inline bool get_header(struct mf_reader *reader, struct mf_call_header *ret_header)
 {
     if (reader->has_failed || reader->left == 0)
         return false;
-    if (reader->left < sizeof(*ret_header)) {
-        reader->has_failed = true;
-        return false;
-    }
+    if (reader->left < sizeof(*ret_header))
+        return fail(reader);
     memcpy(ret_header, reader->data, sizeof(*ret_header));
+    if (ret_header->flags & ~ALL_CALL_FLAGS)
+        return fail(reader);
     reader->data += sizeof(*ret_header);
     reader->left -= sizeof(*ret_header);
+    return true;
+}
+
+/* Returns false and fails the reader if they are damaged. */
+static inline bool get_details(struct mf_reader *reader, struct mf_call_details *ret_details)
+{
+    if (reader->left < sizeof(*ret_details))
+        return fail(reader);
+    memcpy(ret_details, reader->data, sizeof(*ret_details));
+    reader->data += sizeof(*ret_details);
+    reader->left -= sizeof(*ret_details);
+    if (ret_details->try_number == 0 || ret_details->checkpoint_size > reader->left)
+        return fail(reader);
+    return true;
+}
+
+/* Steps over bytes; returns whether they are there. */
+static inline bool step(struct mf_reader *reader, size_t n)
+{
+    if (n > reader->left)
+        return fail(reader);
+    reader->data += n;
+    reader->left -= n;
     return true;
 }
 
@@ -88,38 +96,49 @@ bool mf_call_get(struct mf_reader *reader, struct mf_call *ret_call)
 
     if (!get_header(reader, &header))
         return false;
-    *ret_call = (struct mf_call){
-        .task = header.task,
-        .function = header.function,
-        .is_large = header.flags & MF_CALL_IS_LARGE,
-        .size = header.size_low,
-        .details = {.try_number = 1},
-    };
-    if (header.flags & ~ALL_CALL_FLAGS) {
-        reader->has_failed = true;
-        return false;
+    ret_call->task = header.task;
+    ret_call->function = header.function;
+    ret_call->is_large = header.flags & MF_CALL_IS_LARGE;
+    ret_call->size = header.size_low;
+    ret_call->checkpoint = NULL;
+    if (!(header.flags & MF_CALL_HAS_DETAILS)) {
+        ret_call->details = (struct mf_call_details){.try_number = 1};
+    } else {
+        if (!get_details(reader, &ret_call->details))
+            return false;
+        ret_call->size |= (uint64_t)ret_call->details.size_high << 32;
+        if (ret_call->details.checkpoint_size > 0) {
+            ret_call->checkpoint = reader->data;
+            step(reader, ret_call->details.checkpoint_size);
+        }
     }
-    if (header.flags & MF_CALL_HAS_DETAILS && !get_details(reader, ret_call))
-        return false;
-    if (!ret_call->is_large && ret_call->size > 0)
-        ret_call->input = mf_reader_get_raw(reader, ret_call->size);
-    return !reader->has_failed;
+    ret_call->input = ret_call->is_large || ret_call->size == 0 ? NULL : reader->data;
+    return ret_call->is_large || step(reader, ret_call->size);
 }
 
 bool mf_call_skip(struct mf_reader *reader, struct mf_call_header *ret_header)
 {
-    struct mf_reader before = *reader;
-    struct mf_call call;
+    struct mf_call_details details = {0};
+    uint64_t size;
 
     if (!get_header(reader, ret_header))
         return false;
-    if (ret_header->flags == 0 && ret_header->size_low <= reader->left) {
-        reader->data += ret_header->size_low;
-        reader->left -= ret_header->size_low;
-        return true;
-    }
-    *reader = before;
-    return mf_call_get(reader, &call);
+    if (ret_header->flags & MF_CALL_HAS_DETAILS &&
+        (!get_details(reader, &details) || !step(reader, details.checkpoint_size)))
+        return false;
+    size = (uint64_t)details.size_high << 32 | ret_header->size_low;
+    return ret_header->flags & MF_CALL_IS_LARGE || step(reader, size);
+}
+
+/* Whether a header is that of a child, of a large result, or of a failure, and can be. */
+static bool is_sound(const struct mf_entry_header *header)
+{
+    bool is_large = header->flags & MF_CALL_IS_LARGE;
+
+    return header->kind <= MF_ENTRY_CHILD && !(header->flags & ~MF_CALL_IS_LARGE) &&
+           header->cause <= MF_ENTRY_MAX_CAUSE && !(is_large && header->cause != 0) &&
+           !(is_large && header->size != sizeof(uint64_t)) &&
+           !(header->kind == MF_ENTRY_CHILD && header->size < sizeof(struct mf_child));
 }
 
 int mf_entry_get(struct mf_reader *reader, struct mf_entry_header *ret_header,
@@ -134,11 +153,9 @@ int mf_entry_get(struct mf_reader *reader, struct mf_entry_header *ret_header,
     if (reader->left < sizeof(header))
         return -EBADMSG;
     memcpy(&header, reader->data, sizeof(header));
-    if (header.size > reader->left - sizeof(header) || header.kind > MF_ENTRY_CHILD ||
-        header.flags & ~MF_CALL_IS_LARGE || header.cause > MF_ENTRY_MAX_CAUSE ||
-        (header.flags & MF_CALL_IS_LARGE && header.cause != 0) ||
-        (header.kind == MF_ENTRY_CHILD && header.size < sizeof(struct mf_child)) ||
-        (header.flags & MF_CALL_IS_LARGE && header.size != sizeof(uint64_t)))
+    /* Most are results of calls that are done. */
+    if (header.size > reader->left - sizeof(header) ||
+        ((header.kind | header.cause | header.flags) != 0 && !is_sound(&header)))
         return -EBADMSG;
     *ret_header = header;
     *ret_data = reader->data + sizeof(header);

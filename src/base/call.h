@@ -147,9 +147,8 @@ static inline void mf_entry_put(struct mf_buffer *buffer, const struct mf_entry_
     if (mf_buffer_reserve(buffer, sizeof(*header) + header->size) < 0)
         return;
     memcpy(buffer->data + buffer->size, header, sizeof(*header));
-    buffer->size += sizeof(*header);
-    if (header->size > 0)
-        mf_buffer_append(buffer, data, header->size);
+    mf_copy(buffer->data + buffer->size + sizeof(*header), data, header->size);
+    buffer->size += sizeof(*header) + header->size;
 }
 
 /** The next entry; data is borrowed. Returns 1, 0 after the last, or -EBADMSG. */

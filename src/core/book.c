@@ -50,12 +50,18 @@ static struct mf_ended *list_of(struct mf_book *book, unsigned delivery)
 
 /* --- one task --- */
 
-static void move(struct mf_book *book, struct mf_booking *booking, enum mf_task_state to)
+/* Whoever calls it counts: move(), or for many at once take(). */
+static inline void set_state(struct mf_booking *booking, enum mf_task_state to)
 {
     assert(mf_task_may_move((enum mf_task_state)booking->state, to));
+    booking->state = (uint16_t)to & 7;
+}
+
+static inline void move(struct mf_book *book, struct mf_booking *booking, enum mf_task_state to)
+{
     book->by_state[booking->state]--;
     book->by_state[to]++;
-    booking->state = (uint16_t)to & 7;
+    set_state(booking, to);
 }
 
 static void drop_bytes(struct mf_booking *booking)
@@ -75,8 +81,7 @@ static int keep_bytes(struct mf_booking *booking, const void *bytes, size_t size
         booking->bytes = (uint8_t *)bytes;
         booking->is_on_heap = true;
     } else if (size <= MF_BOOKING_SMALL) {
-        if (size > 0)
-            memcpy(booking->small, bytes, size);
+        mf_copy(booking->small, bytes, size);
     } else {
         kept = malloc(size);
         if (!kept)
@@ -219,18 +224,18 @@ static void conclude_one(struct mf_book *book, uint32_t number)
     forget_if_unwanted(book, number);
 }
 
+/* What most tasks are: nothing follows from their end but that they may be asked for. */
+static inline bool is_of_no_consequence(const struct mf_booking *booking)
+{
+    return !booking->extra && booking->group == 0 &&
+           (booking->delivery == MF_DELIVER_FUTURE || booking->delivery == MF_DELIVER_NONE);
+}
+
 void mf_book_conclude(struct mf_book *book, uint32_t number, enum mf_task_state state)
 {
     struct mf_booking *booking = mf_bookings_at(&book->bookings, number);
 
     move(book, booking, state);
-    /* What most tasks are: nothing follows but that they may be asked for. */
-    if (state == MF_TASK_DONE && !booking->extra && booking->group == 0 &&
-        !list_of(book, booking->delivery)) {
-        if (!booking->is_held)
-            forget(book, number);
-        return;
-    }
     booking->next = book->concluding;
     book->concluding = number;
     if (book->is_concluding)
@@ -335,6 +340,12 @@ static void begin(struct mf_book *book, uint32_t number, bool is_skipped)
         make_ready(book, number, false);
 }
 
+/* Nothing is to be kept of it but what every task has, and nothing awaited. */
+static bool is_plain(const struct mf_book *book, const struct mf_order *order)
+{
+    return order->group == 0 && !needs_extra(book, order);
+}
+
 int mf_book_add(struct mf_book *book, const struct mf_order *order, mf_ticket *ret_ticket)
 {
     uint32_t number;
@@ -344,11 +355,14 @@ int mf_book_add(struct mf_book *book, const struct mf_order *order, mf_ticket *r
 
     if (!booking)
         return -ENOMEM;
-    booking->function = order->function;
-    booking->tag = order->tag;
-    booking->delivery = (uint16_t)order->delivery & 3;
-    booking->is_held = order->is_held;
     ticket = (mf_ticket)booking->generation << 32 | number;
+    *booking = (struct mf_booking){
+        .generation = booking->generation,
+        .delivery = (uint16_t)order->delivery & 3,
+        .is_held = order->is_held,
+        .function = order->function,
+        .tag = order->tag,
+    };
     r = fill_extra(book, booking, order);
     if (r == 0 && order->n_after > 0)
         r = wait_for(book, booking, ticket, order);
@@ -356,7 +370,7 @@ int mf_book_add(struct mf_book *book, const struct mf_order *order, mf_ticket *r
         r = -ENOMEM;
     if (r >= 0) {
         booking->group = order->group;
-        if (keep_bytes(booking, order->input, order->size, order->is_taken) < 0) {
+        if (keep_bytes(booking, order->input, order->size, false) < 0) {
             leave_group(book, order->group);
             r = -ENOMEM;
         }
@@ -368,6 +382,55 @@ int mf_book_add(struct mf_book *book, const struct mf_order *order, mf_ticket *r
     *ret_ticket = ticket;
     begin(book, number, r > 0);
     return 0;
+}
+
+/*
+ * As mf_book_add() of a plain order, which is what most are. Its fields are
+ * written together, as each bit of its own would cost as much as all.
+ */
+static int add_plain(struct mf_book *book, const struct mf_order *order, mf_ticket *ret_ticket)
+{
+    uint32_t number;
+    struct mf_booking *booking = mf_bookings_add(&book->bookings, &number);
+
+    if (!booking)
+        return -ENOMEM;
+    *booking = (struct mf_booking){
+        .generation = booking->generation,
+        .state = MF_TASK_READY,
+        .delivery = (uint16_t)order->delivery & 3,
+        .is_held = order->is_held,
+        .function = order->function,
+        .tag = order->tag,
+    };
+    if (keep_bytes(booking, order->input, order->size, false) < 0 ||
+        mf_ready_put(&book->ready, number, false) < 0) {
+        forget(book, number);
+        return -ENOMEM;
+    }
+    book->by_state[MF_TASK_READY]++;
+    book->n_added++;
+    *ret_ticket = (mf_ticket)booking->generation << 32 | number;
+    return 0;
+}
+
+int mf_book_add_array(struct mf_book *book, const struct mf_order *first, size_t n,
+                      mf_ticket *ret_tickets, size_t *ret_n)
+{
+    int (*add)(struct mf_book * book, const struct mf_order *order, mf_ticket *ret_ticket) =
+        is_plain(book, first) ? add_plain : mf_book_add;
+    struct mf_order order = *first;
+    int r = 0;
+
+    for (*ret_n = 0; *ret_n < n; ++*ret_n) {
+        r = add(book, &order, &ret_tickets[*ret_n]);
+        if (r < 0)
+            break;
+        order.tag++;
+        if (order.size > 0)
+            order.input = (const uint8_t *)order.input + order.size;
+    }
+    return r;
 }
 
 /* --- taking --- */
@@ -413,48 +476,64 @@ static bool travels_alone(const struct mf_booking *booking, const struct mf_unit
             (booking->extra->checkpoint_size > 0 || booking->extra->timeout_ns > 0));
 }
 
-/* The room that is left in a unit. */
+/*
+ * The room that is left in a unit. What is known of a function is looked up
+ * once for the calls of it that follow each other: how long one takes, and how
+ * many may travel together.
+ */
 struct room {
-    double n_bytes;
+    int64_t n_bytes;
     double duration_ns;
+    double call_ns;
+    uint64_t max_calls;
+    uint32_t function;
 };
 
-/*
- * Takes what a task needs out of the room; returns whether it was there. As
- * long as little is known of a function, no more of its calls travel together
- * than have been made.
- */
-static bool fill_room(const struct mf_book *book, const struct mf_booking *booking,
-                      const struct mf_unit_limits *limits, uint32_t n_taken, struct room *room)
+/* As long as little is known of a function, no more calls travel with it than have been made. */
+static void look_up(const struct mf_book *book, uint16_t function, struct room *room)
 {
-    const struct mf_pace *pace = pace_of(book, booking->function);
+    const struct mf_pace *pace = pace_of(book, function);
 
-    if (n_taken > 0 && n_taken >= 2 * pace->n_calls)
-        return false;
-    room->n_bytes -= (double)mf_booking_call_bytes(booking, limits);
-    room->duration_ns -= pace->mean_ns;
-    return n_taken == 0 || (room->n_bytes >= 0 && room->duration_ns >= 0);
+    room->function = function;
+    room->call_ns = pace->mean_ns;
+    room->max_calls = 2 * pace->n_calls;
+}
+
+/* Takes what a task needs out of the room; returns whether it was there. */
+static inline bool fill_room(const struct mf_book *book, const struct mf_booking *booking,
+                             const struct mf_unit_limits *limits, uint32_t n_taken,
+                             struct room *room)
+{
+    if (room->function != booking->function)
+        look_up(book, booking->function, room);
+    room->n_bytes -= (int64_t)mf_booking_call_bytes(booking, limits);
+    room->duration_ns -= room->call_ns;
+    return n_taken == 0 ||
+           (room->n_bytes >= 0 && room->duration_ns >= 0 && n_taken < room->max_calls);
 }
 
 uint32_t mf_book_take(struct mf_book *book, uint32_t rank, const struct mf_unit_limits *limits,
                       uint32_t unit, uint32_t *ret_numbers)
 {
-    struct room room = {(double)limits->n_bytes, (double)limits->duration_ns};
+    struct room room = {.n_bytes = (int64_t)limits->n_bytes,
+                        .duration_ns = (double)limits->duration_ns,
+                        .function = UINT32_MAX};
     uint32_t number = mf_ready_first(&book->ready, rank), n = 0;
     bool is_alone = false;
 
     while (number != MF_BOOKING_NONE && n < limits->n_calls && !is_alone) {
         struct mf_booking *booking = mf_bookings_at(&book->bookings, number);
-        uint32_t next = booking->next;
 
         is_alone = travels_alone(booking, limits);
         if ((is_alone && n > 0) || !fill_room(book, booking, limits, n, &room))
             break;
-        move(book, booking, MF_TASK_PLACED);
+        set_state(booking, MF_TASK_PLACED);
         booking->unit = unit;
         ret_numbers[n++] = number;
-        number = next;
+        number = booking->next;
     }
+    book->by_state[MF_TASK_READY] -= n;
+    book->by_state[MF_TASK_PLACED] += n;
     if (n > 0)
         mf_ready_cut(&book->ready, ret_numbers[n - 1], n);
     return n;
@@ -551,7 +630,13 @@ int mf_book_end(struct mf_book *book, uint32_t number, uint8_t cause, int32_t co
         fail(book, number, MF_BOOK_OUT_OF_MEMORY, 0, NULL, 0);
         return -ENOMEM;
     }
-    mf_book_conclude(book, number, MF_TASK_DONE);
+    if (!is_of_no_consequence(booking)) {
+        mf_book_conclude(book, number, MF_TASK_DONE);
+        return 0;
+    }
+    move(book, booking, MF_TASK_DONE);
+    if (!booking->is_held)
+        forget(book, number);
     return 0;
 }
 
@@ -625,18 +710,22 @@ int mf_book_hear(struct mf_book *book, enum mf_delivery delivery, mf_ticket *ret
     return 1;
 }
 
-void mf_book_release(struct mf_book *book, mf_ticket ticket)
+int mf_book_release(struct mf_book *book, mf_ticket ticket)
 {
     struct mf_booking *booking = mf_bookings_find(&book->bookings, ticket);
-    struct mf_ended *ended = list_of(book, booking->delivery);
-    bool is_final = mf_task_state_is_final((enum mf_task_state)booking->state);
+    struct mf_ended *ended;
 
-    if (is_final && ended && !booking->is_heard)
-        remove_ended(book, ended, (uint32_t)ticket);
+    if (!booking || !booking->is_held)
+        return -ESTALE;
+    ended = list_of(book, booking->delivery);
     booking->is_held = false;
     booking->delivery = MF_DELIVER_NONE;
-    if (is_final)
-        forget_if_unwanted(book, (uint32_t)ticket);
+    if (!mf_task_state_is_final((enum mf_task_state)booking->state))
+        return 0;
+    if (ended && !booking->is_heard)
+        remove_ended(book, ended, (uint32_t)ticket);
+    forget(book, (uint32_t)ticket);
+    return 0;
 }
 
 /* --- questions --- */

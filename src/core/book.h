@@ -130,7 +130,7 @@ static inline const uint8_t *mf_booking_bytes(const struct mf_booking *booking)
 /**
  * What is said of a new task.
  *
- * @input         size bytes, copied, or taken if is_taken (then malloc()ed)
+ * @input         size bytes, copied
  * @after         n_after tickets: see mf_book_add()
  * @extra fields  as in struct mf_booking_extra
  * @is_held       somebody has its ticket
@@ -139,7 +139,6 @@ struct mf_order {
     uint16_t function;
     const void *input;
     size_t size;
-    bool is_taken;
     uint64_t tag;
     uint32_t group;
     int32_t priority;
@@ -207,6 +206,21 @@ void mf_book_destroy(struct mf_book *book);
  * Returns 0 with its ticket; -ESTALE if one of `after` is not in the book; -ENOMEM.
  */
 int mf_book_add(struct mf_book *book, const struct mf_order *order, mf_ticket *ret_ticket);
+
+/**
+ * mf_book_add_array() - n tasks that are alike.
+ *
+ * Each is as mf_book_add() has it; the inputs lie one behind the other, and the
+ * tags count up.
+ *
+ * @first        the first one
+ * @ret_tickets  room for n
+ * @ret_n        how many were added: n, unless one fails
+ *
+ * Returns 0, or what mf_book_add() returned for the first that failed.
+ */
+int mf_book_add_array(struct mf_book *book, const struct mf_order *first, size_t n,
+                      mf_ticket *ret_tickets, size_t *ret_n);
 
 /** The task, or NULL if it was released. */
 struct mf_booking *mf_book_find(const struct mf_book *book, mf_ticket ticket);
@@ -292,8 +306,13 @@ void mf_book_cancel(struct mf_book *book, uint32_t number);
 /** Keeps bytes for the next try of a PLACED task, copied. Returns 0 or -ENOMEM. */
 int mf_book_checkpoint(struct mf_book *book, uint32_t number, const void *bytes, size_t size);
 
-/** Its future is not needed any more; an ended task goes out of the book. */
-void mf_book_release(struct mf_book *book, mf_ticket ticket);
+/**
+ * mf_book_release() - the future of a task is not needed any more; an ended
+ * task goes out of the book.
+ *
+ * Returns 0, or -ESTALE if it was released before, or is no task's.
+ */
+int mf_book_release(struct mf_book *book, mf_ticket ticket);
 
 /**
  * mf_book_hear() - the next ended task with that delivery (QUEUE or CALLBACK), in

@@ -84,7 +84,7 @@ struct mf_booking *mf_bookings_add(struct mf_bookings *bookings, uint32_t *ret_n
         mf_list_remove(&chunk->node);
     if (++bookings->generation == 0)
         bookings->generation = 1;
-    *booking = (struct mf_booking){.generation = bookings->generation};
+    booking->generation = bookings->generation;
     *ret_number = chunk->index * MF_BOOKINGS_PER_CHUNK + place;
     return booking;
 }

@@ -113,12 +113,27 @@ bool mf_client_has_worker(const struct mf_client *client, uint32_t rank)
     return rank < client->n_stations && client->stations[rank].state == MF_STATION_UP;
 }
 
+uint32_t mf_client_n_slots(const struct mf_client *client)
+{
+    return client->n_slots;
+}
+
 int mf_client_submit(struct mf_client *client, const struct mf_order *order, mf_ticket *ret_ticket)
 {
     if (!mf_client_has_worker(client, order->rank))
         return -EHOSTUNREACH;
     client->is_stirred = true;
     return mf_book_add(client->book, order, ret_ticket);
+}
+
+int mf_client_submit_array(struct mf_client *client, const struct mf_order *first, size_t n,
+                           mf_ticket *ret_tickets, size_t *ret_n)
+{
+    *ret_n = 0;
+    if (!mf_client_has_worker(client, first->rank))
+        return -EHOSTUNREACH;
+    client->is_stirred = true;
+    return mf_book_add_array(client->book, first, n, ret_tickets, ret_n);
 }
 
 int mf_client_submit_child(struct mf_client *client, const struct mf_order *order)

@@ -21,7 +21,7 @@
 
 struct mf_client;
 
-/** Seconds that a function gets to return when the farm ends. */
+/** How long a function gets to return when the farm ends. */
 #define MF_CLIENT_LEAVE_NS (5 * MF_NS_PER_S)
 
 /**
@@ -90,11 +90,18 @@ bool mf_client_has_worker(const struct mf_client *client, uint32_t rank);
  */
 int mf_client_submit(struct mf_client *client, const struct mf_order *order, mf_ticket *ret_ticket);
 
+/** The same for n tasks, as mf_book_add_array() has it. */
+int mf_client_submit_array(struct mf_client *client, const struct mf_order *first, size_t n,
+                           mf_ticket *ret_tickets, size_t *ret_n);
+
 /** Withdraws an unfinished task, wherever it is. */
 void mf_client_cancel(struct mf_client *client, mf_ticket ticket);
 
 /** The tasks, for all that only reads, hears or releases. */
 struct mf_book *mf_client_book(const struct mf_client *client);
+
+/** Calls that all servers together run at once. */
+uint32_t mf_client_n_slots(const struct mf_client *client);
 
 /** Servers that work, the calls they run at once, stale reports, and time spent in functions. */
 struct mf_client_counts {

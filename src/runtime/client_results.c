@@ -104,7 +104,7 @@ static int report_call(struct mf_client *client, struct mf_station *station, str
             return r == -ENOENT ? -EPROTO : r;
         }
     }
-    if (number != MF_NO_CALL)
+    if (number != MF_NO_CALL && mf_book_at(client->book, number)->is_on_heap)
         mf_units_hand_over_input(client, number);
     unit->n_reported++;
     if (number == MF_NO_CALL) {

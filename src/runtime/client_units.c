@@ -500,7 +500,7 @@ void mf_units_hand_over_input(struct mf_client *client, uint32_t number)
     struct mf_booking *booking = mf_book_at(client->book, number);
     struct mf_station *station = client->units[booking->unit]->station;
 
-    if (!station || booking->size <= MF_CALL_LARGE_BYTES || !booking->is_on_heap ||
+    if (!station || booking->size <= MF_CALL_LARGE_BYTES ||
         !mf_outbox_hand_over(&station->outbox, mf_book_ticket(client->book, number), free,
                              booking->bytes))
         return;
