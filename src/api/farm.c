@@ -22,6 +22,12 @@
 #define SPIN_NS (100 * MF_NS_PER_US)
 #define CROWDED_SPIN_NS (2 * MF_NS_PER_US)
 
+/*
+ * Waking up takes some 5 us of a core. Workers that share cores with others
+ * sleep long enough that many tasks wait for each when it wakes.
+ */
+#define CROWDED_NAP_NS (100 * MF_NS_PER_US)
+
 int mf_api_fail(struct mpifarm *farm, int code, const char *format, ...)
 {
     va_list arguments;
@@ -135,6 +141,10 @@ static int set_up(struct mpifarm *farm, int *argc, char ***argv,
     farm->backoff.spin_ns = farm->options.spin_ns;
     if (farm->options.spin_ns == 0)
         farm->backoff.spin_ns = farm->is_crowded ? CROWDED_SPIN_NS : SPIN_NS;
+    if (farm->is_crowded && farm->launch.n_local > farm->n_cores && !farm->is_isolated &&
+        mpifarm_rank(farm) != 0)
+        farm->backoff.shortest_nap_ns =
+            CROWDED_NAP_NS * farm->launch.n_local / (farm->n_cores ? farm->n_cores : 1);
     if (r == 0) {
         r = mf_loop_create(&farm->loop);
         if (r < 0)

@@ -29,7 +29,10 @@ int64_t mf_backoff_next(struct mf_backoff *backoff, bool had_traffic, int64_t no
         return 0;
     if (quiet_ns >= IDLE_AFTER_NS)
         return IDLE_NAP_NS;
-    backoff->nap_ns = backoff->nap_ns == 0 ? SHORTEST_NAP_NS : backoff->nap_ns * 2;
+    if (backoff->nap_ns > 0)
+        backoff->nap_ns *= 2;
+    else
+        backoff->nap_ns = backoff->shortest_nap_ns > 0 ? backoff->shortest_nap_ns : SHORTEST_NAP_NS;
     if (backoff->nap_ns > LONGEST_NAP_NS)
         backoff->nap_ns = LONGEST_NAP_NS;
     return backoff->nap_ns;

@@ -11,9 +11,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/** Starts as {0}; spin_ns may be set to poll longer without a nap than 20 us. */
+/** Starts as {0}; spin_ns may be set to poll without a nap for other than 20 us, shortest_nap_ns for
+ * a first nap of other than 50 us. */
 struct mf_backoff {
     int64_t spin_ns;
+    int64_t shortest_nap_ns;
     int64_t quiet_since_ns;
     int64_t nap_ns;
 };
@@ -24,8 +26,8 @@ struct mf_backoff {
  * @had_traffic  whether the poll just done found anything
  * @now_ns       monotonic time
  *
- * Returns 0 (poll again at once) within 20 us of traffic or spin_ns, then 50 us doubling
- * to 1 ms, and 4 ms after a second of silence.
+ * Returns 0 (poll again at once) within 20 us of traffic or spin_ns, then 50 us or
+ * shortest_nap_ns doubling to 1 ms, and 4 ms after a second of silence.
  */
 int64_t mf_backoff_next(struct mf_backoff *backoff, bool had_traffic, int64_t now_ns);
 
