@@ -65,4 +65,11 @@ static inline struct mf_list *mf_list_pop_front(struct mf_list *head)
     return node;
 }
 
+/** Moves all nodes of a list, in their order, to another one, which is not looked at before. */
+static inline void mf_list_take(struct mf_list *head, struct mf_list *ret_head)
+{
+    mf_list_push_front(head, ret_head);
+    mf_list_remove(head);
+}
+
 #endif

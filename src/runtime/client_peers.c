@@ -50,19 +50,31 @@ static void post_stop(struct mf_client *client, struct mf_station *station, cons
     station->state = MF_STATION_STOPPING;
 }
 
+/* One that was told to stop, if it hears that at all, is not told again. */
+static void give_up(struct mf_client *client, struct mf_station *station, int error)
+{
+    if (station->state == MF_STATION_STOPPING)
+        mf_station_lose(client, station, strerror(-error));
+    else
+        mf_station_dismiss(client, station, strerror(-error));
+}
+
 bool mf_stations_send(struct mf_client *client)
 {
+    struct mf_list *node, due;
     bool had_traffic = false;
 
-    mf_list_for_each_safe (node, &client->sending) {
+    /* Who is given up is in the list again, with a STOP that goes out the next time. */
+    mf_list_take(&client->sending, &due);
+    while ((node = mf_list_pop_front(&due))) {
         struct mf_station *station = mf_container_of(node, struct mf_station, node);
         int r = mf_outbox_turn(&station->outbox);
 
         had_traffic |= r > 0;
-        if (r < 0 || mf_outbox_is_empty(&station->outbox))
-            mf_list_remove(node);
         if (r < 0)
-            mf_station_dismiss(client, station, strerror(-r));
+            give_up(client, station, r);
+        else if (!mf_outbox_is_empty(&station->outbox))
+            mf_list_push_back(&client->sending, node);
     }
     return had_traffic;
 }

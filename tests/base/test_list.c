@@ -76,3 +76,18 @@ Test(list, the_node_visited_may_be_removed)
             mf_list_remove(node);
     cr_assert_str_eq(names_of(&head), "c");
 }
+
+Test(list, taking_moves_all_in_their_order)
+{
+    struct letter a = {.name = 'a'}, b = {.name = 'b'};
+    struct mf_list from, to;
+
+    mf_list_init(&from);
+    mf_list_push_back(&from, &a.link);
+    mf_list_push_back(&from, &b.link);
+    mf_list_take(&from, &to);
+    cr_assert_str_eq(names_of(&to), "ab");
+    cr_assert(mf_list_is_empty(&from));
+    mf_list_take(&from, &to);
+    cr_assert(mf_list_is_empty(&to));
+}

@@ -1,0 +1,144 @@
+/*
+ * The scheduler of function tasks with two servers played by the test, over a
+ * transport that can be told to fail.
+ */
+#include "runtime/client.h"
+
+#include "runtime/node.h"
+#include "wire/message.h"
+#include "wire/record.h"
+
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+#include <errno.h>
+#include <stdio.h>
+
+#define N_RANKS 3
+
+static int broken_send(struct mf_transport *transport, uint32_t to, struct mf_buffer *frame);
+static int hello_receive(struct mf_transport *transport, uint32_t *ret_from,
+                         const struct mf_buffer **ret_frame);
+static uint64_t nothing_unsent(const struct mf_transport *transport, uint32_t to);
+
+static const struct mf_transport_ops transport_ops = {
+    .send = broken_send,
+    .receive = hello_receive,
+    .unsent = nothing_unsent,
+};
+
+/* Each test is a process of its own. */
+static struct mf_transport transport = {.ops = &transport_ops, .size = N_RANKS};
+static struct mf_client *client;
+static struct mf_functions functions;
+static struct mf_buffer hello, trace;
+static uint32_t n_hellos;
+static int n_failures; /* sends that fail before one succeeds */
+
+/* --- the transport --- */
+
+static int broken_send(struct mf_transport *which, uint32_t to, struct mf_buffer *frame)
+{
+    struct mf_reader reader, body;
+    struct mf_record record;
+
+    if (n_failures > 0) {
+        n_failures--;
+        return -EIO;
+    }
+    cr_assert(eq(int, mf_frame_open(frame->data, frame->size, &reader), 0));
+    while (mf_record_next(&reader, &record, &body) == 1)
+        mf_buffer_print(&trace, "%u:%s ", to,
+                        record.kind == MF_RECORD_WELCOME ? "welcome"
+                        : record.kind == MF_RECORD_STOP  ? "stop"
+                                                         : "?");
+    mf_buffer_clear(frame);
+    return 0;
+}
+
+/* Each server says HELLO, and nothing more. */
+static int hello_receive(struct mf_transport *which, uint32_t *ret_from,
+                         const struct mf_buffer **ret_frame)
+{
+    if (n_hellos == N_RANKS - 1)
+        return 0;
+    *ret_from = ++n_hellos;
+    *ret_frame = &hello;
+    return 1;
+}
+
+static uint64_t nothing_unsent(const struct mf_transport *which, uint32_t to)
+{
+    return 0;
+}
+
+static void make_hello(void)
+{
+    struct mf_core core = {.n_cpus = 1};
+    struct mf_buffer body = {0}, part = {0};
+
+    mf_buffer_put_text(&body, "node");
+    mf_node_encode_cores(&core, 1, &part);
+    mf_buffer_put_bytes(&body, part.data, part.size);
+    mf_buffer_clear(&part);
+    mf_functions_encode(&functions, &part);
+    mf_buffer_put_bytes(&body, part.data, part.size);
+    mf_record_put(&hello, &(struct mf_record){.kind = MF_RECORD_HELLO}, body.data, body.size);
+    mf_buffer_finish(&part);
+    mf_buffer_finish(&body);
+}
+
+static char *sent(void)
+{
+    mf_buffer_put_u8(&trace, '\0');
+    return (char *)trace.data;
+}
+
+/* --- the client --- */
+
+static void setup(void)
+{
+    static const struct mf_log log = {.level = MF_LOG_ERROR};
+    const struct mf_client_config config = {
+        .log = &log, .remote = &transport, .functions = &functions, .max_attempts = 1};
+
+    make_hello();
+    cr_assert(eq(int, mf_client_create(&config, &client), 0));
+    mf_client_turn(client, 1);
+}
+
+static void teardown(void)
+{
+    mf_client_destroy(client);
+    mf_buffer_finish(&hello);
+    mf_buffer_finish(&trace);
+}
+
+static void begin(void)
+{
+    struct mf_error err = {0};
+
+    cr_assert(eq(int, mf_client_is_ready(client, 1, &err), 1));
+}
+
+TestSuite(client, .init = setup, .fini = teardown, .timeout = 10);
+
+Test(client, servers_that_cannot_be_reached_any_more_are_gone)
+{
+    n_failures = 1000;
+    begin();
+    cr_assert(not(mf_client_has_worker(client, 0)));
+    cr_assert(not(mf_client_is_stopped(client)), "they may still hear that they should stop");
+    mf_client_turn(client, 2);
+    cr_assert(mf_client_is_stopped(client));
+    cr_assert(eq(int, n_failures, 1000 - 4), "the welcome of each, and its stop");
+}
+
+Test(client, a_server_for_which_sending_fails_once_is_told_to_stop)
+{
+    n_failures = 1;
+    begin();
+    cr_assert(not(mf_client_has_worker(client, 1)));
+    cr_assert(mf_client_has_worker(client, 2));
+    mf_client_turn(client, 2);
+    cr_assert(eq(str, sent(), "2:welcome 1:stop "));
+}
