@@ -71,8 +71,6 @@ static int begin_body(struct mf_inbox *inbox, const struct body_key *key, uint64
     void *place;
 
     drop_body(inbox, key);
-    if (size == 0)
-        return 0;
     if (mf_table_insert(inbox->bodies, key, &place) < 0)
         return -ENOMEM;
     *(struct body *)place = (struct body){.data = malloc(size), .size = size};
@@ -100,11 +98,9 @@ int mf_inbox_put(struct mf_inbox *inbox, const struct mf_record *record, struct 
     if (record->flags & MF_RECORD_IS_FIRST) {
         uint64_t size = mf_reader_get_u64(body);
 
-        if (body->has_failed || body->left > size)
+        if (body->has_failed || size == 0 || body->left > size)
             return -EBADMSG;
         r = begin_body(inbox, &key, size);
-        if (size == 0)
-            return 0;
     }
     if (r == -ENOMEM && !mf_table_find(inbox->bodies, &key))
         return r;

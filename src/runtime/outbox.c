@@ -132,34 +132,6 @@ bool mf_outbox_hand_over(struct mf_outbox *outbox, uint64_t number, void (*relea
     return false;
 }
 
-static void put_drop(struct mf_buffer *frame, uint64_t number)
-{
-    static const uint64_t no_bytes = 0;
-    struct mf_record record = {
-        .kind = MF_RECORD_PIECE, .flags = MF_RECORD_IS_FIRST, .unit = number};
-
-    mf_record_put(frame, &record, &no_bytes, sizeof(no_bytes));
-}
-
-void mf_outbox_drop_large(struct mf_outbox *outbox, uint64_t number)
-{
-    mf_list_for_each (node, &outbox->queue) {
-        struct parcel *parcel = parcel_of(node);
-
-        if (!parcel->data || parcel->is_block || parcel->number != number)
-            continue;
-        if (parcel->n_sent == 0) {
-            destroy_parcel(parcel);
-            return;
-        }
-        /* It keeps its place, as nothing but the word that no more comes. */
-        release_body(parcel);
-        put_drop(&parcel->frame, number);
-        return;
-    }
-    put_drop(mf_outbox_make_room(outbox, sizeof(struct mf_record) + sizeof(uint64_t)), number);
-}
-
 static void send_piece(struct mf_outbox *outbox, struct parcel *parcel)
 {
     size_t left = parcel->size - parcel->n_sent;

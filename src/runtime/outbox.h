@@ -61,9 +61,6 @@ int mf_outbox_post_large(struct mf_outbox *outbox, uint64_t number, bool is_bloc
 bool mf_outbox_hand_over(struct mf_outbox *outbox, uint64_t number, void (*release)(void *arg),
                          void *release_arg);
 
-/** Stops sending the pieces of a task, and lets the peer forget those it has. */
-void mf_outbox_drop_large(struct mf_outbox *outbox, uint64_t number);
-
 /**
  * mf_outbox_turn() - send what can be sent now.
  *

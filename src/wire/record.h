@@ -55,9 +55,8 @@ enum mf_record_kind {
     MF_RECORD_DROP = 53,    /* unit: block */
     MF_RECORD_STOP = 54,    /* body: why, as text; "" in order */
     /* both ways */
-    MF_RECORD_PIECE =
-        55, /* unit: task (input, result) or block; flags: IS_FIRST (body begins with
-             u64 total), IS_BLOCK; body: bytes. IS_FIRST with total 0 drops what came */
+    MF_RECORD_PIECE = 55, /* unit: task (input, result) or block; flags: IS_FIRST (body begins with
+                           u64 total, at least 1), IS_BLOCK; body: bytes */
 };
 
 /** Flags of records. */

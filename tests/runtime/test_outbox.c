@@ -177,43 +177,6 @@ Test(outbox, tasks_and_blocks_have_numbers_of_their_own)
     take_and_compare(7, true, 1);
 }
 
-Test(outbox, what_has_not_begun_to_go_is_dropped_without_a_word)
-{
-    post(1, 0);
-    mf_outbox_post_large(&outbox, 7, false, body, MIB, count_release, NULL);
-    mf_outbox_drop_large(&outbox, 7);
-    cr_assert(eq(int, n_released, 1));
-    cr_assert(eq(int, deliver_all(), 1));
-}
-
-Test(outbox, the_peer_forgets_what_it_has_of_a_dropped_body)
-{
-    uint8_t *data;
-    size_t n;
-
-    mf_outbox_post_large(&outbox, 7, false, body, 20 * MIB, count_release, NULL);
-    post(1, 0);
-    mf_outbox_turn(&outbox);
-    mf_outbox_drop_large(&outbox, 7);
-    cr_assert(eq(int, n_released, 1));
-    post(2, 0);
-    cr_assert(eq(int, deliver_all(), 5), "three pieces, the word, and the records behind");
-    cr_assert(eq(int, mf_inbox_take(inbox, 7, false, &data, &n), -ENOENT));
-    mf_outbox_post_large(&outbox, 7, false, body, 2 * MIB, NULL, NULL);
-    deliver_all();
-    mf_outbox_drop_large(&outbox, 7);
-    deliver_all();
-    cr_assert(eq(int, mf_inbox_take(inbox, 7, false, &data, &n), -ENOENT));
-}
-
-Test(outbox, dropping_a_task_leaves_a_block_of_its_number)
-{
-    mf_outbox_post_large(&outbox, 7, true, body, 2 * MIB, NULL, NULL);
-    mf_outbox_drop_large(&outbox, 7);
-    deliver_all();
-    take_and_compare(7, true, 2 * MIB);
-}
-
 Test(outbox, finishing_releases_what_was_not_sent)
 {
     mf_outbox_post_large(&outbox, 7, false, body, MIB, count_release, NULL);
@@ -271,6 +234,7 @@ Test(inbox, pieces_that_do_not_fit_are_refused)
     cr_assert(eq(int, put(1, MF_RECORD_IS_FIRST, 10, 11), -EBADMSG));
     cr_assert(eq(int, put(1, MF_RECORD_IS_FIRST, 10, 8), 0));
     cr_assert(eq(int, put(1, 0, 0, 3), -EBADMSG));
+    cr_assert(eq(int, put(2, MF_RECORD_IS_FIRST, 0, 0), -EBADMSG), "of nothing");
     struct mf_record record = {.kind = MF_RECORD_PIECE, .flags = MF_RECORD_IS_FIRST};
     struct mf_reader reader = mf_reader_over(body, 7);
     cr_assert(eq(int, mf_inbox_put(inbox, &record, &reader), -EBADMSG));
@@ -291,8 +255,6 @@ Test(inbox, a_body_that_no_memory_can_hold_is_swallowed)
     skip_under_sanitizer();
     cr_assert(eq(int, put(1, MF_RECORD_IS_FIRST, total, 100), -ENOMEM));
     cr_assert(eq(int, put(1, 0, 0, 100), 0));
-    cr_assert(eq(int, put(1, MF_RECORD_IS_FIRST, 0, 0), 0), "it can be dropped");
-    cr_assert(eq(int, put(1, 0, 0, 100), -EBADMSG));
 }
 
 Test(inbox, whoever_takes_a_body_without_memory_is_told)

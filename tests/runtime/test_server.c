@@ -537,20 +537,6 @@ Test(server, time_is_kept_while_results_pile_up)
     caller->ops = real_ops;
 }
 
-Test(server, a_dropped_input_is_forgotten)
-{
-    static uint8_t input[100000];
-
-    mf_outbox_post_large(&outbox, 42, false, input, sizeof(input), NULL, NULL);
-    run_all();
-    mf_outbox_drop_large(&outbox, 42);
-    run_all();
-    add_call(
-        &(struct mf_call){.task = 42, .function = ECHO, .is_large = true, .size = sizeof(input)});
-    send_unit(1);
-    cr_assert(eq(int, turn(), -EPROTO));
-}
-
 Test(server, a_checkpoint_reaches_the_next_attempt)
 {
     struct mf_call again = {.function = SAVE,
