@@ -43,7 +43,7 @@ static uint64_t carry_out(struct mf_farm *farm)
 static void run(struct mf_farm *farm, uint64_t n_tasks, uint64_t window)
 {
     const struct mf_event submit = {.kind = MF_EVENT_SUBMITTED,
-                                    .spec = {.n_slots = 1, .max_attempts = 1}};
+                                    .spec = {.needs.n_slots = 1, .max_attempts = 1}};
     const struct mf_event tick = {.kind = MF_EVENT_TICK};
     uint64_t n_submitted = 0;
     uint64_t n_final = 0;
@@ -67,7 +67,7 @@ int main(int argc, char **argv)
 
     if (window == 0 || mf_farm_create(&(struct mf_farm_config){0}, &farm) < 0)
         return 1;
-    apply(farm, &(struct mf_event){.kind = MF_EVENT_WORKER_UP, .worker = 0, .n_slots = 64});
+    apply(farm, &(struct mf_event){.kind = MF_EVENT_WORKER_UP, .worker = 0, .has.n_slots = 64});
     begin_ns = mf_clock_monotonic_ns();
     run(farm, n_tasks, window);
     spent_ns = mf_clock_monotonic_ns() - begin_ns;

@@ -48,7 +48,8 @@ void mf_bookings_init(struct mf_bookings *bookings);
 /** Frees the chunks, not what the tasks own. */
 void mf_bookings_finish(struct mf_bookings *bookings);
 
-/** A new task, of which only the generation is set. Returns NULL when memory is out. O(1) amortised. */
+/** A new task, of which only the generation is set. Returns NULL when memory is out. O(1)
+ * amortised. */
 struct mf_booking *mf_bookings_add(struct mf_bookings *bookings, uint32_t *ret_number);
 
 /** Makes its place free. */

@@ -169,7 +169,7 @@ static const char *check_load(const struct mf_farm *farm, const struct mf_worker
         if (mf_tasks_find(&farm->tasks, task->id) != task || !mf_task_is_held(task) ||
             task->worker != worker->id)
             return "a worker's list has a task that it does not hold";
-        *(task->spec.n_slots > 1 ? &n_wide : &n_single) += task->spec.n_slots;
+        *(task->spec.needs.n_slots > 1 ? &n_wide : &n_single) += task->spec.needs.n_slots;
         n_recalling += task->wish == MF_WISH_RECALL;
     }
     if (n_single + n_wide != worker->n_committed)
@@ -212,20 +212,16 @@ static const char *check_totals(const struct mf_workers *workers)
         sum.n_slots_up += worker->n_slots;
         sum.n_surplus += mf_worker_surplus(worker);
         sum.n_free += worker->n_slots + mf_worker_surplus(worker) - worker->n_committed;
-        if (worker->n_slots > sum.largest_slots) {
-            sum.second_slots = sum.largest_slots;
-            sum.largest_slots = worker->n_slots;
-        } else if (worker->n_slots > sum.second_slots) {
-            sum.second_slots = worker->n_slots;
-        }
     }
     if (sum.n_up != workers->n_up || sum.n_up != workers->by_load.n_items)
         return "the count of workers is wrong";
     if (sum.n_slots_up != workers->n_slots_up || sum.n_free != workers->n_free ||
         sum.n_surplus != workers->n_surplus)
         return "the slots of all workers do not add up";
-    if (sum.largest_slots != workers->largest_slots || sum.second_slots != workers->second_slots)
-        return "the largest workers are not the largest";
+    for (uint32_t i = 0; i < workers->n_shapes; i++)
+        sum.n_up -= workers->shapes[i].n_up;
+    if (sum.n_up != 0)
+        return "the workers of all shapes are not those that are up";
     return NULL;
 }
 

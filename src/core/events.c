@@ -40,7 +40,7 @@ static int handle_submitted(struct mf_farm *farm, const struct mf_event *event)
     struct mf_task *task;
     int r;
 
-    if (farm->is_closed || event->spec.n_slots == 0 || event->spec.max_attempts == 0)
+    if (farm->is_closed || event->spec.needs.n_slots == 0 || event->spec.max_attempts == 0)
         return -EINVAL;
     if (event->task != 0 && event->task != farm->tasks.n_added + 1)
         return -EINVAL;
@@ -297,7 +297,7 @@ int mf_farm_handle(struct mf_farm *farm, const struct mf_event *event)
     case MF_EVENT_CLOSED:
         return handle_closed(farm);
     case MF_EVENT_WORKER_UP:
-        return mf_workers_add(&farm->workers, event->worker, event->n_slots);
+        return mf_workers_add(&farm->workers, event->worker, &event->has);
     case MF_EVENT_WORKER_DRAIN:
         return handle_worker_drain(farm, event);
     case MF_EVENT_WORKER_LOST:

@@ -29,6 +29,7 @@ int mf_farm_create(const struct mf_farm_config *config, struct mf_farm **ret_far
         farm->config.policy = &mf_policy_fifo;
     if (!farm->config.placement)
         farm->config.placement = &mf_placement_least_loaded;
+    farm->last_chosen = MF_WORKER_NONE;
     farm->now_ns = farm->next_place_ns = INT64_MIN;
     mf_workers_init(&farm->workers);
     mf_heap_init(&farm->ready, farm->config.policy->before, offsetof(struct mf_task, heap_index));
@@ -89,7 +90,7 @@ int mf_farm_next_change(struct mf_farm *farm, struct mf_change *ret_change)
         .attempt = task->attempt,
         .tries = task->tries,
         .max_attempts = task->spec.max_attempts,
-        .n_slots = task->spec.n_slots,
+        .needs = task->spec.needs,
         .worker = task->worker,
     };
     if (mf_task_state_is_final(task->state))

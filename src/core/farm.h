@@ -39,11 +39,14 @@ enum mf_stop {
 /**
  * @policy, @placement   NULL for first come first served, and least loaded
  * @seed                 for placements that draw lots
+ * @policy_settings      numbers that policies go by
+ * @countables           how many of each countable the run has; see struct mf_needs
  * @halt_when            what to do once halt_failed or halt_fraction is reached
  * @halt_failed          number of FAILED tasks that halts the farm, 0 for none
  * @halt_fraction        the same as a share of all tasks, 0 .. 1, 0 for none;
  *                       all are expected_tasks, or those submitted if that is 0
  * @expected_tasks       how many tasks there will be, 0 when unknown
+ * @has_dependencies     tasks may come after others: the end of each is remembered, in two bits
  * @delay_ns             least time between two placements
  * @timeout_factor       a task running longer than this times the median run
  *                       time of those done is ended, once 3 are done; 0 for none
@@ -55,11 +58,14 @@ enum mf_stop {
 struct mf_farm_config {
     const struct mf_policy *policy;
     const struct mf_placement *placement;
+    struct mf_policy_settings policy_settings;
+    uint32_t countables[MF_N_COUNTABLES];
     uint64_t seed;
     enum mf_halt_when halt_when;
     uint64_t halt_failed;
     double halt_fraction;
     uint64_t expected_tasks;
+    bool has_dependencies;
     int64_t delay_ns;
     double timeout_factor;
     uint32_t crash_limit;
@@ -67,11 +73,25 @@ struct mf_farm_config {
     int64_t turnaround_ns;
 };
 
+/** What a task asks of another one that it comes after. Stored in journals: never renumber. */
+enum mf_condition {
+    MF_AFTER_OK = 0,     /* that it is DONE */
+    MF_AFTER_ANY = 1,    /* that it is final */
+    MF_AFTER_NOT_OK = 2, /* that it FAILED */
+};
+
+/** A task that another one comes after: submitted before or, in a farm that is open, later. */
+struct mf_dependency {
+    mf_task_id task;
+    enum mf_condition condition;
+};
+
 /** What can happen to a farm. */
 enum mf_event_kind {
-    MF_EVENT_SUBMITTED,    /* spec: a new task; its id is one more than the last */
+    MF_EVENT_SUBMITTED,    /* spec, after: a new task; its id is one more than the last */
+    MF_EVENT_SETTLED,      /* state: the next id is of a task that is final already; not told */
     MF_EVENT_CLOSED,       /* no more tasks will be submitted */
-    MF_EVENT_WORKER_UP,    /* worker, n_slots: a worker that was not there takes tasks */
+    MF_EVENT_WORKER_UP,    /* worker, has: a worker that was not there takes tasks */
     MF_EVENT_WORKER_DRAIN, /* worker: it gets no more; it is GONE when it holds none */
     MF_EVENT_WORKER_LOST,  /* worker: it and what it ran are gone */
     MF_EVENT_STARTED,      /* worker, task, attempt */
@@ -85,6 +105,9 @@ enum mf_event_kind {
 /**
  * @now_ns         monotonic; never less than in the event before
  * @task, @attempt, @worker   what it is about, where the kind says so
+ * @after          n_after tasks that a new one comes after, borrowed; no one twice
+ * @has            what a new worker has: n_slots, n_gpus, mem_bytes
+ * @state          of a task that an earlier run has settled: DONE, FAILED, CANCELLED or SKIPPED
  * @turnaround_ns  measured time from a slot's becoming free to a new task there,
  *                 0 when there is no measurement
  * @is_paused      true: place nothing in this tick (output is backed up)
@@ -96,7 +119,10 @@ struct mf_event {
     uint32_t attempt;
     mf_worker_id worker;
     struct mf_task_spec spec;
-    uint32_t n_slots;
+    const struct mf_dependency *after;
+    uint32_t n_after;
+    enum mf_task_state state;
+    struct mf_needs has;
     enum mf_cause cause;
     int64_t duration_ns;
     enum mf_stop stop;
@@ -117,6 +143,7 @@ struct mf_event {
  * told, as nobody has to do anything. Without the wish END, cause is that of the
  * last attempt that ended. attempt numbers every placement, so that (task,
  * attempt) is unique; tries counts those that used up one of max_attempts.
+ * root is the task whose end led to SKIPPED.
  */
 struct mf_change {
     mf_task_id task;
@@ -127,8 +154,9 @@ struct mf_change {
     uint32_t attempt;
     uint32_t tries;
     uint32_t max_attempts;
-    uint32_t n_slots;
+    struct mf_needs needs;
     mf_worker_id worker;
+    mf_task_id root;
 };
 
 /** How many tasks are in each state, and what went on. */

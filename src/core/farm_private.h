@@ -31,6 +31,7 @@ struct mf_average {
  * @running        RUNNING tasks that were not asked to end, in order of start
  * @now_ns         time of the last event
  * @next_place_ns  with a delay, when the next task may be placed
+ * @last_chosen    worker that got the task placed last
  * @n_recalling    tasks with the wish RECALL
  * @counts         submitted, workers_up and slots_up are filled in when asked for
  */
@@ -42,6 +43,7 @@ struct mf_farm {
     struct mf_list dirty;
     struct mf_list running;
     struct mf_rng rng;
+    mf_worker_id last_chosen;
     int64_t now_ns;
     int64_t next_place_ns;
     struct mf_average duration;
@@ -59,13 +61,17 @@ void mf_workers_init(struct mf_workers *workers);
 void mf_workers_finish(struct mf_workers *workers);
 
 /** A new worker, UP. Returns 0, -EINVAL if there is one or the numbers are absurd, or -ENOMEM. */
-int mf_workers_add(struct mf_workers *workers, mf_worker_id id, uint32_t n_slots);
+int mf_workers_add(struct mf_workers *workers, mf_worker_id id, const struct mf_needs *has);
 
-/** The only writer of a worker's state. O(workers) when it leaves UP. */
+/** The only writer of a worker's state. */
 void mf_workers_move(struct mf_workers *workers, struct mf_worker *worker, enum mf_worker_state to);
 
-/** The only writer of a worker's load. O(log workers). */
-void mf_workers_commit(struct mf_workers *workers, struct mf_worker *worker, uint32_t n_committed);
+/** What a task needs is taken from its worker, and given back: the only writers of a worker's load.
+ * O(log workers). */
+void mf_workers_take(struct mf_workers *workers, struct mf_worker *worker,
+                     const struct mf_needs *needs);
+void mf_workers_give_back(struct mf_workers *workers, struct mf_worker *worker,
+                          const struct mf_needs *needs);
 
 /** Slots committed beyond those it has: its prefetched tasks. */
 static inline uint32_t mf_worker_surplus(const struct mf_worker *worker)

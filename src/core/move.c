@@ -48,7 +48,7 @@ void mf_farm_place(struct mf_farm *farm, struct mf_task *task, struct mf_worker 
     task->worker = worker->id;
     mf_list_push_back(&worker->tasks, &task->node);
     worker->n_tasks++;
-    mf_workers_commit(&farm->workers, worker, worker->n_committed + task->spec.n_slots);
+    mf_workers_take(&farm->workers, worker, &task->spec.needs);
 }
 
 void mf_farm_start(struct mf_farm *farm, struct mf_task *task)
@@ -70,7 +70,7 @@ void mf_farm_release(struct mf_farm *farm, struct mf_task *task)
     mf_list_remove(&task->running_node);
     mf_list_remove(&task->node);
     worker->n_tasks--;
-    mf_workers_commit(&farm->workers, worker, worker->n_committed - task->spec.n_slots);
+    mf_workers_give_back(&farm->workers, worker, &task->spec.needs);
     task->worker = MF_WORKER_NONE;
     if (worker->state == MF_WORKER_DRAINING && worker->n_tasks == 0)
         mf_workers_move(&farm->workers, worker, MF_WORKER_GONE);

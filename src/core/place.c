@@ -66,23 +66,32 @@ static mf_worker_id worker_to_avoid(const struct mf_farm *farm, const struct mf_
 {
     const struct mf_workers *workers = &farm->workers;
     const struct mf_worker *worker = mf_workers_find(workers, task->avoid);
-    uint32_t largest_other;
+    uint32_t n_able;
 
     if (!worker || worker->state != MF_WORKER_UP)
         return MF_WORKER_NONE;
-    largest_other =
-        worker->n_slots == workers->largest_slots ? workers->second_slots : workers->largest_slots;
-    return largest_other >= task->spec.n_slots ? worker->id : MF_WORKER_NONE;
+    n_able = mf_workers_n_able(workers, &task->spec.needs);
+    return n_able > mf_worker_could_run(worker, &task->spec.needs) ? worker->id : MF_WORKER_NONE;
 }
 
 static struct mf_worker *choose(struct mf_farm *farm, const struct mf_task *task,
                                 mf_worker_id avoid)
 {
-    struct mf_worker *worker =
-        farm->config.placement->choose(&farm->workers, task->spec.n_slots, avoid, &farm->rng);
+    const struct mf_choice choice = {
+        .workers = &farm->workers,
+        .task = task,
+        .avoid = avoid,
+        .home = MF_WORKER_NONE,
+        .rng = &farm->rng,
+        .cursor = &farm->last_chosen,
+    };
+    struct mf_worker *worker = farm->config.placement->choose(&choice);
+
+    if (worker)
+        farm->last_chosen = worker->id;
 
     assert(!worker || (worker->state == MF_WORKER_UP && worker->id != avoid &&
-                       mf_worker_has_room(&farm->workers, worker, task->spec.n_slots)));
+                       mf_worker_has_room(&farm->workers, worker, &task->spec.needs)));
     return worker;
 }
 
@@ -105,9 +114,9 @@ static enum verdict place_on_target(struct mf_farm *farm, struct mf_task *task)
 {
     struct mf_worker *worker = mf_workers_find(&farm->workers, task->spec.target);
 
-    if (!worker || worker->state != MF_WORKER_UP || worker->n_slots < task->spec.n_slots)
+    if (!worker || worker->state != MF_WORKER_UP || !mf_worker_could_run(worker, &task->spec.needs))
         return refuse(farm, task);
-    if (!mf_worker_has_room(&farm->workers, worker, task->spec.n_slots))
+    if (!mf_worker_has_room(&farm->workers, worker, &task->spec.needs))
         return ASIDE;
     mf_farm_place(farm, task, worker);
     return PLACED;
@@ -121,7 +130,7 @@ static enum verdict place_one(struct mf_farm *farm, struct mf_task *task)
 
     if (task->spec.has_target)
         return place_on_target(farm, task);
-    if (task->spec.n_slots > farm->workers.largest_slots)
+    if (mf_workers_n_able(&farm->workers, &task->spec.needs) == 0)
         return refuse(farm, task);
     worker = choose(farm, task, avoid);
     if (!worker && avoid != MF_WORKER_NONE) {
@@ -237,10 +246,11 @@ static uint64_t recall_from(struct mf_farm *farm, struct mf_worker *worker, uint
          node != &worker->tasks && n_asked < n && n_behind > 0; node = node->prev) {
         struct mf_task *task = mf_container_of(node, struct mf_task, node);
 
-        n_behind -= task->spec.n_slots < n_behind ? task->spec.n_slots : n_behind;
+        n_behind -= task->spec.needs.n_slots < n_behind ? task->spec.needs.n_slots : n_behind;
 
-        if (task->state != MF_TASK_PLACED || task->wish != MF_WISH_NONE || task->spec.n_slots > 1 ||
-            task->spec.has_target || worker_to_avoid(farm, task) != MF_WORKER_NONE)
+        if (task->state != MF_TASK_PLACED || task->wish != MF_WISH_NONE ||
+            task->spec.needs.n_slots > 1 || task->spec.has_target ||
+            worker_to_avoid(farm, task) != MF_WORKER_NONE)
             continue;
         mf_farm_wish(farm, task, MF_WISH_RECALL, MF_CAUSE_NONE);
         n_asked++;

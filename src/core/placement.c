@@ -16,3 +16,8 @@ const struct mf_placement *mf_placement_find(const char *name)
     }
     return NULL;
 }
+
+const struct mf_placement *mf_placement_at(uint32_t i)
+{
+    return i < sizeof(placements) / sizeof(placements[0]) ? placements[i] : NULL;
+}

@@ -17,3 +17,8 @@ const struct mf_policy *mf_policy_find(const char *name)
     }
     return NULL;
 }
+
+const struct mf_policy *mf_policy_at(uint32_t i)
+{
+    return i < sizeof(policies) / sizeof(policies[0]) ? policies[i] : NULL;
+}

@@ -36,20 +36,51 @@ enum mf_wish {
     MF_WISH_END,    /* end it */
 };
 
+/** Run-wide countables (licences) that tasks can ask for: so many kinds of them. */
+#define MF_N_COUNTABLES 8
+
+/**
+ * What a task needs while it runs.
+ *
+ * @n_slots    cores of its worker, at least 1
+ * @n_gpus     GPUs of its worker
+ * @mem_bytes  memory of its worker
+ * @countables   of each run-wide countable, so many
+ */
+struct mf_needs {
+    uint32_t n_slots;
+    uint32_t n_gpus;
+    uint64_t mem_bytes;
+    uint32_t countables[MF_N_COUNTABLES];
+};
+
 /**
  * What the submitter says of a task.
  *
  * @cookie        the submitter's own number, handed back in changes
- * @n_slots       slots it occupies while it runs, at least 1
+ * @needs         what it needs while it runs
  * @priority      higher goes first, under policies that look at it
+ * @group         tasks that belong together, by the submitter's numbers; 0 for none
+ * @kind          tasks that take about as long, by the submitter's numbers; 0 for none
+ * @weight        what its completion is worth, 0 for 1
+ * @estimate_ns   how long it should run, 0 when nobody says
+ * @deadline_ns   when it should be done, on the clock of the events; 0 for never
+ * @upward_ns     longest way from its start to the end of all that comes after it, itself
+ *                included: see mf_graph_rank(); 0 when unknown
  * @max_attempts  how often it is tried in all, at least 1
  * @target        with has_target: the one worker that may run it
  * @avoid         with has_avoid: a worker that should not, while another can
  */
 struct mf_task_spec {
     uint64_t cookie;
-    uint32_t n_slots;
+    struct mf_needs needs;
     int32_t priority;
+    uint32_t group;
+    uint32_t kind;
+    float weight;
+    int64_t estimate_ns;
+    int64_t deadline_ns;
+    int64_t upward_ns;
     uint32_t max_attempts;
     mf_worker_id target;
     mf_worker_id avoid;
@@ -69,6 +100,7 @@ struct mf_task_spec {
  * @worker        the worker that holds it while PLACED or RUNNING, else MF_WORKER_NONE
  * @avoid         worker of the last failed attempt, or MF_WORKER_NONE
  * @lost          how many workers disappeared while they ran it
+ * @key           what its policy orders it by, while READY
  * @n_overtaken   tasks placed while this one, READY, waited for another worker than avoid
  * @started_ns    when RUNNING began, monotonic
  * @heap_index    its place among the ready tasks
@@ -91,6 +123,7 @@ struct mf_task {
     mf_worker_id avoid;
     uint32_t lost;
     uint32_t n_overtaken;
+    double key;
     mf_heap_index heap_index;
     int64_t started_ns;
     struct mf_list node;

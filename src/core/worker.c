@@ -49,6 +49,7 @@ void mf_workers_finish(struct mf_workers *workers)
     for (uint32_t i = 0; i < workers->n_by_id; i++)
         free(workers->by_id[i]);
     free(workers->by_id);
+    free(workers->shapes);
     mf_heap_finish(&workers->by_load);
 }
 
@@ -57,17 +58,71 @@ struct mf_worker *mf_workers_find(const struct mf_workers *workers, mf_worker_id
     return id < workers->n_by_id ? workers->by_id[id] : NULL;
 }
 
+static bool has_beside_slots(const struct mf_worker *worker, const struct mf_needs *needs)
+{
+    return needs->n_gpus <= worker->n_free_gpus && needs->mem_bytes <= worker->free_mem_bytes;
+}
+
 bool mf_worker_has_room(const struct mf_workers *workers, const struct mf_worker *worker,
-                        uint32_t n_slots)
+                        const struct mf_needs *needs)
 {
     uint64_t n_prefetched;
 
-    if ((uint64_t)worker->n_committed + n_slots <= worker->n_slots)
+    if (!has_beside_slots(worker, needs))
+        return false;
+    if ((uint64_t)worker->n_committed + needs->n_slots <= worker->n_slots)
         return true;
-    if (n_slots > 1)
+    if (needs->n_slots > 1)
         return false;
     n_prefetched = ((uint64_t)worker->n_slots * workers->prefetch_per_1024_slots + 1023) / 1024;
     return worker->n_committed < worker->n_slots + n_prefetched;
+}
+
+static bool shape_fits(const struct mf_worker_shape *shape, const struct mf_needs *needs)
+{
+    return needs->n_slots <= shape->n_slots && needs->n_gpus <= shape->n_gpus &&
+           needs->mem_bytes <= shape->mem_bytes;
+}
+
+static struct mf_worker_shape shape_of(const struct mf_worker *worker)
+{
+    return (struct mf_worker_shape){worker->n_slots, worker->n_gpus, worker->mem_bytes, 0};
+}
+
+bool mf_worker_could_run(const struct mf_worker *worker, const struct mf_needs *needs)
+{
+    struct mf_worker_shape shape = shape_of(worker);
+
+    return shape_fits(&shape, needs);
+}
+
+uint32_t mf_workers_n_able(const struct mf_workers *workers, const struct mf_needs *needs)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < workers->n_shapes; i++)
+        if (shape_fits(&workers->shapes[i], needs))
+            n += workers->shapes[i].n_up;
+    return n;
+}
+
+struct mf_needs mf_workers_largest(const struct mf_workers *workers)
+{
+    struct mf_needs most = {0};
+
+    for (uint32_t i = 0; i < workers->n_shapes; i++) {
+        const struct mf_worker_shape *shape = &workers->shapes[i];
+
+        if (shape->n_up == 0)
+            continue;
+        if (shape->n_slots > most.n_slots)
+            most.n_slots = shape->n_slots;
+        if (shape->n_gpus > most.n_gpus)
+            most.n_gpus = shape->n_gpus;
+        if (shape->mem_bytes > most.mem_bytes)
+            most.mem_bytes = shape->mem_bytes;
+    }
+    return most;
 }
 
 /* Makes by_id reach beyond id, growing to powers of two. */
@@ -91,25 +146,25 @@ static int reach(struct mf_workers *workers, mf_worker_id id)
     return 0;
 }
 
-static void rank_size(struct mf_workers *workers, uint32_t n_slots)
+/* The shape of a worker, added if there is none like it; NULL when memory is out. */
+static struct mf_worker_shape *find_shape(struct mf_workers *workers,
+                                          const struct mf_worker *worker)
 {
-    if (n_slots > workers->largest_slots) {
-        workers->second_slots = workers->largest_slots;
-        workers->largest_slots = n_slots;
-    } else if (n_slots > workers->second_slots) {
-        workers->second_slots = n_slots;
-    }
-}
+    struct mf_worker_shape shape = shape_of(worker), *grown;
 
-/* Finds the two largest again after a worker stopped being UP. O(workers), as rare as that. */
-static void rank_all_sizes(struct mf_workers *workers)
-{
-    workers->largest_slots = workers->second_slots = 0;
-    for (uint32_t i = 0; i < workers->by_load.n_items; i++) {
-        const struct mf_worker *worker = workers->by_load.items[i];
+    for (uint32_t i = 0; i < workers->n_shapes; i++) {
+        struct mf_worker_shape *other = &workers->shapes[i];
 
-        rank_size(workers, worker->n_slots);
+        if (other->n_slots == shape.n_slots && other->n_gpus == shape.n_gpus &&
+            other->mem_bytes == shape.mem_bytes)
+            return other;
     }
+    grown = reallocarray(workers->shapes, workers->n_shapes + 1, sizeof(*grown));
+    if (!grown)
+        return NULL;
+    workers->shapes = grown;
+    grown[workers->n_shapes] = shape;
+    return &grown[workers->n_shapes++];
 }
 
 static uint32_t free_slots(const struct mf_worker *worker)
@@ -129,12 +184,13 @@ static void take_from_totals(struct mf_workers *workers, const struct mf_worker 
     workers->n_surplus -= mf_worker_surplus(worker);
 }
 
-int mf_workers_add(struct mf_workers *workers, mf_worker_id id, uint32_t n_slots)
+int mf_workers_add(struct mf_workers *workers, mf_worker_id id, const struct mf_needs *has)
 {
     struct mf_worker *worker;
+    struct mf_worker_shape *shape;
     int r;
 
-    if (n_slots == 0 || mf_workers_find(workers, id))
+    if (has->n_slots == 0 || mf_workers_find(workers, id))
         return -EINVAL;
     r = reach(workers, id);
     if (r < 0)
@@ -142,19 +198,28 @@ int mf_workers_add(struct mf_workers *workers, mf_worker_id id, uint32_t n_slots
     worker = malloc(sizeof(*worker));
     if (!worker)
         return -ENOMEM;
-    *worker = (struct mf_worker){.id = id, .state = MF_WORKER_UP, .n_slots = n_slots};
+    *worker = (struct mf_worker){
+        .id = id,
+        .state = MF_WORKER_UP,
+        .n_slots = has->n_slots,
+        .n_gpus = has->n_gpus,
+        .n_free_gpus = has->n_gpus,
+        .mem_bytes = has->mem_bytes,
+        .free_mem_bytes = has->mem_bytes,
+    };
     mf_list_init(&worker->tasks);
-    r = mf_heap_push(&workers->by_load, worker);
+    shape = find_shape(workers, worker);
+    r = shape ? mf_heap_push(&workers->by_load, worker) : -ENOMEM;
     if (r < 0) {
         free(worker);
         return r;
     }
 
+    shape->n_up++;
     workers->by_id[id] = worker;
     workers->n_up++;
-    workers->n_slots_up += n_slots;
+    workers->n_slots_up += has->n_slots;
     add_to_totals(workers, worker);
-    rank_size(workers, n_slots);
     return 0;
 }
 
@@ -166,12 +231,14 @@ void mf_workers_move(struct mf_workers *workers, struct mf_worker *worker, enum 
         workers->n_up--;
         workers->n_slots_up -= worker->n_slots;
         take_from_totals(workers, worker);
-        rank_all_sizes(workers);
+        find_shape(workers, worker)->n_up--;
     }
     worker->state = to;
 }
 
-void mf_workers_commit(struct mf_workers *workers, struct mf_worker *worker, uint32_t n_committed)
+/* Changes the slots that are committed, and the order of load with them. */
+static void set_committed(struct mf_workers *workers, struct mf_worker *worker,
+                          uint32_t n_committed)
 {
     if (worker->state != MF_WORKER_UP) {
         worker->n_committed = n_committed;
@@ -181,4 +248,20 @@ void mf_workers_commit(struct mf_workers *workers, struct mf_worker *worker, uin
     worker->n_committed = n_committed;
     add_to_totals(workers, worker);
     mf_heap_update(&workers->by_load, worker);
+}
+
+void mf_workers_take(struct mf_workers *workers, struct mf_worker *worker,
+                     const struct mf_needs *needs)
+{
+    worker->n_free_gpus -= needs->n_gpus;
+    worker->free_mem_bytes -= needs->mem_bytes;
+    set_committed(workers, worker, worker->n_committed + needs->n_slots);
+}
+
+void mf_workers_give_back(struct mf_workers *workers, struct mf_worker *worker,
+                          const struct mf_needs *needs)
+{
+    worker->n_free_gpus += needs->n_gpus;
+    worker->free_mem_bytes += needs->mem_bytes;
+    set_committed(workers, worker, worker->n_committed - needs->n_slots);
 }

@@ -19,6 +19,8 @@ enum mf_worker_state {
  *
  * @n_slots      single-slot tasks it can run at once
  * @n_committed  slots of all tasks it holds, those beyond n_slots being prefetched
+ * @n_gpus, @mem_bytes   what else it has
+ * @n_free_gpus, @free_mem_bytes   of these, what no task that it holds was promised
  * @tasks        tasks it holds, in the order in which they were placed
  * @n_tasks      how many those are
  * @n_recalling  tasks among them that it was asked to give back
@@ -29,10 +31,20 @@ struct mf_worker {
     enum mf_worker_state state;
     uint32_t n_slots;
     uint32_t n_committed;
+    uint32_t n_gpus, n_free_gpus;
+    uint64_t mem_bytes, free_mem_bytes;
     struct mf_list tasks;
     uint32_t n_tasks;
     uint32_t n_recalling;
     mf_heap_index heap_index;
+};
+
+/** Workers that have the same, of which there are few kinds. */
+struct mf_worker_shape {
+    uint32_t n_slots;
+    uint32_t n_gpus;
+    uint64_t mem_bytes;
+    uint32_t n_up;
 };
 
 /**
@@ -41,8 +53,7 @@ struct mf_worker {
  * @by_id          n_by_id pointers, NULL where no such worker came up
  * @by_load        least loaded first; ties go to the lower number
  * @n_up           how many are UP
- * @largest_slots  slots of the largest worker that is UP, 0 when none is
- * @second_slots   slots of the next largest, 0 when fewer than two are UP
+ * @shapes         n_shapes kinds of workers that ever were UP, and how many of each are
  * @n_slots_up     slots of all workers that are UP
  * @n_free         those of them that no task is committed to
  * @n_surplus      tasks prefetched by workers that are UP: slots committed beyond theirs
@@ -53,8 +64,8 @@ struct mf_workers {
     uint32_t n_by_id;
     struct mf_heap by_load;
     uint32_t n_up;
-    uint32_t largest_slots;
-    uint32_t second_slots;
+    struct mf_worker_shape *shapes;
+    uint32_t n_shapes;
     uint64_t n_slots_up;
     uint64_t n_free;
     uint64_t n_surplus;
@@ -65,11 +76,29 @@ struct mf_workers {
 struct mf_worker *mf_workers_find(const struct mf_workers *workers, mf_worker_id id);
 
 /**
- * Whether a task of n_slots may be placed on the worker now: it has that many
- * free slots or, for a single-slot task, room to prefetch.
+ * Whether a task may be placed on the worker now: it has all that the task
+ * needs or, for a single-slot task, room to prefetch instead of a free slot.
  */
 bool mf_worker_has_room(const struct mf_workers *workers, const struct mf_worker *worker,
-                        uint32_t n_slots);
+                        const struct mf_needs *needs);
+
+/** The same for a task that needs one slot and nothing else. */
+static inline bool mf_worker_has_slot(const struct mf_workers *workers,
+                                      const struct mf_worker *worker)
+{
+    const struct mf_needs slot = {.n_slots = 1};
+
+    return mf_worker_has_room(workers, worker, &slot);
+}
+
+/** Whether the worker has all that a task needs once it does nothing else. */
+bool mf_worker_could_run(const struct mf_worker *worker, const struct mf_needs *needs);
+
+/** How many workers that are UP could run a task. O(shapes). */
+uint32_t mf_workers_n_able(const struct mf_workers *workers, const struct mf_needs *needs);
+
+/** The most of each that any one worker that is UP has. O(shapes). */
+struct mf_needs mf_workers_largest(const struct mf_workers *workers);
 
 /** Whether a worker may go from one state to the other: the state machine's table. */
 bool mf_worker_may_move(enum mf_worker_state from, enum mf_worker_state to);

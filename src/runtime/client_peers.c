@@ -130,7 +130,7 @@ static int bring_up(struct mf_client *client, struct mf_station *station,
     if (r < 0)
         return r;
     station->state = MF_STATION_UP;
-    station->n_slots = event.n_slots = share->n_slots;
+    station->n_slots = event.has.n_slots = share->n_slots;
     client->n_slots += share->n_slots;
     return mf_client_apply(client, &event);
 }

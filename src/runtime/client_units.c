@@ -111,7 +111,7 @@ static struct mf_task_spec describe(const struct mf_client *client, const struct
 {
     const struct mf_booking *booking = mf_book_at(client->book, unit->calls[0]);
     struct mf_task_spec spec = {.cookie = unit->number,
-                                .n_slots = 1,
+                                .needs.n_slots = 1,
                                 .priority = mf_booking_priority(booking),
                                 .max_attempts = 1};
 
@@ -223,7 +223,7 @@ static uint32_t find_targets(struct mf_client *client, uint32_t *ranks, uint32_t
 
         if (!worker || worker->state != MF_WORKER_UP ||
             (mf_station_find(client, rank)->n_targeted < worker->n_slots + UNITS_PER_TARGET &&
-             mf_worker_has_room(workers, worker, 1)))
+             mf_worker_has_slot(workers, worker)))
             ranks[n_found++] = rank;
     }
     return n_found;
@@ -516,7 +516,7 @@ static uint64_t count_aside(const struct mf_client *client)
     const struct mf_workers *workers = mf_farm_workers(client->farm);
     const struct mf_worker *least_loaded = mf_heap_top(&workers->by_load);
 
-    if (!least_loaded || !mf_worker_has_room(workers, least_loaded, 1))
+    if (!least_loaded || !mf_worker_has_slot(workers, least_loaded))
         return 0;
     return mf_farm_n_ready(client->farm);
 }

@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define GIB ((uint64_t)1 << 30)
+
 /* --- live tasks --- */
 
 struct mf_live *mf_live_find(const struct mf_scheduler *scheduler, mf_task_id task)
@@ -137,7 +139,7 @@ static void send_run(struct mf_scheduler *scheduler, const struct mf_change *cha
         .kind = MF_MESSAGE_RUN,
         .task = change->task,
         .attempt = change->attempt,
-        .n_slots = change->n_slots,
+        .n_slots = change->needs.n_slots,
         .try_number = change->tries + 1,
         .timeout_ns = live->timeout_ns,
         .payload = live->command,
@@ -175,6 +177,25 @@ static void carry_out_wish(struct mf_scheduler *scheduler, const struct mf_chang
         mf_peer_post(mf_peers_find(scheduler, change->worker), &message);
 }
 
+/* Says what no worker has. */
+static void explain_needs(const struct mf_scheduler *scheduler, const struct mf_needs *needs,
+                          char *text, size_t size)
+{
+    struct mf_needs largest = mf_workers_largest(mf_farm_workers(scheduler->farm));
+
+    if (needs->n_slots > largest.n_slots)
+        snprintf(text, size, "needs %" PRIu32 " cores, and the largest worker has %" PRIu32,
+                 needs->n_slots, largest.n_slots);
+    else if (needs->n_gpus > largest.n_gpus)
+        snprintf(text, size, "needs %" PRIu32 " GPUs, and the largest worker has %" PRIu32,
+                 needs->n_gpus, largest.n_gpus);
+    else if (needs->mem_bytes > largest.mem_bytes)
+        snprintf(text, size, "needs %.1f GiB of memory, and the largest worker has %.1f",
+                 (double)needs->mem_bytes / (double)GIB, (double)largest.mem_bytes / (double)GIB);
+    else
+        snprintf(text, size, "no one worker has all that it needs");
+}
+
 /* Says what a task that ended without a report of its own ended of. */
 static void explain(struct mf_scheduler *scheduler, const struct mf_change *change,
                     struct mf_outcome *outcome)
@@ -182,9 +203,7 @@ static void explain(struct mf_scheduler *scheduler, const struct mf_change *chan
     *outcome = (struct mf_outcome){
         .cause = change->cause, .exit_status = -1, .started_wall_ns = mf_clock_wall_ns()};
     if (change->cause == MF_CAUSE_UNFIT)
-        snprintf(outcome->detail, sizeof(outcome->detail),
-                 "needs %" PRIu32 " cores, and the largest worker has %" PRIu32, change->n_slots,
-                 mf_farm_workers(scheduler->farm)->largest_slots);
+        explain_needs(scheduler, &change->needs, outcome->detail, sizeof(outcome->detail));
 }
 
 /*

@@ -129,7 +129,7 @@ static int bring_up(struct mf_scheduler *scheduler, struct mf_peer *peer,
     struct mf_buffer welcome = {0};
     struct mf_message message = {.kind = MF_MESSAGE_WELCOME};
     struct mf_event event = {
-        .kind = MF_EVENT_WORKER_UP, .worker = peer->rank, .n_slots = share->n_slots};
+        .kind = MF_EVENT_WORKER_UP, .worker = peer->rank, .has.n_slots = share->n_slots};
     int r;
 
     if (!share->is_worker) {

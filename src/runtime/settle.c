@@ -108,7 +108,7 @@ void mf_settle_attempt_ended(struct mf_scheduler *scheduler, struct mf_live *liv
         return;
     }
     task = mf_farm_find(scheduler->farm, live->task);
-    note_times(scheduler, outcome, task->spec.n_slots);
+    note_times(scheduler, outcome, task->spec.needs.n_slots);
     mf_settle_attempt(scheduler, live, peer, task->state, outcome, region);
 }
 

@@ -32,7 +32,7 @@ Test(attempts, a_change_tells_whose_task_it_is_and_what_it_needs)
     cr_assert_eq(mf_farm_next_change(t->farm, &change), 1);
     cr_assert_eq(change.task, 1);
     cr_assert_eq(change.cookie, 1000);
-    cr_assert_eq(change.n_slots, 2);
+    cr_assert_eq(change.needs.n_slots, 2);
     cr_assert_eq(change.max_attempts, 3);
     cr_assert_eq(change.attempt, 1);
     cr_assert_eq(change.tries, 0);
@@ -129,9 +129,9 @@ Test(attempts, events_that_make_no_sense_are_refused)
     cr_assert_eq(
         t_apply(t, .kind = MF_EVENT_ENDED, .task = 1, .attempt = 1, .cause = MF_CAUSE_MAX + 1),
         -EINVAL);
-    cr_assert_eq(t_apply(t, .kind = MF_EVENT_WORKER_UP, .worker = 0, .n_slots = 1), -EINVAL);
-    cr_assert_eq(t_apply(t, .kind = MF_EVENT_WORKER_UP, .worker = 1, .n_slots = 0), -EINVAL);
-    cr_assert_eq(t_apply(t, .kind = MF_EVENT_WORKER_UP, .worker = MF_WORKER_NONE, .n_slots = 1),
+    cr_assert_eq(t_apply(t, .kind = MF_EVENT_WORKER_UP, .worker = 0, .has.n_slots = 1), -EINVAL);
+    cr_assert_eq(t_apply(t, .kind = MF_EVENT_WORKER_UP, .worker = 1, .has.n_slots = 0), -EINVAL);
+    cr_assert_eq(t_apply(t, .kind = MF_EVENT_WORKER_UP, .worker = MF_WORKER_NONE, .has.n_slots = 1),
                  -EINVAL);
     cr_assert_eq(t_apply(t, .kind = MF_EVENT_STOP), -EINVAL);
     cr_assert_eq(t_apply(t, .kind = (enum mf_event_kind)99), -EINVAL);
@@ -140,10 +140,10 @@ Test(attempts, events_that_make_no_sense_are_refused)
 Test(attempts, submissions_that_make_no_sense_are_refused)
 {
     struct t_farm *t = t_farm("a");
-    const struct mf_task_spec spec = {.n_slots = 1, .max_attempts = 1};
+    const struct mf_task_spec spec = {.needs.n_slots = 1, .max_attempts = 1};
 
     cr_assert_eq(t_apply(t, .kind = MF_EVENT_SUBMITTED, .spec = {.max_attempts = 1}), -EINVAL);
-    cr_assert_eq(t_apply(t, .kind = MF_EVENT_SUBMITTED, .spec = {.n_slots = 1}), -EINVAL);
+    cr_assert_eq(t_apply(t, .kind = MF_EVENT_SUBMITTED, .spec = {.needs.n_slots = 1}), -EINVAL);
     cr_assert_eq(t_apply(t, .kind = MF_EVENT_SUBMITTED, .task = 3, .spec = spec), -EINVAL);
     cr_assert_eq(t_apply(t, .kind = MF_EVENT_SUBMITTED, .task = 2, .spec = spec), 0);
     cr_assert_eq(t_apply(t, .kind = MF_EVENT_CLOSED), 0);
@@ -272,7 +272,7 @@ Test(lost, what_a_lost_worker_still_says_is_stale)
     t_lose(t, 0);
     cr_assert_eq(t_apply(t, .kind = MF_EVENT_ENDED, .task = 1, .attempt = 1), MF_FARM_E_STALE);
     cr_assert_eq(t_apply(t, .kind = MF_EVENT_WORKER_LOST), MF_FARM_E_STALE);
-    cr_assert_eq(t_apply(t, .kind = MF_EVENT_WORKER_UP, .n_slots = 1), -EINVAL);
+    cr_assert_eq(t_apply(t, .kind = MF_EVENT_WORKER_UP, .has.n_slots = 1), -EINVAL);
 }
 
 Test(lost, memory_for_the_tasks_of_a_lost_worker_was_set_aside)

@@ -156,8 +156,8 @@ Test(median, a_long_stream_is_estimated_within_a_few_percentiles)
 }
 
 /* What least loaded means, by looking at every worker. */
-static const struct mf_worker *choose_plainly(const struct mf_workers *workers, uint32_t n_slots,
-                                              mf_worker_id avoid)
+static const struct mf_worker *choose_plainly(const struct mf_workers *workers,
+                                              const struct mf_needs *needs, mf_worker_id avoid)
 {
     const struct mf_worker *best = NULL;
 
@@ -165,13 +165,41 @@ static const struct mf_worker *choose_plainly(const struct mf_workers *workers, 
         const struct mf_worker *worker = workers->by_id[i];
 
         if (!worker || worker->state != MF_WORKER_UP || worker->id == avoid ||
-            !mf_worker_has_room(workers, worker, n_slots))
+            !mf_worker_has_room(workers, worker, needs))
             continue;
         if (!best || (uint64_t)worker->n_committed * best->n_slots <
                          (uint64_t)best->n_committed * worker->n_slots)
             best = worker;
     }
     return best;
+}
+
+static struct mf_needs draw_needs(struct mf_rng *rng)
+{
+    return (struct mf_needs){
+        .n_slots = mf_rng_below(rng, 2) ? 1 : 1 + (uint32_t)mf_rng_below(rng, 6),
+        .n_gpus = mf_rng_below(rng, 4) ? 0 : (uint32_t)mf_rng_below(rng, 3),
+        .mem_bytes = mf_rng_below(rng, 4) ? 0 : mf_rng_below(rng, 100),
+    };
+}
+
+static void add_worker(struct mf_workers *workers, mf_worker_id id, struct mf_rng *rng)
+{
+    struct mf_needs has = {.n_slots = 1 + (uint32_t)mf_rng_below(rng, 12),
+                           .n_gpus = (uint32_t)mf_rng_below(rng, 5),
+                           .mem_bytes = mf_rng_below(rng, 1000)};
+
+    cr_assert_eq(mf_workers_add(workers, id, &has), 0);
+}
+
+/* Gives back all that a worker's tasks have. */
+static void empty(struct mf_workers *workers, struct mf_worker *worker)
+{
+    struct mf_needs all = {.n_slots = worker->n_committed,
+                           .n_gpus = worker->n_gpus - worker->n_free_gpus,
+                           .mem_bytes = worker->mem_bytes - worker->free_mem_bytes};
+
+    mf_workers_give_back(workers, worker, &all);
 }
 
 Test(least_loaded, the_search_finds_what_looking_at_all_workers_finds)
@@ -185,18 +213,18 @@ Test(least_loaded, the_search_finds_what_looking_at_all_workers_finds)
         mf_workers_init(&workers);
         workers.prefetch_per_1024_slots = (uint32_t)mf_rng_below(&rng, 2048);
         for (uint32_t id = 0; id < 1 + mf_rng_below(&rng, 30); id++)
-            cr_assert_eq(mf_workers_add(&workers, id, 1 + (uint32_t)mf_rng_below(&rng, 12)), 0);
+            add_worker(&workers, id, &rng);
         for (int step = 0; step < 200; step++) {
-            uint32_t n_slots = mf_rng_below(&rng, 2) ? 1 : 1 + (uint32_t)mf_rng_below(&rng, 6);
+            struct mf_task task = {.spec.needs = draw_needs(&rng)};
             mf_worker_id avoid = (mf_worker_id)mf_rng_below(&rng, 32);
-            struct mf_worker *chosen =
-                mf_placement_least_loaded.choose(&workers, n_slots, avoid, &rng);
+            const struct mf_choice choice = {.workers = &workers, .task = &task, .avoid = avoid};
+            struct mf_worker *chosen = mf_placement_least_loaded.choose(&choice);
 
-            cr_assert_eq(chosen, choose_plainly(&workers, n_slots, avoid));
+            cr_assert_eq(chosen, choose_plainly(&workers, &task.spec.needs, avoid));
             if (chosen && mf_rng_below(&rng, 8) > 0)
-                mf_workers_commit(&workers, chosen, chosen->n_committed + n_slots);
+                mf_workers_take(&workers, chosen, &task.spec.needs);
             else
-                mf_workers_commit(&workers, workers.by_load.items[0], 0);
+                empty(&workers, workers.by_load.items[0]);
         }
         mf_workers_finish(&workers);
     }
@@ -208,10 +236,10 @@ Test(farm, a_million_tasks_pass_through_in_little_memory)
     struct mf_change change;
 
     cr_assert_eq(mf_farm_create(&(struct mf_farm_config){0}, &farm), 0);
-    mf_farm_apply(farm, &(struct mf_event){.kind = MF_EVENT_WORKER_UP, .n_slots = 1});
+    mf_farm_apply(farm, &(struct mf_event){.kind = MF_EVENT_WORKER_UP, .has.n_slots = 1});
     for (mf_task_id id = 1; id <= 1000000; id++) {
         mf_farm_apply(farm, &(struct mf_event){.kind = MF_EVENT_SUBMITTED,
-                                               .spec = {.n_slots = 1, .max_attempts = 1}});
+                                               .spec = {.needs.n_slots = 1, .max_attempts = 1}});
         mf_farm_apply(farm, &(struct mf_event){.kind = MF_EVENT_TICK});
         mf_farm_apply(farm, &(struct mf_event){.kind = MF_EVENT_ENDED, .task = id, .attempt = 1});
         cr_assert_eq(mf_farm_next_change(farm, &change), 1);

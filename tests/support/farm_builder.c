@@ -72,7 +72,7 @@ void t_submit(struct t_farm *t, const char *tasks)
         struct mf_event event = {
             .kind = MF_EVENT_SUBMITTED,
             .spec = {.cookie = 1000 + t->n_named,
-                     .n_slots = (uint32_t)number_after(word, '*', 1),
+                     .needs.n_slots = (uint32_t)number_after(word, '*', 1),
                      .priority = number_after(word, '!', 0),
                      .max_attempts = (uint32_t)number_after(word, '^', 1),
                      .target = (mf_worker_id)number_after(word, '@', 0),
@@ -90,7 +90,8 @@ void t_submit(struct t_farm *t, const char *tasks)
 
 void t_submit_many(struct t_farm *t, uint64_t n)
 {
-    struct mf_event event = {.kind = MF_EVENT_SUBMITTED, .spec = {.n_slots = 1, .max_attempts = 1}};
+    struct mf_event event = {.kind = MF_EVENT_SUBMITTED,
+                             .spec = {.needs.n_slots = 1, .max_attempts = 1}};
 
     for (uint64_t i = 0; i < n; i++)
         apply(t, event);
@@ -103,7 +104,8 @@ void t_wait(struct t_farm *t, int64_t ns)
 
 void t_up(struct t_farm *t, mf_worker_id worker, uint32_t n_slots)
 {
-    apply(t, (struct mf_event){.kind = MF_EVENT_WORKER_UP, .worker = worker, .n_slots = n_slots});
+    apply(t,
+          (struct mf_event){.kind = MF_EVENT_WORKER_UP, .worker = worker, .has.n_slots = n_slots});
 }
 
 void t_drain(struct t_farm *t, mf_worker_id worker)

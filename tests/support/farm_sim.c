@@ -190,7 +190,7 @@ static void obey(struct sim *sim, mf_worker_id id, const struct letter *order)
         worker->jobs[worker->n_jobs++] =
             (struct job){.task = order->event.task,
                          .attempt = order->event.attempt,
-                         .n_slots = sim->tasks[order->event.task].spec.n_slots,
+                         .n_slots = sim->tasks[order->event.task].spec.needs.n_slots,
                          .run_ns = order->run_ns};
         return;
     }
@@ -267,7 +267,7 @@ static void bring_up(struct sim *sim)
 
     sim->workers[id].is_alive = true;
     sim->workers[id].n_slots = n_slots;
-    apply(sim, (struct mf_event){.kind = MF_EVENT_WORKER_UP, .worker = id, .n_slots = n_slots});
+    apply(sim, (struct mf_event){.kind = MF_EVENT_WORKER_UP, .worker = id, .has.n_slots = n_slots});
 }
 
 static void submit_some(struct sim *sim)
@@ -279,12 +279,12 @@ static void submit_some(struct sim *sim)
 
         *spec = (struct mf_task_spec){
             .cookie = sim->n_submitted,
-            .n_slots = 1,
+            .needs.n_slots = 1,
             .priority = (int32_t)draw(sim, 5) - 2,
             .max_attempts = 1 + (uint32_t)draw(sim, 4),
         };
         if (!sim->is_all_narrow && chance(sim, 300))
-            spec->n_slots = 1 + (uint32_t)draw(sim, MAX_SLOTS);
+            spec->needs.n_slots = 1 + (uint32_t)draw(sim, MAX_SLOTS);
         /* Also workers that are gone, and one that never comes. */
         spec->has_target = chance(sim, sim->target_chance);
         spec->target = (mf_worker_id)draw(sim, sim->n_workers + 1);
@@ -366,7 +366,7 @@ static bool has_other_worker(const struct sim *sim, const struct mf_task_spec *s
     for (uint32_t i = 0; i < by_load->n_items; i++) {
         const struct mf_worker *worker = by_load->items[i];
 
-        if (worker->id != spec->avoid && worker->n_slots >= spec->n_slots)
+        if (worker->id != spec->avoid && worker->n_slots >= spec->needs.n_slots)
             return true;
     }
     return false;

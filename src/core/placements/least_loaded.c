@@ -11,7 +11,7 @@
 
 struct search {
     const struct mf_workers *workers;
-    uint32_t n_slots;
+    const struct mf_needs *needs;
     mf_worker_id avoid;
     struct mf_worker *best;
 };
@@ -27,9 +27,9 @@ struct search {
  */
 static bool is_dead_end(const struct search *search, const struct mf_worker *worker)
 {
-    if (search->n_slots > 1)
+    if (search->needs->n_slots > 1)
         return worker->n_committed >= worker->n_slots;
-    return !mf_worker_has_room(search->workers, worker, 1);
+    return !mf_worker_has_slot(search->workers, worker);
 }
 
 static void search_below(struct search *search, uint64_t index)
@@ -44,8 +44,7 @@ static void search_below(struct search *search, uint64_t index)
         return;
     if (is_dead_end(search, worker))
         return;
-    if (worker->id != search->avoid &&
-        mf_worker_has_room(search->workers, worker, search->n_slots)) {
+    if (worker->id != search->avoid && mf_worker_has_room(search->workers, worker, search->needs)) {
         search->best = worker;
         return;
     }
@@ -53,13 +52,17 @@ static void search_below(struct search *search, uint64_t index)
     search_below(search, 2 * index + 2);
 }
 
-static struct mf_worker *choose(const struct mf_workers *workers, uint32_t n_slots,
-                                mf_worker_id avoid, struct mf_rng *rng)
+static struct mf_worker *choose(const struct mf_choice *choice)
 {
-    struct search search = {.workers = workers, .n_slots = n_slots, .avoid = avoid};
+    struct search search = {
+        .workers = choice->workers, .needs = &choice->task->spec.needs, .avoid = choice->avoid};
 
     search_below(&search, 0);
     return search.best;
 }
 
-const struct mf_placement mf_placement_least_loaded = {.name = "least-loaded", .choose = choose};
+const struct mf_placement mf_placement_least_loaded = {
+    .name = "least-loaded",
+    .summary = "the worker with the least work per slot",
+    .choose = choose,
+};

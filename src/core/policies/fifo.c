@@ -9,4 +9,8 @@ static bool before(const void *a, const void *b)
     return first->id < second->id;
 }
 
-const struct mf_policy mf_policy_fifo = {.name = "fifo", .before = before};
+const struct mf_policy mf_policy_fifo = {
+    .name = "fifo",
+    .summary = "first come, first served",
+    .before = before,
+};

@@ -11,4 +11,8 @@ static bool before(const void *a, const void *b)
     return first->id < second->id;
 }
 
-const struct mf_policy mf_policy_priority = {.name = "priority", .before = before};
+const struct mf_policy mf_policy_priority = {
+    .name = "priority",
+    .summary = "the highest priority first",
+    .before = before,
+};
