@@ -113,8 +113,10 @@ struct mf_sim_worker {
  * @n_final      tasks that the farm has told to be final
  * @barrier_ns   when the last barrier was passed
  * @jobs         by task: its job at a worker, or NULL
+ * @sent         by task: the attempt that was sent last
  * @finals_ns    by task: when it was done, or known to be final
  * @waits_ns     n_waits times that tasks waited
+ * @has_started  by task: whether it did once
  * @inbox        frames that arrived since the last turn, the last one at inbox_end
  * @lost         workers whose death was noticed since the last turn
  * @outbox       frames of the turn under way
@@ -137,9 +139,11 @@ struct mf_sim {
     bool is_closed;
     int64_t barrier_ns;
     struct mf_sim_job **jobs;
+    uint32_t *sent;
     int64_t *finals_ns;
     int64_t *waits_ns;
     uint64_t n_waits;
+    bool *has_started;
     struct mf_sim_frame *inbox, **inbox_end;
     struct mf_sim_worker *lost, **lost_end;
     struct mf_sim_frame *outbox, **outbox_end;
@@ -190,8 +194,8 @@ void mf_sim_worker_die(struct mf_sim *sim, struct mf_sim_worker *worker);
 
 /* sim_totals.c */
 
-/** A task starts for the first time, and waited since it could have. */
-void mf_sim_note_start(struct mf_sim *sim, mf_task_id task);
+/** A job starts; at its task's first, that waited since it could have started. */
+void mf_sim_note_start(struct mf_sim *sim, const struct mf_sim_job *job);
 
 /** An attempt that ran is over. */
 void mf_sim_note_end(struct mf_sim *sim, const struct mf_sim_job *job, enum mf_sim_end end);

@@ -54,10 +54,8 @@ static void plan_death(struct mf_sim *sim, struct mf_sim_worker *worker)
 
 int mf_sim_worker_add(struct mf_sim *sim, const struct mf_needs *has)
 {
-    struct mf_event up = {.kind = MF_EVENT_WORKER_UP,
-                          .now_ns = sim->now_ns,
-                          .worker = sim->n_workers,
-                          .has = *has};
+    struct mf_event up = {
+        .kind = MF_EVENT_WORKER_UP, .now_ns = sim->now_ns, .worker = sim->n_workers, .has = *has};
     struct mf_sim_worker *worker;
 
     if (has->n_slots == 0)
@@ -158,7 +156,7 @@ static void start(struct mf_sim *sim, struct mf_sim_job *job)
     mf_list_push_back(&worker->running, &job->node);
     job->is_running = true;
     job->started_ns = sim->now_ns;
-    mf_sim_note_start(sim, job->task);
+    mf_sim_note_start(sim, job);
     mf_sim_push(sim, sim->now_ns + (is_told ? TELL_STARTED_AFTER_NS : run_ns),
                 is_told ? MF_SIM_TELL : MF_SIM_END, job);
 }
