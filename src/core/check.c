@@ -78,6 +78,11 @@ static const char *check_task(const struct mf_farm *farm, const struct mf_task *
 
     if ((unsigned int)task->state >= MF_TASK_STATE_COUNT)
         return "a task is in no state";
+    if ((task->state == MF_TASK_WAITING) != (task->n_waiting_for > 0) &&
+        !mf_task_state_is_final(task->state))
+        return "the waiting tasks are not those that wait for another";
+    if ((task->state == MF_TASK_SKIPPED) != (task->root != 0))
+        return "a task was skipped for no reason, or has one and was not";
     if (is_in_heap != (task->state == MF_TASK_READY))
         return "the ready tasks are not those in the heap";
     if (is_in_heap &&
@@ -123,7 +128,7 @@ static const char *check_tasks(const struct mf_farm *farm)
                                                               : counted != n[state])
             return "the counts by state are wrong";
     }
-    if (n_all != farm->tasks.n_added)
+    if (n_all + farm->n_settled_earlier != farm->tasks.n_added)
         return "a task was lost or counted twice";
     if (n[MF_TASK_READY] != farm->ready.n_items)
         return "the heap holds what is not a ready task";

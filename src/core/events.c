@@ -48,6 +48,8 @@ static int handle_submitted(struct mf_farm *farm, const struct mf_event *event)
     if (r < 0)
         return r;
     r = reserve_ready(&farm->ready, count_live(farm) + 1);
+    if (r == 0)
+        r = mf_farm_reserve_links(farm, event);
     if (r < 0)
         return r;
 
@@ -59,13 +61,14 @@ static int handle_submitted(struct mf_farm *farm, const struct mf_event *event)
     mf_list_init(&task->node);
     mf_list_init(&task->running_node);
     farm->counts.by_state[MF_TASK_WAITING]++;
-    mf_farm_make_ready(farm, task);
+    mf_farm_link(farm, task, event);
     return 0;
 }
 
 static int handle_closed(struct mf_farm *farm)
 {
     farm->is_closed = true;
+    mf_farm_follow_close(farm);
     return 0;
 }
 
@@ -294,6 +297,8 @@ int mf_farm_handle(struct mf_farm *farm, const struct mf_event *event)
     switch (event->kind) {
     case MF_EVENT_SUBMITTED:
         return handle_submitted(farm, event);
+    case MF_EVENT_SETTLED:
+        return mf_farm_handle_settled(farm, event);
     case MF_EVENT_CLOSED:
         return handle_closed(farm);
     case MF_EVENT_WORKER_UP:

@@ -4,6 +4,7 @@
  *   farm.c    creation, the entry points, what can be asked
  *   events.c  one function per kind of event
  *   move.c    every move of a task from one state to another
+ *   follow.c  what follows from the end of a task for those that come after it
  *   place.c   the tick: placing, prefetch, recall, time limits
  *   worker.c  the workers and their load
  *   check.c   the invariants
@@ -12,6 +13,7 @@
 #define MF_CORE_FARM_PRIVATE_H
 
 #include "core/farm.h"
+#include "core/links.h"
 #include "core/median.h"
 #include "core/tasks.h"
 
@@ -29,6 +31,9 @@ struct mf_average {
  *                 that is not final, so that becoming READY never fails
  * @dirty          tasks whose change was not told yet, in order of the first change
  * @running        RUNNING tasks that were not asked to end, in order of start
+ * @ended          final tasks from which nothing followed yet; empty between events
+ * @links          what comes after what, if config.has_dependencies
+ * @n_settled_earlier  tasks that were final when they were added: in no count by state
  * @now_ns         time of the last event
  * @next_place_ns  with a delay, when the next task may be placed
  * @last_chosen    worker that got the task placed last
@@ -42,6 +47,9 @@ struct mf_farm {
     struct mf_heap ready;
     struct mf_list dirty;
     struct mf_list running;
+    struct mf_list ended;
+    struct mf_links links;
+    uint64_t n_settled_earlier;
     struct mf_rng rng;
     mf_worker_id last_chosen;
     int64_t now_ns;
@@ -116,6 +124,22 @@ int mf_farm_handle(struct mf_farm *farm, const struct mf_event *event);
 
 /** Stops the farm if the failures so far ask for it. */
 void mf_farm_halt_if_due(struct mf_farm *farm);
+
+/* follow.c */
+
+/** Checks what a new task comes after, and makes memory for it. Returns 0, -EINVAL or -ENOMEM. */
+int mf_farm_reserve_links(struct mf_farm *farm, const struct mf_event *event);
+
+/** A new task waits for those that it comes after, or is READY, or SKIPPED. */
+void mf_farm_link(struct mf_farm *farm, struct mf_task *task, const struct mf_event *event);
+
+/** Carries out all that follows from tasks that have become final. */
+void mf_farm_follow_ends(struct mf_farm *farm);
+
+/** What nobody will submit any more, nobody waits for. */
+void mf_farm_follow_close(struct mf_farm *farm);
+
+int mf_farm_handle_settled(struct mf_farm *farm, const struct mf_event *event);
 
 /* place.c */
 

@@ -83,6 +83,8 @@ void mf_farm_settle(struct mf_farm *farm, struct mf_task *task, enum mf_task_sta
         mf_heap_remove(&farm->ready, task);
     task->cause = cause;
     move(farm, task, state);
+    if (farm->config.has_dependencies)
+        mf_list_push_back(&farm->ended, &task->node);
 }
 
 void mf_farm_wish(struct mf_farm *farm, struct mf_task *task, enum mf_wish wish,

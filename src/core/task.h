@@ -100,6 +100,8 @@ struct mf_task_spec {
  * @worker        the worker that holds it while PLACED or RUNNING, else MF_WORKER_NONE
  * @avoid         worker of the last failed attempt, or MF_WORKER_NONE
  * @lost          how many workers disappeared while they ran it
+ * @n_waiting_for tasks that it comes after which have not ended, while WAITING
+ * @root          of a SKIPPED one: the task whose end led to that
  * @key           what its policy orders it by, while READY
  * @n_overtaken   tasks placed while this one, READY, waited for another worker than avoid
  * @started_ns    when RUNNING began, monotonic
@@ -123,6 +125,8 @@ struct mf_task {
     mf_worker_id avoid;
     uint32_t lost;
     uint32_t n_overtaken;
+    uint32_t n_waiting_for;
+    mf_task_id root;
     double key;
     mf_heap_index heap_index;
     int64_t started_ns;
