@@ -9,6 +9,9 @@
 
 #define FIRST_CAPACITY 1024
 
+/* Children of a node: four lie in two cache lines, and the heap is half as deep as with two. */
+#define ARITY 4
+
 /* Turns come after all else of their instant, so that they find all that it brought. */
 #define ORDER_LAST (UINT64_C(1) << 63)
 
@@ -43,14 +46,28 @@ void mf_sim_push(struct mf_sim *sim, int64_t at_ns, enum mf_sim_event_kind kind,
         return;
     }
     event.order = queue->n_pushed++ | (kind == MF_SIM_TURN ? ORDER_LAST : 0);
-    for (at = queue->n++; at > 0; at = (at - 1) / 2) {
-        struct mf_sim_event *parent = &queue->events[(at - 1) / 2];
+    for (at = queue->n++; at > 0; at = (at - 1) / ARITY) {
+        struct mf_sim_event *parent = &queue->events[(at - 1) / ARITY];
 
         if (!is_before(&event, parent))
             break;
         queue->events[at] = *parent;
     }
     queue->events[at] = event;
+}
+
+/* The first of the children of a node, or n if it has none. */
+static size_t first_child(const struct mf_sim_event *events, size_t n, size_t at)
+{
+    size_t first = ARITY * at + 1;
+    size_t end = first + ARITY < n ? first + ARITY : n;
+
+    if (first >= n)
+        return n;
+    for (size_t child = first + 1; child < end; child++)
+        if (is_before(&events[child], &events[first]))
+            first = child;
+    return first;
 }
 
 bool mf_sim_pop(struct mf_sim *sim, struct mf_sim_event *ret_event)
@@ -65,12 +82,9 @@ bool mf_sim_pop(struct mf_sim *sim, struct mf_sim_event *ret_event)
     *ret_event = events[0];
     last = events[--queue->n];
     for (;;) {
-        size_t child = 2 * at + 1;
+        size_t child = first_child(events, queue->n, at);
 
-        if (child >= queue->n)
-            break;
-        child += child + 1 < queue->n && is_before(&events[child + 1], &events[child]);
-        if (!is_before(&events[child], &last))
+        if (child == queue->n || !is_before(&events[child], &last))
             break;
         events[at] = events[child];
         at = child;

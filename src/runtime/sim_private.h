@@ -34,7 +34,7 @@ struct mf_sim_event {
     enum mf_sim_event_kind kind;
 };
 
-/** A binary heap of events by time and order. Starts as {0}. */
+/** A heap of events by time and order. Starts as {0}. */
 struct mf_sim_queue {
     struct mf_sim_event *events;
     size_t n, capacity;

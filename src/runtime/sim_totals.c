@@ -10,10 +10,13 @@ static int64_t later(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
-/* When it could have started, had there been a slot. */
+/*
+ * When a task that starts for the first time could have started, had there been a
+ * slot. No barrier behind it was passed yet, so that the last one was in front of it.
+ */
 static int64_t ready_ns(const struct mf_sim *sim, const struct mf_sim_task *task)
 {
-    int64_t ready = later(task->arrival_ns, task->is_behind_barrier ? sim->barrier_ns : 0);
+    int64_t ready = later(task->arrival_ns, sim->barrier_ns);
 
     for (uint32_t i = 0; i < task->n_after; i++)
         ready = later(ready, sim->finals_ns[task->after[i].task - 1]);
