@@ -100,7 +100,9 @@ struct mf_task_spec {
  * @worker        the worker that holds it while PLACED or RUNNING, else MF_WORKER_NONE
  * @avoid         worker of the last failed attempt, or MF_WORKER_NONE
  * @lost          how many workers disappeared while they ran it
- * @key           what its policy orders it by, while READY
+ * @key           what its policy orders it by, while READY; what its group was charged
+ *                for it, while a worker holds it
+ * @ready_ns      when it was READY first
  * @n_overtaken   tasks placed while this one, READY, waited for another worker than avoid
  * @started_ns    when RUNNING began, monotonic
  * @heap_index    its place among the ready tasks
@@ -124,6 +126,7 @@ struct mf_task {
     uint32_t lost;
     uint32_t n_overtaken;
     double key;
+    int64_t ready_ns;
     mf_heap_index heap_index;
     int64_t started_ns;
     struct mf_list node;
