@@ -4,6 +4,8 @@
  */
 #include "core/farm_private.h"
 
+#include <math.h>
+
 /* Nodes of a list, or UINT64_MAX if its links are broken or it has more than most. */
 static uint64_t count_nodes(const struct mf_list *head, uint64_t most)
 {
@@ -72,6 +74,15 @@ static const char *check_not_held(const struct mf_farm *farm, const struct mf_ta
     return NULL;
 }
 
+static const char *check_key(const struct mf_farm *farm, const struct mf_task *task)
+{
+    if (farm->has_keys && isnan(task->key))
+        return "the key of a ready task is not a number";
+    if (task->ready_ns > farm->now_ns)
+        return "a task was ready before its time";
+    return NULL;
+}
+
 static const char *check_task(const struct mf_farm *farm, const struct mf_task *task)
 {
     bool is_in_heap = task->heap_index != MF_HEAP_NONE;
@@ -88,6 +99,8 @@ static const char *check_task(const struct mf_farm *farm, const struct mf_task *
     if (is_in_heap &&
         (task->heap_index >= farm->ready.n_items || farm->ready.items[task->heap_index] != task))
         return "a ready task is not where it thinks in the heap";
+    if (is_in_heap && check_key(farm, task))
+        return check_key(farm, task);
     return mf_task_is_held(task) ? check_held(farm, task) : check_not_held(farm, task);
 }
 
@@ -158,6 +171,25 @@ static const char *check_running_order(const struct mf_farm *farm)
     return NULL;
 }
 
+/* What a worker has beside slots is its tasks' or free. */
+static const char *check_beside_slots(const struct mf_worker *worker)
+{
+    uint64_t n_gpus = worker->n_free_gpus;
+    uint64_t mem_bytes = worker->free_mem_bytes;
+
+    if (n_gpus > worker->n_gpus || mem_bytes > worker->mem_bytes)
+        return "a worker has more free than it has";
+    mf_list_for_each (node, &worker->tasks) {
+        const struct mf_task *task = mf_container_of(node, struct mf_task, node);
+
+        n_gpus += task->spec.needs.n_gpus;
+        mem_bytes += task->spec.needs.mem_bytes;
+    }
+    if (n_gpus != worker->n_gpus || mem_bytes != worker->mem_bytes)
+        return "the GPUs or the memory of a worker do not add up";
+    return NULL;
+}
+
 /* What the tasks of a worker add up to. */
 static const char *check_load(const struct mf_farm *farm, const struct mf_worker *worker)
 {
@@ -185,7 +217,7 @@ static const char *check_load(const struct mf_farm *farm, const struct mf_worker
         return "a worker was sent more ahead than allowed";
     if (n_recalling != worker->n_recalling)
         return "a worker's count of recalls is wrong";
-    return NULL;
+    return check_beside_slots(worker);
 }
 
 static const char *check_worker(const struct mf_farm *farm, const struct mf_worker *worker)
@@ -201,6 +233,26 @@ static const char *check_worker(const struct mf_farm *farm, const struct mf_work
     if (worker->state == MF_WORKER_DRAINING && worker->n_tasks == 0)
         return "a worker that drains holds nothing and is not gone";
     return check_load(farm, worker);
+}
+
+/* Each READY task is in the line of its group. */
+static const char *check_shares(const struct mf_farm *farm)
+{
+    const struct mf_shares *shares = &farm->shares;
+    uint64_t n_ready = shares->others.n_ready;
+    size_t cursor = 0;
+    void *value;
+
+    while (shares->by_group && mf_table_next(shares->by_group, &cursor, NULL, &value) == 1) {
+        const struct mf_share *share = value;
+
+        n_ready += share->n_ready;
+        if (!isfinite(share->used_ns) || !isfinite(share->line_ns))
+            return "the account of a group is not a number";
+    }
+    return n_ready == (farm->has_shares ? farm->ready.n_items : 0)
+               ? NULL
+               : "the lines of the groups are not the ready tasks";
 }
 
 /* The totals over the workers that are UP. */
@@ -258,6 +310,8 @@ const char *mf_farm_check(const struct mf_farm *farm)
         breach = check_running_order(farm);
     if (!breach)
         breach = check_heap(&farm->ready);
+    if (!breach)
+        breach = check_shares(farm);
     if (!breach)
         breach = check_heap(&farm->workers.by_load);
     if (!breach)

@@ -5,6 +5,7 @@
  *   events.c  one function per kind of event
  *   move.c    every move of a task from one state to another
  *   follow.c  what follows from the end of a task for those that come after it
+ *   order.c   keys of READY tasks, what is known of run times, what groups are charged
  *   place.c   the tick: placing, prefetch, recall, time limits
  *   worker.c  the workers and their load
  *   check.c   the invariants
@@ -12,9 +13,12 @@
 #ifndef MF_CORE_FARM_PRIVATE_H
 #define MF_CORE_FARM_PRIVATE_H
 
+#include "core/estimates.h"
 #include "core/farm.h"
 #include "core/links.h"
+#include "core/homes.h"
 #include "core/median.h"
+#include "core/shares.h"
 #include "core/tasks.h"
 
 /**
@@ -38,6 +42,11 @@ struct mf_average {
  * @next_place_ns  with a delay, when the next task may be placed
  * @last_chosen    worker that got the task placed last
  * @n_recalling    tasks with the wish RECALL
+ * @rekey_ns       interval at which keys are computed anew, 0 for never
+ * @ordered_ns     when that was done last
+ * @n_ticks, @n_ticks_at_order   with rekey_ns, ticks so far, and then
+ * @has_keys, @has_shares, @has_homes   the policy has keys, it charges groups, the placement
+ *                 looks at homes
  * @counts         submitted, workers_up and slots_up are filled in when asked for
  */
 struct mf_farm {
@@ -61,6 +70,13 @@ struct mf_farm {
     uint64_t n_recalling;
     struct mf_farm_counts counts;
     struct mf_median median;
+    int64_t rekey_ns;
+    int64_t ordered_ns;
+    uint64_t n_ticks, n_ticks_at_order;
+    bool has_keys, has_shares, has_homes;
+    struct mf_estimates estimates;
+    struct mf_shares shares;
+    struct mf_homes homes;
 };
 
 /* worker.c */
@@ -116,6 +132,24 @@ void mf_farm_settle(struct mf_farm *farm, struct mf_task *task, enum mf_task_sta
  */
 void mf_farm_wish(struct mf_farm *farm, struct mf_task *task, enum mf_wish wish,
                   enum mf_cause end_cause);
+
+/* order.c */
+
+/** Memory for what a new task's kind and group ask for. Returns 0, -EINVAL if what it says
+ * makes no sense, or -ENOMEM. */
+int mf_farm_expect(struct mf_farm *farm, const struct mf_task_spec *spec);
+
+/** Computes the key of a task that becomes READY, if has_keys. O(1). */
+void mf_farm_order(struct mf_farm *farm, struct mf_task *task);
+
+/** The same for all READY tasks, if it is time; called once a tick, with rekey_ns. */
+void mf_farm_reorder(struct mf_farm *farm);
+
+/** Charges the group of a READY task that is placed, if has_shares. */
+void mf_farm_charge(struct mf_farm *farm, struct mf_task *task);
+
+/** Sets right what was charged, if has_shares, for a task still held: it ran for so long. */
+void mf_farm_account(struct mf_farm *farm, const struct mf_task *task, int64_t used_ns);
 
 /* events.c */
 
