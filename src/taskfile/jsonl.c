@@ -14,6 +14,9 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Room for a number as text. */
+#define NUMBER_BYTES 64
+
 static const char *type_name(const json_t *value)
 {
     switch (json_typeof(value)) {
@@ -137,23 +140,71 @@ static int take_env(json_t *object, struct mf_fields *fields, struct mf_arena *a
     return 0;
 }
 
+static const char *text_of(const json_t *value, char number[NUMBER_BYTES])
+{
+    if (json_is_string(value))
+        return json_string_value(value);
+    if (json_is_integer(value))
+        snprintf(number, NUMBER_BYTES, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+    else if (json_is_real(value))
+        snprintf(number, NUMBER_BYTES, "%.15g", json_real_value(value));
+    else
+        return NULL;
+    return number;
+}
+
 /* Numbers go through the table of keys as text, like everything else. */
 static int take_field(const char *key, const json_t *value, struct mf_fields *fields,
                       struct mf_arena *arena, struct mf_error *err)
 {
-    char number[64];
-    const char *text = number;
+    char number[NUMBER_BYTES];
+    const char *text = text_of(value, number);
 
-    if (json_is_string(value))
-        text = json_string_value(value);
-    else if (json_is_integer(value))
-        snprintf(number, sizeof(number), "%" JSON_INTEGER_FORMAT, json_integer_value(value));
-    else if (json_is_real(value))
-        snprintf(number, sizeof(number), "%.15g", json_real_value(value));
-    else
+    if (!text)
         return mf_error_set(err, -EINVAL, "%s: %s, but a number or a string is expected", key,
                             type_name(value));
     return mf_fields_set(fields, key, text, arena, err);
+}
+
+/* A list of tasks: as a text with commas, or as an array. */
+static int take_after(const char *key, const json_t *value, struct mf_fields *fields,
+                      struct mf_arena *arena, struct mf_error *err)
+{
+    struct mf_buffer list = {0};
+    char number[NUMBER_BYTES];
+    int r = 0;
+
+    if (!json_is_array(value))
+        return take_field(key, value, fields, arena, err);
+    for (size_t i = 0; r == 0 && i < json_array_size(value); i++) {
+        const json_t *item = json_array_get(value, i);
+        const char *text = text_of(item, number);
+
+        if (!text)
+            r = mf_error_set(err, -EINVAL, "%s: element %zu is %s, not a string or a number", key,
+                             i + 1, type_name(item));
+        else
+            mf_buffer_append(&list, text, strlen(text));
+        mf_buffer_put_u8(&list, ',');
+    }
+    /* The last comma becomes the end. */
+    if (list.size > 0)
+        list.size--;
+    mf_buffer_put_u8(&list, '\0');
+    if (r == 0 && mf_buffer_status(&list) < 0)
+        r = mf_error_set(err, -ENOMEM, "out of memory");
+    if (r == 0)
+        r = mf_fields_set(fields, key, (const char *)list.data, arena, err);
+    mf_buffer_finish(&list);
+    return r;
+}
+
+static bool is_list(const char *key)
+{
+    for (int i = 0; i < MF_N_CONDITIONS; i++)
+        if (strcmp(key, mf_condition_key((enum mf_condition)i)) == 0)
+            return true;
+    return false;
 }
 
 static const char *const own_keys[] = {"cmd", "input", NULL};
@@ -169,8 +220,10 @@ static int take_member(const char *key, json_t *value, struct mf_fields *fields,
         return take_input(value, command, arena, err);
     if (strcmp(key, "env") == 0)
         return take_env(value, fields, arena, err);
+    if (is_list(key))
+        return take_after(key, value, fields, arena, err);
     r = take_field(key, value, fields, arena, err);
-    return r == -ENOENT ? mf_fields_refuse(key, own_keys, err) : r;
+    return r == -ENOENT && !strchr(key, '.') ? mf_fields_refuse(key, own_keys, err) : r;
 }
 
 /* An object has "cmd", or else "func" and maybe "input". */
