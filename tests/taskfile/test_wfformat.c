@@ -1,4 +1,5 @@
 /* Workflows in WfFormat: what is read of them, and each way in which they can be wrong. */
+#include "taskfile/source.h"
 #include "taskfile/wfformat.h"
 
 #include <criterion/criterion.h>
@@ -301,4 +302,84 @@ Test(wfformat, a_command_is_made_of_strings)
     refuse_tasks(TASK("a", "", ""),
                  "{\"id\": \"a\", \"runtimeInSeconds\": 1, \"command\": {\"program\": \"\"}}",
                  -EINVAL, "flow.json: workflow.execution.tasks[0].command.program: is empty");
+}
+
+/* --- as a source --- */
+
+static struct mf_source *open_example(const char *name, bool is_not_run)
+{
+    struct mf_source_options options = {.format = MF_SOURCE_WFFORMAT, .is_not_run = is_not_run};
+    struct mf_source *source;
+    struct mf_error err = {0};
+    char path[1024];
+    const char *paths[] = {path};
+    int r;
+
+    snprintf(path, sizeof(path), T_DIR "/wfformat/%s", name);
+    r = mf_source_open_files(paths, 1, &options, &source, &err);
+    cr_assert(eq(int, r, 0), "%s", err.text);
+    return source;
+}
+
+Test(wfformat, a_source_gives_each_task_once_and_again_by_its_cookie)
+{
+    struct mf_source *source = open_example("fork-join.json", false);
+    struct mf_source_summary summary;
+    const struct mf_entry *entry;
+    struct mf_error err = {0};
+
+    mf_source_summarize(source, &summary);
+    cr_assert(eq(u64, summary.n_tasks, 6));
+    cr_assert(summary.is_counted && summary.has_dependencies && summary.has_estimates);
+    for (uint64_t i = 1; i <= 6; i++) {
+        cr_assert(eq(int, mf_source_next(source, &entry, &err), 0));
+        cr_assert(eq(u64, entry->command.seq, i));
+    }
+    cr_assert(eq(int, mf_source_next(source, &entry, &err), 1));
+    cr_assert(eq(int, mf_source_load(source, 6, &entry, &err), 0));
+    assert_same(entry->command.id, "join");
+    assert_same(entry->command.args[0], "sh");
+    cr_assert(entry->command.has_given_id && !entry->command.is_shell);
+    cr_assert(eq(u32, entry->n_after, 4));
+    cr_assert(eq(i64, entry->estimate_ns, 500000000));
+    cr_assert(eq(i64, entry->upward_ns, 500000000));
+    assert_same(mf_source_kind_name(source, entry->kind), "sh");
+    cr_assert(eq(int, mf_source_load(source, 7, &entry, &err), -ENOENT));
+    mf_source_close(source);
+}
+
+Test(wfformat, a_source_has_the_graph_of_its_workflow)
+{
+    struct mf_source *source = open_example("montage.json", false);
+    struct mf_shape shape;
+
+    mf_graph_shape(mf_source_graph(source), &shape);
+    cr_assert(eq(u64, shape.n_tasks, 18));
+    cr_assert(eq(u64, shape.depth, 8));
+    cr_assert(eq(u64, shape.width, 5));
+    cr_assert(eq(u64, shape.n_dependencies, 5 * 2 + 5 + 1 + 4 * 2 + 4 + 1 + 1));
+    /* mProject 2, mDiffFit 1-2 or 2-3, and one of each of the rest. */
+    cr_assert(eq(i64, shape.critical_ns,
+                 INT64_C(1000000) * (12040 + 850 + 350 + 1270 + 1050 + 220 + 3410 + 1640)));
+    mf_source_close(source);
+}
+
+Test(wfformat, what_has_no_commands_can_be_looked_at_but_not_run)
+{
+    struct mf_source_options options = {.format = MF_SOURCE_WFFORMAT};
+    const char *const paths[] = {T_DIR "/wfformat/chain.json", "other.json"};
+    struct mf_source *source = open_example("chain.json", true);
+    const struct mf_entry *entry;
+    struct mf_error err = {0};
+
+    cr_assert(eq(int, mf_source_next(source, &entry, &err), 0));
+    assert_same(entry->command.args[0], "fetch");
+    cr_assert(eq(i64, entry->estimate_ns, 0));
+    mf_source_close(source);
+    cr_assert(eq(int, mf_source_open_files(paths, 1, &options, &source, &err), -EINVAL));
+    cr_assert(strstr(err.text, "chain.json: workflow.specification.tasks[0]: task \"fetch\" has "
+                               "no command.program") != NULL,
+              "%s", err.text);
+    cr_assert(eq(int, mf_source_open_files(paths, 2, &options, &source, &err), -EINVAL));
+    assert_same(err.text, "a workflow in WfFormat is one file, not 2");
 }
