@@ -54,10 +54,12 @@ Test(backfill, small_tasks_without_end_do_not_starve_a_large_one)
     struct t_farm *t = t_farm("a b large*2", .workers = 1, .slots = 2);
 
     t_tick(t);
+    t_start(t, "a b");
     for (int i = 0; i < 20; i++)
         t_submit_many(t, 5);
     t_trace(t);
-    t_end(t, "a");
+    t_wait(t, 20 * T_MS);
+    t_end(t, "a", .duration_ns = 20 * T_MS);
     t_tick(t);
     cr_assert_str_eq(t_trace(t), "a:DONE");
     t_end(t, "b");
@@ -111,7 +113,7 @@ Test(backfill, a_reservation_moves_on_when_its_worker_is_lost)
     t_tick(t);
     t_trace(t);
     t_lose(t, 0);
-    t_submit(t, "c");
+    t_submit(t, "c=50");
     t_tick(t);
     t_end(t, "b");
     t_trace(t);

@@ -386,7 +386,7 @@ Test(placing, policies_and_placements_are_found_by_name)
 {
     cr_assert_eq(mf_policy_find("fifo"), &mf_policy_fifo);
     cr_assert_eq(mf_policy_find("priority"), &mf_policy_priority);
-    cr_assert_null(mf_policy_find("lifo"));
+    cr_assert_null(mf_policy_find("fif"));
     cr_assert_eq(mf_placement_find("least-loaded"), &mf_placement_least_loaded);
     cr_assert_null(mf_placement_find(""));
 }
