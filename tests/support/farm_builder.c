@@ -77,10 +77,13 @@ void t_submit(struct t_farm *t, const char *tasks)
                      .max_attempts = (uint32_t)number_after(word, '^', 1),
                      .target = (mf_worker_id)number_after(word, '@', 0),
                      .has_target = strchr(word, '@') != NULL,
+                     .group = (uint32_t)number_after(word, '%', 0),
+                     .kind = (uint32_t)number_after(word, '=', 0),
+                     .estimate_ns = number_after(word, '+', 0) * T_MS,
                      .avoid = (mf_worker_id)number_after(word, '~', 0),
                      .has_avoid = strchr(word, '~') != NULL},
         };
-        size_t n = strcspn(word, "*!^@~");
+        size_t n = strcspn(word, "*!^@~%=+");
 
         apply(t, event);
         cr_assert(n < sizeof(t->names[0]) && t->n_named < T_MAX_TASKS);

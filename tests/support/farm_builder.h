@@ -8,8 +8,8 @@
  *     cr_assert(eq(str, t_trace(t), "..."));
  *
  * Tasks are named by one word each, with "*n" for n slots, "!n" for priority n,
- * "^n" for n attempts in all, "@n" for worker n alone and "~n" for any but worker
- * n. Every step checks all invariants of the farm.
+ * "^n" for n attempts in all, "@n" for worker n alone, "~n" for any but worker n,
+ * "%n" for group n, "=n" for kind n and "+n" for an estimate of n ms. Every step checks all invariants of the farm.
  * Farms are freed when the process of the test ends.
  */
 #ifndef MF_TESTS_FARM_BUILDER_H
