@@ -2,7 +2,6 @@
 #include "api/farm.h"
 
 #include "base/clock.h"
-#include "wire/record.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -107,12 +106,6 @@ static int set_options(struct mpifarm *farm, const struct mpifarm_options *optio
     if (farm->options.max_attempts == 0)
         farm->options.max_attempts = 1;
     return choose_isolation(farm, &farm->options, &farm->is_isolated);
-}
-
-/* Rank 0 of several has no tasks to run. */
-static bool is_server(const struct mpifarm *farm)
-{
-    return !farm->remote || farm->remote->size == 1 || farm->remote->rank != 0;
 }
 
 static int set_up(struct mpifarm *farm, int *argc, char ***argv,
@@ -280,11 +273,17 @@ static int serve(struct mpifarm *farm)
 
 /* --- starting --- */
 
+/* A program of one rank is one that runs its tasks itself; rank 0 of several has none to run. */
+static bool is_alone(const struct mpifarm *farm)
+{
+    return mpifarm_size(farm) == 1;
+}
+
 static int create_client(struct mpifarm *farm)
 {
     struct mf_client_config config = {
         .log = &farm->log,
-        .remote = is_server(farm) ? NULL : farm->remote,
+        .remote = is_alone(farm) ? NULL : farm->remote,
         .functions = &farm->functions,
         .max_attempts = farm->options.max_attempts,
         .is_isolated = farm->is_isolated,
@@ -292,7 +291,7 @@ static int create_client(struct mpifarm *farm)
     };
     int r = 0;
 
-    if (is_server(farm)) {
+    if (is_alone(farm)) {
         r = mf_transport_local_pair(&farm->local, &farm->local_server);
         if (r == 0)
             r = create_server(farm, farm->local_server);
@@ -329,9 +328,7 @@ int mpifarm_start(struct mpifarm *farm)
     if (farm->is_started)
         return mf_api_fail(farm, -EINVAL, "mpifarm_start() was called twice");
     farm->is_started = true;
-    /* A program of one rank is one that runs its tasks itself. */
-    r = farm->remote && farm->remote->size > 1 && farm->remote->rank != 0 ? serve(farm)
-                                                                          : begin(farm);
+    r = mpifarm_rank(farm) != 0 ? serve(farm) : begin(farm);
     /* What is the same for all, rank 0 says. */
     if (r < 0 && (r != -EPROTO || mpifarm_rank(farm) == 0))
         mf_log_error(&farm->log, "%s", farm->err.text);
@@ -360,23 +357,6 @@ static int stop_servers(struct mpifarm *farm)
     return 0;
 }
 
-/* The other ranks may wait for a client that never came to be. */
-static void dismiss_servers(struct mpifarm *farm)
-{
-    struct mf_record stop = {.kind = MF_RECORD_STOP};
-    struct mf_buffer frame = {0}, body = {0};
-
-    mf_buffer_put_text(&body, "rank 0 has finished without mpifarm_start()");
-    for (uint32_t to = 1; to < farm->remote->size; to++) {
-        mf_record_put(&frame, &stop, body.data, body.size);
-        if (mf_transport_send(farm->remote, to, &frame) < 0)
-            mf_log_error(&farm->log, "rank %" PRIu32 " cannot be told to stop", to);
-        mf_buffer_clear(&frame);
-    }
-    mf_buffer_finish(&frame);
-    mf_buffer_finish(&body);
-}
-
 int mpifarm_finish(struct mpifarm *farm)
 {
     int r = 0;
@@ -388,7 +368,9 @@ int mpifarm_finish(struct mpifarm *farm)
     if (farm->client)
         r = stop_servers(farm);
     else if (farm->remote && farm->remote->rank == 0)
-        dismiss_servers(farm);
+        /* The other ranks may wait for a client that never came to be. */
+        mf_client_dismiss_all(farm->remote, "rank 0 has finished without mpifarm_start()",
+                              &farm->log);
     mf_client_destroy(farm->client);
     mf_server_destroy(farm->server);
     mf_nursery_stop(&farm->nursery);

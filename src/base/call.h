@@ -130,16 +130,6 @@ static inline bool mf_call_has_details(const struct mf_call *call)
            call->details.try_number > 1 || call->details.checkpoint_size || call->size > UINT32_MAX;
 }
 
-/** Bytes that a call takes in a UNIT. */
-static inline size_t mf_call_bytes(const struct mf_call *call)
-{
-    return sizeof(struct mf_call_header) +
-           (mf_call_has_details(call)
-                ? sizeof(struct mf_call_details) + call->details.checkpoint_size
-                : 0) +
-           (call->is_large ? 0 : call->size);
-}
-
 /** Appends an entry; data may be NULL if the header's size is 0. */
 static inline void mf_entry_put(struct mf_buffer *buffer, const struct mf_entry_header *header,
                                 const void *data)

@@ -20,4 +20,13 @@ static inline int64_t mf_earliest_ns(int64_t a_ns, int64_t b_ns)
 /** Time since 1970-01-01 UTC; may jump. */
 int64_t mf_clock_wall_ns(void);
 
+/**
+ * mf_clock_set_timer() - let a timer descriptor of CLOCK_MONOTONIC become readable at a time.
+ *
+ * @due_ns  as mf_clock_monotonic_ns(); a time that is past is at once, INT64_MAX is never
+ *
+ * Returns 0 or -errno.
+ */
+int mf_clock_set_timer(int timer_fd, int64_t due_ns);
+
 #endif

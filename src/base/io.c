@@ -2,7 +2,6 @@
 #include "base/io.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -76,17 +75,6 @@ ssize_t mf_pread_all(int fd, void *data, size_t n, uint64_t offset)
         done += (size_t)got;
     }
     return (ssize_t)done;
-}
-
-int mf_set_nonblocking(int fd)
-{
-    int flags = fcntl(fd, F_GETFL);
-
-    if (flags < 0)
-        return -errno;
-    if (flags & O_NONBLOCK)
-        return 0;
-    return fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ? -errno : 0;
 }
 
 uint64_t mf_raise_open_files(void)

@@ -15,9 +15,6 @@ int mf_pwrite_all(int fd, const void *data, size_t n, uint64_t offset);
 /** Reads n bytes at offset; returns how many there were (fewer at the end), or -errno. */
 ssize_t mf_pread_all(int fd, void *data, size_t n, uint64_t offset);
 
-/** Sets O_NONBLOCK. Returns 0 or -errno. */
-int mf_set_nonblocking(int fd);
-
 /** Raises the soft limit of open files to the hard one; returns the limit now in force. */
 uint64_t mf_raise_open_files(void);
 

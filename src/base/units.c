@@ -291,24 +291,3 @@ char *mf_format_duration(int64_t ns, char *text, size_t size)
         snprintf(text, size, "%s%" PRIu64 "d%02" PRIu64 "h", sign, hours / 24, hours % 24);
     return text;
 }
-
-char *mf_format_size(uint64_t bytes, char *text, size_t size)
-{
-    static const char letters[] = "KMGTPE";
-    uint64_t tenths = 0;
-    size_t i = 0;
-
-    if (bytes < 1024) {
-        snprintf(text, size, "%" PRIu64 " B", bytes);
-        return text;
-    }
-    for (;; i++) {
-        unsigned shift = 10 * (unsigned)(i + 1);
-
-        tenths = (uint64_t)(((wide_uint)bytes * 10 + (UINT64_C(1) << (shift - 1))) >> shift);
-        if (tenths < 10240 || letters[i + 1] == '\0')
-            break;
-    }
-    snprintf(text, size, "%" PRIu64 ".%" PRIu64 " %ciB", tenths / 10, tenths % 10, letters[i]);
-    return text;
-}

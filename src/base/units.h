@@ -34,9 +34,6 @@ int mf_parse_integer(const char *text, int64_t min, int64_t max, int64_t *ret_va
 /** Writes "120 us", "850 ms", "12.3 s", "4m05s", "3h12m", "2d04h" into text; returns text. */
 char *mf_format_duration(int64_t ns, char *text, size_t size);
 
-/** Writes "512 B", "1.5 MiB" into text; returns text. */
-char *mf_format_size(uint64_t bytes, char *text, size_t size);
-
 /**
  * mf_nearest() - the name a user most likely meant.
  *

@@ -232,6 +232,9 @@ bool mf_farm_is_finished(const struct mf_farm *farm);
 /** When the next tick is due by the clock (a delay, a time limit); INT64_MAX for never. */
 int64_t mf_farm_next_tick_ns(const struct mf_farm *farm);
 
+/** How long a task should run, by its author or by others like it; 0 when nobody knows. */
+int64_t mf_farm_estimate_ns(const struct mf_farm *farm, const struct mf_task *task);
+
 /** Median run time of the tasks done, an estimate when there are many; 0 before the first. */
 int64_t mf_farm_median_ns(const struct mf_farm *farm);
 

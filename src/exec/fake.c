@@ -247,17 +247,9 @@ void mf_fake_executor_break(struct mf_executor *executor, const char *text)
 
 static int arm(struct fake_executor *fake)
 {
-    int64_t next_ns = mf_fake_executor_next_ns(&fake->base);
-    struct itimerspec timer = {0};
-
     if (fake->timer_fd < 0)
         return 0;
-    if (next_ns < INT64_MAX) {
-        /* A time of zero would disarm it. */
-        timer.it_value.tv_sec = next_ns / MF_NS_PER_S;
-        timer.it_value.tv_nsec = next_ns > 0 ? next_ns % MF_NS_PER_S : 1;
-    }
-    return timerfd_settime(fake->timer_fd, TFD_TIMER_ABSTIME, &timer, NULL) < 0 ? -errno : 0;
+    return mf_clock_set_timer(fake->timer_fd, mf_fake_executor_next_ns(&fake->base));
 }
 
 static void on_timer(void *arg, uint32_t events)

@@ -280,17 +280,10 @@ static void end(struct mf_executor *executor, mf_task_id task, uint32_t attempt,
 
 static void set_timer(struct function_executor *functions, int64_t due_ns)
 {
-    struct itimerspec spec = {0};
-
     if (due_ns == functions->timer_ns)
         return;
     functions->timer_ns = due_ns;
-    if (due_ns != INT64_MAX) {
-        /* A time of zero would switch it off. */
-        spec.it_value.tv_sec = due_ns / MF_NS_PER_S;
-        spec.it_value.tv_nsec = due_ns > 0 ? due_ns % MF_NS_PER_S : 1;
-    }
-    (void)timerfd_settime(functions->timer_fd, TFD_TIMER_ABSTIME, &spec, NULL);
+    (void)mf_clock_set_timer(functions->timer_fd, due_ns);
 }
 
 /* What is due is done by the flush that follows. */

@@ -13,12 +13,11 @@
 
 #include "base/clock.h"
 #include "exec/blocks.h"
+#include "exec/inline_unit.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <stdalign.h>
 #include <stdlib.h>
-#include <string.h>
 
 #define SLICE_NS (100 * MF_NS_PER_US)
 #define POLL_NS MF_NS_PER_MS
@@ -32,28 +31,6 @@
 
 /* What was gathered beyond this is not kept. */
 #define KEPT_BYTES ((size_t)64 << 10)
-
-/*
- * @rest          the calls that have not begun, the first of which is `next`
- * @larges        large inputs of its calls in order, NULL where there was no memory for one; those
- *                before next_large were used
- * @is_cancelled  per call; NULL when none is
- * @is_recalled   while it runs: its calls that have not begun are given back
- */
-struct unit {
-    struct mf_list node;
-    uint64_t number;
-    uint32_t attempt;
-    uint32_t n_calls;
-    uint32_t next;
-    struct mf_reader rest;
-    uint8_t **larges;
-    uint32_t n_larges;
-    uint32_t next_large;
-    bool *is_cancelled;
-    bool is_recalled;
-    alignas(max_align_t) uint8_t calls[];
-};
 
 /*
  * @running, @index   the call being made, NULL for none
@@ -72,7 +49,7 @@ struct inline_caller {
     struct mpifarm_context context;
     struct mf_blocks blocks;
     struct mf_list units;
-    struct unit *running;
+    struct mf_inline_unit *running;
     uint32_t index;
     struct mf_buffer entries;
     uint32_t n_gathered;
@@ -89,17 +66,18 @@ static struct inline_caller *of_base(const struct mf_caller *caller)
     return mf_container_of(caller, struct inline_caller, base);
 }
 
-static struct unit *first_unit(const struct inline_caller *caller)
+static struct mf_inline_unit *first_unit(const struct inline_caller *caller)
 {
     return mf_list_is_empty(&caller->units)
                ? NULL
-               : mf_container_of(caller->units.next, struct unit, node);
+               : mf_container_of(caller->units.next, struct mf_inline_unit, node);
 }
 
-static struct unit *find_unit(const struct inline_caller *caller, uint64_t number, uint32_t attempt)
+static struct mf_inline_unit *find_unit(const struct inline_caller *caller, uint64_t number,
+                                        uint32_t attempt)
 {
     mf_list_for_each (node, &caller->units) {
-        struct unit *unit = mf_container_of(node, struct unit, node);
+        struct mf_inline_unit *unit = mf_container_of(node, struct mf_inline_unit, node);
 
         if (unit->number == number && unit->attempt == attempt)
             return unit;
@@ -107,25 +85,10 @@ static struct unit *find_unit(const struct inline_caller *caller, uint64_t numbe
     return NULL;
 }
 
-static void free_unit(struct unit *unit)
-{
-    for (uint32_t i = 0; i < unit->n_larges; i++)
-        free(unit->larges[i]);
-    free(unit->larges);
-    free(unit->is_cancelled);
-    free(unit);
-}
-
-static void end_unit(struct unit *unit)
-{
-    mf_list_remove(&unit->node);
-    free_unit(unit);
-}
-
 /* --- telling --- */
 
 static void tell(struct inline_caller *caller, struct mf_caller_event *event,
-                 const struct unit *unit)
+                 const struct mf_inline_unit *unit)
 {
     if (caller->is_stopped)
         return;
@@ -144,7 +107,7 @@ static int64_t look_at_clock(struct inline_caller *caller)
     return now_ns;
 }
 
-static void tell_broken(struct inline_caller *caller, const struct unit *unit)
+static void tell_broken(struct inline_caller *caller, const struct mf_inline_unit *unit)
 {
     struct mf_error error = {0};
     struct mf_caller_event event = {.kind = MF_CALLER_BROKEN, .error = &error};
@@ -154,7 +117,8 @@ static void tell_broken(struct inline_caller *caller, const struct unit *unit)
     caller->is_stopped = true;
 }
 
-static void tell_entries(struct inline_caller *caller, const struct unit *unit, bool is_last)
+static void tell_entries(struct inline_caller *caller, const struct mf_inline_unit *unit,
+                         bool is_last)
 {
     struct mf_caller_event event = {
         .kind = MF_CALLER_ENTRIES,
@@ -180,22 +144,22 @@ static void tell_entries(struct inline_caller *caller, const struct unit *unit, 
 }
 
 /* Tells of the calls before the one that has just ended. Telling is not counted as run time. */
-static void flush(struct inline_caller *caller, const struct unit *unit)
+static void flush(struct inline_caller *caller, const struct mf_inline_unit *unit)
 {
     look_at_clock(caller);
     tell_entries(caller, unit, false);
     caller->mark_ns = mf_clock_monotonic_ns();
 }
 
-static void tell_returned(struct inline_caller *caller, struct unit *unit)
+static void tell_returned(struct inline_caller *caller, struct mf_inline_unit *unit)
 {
     struct mf_caller_event event = {.kind = MF_CALLER_RETURNED};
 
     tell(caller, &event, unit);
-    end_unit(unit);
+    mf_inline_unit_end(unit);
 }
 
-static void tell_large(struct inline_caller *caller, const struct unit *unit)
+static void tell_large(struct inline_caller *caller, const struct mf_inline_unit *unit)
 {
     struct mf_caller_event event = {.kind = MF_CALLER_LARGE, .task = caller->context.call->task};
 
@@ -210,11 +174,6 @@ static void tell_large(struct inline_caller *caller, const struct unit *unit)
 
 /* --- what a running function asks --- */
 
-static bool is_cancelled(const struct unit *unit, uint32_t index)
-{
-    return unit->is_cancelled && unit->is_cancelled[index];
-}
-
 static bool should_stop(void *arg, struct mpifarm_context *context)
 {
     struct inline_caller *caller = arg;
@@ -226,7 +185,7 @@ static bool should_stop(void *arg, struct mpifarm_context *context)
         tell_entries(caller, caller->running, false);
         caller->poll(caller->poll_arg);
     }
-    return caller->is_stopped || is_cancelled(caller->running, caller->index);
+    return caller->is_stopped || mf_inline_unit_is_cancelled(caller->running, caller->index);
 }
 
 static int checkpoint(void *arg, struct mpifarm_context *context, const void *data, size_t size)
@@ -252,12 +211,12 @@ static const struct mf_context_ops context_ops = {
 
 /* --- running --- */
 
-static void make_call(struct inline_caller *caller, struct unit *unit, struct mf_call *call,
-                      struct mf_call_end *ret_end)
+static void make_call(struct inline_caller *caller, struct mf_inline_unit *unit,
+                      struct mf_call *call, struct mf_call_end *ret_end)
 {
     if (call->is_large)
         call->input = unit->larges[unit->next_large];
-    if (is_cancelled(unit, unit->next)) {
+    if (mf_inline_unit_is_cancelled(unit, unit->next)) {
         mf_context_withhold(&caller->context, call, MPIFARM_CAUSE_FUNCTION, ECANCELED, ret_end);
     } else if (call->is_large && !call->input) {
         mf_context_withhold(&caller->context, call, MPIFARM_CAUSE_MEMORY, 0, ret_end);
@@ -271,7 +230,7 @@ static void make_call(struct inline_caller *caller, struct unit *unit, struct mf
     }
 }
 
-static void gather(struct inline_caller *caller, const struct unit *unit,
+static void gather(struct inline_caller *caller, const struct mf_inline_unit *unit,
                    const struct mf_call_end *end)
 {
     bool is_large = mf_context_is_large(&caller->context, end);
@@ -286,12 +245,12 @@ static void gather(struct inline_caller *caller, const struct unit *unit,
 }
 
 /* Whether the unit has a call that is to be begun. */
-static bool has_next(const struct inline_caller *caller, const struct unit *unit)
+static bool has_next(const struct inline_caller *caller, const struct mf_inline_unit *unit)
 {
     return unit->next < unit->n_calls && !unit->is_recalled && !caller->is_stopped;
 }
 
-static void run_calls(struct inline_caller *caller, struct unit *unit, uint32_t n)
+static void run_calls(struct inline_caller *caller, struct mf_inline_unit *unit, uint32_t n)
 {
     struct mf_call call;
 
@@ -302,15 +261,13 @@ static void run_calls(struct inline_caller *caller, struct unit *unit, uint32_t 
         make_call(caller, unit, &call, &end);
         unit->next++;
         gather(caller, unit, &end);
-        if (call.is_large) {
-            free(unit->larges[unit->next_large]);
-            unit->larges[unit->next_large++] = NULL;
-        }
+        if (call.is_large)
+            mf_inline_unit_drop_input(unit);
     }
 }
 
 /* The clock is read after each call, and less often while calls are quick. */
-static void run_slice(struct inline_caller *caller, struct unit *unit)
+static void run_slice(struct inline_caller *caller, struct mf_inline_unit *unit)
 {
     int64_t begun_ns = caller->mark_ns, looked_ns = begun_ns;
     uint32_t n = 1;
@@ -332,13 +289,13 @@ static void note_idle(struct inline_caller *caller, int64_t now_ns)
         caller->idle_since_ns = now_ns;
 }
 
-static void tell_slice(struct inline_caller *caller, struct unit *unit)
+static void tell_slice(struct inline_caller *caller, struct mf_inline_unit *unit)
 {
     bool is_last = unit->next == unit->n_calls;
 
     tell_entries(caller, unit, is_last);
     if (is_last)
-        end_unit(unit);
+        mf_inline_unit_end(unit);
     else if (unit->is_recalled)
         tell_returned(caller, unit);
 }
@@ -346,7 +303,7 @@ static void tell_slice(struct inline_caller *caller, struct unit *unit)
 static void finish_stop(struct inline_caller *caller)
 {
     while (!mf_list_is_empty(&caller->units))
-        end_unit(first_unit(caller));
+        mf_inline_unit_end(first_unit(caller));
     if (caller->is_hooked && caller->functions->finish)
         caller->functions->finish(caller->functions->farm, caller->functions->hook_user);
     caller->is_hooked = false;
@@ -355,7 +312,7 @@ static void finish_stop(struct inline_caller *caller)
 static int turn(struct mf_caller *base, int64_t now_ns)
 {
     struct inline_caller *caller = of_base(base);
-    struct unit *unit = first_unit(caller);
+    struct mf_inline_unit *unit = first_unit(caller);
 
     if (!unit || caller->running)
         return 0;
@@ -387,57 +344,17 @@ static int begin(struct mf_caller *base, const struct mf_functions *functions, u
     return 0;
 }
 
-/* Takes over the large input of a call. */
-static int take_large(struct inline_caller *caller, struct unit *unit, const struct mf_call *call)
-{
-    uint8_t **larges = reallocarray(unit->larges, unit->n_larges + 1, sizeof(*larges));
-    size_t size = call->size;
-    int r;
-
-    if (!larges)
-        return -ENOMEM;
-    unit->larges = larges;
-    larges[unit->n_larges] = NULL;
-    r = caller->config.take_large(caller->config.arg, call->task, &larges[unit->n_larges], &size);
-    if (r == 0 || r == -ENOMEM)
-        unit->n_larges++;
-    if (r == -ENOMEM)
-        return 0;
-    return r == 0 && size != call->size ? -EPROTO : r;
-}
-
-static int take_larges(struct inline_caller *caller, struct unit *unit)
-{
-    struct mf_reader reader = unit->rest;
-    struct mf_call call;
-    int r = 0;
-
-    while (r == 0 && mf_call_get(&reader, &call))
-        if (call.is_large)
-            r = take_large(caller, unit, &call);
-    return r;
-}
-
 static int start(struct mf_caller *base, const struct mf_caller_unit *given)
 {
     struct inline_caller *caller = of_base(base);
-    struct unit *unit;
+    struct mf_inline_unit *unit;
     int r;
 
     if (caller->is_stopped)
         return -EPIPE;
-    unit = malloc(sizeof(*unit) + given->size);
-    if (!unit)
-        return -ENOMEM;
-    *unit =
-        (struct unit){.number = given->unit, .attempt = given->attempt, .n_calls = given->n_calls};
-    memcpy(unit->calls, given->calls, given->size);
-    unit->rest = mf_reader_over(unit->calls, given->size);
-    r = given->has_large ? take_larges(caller, unit) : 0;
-    if (r < 0) {
-        free_unit(unit);
+    r = mf_inline_unit_create(given, &caller->config, &unit);
+    if (r < 0)
         return r;
-    }
     mf_list_push_back(&caller->units, &unit->node);
     return 0;
 }
@@ -445,7 +362,7 @@ static int start(struct mf_caller *base, const struct mf_caller_unit *given)
 static void recall(struct mf_caller *base, uint64_t number, uint32_t attempt)
 {
     struct inline_caller *caller = of_base(base);
-    struct unit *unit = find_unit(caller, number, attempt);
+    struct mf_inline_unit *unit = find_unit(caller, number, attempt);
 
     if (!unit)
         return;
@@ -457,17 +374,12 @@ static void recall(struct mf_caller *base, uint64_t number, uint32_t attempt)
     note_idle(caller, mf_clock_monotonic_ns());
 }
 
-/* Without memory for the mark the call is made, and nobody wants what comes of it. */
 static void cancel(struct mf_caller *base, uint64_t number, uint32_t attempt, uint32_t index)
 {
-    struct unit *unit = find_unit(of_base(base), number, attempt);
+    struct mf_inline_unit *unit = find_unit(of_base(base), number, attempt);
 
-    if (!unit || index >= unit->n_calls)
-        return;
-    if (!unit->is_cancelled)
-        unit->is_cancelled = calloc(unit->n_calls, sizeof(*unit->is_cancelled));
-    if (unit->is_cancelled)
-        unit->is_cancelled[index] = true;
+    if (unit)
+        mf_inline_unit_cancel(unit, index);
 }
 
 static int attach(struct mf_caller *base, mpifarm_block block, const char *name, size_t size)

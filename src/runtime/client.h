@@ -73,6 +73,13 @@ int mf_client_is_ready(struct mf_client *client, int64_t now_ns, struct mf_error
 /** Tells every server to stop. `why` is "" in order, else a sentence for the program there. */
 void mf_client_stop(struct mf_client *client, const char *why);
 
+/**
+ * mf_client_dismiss_all() - the same where no client has come to be: the other ranks wait for one.
+ *
+ * @log  says which rank cannot be told
+ */
+void mf_client_dismiss_all(struct mf_transport *remote, const char *why, const struct mf_log *log);
+
 /** Whether every server has left. */
 bool mf_client_is_stopped(const struct mf_client *client);
 

@@ -304,6 +304,22 @@ void mf_client_stop(struct mf_client *client, const char *why)
     mf_stations_send(client);
 }
 
+void mf_client_dismiss_all(struct mf_transport *remote, const char *why, const struct mf_log *log)
+{
+    struct mf_record stop = {.kind = MF_RECORD_STOP};
+    struct mf_buffer frame = {0}, body = {0};
+
+    mf_buffer_put_text(&body, why);
+    for (uint32_t to = 1; to < remote->size; to++) {
+        mf_record_put(&frame, &stop, body.data, body.size);
+        if (mf_transport_send(remote, to, &frame) < 0)
+            mf_log_error(log, "rank %" PRIu32 " cannot be told to stop", to);
+        mf_buffer_clear(&frame);
+    }
+    mf_buffer_finish(&frame);
+    mf_buffer_finish(&body);
+}
+
 bool mf_client_is_stopped(const struct mf_client *client)
 {
     for (uint32_t i = 0; i < client->n_stations; i++)

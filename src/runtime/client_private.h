@@ -4,6 +4,7 @@
  *     client.c         life, the turn
  *     client_peers.c   the servers: HELLO, shares of nodes, leaving
  *     client_units.c   tasks into units, and units to servers
+ *     client_sent.c    what happens to units afterwards: splitting, losing, dissolving
  *     client_results.c what servers report
  *     client_blocks.c  blocks of bytes for all
  */
@@ -106,7 +107,7 @@ struct mf_block {
  * @is_deaf      receiving failed, and that was said
  * @is_stirred   something happened since the units were looked at
  * @n_aside      units that wait for one server although another has room
- * @turnaround_ns  how far ahead servers are supplied: see client_units.c
+ * @turnaround_ns  how far ahead servers are supplied: see client_sent.c
  * @next_split_ns  when units are looked at next for calls that take long
  * @may_split      there are some that may have to be split then
  * @block_key    makes names of shared memory unlike those of other runs
@@ -182,9 +183,24 @@ void mf_station_dismiss(struct mf_client *client, struct mf_station *station, co
 /** Gathers tasks into units, lets the farm place them, and carries out what it says. */
 void mf_units_turn(struct mf_client *client);
 
+void mf_units_destroy(struct mf_client *client);
+
+/* client_sent.c */
+
 /** The unit that a report is about, NULL if that is out of date. */
 struct mf_unit *mf_unit_find(const struct mf_client *client, const struct mf_station *station,
                              uint64_t id, uint32_t attempt);
+
+/** The server is to give back what it has not begun. */
+void mf_unit_ask_back(struct mf_client *client, const struct mf_unit *unit);
+
+/**
+ * mf_units_split() - share what takes long with servers that have nothing to do.
+ *
+ * Calls may turn out to be much longer than those before them. Those behind
+ * them in their unit are then asked back. O(units), once in a few milliseconds.
+ */
+void mf_units_split(struct mf_client *client);
 
 /** The calls of a unit that were not reported go back among the READY tasks; suspects travel alone.
  */
@@ -198,8 +214,6 @@ void mf_units_hand_over_input(struct mf_client *client, uint32_t number);
 
 /** How far ahead servers are supplied follows from how long they had nothing to do. */
 void mf_units_note_idle(struct mf_client *client, const struct mf_unit *unit, int64_t idle_ns);
-
-void mf_units_destroy(struct mf_client *client);
 
 /* client_results.c */
 

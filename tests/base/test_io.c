@@ -112,19 +112,6 @@ Test(io, a_full_disk_is_reported)
     mf_close(&fd);
 }
 
-Test(io, nonblocking_is_set_and_other_flags_stay)
-{
-    int fds[2];
-
-    cr_assert_eq(pipe(fds), 0);
-    cr_assert_eq(mf_set_nonblocking(fds[0]), 0);
-    cr_assert_eq(mf_set_nonblocking(fds[0]), 0);
-    cr_assert_eq(fcntl(fds[0], F_GETFL) & (O_NONBLOCK | O_ACCMODE), O_NONBLOCK | O_RDONLY);
-    cr_assert_eq(mf_set_nonblocking(-1), -EBADF);
-    mf_close(&fds[0]);
-    mf_close(&fds[1]);
-}
-
 Test(io, the_limit_of_open_files_rises_to_the_hard_one)
 {
     struct rlimit limit;

@@ -244,29 +244,9 @@ Test(units, a_duration_that_rounds_up_takes_the_next_form)
     cr_assert_str_eq(shown_duration(86400 * MF_NS_PER_S - 1), "1d00h");
 }
 
-static const char *shown_size(uint64_t bytes)
-{
-    static char text[32];
-
-    return mf_format_size(bytes, text, sizeof(text));
-}
-
-Test(units, sizes_are_shown_with_one_decimal)
-{
-    cr_assert_str_eq(shown_size(0), "0 B");
-    cr_assert_str_eq(shown_size(512), "512 B");
-    cr_assert_str_eq(shown_size(1023), "1023 B");
-    cr_assert_str_eq(shown_size(1024), "1.0 KiB");
-    cr_assert_str_eq(shown_size(UINT64_C(3) << 19), "1.5 MiB");
-    cr_assert_str_eq(shown_size((UINT64_C(1) << 20) - 1), "1.0 MiB");
-    cr_assert_str_eq(shown_size(UINT64_C(64) << 30), "64.0 GiB");
-    cr_assert_str_eq(shown_size(UINT64_MAX), "16.0 EiB");
-}
-
 Test(units, a_small_text_is_never_overrun)
 {
     char text[4] = "xxx";
 
-    cr_assert_str_eq(mf_format_size(UINT64_MAX, text, sizeof(text)), "16.");
     cr_assert_str_eq(mf_format_duration(INT64_MAX, text, sizeof(text)), "106");
 }

@@ -9,7 +9,9 @@
  *
  * Tasks are named by one word each, with "*n" for n slots, "!n" for priority n,
  * "^n" for n attempts in all, "@n" for worker n alone and "~n" for any but worker
- * n. Every step checks all invariants of the farm.
+ * n. "c<a+b?+d%" comes after a is done, b has ended and d has failed; these may be
+ * named later in the same text. Farms with such tasks need .config.has_dependencies.
+ * "$n" asks for n of countable 0, "=n" is estimated to run for n ms. Every step checks all invariants of the farm.
  * Farms are freed when the process of the test ends.
  */
 #ifndef MF_TESTS_FARM_BUILDER_H

@@ -1,0 +1,43 @@
+/*
+ * What the two files of farming share:
+ *
+ *     farming_options.c  the options, from words to settings
+ *     farming.c          the run with these settings
+ */
+#ifndef MF_CLI_FARMING_PRIVATE_H
+#define MF_CLI_FARMING_PRIVATE_H
+
+#include "cli/farming.h"
+#include "runtime/rank.h"
+
+#define MF_MAX_MODULES 64
+
+/**
+ * The options as understood; texts are those of argv.
+ *
+ * @scheduler, @rank  what of it goes there; rank.modules is the modules here, so
+ *                    settings stay where they are
+ */
+struct mf_farming_settings {
+    struct mf_scheduler_config scheduler;
+    struct mf_rank_config rank;
+    const char *modules[MF_MAX_MODULES];
+    const char *run_dir;
+    bool is_dry_run;
+    bool is_forced;
+    bool is_quiet;
+    enum mf_progress_mode progress;
+};
+
+/**
+ * mf_farming_parse() - settings from the words of the command line.
+ *
+ * @min_words  operands that there must be
+ *
+ * Returns the index of the first operand; -ECANCELED when --help was printed; or
+ * another -errno with a sentence.
+ */
+int mf_farming_parse(struct mf_farming_settings *settings, const struct mf_subcommand *subcommand,
+                     int argc, char **argv, int min_words, struct mf_error *err);
+
+#endif

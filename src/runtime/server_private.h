@@ -1,0 +1,60 @@
+/*
+ * The server's state, shared by the files it is made of:
+ *
+ *     server.c         life, the turn, what is said to the scheduler
+ *     server_orders.c  what the scheduler says
+ */
+#ifndef MF_RUNTIME_SERVER_PRIVATE_H
+#define MF_RUNTIME_SERVER_PRIVATE_H
+
+#include "runtime/outbox.h"
+#include "runtime/server.h"
+#include "runtime/shelf.h"
+
+/**
+ * @is_welcome    the caller was begun
+ * @is_broken     the scheduler was told that nothing runs here: only STOP counts
+ * @is_turning    inside of the caller's turn
+ * @is_stopping   STOP came
+ * @poll_error    what receiving inside of the caller's turn failed with, for the next turn
+ */
+struct mf_server {
+    struct mf_transport *transport;
+    uint32_t scheduler;
+    uint32_t rank;
+    const struct mf_functions *functions;
+    struct mf_caller *caller;
+    struct mf_outbox outbox;
+    struct mf_inbox *inbox;
+    struct mf_shelf shelf;
+    bool is_welcome;
+    bool is_broken;
+    bool is_turning;
+    bool is_stopping;
+    bool is_finished;
+    int poll_error;
+    struct mf_error stop_reason;
+};
+
+/* server.c */
+
+/** Appends a record to what goes to the scheduler. */
+void mf_server_post(struct mf_server *server, const struct mf_record *record, const void *body,
+                    size_t size);
+
+/** Tells the scheduler, once, that nothing runs here. */
+void mf_server_report_broken(struct mf_server *server, const char *text);
+
+/** Leaves: what nobody waits for any more is forgotten. */
+void mf_server_say_bye(struct mf_server *server);
+
+/* server_orders.c */
+
+/**
+ * Does what a frame of the scheduler says; what comes behind a STOP is passed over.
+ *
+ * Returns 0; -EBADMSG or -EPROTO when the frame makes no sense; or what stopped it.
+ */
+int mf_server_handle(struct mf_server *server, const struct mf_buffer *frame);
+
+#endif
