@@ -54,26 +54,26 @@ int mf_farm_learned(const struct mf_farm *farm, size_t *cursor, uint32_t *ret_ki
     return mf_estimates_next(&farm->estimates, cursor, ret_kind, ret_median_ns, ret_n_samples);
 }
 
-static struct mf_policy_view view_of(struct mf_farm *farm, const struct mf_task *task)
+static struct mf_policy_view view_of(struct mf_farm *farm)
 {
     return (struct mf_policy_view){
+        .farm = farm,
         .settings = &farm->config.policy_settings,
         .now_ns = farm->now_ns,
-        .estimate_ns = mf_farm_estimate_ns(farm, task),
         .shares = &farm->shares,
     };
 }
 
 void mf_farm_order(struct mf_farm *farm, struct mf_task *task)
 {
-    struct mf_policy_view view = view_of(farm, task);
+    struct mf_policy_view view = view_of(farm);
 
     task->key = farm->config.policy->key(&view, task);
 }
 
 void mf_farm_charge(struct mf_farm *farm, struct mf_task *task)
 {
-    struct mf_policy_view view = view_of(farm, task);
+    struct mf_policy_view view = view_of(farm);
 
     task->key = farm->config.policy->charge(&view, task);
     mf_shares_place(&farm->shares, task->spec.group, task->key);
@@ -96,17 +96,17 @@ static int compare_ids(const void *a, const void *b)
 
 static void order_all(struct mf_farm *farm)
 {
+    struct mf_policy_view view = view_of(farm);
     struct mf_heap *ready = &farm->ready;
 
+    view.is_anew = true;
     if (farm->has_shares) {
         qsort(ready->items, ready->n_items, sizeof(ready->items[0]), compare_ids);
         mf_shares_restart(&farm->shares);
     }
     for (uint32_t i = 0; i < ready->n_items; i++) {
         struct mf_task *task = ready->items[i];
-        struct mf_policy_view view = view_of(farm, task);
 
-        view.is_anew = true;
         task->key = farm->config.policy->key(&view, task);
     }
     mf_heap_rebuild(ready);
