@@ -58,6 +58,7 @@ static int dry_run(struct mf_context *context, const struct mf_farming_settings 
                    mf_open_source_fn open_source, char **words, int n_words)
 {
     struct mf_function_names functions = {.check = mf_modules_check};
+    struct mf_source_options options = {0};
     struct mf_modules *modules = NULL;
     struct mf_source *source = NULL;
     struct mf_error err = {0};
@@ -66,9 +67,10 @@ static int dry_run(struct mf_context *context, const struct mf_farming_settings 
     if (settings->rank.n_modules > 0)
         r = mf_modules_load(settings->modules, settings->rank.n_modules, false, &modules, &err);
     functions.arg = modules;
+    if (modules)
+        options.functions = &functions;
     if (r == 0)
-        r = open_source((const char *const *)words, (uint32_t)n_words, modules ? &functions : NULL,
-                        &source, &err);
+        r = open_source((const char *const *)words, (uint32_t)n_words, &options, &source, &err);
     if (r == 0)
         r = print_commands(source, &err);
     mf_source_close(source);
@@ -105,6 +107,7 @@ static int exit_status(enum mf_run_result result)
 /* What rank 0 has open for a run. */
 struct run {
     struct mf_function_names functions;
+    struct mf_source_options options;
     struct mf_journal *journal;
     struct mf_source *source;
     struct mf_progress *progress;
@@ -182,9 +185,12 @@ static int note_output_dir(struct run *run, const struct mf_farming_settings *se
 static int open_run(struct run *run, struct mf_farming_settings *settings,
                     mf_open_source_fn open_source, char **words, int n_words, struct mf_error *err)
 {
-    int r = open_source((const char *const *)words, (uint32_t)n_words,
-                        run->functions.arg ? &run->functions : NULL, &run->source, err);
+    int r;
 
+    if (run->functions.arg)
+        run->options.functions = &run->functions;
+    r = open_source((const char *const *)words, (uint32_t)n_words, &run->options, &run->source,
+                    err);
     if (r == 0)
         r = make_output_dir(run, settings, err);
     if (r == 0)

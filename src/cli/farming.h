@@ -15,7 +15,7 @@ extern const struct mf_option mf_farming_options[MF_N_RUN_OPTIONS];
 
 /** How to make a source of the operands: as mf_source_open_files(). */
 typedef int (*mf_open_source_fn)(const char *const *words, uint32_t n_words,
-                                 const struct mf_function_names *functions,
+                                 const struct mf_source_options *options,
                                  struct mf_source **ret_source, struct mf_error *err);
 
 /**

@@ -3,7 +3,7 @@
 #include "cli/subcommands.h"
 
 static int open_sweep(const char *const *words, uint32_t n_words,
-                      const struct mf_function_names *functions, struct mf_source **ret_source,
+                      const struct mf_source_options *options, struct mf_source **ret_source,
                       struct mf_error *err)
 {
     return mf_source_open_sweep(words, n_words, ret_source, err);

@@ -56,9 +56,19 @@ int mf_farm_create(const struct mf_farm_config *config, struct mf_farm **ret_far
     farm->now_ns = farm->next_place_ns = INT64_MIN;
     mf_workers_init(&farm->workers);
     mf_heap_init(&farm->ready, farm->config.policy->before, offsetof(struct mf_task, heap_index));
+    for (int i = 0; i < MF_N_COUNTABLES; i++) {
+        mf_heap_init(&farm->parked[i], farm->config.policy->before,
+                     offsetof(struct mf_task, heap_index));
+        farm->n_free_countables[i] = farm->config.countables[i];
+    }
     mf_list_init(&farm->dirty);
     mf_list_init(&farm->running);
+    mf_list_init(&farm->ended);
     mf_rng_init(&farm->rng, config->seed);
+    if (config->has_dependencies && mf_links_init(&farm->links) < 0) {
+        mf_farm_destroy(farm);
+        return -ENOMEM;
+    }
     *ret_farm = farm;
     return 0;
 }
@@ -68,8 +78,12 @@ void mf_farm_destroy(struct mf_farm *farm)
     if (!farm)
         return;
     mf_heap_finish(&farm->ready);
+    for (int i = 0; i < MF_N_COUNTABLES; i++)
+        mf_heap_finish(&farm->parked[i]);
+    free(farm->releases);
     mf_workers_finish(&farm->workers);
     mf_tasks_finish(&farm->tasks);
+    mf_links_finish(&farm->links);
     mf_estimates_finish(&farm->estimates);
     mf_shares_finish(&farm->shares);
     mf_homes_finish(&farm->homes);
@@ -90,6 +104,7 @@ int mf_farm_apply(struct mf_farm *farm, const struct mf_event *event)
         r = mf_farm_handle(farm, event);
     if (r == 0) {
         mf_farm_halt_if_due(farm);
+        mf_farm_follow_ends(farm);
         return 0;
     }
     farm->now_ns = last_ns;
@@ -118,6 +133,7 @@ int mf_farm_next_change(struct mf_farm *farm, struct mf_change *ret_change)
         .max_attempts = task->spec.max_attempts,
         .needs = task->spec.needs,
         .worker = task->worker,
+        .root = task->root,
     };
     if (mf_task_state_is_final(task->state))
         mf_tasks_forget(&farm->tasks, task);

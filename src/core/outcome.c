@@ -15,6 +15,7 @@ static const char *const names[] = {
     [MF_CAUSE_NONE] = "none",       [MF_CAUSE_EXIT] = "exit",       [MF_CAUSE_SIGNAL] = "signal",
     [MF_CAUSE_TIMEOUT] = "timeout", [MF_CAUSE_START] = "start",     [MF_CAUSE_OUTPUT] = "output",
     [MF_CAUSE_LOST] = "lost",       [MF_CAUSE_STOPPED] = "stopped", [MF_CAUSE_UNFIT] = "unfit",
+    [MF_CAUSE_SKIPPED] = "skipped",
 };
 
 const char *mf_cause_name(enum mf_cause cause)
@@ -104,7 +105,10 @@ static void describe_cause(const struct mf_outcome *outcome, char *text, size_t 
         snprintf(text, size, "ended by the farm");
         break;
     case MF_CAUSE_UNFIT:
-        snprintf(text, size, "needs more slots than any worker has");
+        snprintf(text, size, "needs more than any worker has");
+        break;
+    case MF_CAUSE_SKIPPED:
+        snprintf(text, size, "skipped");
         break;
     default:
         snprintf(text, size, "ended for an unknown reason (%d)", (int)outcome->cause);

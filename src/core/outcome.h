@@ -21,8 +21,9 @@ enum mf_cause {
     MF_CAUSE_LOST = 6,    /* its worker disappeared */
     MF_CAUSE_STOPPED = 7, /* ended by the farm: cancelled, or the run was stopped */
     MF_CAUSE_UNFIT = 8,   /* no worker can ever run it */
+    MF_CAUSE_SKIPPED = 9, /* something that it comes after failed */
 };
-#define MF_CAUSE_MAX MF_CAUSE_UNFIT
+#define MF_CAUSE_MAX MF_CAUSE_SKIPPED
 
 /** The two captured streams, as indexes. */
 enum mf_stream { MF_STDOUT = 0, MF_STDERR = 1 };

@@ -94,14 +94,17 @@ struct mf_task_spec {
  * @cause         why the last attempt that ended did so
  * @end_cause     why it is to be ended, with the wish END
  * @is_cancelled  it was withdrawn while a worker held it
+ * @parked        while READY: the countable that it lacks plus 1, 0 for none
  * @attempt       number of the current or last attempt, from 1; 0 before the first
  * @tries         attempts that count against max_attempts: those that ran to an
  *                end, not those recalled or lost with their worker
  * @worker        the worker that holds it while PLACED or RUNNING, else MF_WORKER_NONE
  * @avoid         worker of the last failed attempt, or MF_WORKER_NONE
  * @lost          how many workers disappeared while they ran it
- * @key           what its policy orders it by, while READY; what its group was charged
- *                for it, while a worker holds it
+ * @n_waiting_for tasks that it comes after which have not ended, while WAITING
+ * @root          of a SKIPPED one: the task whose end led to that
+ * @key           what its policy orders it by, as computed when it was READY last
+ * @charged_ns    slot time that its group was charged for it, while a worker holds it
  * @ready_ns      when it was READY first
  * @n_overtaken   tasks placed while this one, READY, waited for another worker than avoid
  * @started_ns    when RUNNING began, monotonic
@@ -119,13 +122,17 @@ struct mf_task {
     enum mf_cause end_cause : 8;
     bool is_dirty : 1;
     bool is_cancelled : 1;
+    uint8_t parked;
     uint32_t attempt;
     uint32_t tries;
     mf_worker_id worker;
     mf_worker_id avoid;
     uint32_t lost;
     uint32_t n_overtaken;
+    uint32_t n_waiting_for;
+    mf_task_id root;
     double key;
+    double charged_ns;
     int64_t ready_ns;
     mf_heap_index heap_index;
     int64_t started_ns;

@@ -163,7 +163,7 @@ static void submit(struct mf_scheduler *scheduler, const struct mf_entry *entry)
         return;
     event.spec = (struct mf_task_spec){
         .cookie = entry->cookie,
-        .needs.n_slots = entry->n_slots,
+        .needs = entry->needs,
         .priority = entry->priority,
         .max_attempts = entry->attempts ? entry->attempts : scheduler->config.attempts,
     };

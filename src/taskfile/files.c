@@ -10,10 +10,8 @@
  * The source owns its files, cursors and the memory of the entry it last
  * gave. One thread.
  */
-#include "taskfile/source_ops.h"
-
-#include "taskfile/ids.h"
-#include "taskfile/task_file.h"
+#include "taskfile/files_private.h"
+#include "taskfile/wfformat_source.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -22,27 +20,6 @@
 
 #define TASK_BITS 40
 #define FILES_MAX (UINT32_C(1) << 24)
-
-/*
- * @first_seq   per file: the number that its first task has in the run
- * @current     number of the file that `front` reads
- */
-struct files {
-    struct mf_source source;
-    const struct mf_function_names *functions;
-    uint32_t n_files;
-    const char **names;
-    struct mf_task_file *files;
-    uint32_t n_open;
-    uint64_t *first_seq;
-    struct mf_ids ids;
-    struct mf_cursor front, back;
-    uint32_t current;
-    bool has_first_priority, has_priority;
-    int32_t first_priority;
-    struct mf_arena arena;
-    struct mf_entry entry;
-};
 
 static struct files *files_of(const struct mf_source *source)
 {
@@ -61,6 +38,8 @@ static void close_files(struct mf_source *source)
     mf_cursor_finish(&files->back);
     mf_arena_finish(&files->arena);
     mf_ids_finish(&files->ids);
+    mf_graph_destroy(files->graph);
+    mf_after_finish(&files->after);
     free(files->files);
     free(files->names);
     free(files->first_seq);
@@ -82,56 +61,6 @@ static int refuse_missing(const struct mf_task_file *file, struct mf_error *err)
                         file->input.name);
 }
 
-static void note_priority(struct files *files, int32_t priority)
-{
-    if (!files->has_first_priority) {
-        files->has_first_priority = true;
-        files->first_priority = priority;
-    }
-    files->has_priority |= priority != files->first_priority;
-}
-
-/* What must be found out about each task once: whether its id is free, whether priorities differ.
- */
-static int register_task(struct files *files, uint32_t number, const struct mf_line *line,
-                         const struct mf_fields *fields, struct mf_error *err)
-{
-    int r = mf_ids_add(&files->ids, fields->id, number, line->number, err);
-
-    if (r == -ENOMEM)
-        return mf_error_set(err, r, "out of memory");
-    if (r < 0)
-        return mf_error_prefix(err, r, "%s:%llu: ", files->names[number],
-                               (unsigned long long)line->number);
-    note_priority(files, fields->priority);
-    return 0;
-}
-
-/* Reads a regular file from end to end. */
-static int check_file(struct files *files, uint32_t number, struct mf_error *err)
-{
-    struct mf_task_file *file = &files->files[number];
-    struct mf_fields fields;
-    struct mf_line line;
-    int r;
-
-    mf_cursor_seek(&files->front, file, 0);
-    for (;;) {
-        mf_arena_clear(&files->arena);
-        r = mf_cursor_next(&files->front, &line, err);
-        if (r == 0)
-            r = mf_cursor_check(&files->front, &line, &files->arena, &fields, err);
-        if (r == 0)
-            r = register_task(files, number, &line, &fields, err);
-        if (r < 0)
-            return r;
-        if (r > 0)
-            break;
-    }
-    file->is_known = true;
-    return 0;
-}
-
 /* The id of a line without one is written here, as only some lines need it. */
 static const char *default_id(struct files *files, uint32_t number, uint64_t line)
 {
@@ -142,34 +71,99 @@ static const char *default_id(struct files *files, uint32_t number, uint64_t lin
     return id;
 }
 
-/* Makes the entry of a line that was just read. */
-static int make_entry(struct files *files, const struct mf_cursor *cursor,
-                      const struct mf_line *line, struct mf_fields *ret_fields,
-                      struct mf_error *err)
+/* Identity and command of a line that was just read. */
+static int make_command(struct files *files, const struct mf_cursor *cursor,
+                        const struct mf_line *line, struct mf_fields *fields, struct mf_error *err)
 {
     uint32_t number = (uint32_t)(cursor->file - files->files);
-    uint64_t task = cursor->task - 1;
-    struct mf_entry *entry = &files->entry;
-    struct mf_fields *fields = ret_fields;
-    int r;
+    struct mf_command *command = &files->entry.command;
+    int r = mf_cursor_parse(cursor, line, &files->arena, fields, command, err);
 
-    *entry = (struct mf_entry){.cookie = (uint64_t)number << TASK_BITS | task};
-    r = mf_cursor_parse(cursor, line, &files->arena, fields, &entry->command, err);
     if (r < 0)
         return r;
-    entry->command.id = fields->id ? fields->id : default_id(files, number, line->number);
-    if (!entry->command.id)
+    command->id = fields->id ? fields->id : default_id(files, number, line->number);
+    if (!command->id)
         return mf_error_set(err, -ENOMEM, "out of memory");
-    entry->command.has_given_id = fields->id != NULL;
-    entry->command.tag = entry->command.id;
-    entry->command.seq = files->first_seq[number] + task;
-    entry->command.cwd = fields->cwd;
-    entry->command.n_env = fields->n_env;
-    entry->command.env = fields->env;
-    entry->n_slots = fields->n_slots ? fields->n_slots : 1;
+    command->has_given_id = fields->id != NULL;
+    command->tag = command->id;
+    command->seq = files->first_seq[number] + cursor->task - 1;
+    command->cwd = fields->cwd;
+    command->n_env = fields->n_env;
+    command->env = fields->env;
+    return 0;
+}
+
+/* What the keys say of the task; group and kind as numbers. */
+static int fill_in(struct files *files, const struct mf_fields *fields, struct mf_error *err)
+{
+    struct mf_entry *entry = &files->entry;
+
+    entry->needs = fields->needs;
+    if (entry->needs.n_slots == 0)
+        entry->needs.n_slots = 1;
     entry->priority = fields->priority;
     entry->attempts = fields->attempts;
     entry->timeout_ns = fields->timeout_ns;
+    entry->estimate_ns = entry->upward_ns = fields->estimate_ns;
+    entry->deadline_ns = fields->deadline_ns;
+    entry->weight = fields->weight;
+    if (mf_source_set_kind(&files->source, entry) < 0 ||
+        (fields->group && mf_names_number(&files->source.groups, fields->group,
+                                          strlen(fields->group), UINT32_MAX, &entry->group) < 0))
+        return mf_error_set(err, -ENOMEM, "out of memory");
+    return 0;
+}
+
+/* Makes the entry of a line that was just read, but for what it comes after. */
+static int make_entry(struct files *files, const struct mf_cursor *cursor,
+                      const struct mf_line *line, struct mf_fields *fields, struct mf_error *err)
+{
+    uint64_t number = (uint64_t)(cursor->file - files->files);
+    int r;
+
+    files->entry = (struct mf_entry){.cookie = number << TASK_BITS | (cursor->task - 1)};
+    r = make_command(files, cursor, line, fields, err);
+    return r < 0 ? r : fill_in(files, fields, err);
+}
+
+/* Without a graph the lists are read again, for which all tasks before this one are known. */
+static int resolve(struct files *files, const struct mf_cursor *cursor, const struct mf_line *line,
+                   const struct mf_fields *fields, struct mf_error *err)
+{
+    struct mf_after_place place = {
+        .ids = &files->ids,
+        .first_seq = files->first_seq,
+        .file = (uint32_t)(cursor->file - files->files),
+        .line = line->number,
+        .seq = files->entry.command.seq,
+        .only_before = true,
+    };
+    int r;
+
+    if (!mf_after_is_given(fields))
+        return 0;
+    r = mf_after_resolve(&files->after, &place, fields, err);
+    if (r < 0)
+        return mf_files_at_line(files, place.file, line->number, r, err);
+    files->entry.after = files->after.items;
+    files->entry.n_after = files->after.n;
+    return 0;
+}
+
+/* What the entry comes after, and how far it is from the end. */
+static int place_entry(struct files *files, const struct mf_cursor *cursor,
+                       const struct mf_line *line, const struct mf_fields *fields,
+                       struct mf_error *err)
+{
+    struct mf_entry *entry = &files->entry;
+    uint32_t number = (uint32_t)(cursor->file - files->files);
+
+    entry->is_behind_barrier =
+        mf_files_has_barrier(files, number, cursor->task - 1, &entry->barrier_checks);
+    if (!files->graph)
+        return files->has_dependencies ? resolve(files, cursor, line, fields, err) : 0;
+    entry->n_after = mf_graph_after(files->graph, entry->command.seq, &entry->after);
+    entry->upward_ns = mf_graph_upward_ns(files->graph, entry->command.seq);
     return 0;
 }
 
@@ -225,7 +219,9 @@ static int read_next(struct files *files, struct mf_error *err)
     is_known = file->is_known;
     r = make_entry(files, &files->front, &line, &fields, err);
     if (r == 0 && !is_known)
-        r = register_task(files, files->current, &line, &fields, err);
+        r = mf_files_register(files, files->current, &line, &fields, err);
+    if (r == 0)
+        r = place_entry(files, &files->front, &line, &fields, err);
     return explain(file, r, err);
 }
 
@@ -240,14 +236,30 @@ static int next_task(struct mf_source *source, const struct mf_entry **ret_entry
     return r;
 }
 
+int mf_files_find_line(struct files *files, uint32_t number, uint64_t task,
+                       struct mf_line *ret_line, struct mf_error *err)
+{
+    struct mf_task_file *file = &files->files[number];
+    struct mf_cursor *cursor = &files->back;
+    int r;
+
+    if (cursor->file != file || task < cursor->task || task - cursor->task > MF_INDEX_STRIDE)
+        mf_cursor_seek(cursor, file, task);
+    do
+        r = mf_cursor_next(cursor, ret_line, err);
+    while (r == 0 && cursor->task <= task);
+    if (r == 0)
+        return 0;
+    cursor->file = NULL;
+    return r > 0 ? refuse_missing(file, err) : explain(file, r, err);
+}
+
 static int load_task(struct mf_source *source, uint64_t cookie, const struct mf_entry **ret_entry,
                      struct mf_error *err)
 {
     struct files *files = files_of(source);
     uint64_t number = cookie >> TASK_BITS;
     uint64_t task = cookie & ((UINT64_C(1) << TASK_BITS) - 1);
-    struct mf_cursor *cursor = &files->back;
-    struct mf_task_file *file;
     struct mf_fields fields;
     struct mf_line line;
     int r;
@@ -255,21 +267,16 @@ static int load_task(struct mf_source *source, uint64_t cookie, const struct mf_
     if (number >= files->n_files || task >= files->files[number].index.n_items)
         return mf_error_set(err, -ENOENT, "there is no task with cookie %llu",
                             (unsigned long long)cookie);
-    file = &files->files[number];
-    if (cursor->file != file || task < cursor->task || task - cursor->task > MF_INDEX_STRIDE)
-        mf_cursor_seek(cursor, file, task);
-    do
-        r = mf_cursor_next(cursor, &line, err);
-    while (r == 0 && cursor->task <= task);
-    if (r > 0)
-        return refuse_missing(file, err);
-    if (r == 0) {
-        mf_arena_clear(&files->arena);
-        r = make_entry(files, cursor, &line, &fields, err);
-    }
+    r = mf_files_find_line(files, (uint32_t)number, task, &line, err);
+    if (r < 0)
+        return r;
+    mf_arena_clear(&files->arena);
+    r = make_entry(files, &files->back, &line, &fields, err);
+    if (r == 0)
+        r = place_entry(files, &files->back, &line, &fields, err);
     if (r < 0) {
-        cursor->file = NULL;
-        return explain(file, r, err);
+        files->back.file = NULL;
+        return explain(&files->files[number], r, err);
     }
     *ret_entry = &files->entry;
     return 0;
@@ -278,7 +285,13 @@ static int load_task(struct mf_source *source, uint64_t cookie, const struct mf_
 static void summarize(const struct mf_source *source, struct mf_source_summary *ret_summary)
 {
     const struct files *files = files_of(source);
-    struct mf_source_summary summary = {.is_counted = true, .has_priority = files->has_priority};
+    struct mf_source_summary summary = {
+        .is_counted = true,
+        .has_priority = files->has_priority,
+        .has_dependencies = files->has_dependencies,
+        .has_barriers = mf_files_have_barriers(files),
+        .has_estimates = files->has_estimates,
+    };
 
     for (uint32_t i = 0; i < files->n_files; i++) {
         summary.n_tasks += files->files[i].index.n_items;
@@ -296,11 +309,17 @@ static int wait_fd(const struct mf_source *source)
     return mf_input_wait_fd(&files->files[files->current].input);
 }
 
+static const struct mf_graph *graph_of(const struct mf_source *source)
+{
+    return files_of(source)->graph;
+}
+
 static const struct mf_source_ops ops = {
     .close = close_files,
     .summarize = summarize,
     .next = next_task,
     .fd = wait_fd,
+    .graph = graph_of,
     .load = load_task,
 };
 
@@ -321,50 +340,62 @@ static int copy_names(struct files *files, const char *const *paths, struct mf_e
 static int open_file(struct files *files, const char *path, struct mf_error *err)
 {
     struct mf_task_file *file = &files->files[files->n_open];
-    int r = mf_task_file_open(file, path, files->functions, err);
+    int r = mf_task_file_open(file, path, files->options, err);
 
     if (r < 0)
         return r;
     file->input.name = files->names[files->n_open++];
+    files->has_stream |= file->input.is_stream;
     return 0;
 }
 
 static int open_and_check(struct files *files, const char *const *paths, struct mf_error *err)
 {
-    bool has_stream = false;
     int r = copy_names(files, paths, err);
 
     for (uint32_t i = 0; r == 0 && i < files->n_files; i++)
         r = open_file(files, paths[i], err);
-    for (uint32_t i = 0; r == 0 && i < files->n_files; i++) {
-        if (files->files[i].input.is_stream)
-            has_stream = true;
-        else
-            r = check_file(files, i, err);
-    }
+    if (r == 0)
+        r = mf_files_check(files, err);
     if (r < 0)
         return r;
     /* Without streams there is nothing left to compare ids with. */
-    if (!has_stream)
+    if (!files->has_stream)
         mf_ids_finish(&files->ids);
     files->first_seq[0] = 1;
     mf_cursor_seek(&files->front, &files->files[0], 0);
     return 0;
 }
 
+/* What is to be said of the call itself. */
+static int check_call(uint32_t n_files, const struct mf_source_options *options,
+                      struct mf_error *err)
+{
+    if (n_files == 0 || n_files > FILES_MAX)
+        return mf_error_set(err, -EINVAL, "between 1 and %u task files can be read", FILES_MAX);
+    if (options && options->format == MF_SOURCE_WFFORMAT && n_files > 1)
+        return mf_error_set(err, -EINVAL, "a workflow in WfFormat is one file, not %u", n_files);
+    if (options && options->n_countables > MF_N_COUNTABLES)
+        return mf_error_set(err, -E2BIG, "a run has %d countables at most, not %u", MF_N_COUNTABLES,
+                            options->n_countables);
+    return 0;
+}
+
 int mf_source_open_files(const char *const *paths, uint32_t n_files,
-                         const struct mf_function_names *functions, struct mf_source **ret_source,
+                         const struct mf_source_options *options, struct mf_source **ret_source,
                          struct mf_error *err)
 {
     struct files *files;
-    int r;
+    int r = check_call(n_files, options, err);
 
-    if (n_files == 0 || n_files > FILES_MAX)
-        return mf_error_set(err, -EINVAL, "between 1 and %u task files can be read", FILES_MAX);
+    if (r < 0)
+        return r;
+    if (options && options->format == MF_SOURCE_WFFORMAT)
+        return mf_source_open_workflow(paths[0], !options->is_not_run, ret_source, err);
     files = calloc(1, sizeof(*files));
     if (!files)
         return mf_error_set(err, -ENOMEM, "out of memory");
-    *files = (struct files){.source.ops = &ops, .functions = functions, .n_files = n_files};
+    *files = (struct files){.source.ops = &ops, .options = options, .n_files = n_files};
     files->names = calloc(n_files, sizeof(*files->names));
     files->files = calloc(n_files, sizeof(*files->files));
     files->first_seq = calloc(n_files, sizeof(*files->first_seq));
@@ -374,7 +405,7 @@ int mf_source_open_files(const char *const *paths, uint32_t n_files,
     else
         r = open_and_check(files, paths, err);
     if (r < 0) {
-        close_files(&files->source);
+        mf_source_close(&files->source);
         return r;
     }
     *ret_source = &files->source;

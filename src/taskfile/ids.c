@@ -2,7 +2,7 @@
  * Keeps ids apart: see ids.h.
  *
  * Of a given id only its hash is kept (XXH3-128: for a billion ids the chance
- * that two collide is below 10^-20), of a default one bit. A given id that
+ * that two collide is below 10^-20), of a default two bits. A given id that
  * looks like a default one is compared with the bits, and lines without id
  * are looked up among the given ones only after such an id was seen.
  *
@@ -24,6 +24,12 @@
 struct mf_bits {
     uint64_t *words;
     size_t n_words;
+};
+
+/* @given  lines whose task has an id of its own */
+struct mf_file_ids {
+    struct mf_task_lines lines;
+    struct mf_bits given;
 };
 
 /* Where an id was given; small, as a million of them may be kept. */
@@ -59,19 +65,21 @@ static int set_bit(struct mf_bits *bits, uint64_t at)
 int mf_ids_init(struct mf_ids *ids, const char *const *names, uint32_t n_files)
 {
     *ids = (struct mf_ids){.names = names, .n_files = n_files};
-    ids->default_lines = calloc(n_files, sizeof(*ids->default_lines));
-    if (!ids->default_lines)
+    ids->files = calloc(n_files, sizeof(*ids->files));
+    if (!ids->files)
         return -ENOMEM;
     return mf_table_create(sizeof(XXH128_hash_t), sizeof(struct place), &ids->given);
 }
 
 void mf_ids_finish(struct mf_ids *ids)
 {
-    for (uint32_t i = 0; ids->default_lines && i < ids->n_files; i++)
-        free(ids->default_lines[i].words);
-    free(ids->default_lines);
+    for (uint32_t i = 0; ids->files && i < ids->n_files; i++) {
+        mf_task_lines_finish(&ids->files[i].lines);
+        free(ids->files[i].given.words);
+    }
+    free(ids->files);
     mf_table_destroy(ids->given);
-    ids->default_lines = NULL;
+    ids->files = NULL;
     ids->given = NULL;
 }
 
@@ -133,6 +141,14 @@ static bool find_lookalike(const struct mf_ids *ids, const char *id, struct plac
     return false;
 }
 
+/* Whether a line is a task without an id of its own. */
+static bool has_default(const struct mf_ids *ids, const struct place *place)
+{
+    const struct mf_file_ids *file = &ids->files[place->file];
+
+    return mf_task_lines_has(&file->lines, place->line) && !has_bit(&file->given, place->line);
+}
+
 static int refuse(const struct mf_ids *ids, const char *id, const struct place *place,
                   struct mf_error *err)
 {
@@ -149,7 +165,7 @@ static int add_given(struct mf_ids *ids, const char *id, const struct place *her
     int r;
 
     if (find_lookalike(ids, id, &like)) {
-        if (has_bit(&ids->default_lines[like.file], like.line))
+        if (has_default(ids, &like))
             return refuse(ids, id, &like, err);
         ids->has_lookalike = true;
     }
@@ -159,7 +175,7 @@ static int add_given(struct mf_ids *ids, const char *id, const struct place *her
     if (r < 0)
         return r;
     *(struct place *)value = *here;
-    return 0;
+    return set_bit(&ids->files[here->file].given, here->line);
 }
 
 /* The default id itself is written only if some given id may be the same. */
@@ -182,16 +198,35 @@ static int check_default(const struct mf_ids *ids, uint32_t file, uint64_t line,
     return r;
 }
 
-int mf_ids_add(struct mf_ids *ids, const char *id, uint32_t file, uint64_t line,
+int mf_ids_add(struct mf_ids *ids, const char *id, uint32_t file, uint64_t line, uint64_t n_tasks,
                struct mf_error *err)
 {
-    if (id)
-        return add_given(ids, id, &(struct place){.line = line, .file = file}, err);
-    if (ids->has_lookalike) {
-        int r = check_default(ids, file, line, err);
+    int r = 0;
 
-        if (r < 0)
-            return r;
-    }
-    return set_bit(&ids->default_lines[file], line);
+    if (id)
+        r = add_given(ids, id, &(struct place){.line = line, .file = file}, err);
+    else if (ids->has_lookalike)
+        r = check_default(ids, file, line, err);
+    return r < 0 ? r : mf_task_lines_add(&ids->files[file].lines, line, n_tasks);
+}
+
+bool mf_ids_find(const struct mf_ids *ids, const char *text, uint32_t *ret_file, uint64_t *ret_line)
+{
+    XXH128_hash_t hash = XXH3_128bits(text, strlen(text));
+    const struct place *given = mf_table_find(ids->given, &hash);
+    struct place like;
+
+    if (given)
+        like = *given;
+    else if (ids->n_files == 1 || !find_lookalike(ids, text, &like) ||
+             !mf_task_lines_has(&ids->files[like.file].lines, like.line))
+        return false;
+    *ret_file = like.file;
+    *ret_line = like.line;
+    return true;
+}
+
+const struct mf_task_lines *mf_ids_lines(const struct mf_ids *ids, uint32_t file)
+{
+    return &ids->files[file].lines;
 }

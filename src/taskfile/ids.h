@@ -3,25 +3,26 @@
 #define MF_TASKFILE_IDS_H
 
 #include "base/error.h"
+#include "taskfile/task_lines.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 struct mf_table;
-struct mf_bits;
+struct mf_file_ids;
 
 /**
  * @names    of the files, n_files, borrowed
  * @given    hash of each given id to where it stands
- * @default_lines  per file, which lines are tasks without a given id
+ * @files    per file, which lines are tasks, and which of them have a given id
  * @has_lookalike  whether a given id could be the default id of some line
  */
 struct mf_ids {
     const char *const *names;
     uint32_t n_files;
     struct mf_table *given;
-    struct mf_bits *default_lines;
+    struct mf_file_ids *files;
     bool has_lookalike;
 };
 
@@ -40,12 +41,20 @@ void mf_ids_default(const struct mf_ids *ids, uint32_t file, uint64_t line, char
 /**
  * mf_ids_add() - take the id of a task line.
  *
- * @id  given there, or NULL for the default
+ * @id       given there, or NULL for the default
+ * @n_tasks  how many tasks the line is
  *
- * O(1), and only a bit of memory for a default. Returns 0, -EEXIST with a
- * sentence that names both lines in err, or -ENOMEM.
+ * O(1), and only two bits of memory for a default. Lines are added in order.
+ * Returns 0, -EEXIST with a sentence that names both lines in err, or -ENOMEM.
  */
-int mf_ids_add(struct mf_ids *ids, const char *id, uint32_t file, uint64_t line,
+int mf_ids_add(struct mf_ids *ids, const char *id, uint32_t file, uint64_t line, uint64_t n_tasks,
                struct mf_error *err);
+
+/** Whether a text is a given id, or FILE:LINE; if so, where its task stands. O(1 + files). */
+bool mf_ids_find(const struct mf_ids *ids, const char *text, uint32_t *ret_file,
+                 uint64_t *ret_line);
+
+/** The lines of a file that are tasks. */
+const struct mf_task_lines *mf_ids_lines(const struct mf_ids *ids, uint32_t file);
 
 #endif

@@ -7,31 +7,15 @@
  */
 #include "taskfile/jsonl.h"
 
+#include "taskfile/json.h"
 #include "taskfile/words.h"
 
 #include <errno.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 
-static const char *type_name(const json_t *value)
-{
-    switch (json_typeof(value)) {
-    case JSON_OBJECT:
-        return "an object";
-    case JSON_ARRAY:
-        return "an array";
-    case JSON_STRING:
-        return "a string";
-    case JSON_INTEGER:
-    case JSON_REAL:
-        return "a number";
-    case JSON_NULL:
-        return "null";
-    default:
-        return "true or false";
-    }
-}
+/* Room for a number as text. */
+#define NUMBER_BYTES 64
 
 /* An argument vector: nothing in it is looked at. */
 static int take_array(const json_t *array, struct mf_command *command, struct mf_arena *arena,
@@ -50,7 +34,7 @@ static int take_array(const json_t *array, struct mf_command *command, struct mf
 
         if (!json_is_string(item))
             return mf_error_set(err, -EINVAL, "cmd: element %zu is %s, not a string", i + 1,
-                                type_name(item));
+                                mf_json_type_name(item));
         r = mf_words_check_length("argument", json_string_length(item), err);
         if (r < 0)
             return mf_error_prefix(err, r, "cmd: ");
@@ -71,7 +55,8 @@ static int take_input(const json_t *value, struct mf_command *command, struct mf
                       struct mf_error *err)
 {
     if (!json_is_string(value))
-        return mf_error_set(err, -EINVAL, "input: %s, but a string is expected", type_name(value));
+        return mf_error_set(err, -EINVAL, "input: %s, but a string is expected",
+                            mf_json_type_name(value));
     if (mf_words_to_input(json_string_value(value), json_string_length(value), arena, command) < 0)
         return mf_error_set(err, -ENOMEM, "out of memory");
     return 0;
@@ -104,7 +89,7 @@ static int take_cmd(const json_t *value, struct mf_command *command, struct mf_a
     if (json_is_array(value))
         return take_array(value, command, arena, err);
     return mf_error_set(err, -EINVAL, "cmd: %s, but a string or an array of strings is expected",
-                        type_name(value));
+                        mf_json_type_name(value));
 }
 
 static int take_env(json_t *object, struct mf_fields *fields, struct mf_arena *arena,
@@ -114,7 +99,8 @@ static int take_env(json_t *object, struct mf_fields *fields, struct mf_arena *a
     json_t *value;
 
     if (!json_is_object(object))
-        return mf_error_set(err, -EINVAL, "env: %s, but an object is expected", type_name(object));
+        return mf_error_set(err, -EINVAL, "env: %s, but an object is expected",
+                            mf_json_type_name(object));
     json_object_foreach(object, name, value)
     {
         size_t name_size = strlen(name);
@@ -123,7 +109,7 @@ static int take_env(json_t *object, struct mf_fields *fields, struct mf_arena *a
 
         if (!json_is_string(value))
             return mf_error_set(err, -EINVAL, "env: %s is %s, but a string is expected", name,
-                                type_name(value));
+                                mf_json_type_name(value));
         text = mf_arena_alloc(arena, name_size + json_string_length(value) + 2);
         if (!text)
             return mf_error_set(err, -ENOMEM, "out of memory");
@@ -137,23 +123,71 @@ static int take_env(json_t *object, struct mf_fields *fields, struct mf_arena *a
     return 0;
 }
 
+static const char *text_of(const json_t *value, char number[NUMBER_BYTES])
+{
+    if (json_is_string(value))
+        return json_string_value(value);
+    if (json_is_integer(value))
+        snprintf(number, NUMBER_BYTES, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+    else if (json_is_real(value))
+        snprintf(number, NUMBER_BYTES, "%.15g", json_real_value(value));
+    else
+        return NULL;
+    return number;
+}
+
 /* Numbers go through the table of keys as text, like everything else. */
 static int take_field(const char *key, const json_t *value, struct mf_fields *fields,
                       struct mf_arena *arena, struct mf_error *err)
 {
-    char number[64];
-    const char *text = number;
+    char number[NUMBER_BYTES];
+    const char *text = text_of(value, number);
 
-    if (json_is_string(value))
-        text = json_string_value(value);
-    else if (json_is_integer(value))
-        snprintf(number, sizeof(number), "%" JSON_INTEGER_FORMAT, json_integer_value(value));
-    else if (json_is_real(value))
-        snprintf(number, sizeof(number), "%.15g", json_real_value(value));
-    else
+    if (!text)
         return mf_error_set(err, -EINVAL, "%s: %s, but a number or a string is expected", key,
-                            type_name(value));
+                            mf_json_type_name(value));
     return mf_fields_set(fields, key, text, arena, err);
+}
+
+/* A list of tasks: as a text with commas, or as an array. */
+static int take_after(const char *key, const json_t *value, struct mf_fields *fields,
+                      struct mf_arena *arena, struct mf_error *err)
+{
+    struct mf_buffer list = {0};
+    char number[NUMBER_BYTES];
+    int r = 0;
+
+    if (!json_is_array(value))
+        return take_field(key, value, fields, arena, err);
+    for (size_t i = 0; r == 0 && i < json_array_size(value); i++) {
+        const json_t *item = json_array_get(value, i);
+        const char *text = text_of(item, number);
+
+        if (!text)
+            r = mf_error_set(err, -EINVAL, "%s: element %zu is %s, not a string or a number", key,
+                             i + 1, mf_json_type_name(item));
+        else
+            mf_buffer_append(&list, text, strlen(text));
+        mf_buffer_put_u8(&list, ',');
+    }
+    /* The last comma becomes the end. */
+    if (list.size > 0)
+        list.size--;
+    mf_buffer_put_u8(&list, '\0');
+    if (r == 0 && mf_buffer_status(&list) < 0)
+        r = mf_error_set(err, -ENOMEM, "out of memory");
+    if (r == 0)
+        r = mf_fields_set(fields, key, (const char *)list.data, arena, err);
+    mf_buffer_finish(&list);
+    return r;
+}
+
+static bool is_list(const char *key)
+{
+    for (int i = 0; i < MF_N_CONDITIONS; i++)
+        if (strcmp(key, mf_condition_key((enum mf_condition)i)) == 0)
+            return true;
+    return false;
 }
 
 static const char *const own_keys[] = {"cmd", "input", NULL};
@@ -169,8 +203,10 @@ static int take_member(const char *key, json_t *value, struct mf_fields *fields,
         return take_input(value, command, arena, err);
     if (strcmp(key, "env") == 0)
         return take_env(value, fields, arena, err);
+    if (is_list(key))
+        return take_after(key, value, fields, arena, err);
     r = take_field(key, value, fields, arena, err);
-    return r == -ENOENT ? mf_fields_refuse(key, own_keys, err) : r;
+    return r == -ENOENT && !strchr(key, '.') ? mf_fields_refuse(key, own_keys, err) : r;
 }
 
 /* An object has "cmd", or else "func" and maybe "input". */
@@ -197,7 +233,8 @@ static int take_object(json_t *object, struct mf_fields *fields, struct mf_comma
     json_t *value;
 
     if (!json_is_object(object))
-        return mf_error_set(err, -EINVAL, "an object is expected, not %s", type_name(object));
+        return mf_error_set(err, -EINVAL, "an object is expected, not %s",
+                            mf_json_type_name(object));
     json_object_foreach(object, key, value)
     {
         int r = take_member(key, value, fields, command, arena, err);

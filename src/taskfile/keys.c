@@ -1,7 +1,7 @@
 /*
  * One table of keys with what each does: see keys.h. Nothing is owned here; one thread.
  */
-#include "taskfile/keys.h"
+#include "taskfile/keys_private.h"
 
 #include "base/units.h"
 #include "taskfile/words.h"
@@ -9,113 +9,12 @@
 #include <ctype.h>
 #include <errno.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
-#define CORES_MAX 1000000
-#define ATTEMPTS_MAX 1000000
-#define ID_BYTES_MAX 255
-#define FUNC_BYTES_MAX 255
 /* Names are compared one by one. */
 #define ENV_MAX 1000
-
-/* What one key does: value to fields. */
-typedef int (*parse_fn)(struct mf_fields *fields, const char *value, struct mf_arena *arena,
-                        struct mf_error *err);
-/* Takes over from defaults what the key has there. */
-typedef void (*inherit_fn)(struct mf_fields *fields, const struct mf_fields *defaults);
-
-static int parse_id(struct mf_fields *fields, const char *value, struct mf_arena *arena,
-                    struct mf_error *err)
-{
-    size_t size = strlen(value);
-
-    if (size == 0 || size > ID_BYTES_MAX)
-        return mf_error_set(err, -EINVAL, "an id has 1 to %d bytes, not %zu", ID_BYTES_MAX, size);
-    for (size_t i = 0; i < size; i++) {
-        unsigned char c = (unsigned char)value[i];
-
-        if (c <= ' ' || c == 0x7f)
-            return mf_error_set(err, -EINVAL,
-                                "an id has no blanks and no control characters (byte %zu)", i + 1);
-    }
-    fields->id = mf_arena_copy(arena, value, size);
-    return fields->id ? 0 : -ENOMEM;
-}
-
-static int parse_func(struct mf_fields *fields, const char *value, struct mf_arena *arena,
-                      struct mf_error *err)
-{
-    size_t size = strlen(value);
-
-    if (size == 0 || size > FUNC_BYTES_MAX)
-        return mf_error_set(err, -EINVAL, "the name of a function has 1 to %d bytes, not %zu",
-                            FUNC_BYTES_MAX, size);
-    for (size_t i = 0; i < size; i++)
-        if (!isalnum((unsigned char)value[i]) && value[i] != '_')
-            return mf_error_set(err, -EINVAL,
-                                "the name of a function has letters, digits and \"_\" only "
-                                "(byte %zu)",
-                                i + 1);
-    fields->func = mf_arena_copy(arena, value, size);
-    return fields->func ? 0 : -ENOMEM;
-}
-
-static int parse_cores(struct mf_fields *fields, const char *value, struct mf_arena *arena,
-                       struct mf_error *err)
-{
-    int64_t number;
-    int r = mf_parse_integer(value, 1, CORES_MAX, &number, err);
-
-    if (r == 0)
-        fields->n_slots = (uint32_t)number;
-    return r;
-}
-
-static int parse_retries(struct mf_fields *fields, const char *value, struct mf_arena *arena,
-                         struct mf_error *err)
-{
-    int64_t number;
-    int r = mf_parse_integer(value, 1, ATTEMPTS_MAX, &number, err);
-
-    if (r == 0)
-        fields->attempts = (uint32_t)number;
-    return r;
-}
-
-static int parse_priority(struct mf_fields *fields, const char *value, struct mf_arena *arena,
-                          struct mf_error *err)
-{
-    int64_t number;
-    int r = mf_parse_integer(value, INT32_MIN, INT32_MAX, &number, err);
-
-    if (r == 0)
-        fields->priority = (int32_t)number;
-    return r;
-}
-
-static int parse_timeout(struct mf_fields *fields, const char *value, struct mf_arena *arena,
-                         struct mf_error *err)
-{
-    int64_t ns;
-    int r = mf_parse_duration(value, &ns, err);
-
-    if (r < 0)
-        return r;
-    if (ns == 0)
-        return mf_error_set(err, -ERANGE, "a time limit is longer than 0");
-    fields->timeout_ns = ns;
-    return 0;
-}
-
-static int parse_cwd(struct mf_fields *fields, const char *value, struct mf_arena *arena,
-                     struct mf_error *err)
-{
-    if (*value == '\0')
-        return mf_error_set(err, -EINVAL, "the name of a directory is missing");
-    fields->cwd = mf_arena_copy(arena, value, strlen(value));
-    return fields->cwd ? 0 : -ENOMEM;
-}
 
 /* Returns the length of the name before "=", 0 if there is none that a shell could use. */
 static size_t env_name_length(const char *text)
@@ -180,48 +79,42 @@ static int parse_env(struct mf_fields *fields, const char *value, struct mf_aren
     return 0;
 }
 
-static void inherit_cores(struct mf_fields *fields, const struct mf_fields *defaults)
-{
-    fields->n_slots = defaults->n_slots;
-}
+/* Where defaults are taken over from; id and func are one task's own, and env is merged. */
+#define INHERITED(member)                                                                          \
+    .offset = offsetof(struct mf_fields, member), .size = sizeof(((struct mf_fields *)0)->member)
 
-static void inherit_retries(struct mf_fields *fields, const struct mf_fields *defaults)
-{
-    fields->attempts = defaults->attempts;
-}
-
-static void inherit_priority(struct mf_fields *fields, const struct mf_fields *defaults)
-{
-    fields->priority = defaults->priority;
-}
-
-static void inherit_timeout(struct mf_fields *fields, const struct mf_fields *defaults)
-{
-    fields->timeout_ns = defaults->timeout_ns;
-}
-
-static void inherit_cwd(struct mf_fields *fields, const struct mf_fields *defaults)
-{
-    fields->cwd = defaults->cwd;
-}
-
-/* id and func are one task's own, and env is merged name by name. */
 static const struct key {
     const char *name;
+    mf_parse_value_fn parse;
     bool may_repeat;
     bool is_for_commands;
-    parse_fn parse;
-    inherit_fn inherit;
+    size_t offset, size;
 } keys[] = {
-    {"id", false, false, parse_id, NULL},
-    {"func", false, false, parse_func, NULL},
-    {"cores", false, false, parse_cores, inherit_cores},
-    {"timeout", false, false, parse_timeout, inherit_timeout},
-    {"retries", false, false, parse_retries, inherit_retries},
-    {"priority", false, false, parse_priority, inherit_priority},
-    {"cwd", false, true, parse_cwd, inherit_cwd},
-    {"env", true, true, parse_env, NULL},
+    {"id", mf_parse_id},
+    {"func", mf_parse_func},
+    {"after", mf_parse_after, INHERITED(after[MF_AFTER_OK])},
+    {"afterany", mf_parse_afterany, INHERITED(after[MF_AFTER_ANY])},
+    {"afternotok", mf_parse_afternotok, INHERITED(after[MF_AFTER_NOT_OK])},
+    {"cores", mf_parse_cores, INHERITED(needs.n_slots)},
+    {"mem", mf_parse_mem, INHERITED(needs.mem_bytes)},
+    {"gpus", mf_parse_gpus, INHERITED(needs.n_gpus)},
+    {"time", mf_parse_time, INHERITED(estimate_ns)},
+    {"timeout", mf_parse_timeout, INHERITED(timeout_ns)},
+    {"deadline", mf_parse_deadline, INHERITED(deadline_ns)},
+    {"retries", mf_parse_retries, INHERITED(attempts)},
+    {"priority", mf_parse_priority, INHERITED(priority)},
+    {"weight", mf_parse_weight, INHERITED(weight)},
+    {"group", mf_parse_group, INHERITED(group)},
+    {"cwd", mf_parse_cwd, .is_for_commands = true, INHERITED(cwd)},
+    {"env", parse_env, .is_for_commands = true, .may_repeat = true},
 };
+
+const char *mf_condition_key(enum mf_condition condition)
+{
+    static const char *const names[MF_N_CONDITIONS] = {"after", "afterany", "afternotok"};
+
+    return names[condition];
+}
 
 #define N_KEYS (sizeof(keys) / sizeof(keys[0]))
 
@@ -232,7 +125,7 @@ int mf_fields_refuse(const char *key, const char *const *more, struct mf_error *
 {
     const char *names[N_KEYS + MORE_MAX] = {NULL};
     const char *nearest;
-    char known[256] = "";
+    char known[512] = "";
     size_t n = 0;
 
     for (; more && *more; more++)
@@ -267,16 +160,28 @@ int mf_fields_set(struct mf_fields *fields, const char *key, const char *value,
         fields->given |= bit;
         return 0;
     }
+    if (strchr(key, '.'))
+        return mf_take_countable(fields, key, value, err);
     return mf_fields_refuse(key, NULL, err);
+}
+
+/* Each key and each countable that is not given is as the defaults have it. */
+static void inherit_values(struct mf_fields *fields, const struct mf_fields *defaults)
+{
+    for (size_t i = 0; i < N_KEYS; i++)
+        if (!(fields->given & UINT32_C(1) << i) && !(fields->func && keys[i].is_for_commands))
+            memcpy((char *)fields + keys[i].offset, (const char *)defaults + keys[i].offset,
+                   keys[i].size);
+    for (uint32_t i = 0; defaults->countables_given >> i; i++)
+        if (!(fields->countables_given & UINT32_C(1) << i))
+            fields->needs.countables[i] = defaults->needs.countables[i];
+    fields->countables_given |= defaults->countables_given;
 }
 
 int mf_fields_inherit(struct mf_fields *fields, const struct mf_fields *defaults,
                       struct mf_arena *arena)
 {
-    for (size_t i = 0; i < N_KEYS; i++)
-        if (keys[i].inherit && !(fields->given & UINT32_C(1) << i) &&
-            !(fields->func && keys[i].is_for_commands))
-            keys[i].inherit(fields, defaults);
+    inherit_values(fields, defaults);
     if (fields->func)
         return 0;
     if (defaults->n_env > 0 && reserve_env(fields, defaults->n_env, arena) < 0)
@@ -296,9 +201,9 @@ int mf_fields_check_function(const struct mf_fields *fields, struct mf_error *er
                                 "%s is for commands: a function runs in a process that it shares "
                                 "with others",
                                 keys[i].name);
-    if (fields->n_slots > 1)
+    if (fields->needs.n_slots > 1)
         return mf_error_set(err, -EINVAL,
                             "a function runs on one core, so cores=%u cannot be had: say cores=1",
-                            fields->n_slots);
+                            fields->needs.n_slots);
     return 0;
 }

@@ -1,41 +1,67 @@
 /*
  * The keys that a task line, a #FARM line and a JSON object have in common:
- * id, func, cores, timeout, retries, priority, cwd, env.
+ * id, func, after and its like, resources, time and order, retries, cwd, env.
  */
 #ifndef MF_TASKFILE_KEYS_H
 #define MF_TASKFILE_KEYS_H
 
 #include "base/error.h"
+#include "core/farm.h"
 #include "taskfile/arena.h"
 
 #include <stdint.h>
 
+struct mf_source_options;
+
+/** How many there are of enum mf_condition. */
+#define MF_N_CONDITIONS 3
+
 /**
- * What the keys say. Starts as {0}: nothing is given.
+ * What the keys say. Starts as {.options}: nothing is given.
  *
- * @given  one bit per key that was given
- * @func   name of a function, NULL for a command
- * @env    n_env texts "NAME=value", no name twice
+ * @options     what countables there are (borrowed), NULL for none
+ * @given       one bit per key that was given
+ * @countables_given  one bit per countable that was given
+ * @needs       n_slots is 0 when cores is not given
+ * @func        name of a function, NULL for a command
+ * @after       per condition: the list of tasks as it was written, NULL for none
+ * @after_lines a list in GREASY's own manner
+ * @head        text for sh that goes before the command, NULL for none
+ * @env         n_env texts "NAME=value", no name twice
  *
  * All texts and the array are in the arena that was handed over with them.
  */
 struct mf_fields {
+    const struct mf_source_options *options;
     uint32_t given;
-    uint32_t n_slots;
+    uint32_t countables_given;
+    struct mf_needs needs;
     uint32_t attempts;
     int32_t priority;
     int64_t timeout_ns;
+    int64_t estimate_ns;
+    int64_t deadline_ns;
+    float weight;
     const char *id;
     const char *func;
+    const char *group;
     const char *cwd;
+    const char *after[MF_N_CONDITIONS];
+    const char *after_lines;
+    const char *head;
     uint32_t n_env, env_capacity;
     const char **env;
 };
+
+/** "after", "afterany", "afternotok". */
+const char *mf_condition_key(enum mf_condition condition);
 
 /**
  * mf_fields_set() - take in one key.
  *
  * @value  as it was written; copied where it is kept
+ *
+ * A key with a "." in it is a countable, and known if the options have it.
  *
  * Returns 0, or -errno with a sentence in err: -ENOENT for an unknown key,
  * -EEXIST for one given before (env aside), -EINVAL or -ERANGE for a bad value.

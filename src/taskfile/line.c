@@ -15,6 +15,11 @@
 
 #define DEFAULTS "#FARM"
 #define DISBATCH "#DISBATCH"
+#define BARRIER "barrier"
+#define CHECK "check"
+
+/* What sh would not take as it stands in the name of a directory. */
+#define SHELL_SYNTAX "$`\\\"'~*?["
 
 /* Pairs still to read; `closing` ends them, or the end of the line when it is NUL. */
 struct pairs {
@@ -31,24 +36,34 @@ static bool begins_with_word(const char *text, size_t size, const char *word)
     return size >= n && memcmp(text, word, n) == 0 && (size == n || mf_is_blank(text[n]));
 }
 
+/* What stands behind the first n bytes and blanks. */
+static const char *behind(const char *text, size_t size, size_t n)
+{
+    while (n < size && mf_is_blank(text[n]))
+        n++;
+    return text + n;
+}
+
+static enum mf_line_kind classify_farm(const char *text, size_t size)
+{
+    const char *word = behind(text, size, strlen(DEFAULTS));
+
+    return begins_with_word(word, (size_t)(text + size - word), BARRIER) ? MF_LINE_BARRIER
+                                                                         : MF_LINE_DEFAULTS;
+}
+
 enum mf_line_kind mf_line_classify(const char *text, size_t size)
 {
-    if (text[0] == '#') {
-        if (begins_with_word(text, size, DEFAULTS))
-            return MF_LINE_DEFAULTS;
-        return begins_with_word(text, size, DISBATCH) ? MF_LINE_UNSUPPORTED : MF_LINE_COMMENT;
-    }
-    if (text[0] == '[' && size > 1 && (text[1] == '#' || text[1] == '@'))
-        return MF_LINE_UNSUPPORTED;
-    return MF_LINE_TASK;
+    if (text[0] != '#')
+        return MF_LINE_TASK;
+    if (begins_with_word(text, size, DEFAULTS))
+        return classify_farm(text, size);
+    return begins_with_word(text, size, DISBATCH) ? MF_LINE_UNSUPPORTED : MF_LINE_COMMENT;
 }
 
 int mf_line_refuse(const char *text, struct mf_error *err)
 {
-    if (text[0] == '#')
-        return mf_error_set(err, -ENOTSUP, DISBATCH " lines are not supported yet");
-    return mf_error_set(err, -ENOTSUP, "prefixes [%c ... %c] are not supported yet", text[1],
-                        text[1]);
+    return mf_error_set(err, -ENOTSUP, DISBATCH " lines are not supported yet");
 }
 
 bool mf_line_is_json(const char *text, size_t size)
@@ -151,7 +166,8 @@ static int take_pair(struct pairs *pairs, struct mf_fields *fields, struct mf_er
     const char *key, *value = NULL;
     int r;
 
-    while (end < pairs->end && (isalnum((unsigned char)*end) || *end == '_' || *end == '-'))
+    while (end < pairs->end &&
+           (isalnum((unsigned char)*end) || *end == '_' || *end == '-' || *end == '.'))
         end++;
     if (end == pairs->at || end == pairs->end || *end != '=')
         return refuse_word(pairs, err);
@@ -176,6 +192,84 @@ static int take_pairs(struct pairs *pairs, struct mf_fields *fields, struct mf_e
     return 0;
 }
 
+/* --- GREASY --- */
+
+/* Takes what is between "[#" and "#]", or "[@" and "@]", without blanks around it. */
+static int take_enclosed(const char **at, const char *end, struct mf_arena *arena,
+                         const char **ret_text, struct mf_error *err)
+{
+    char mark = (*at)[1];
+    const char *first = *at + 2, *last = first;
+
+    while (last + 1 < end && !(last[0] == mark && last[1] == ']'))
+        last++;
+    if (last + 1 >= end)
+        return mf_error_set(err, -EINVAL, "the \"%c]\" that ends [%c ... %c] is missing", mark,
+                            mark, mark);
+    *at = behind(last + 2, (size_t)(end - last - 2), 0);
+    while (first < last && mf_is_blank(*first))
+        first++;
+    while (first < last && mf_is_blank(last[-1]))
+        last--;
+    *ret_text = mf_arena_copy(arena, first, (size_t)(last - first));
+    return *ret_text ? 0 : mf_error_set(err, -ENOMEM, "out of memory");
+}
+
+/* GREASY says `cd DIRECTORY && command` to a shell, which matters only if one would expand it. */
+static int take_directory(const char *directory, struct mf_fields *fields, struct mf_arena *arena,
+                          struct mf_error *err)
+{
+    size_t size = strlen(directory) + sizeof("cd  && ");
+    char *head;
+
+    if (fields->head || fields->cwd)
+        return mf_error_set(err, -EEXIST, "[@ ... @] is given twice");
+    if (!strpbrk(directory, SHELL_SYNTAX)) {
+        int r = mf_fields_set(fields, "cwd", directory, arena, err);
+
+        return r < 0 ? mf_error_prefix(err, r, "in [@ ... @]: ") : 0;
+    }
+    head = mf_arena_alloc(arena, size);
+    if (!head)
+        return mf_error_set(err, -ENOMEM, "out of memory");
+    stpcpy(stpcpy(stpcpy(head, "cd "), directory), " && ");
+    fields->head = head;
+    return 0;
+}
+
+static bool is_greasy(const char *text, const char *end)
+{
+    return end - text > 1 && text[0] == '[' && (text[1] == '#' || text[1] == '@');
+}
+
+static int take_greasy(const char **text, size_t *size, struct mf_fields *fields,
+                       struct mf_arena *arena, struct mf_error *err)
+{
+    const char *at = *text, *end = at + *size;
+
+    while (is_greasy(at, end)) {
+        bool is_directory = at[1] == '@';
+        const char *enclosed;
+        int r = take_enclosed(&at, end, arena, &enclosed, err);
+
+        if (r == 0 && is_directory)
+            r = take_directory(enclosed, fields, arena, err);
+        else if (r == 0 && fields->after_lines)
+            r = mf_error_set(err, -EEXIST, "[# ... #] is given twice");
+        else if (r == 0)
+            fields->after_lines = enclosed;
+        if (r < 0)
+            return r;
+    }
+    if (at == end)
+        return mf_error_set(err, -EINVAL, "a command is missing after [# ... #] or [@ ... @]");
+    *size = (size_t)(end - at);
+    *text = at;
+    return 0;
+}
+
+/* --- whole lines --- */
+
 int mf_line_take_prefix(const char **text, size_t *size, struct mf_fields *fields,
                         struct mf_arena *arena, struct mf_error *err)
 {
@@ -183,6 +277,8 @@ int mf_line_take_prefix(const char **text, size_t *size, struct mf_fields *field
     struct pairs pairs = {.at = *text + 1, .end = end, .closing = ']', .arena = arena};
     int r;
 
+    if (is_greasy(*text, end))
+        return take_greasy(text, size, fields, arena, err);
     /* "[ -f x ]" and "[[ ... ]]" are commands. */
     if (*size < 2 || **text != '[' || !isalpha((unsigned char)(*text)[1]))
         return 0;
@@ -214,5 +310,22 @@ int mf_line_take_defaults(const char *text, size_t size, struct mf_fields *field
         return mf_error_set(err, -EINVAL, "in #FARM: id belongs to a single task");
     if (fields->func)
         return mf_error_set(err, -EINVAL, "in #FARM: func belongs to a single task");
+    return 0;
+}
+
+int mf_line_take_barrier(const char *text, size_t size, bool *ret_checks, struct mf_error *err)
+{
+    const char *end = text + size;
+    const char *word = behind(text, size, strlen(DEFAULTS)) + strlen(BARRIER);
+    bool checks;
+
+    word = behind(word, (size_t)(end - word), 0);
+    checks = begins_with_word(word, (size_t)(end - word), CHECK);
+    if (checks)
+        word = behind(word, (size_t)(end - word), strlen(CHECK));
+    if (word < end)
+        return mf_error_set(err, -EINVAL,
+                            "only \"" CHECK "\" can stand behind \"" DEFAULTS " " BARRIER "\"");
+    *ret_checks = checks;
     return 0;
 }

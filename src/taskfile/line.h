@@ -1,4 +1,7 @@
-/* One line of a plain task file: `[key=value ...] command`, `#FARM key=value ...`. */
+/*
+ * One line of a plain task file: `[key=value ...] command`, `#FARM key=value ...`,
+ * `#FARM barrier`, and GREASY's `[# lines #] [@ directory @] command`.
+ */
 #ifndef MF_TASKFILE_LINE_H
 #define MF_TASKFILE_LINE_H
 
@@ -11,6 +14,7 @@
 enum mf_line_kind {
     MF_LINE_COMMENT,
     MF_LINE_DEFAULTS,    /* #FARM */
+    MF_LINE_BARRIER,     /* #FARM barrier */
     MF_LINE_UNSUPPORTED, /* of another program, with a meaning that mpifarm does not know */
     MF_LINE_TASK,
 };
@@ -22,7 +26,7 @@ enum mf_line_kind mf_line_classify(const char *text, size_t size);
 bool mf_line_is_json(const char *text, size_t size);
 
 /**
- * mf_line_take_prefix() - read `[key=value ...]` if the line begins with it.
+ * mf_line_take_prefix() - read `[key=value ...]`, or GREASY's prefixes, if the line begins so.
  *
  * @text, @size  the line from its first character that is not blank; on return
  *               the command, which is at least one character, or the input of
@@ -36,6 +40,9 @@ int mf_line_take_prefix(const char **text, size_t *size, struct mf_fields *field
 /** Reads a whole #FARM line. Returns 0, or -errno with a sentence in err. */
 int mf_line_take_defaults(const char *text, size_t size, struct mf_fields *fields,
                           struct mf_arena *arena, struct mf_error *err);
+
+/** Reads a whole #FARM barrier line. Returns 0, or -errno with a sentence in err. */
+int mf_line_take_barrier(const char *text, size_t size, bool *ret_checks, struct mf_error *err);
 
 /** The sentence about a line of kind MF_LINE_UNSUPPORTED. Returns -ENOTSUP. */
 int mf_line_refuse(const char *text, struct mf_error *err);

@@ -3,12 +3,17 @@
  */
 #include "taskfile/source_ops.h"
 
+#include "taskfile/words.h"
+
 #include <errno.h>
 
 void mf_source_close(struct mf_source *source)
 {
-    if (source)
-        source->ops->close(source);
+    if (!source)
+        return;
+    mf_names_finish(&source->kinds);
+    mf_names_finish(&source->groups);
+    source->ops->close(source);
 }
 
 void mf_source_summarize(const struct mf_source *source, struct mf_source_summary *ret_summary)
@@ -38,4 +43,27 @@ int mf_source_load(struct mf_source *source, uint64_t cookie, const struct mf_en
                    struct mf_error *err)
 {
     return source->ops->load(source, cookie, ret_entry, err);
+}
+
+const struct mf_graph *mf_source_graph(const struct mf_source *source)
+{
+    return source->ops->graph(source);
+}
+
+const char *mf_source_kind_name(const struct mf_source *source, uint32_t kind)
+{
+    return mf_names_text(&source->kinds, kind);
+}
+
+const char *mf_source_group_name(const struct mf_source *source, uint32_t group)
+{
+    return mf_names_text(&source->groups, group);
+}
+
+int mf_source_set_kind(struct mf_source *source, struct mf_entry *entry)
+{
+    size_t size;
+    const char *name = mf_words_program(&entry->command, &size);
+
+    return mf_names_number(&source->kinds, name, size, MF_KINDS_MAX, &entry->kind);
 }

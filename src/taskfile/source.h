@@ -10,6 +10,7 @@
 
 #include "base/command.h"
 #include "base/error.h"
+#include "core/graph.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -19,33 +20,62 @@ struct mf_source;
 /**
  * One task as its author wrote it, defaults filled in.
  *
- * @cookie      identifies it to mf_source_load()
- * @command     what to execute; points into memory of the entry
- * @n_slots     cores=
- * @priority    priority=
- * @attempts    retries=: tries in all, 0 when neither line nor #FARM says
- * @timeout_ns  timeout=, 0 when neither line nor #FARM says
+ * A task is numbered by its position in the whole input, from 1: command.seq.
+ *
+ * @cookie       identifies it to mf_source_load()
+ * @command      what to execute; points into memory of the entry
+ * @needs        cores=, mem=, gpus= and countables
+ * @priority     priority=
+ * @attempts     retries=: tries in all, 0 when neither line nor #FARM says
+ * @timeout_ns   timeout=, 0 when neither line nor #FARM says
+ * @estimate_ns  time=: how long it should run, 0 when nobody says
+ * @deadline_ns  deadline=: counted from the start of the run, 0 for none
+ * @upward_ns    longest way from its start to the end of all that comes after it; its own
+ *               estimate where there is no graph
+ * @weight       weight=, 0 when neither line nor #FARM says
+ * @group        number of the name in group=, 0 for none; see mf_source_group_name()
+ * @kind         number of the function or of the program's name, 0 for none; see
+ *               mf_source_kind_name()
+ * @after        n_after tasks that it comes after, in order of their numbers, no one twice
+ * @is_behind_barrier  a barrier stands between the task before and this one
+ * @barrier_checks     and all tasks before it must be DONE, or nothing behind it is run
  */
 struct mf_entry {
     uint64_t cookie;
     struct mf_command command;
-    uint32_t n_slots;
+    struct mf_needs needs;
     int32_t priority;
     uint32_t attempts;
     int64_t timeout_ns;
+    int64_t estimate_ns;
+    int64_t deadline_ns;
+    int64_t upward_ns;
+    float weight;
+    uint32_t group;
+    uint32_t kind;
+    const struct mf_dependency *after;
+    uint32_t n_after;
+    bool is_behind_barrier;
+    bool barrier_checks;
 };
 
 /**
- * What the check found.
+ * What the check found; of standard input, what came so far.
  *
- * @n_tasks       how many tasks there are; 0 and !is_counted for standard input
- * @is_counted    whether n_tasks is known
- * @has_priority  whether tasks differ in priority, so that order needs them all
+ * @n_tasks           how many tasks there are; 0 and !is_counted for standard input
+ * @is_counted        whether n_tasks is known
+ * @has_priority      whether tasks differ in priority, so that order needs them all
+ * @has_dependencies  whether a task comes after another
+ * @has_barriers      whether there is a barrier
+ * @has_estimates     whether a task says how long it should run
  */
 struct mf_source_summary {
     uint64_t n_tasks;
     bool is_counted;
     bool has_priority;
+    bool has_dependencies;
+    bool has_barriers;
+    bool has_estimates;
 };
 
 /**
@@ -58,22 +88,56 @@ struct mf_function_names {
     void *arg;
 };
 
+/** Something that the run has so many of, and the key by which tasks ask for some. */
+struct mf_countable {
+    const char *name;
+    uint32_t count;
+};
+
+/** What files are written in. */
+enum mf_source_format {
+    MF_SOURCE_AUTO,     /* task file or JSON Lines, as the first task of each tells */
+    MF_SOURCE_WFFORMAT, /* one workflow of WfCommons: see wfformat.h */
+};
+
+/**
+ * What the readers of files must be told. All is borrowed and outlives the source.
+ *
+ * @functions   NULL when tasks can call none
+ * @countables  n_countables of them, MF_N_COUNTABLES at most, in the order of struct mf_needs;
+ *              their names have a "." in them, such as licence.matlab
+ * @is_not_run  nothing will be run, so that a workflow needs no commands
+ */
+struct mf_source_options {
+    const struct mf_function_names *functions;
+    const struct mf_countable *countables;
+    uint32_t n_countables;
+    enum mf_source_format format;
+    bool is_not_run;
+};
+
 /**
  * mf_source_open_files() - tasks from n_files files; "-" is standard input.
  *
- * @functions  borrowed, outlives the source; NULL when tasks can call none
+ * @options  NULL for none
  *
  * Each file is a task file (one command per line) or JSON Lines, told apart by
  * its first line that is neither blank nor a comment. Regular files are
  * checked whole here, in one pass: ids that occur twice, unknown keys,
- * malformed JSON, NUL bytes, lines longer than the system can execute.
- * Standard input and other files that cannot be read twice are copied to a
- * temporary file ($TMPDIR or /tmp) as they come, and checked then.
+ * malformed JSON, NUL bytes, lines longer than the system can execute. A
+ * second pass follows where tasks come after others or barriers stand between
+ * them: unknown tasks, and cycles.
  *
- * Returns 0, or -errno with `file:line: sentence` in err.
+ * Standard input and other files that cannot be read twice are copied to a
+ * temporary file ($TMPDIR or /tmp) as they come, and checked then. With one of
+ * them in the input a task can only come after tasks before it: those behind
+ * it are not known when it is started.
+ *
+ * Returns 0, or -errno with `file:line: sentence` in err, or `file: json.path: sentence`
+ * for a workflow.
  */
 int mf_source_open_files(const char *const *files, uint32_t n_files,
-                         const struct mf_function_names *functions, struct mf_source **ret_source,
+                         const struct mf_source_options *options, struct mf_source **ret_source,
                          struct mf_error *err);
 
 /**
@@ -96,6 +160,18 @@ int mf_source_open_sweep(const char *const *words, uint32_t n_words, struct mf_s
 void mf_source_close(struct mf_source *source);
 
 void mf_source_summarize(const struct mf_source *source, struct mf_source_summary *ret_summary);
+
+/**
+ * mf_source_graph() - which tasks come after which.
+ *
+ * Returns the source's graph, or NULL if there are neither dependencies nor
+ * barriers, or if not all of the input can be known beforehand.
+ */
+const struct mf_graph *mf_source_graph(const struct mf_source *source);
+
+/** The name behind the number of a kind or a group that an entry had; NULL for 0. The source's. */
+const char *mf_source_kind_name(const struct mf_source *source, uint32_t kind);
+const char *mf_source_group_name(const struct mf_source *source, uint32_t group);
 
 /**
  * mf_source_next() - read the next task.

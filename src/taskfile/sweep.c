@@ -86,7 +86,7 @@ static int make_entry(struct sweep *sweep, uint64_t index, struct mf_error *err)
     int n = snprintf(id, sizeof(id), "%llu", (unsigned long long)index + 1);
     int r;
 
-    *entry = (struct mf_entry){.cookie = index, .n_slots = 1, .command.seq = index + 1};
+    *entry = (struct mf_entry){.cookie = index, .needs.n_slots = 1, .command.seq = index + 1};
     entry->command.id = mf_arena_copy(&sweep->arena, id, (size_t)n);
     entry->command.tag = make_tag(sweep);
     if (!entry->command.id || !entry->command.tag)
@@ -98,6 +98,8 @@ static int make_entry(struct sweep *sweep, uint64_t index, struct mf_error *err)
                                (unsigned long long)index + 1);
     if (r < 0)
         return mf_error_prefix(err, r, "combination %llu: ", (unsigned long long)index + 1);
+    if (mf_source_set_kind(&sweep->source, entry) < 0)
+        return mf_error_set(err, -ENOMEM, "out of memory");
     return 0;
 }
 
@@ -164,11 +166,17 @@ static int wait_fd(const struct mf_source *source)
     return sweep->has_file ? mf_input_wait_fd(&sweep->file.input) : -1;
 }
 
+static const struct mf_graph *no_graph(const struct mf_source *source)
+{
+    return NULL;
+}
+
 static const struct mf_source_ops ops = {
     .close = close_sweep,
     .summarize = summarize,
     .next = next_combination,
     .fd = wait_fd,
+    .graph = no_graph,
     .load = load_combination,
 };
 
@@ -291,7 +299,7 @@ int mf_source_open_sweep(const char *const *words, uint32_t n_words, struct mf_s
     *sweep = (struct sweep){.source.ops = &ops};
     r = open_sweep(sweep, words, n_words, err);
     if (r < 0) {
-        close_sweep(&sweep->source);
+        mf_source_close(&sweep->source);
         return r;
     }
     *ret_source = &sweep->source;

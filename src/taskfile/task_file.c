@@ -19,9 +19,9 @@
 #define BYTE_ORDER_MARK "\xef\xbb\xbf"
 
 int mf_task_file_open(struct mf_task_file *file, const char *path,
-                      const struct mf_function_names *functions, struct mf_error *err)
+                      const struct mf_source_options *options, struct mf_error *err)
 {
-    *file = (struct mf_task_file){.functions = functions};
+    *file = (struct mf_task_file){.options = options};
     return mf_input_open(&file->input, path, err);
 }
 
@@ -31,6 +31,7 @@ void mf_task_file_close(struct mf_task_file *file)
     mf_index_finish(&file->index);
     mf_arena_finish(&file->memory);
     free(file->defaults);
+    free(file->barriers);
 }
 
 void mf_cursor_seek(struct mf_cursor *cursor, struct mf_task_file *file, uint64_t task)
@@ -102,7 +103,7 @@ static void trim(const struct mf_cursor *cursor, struct mf_line *line)
 static int add_defaults(struct mf_cursor *cursor, const struct mf_line *line, struct mf_error *err)
 {
     struct mf_task_file *file = cursor->file;
-    struct mf_fields fields = {0};
+    struct mf_fields fields = {.options = file->options};
     struct mf_defaults *defaults;
     int r;
 
@@ -141,6 +142,67 @@ static int pass_defaults(struct mf_cursor *cursor, const struct mf_line *line, s
     return 0;
 }
 
+/* The first barrier that does not stand before a task of a lower number. */
+static size_t find_barrier(const struct mf_task_file *file, uint64_t task)
+{
+    size_t low = 0, high = file->n_barriers;
+
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+
+        if (file->barriers[middle].task < task)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+bool mf_task_file_has_barrier(const struct mf_task_file *file, uint64_t task, bool *ret_checks)
+{
+    size_t first = find_barrier(file, task);
+    size_t i = first;
+
+    for (; i < file->n_barriers && file->barriers[i].task == task; i++)
+        *ret_checks |= file->barriers[i].checks;
+    return i > first;
+}
+
+static int add_barrier(struct mf_cursor *cursor, uint64_t line, bool checks, struct mf_error *err)
+{
+    struct mf_task_file *file = cursor->file;
+
+    /* Grows whenever the count reaches a power of two. */
+    if ((file->n_barriers & (file->n_barriers - 1)) == 0) {
+        size_t capacity = file->n_barriers ? file->n_barriers * 2 : 1;
+        struct mf_barrier *barriers = reallocarray(file->barriers, capacity, sizeof(*barriers));
+
+        if (!barriers)
+            return mf_error_set(err, -ENOMEM, "out of memory");
+        file->barriers = barriers;
+    }
+    file->barriers[file->n_barriers++] =
+        (struct mf_barrier){.line = line, .task = cursor->task, .checks = checks};
+    return 0;
+}
+
+/* The first reader that comes by notes it. */
+static int pass_barrier(struct mf_cursor *cursor, const struct mf_line *line, struct mf_error *err)
+{
+    const struct mf_task_file *file = cursor->file;
+    bool checks = false;
+    int r;
+
+    if (is_cut(line))
+        return refuse_length(cursor, line, err);
+    if (file->n_barriers > 0 && file->barriers[file->n_barriers - 1].line >= line->number)
+        return 0;
+    if (file->is_known)
+        return mf_error_set(err, -EINVAL, "this line was not here before");
+    r = mf_line_take_barrier(line->text, line->size, &checks, err);
+    return r < 0 ? r : add_barrier(cursor, line->number, checks, err);
+}
+
 /* Returns 1 if the line is a task, 0 if it is dealt with, or -errno. */
 static int pass_line(struct mf_cursor *cursor, const struct mf_line *line, struct mf_error *err)
 {
@@ -156,6 +218,8 @@ static int pass_line(struct mf_cursor *cursor, const struct mf_line *line, struc
         return 0;
     case MF_LINE_DEFAULTS:
         return pass_defaults(cursor, line, err);
+    case MF_LINE_BARRIER:
+        return pass_barrier(cursor, line, err);
     case MF_LINE_UNSUPPORTED:
         return mf_line_refuse(line->text, err);
     case MF_LINE_TASK:
@@ -220,6 +284,22 @@ static int inherit(const struct mf_cursor *cursor, struct mf_fields *fields, str
     return mf_fields_inherit(fields, &cursor->file->defaults[cursor->n_defaults - 1].fields, arena);
 }
 
+/* Puts a text before a command. */
+static int add_head(struct mf_line *line, const char *head, struct mf_arena *arena)
+{
+    size_t n = strlen(head);
+    char *text = mf_arena_alloc(arena, n + line->size);
+
+    if (!text)
+        return -ENOMEM;
+    memcpy(text, head, n);
+    memcpy(text + n, line->text, line->size);
+    line->text = text;
+    line->size += n;
+    line->length += n;
+    return 0;
+}
+
 /* Takes the prefix off a plain line, so that the command is left. */
 static int take_prefix(const struct mf_cursor *cursor, struct mf_line *line,
                        struct mf_fields *fields, struct mf_arena *arena, struct mf_error *err)
@@ -237,6 +317,8 @@ static int take_prefix(const struct mf_cursor *cursor, struct mf_line *line,
     if (fields->func && line->length > MF_LINE_BYTES_MAX)
         return refuse_length(cursor, line, err);
     drop_front(line, (size_t)(text - line->text));
+    if (fields->head && add_head(line, fields->head, arena) < 0)
+        return mf_error_set(err, -ENOMEM, "out of memory");
     return fields->func ? 0 : mf_words_check_length("command", line->length, err);
 }
 
@@ -251,7 +333,8 @@ static int take_rest(const struct mf_line *line, const struct mf_fields *fields,
 static int check_function(const struct mf_cursor *cursor, const struct mf_fields *fields,
                           struct mf_error *err)
 {
-    const struct mf_function_names *functions = cursor->file->functions;
+    const struct mf_source_options *options = cursor->file->options;
+    const struct mf_function_names *functions = options ? options->functions : NULL;
     int r = mf_fields_check_function(fields, err);
 
     if (r < 0)
@@ -289,13 +372,11 @@ int mf_cursor_parse(const struct mf_cursor *cursor, const struct mf_line *line,
                     struct mf_arena *arena, struct mf_fields *ret_fields,
                     struct mf_command *command, struct mf_error *err)
 {
-    struct mf_fields fields = {0};
-    int r = parse(cursor, *line, arena, &fields, command, err);
+    int r;
 
-    if (r < 0)
-        return at_line(cursor, line, r, err);
-    *ret_fields = fields;
-    return 0;
+    *ret_fields = (struct mf_fields){.options = cursor->file->options};
+    r = parse(cursor, *line, arena, ret_fields, command, err);
+    return r < 0 ? at_line(cursor, line, r, err) : 0;
 }
 
 int mf_cursor_check(const struct mf_cursor *cursor, const struct mf_line *line,

@@ -18,22 +18,32 @@ struct mf_defaults {
     struct mf_fields fields;
 };
 
+/** A barrier before the task of that number in the file; @line  where it stands. */
+struct mf_barrier {
+    uint64_t line;
+    uint64_t task;
+    bool checks;
+};
+
 /**
  * A file, and what is known of it: all of it once is_known, else what was
  * read so far.
  *
- * @functions   that its tasks may call (borrowed), or NULL
+ * @options     borrowed, NULL for none
  * @format      settled by the first task line
  * @defaults    n_defaults of them, by line; their texts are in `memory`
+ * @barriers    n_barriers of them, by line
  * @index       where its tasks are, counted from 0
  */
 struct mf_task_file {
     struct mf_input input;
-    const struct mf_function_names *functions;
+    const struct mf_source_options *options;
     enum mf_format format;
     bool is_known;
     struct mf_defaults *defaults;
     size_t n_defaults;
+    struct mf_barrier *barriers;
+    size_t n_barriers;
     struct mf_arena memory;
     struct mf_index index;
 };
@@ -53,10 +63,20 @@ struct mf_cursor {
 
 /** Opens as mf_input_open() does. */
 int mf_task_file_open(struct mf_task_file *file, const char *path,
-                      const struct mf_function_names *functions, struct mf_error *err);
+                      const struct mf_source_options *options, struct mf_error *err);
 
 /** Closes what is open and frees what was kept. */
 void mf_task_file_close(struct mf_task_file *file);
+
+/**
+ * mf_task_file_has_barrier() - whether a barrier stands before a task, or at the end of the file.
+ *
+ * @task        its number in the file, or the number of tasks in it
+ * @ret_checks  set to true if one of the barriers there checks, else left as it is
+ *
+ * O(log barriers).
+ */
+bool mf_task_file_has_barrier(const struct mf_task_file *file, uint64_t task, bool *ret_checks);
 
 /** Goes near the task, which is in the index unless it is 0: at most MF_INDEX_STRIDE before it. */
 void mf_cursor_seek(struct mf_cursor *cursor, struct mf_task_file *file, uint64_t task);

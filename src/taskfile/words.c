@@ -6,6 +6,7 @@
  */
 #include "taskfile/words.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -170,4 +171,50 @@ int mf_words_to_input(const char *text, size_t size, struct mf_arena *arena,
     command->n_args = 1;
     command->args = args;
     return 0;
+}
+
+/* Whether the word is NAME=value, which sh takes as such before a command. */
+static bool is_assignment(const char *word, size_t size)
+{
+    const char *sign = memchr(word, '=', size);
+
+    if (!sign || sign == word || isdigit((unsigned char)*word))
+        return false;
+    for (const char *at = word; at < sign; at++)
+        if (!isalnum((unsigned char)*at) && *at != '_')
+            return false;
+    return true;
+}
+
+/* The first word of a text for sh that is no assignment. */
+static const char *first_word(const char *text, size_t *ret_size)
+{
+    size_t size;
+
+    do {
+        text += strspn(text, " \t\n;|&<>()");
+        size = strcspn(text, " \t\n;|&<>()");
+        *ret_size = size;
+        if (size == 0 || !is_assignment(text, size))
+            return text;
+        text += size;
+    } while (true);
+}
+
+const char *mf_words_program(const struct mf_command *command, size_t *ret_size)
+{
+    const char *word = command->function ? command->function : command->args[0];
+    const char *slash;
+
+    *ret_size = strlen(word);
+    if (command->function)
+        return word;
+    if (command->is_shell)
+        word = first_word(word, ret_size);
+    slash = memrchr(word, '/', *ret_size);
+    if (slash) {
+        *ret_size -= (size_t)(slash + 1 - word);
+        word = slash + 1;
+    }
+    return word;
 }

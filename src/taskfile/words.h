@@ -40,6 +40,15 @@ int mf_words_check_length(const char *what, uint64_t length, struct mf_error *er
 int mf_words_to_command(const char *text, size_t size, struct mf_arena *arena,
                         struct mf_command *command);
 
+/**
+ * mf_words_program() - what a command is called by: the name of its program, without
+ * directories, or of its function.
+ *
+ * Of a text for sh, the first word that is no assignment. Borrowed from the
+ * command; size 0 if there is none.
+ */
+const char *mf_words_program(const struct mf_command *command, size_t *ret_size);
+
 /** Makes size bytes without NUL the input of a function: args[0]. Returns 0 or -ENOMEM. */
 int mf_words_to_input(const char *text, size_t size, struct mf_arena *arena,
                       struct mf_command *command);

@@ -117,7 +117,7 @@ Test(outcome, each_cause_has_its_words)
                                .detail = "No such file or directory"},
            "cannot be started: No such file or directory (127)");
     expect((struct mf_outcome){.cause = MF_CAUSE_LOST}, "its worker disappeared");
-    expect((struct mf_outcome){.cause = MF_CAUSE_UNFIT}, "needs more slots than any worker has");
+    expect((struct mf_outcome){.cause = MF_CAUSE_UNFIT}, "needs more than any worker has");
     expect((struct mf_outcome){.cause = (enum mf_cause)99}, "ended for an unknown reason (99)");
 }
 

@@ -33,6 +33,9 @@ static int check_name(void *arg, const char *name, struct mf_error *err)
 }
 
 static const struct mf_function_names functions = {.check = check_name};
+static const struct mf_countable countables[] = {{"licence.a", 2}, {"resource.b", 1000}};
+static const struct mf_source_options options = {
+    .functions = &functions, .countables = countables, .n_countables = 2};
 
 static void require(int condition)
 {
@@ -72,7 +75,7 @@ static int open_and_read(const char *path, struct outcome *outcome)
 {
     struct mf_source *source;
     struct mf_error err = {0};
-    int r = mf_source_open_files(&path, 1, &functions, &source, &err);
+    int r = mf_source_open_files(&path, 1, &options, &source, &err);
 
     require(r == 0 || (r < 0 && err.text[0]));
     if (r < 0)

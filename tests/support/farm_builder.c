@@ -64,26 +64,83 @@ static int number_after(const char *word, char mark, int otherwise)
     return at ? atoi(at + 1) : otherwise;
 }
 
-void t_submit(struct t_farm *t, const char *tasks)
+/* The characters that end the name of a task, and begin what is said of it. */
+#define MARKS "*!^@~%=+$<"
+
+static size_t length_of_name(const char *word)
+{
+    return strcspn(word, MARKS);
+}
+
+/* The number that a task has, or will have once those in `rest` are submitted. */
+static mf_task_id find_name(struct t_farm *t, const char *name, size_t n, const char *rest)
 {
     char word[32];
 
-    while (next_word(&tasks, word)) {
+    for (mf_task_id id = 1; id <= t->n_named; id++)
+        if (strlen(t->names[id]) == n && memcmp(t->names[id], name, n) == 0)
+            return id;
+    for (mf_task_id id = t->n_named + 1; next_word(&rest, word); id++)
+        if (length_of_name(word) == n && memcmp(word, name, n) == 0)
+            return id;
+    cr_assert_fail("there is no task %.*s", (int)n, name);
+    return 0;
+}
+
+/* What a task comes after, as its word says; returns how many. */
+static uint32_t read_after(struct t_farm *t, const char *word, const char *rest,
+                           struct mf_dependency after[8])
+{
+    const char *at = strchr(word, '<');
+    uint32_t n_after = 0;
+
+    while (at && n_after < 8) {
+        size_t n = strcspn(++at, ",?-" MARKS);
+        struct mf_dependency *dependency = &after[n_after++];
+
+        dependency->task = find_name(t, at, n, rest);
+        dependency->condition = at[n] == '?'   ? MF_AFTER_ANY
+                                : at[n] == '-' ? MF_AFTER_NOT_OK
+                                               : MF_AFTER_OK;
+        at = strpbrk(at, "," MARKS);
+        if (at && *at != ',')
+            at = NULL;
+    }
+    return n_after;
+}
+
+static struct mf_task_spec read_spec(struct t_farm *t, const char *word)
+{
+    return (struct mf_task_spec){
+        .cookie = 1000 + t->n_named,
+        .needs.n_slots = (uint32_t)number_after(word, '*', 1),
+        .needs.countables = {(uint32_t)number_after(word, '$', 0)},
+        .group = (uint32_t)number_after(word, '%', 0),
+        .kind = (uint32_t)number_after(word, '=', 0),
+        .estimate_ns = number_after(word, '+', 0) * T_MS,
+        .priority = number_after(word, '!', 0),
+        .max_attempts = (uint32_t)number_after(word, '^', 1),
+        .target = (mf_worker_id)number_after(word, '@', 0),
+        .has_target = strchr(word, '@') != NULL,
+        .avoid = (mf_worker_id)number_after(word, '~', 0),
+        .has_avoid = strchr(word, '~') != NULL,
+    };
+}
+
+void t_submit(struct t_farm *t, const char *tasks)
+{
+    const char *rest = tasks;
+    char word[32];
+
+    for (const char *this = rest; next_word(&rest, word); this = rest) {
+        struct mf_dependency after[8];
         struct mf_event event = {
             .kind = MF_EVENT_SUBMITTED,
-            .spec = {.cookie = 1000 + t->n_named,
-                     .needs.n_slots = (uint32_t)number_after(word, '*', 1),
-                     .priority = number_after(word, '!', 0),
-                     .max_attempts = (uint32_t)number_after(word, '^', 1),
-                     .target = (mf_worker_id)number_after(word, '@', 0),
-                     .has_target = strchr(word, '@') != NULL,
-                     .group = (uint32_t)number_after(word, '%', 0),
-                     .kind = (uint32_t)number_after(word, '=', 0),
-                     .estimate_ns = number_after(word, '+', 0) * T_MS,
-                     .avoid = (mf_worker_id)number_after(word, '~', 0),
-                     .has_avoid = strchr(word, '~') != NULL},
+            .spec = read_spec(t, word),
+            .after = after,
+            .n_after = read_after(t, word, this, after),
         };
-        size_t n = strcspn(word, "*!^@~%=+");
+        size_t n = length_of_name(word);
 
         apply(t, event);
         cr_assert(n < sizeof(t->names[0]) && t->n_named < T_MAX_TASKS);

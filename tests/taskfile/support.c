@@ -17,6 +17,7 @@
 static char directory[64];
 
 bool t_has_functions;
+struct mf_countable t_countables[2];
 
 void t_enter(void)
 {
@@ -64,9 +65,14 @@ static int open_files(const char *const *names, uint32_t n_names, struct mf_sour
                       struct mf_error *err)
 {
     static const struct mf_function_names functions = {.check = check_name};
+    static struct mf_source_options options;
 
-    return mf_source_open_files(names, n_names, t_has_functions ? &functions : NULL, ret_source,
-                                err);
+    options = (struct mf_source_options){
+        .functions = t_has_functions ? &functions : NULL,
+        .countables = t_countables,
+        .n_countables = t_countables[0].name ? 2 : 0,
+    };
+    return mf_source_open_files(names, n_names, &options, ret_source, err);
 }
 
 static int open_words(open_fn open_source, const char *first, va_list more,
@@ -187,6 +193,41 @@ static void show_arg(FILE *out, const struct mf_command *command, uint32_t arg)
     fputs(text + done, out);
 }
 
+static void show_needs(FILE *out, const struct mf_needs *needs)
+{
+    if (needs->n_slots != 1)
+        fprintf(out, " cores=%u", needs->n_slots);
+    if (needs->mem_bytes)
+        fprintf(out, " mem=%llu", (unsigned long long)needs->mem_bytes);
+    if (needs->n_gpus)
+        fprintf(out, " gpus=%u", needs->n_gpus);
+    for (int i = 0; i < MF_N_COUNTABLES; i++)
+        if (needs->countables[i])
+            fprintf(out, " %s=%u", t_countables[i].name, needs->countables[i]);
+}
+
+static void show_times(FILE *out, const struct mf_entry *entry)
+{
+    if (entry->estimate_ns)
+        fprintf(out, " time=%lldms", (long long)entry->estimate_ns / 1000000);
+    if (entry->timeout_ns)
+        fprintf(out, " timeout=%lldms", (long long)entry->timeout_ns / 1000000);
+    if (entry->deadline_ns)
+        fprintf(out, " deadline=%lldms", (long long)entry->deadline_ns / 1000000);
+}
+
+/* "after=1,any:2,notok:3", and a barrier before it. */
+static void show_order(FILE *out, const struct mf_entry *entry)
+{
+    static const char *const names[] = {"", "any:", "notok:"};
+
+    for (uint32_t i = 0; i < entry->n_after; i++)
+        fprintf(out, "%s%s%llu", i > 0 ? "," : " after=", names[entry->after[i].condition],
+                (unsigned long long)entry->after[i].task);
+    if (entry->is_behind_barrier)
+        fputs(entry->barrier_checks ? " barrier=check" : " barrier", out);
+}
+
 static void show(FILE *out, const struct mf_entry *entry)
 {
     const struct mf_command *command = &entry->command;
@@ -201,18 +242,21 @@ static void show(FILE *out, const struct mf_entry *entry)
         show_arg(out, command, i);
         fputs(command->is_shell ? "" : "]", out);
     }
-    if (entry->n_slots != 1)
-        fprintf(out, " cores=%u", entry->n_slots);
-    if (entry->timeout_ns)
-        fprintf(out, " timeout=%lldms", (long long)entry->timeout_ns / 1000000);
+    show_needs(out, &entry->needs);
+    show_times(out, entry);
     if (entry->attempts)
         fprintf(out, " retries=%u", entry->attempts);
     if (entry->priority)
         fprintf(out, " priority=%d", entry->priority);
+    if (entry->weight != 0)
+        fprintf(out, " weight=%g", (double)entry->weight);
+    if (entry->group)
+        fprintf(out, " group=%u", entry->group);
     if (command->cwd)
         fprintf(out, " cwd=%s", command->cwd);
     for (uint32_t i = 0; i < command->n_env; i++)
         fprintf(out, " env=%s", command->env[i]);
+    show_order(out, entry);
 }
 
 const char *t_show(const struct mf_entry *entry)

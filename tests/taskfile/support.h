@@ -17,6 +17,9 @@ const char *t_write_bytes(const char *name, const void *data, size_t n);
 /* Whether tasks in files may call the function "render", the only one there is. */
 extern bool t_has_functions;
 
+/* What the run has of countables, when the first has a name. */
+extern struct mf_countable t_countables[2];
+
 /* Opens files of these names, up to a NULL; fails the test if that fails. */
 struct mf_source *t_open(const char *first, ...) __attribute__((sentinel));
 

@@ -101,7 +101,8 @@ Test(plain, an_unknown_key_is_refused_with_the_nearest)
     tasks_are("a\n[coers=2] b\n",
               "a.farm:2: in [key=value ...]: unknown key \"coers\", did you mean \"cores\"?");
     tasks_are("[xyzzyx=2] b\n", "a.farm:1: in [key=value ...]: unknown key \"xyzzyx\" (known: id, "
-                                "func, cores, timeout, retries, priority, cwd, env)");
+                                "func, after, afterany, afternotok, cores, mem, gpus, time, "
+                                "timeout, deadline, retries, priority, weight, group, cwd, env)");
 }
 
 Test(plain, a_key_is_given_once)
@@ -163,8 +164,6 @@ Test(plain, bad_defaults_are_refused)
 Test(plain, lines_of_other_programs_are_refused_rather_than_ignored)
 {
     tasks_are("#DISBATCH BARRIER\n", "a.farm:1: #DISBATCH lines are not supported yet");
-    tasks_are("[# 1-2 #] a\n", "a.farm:1: prefixes [# ... #] are not supported yet");
-    tasks_are("[@ dir @] a\n", "a.farm:1: prefixes [@ ... @] are not supported yet");
 }
 
 Test(plain, an_id_is_used_once_over_all_files)

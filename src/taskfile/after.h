@@ -1,0 +1,54 @@
+/*
+ * What after=, afterany=, afternotok= and GREASY's [# ... #] name, as numbers of tasks.
+ *
+ * Tokens between commas:
+ *   NAME       the task whose id was given as that
+ *   12         all tasks of line 12 of the same file
+ *   3-7        all tasks of lines 3 to 7, one at least
+ *   -2         the task two before this one
+ *   FILE:12    line 12 of another file of the same input
+ * In [# ... #], as GREASY's user guide has it, all are lines before this one,
+ * each of them a task: 12, 3-7, and -2 for two lines above.
+ */
+#ifndef MF_TASKFILE_AFTER_H
+#define MF_TASKFILE_AFTER_H
+
+#include "taskfile/ids.h"
+#include "taskfile/keys.h"
+
+/** Tasks that one comes after, in order of their numbers. Starts as {0}; memory is reused. */
+struct mf_after {
+    struct mf_dependency *items;
+    uint32_t n, capacity;
+};
+
+/**
+ * A task whose lists are read.
+ *
+ * @first_seq    per file: number of its first task, 0 if that is not known yet
+ * @seq          its number
+ * @only_before  tasks behind it cannot be named
+ */
+struct mf_after_place {
+    const struct mf_ids *ids;
+    const uint64_t *first_seq;
+    uint32_t file;
+    uint64_t line;
+    uint64_t seq;
+    bool only_before;
+};
+
+void mf_after_finish(struct mf_after *after);
+
+/** Whether the fields name any task. */
+bool mf_after_is_given(const struct mf_fields *fields);
+
+/**
+ * mf_after_resolve() - the numbers of all tasks that the fields name.
+ *
+ * Returns 0 with them, each once, or -errno with a sentence in err.
+ */
+int mf_after_resolve(struct mf_after *after, const struct mf_after_place *place,
+                     const struct mf_fields *fields, struct mf_error *err);
+
+#endif
