@@ -105,8 +105,8 @@ struct mf_task_spec {
  * @lost          how many workers disappeared while they ran it
  * @n_waiting_for tasks that it comes after which have not ended, while WAITING
  * @root          of a SKIPPED one: the task whose end led to that
- * @key           what its policy orders it by, while READY; what its group was charged
- *                for it, while a worker holds it
+ * @key           what its policy orders it by, as computed when it was READY last
+ * @charged_ns    slot time that its group was charged for it, while a worker holds it
  * @ready_ns      when it was READY first
  * @n_overtaken   tasks placed while this one, READY, waited for another worker than avoid
  * @started_ns    when RUNNING began, monotonic
@@ -134,6 +134,7 @@ struct mf_task {
     uint32_t n_waiting_for;
     mf_task_id root;
     double key;
+    double charged_ns;
     int64_t ready_ns;
     mf_heap_index heap_index;
     int64_t started_ns;

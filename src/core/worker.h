@@ -25,7 +25,10 @@ enum mf_worker_state {
  * @tasks        tasks it holds, in the order in which they were placed
  * @n_tasks      how many those are
  * @n_recalling  tasks among them that it was asked to give back
+ * @fullness     the largest part in use of its slots, GPUs or memory, if the workers are
+ *               ordered by that
  * @heap_index   its place in the order of load
+ * @fullness_index   its place in the order of fullness
  */
 struct mf_worker {
     mf_worker_id id;
@@ -38,7 +41,9 @@ struct mf_worker {
     struct mf_list tasks;
     uint32_t n_tasks;
     uint32_t n_recalling;
+    double fullness;
     mf_heap_index heap_index;
+    mf_heap_index fullness_index;
 };
 
 /** Workers that have the same, of which there are few kinds. */
@@ -54,6 +59,9 @@ struct mf_worker_shape {
  *
  * @by_id          n_by_id pointers, NULL where no such worker came up
  * @by_load        least loaded first; ties go to the lower number
+ * @by_fullness    with has_fullness: those with a free slot first, of these the fullest first,
+ *                 then the lower number
+ * @has_fullness   set before the first worker comes, for placements that look at it
  * @n_up           how many are UP
  * @shapes         n_shapes kinds of workers that ever were UP, and how many of each are
  * @n_slots_up     slots of all workers that are UP
@@ -65,6 +73,8 @@ struct mf_workers {
     struct mf_worker **by_id;
     uint32_t n_by_id;
     struct mf_heap by_load;
+    struct mf_heap by_fullness;
+    bool has_fullness;
     uint32_t n_up;
     struct mf_worker_shape *shapes;
     uint32_t n_shapes;
@@ -95,6 +105,9 @@ static inline bool mf_worker_has_slot(const struct mf_workers *workers,
 
     return mf_worker_has_room(workers, worker, &slot);
 }
+
+/** The largest part in use of a worker's slots, GPUs or memory, its dominant share. O(1). */
+double mf_worker_fullness(const struct mf_worker *worker);
 
 /** Whether the worker has all that a task needs once it does nothing else. */
 bool mf_worker_could_run(const struct mf_worker *worker, const struct mf_needs *needs);
