@@ -106,12 +106,15 @@ enum mf_source_format {
  * @functions   NULL when tasks can call none
  * @countables  n_countables of them, MF_N_COUNTABLES at most, in the order of struct mf_needs;
  *              their names have a "." in them, such as licence.matlab
+ * @run_name    what tasks of disBatch see as DISBATCH_JOBID; the same in a run that is
+ *              continued, or their commands are others. NULL for "mpifarm"
  */
 struct mf_source_options {
     const struct mf_function_names *functions;
     const struct mf_countable *countables;
     uint32_t n_countables;
     enum mf_source_format format;
+    const char *run_name;
 };
 
 /**
