@@ -73,6 +73,8 @@ static int check_file(struct files *files, uint32_t number, struct mf_error *err
             r = mf_cursor_check(&files->front, &line, &files->arena, &fields, err);
         if (r == 0)
             r = mf_files_register(files, number, &line, &fields, err);
+        if (r == 0)
+            r = mf_cursor_skip_repeats(&files->front, err);
         if (r < 0)
             return r;
         if (r > 0)

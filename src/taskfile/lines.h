@@ -85,6 +85,9 @@ struct mf_index {
 /** Appends the item whose line is given. Returns 0 or -ENOMEM. Amortised O(1). */
 int mf_index_add(struct mf_index *index, const struct mf_line *line);
 
+/** Appends n items of one line, of which line->ordinal is the first. O(n / MF_INDEX_STRIDE). */
+int mf_index_add_many(struct mf_index *index, const struct mf_line *line, uint64_t n);
+
 /** The place from which on to look for item, which exists: item % MF_INDEX_STRIDE items before it.
  */
 struct mf_place mf_index_find(const struct mf_index *index, uint64_t item);

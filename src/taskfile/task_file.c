@@ -195,3 +195,17 @@ int mf_cursor_next(struct mf_cursor *cursor, struct mf_line *ret_line, struct mf
     return mf_index_add(&file->index, ret_line) < 0 ? mf_error_set(err, -ENOMEM, "out of memory")
                                                     : 0;
 }
+
+int mf_cursor_skip_repeats(struct mf_cursor *cursor, struct mf_error *err)
+{
+    uint64_t n = cursor->repeat.n > 0 ? cursor->repeat.n - 1 - cursor->line.ordinal : 0;
+
+    if (n == 0)
+        return 0;
+    cursor->line.ordinal++;
+    if (mf_index_add_many(&cursor->file->index, &cursor->line, n) < 0)
+        return mf_error_set(err, -ENOMEM, "out of memory");
+    cursor->line.ordinal += n - 1;
+    cursor->task += n;
+    return 0;
+}

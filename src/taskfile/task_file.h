@@ -108,6 +108,13 @@ void mf_cursor_finish(struct mf_cursor *cursor);
 int mf_cursor_next(struct mf_cursor *cursor, struct mf_line *ret_line, struct mf_error *err);
 
 /**
+ * mf_cursor_skip_repeats() - pass over what is left of a line that repeats, which is all alike.
+ *
+ * Only for who reads the file first. Returns 0, or -ENOMEM with a sentence in err.
+ */
+int mf_cursor_skip_repeats(struct mf_cursor *cursor, struct mf_error *err);
+
+/**
  * mf_cursor_check() - find out whether the line that was just read is in order.
  *
  * Looks at less than mf_cursor_parse(), which succeeds if this does.

@@ -168,6 +168,22 @@ Test(disbatch, repeated_tasks_can_be_loaded_in_any_order)
     mf_source_close(source);
 }
 
+Test(disbatch, a_billion_tasks_are_checked_at_once)
+{
+    struct mf_source *source;
+    const struct mf_entry *entry;
+
+    t_write("a.farm", "#DISBATCH REPEAT 1000000000 start 5 b\nc\n");
+    source = t_open("a.farm", NULL);
+    cr_assert_str_eq(t_next(source)->command.id, "1.0");
+    cr_assert_eq(mf_source_load(source, 999999999, &entry, NULL), 0);
+    cr_assert_str_eq(entry->command.id, "1.999999999");
+    cr_assert_str_eq(entry->command.env[2], "DISBATCH_REPEAT_INDEX=1000000004");
+    cr_assert_eq(mf_source_load(source, 1000000000, &entry, NULL), 0);
+    cr_assert_str_eq(entry->command.id, "2");
+    mf_source_close(source);
+}
+
 Test(disbatch, a_task_can_come_after_all_of_a_repeat)
 {
     commands_are("a\n#DISBATCH REPEAT 3 b\n[after=2] c\n[after=1-3] d\n[after=-1] e\n",
