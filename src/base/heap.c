@@ -51,8 +51,9 @@ static void sift_up(struct mf_heap *heap, uint32_t at, void *item)
     place(heap, at, item);
 }
 
-/* Moves the hole at `at` towards the leaves until item may stand in it. */
-static void sift_down(struct mf_heap *heap, uint32_t at, void *item)
+/* Moves the hole at `at` towards the leaves until item may stand in it. Inline, as most of the
+ * scheduler's time goes here. */
+static inline void sift_down(struct mf_heap *heap, uint32_t at, void *item)
 {
     /* 64 bits, since the child of a high index does not fit in 32. */
     for (uint64_t child = 2 * (uint64_t)at + 1; child < heap->n_items;
@@ -137,4 +138,13 @@ void mf_heap_update(struct mf_heap *heap, void *item)
 
     assert(at < heap->n_items && heap->items[at] == item);
     settle(heap, at, item);
+}
+
+/* Floyd 1964: from the last parent up, so that each element sinks into a heap. */
+void mf_heap_rebuild(struct mf_heap *heap)
+{
+    for (uint32_t at = 0; at < heap->n_items; at++)
+        *index_of(heap, heap->items[at]) = at;
+    for (uint32_t at = heap->n_items / 2; at-- > 0;)
+        sift_down(heap, at, heap->items[at]);
 }

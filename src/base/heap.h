@@ -55,4 +55,8 @@ void mf_heap_remove(struct mf_heap *heap, void *item);
 /** Restores the order after the key of an element in the heap changed. O(log n). */
 void mf_heap_update(struct mf_heap *heap, void *item);
 
+/** Restores the order after any keys changed, or the array itself was put in another order. O(n).
+ */
+void mf_heap_rebuild(struct mf_heap *heap);
+
 #endif

@@ -4,6 +4,7 @@
  */
 #include "core/farm_private.h"
 
+#include <math.h>
 #include <string.h>
 
 /* Nodes of a list, or UINT64_MAX if its links are broken or it has more than most. */
@@ -74,6 +75,15 @@ static const char *check_not_held(const struct mf_farm *farm, const struct mf_ta
     return NULL;
 }
 
+static const char *check_key(const struct mf_farm *farm, const struct mf_task *task)
+{
+    if (farm->has_keys && isnan(task->key))
+        return "the key of a ready task is not a number";
+    if (task->ready_ns > farm->now_ns)
+        return "a task was ready before its time";
+    return NULL;
+}
+
 static const char *check_task(const struct mf_farm *farm, const struct mf_task *task)
 {
     bool is_in_heap = task->heap_index != MF_HEAP_NONE;
@@ -91,6 +101,8 @@ static const char *check_task(const struct mf_farm *farm, const struct mf_task *
     heap = task->parked > 0 ? &farm->parked[task->parked - 1] : &farm->ready;
     if (is_in_heap && (task->heap_index >= heap->n_items || heap->items[task->heap_index] != task))
         return "a ready task is not where it thinks in the heap";
+    if (is_in_heap && check_key(farm, task))
+        return check_key(farm, task);
     return mf_task_is_held(task) ? check_held(farm, task) : check_not_held(farm, task);
 }
 
@@ -164,6 +176,25 @@ static const char *check_running_order(const struct mf_farm *farm)
     return NULL;
 }
 
+/* What a worker has beside slots is its tasks' or free. */
+static const char *check_beside_slots(const struct mf_worker *worker)
+{
+    uint64_t n_gpus = worker->n_free_gpus;
+    uint64_t mem_bytes = worker->free_mem_bytes;
+
+    if (n_gpus > worker->n_gpus || mem_bytes > worker->mem_bytes)
+        return "a worker has more free than it has";
+    mf_list_for_each (node, &worker->tasks) {
+        const struct mf_task *task = mf_container_of(node, struct mf_task, node);
+
+        n_gpus += task->spec.needs.n_gpus;
+        mem_bytes += task->spec.needs.mem_bytes;
+    }
+    if (n_gpus != worker->n_gpus || mem_bytes != worker->mem_bytes)
+        return "the GPUs or the memory of a worker do not add up";
+    return NULL;
+}
+
 /* What the tasks of a worker add up to. */
 static const char *check_load(const struct mf_farm *farm, const struct mf_worker *worker)
 {
@@ -191,7 +222,7 @@ static const char *check_load(const struct mf_farm *farm, const struct mf_worker
         return "a worker was sent more ahead than allowed";
     if (n_recalling != worker->n_recalling)
         return "a worker's count of recalls is wrong";
-    return NULL;
+    return check_beside_slots(worker);
 }
 
 static const char *check_worker(const struct mf_farm *farm, const struct mf_worker *worker)
@@ -223,6 +254,26 @@ static const char *check_countables(const struct mf_farm *farm)
         if (n[i] != farm->config.countables[i])
             return "a countable was lent twice, or lost";
     return NULL;
+}
+
+/* Each READY task is in the line of its group. */
+static const char *check_shares(const struct mf_farm *farm)
+{
+    const struct mf_shares *shares = &farm->shares;
+    uint64_t n_ready = shares->others.n_ready;
+    size_t cursor = 0;
+    void *value;
+
+    while (shares->by_group && mf_table_next(shares->by_group, &cursor, NULL, &value) == 1) {
+        const struct mf_share *share = value;
+
+        n_ready += share->n_ready;
+        if (!isfinite(share->used_ns) || !isfinite(share->line_ns))
+            return "the account of a group is not a number";
+    }
+    return n_ready == (farm->has_shares ? farm->counts.by_state[MF_TASK_READY] : 0)
+               ? NULL
+               : "the lines of the groups are not the ready tasks";
 }
 
 /* The totals over the workers that are UP. */
@@ -284,6 +335,8 @@ const char *mf_farm_check(const struct mf_farm *farm)
         breach = check_heap(&farm->ready);
     for (int i = 0; i < MF_N_COUNTABLES && !breach; i++)
         breach = check_heap(&farm->parked[i]);
+    if (!breach)
+        breach = check_shares(farm);
     if (!breach)
         breach = check_heap(&farm->workers.by_load);
     if (!breach)

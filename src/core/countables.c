@@ -65,10 +65,9 @@ bool mf_farm_park_if_lacking(struct mf_farm *farm, struct mf_task *task)
     return true;
 }
 
-/* Lets the first of those that lack a countable try again, as far as there is some of it. */
-static void unpark(struct mf_farm *farm, int i)
+/* Lets the first of those that lack a countable try again, as far as there are so many. */
+static void unpark(struct mf_farm *farm, int i, uint64_t n_free)
 {
-    uint64_t n_free = farm->n_free_countables[i];
     struct mf_task *task;
 
     while ((task = mf_heap_top(&farm->parked[i])) && task->spec.needs.countables[i] <= n_free) {
@@ -83,9 +82,9 @@ static void unpark(struct mf_farm *farm, int i)
     }
 }
 
-void mf_farm_unpark(struct mf_farm *farm)
+void mf_farm_unpark(struct mf_farm *farm, bool all)
 {
     for (int i = 0; i < MF_N_COUNTABLES; i++)
         if (farm->parked[i].n_items > 0)
-            unpark(farm, i);
+            unpark(farm, i, all ? UINT64_MAX : farm->n_free_countables[i]);
 }

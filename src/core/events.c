@@ -55,6 +55,9 @@ static int handle_submitted(struct mf_farm *farm, const struct mf_event *event)
         return -EINVAL;
     if (event->task != 0 && event->task != farm->tasks.n_added + 1)
         return -EINVAL;
+    r = mf_farm_expect(farm, &event->spec);
+    if (r < 0)
+        return r;
     r = mf_tasks_reserve(&farm->tasks);
     if (r < 0)
         return r;
@@ -170,6 +173,8 @@ static void lose_task(struct mf_farm *farm, struct mf_task *task)
     bool was_running = task->state == MF_TASK_RUNNING;
     uint32_t limit = farm->config.crash_limit;
 
+    if (farm->has_shares)
+        mf_farm_account(farm, task, was_running ? farm->now_ns - task->started_ns : 0);
     mf_farm_release(farm, task);
     if (was_running) {
         task->lost++;
@@ -204,15 +209,15 @@ static int find_held(struct mf_farm *farm, const struct mf_event *event, struct 
 {
     struct mf_task *task = mf_tasks_find(&farm->tasks, event->task);
 
+    if (task && mf_task_is_held(task) && task->worker == event->worker &&
+        task->attempt == event->attempt) {
+        *ret_task = task;
+        return 0;
+    }
     if (!mf_tasks_has_added(&farm->tasks, event->task) ||
         !mf_workers_find(&farm->workers, event->worker))
         return -EINVAL;
-    if (!task || !mf_task_is_held(task))
-        return MF_FARM_E_STALE;
-    if (task->worker != event->worker || task->attempt != event->attempt)
-        return MF_FARM_E_STALE;
-    *ret_task = task;
-    return 0;
+    return MF_FARM_E_STALE;
 }
 
 static int handle_started(struct mf_farm *farm, const struct mf_event *event)
@@ -244,6 +249,7 @@ static void fail_attempt(struct mf_farm *farm, struct mf_task *task, enum mf_cau
 
 static int handle_ended(struct mf_farm *farm, const struct mf_event *event)
 {
+    int64_t duration_ns = event->duration_ns > 0 ? event->duration_ns : 0;
     struct mf_task *task;
     int r;
 
@@ -253,11 +259,15 @@ static int handle_ended(struct mf_farm *farm, const struct mf_event *event)
     if (r != 0)
         return r;
 
+    if (farm->has_shares)
+        mf_farm_account(farm, task, duration_ns);
     mf_farm_release(farm, task);
     task->tries++;
     mf_average_add(&farm->duration, event->duration_ns);
     if (event->cause == MF_CAUSE_NONE) {
-        mf_median_add(&farm->median, event->duration_ns > 0 ? event->duration_ns : 0);
+        mf_median_add(&farm->median, duration_ns);
+        if (task->spec.kind != 0)
+            mf_estimates_learn(&farm->estimates, task->spec.kind, duration_ns);
         mf_farm_settle(farm, task, MF_TASK_DONE, MF_CAUSE_NONE);
     } else if (event->cause == MF_CAUSE_STOPPED || task->is_cancelled) {
         mf_farm_settle(farm, task, MF_TASK_CANCELLED, event->cause);
@@ -277,6 +287,8 @@ static int handle_returned(struct mf_farm *farm, const struct mf_event *event)
         return r;
     if (task->state == MF_TASK_RUNNING)
         return -EINVAL;
+    if (farm->has_shares)
+        mf_farm_account(farm, task, 0);
     mf_farm_release(farm, task);
     farm->counts.recalled++;
     if (task->is_cancelled)
@@ -301,6 +313,14 @@ static int handle_cancel(struct mf_farm *farm, const struct mf_event *event)
         mf_farm_settle(farm, task, MF_TASK_CANCELLED, MF_CAUSE_STOPPED);
     }
     return 0;
+}
+
+static int handle_learned(struct mf_farm *farm, const struct mf_event *event)
+{
+    if (event->spec.kind == 0 || event->duration_ns < 0 || event->n_samples == 0)
+        return -EINVAL;
+    return mf_estimates_recall(&farm->estimates, event->spec.kind, event->duration_ns,
+                               event->n_samples);
 }
 
 int mf_farm_handle(struct mf_farm *farm, const struct mf_event *event)
@@ -328,6 +348,10 @@ int mf_farm_handle(struct mf_farm *farm, const struct mf_event *event)
         return handle_cancel(farm, event);
     case MF_EVENT_STOP:
         return handle_stop(farm, event);
+    case MF_EVENT_LEARNED:
+        return handle_learned(farm, event);
+    case MF_EVENT_SHARE:
+        return mf_shares_set(&farm->shares, event->spec.group, (double)event->spec.weight);
     default:
         return -EINVAL;
     }

@@ -5,14 +5,33 @@
 #include "core/farm_private.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
+
+/* Written so that a NaN makes none. */
+static bool settings_make_sense(const struct mf_policy_settings *settings)
+{
+    return settings->ageing_weight > -INFINITY && settings->ageing_weight < INFINITY &&
+           settings->ageing_saturation >= 0 && settings->ageing_saturation < INFINITY &&
+           settings->ageing_window_ns >= 0 && settings->quantum_ns >= 0 && settings->rekey_ns >= 0;
+}
 
 static bool config_makes_sense(const struct mf_farm_config *config)
 {
     /* Written so that a NaN makes none. */
     return config->halt_fraction >= 0 && config->halt_fraction <= 1 &&
            config->timeout_factor >= 0 && config->delay_ns >= 0 && config->turnaround_ns >= 0 &&
-           (unsigned int)config->halt_when <= MF_HALT_NOW;
+           (unsigned int)config->halt_when <= MF_HALT_NOW &&
+           settings_make_sense(&config->policy_settings);
+}
+
+/* How often keys are computed anew. */
+static int64_t rekey_ns(const struct mf_farm_config *config)
+{
+    const struct mf_policy_settings *settings = &config->policy_settings;
+    int64_t interval = config->policy->rekey_ns ? config->policy->rekey_ns(settings) : 0;
+
+    return interval > 0 && settings->rekey_ns > 0 ? settings->rekey_ns : interval;
 }
 
 int mf_farm_create(const struct mf_farm_config *config, struct mf_farm **ret_farm)
@@ -29,6 +48,10 @@ int mf_farm_create(const struct mf_farm_config *config, struct mf_farm **ret_far
         farm->config.policy = &mf_policy_fifo;
     if (!farm->config.placement)
         farm->config.placement = &mf_placement_least_loaded;
+    farm->has_keys = farm->config.policy->key != NULL;
+    farm->has_shares = farm->config.policy->charge != NULL;
+    farm->has_homes = farm->config.placement->has_homes;
+    farm->rekey_ns = rekey_ns(&farm->config);
     farm->last_chosen = MF_WORKER_NONE;
     farm->now_ns = farm->next_place_ns = INT64_MIN;
     mf_workers_init(&farm->workers);
@@ -61,6 +84,9 @@ void mf_farm_destroy(struct mf_farm *farm)
     mf_workers_finish(&farm->workers);
     mf_tasks_finish(&farm->tasks);
     mf_links_finish(&farm->links);
+    mf_estimates_finish(&farm->estimates);
+    mf_shares_finish(&farm->shares);
+    mf_homes_finish(&farm->homes);
     free(farm);
 }
 
@@ -179,11 +205,6 @@ int64_t mf_farm_next_tick_ns(const struct mf_farm *farm)
         farm->next_place_ns > farm->now_ns && farm->next_place_ns < next)
         next = farm->next_place_ns;
     return next;
-}
-
-int64_t mf_farm_estimate_ns(const struct mf_farm *farm, const struct mf_task *task)
-{
-    return task->spec.estimate_ns;
 }
 
 int64_t mf_farm_median_ns(const struct mf_farm *farm)

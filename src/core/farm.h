@@ -99,7 +99,9 @@ enum mf_event_kind {
     MF_EVENT_RETURNED,     /* worker, task, attempt: given back unstarted */
     MF_EVENT_CANCEL,       /* task: withdraw it, whatever its state */
     MF_EVENT_STOP,         /* stop: the user stops the run */
-    MF_EVENT_TICK,         /* turnaround_ns, is_paused: decide what comes next */
+    MF_EVENT_LEARNED, /* spec.kind, duration_ns, n_samples: run time known from an earlier run */
+    MF_EVENT_SHARE,   /* spec.group, spec.weight: how much slot time a group gets beside others */
+    MF_EVENT_TICK,    /* turnaround_ns, is_paused: decide what comes next */
 };
 
 /**
@@ -108,6 +110,7 @@ enum mf_event_kind {
  * @after          n_after tasks that a new one comes after, borrowed; no one twice
  * @has            what a new worker has: n_slots, n_gpus, mem_bytes
  * @state          of a task that an earlier run has settled: DONE, FAILED, CANCELLED or SKIPPED
+ * @n_samples      tasks that a run time known before stands for
  * @turnaround_ns  measured time from a slot's becoming free to a new task there,
  *                 0 when there is no measurement
  * @is_paused      true: place nothing in this tick (output is backed up)
@@ -125,6 +128,7 @@ struct mf_event {
     struct mf_needs has;
     enum mf_cause cause;
     int64_t duration_ns;
+    uint64_t n_samples;
     enum mf_stop stop;
     int64_t turnaround_ns;
     bool is_paused;
@@ -232,11 +236,29 @@ bool mf_farm_is_finished(const struct mf_farm *farm);
 /** When the next tick is due by the clock (a delay, a time limit); INT64_MAX for never. */
 int64_t mf_farm_next_tick_ns(const struct mf_farm *farm);
 
-/** How long a task should run, by its author or by others like it; 0 when nobody knows. */
-int64_t mf_farm_estimate_ns(const struct mf_farm *farm, const struct mf_task *task);
-
 /** Median run time of the tasks done, an estimate when there are many; 0 before the first. */
 int64_t mf_farm_median_ns(const struct mf_farm *farm);
+
+/**
+ * mf_farm_estimate_ns() - how long a task should run.
+ *
+ * What its submitter says, else the median of those of its kind that are done, else the
+ * median of all that are done, else that of all kinds known from earlier runs.
+ *
+ * Returns nanoseconds, or 0 when nothing is known. O(1).
+ */
+int64_t mf_farm_estimate_ns(const struct mf_farm *farm, const struct mf_task *task);
+
+/**
+ * mf_farm_learned() - walk over the run times known of kinds of tasks, for the next run's
+ * MF_EVENT_LEARNED. In no particular order; the farm must not change meanwhile.
+ *
+ * @cursor  0 to begin; changed by each call
+ *
+ * Returns 1 with a kind, the median of its run times and of how many, 0 after the last.
+ */
+int mf_farm_learned(const struct mf_farm *farm, size_t *cursor, uint32_t *ret_kind,
+                    int64_t *ret_median_ns, uint64_t *ret_n_samples);
 
 /**
  * mf_farm_check() - verify every invariant. For tests: O(tasks + workers).

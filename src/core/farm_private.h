@@ -7,6 +7,7 @@
  *   countables.c  run-wide countables, and tasks that wait for them
  *   backfill.c    what may be placed while a large task waits
  *   follow.c  what follows from the end of a task for those that come after it
+ *   order.c   keys of READY tasks, what is known of run times, what groups are charged
  *   place.c   the tick: placing, prefetch, recall, time limits
  *   worker.c  the workers and their load
  *   check.c   the invariants
@@ -14,9 +15,12 @@
 #ifndef MF_CORE_FARM_PRIVATE_H
 #define MF_CORE_FARM_PRIVATE_H
 
+#include "core/estimates.h"
 #include "core/farm.h"
 #include "core/links.h"
+#include "core/homes.h"
 #include "core/median.h"
+#include "core/shares.h"
 #include "core/tasks.h"
 
 /**
@@ -58,6 +62,11 @@ struct mf_reservation {
  * @reservation    of the first task that fits nowhere
  * @releases       scratch memory of backfill.c
  * @n_recalling    tasks with the wish RECALL
+ * @rekey_ns       interval at which keys are computed anew, 0 for never
+ * @ordered_ns     when that was done last
+ * @n_ticks, @n_ticks_at_order   with rekey_ns, ticks so far, and then
+ * @has_keys, @has_shares, @has_homes   the policy has keys, it charges groups, the placement
+ *                 looks at homes
  * @counts         submitted, workers_up and slots_up are filled in when asked for
  */
 struct mf_farm {
@@ -86,6 +95,13 @@ struct mf_farm {
     uint64_t n_recalling;
     struct mf_farm_counts counts;
     struct mf_median median;
+    int64_t rekey_ns;
+    int64_t ordered_ns;
+    uint64_t n_ticks, n_ticks_at_order;
+    bool has_keys, has_shares, has_homes;
+    struct mf_estimates estimates;
+    struct mf_shares shares;
+    struct mf_homes homes;
 };
 
 /* worker.c */
@@ -142,6 +158,24 @@ void mf_farm_settle(struct mf_farm *farm, struct mf_task *task, enum mf_task_sta
 void mf_farm_wish(struct mf_farm *farm, struct mf_task *task, enum mf_wish wish,
                   enum mf_cause end_cause);
 
+/* order.c */
+
+/** Memory for what a new task's kind and group ask for. Returns 0, -EINVAL if what it says
+ * makes no sense, or -ENOMEM. */
+int mf_farm_expect(struct mf_farm *farm, const struct mf_task_spec *spec);
+
+/** Computes the key of a task that becomes READY, if has_keys. O(1). */
+void mf_farm_order(struct mf_farm *farm, struct mf_task *task);
+
+/** The same for all READY tasks, if it is time; called once a tick, with rekey_ns. */
+void mf_farm_reorder(struct mf_farm *farm);
+
+/** Charges the group of a READY task that is placed, if has_shares. */
+void mf_farm_charge(struct mf_farm *farm, struct mf_task *task);
+
+/** Sets right what was charged, if has_shares, for a task still held: it ran for so long. */
+void mf_farm_account(struct mf_farm *farm, const struct mf_task *task, int64_t used_ns);
+
 /* events.c */
 
 /** Carries out an event of any kind but a tick; as mf_farm_apply(). */
@@ -180,8 +214,8 @@ void mf_farm_give_back_countables(struct mf_farm *farm, const struct mf_needs *n
 /** Puts the first READY task aside if it lacks a countable now. Returns whether it does. */
 bool mf_farm_park_if_lacking(struct mf_farm *farm, struct mf_task *task);
 
-/** Lets tasks try again that lacked what is free now. */
-void mf_farm_unpark(struct mf_farm *farm);
+/** Lets tasks try again that lacked what is free now; or all, for their keys to be computed. */
+void mf_farm_unpark(struct mf_farm *farm, bool all);
 
 /* backfill.c */
 

@@ -33,7 +33,11 @@ void mf_farm_make_ready(struct mf_farm *farm, struct mf_task *task)
 {
     int r;
 
+    if (task->state == MF_TASK_WAITING)
+        task->ready_ns = farm->now_ns;
     move(farm, task, MF_TASK_READY);
+    if (farm->has_keys)
+        mf_farm_order(farm, task);
     r = mf_heap_push(&farm->ready, task);
     assert(r == 0 && "memory was reserved when the task was submitted");
     (void)r;
@@ -43,6 +47,10 @@ void mf_farm_place(struct mf_farm *farm, struct mf_task *task, struct mf_worker 
 {
     mf_heap_remove(&farm->ready, task);
     mf_farm_take_countables(farm, &task->spec.needs);
+    if (farm->has_shares)
+        mf_farm_charge(farm, task);
+    if (farm->has_homes)
+        mf_homes_set(&farm->homes, task->spec.group, worker->id);
     move(farm, task, MF_TASK_PLACED);
     task->attempt++;
     task->n_overtaken = 0;
@@ -83,6 +91,8 @@ void mf_farm_settle(struct mf_farm *farm, struct mf_task *task, enum mf_task_sta
 {
     if (task->heap_index != MF_HEAP_NONE)
         mf_heap_remove(mf_farm_heap_of(farm, task), task);
+    if (farm->has_shares && task->state == MF_TASK_READY)
+        mf_shares_leave(&farm->shares, task->spec.group);
     task->cause = cause;
     move(farm, task, state);
     if (farm->config.has_dependencies)
@@ -92,10 +102,11 @@ void mf_farm_settle(struct mf_farm *farm, struct mf_task *task, enum mf_task_sta
 void mf_farm_wish(struct mf_farm *farm, struct mf_task *task, enum mf_wish wish,
                   enum mf_cause end_cause)
 {
-    struct mf_worker *worker = mf_workers_find(&farm->workers, task->worker);
+    struct mf_worker *worker;
 
     if (task->wish == wish)
         return;
+    worker = mf_workers_find(&farm->workers, task->worker);
     if (task->wish == MF_WISH_RECALL) {
         worker->n_recalling--;
         farm->n_recalling--;

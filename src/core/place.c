@@ -80,7 +80,7 @@ static struct mf_worker *choose(struct mf_farm *farm, const struct mf_task *task
         .workers = &farm->workers,
         .task = task,
         .avoid = avoid,
-        .home = MF_WORKER_NONE,
+        .home = farm->has_homes ? mf_homes_find(&farm->homes, task->spec.group) : MF_WORKER_NONE,
         .rng = &farm->rng,
         .cursor = &farm->last_chosen,
     };
@@ -216,7 +216,7 @@ static bool place_ready(struct mf_farm *farm)
     uint32_t n_placed = 0;
     bool is_any_stuck = false, is_exhausted;
 
-    mf_farm_unpark(farm);
+    mf_farm_unpark(farm, false);
     /* It stands again once that task turns out to fit nowhere now. */
     farm->reservation.is_standing = false;
     while (may_place(farm) && n_aside < MAX_ASIDE) {
@@ -366,6 +366,8 @@ void mf_farm_tick(struct mf_farm *farm, const struct mf_event *event)
     if (event->turnaround_ns > 0)
         mf_average_add(&farm->turnaround, event->turnaround_ns);
     adapt_prefetch(farm);
+    if (farm->rekey_ns > 0)
+        mf_farm_reorder(farm);
     if (!event->is_paused && place_ready(farm) && farm->stop == MF_STOP_NONE)
         recall_surplus(farm);
     end_overdue(farm);

@@ -1,6 +1,11 @@
 /*
  * Which worker gets a task. A placement is one file in core/placements with
  * one const vtable; adding one touches nothing but the list in placement.c.
+ *
+ * A task goes to a worker that has all that it needs free, by the rule of the
+ * placement. Only where there is none is it sent ahead to a worker that is
+ * busy, and then by all of them to the least loaded: anything else would leave one
+ * worker idle while the tasks that it could run wait at another.
  */
 #ifndef MF_CORE_PLACEMENT_H
 #define MF_CORE_PLACEMENT_H
@@ -28,25 +33,78 @@ struct mf_choice {
 };
 
 /**
- * @name     as the user says it
- * @summary  a clause for --help
- * @choose   a worker among those that are UP, are not `avoid`, and have
- *           mf_worker_has_room() for the task's needs; NULL when there is
- *           none now. Should cost O(log workers) at most where all fit.
+ * @name       as the user says it
+ * @summary    a clause for --help
+ * @choose     a worker among those that are UP, are not `avoid`, and have
+ *             mf_worker_has_room() for the task's needs; NULL when there is
+ *             none now
+ * @has_homes  it looks at `home`, so that the farm has to remember it
  */
 struct mf_placement {
     const char *name;
     const char *summary;
     struct mf_worker *(*choose)(const struct mf_choice *choice);
+    bool has_homes;
 };
 
-/** The worker with the least work outstanding per slot; ties go to the lower rank. */
+/*
+ * With k workers that have a free slot, of n in all. Where all have all that
+ * the task needs, or none has a free slot:
+ */
+
+/** The worker with the least work outstanding per slot; ties go to the lower rank.
+ * O(log n), O(k) for tasks of several slots. */
 extern const struct mf_placement mf_placement_least_loaded;
+
+/** The next one by number after the last one chosen. O(1), else O(k). */
+extern const struct mf_placement mf_placement_round_robin;
+
+/** Any of them, each as likely. O(1) expected, else O(k). */
+extern const struct mf_placement mf_placement_random;
+
+/** The less loaded of two drawn at random. O(1) expected, else O(k). */
+extern const struct mf_placement mf_placement_two_choices;
+
+/** The worker that has least left then of slots, GPUs and memory, each as a part of the most
+ * that any worker has. O(k). */
+extern const struct mf_placement mf_placement_best_fit;
+
+/** The fullest: with the largest part in use of its slots, GPUs or memory. O(k). */
+extern const struct mf_placement mf_placement_pack;
+
+/** The emptiest, in the same sense. O(log n) as long as slots are what is used most, else O(k). */
+extern const struct mf_placement mf_placement_scatter;
+
+/** The one that ran the task's group last, else the least loaded; as that. */
+extern const struct mf_placement mf_placement_affinity;
 
 /** The placement of that name, or NULL. */
 const struct mf_placement *mf_placement_find(const char *name);
 
 /** The i-th placement there is, from 0, or NULL after the last. */
 const struct mf_placement *mf_placement_at(uint32_t i);
+
+/* What placements have in common. */
+
+/** Whether a worker that is UP may be chosen, and has all that the task needs free. O(1). */
+bool mf_choice_fits(const struct mf_choice *choice, const struct mf_worker *worker);
+
+/**
+ * mf_choice_visit() - call visit() for each worker that fits, in no particular order.
+ *
+ * Goes down the order of load and turns back at workers without a free slot:
+ * O(workers that have one).
+ */
+void mf_choice_visit(const struct mf_choice *choice,
+                     void (*visit)(struct mf_worker *worker, void *data), void *data);
+
+/** One of those that fit, each as likely, or NULL. O(1) expected if most fit. */
+struct mf_worker *mf_choice_draw(const struct mf_choice *choice);
+
+/** Where the task is sent ahead, when no worker fits: the least loaded with room, or NULL. */
+struct mf_worker *mf_choice_ahead(const struct mf_choice *choice);
+
+/** The largest part in use of a worker's slots, GPUs or memory. */
+double mf_worker_fullness(const struct mf_worker *worker);
 
 #endif

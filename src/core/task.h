@@ -103,7 +103,9 @@ struct mf_task_spec {
  * @lost          how many workers disappeared while they ran it
  * @n_waiting_for tasks that it comes after which have not ended, while WAITING
  * @root          of a SKIPPED one: the task whose end led to that
- * @key           what its policy orders it by, while READY
+ * @key           what its policy orders it by, while READY; what its group was charged
+ *                for it, while a worker holds it
+ * @ready_ns      when it was READY first
  * @n_overtaken   tasks placed while this one, READY, waited for another worker than avoid
  * @started_ns    when RUNNING began, monotonic
  * @heap_index    its place among the ready tasks
@@ -130,6 +132,7 @@ struct mf_task {
     uint32_t n_waiting_for;
     mf_task_id root;
     double key;
+    int64_t ready_ns;
     mf_heap_index heap_index;
     int64_t started_ns;
     struct mf_list node;

@@ -11,6 +11,7 @@
  * gave. One thread.
  */
 #include "taskfile/files_private.h"
+#include "taskfile/wfformat_source.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -376,8 +377,8 @@ static int check_call(uint32_t n_files, const struct mf_source_options *options,
 {
     if (n_files == 0 || n_files > FILES_MAX)
         return mf_error_set(err, -EINVAL, "between 1 and %u task files can be read", FILES_MAX);
-    if (options && options->format == MF_SOURCE_WFFORMAT)
-        return mf_error_set(err, -ENOTSUP, "WfFormat cannot be read yet");
+    if (options && options->format == MF_SOURCE_WFFORMAT && n_files > 1)
+        return mf_error_set(err, -EINVAL, "a workflow in WfFormat is one file, not %u", n_files);
     if (options && options->n_countables > MF_N_COUNTABLES)
         return mf_error_set(err, -E2BIG, "a run has %d countables at most, not %u", MF_N_COUNTABLES,
                             options->n_countables);
@@ -393,6 +394,8 @@ int mf_source_open_files(const char *const *paths, uint32_t n_files,
 
     if (r < 0)
         return r;
+    if (options && options->format == MF_SOURCE_WFFORMAT)
+        return mf_source_open_workflow(paths[0], !options->is_not_run, ret_source, err);
     files = calloc(1, sizeof(*files));
     if (!files)
         return mf_error_set(err, -ENOMEM, "out of memory");

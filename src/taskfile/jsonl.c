@@ -7,34 +7,15 @@
  */
 #include "taskfile/jsonl.h"
 
+#include "taskfile/json.h"
 #include "taskfile/words.h"
 
 #include <errno.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 
 /* Room for a number as text. */
 #define NUMBER_BYTES 64
-
-static const char *type_name(const json_t *value)
-{
-    switch (json_typeof(value)) {
-    case JSON_OBJECT:
-        return "an object";
-    case JSON_ARRAY:
-        return "an array";
-    case JSON_STRING:
-        return "a string";
-    case JSON_INTEGER:
-    case JSON_REAL:
-        return "a number";
-    case JSON_NULL:
-        return "null";
-    default:
-        return "true or false";
-    }
-}
 
 /* An argument vector: nothing in it is looked at. */
 static int take_array(const json_t *array, struct mf_command *command, struct mf_arena *arena,
@@ -53,7 +34,7 @@ static int take_array(const json_t *array, struct mf_command *command, struct mf
 
         if (!json_is_string(item))
             return mf_error_set(err, -EINVAL, "cmd: element %zu is %s, not a string", i + 1,
-                                type_name(item));
+                                mf_json_type_name(item));
         r = mf_words_check_length("argument", json_string_length(item), err);
         if (r < 0)
             return mf_error_prefix(err, r, "cmd: ");
@@ -74,7 +55,8 @@ static int take_input(const json_t *value, struct mf_command *command, struct mf
                       struct mf_error *err)
 {
     if (!json_is_string(value))
-        return mf_error_set(err, -EINVAL, "input: %s, but a string is expected", type_name(value));
+        return mf_error_set(err, -EINVAL, "input: %s, but a string is expected",
+                            mf_json_type_name(value));
     if (mf_words_to_input(json_string_value(value), json_string_length(value), arena, command) < 0)
         return mf_error_set(err, -ENOMEM, "out of memory");
     return 0;
@@ -107,7 +89,7 @@ static int take_cmd(const json_t *value, struct mf_command *command, struct mf_a
     if (json_is_array(value))
         return take_array(value, command, arena, err);
     return mf_error_set(err, -EINVAL, "cmd: %s, but a string or an array of strings is expected",
-                        type_name(value));
+                        mf_json_type_name(value));
 }
 
 static int take_env(json_t *object, struct mf_fields *fields, struct mf_arena *arena,
@@ -117,7 +99,8 @@ static int take_env(json_t *object, struct mf_fields *fields, struct mf_arena *a
     json_t *value;
 
     if (!json_is_object(object))
-        return mf_error_set(err, -EINVAL, "env: %s, but an object is expected", type_name(object));
+        return mf_error_set(err, -EINVAL, "env: %s, but an object is expected",
+                            mf_json_type_name(object));
     json_object_foreach(object, name, value)
     {
         size_t name_size = strlen(name);
@@ -126,7 +109,7 @@ static int take_env(json_t *object, struct mf_fields *fields, struct mf_arena *a
 
         if (!json_is_string(value))
             return mf_error_set(err, -EINVAL, "env: %s is %s, but a string is expected", name,
-                                type_name(value));
+                                mf_json_type_name(value));
         text = mf_arena_alloc(arena, name_size + json_string_length(value) + 2);
         if (!text)
             return mf_error_set(err, -ENOMEM, "out of memory");
@@ -162,7 +145,7 @@ static int take_field(const char *key, const json_t *value, struct mf_fields *fi
 
     if (!text)
         return mf_error_set(err, -EINVAL, "%s: %s, but a number or a string is expected", key,
-                            type_name(value));
+                            mf_json_type_name(value));
     return mf_fields_set(fields, key, text, arena, err);
 }
 
@@ -182,7 +165,7 @@ static int take_after(const char *key, const json_t *value, struct mf_fields *fi
 
         if (!text)
             r = mf_error_set(err, -EINVAL, "%s: element %zu is %s, not a string or a number", key,
-                             i + 1, type_name(item));
+                             i + 1, mf_json_type_name(item));
         else
             mf_buffer_append(&list, text, strlen(text));
         mf_buffer_put_u8(&list, ',');
@@ -250,7 +233,8 @@ static int take_object(json_t *object, struct mf_fields *fields, struct mf_comma
     json_t *value;
 
     if (!json_is_object(object))
-        return mf_error_set(err, -EINVAL, "an object is expected, not %s", type_name(object));
+        return mf_error_set(err, -EINVAL, "an object is expected, not %s",
+                            mf_json_type_name(object));
     json_object_foreach(object, key, value)
     {
         int r = take_member(key, value, fields, command, arena, err);

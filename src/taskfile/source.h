@@ -97,7 +97,7 @@ struct mf_countable {
 /** What files are written in. */
 enum mf_source_format {
     MF_SOURCE_AUTO,     /* task file or JSON Lines, as the first task of each tells */
-    MF_SOURCE_WFFORMAT, /* a workflow of WfCommons */
+    MF_SOURCE_WFFORMAT, /* one workflow of WfCommons: see wfformat.h */
 };
 
 /**
@@ -108,6 +108,7 @@ enum mf_source_format {
  *              their names have a "." in them, such as licence.matlab
  * @run_name    what tasks of disBatch see as DISBATCH_JOBID; the same in a run that is
  *              continued, or their commands are others. NULL for "mpifarm"
+ * @is_not_run  nothing will be run, so that a workflow needs no commands
  */
 struct mf_source_options {
     const struct mf_function_names *functions;
@@ -115,6 +116,7 @@ struct mf_source_options {
     uint32_t n_countables;
     enum mf_source_format format;
     const char *run_name;
+    bool is_not_run;
 };
 
 /**
@@ -134,8 +136,8 @@ struct mf_source_options {
  * them in the input a task can only come after tasks before it: those behind
  * it are not known when it is started.
  *
- * Returns 0, or -errno with `file:line: sentence` in err; -ENOTSUP for a format
- * that cannot be read.
+ * Returns 0, or -errno with `file:line: sentence` in err, or `file: json.path: sentence`
+ * for a workflow.
  */
 int mf_source_open_files(const char *const *files, uint32_t n_files,
                          const struct mf_source_options *options, struct mf_source **ret_source,

@@ -145,3 +145,27 @@ Test(heap, finishing_accepts_nothing_and_the_unused)
     mf_heap_finish(&heap);
     mf_heap_finish(NULL);
 }
+
+Test(heap, it_is_in_order_after_all_keys_changed_and_the_array_was_shuffled)
+{
+    struct item items[N_ITEMS];
+    struct mf_heap heap;
+    struct mf_rng rng;
+
+    mf_rng_init(&rng, 5);
+    init(&heap);
+    mf_heap_rebuild(&heap);
+    push_random(&heap, &rng, items);
+    for (uint32_t i = 0; i < N_ITEMS; i++) {
+        uint32_t other = (uint32_t)mf_rng_below(&rng, N_ITEMS);
+        void *item = heap.items[i];
+
+        heap.items[i] = heap.items[other];
+        heap.items[other] = item;
+        items[i].key = mf_rng_below(&rng, 200);
+    }
+    mf_heap_rebuild(&heap);
+    check(&heap);
+    drain(&heap, N_ITEMS);
+    mf_heap_finish(&heap);
+}

@@ -5,7 +5,7 @@
 
 Test(backfill, what_ends_before_the_large_task_can_start_goes_ahead_of_it)
 {
-    struct t_farm *t = t_farm("long=10 large*2=5 short=3 longer=20", .workers = 1, .slots = 2);
+    struct t_farm *t = t_farm("long+10 large*2+5 short+3 longer+20", .workers = 1, .slots = 2);
 
     t_tick(t);
     t_start(t, "long");
@@ -23,7 +23,7 @@ Test(backfill, what_ends_before_the_large_task_can_start_goes_ahead_of_it)
 
 Test(backfill, what_nobody_knows_the_run_time_of_does_not_delay_the_large_task)
 {
-    struct t_farm *t = t_farm("a=10 large*2=5 b", .workers = 1, .slots = 2);
+    struct t_farm *t = t_farm("a+10 large*2+5 b", .workers = 1, .slots = 2);
 
     t_tick(t);
     cr_assert_str_eq(t_trace(t), "a:PLACED@0");
@@ -31,7 +31,7 @@ Test(backfill, what_nobody_knows_the_run_time_of_does_not_delay_the_large_task)
 
 Test(backfill, slots_that_the_large_task_leaves_are_free_for_all)
 {
-    struct t_farm *t = t_farm("a*2=10 large*3=5 b c", .workers = 1, .slots = 4);
+    struct t_farm *t = t_farm("a*2+10 large*3+5 b c", .workers = 1, .slots = 4);
 
     t_tick(t);
     cr_assert_str_eq(t_trace(t), "a:PLACED@0 b:PLACED@0");
@@ -39,7 +39,7 @@ Test(backfill, slots_that_the_large_task_leaves_are_free_for_all)
 
 Test(backfill, other_workers_are_free_for_all)
 {
-    struct t_farm *t = t_farm("a=10 b=20 large*2 c d e", .workers = 2, .slots = 2);
+    struct t_farm *t = t_farm("a+10 b+20 large*2 c d e", .workers = 2, .slots = 2);
 
     t_tick(t);
     cr_assert_str_eq(t_trace(t), "a:PLACED@0 b:PLACED@1 c:PLACED@1");
@@ -54,10 +54,12 @@ Test(backfill, small_tasks_without_end_do_not_starve_a_large_one)
     struct t_farm *t = t_farm("a b large*2", .workers = 1, .slots = 2);
 
     t_tick(t);
+    t_start(t, "a b");
     for (int i = 0; i < 20; i++)
         t_submit_many(t, 5);
     t_trace(t);
-    t_end(t, "a");
+    t_wait(t, 20 * T_MS);
+    t_end(t, "a", .duration_ns = 20 * T_MS);
     t_tick(t);
     cr_assert_str_eq(t_trace(t), "a:DONE");
     t_end(t, "b");
@@ -106,12 +108,12 @@ Test(backfill, what_was_sent_ahead_and_goes_before_a_large_task_stays)
 
 Test(backfill, a_reservation_moves_on_when_its_worker_is_lost)
 {
-    struct t_farm *t = t_farm("a=10 b=20 large*2", .workers = 2, .slots = 2);
+    struct t_farm *t = t_farm("a+10 b+20 large*2", .workers = 2, .slots = 2);
 
     t_tick(t);
     t_trace(t);
     t_lose(t, 0);
-    t_submit(t, "c");
+    t_submit(t, "c+50");
     t_tick(t);
     t_end(t, "b");
     t_trace(t);

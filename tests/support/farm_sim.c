@@ -15,6 +15,10 @@
 #define MAX_TASKS 64
 #define MAX_WORKERS 48
 #define MAX_SLOTS 6
+#define MAX_GPUS 3
+#define MAX_MEM_BYTES 100
+#define N_KINDS 3
+#define N_GROUPS 4
 #define MAX_HELD 256
 #define MAX_AFTER 3
 #define MAX_TURNS 20000
@@ -37,7 +41,7 @@ struct queue {
 struct job {
     mf_task_id task;
     uint32_t attempt;
-    uint32_t n_slots;
+    struct mf_needs needs;
     bool is_running;
     bool is_told; /* that it runs */
     int64_t run_ns;
@@ -46,7 +50,7 @@ struct job {
 
 struct fake_worker {
     bool is_alive;
-    uint32_t n_slots, n_busy;
+    struct mf_needs has, busy;
     struct queue inbox;
     struct job jobs[MAX_HELD];
     size_t n_jobs;
@@ -163,8 +167,13 @@ static void tell(struct sim *sim, mf_worker_id worker, enum mf_event_kind kind,
 
 static void drop_job(struct fake_worker *worker, size_t at)
 {
-    if (worker->jobs[at].is_running)
-        worker->n_busy -= worker->jobs[at].n_slots;
+    const struct job *job = &worker->jobs[at];
+
+    if (job->is_running) {
+        worker->busy.n_slots -= job->needs.n_slots;
+        worker->busy.n_gpus -= job->needs.n_gpus;
+        worker->busy.mem_bytes -= job->needs.mem_bytes;
+    }
     worker->n_jobs--;
     memmove(&worker->jobs[at], &worker->jobs[at + 1],
             (worker->n_jobs - at) * sizeof(worker->jobs[0]));
@@ -195,7 +204,7 @@ static void obey(struct sim *sim, mf_worker_id id, const struct letter *order)
         worker->jobs[worker->n_jobs++] =
             (struct job){.task = order->event.task,
                          .attempt = order->event.attempt,
-                         .n_slots = sim->tasks[order->event.task].spec.needs.n_slots,
+                         .needs = sim->tasks[order->event.task].spec.needs,
                          .run_ns = order->run_ns};
         return;
     }
@@ -244,12 +253,16 @@ static void start_jobs(struct sim *sim, mf_worker_id id)
             job->is_told = true;
             continue;
         }
-        if (worker->n_busy + job->n_slots > worker->n_slots)
+        if (worker->busy.n_slots + job->needs.n_slots > worker->has.n_slots)
             break;
         claim(sim, !runs_somewhere(sim, job->task), "a task runs twice at once");
         job->is_running = true;
         job->started_ns = sim->now_ns;
-        worker->n_busy += job->n_slots;
+        worker->busy.n_slots += job->needs.n_slots;
+        worker->busy.n_gpus += job->needs.n_gpus;
+        worker->busy.mem_bytes += job->needs.mem_bytes;
+        claim(sim, worker->busy.n_gpus <= worker->has.n_gpus, "a GPU is lent twice");
+        claim(sim, worker->busy.mem_bytes <= worker->has.mem_bytes, "memory is lent twice");
     }
 }
 
@@ -268,11 +281,32 @@ static void work(struct sim *sim, mf_worker_id id)
 static void bring_up(struct sim *sim)
 {
     mf_worker_id id = sim->n_workers++;
-    uint32_t n_slots = 1 + (uint32_t)draw(sim, MAX_SLOTS);
+    struct mf_needs has = {.n_slots = 1 + (uint32_t)draw(sim, MAX_SLOTS),
+                           .n_gpus = (uint32_t)draw(sim, MAX_GPUS + 1),
+                           .mem_bytes = draw(sim, 2 * MAX_MEM_BYTES)};
 
     sim->workers[id].is_alive = true;
-    sim->workers[id].n_slots = n_slots;
-    apply(sim, (struct mf_event){.kind = MF_EVENT_WORKER_UP, .worker = id, .has.n_slots = n_slots});
+    sim->workers[id].has = has;
+    apply(sim, (struct mf_event){.kind = MF_EVENT_WORKER_UP, .worker = id, .has = has});
+}
+
+static void draw_needs(struct sim *sim, struct mf_needs *needs)
+{
+    needs->n_slots = chance(sim, 300) ? 1 + (uint32_t)draw(sim, MAX_SLOTS) : 1;
+    needs->n_gpus = chance(sim, 200) ? 1 + (uint32_t)draw(sim, MAX_GPUS) : 0;
+    needs->mem_bytes = chance(sim, 300) ? draw(sim, MAX_MEM_BYTES) : 0;
+}
+
+/* What orders a task: about a third of each is not said. */
+static void draw_order(struct sim *sim, struct mf_task_spec *spec)
+{
+    spec->priority = (int32_t)draw(sim, 5) - 2;
+    spec->group = (uint32_t)draw(sim, N_GROUPS);
+    spec->kind = (uint32_t)draw(sim, N_KINDS + 1);
+    spec->weight = chance(sim, 700) ? (float)draw(sim, 50) / 4 : 0;
+    spec->estimate_ns = chance(sim, 300) ? (int64_t)draw(sim, 20) * MS : 0;
+    spec->deadline_ns = chance(sim, 700) ? sim->now_ns + (int64_t)draw(sim, 100) * MS : 0;
+    spec->upward_ns = chance(sim, 700) ? (int64_t)draw(sim, 100) * MS : 0;
 }
 
 /* Sometimes also more than there are. */
@@ -312,11 +346,11 @@ static void submit_some(struct sim *sim)
         *spec = (struct mf_task_spec){
             .cookie = sim->n_submitted,
             .needs.n_slots = 1,
-            .priority = (int32_t)draw(sim, 5) - 2,
             .max_attempts = 1 + (uint32_t)draw(sim, 4),
         };
-        if (!sim->is_all_narrow && chance(sim, 300))
-            spec->needs.n_slots = 1 + (uint32_t)draw(sim, MAX_SLOTS);
+        draw_order(sim, spec);
+        if (!sim->is_all_narrow)
+            draw_needs(sim, &spec->needs);
         /* Also workers that are gone, and one that never comes. */
         spec->has_target = chance(sim, sim->target_chance);
         spec->target = (mf_worker_id)draw(sim, sim->n_workers + 1);
@@ -355,8 +389,22 @@ static void hurt_workers(struct sim *sim)
         sim->lose_chance = sim->drain_chance = 0;
 }
 
+/* What an earlier run has learned, and what a group gets: both may be told at any time. */
+static void tell_what_is_known(struct sim *sim)
+{
+    apply(sim, (struct mf_event){.kind = MF_EVENT_LEARNED,
+                                 .spec.kind = 1 + (uint32_t)draw(sim, N_KINDS),
+                                 .duration_ns = (int64_t)draw(sim, 20) * MS,
+                                 .n_samples = 1 + draw(sim, 5)});
+    apply(sim, (struct mf_event){.kind = MF_EVENT_SHARE,
+                                 .spec = {.group = (uint32_t)draw(sim, N_GROUPS),
+                                          .weight = (float)(1 + draw(sim, 8)) / 2}});
+}
+
 static void interfere(struct sim *sim)
 {
+    if (chance(sim, 20))
+        tell_what_is_known(sim);
     if (sim->n_submitted > 0 && chance(sim, sim->cancel_chance))
         apply(sim,
               (struct mf_event){.kind = MF_EVENT_CANCEL, .task = 1 + draw(sim, sim->n_submitted)});
@@ -446,7 +494,7 @@ static bool has_other_worker(const struct sim *sim, const struct mf_task_spec *s
     for (uint32_t i = 0; i < by_load->n_items; i++) {
         const struct mf_worker *worker = by_load->items[i];
 
-        if (worker->id != spec->avoid && worker->n_slots >= spec->needs.n_slots)
+        if (worker->id != spec->avoid && mf_worker_could_run(worker, &spec->needs))
             return true;
     }
     return false;
@@ -542,13 +590,35 @@ static void tick(struct sim *sim)
         claim(sim, false, mf_farm_check(sim->farm));
 }
 
+static const struct mf_policy *draw_policy(struct sim *sim)
+{
+    uint32_t n = 0;
+
+    while (mf_policy_at(n))
+        n++;
+    return mf_policy_at((uint32_t)draw(sim, n));
+}
+
+static const struct mf_placement *draw_placement(struct sim *sim)
+{
+    uint32_t n = 0;
+
+    while (mf_placement_at(n))
+        n++;
+    return mf_placement_at((uint32_t)draw(sim, n));
+}
+
 static void set_up(struct sim *sim, uint64_t seed)
 {
     uint64_t n_workers;
 
     mf_rng_init(&sim->rng, seed);
     sim->config = (struct mf_farm_config){
-        .policy = chance(sim, 500) ? &mf_policy_priority : &mf_policy_fifo,
+        .policy = draw_policy(sim),
+        .placement = draw_placement(sim),
+        .policy_settings = {.ageing_window_ns = (int64_t)draw(sim, 100) * MS,
+                            .ageing_weight = chance(sim, 200) ? -1 : (double)draw(sim, 10),
+                            .rekey_ns = (int64_t)draw(sim, 20) * MS},
         .seed = seed,
         .max_prefetch_per_slot = (uint32_t)draw(sim, 5),
         .turnaround_ns = (int64_t)draw(sim, 3) * MS,

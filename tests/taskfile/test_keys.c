@@ -211,14 +211,3 @@ Test(keys, the_tasks_of_a_sweep_are_of_one_kind)
 }
 
 /* --- what cannot be read --- */
-
-Test(keys, wfformat_is_refused)
-{
-    const char *name = t_write("a.json", "{}");
-    struct mf_source_options options = {.format = MF_SOURCE_WFFORMAT};
-    struct mf_source *source;
-    struct mf_error err;
-
-    cr_assert_eq(mf_source_open_files(&name, 1, &options, &source, &err), -ENOTSUP);
-    cr_assert_str_eq(err.text, "WfFormat cannot be read yet");
-}
