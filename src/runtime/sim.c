@@ -105,6 +105,18 @@ static bool is_due(struct mf_sim *sim, const struct mf_sim_task *task)
     return true;
 }
 
+/* Behind a barrier that checks, after a failure: what is left is not run. */
+static bool is_cut_off(const struct mf_sim *sim, const struct mf_sim_task *task)
+{
+    return task->barrier_checks && sim->result.n_by_state[MF_TASK_DONE] < sim->n_submitted;
+}
+
+static void skip_rest(struct mf_sim *sim)
+{
+    sim->result.n_by_state[MF_TASK_SKIPPED] += sim->n_tasks - sim->n_submitted;
+    sim->n_submitted = sim->n_tasks;
+}
+
 static void submit(struct mf_sim *sim)
 {
     for (uint32_t i = 0; i < TASKS_PER_TURN && sim->n_submitted < sim->n_tasks; i++) {
@@ -112,6 +124,10 @@ static void submit(struct mf_sim *sim)
 
         if (sim->error != 0 || !is_due(sim, task))
             return;
+        if (is_cut_off(sim, task)) {
+            skip_rest(sim);
+            break;
+        }
         apply(sim, &(struct mf_event){.kind = MF_EVENT_SUBMITTED,
                                       .spec = task->spec,
                                       .after = task->after,
