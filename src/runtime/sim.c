@@ -336,22 +336,28 @@ static bool config_makes_sense(const struct mf_sim_config *config)
            config->fail_probability >= 0 && config->fail_probability <= 1;
 }
 
-static bool tasks_make_sense(const struct mf_sim_task *tasks, uint64_t n_tasks)
+static int check_task(const struct mf_sim_task *task, uint64_t n_tasks, int64_t last_ns)
+{
+    if (task->duration_ns < 0 || task->timeout_ns < 0 || task->arrival_ns < last_ns)
+        return -EINVAL;
+    if (task->duration_ns >= MF_SIM_LAST_NS || task->arrival_ns >= MF_SIM_LAST_NS)
+        return -EOVERFLOW;
+    for (uint32_t i = 0; i < task->n_after; i++)
+        if (task->after[i].task == 0 || task->after[i].task > n_tasks)
+            return -EINVAL;
+    return 0;
+}
+
+static int check_tasks(const struct mf_sim_task *tasks, uint64_t n_tasks)
 {
     int64_t last_ns = 0;
+    int r = 0;
 
-    for (uint64_t i = 0; i < n_tasks; i++) {
-        const struct mf_sim_task *task = &tasks[i];
-
-        if (task->duration_ns < 0 || task->duration_ns >= MF_SIM_LAST_NS ||
-            task->arrival_ns < last_ns)
-            return false;
-        for (uint32_t j = 0; j < task->n_after; j++)
-            if (task->after[j].task == 0 || task->after[j].task > n_tasks)
-                return false;
-        last_ns = task->arrival_ns;
+    for (uint64_t i = 0; i < n_tasks && r == 0; i++) {
+        r = check_task(&tasks[i], n_tasks, last_ns);
+        last_ns = tasks[i].arrival_ns;
     }
-    return true;
+    return r;
 }
 
 static int create_farm(struct mf_sim *sim)
@@ -435,8 +441,11 @@ int mf_sim_run(const struct mf_sim_config *config, const struct mf_sim_task *tas
     struct mf_sim sim = {.config = config, .tasks = tasks, .n_tasks = n_tasks};
     int r;
 
-    if (!config_makes_sense(config) || !tasks_make_sense(tasks, n_tasks))
+    if (!config_makes_sense(config))
         return -EINVAL;
+    r = check_tasks(tasks, n_tasks);
+    if (r < 0)
+        return r;
     r = init(&sim);
     if (r == 0)
         r = sim.error;

@@ -451,6 +451,12 @@ Test(simulator, a_clock_that_would_run_out_is_an_error)
     t_sim_add(sim, INT64_C(1) << 61);
     t_sim_add(sim, INT64_C(1) << 61);
     refuse(sim, -EOVERFLOW);
+    sim = t_sim_create(1, 1);
+    t_sim_add(sim, INT64_MAX);
+    refuse(sim, -EOVERFLOW);
+    sim = t_sim_create(1, 1);
+    t_sim_add(sim, 1)->arrival_ns = INT64_MAX;
+    refuse(sim, -EOVERFLOW);
 }
 
 Test(simulator, no_tasks_take_no_time)
