@@ -5,6 +5,7 @@
 #include "core/farm_private.h"
 
 #include <math.h>
+#include <string.h>
 
 /* Nodes of a list, or UINT64_MAX if its links are broken or it has more than most. */
 static uint64_t count_nodes(const struct mf_list *head, uint64_t most)
@@ -86,6 +87,7 @@ static const char *check_key(const struct mf_farm *farm, const struct mf_task *t
 static const char *check_task(const struct mf_farm *farm, const struct mf_task *task)
 {
     bool is_in_heap = task->heap_index != MF_HEAP_NONE;
+    const struct mf_heap *heap;
 
     if ((unsigned int)task->state >= MF_TASK_STATE_COUNT)
         return "a task is in no state";
@@ -96,8 +98,8 @@ static const char *check_task(const struct mf_farm *farm, const struct mf_task *
         return "a task was skipped for no reason, or has one and was not";
     if (is_in_heap != (task->state == MF_TASK_READY))
         return "the ready tasks are not those in the heap";
-    if (is_in_heap &&
-        (task->heap_index >= farm->ready.n_items || farm->ready.items[task->heap_index] != task))
+    heap = task->parked > 0 ? &farm->parked[task->parked - 1] : &farm->ready;
+    if (is_in_heap && (task->heap_index >= heap->n_items || heap->items[task->heap_index] != task))
         return "a ready task is not where it thinks in the heap";
     if (is_in_heap && check_key(farm, task))
         return check_key(farm, task);
@@ -120,6 +122,7 @@ static const char *check_tasks(const struct mf_farm *farm)
     uint64_t n_dirty = 0;
     uint64_t n_running = 0;
     uint64_t n_recalling = 0;
+    uint64_t n_parked = 0;
     uint64_t n_all = 0;
 
     for (const struct mf_task *task = mf_tasks_after(&farm->tasks, 0); task;
@@ -143,7 +146,9 @@ static const char *check_tasks(const struct mf_farm *farm)
     }
     if (n_all + farm->n_settled_earlier != farm->tasks.n_added)
         return "a task was lost or counted twice";
-    if (n[MF_TASK_READY] != farm->ready.n_items)
+    for (int i = 0; i < MF_N_COUNTABLES; i++)
+        n_parked += farm->parked[i].n_items;
+    if (n[MF_TASK_READY] != farm->ready.n_items + n_parked)
         return "the heap holds what is not a ready task";
     if (n[MF_TASK_WAITING] + n[MF_TASK_READY] + n[MF_TASK_PLACED] + n[MF_TASK_RUNNING] >
         farm->ready.capacity)
@@ -235,6 +240,22 @@ static const char *check_worker(const struct mf_farm *farm, const struct mf_work
     return check_load(farm, worker);
 }
 
+/* What is free of the countables, and what held tasks have, is what there is. */
+static const char *check_countables(const struct mf_farm *farm)
+{
+    uint64_t n[MF_N_COUNTABLES];
+
+    memcpy(n, farm->n_free_countables, sizeof(n));
+    for (const struct mf_task *task = mf_tasks_after(&farm->tasks, 0); task;
+         task = mf_tasks_after(&farm->tasks, task->id))
+        for (int i = 0; i < MF_N_COUNTABLES && mf_task_is_held(task); i++)
+            n[i] += task->spec.needs.countables[i];
+    for (int i = 0; i < MF_N_COUNTABLES; i++)
+        if (n[i] != farm->config.countables[i])
+            return "a countable was lent twice, or lost";
+    return NULL;
+}
+
 /* Each READY task is in the line of its group. */
 static const char *check_shares(const struct mf_farm *farm)
 {
@@ -250,7 +271,7 @@ static const char *check_shares(const struct mf_farm *farm)
         if (!isfinite(share->used_ns) || !isfinite(share->line_ns))
             return "the account of a group is not a number";
     }
-    return n_ready == (farm->has_shares ? farm->ready.n_items : 0)
+    return n_ready == (farm->has_shares ? farm->counts.by_state[MF_TASK_READY] : 0)
                ? NULL
                : "the lines of the groups are not the ready tasks";
 }
@@ -309,7 +330,11 @@ const char *mf_farm_check(const struct mf_farm *farm)
     if (!breach)
         breach = check_running_order(farm);
     if (!breach)
+        breach = check_countables(farm);
+    if (!breach)
         breach = check_heap(&farm->ready);
+    for (int i = 0; i < MF_N_COUNTABLES && !breach; i++)
+        breach = check_heap(&farm->parked[i]);
     if (!breach)
         breach = check_shares(farm);
     if (!breach)

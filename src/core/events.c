@@ -15,8 +15,8 @@ static uint64_t count_live(const struct mf_farm *farm)
     return n[MF_TASK_WAITING] + n[MF_TASK_READY] + n[MF_TASK_PLACED] + n[MF_TASK_RUNNING];
 }
 
-/* Memory for n ready tasks, so that a retry, a recall or a lost worker never needs any. */
-static int reserve_ready(struct mf_heap *ready, uint64_t n)
+/* Memory for n tasks. */
+static int reserve_heap(struct mf_heap *ready, uint64_t n)
 {
     uint32_t capacity = ready->capacity ? ready->capacity : 64;
     void **items;
@@ -35,6 +35,17 @@ static int reserve_ready(struct mf_heap *ready, uint64_t n)
     return 0;
 }
 
+/* Memory for n ready tasks, so that a retry, a recall or a lost worker never needs any. */
+static int reserve_ready(struct mf_farm *farm, uint64_t n)
+{
+    int r = reserve_heap(&farm->ready, n);
+
+    for (int i = 0; i < MF_N_COUNTABLES && r == 0; i++)
+        if (farm->config.countables[i] > 0)
+            r = reserve_heap(&farm->parked[i], n);
+    return r;
+}
+
 static int handle_submitted(struct mf_farm *farm, const struct mf_event *event)
 {
     struct mf_task *task;
@@ -50,7 +61,7 @@ static int handle_submitted(struct mf_farm *farm, const struct mf_event *event)
     r = mf_tasks_reserve(&farm->tasks);
     if (r < 0)
         return r;
-    r = reserve_ready(&farm->ready, count_live(farm) + 1);
+    r = reserve_ready(farm, count_live(farm) + 1);
     if (r == 0)
         r = mf_farm_reserve_links(farm, event);
     if (r < 0)

@@ -56,6 +56,11 @@ int mf_farm_create(const struct mf_farm_config *config, struct mf_farm **ret_far
     farm->now_ns = farm->next_place_ns = INT64_MIN;
     mf_workers_init(&farm->workers);
     mf_heap_init(&farm->ready, farm->config.policy->before, offsetof(struct mf_task, heap_index));
+    for (int i = 0; i < MF_N_COUNTABLES; i++) {
+        mf_heap_init(&farm->parked[i], farm->config.policy->before,
+                     offsetof(struct mf_task, heap_index));
+        farm->n_free_countables[i] = farm->config.countables[i];
+    }
     mf_list_init(&farm->dirty);
     mf_list_init(&farm->running);
     mf_list_init(&farm->ended);
@@ -73,6 +78,9 @@ void mf_farm_destroy(struct mf_farm *farm)
     if (!farm)
         return;
     mf_heap_finish(&farm->ready);
+    for (int i = 0; i < MF_N_COUNTABLES; i++)
+        mf_heap_finish(&farm->parked[i]);
+    free(farm->releases);
     mf_workers_finish(&farm->workers);
     mf_tasks_finish(&farm->tasks);
     mf_links_finish(&farm->links);

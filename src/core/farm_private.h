@@ -4,6 +4,8 @@
  *   farm.c    creation, the entry points, what can be asked
  *   events.c  one function per kind of event
  *   move.c    every move of a task from one state to another
+ *   countables.c  run-wide countables, and tasks that wait for them
+ *   backfill.c    what may be placed while a large task waits
  *   follow.c  what follows from the end of a task for those that come after it
  *   order.c   keys of READY tasks, what is known of run times, what groups are charged
  *   place.c   the tick: placing, prefetch, recall, time limits
@@ -31,6 +33,21 @@ struct mf_average {
 };
 
 /**
+ * A worker that is kept for a task until it fits; see backfill.c.
+ *
+ * @is_standing  in the present tick, which places no task before it; what it was last is kept
+ * @shadow_ns  when it should, INT64_MAX when nobody knows
+ * @spare      what the worker then has left, of which tasks may have what takes longer
+ */
+struct mf_reservation {
+    bool is_standing;
+    mf_task_id task;
+    mf_worker_id worker;
+    int64_t shadow_ns;
+    struct mf_needs spare;
+};
+
+/**
  * @ready          READY tasks in order of the policy; has memory for every task
  *                 that is not final, so that becoming READY never fails
  * @dirty          tasks whose change was not told yet, in order of the first change
@@ -41,6 +58,9 @@ struct mf_average {
  * @now_ns         time of the last event
  * @next_place_ns  with a delay, when the next task may be placed
  * @last_chosen    worker that got the task placed last
+ * @parked         READY tasks that lack a countable, in the same order; see countables.c
+ * @reservation    of the first task that fits nowhere
+ * @releases       scratch memory of backfill.c
  * @n_recalling    tasks with the wish RECALL
  * @rekey_ns       interval at which keys are computed anew, 0 for never
  * @ordered_ns     when that was done last
@@ -61,6 +81,11 @@ struct mf_farm {
     uint64_t n_settled_earlier;
     struct mf_rng rng;
     mf_worker_id last_chosen;
+    struct mf_heap parked[MF_N_COUNTABLES];
+    uint64_t n_free_countables[MF_N_COUNTABLES];
+    struct mf_reservation reservation;
+    struct mf_release *releases;
+    uint32_t releases_capacity;
     int64_t now_ns;
     int64_t next_place_ns;
     struct mf_average duration;
@@ -175,7 +200,43 @@ void mf_farm_follow_close(struct mf_farm *farm);
 
 int mf_farm_handle_settled(struct mf_farm *farm, const struct mf_event *event);
 
+/* countables.c */
+
+/** The heap of READY tasks that a task is in. */
+struct mf_heap *mf_farm_heap_of(struct mf_farm *farm, const struct mf_task *task);
+
+/** Whether there are ever as many countables as a task needs. */
+bool mf_farm_has_countables(const struct mf_farm *farm, const struct mf_needs *needs);
+
+void mf_farm_take_countables(struct mf_farm *farm, const struct mf_needs *needs);
+void mf_farm_give_back_countables(struct mf_farm *farm, const struct mf_needs *needs);
+
+/** Puts the first READY task aside if it lacks a countable now. Returns whether it does. */
+bool mf_farm_park_if_lacking(struct mf_farm *farm, struct mf_task *task);
+
+/** Lets tasks try again that lacked what is free now; or all, for their keys to be computed. */
+void mf_farm_unpark(struct mf_farm *farm, bool all);
+
+/* backfill.c */
+
+/** Keeps a worker for a task that is READY and fits nowhere now. */
+void mf_farm_reserve(struct mf_farm *farm, const struct mf_task *task);
+
+/** Whether a task may go to a worker that has room for it: also if that one is reserved. */
+bool mf_farm_may_backfill(const struct mf_farm *farm, const struct mf_task *task,
+                          const struct mf_worker *worker);
+
+/** A task was placed while there is a reservation. */
+void mf_farm_note_backfill(struct mf_farm *farm, const struct mf_task *task);
+
 /* place.c */
+
+/** The worker a task must not go to: where it failed last, as long as another one could take it. */
+mf_worker_id mf_farm_worker_to_avoid(const struct mf_farm *farm, const struct mf_task *task);
+
+/** Asks a worker to give back what was sent ahead to it and comes behind a task in order. */
+void mf_farm_recall_behind(struct mf_farm *farm, struct mf_worker *worker,
+                           const struct mf_task *first);
 
 /** Decides what comes next: places, recalls, ends what is over its time. */
 void mf_farm_tick(struct mf_farm *farm, const struct mf_event *event);

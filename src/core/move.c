@@ -46,6 +46,7 @@ void mf_farm_make_ready(struct mf_farm *farm, struct mf_task *task)
 void mf_farm_place(struct mf_farm *farm, struct mf_task *task, struct mf_worker *worker)
 {
     mf_heap_remove(&farm->ready, task);
+    mf_farm_take_countables(farm, &task->spec.needs);
     if (farm->has_shares)
         mf_farm_charge(farm, task);
     if (farm->has_homes)
@@ -79,6 +80,7 @@ void mf_farm_release(struct mf_farm *farm, struct mf_task *task)
     mf_list_remove(&task->node);
     worker->n_tasks--;
     mf_workers_give_back(&farm->workers, worker, &task->spec.needs);
+    mf_farm_give_back_countables(farm, &task->spec.needs);
     task->worker = MF_WORKER_NONE;
     if (worker->state == MF_WORKER_DRAINING && worker->n_tasks == 0)
         mf_workers_move(&farm->workers, worker, MF_WORKER_GONE);
@@ -88,7 +90,7 @@ void mf_farm_settle(struct mf_farm *farm, struct mf_task *task, enum mf_task_sta
                     enum mf_cause cause)
 {
     if (task->heap_index != MF_HEAP_NONE)
-        mf_heap_remove(&farm->ready, task);
+        mf_heap_remove(mf_farm_heap_of(farm, task), task);
     if (farm->has_shares && task->state == MF_TASK_READY)
         mf_shares_leave(&farm->shares, task->spec.group);
     task->cause = cause;

@@ -12,6 +12,9 @@
 /* With this many READY tasks, time between two computations of all keys is twice as long. */
 #define SLOW_N_READY 100000
 
+/* Keys computed anew in a tick, on average: a few microseconds. */
+#define MAX_KEYS_PER_TICK 64
+
 /* Written so that a NaN makes none. */
 static bool spec_makes_sense(const struct mf_task_spec *spec)
 {
@@ -95,6 +98,7 @@ static void order_all(struct mf_farm *farm)
 {
     struct mf_heap *ready = &farm->ready;
 
+    mf_farm_unpark(farm, true);
     if (farm->has_shares) {
         qsort(ready->items, ready->n_items, sizeof(ready->items[0]), compare_ids);
         mf_shares_restart(&farm->shares);
@@ -111,9 +115,9 @@ static void order_all(struct mf_farm *farm)
 
 /*
  * Whether it is time. Besides the policy's interval there are two conditions,
- * on the number of ticks, that keep the cost of a tick O(log ready) on average,
- * however slowly time goes: enough of them to pay for it, or four times as many
- * as at the last time, as what is learned first matters most.
+ * on the number of ticks, that keep the cost of a tick small on average, however
+ * much time passes between two: enough of them to pay for it, or four times as
+ * many as at the last time, as what is learned first matters most.
  */
 static bool is_order_due(const struct mf_farm *farm)
 {
@@ -122,7 +126,7 @@ static bool is_order_due(const struct mf_farm *farm)
     int64_t n_intervals = 1 + n_ready / SLOW_N_READY;
 
     return (farm->now_ns - farm->ordered_ns) / n_intervals >= farm->rekey_ns &&
-           (n_since >= n_ready / 8 || n_since >= 3 * farm->n_ticks_at_order);
+           (n_since >= n_ready / MAX_KEYS_PER_TICK || n_since >= 3 * farm->n_ticks_at_order);
 }
 
 void mf_farm_reorder(struct mf_farm *farm)

@@ -61,8 +61,7 @@ static void adapt_prefetch(struct mf_farm *farm)
     farm->workers.prefetch_per_1024_slots = n < UINT32_MAX ? (uint32_t)n : UINT32_MAX;
 }
 
-/* The worker a task must not go to: where it failed last, as long as another one could take it. */
-static mf_worker_id worker_to_avoid(const struct mf_farm *farm, const struct mf_task *task)
+mf_worker_id mf_farm_worker_to_avoid(const struct mf_farm *farm, const struct mf_task *task)
 {
     const struct mf_workers *workers = &farm->workers;
     const struct mf_worker *worker = mf_workers_find(workers, task->avoid);
@@ -97,15 +96,20 @@ static struct mf_worker *choose(struct mf_farm *farm, const struct mf_task *task
 
 enum verdict {
     PLACED,
-    UNFIT, /* no worker can ever run it: failed */
-    ASIDE, /* only a worker it avoids has room, or that it must go to has none */
-    STUCK, /* nobody has room */
+    UNFIT,  /* no worker can ever run it: failed */
+    PARKED, /* it lacks a countable */
+    ASIDE,  /* there is room, but not for it: it avoids that worker, or it is kept for another task
+             */
+    STUCK,  /* nobody has room for it */
 };
 
 static enum verdict refuse(struct mf_farm *farm, struct mf_task *task)
 {
     mf_farm_settle(farm, task, MF_TASK_FAILED, MF_CAUSE_UNFIT);
     mf_farm_halt_if_due(farm);
+    /* What becomes READY by this is placed in the same tick, as nothing may happen before another.
+     */
+    mf_farm_follow_ends(farm);
     return UNFIT;
 }
 
@@ -122,27 +126,51 @@ static enum verdict place_on_target(struct mf_farm *farm, struct mf_task *task)
     return PLACED;
 }
 
+/* A worker that has room, and is not kept for another task. */
+static struct mf_worker *choose_allowed(struct mf_farm *farm, const struct mf_task *task,
+                                        mf_worker_id avoid)
+{
+    struct mf_worker *worker = choose(farm, task, avoid);
+
+    if (!worker || !farm->reservation.is_standing || mf_farm_may_backfill(farm, task, worker))
+        return worker;
+    if (avoid != MF_WORKER_NONE)
+        return NULL;
+    return choose(farm, task, farm->reservation.worker);
+}
+
+static void place_on(struct mf_farm *farm, struct mf_task *task, struct mf_worker *worker)
+{
+    mf_farm_place(farm, task, worker);
+    if (farm->reservation.is_standing)
+        mf_farm_note_backfill(farm, task);
+    if (farm->config.delay_ns > 0)
+        farm->next_place_ns = later(farm->now_ns, farm->config.delay_ns);
+}
+
 /* Does what can be done now for the task that is first in order. */
 static enum verdict place_one(struct mf_farm *farm, struct mf_task *task)
 {
-    mf_worker_id avoid = worker_to_avoid(farm, task);
+    mf_worker_id avoid = mf_farm_worker_to_avoid(farm, task);
     struct mf_worker *worker;
 
+    if (!mf_farm_has_countables(farm, &task->spec.needs))
+        return refuse(farm, task);
+    if (mf_farm_park_if_lacking(farm, task))
+        return PARKED;
     if (task->spec.has_target)
         return place_on_target(farm, task);
     if (mf_workers_n_able(&farm->workers, &task->spec.needs) == 0)
         return refuse(farm, task);
-    worker = choose(farm, task, avoid);
+    worker = choose_allowed(farm, task, avoid);
     if (!worker && avoid != MF_WORKER_NONE) {
-        worker = choose(farm, task, MF_WORKER_NONE);
+        worker = choose_allowed(farm, task, MF_WORKER_NONE);
         if (worker && task->n_overtaken < MAX_OVERTAKEN)
             return ASIDE;
     }
     if (!worker)
         return STUCK;
-    mf_farm_place(farm, task, worker);
-    if (farm->config.delay_ns > 0)
-        farm->next_place_ns = later(farm->now_ns, farm->config.delay_ns);
+    place_on(farm, task, worker);
     return PLACED;
 }
 
@@ -162,9 +190,22 @@ static bool may_place(const struct mf_farm *farm)
            farm->now_ns >= farm->next_place_ns;
 }
 
+/* The first task that fits nowhere gets a worker kept for it; nothing behind one slot fits either.
+ */
+static bool may_go_on_behind(struct mf_farm *farm, const struct mf_task *task)
+{
+    const struct mf_worker *least_loaded = mf_heap_top(&farm->workers.by_load);
+
+    if (!mf_worker_has_slot(&farm->workers, least_loaded))
+        return false;
+    if (!farm->reservation.is_standing)
+        mf_farm_reserve(farm, task);
+    return true;
+}
+
 /*
- * Places tasks in the order of the policy until the first one that fits
- * nowhere: what is behind it waits, or it might wait for ever.
+ * Places tasks in the order of the policy. Behind the first one that fits
+ * nowhere, only what does not delay it.
  *
  * Returns whether no task is left that could go anywhere.
  */
@@ -173,20 +214,26 @@ static bool place_ready(struct mf_farm *farm)
     struct mf_task *aside[MAX_ASIDE];
     uint32_t n_aside = 0;
     uint32_t n_placed = 0;
-    enum verdict verdict = PLACED;
-    bool is_exhausted;
+    bool is_any_stuck = false, is_exhausted;
 
-    while (may_place(farm) && verdict != STUCK && n_aside < MAX_ASIDE) {
+    mf_farm_unpark(farm, false);
+    /* It stands again once that task turns out to fit nowhere now. */
+    farm->reservation.is_standing = false;
+    while (may_place(farm) && n_aside < MAX_ASIDE) {
         struct mf_task *task = mf_heap_top(&farm->ready);
+        enum verdict verdict = task ? place_one(farm, task) : PLACED;
 
         if (!task)
             break;
-        verdict = place_one(farm, task);
         n_placed += verdict == PLACED;
-        if (verdict == ASIDE)
+        is_any_stuck |= verdict == STUCK;
+        if (verdict == STUCK && !may_go_on_behind(farm, task))
+            break;
+        if (verdict == ASIDE || verdict == STUCK)
             aside[n_aside++] = mf_heap_pop(&farm->ready);
     }
-    is_exhausted = !mf_heap_top(&farm->ready);
+    /* Slots that are kept for a large task are not idle. */
+    is_exhausted = !mf_heap_top(&farm->ready) && !is_any_stuck;
     while (n_aside > 0)
         put_back(farm, aside[--n_aside], n_placed);
     return is_exhausted;
@@ -250,12 +297,28 @@ static uint64_t recall_from(struct mf_farm *farm, struct mf_worker *worker, uint
 
         if (task->state != MF_TASK_PLACED || task->wish != MF_WISH_NONE ||
             task->spec.needs.n_slots > 1 || task->spec.has_target ||
-            worker_to_avoid(farm, task) != MF_WORKER_NONE)
+            mf_farm_worker_to_avoid(farm, task) != MF_WORKER_NONE)
             continue;
         mf_farm_wish(farm, task, MF_WISH_RECALL, MF_CAUSE_NONE);
         n_asked++;
     }
     return n_asked;
+}
+
+void mf_farm_recall_behind(struct mf_farm *farm, struct mf_worker *worker,
+                           const struct mf_task *first)
+{
+    uint32_t n_behind = mf_worker_surplus(worker);
+
+    for (struct mf_list *node = worker->tasks.prev; node != &worker->tasks && n_behind > 0;
+         node = node->prev) {
+        struct mf_task *task = mf_container_of(node, struct mf_task, node);
+
+        n_behind -= task->spec.needs.n_slots < n_behind ? task->spec.needs.n_slots : n_behind;
+        if (task->state == MF_TASK_PLACED && task->wish == MF_WISH_NONE &&
+            farm->ready.before(first, task))
+            mf_farm_wish(farm, task, MF_WISH_RECALL, MF_CAUSE_NONE);
+    }
 }
 
 /* Gives idle slots something to do out of what was sent ahead to others. */

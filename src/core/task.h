@@ -94,6 +94,7 @@ struct mf_task_spec {
  * @cause         why the last attempt that ended did so
  * @end_cause     why it is to be ended, with the wish END
  * @is_cancelled  it was withdrawn while a worker held it
+ * @parked        while READY: the countable that it lacks plus 1, 0 for none
  * @attempt       number of the current or last attempt, from 1; 0 before the first
  * @tries         attempts that count against max_attempts: those that ran to an
  *                end, not those recalled or lost with their worker
@@ -121,6 +122,7 @@ struct mf_task {
     enum mf_cause end_cause : 8;
     bool is_dirty : 1;
     bool is_cancelled : 1;
+    uint8_t parked;
     uint32_t attempt;
     uint32_t tries;
     mf_worker_id worker;

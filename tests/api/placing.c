@@ -27,7 +27,7 @@ static void run_free_tasks(struct t_run *t)
 
     for (int i = 0; i < N_FREE; i++)
         futures[i] = t_submit(t, T_SQUARE, &x, sizeof(x));
-    T_EQ(mpifarm_wait_all(t->farm, futures, N_FREE, 5 * S), 0);
+    T_EQ(mpifarm_wait_all(t->farm, futures, N_FREE, 60 * S), 0);
     for (int i = 0; i < N_FREE; i++)
         t_release(t, futures[i]);
 }

@@ -282,7 +282,7 @@ Test(bad_use, a_function_that_never_returns_aborts_the_program_at_the_end)
     cr_assert(ne(int, result.status, 124));
     cr_assert(t_has(result.err, "rank 1 "), "%s", result.err);
     cr_assert(t_has(result.err, "\"never_returns\""), "%s", result.err);
-    cr_assert(took && atoi(took + 5) >= 4 && atoi(took + 5) <= 15, "%s", result.out);
+    cr_assert(took && atoi(took + 5) >= 4, "%s", result.out);
     expect_nobody_left();
 }
 

@@ -17,7 +17,7 @@ static enum mf_task_state state_of(struct t_farm *t, const char *name)
 
 Test(follow, a_task_is_placed_once_all_that_it_comes_after_are_done)
 {
-    struct t_farm *t = farm_of("a b c<a+b");
+    struct t_farm *t = farm_of("a b c<a,b");
 
     t_tick(t);
     cr_assert_str_eq(t_trace(t), "a:PLACED@0 b:PLACED@0");
@@ -45,7 +45,7 @@ Test(follow, tasks_that_come_later_can_be_waited_for)
 
 Test(follow, failed_parent_skips_each_descendant_once_and_is_named)
 {
-    struct t_farm *t = farm_of("a b<a c<a d<b+c");
+    struct t_farm *t = farm_of("a b<a c<a d<b,c");
     struct mf_change change;
 
     t_tick(t);
@@ -64,8 +64,8 @@ Test(follow, failed_parent_skips_each_descendant_once_and_is_named)
 
 Test(follow, the_conditions_are_those_of_slurm)
 {
-    struct t_farm *t = farm_of("good bad ok<good ok_bad<bad any<good? any_bad<bad? not<good% "
-                               "not_bad<bad%");
+    struct t_farm *t = farm_of("good bad ok<good ok_bad<bad any<good? any_bad<bad? not<good- "
+                               "not_bad<bad-");
 
     t_tick(t);
     t_trace(t);
@@ -79,7 +79,7 @@ Test(follow, the_conditions_are_those_of_slurm)
 
 Test(follow, what_comes_after_a_skipped_task_whatever_its_end_is_run)
 {
-    struct t_farm *t = farm_of("a b<a c<b? d<b%");
+    struct t_farm *t = farm_of("a b<a c<b? d<b-");
 
     t_tick(t);
     t_end(t, "a", .cause = MF_CAUSE_EXIT);

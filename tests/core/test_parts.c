@@ -1,4 +1,4 @@
-/* The parts that the farm is made of: tables, storage, median, choice of a worker. */
+/* The parts that the farm is made of: tables, storage, median. */
 #include "core/farm_private.h"
 
 #include <criterion/criterion.h>
@@ -153,81 +153,6 @@ Test(median, a_long_stream_is_estimated_within_a_few_percentiles)
               (long long)mf_median_get(&median));
     for (uint32_t i = 1; i < MF_MEDIAN_SAMPLES; i++)
         cr_assert(median.samples[i - 1] <= median.samples[i]);
-}
-
-/* What least loaded means, by looking at every worker. */
-static const struct mf_worker *choose_plainly(const struct mf_workers *workers,
-                                              const struct mf_needs *needs, mf_worker_id avoid)
-{
-    const struct mf_worker *best = NULL;
-
-    for (uint32_t i = 0; i < workers->n_by_id; i++) {
-        const struct mf_worker *worker = workers->by_id[i];
-
-        if (!worker || worker->state != MF_WORKER_UP || worker->id == avoid ||
-            !mf_worker_has_room(workers, worker, needs))
-            continue;
-        if (!best || (uint64_t)worker->n_committed * best->n_slots <
-                         (uint64_t)best->n_committed * worker->n_slots)
-            best = worker;
-    }
-    return best;
-}
-
-static struct mf_needs draw_needs(struct mf_rng *rng)
-{
-    return (struct mf_needs){
-        .n_slots = mf_rng_below(rng, 2) ? 1 : 1 + (uint32_t)mf_rng_below(rng, 6),
-        .n_gpus = mf_rng_below(rng, 4) ? 0 : (uint32_t)mf_rng_below(rng, 3),
-        .mem_bytes = mf_rng_below(rng, 4) ? 0 : mf_rng_below(rng, 100),
-    };
-}
-
-static void add_worker(struct mf_workers *workers, mf_worker_id id, struct mf_rng *rng)
-{
-    struct mf_needs has = {.n_slots = 1 + (uint32_t)mf_rng_below(rng, 12),
-                           .n_gpus = (uint32_t)mf_rng_below(rng, 5),
-                           .mem_bytes = mf_rng_below(rng, 1000)};
-
-    cr_assert_eq(mf_workers_add(workers, id, &has), 0);
-}
-
-/* Gives back all that a worker's tasks have. */
-static void empty(struct mf_workers *workers, struct mf_worker *worker)
-{
-    struct mf_needs all = {.n_slots = worker->n_committed,
-                           .n_gpus = worker->n_gpus - worker->n_free_gpus,
-                           .mem_bytes = worker->mem_bytes - worker->free_mem_bytes};
-
-    mf_workers_give_back(workers, worker, &all);
-}
-
-Test(least_loaded, the_search_finds_what_looking_at_all_workers_finds)
-{
-    struct mf_rng rng;
-
-    mf_rng_init(&rng, 7);
-    for (int round = 0; round < 400; round++) {
-        struct mf_workers workers;
-
-        mf_workers_init(&workers);
-        workers.prefetch_per_1024_slots = (uint32_t)mf_rng_below(&rng, 2048);
-        for (uint32_t id = 0; id < 1 + mf_rng_below(&rng, 30); id++)
-            add_worker(&workers, id, &rng);
-        for (int step = 0; step < 200; step++) {
-            struct mf_task task = {.spec.needs = draw_needs(&rng)};
-            mf_worker_id avoid = (mf_worker_id)mf_rng_below(&rng, 32);
-            const struct mf_choice choice = {.workers = &workers, .task = &task, .avoid = avoid};
-            struct mf_worker *chosen = mf_placement_least_loaded.choose(&choice);
-
-            cr_assert_eq(chosen, choose_plainly(&workers, &task.spec.needs, avoid));
-            if (chosen && mf_rng_below(&rng, 8) > 0)
-                mf_workers_take(&workers, chosen, &task.spec.needs);
-            else
-                empty(&workers, workers.by_load.items[0]);
-        }
-        mf_workers_finish(&workers);
-    }
 }
 
 Test(farm, a_million_tasks_pass_through_in_little_memory)

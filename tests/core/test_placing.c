@@ -382,11 +382,37 @@ Test(placing, the_largest_delay_does_not_overflow)
     cr_assert_str_eq(t_trace(t), "a:PLACED@0");
 }
 
-Test(placing, policies_and_placements_are_found_by_name)
+Test(placing, affinity_sends_a_group_back_to_the_worker_that_ran_it_last)
 {
-    cr_assert_eq(mf_policy_find("fifo"), &mf_policy_fifo);
-    cr_assert_eq(mf_policy_find("priority"), &mf_policy_priority);
-    cr_assert_null(mf_policy_find("fif"));
-    cr_assert_eq(mf_placement_find("least-loaded"), &mf_placement_least_loaded);
-    cr_assert_null(mf_placement_find(""));
+    struct t_farm *t = t_farm("a%1 b%2", .workers = 2, .slots = 1,
+                              .config = {.placement = &mf_placement_affinity});
+
+    t_tick(t);
+    t_end(t, "a b");
+    t_trace(t);
+    t_submit(t, "c%2 d%1 e%2");
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "c:PLACED@1 d:PLACED@0");
+    t_end(t, "d");
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "d:DONE e:PLACED@0");
+    t_end(t, "c e");
+    t_trace(t);
+    t_submit(t, "f%2");
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "f:PLACED@0");
+}
+
+Test(placing, affinity_finds_another_worker_when_the_home_is_gone)
+{
+    struct t_farm *t = t_farm("a%1 b%1", .workers = 2, .slots = 1,
+                              .config = {.placement = &mf_placement_affinity});
+
+    t_tick(t);
+    t_end(t, "a b");
+    t_trace(t);
+    t_lose(t, 1);
+    t_submit(t, "c%1");
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "c:PLACED@0");
 }

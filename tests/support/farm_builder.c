@@ -65,7 +65,7 @@ static int number_after(const char *word, char mark, int otherwise)
 }
 
 /* The characters that end the name of a task, and begin what is said of it. */
-#define MARKS "*!^@~<$="
+#define MARKS "*!^@~%=+$<"
 
 static size_t length_of_name(const char *word)
 {
@@ -95,15 +95,15 @@ static uint32_t read_after(struct t_farm *t, const char *word, const char *rest,
     uint32_t n_after = 0;
 
     while (at && n_after < 8) {
-        size_t n = strcspn(++at, "+?%" MARKS);
+        size_t n = strcspn(++at, ",?-" MARKS);
         struct mf_dependency *dependency = &after[n_after++];
 
         dependency->task = find_name(t, at, n, rest);
         dependency->condition = at[n] == '?'   ? MF_AFTER_ANY
-                                : at[n] == '%' ? MF_AFTER_NOT_OK
+                                : at[n] == '-' ? MF_AFTER_NOT_OK
                                                : MF_AFTER_OK;
-        at = strpbrk(at, "+" MARKS);
-        if (at && *at != '+')
+        at = strpbrk(at, "," MARKS);
+        if (at && *at != ',')
             at = NULL;
     }
     return n_after;
@@ -115,7 +115,9 @@ static struct mf_task_spec read_spec(struct t_farm *t, const char *word)
         .cookie = 1000 + t->n_named,
         .needs.n_slots = (uint32_t)number_after(word, '*', 1),
         .needs.countables = {(uint32_t)number_after(word, '$', 0)},
-        .estimate_ns = number_after(word, '=', 0) * T_MS,
+        .group = (uint32_t)number_after(word, '%', 0),
+        .kind = (uint32_t)number_after(word, '=', 0),
+        .estimate_ns = number_after(word, '+', 0) * T_MS,
         .priority = number_after(word, '!', 0),
         .max_attempts = (uint32_t)number_after(word, '^', 1),
         .target = (mf_worker_id)number_after(word, '@', 0),

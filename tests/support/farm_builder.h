@@ -8,10 +8,11 @@
  *     cr_assert(eq(str, t_trace(t), "..."));
  *
  * Tasks are named by one word each, with "*n" for n slots, "!n" for priority n,
- * "^n" for n attempts in all, "@n" for worker n alone and "~n" for any but worker
- * n. "c<a+b?+d%" comes after a is done, b has ended and d has failed; these may be
- * named later in the same text. Farms with such tasks need .config.has_dependencies.
- * "$n" asks for n of countable 0, "=n" is estimated to run for n ms. Every step checks all invariants of the farm.
+ * "^n" for n attempts in all, "@n" for worker n alone, "~n" for any but worker n,
+ * "%n" for group n, "=n" for kind n, "+n" for an estimate of n ms and "$n" for n of
+ * countable 0. "c<a,b?,d-" comes after a is done, b has ended and d has failed; these
+ * may be named later in the same text. Farms with such tasks need
+ * .config.has_dependencies. Every step checks all invariants of the farm.
  * Farms are freed when the process of the test ends.
  */
 #ifndef MF_TESTS_FARM_BUILDER_H

@@ -20,6 +20,7 @@
 #define N_KINDS 3
 #define N_GROUPS 4
 #define MAX_HELD 256
+#define MAX_AFTER 3
 #define MAX_TURNS 20000
 #define MS INT64_C(1000000)
 
@@ -57,9 +58,13 @@ struct fake_worker {
 
 struct sim_task {
     struct mf_task_spec spec;
-    uint32_t last_attempt; /* that was sent */
-    uint32_t n_successes;  /* that the farm accepted */
-    uint32_t n_settled;    /* times it was told to be final */
+    uint32_t last_attempt;  /* that was sent */
+    uint32_t n_successes;   /* that the farm accepted */
+    uint32_t n_settled;     /* times it was told to be final */
+    enum mf_task_state end; /* what it then was */
+    uint64_t level;         /* it comes after tasks of lower levels only */
+    struct mf_dependency after[MAX_AFTER];
+    uint32_t n_after;
 };
 
 struct sim {
@@ -304,6 +309,33 @@ static void draw_order(struct sim *sim, struct mf_task_spec *spec)
     spec->upward_ns = chance(sim, 700) ? (int64_t)draw(sim, 100) * MS : 0;
 }
 
+/* Sometimes also more than there are. */
+static void draw_countables(struct sim *sim, struct mf_needs *needs)
+{
+    for (int i = 0; i < MF_N_COUNTABLES; i++)
+        if (sim->config.countables[i] > 0 && chance(sim, 400))
+            needs->countables[i] = (uint32_t)draw(sim, sim->config.countables[i] + 2);
+}
+
+/* What a task comes after, submitted or not: of lower levels, so that there is no cycle. */
+static void draw_after(struct sim *sim, mf_task_id id)
+{
+    struct sim_task *task = &sim->tasks[id];
+
+    if (!sim->config.has_dependencies)
+        return;
+    for (int i = 0; i < MAX_AFTER; i++) {
+        mf_task_id other = 1 + draw(sim, sim->n_tasks);
+        bool is_there = sim->tasks[other].level >= task->level;
+
+        for (uint32_t j = 0; j < task->n_after; j++)
+            is_there |= task->after[j].task == other;
+        if (!is_there && chance(sim, 400))
+            task->after[task->n_after++] =
+                (struct mf_dependency){other, (enum mf_condition)draw(sim, 3)};
+    }
+}
+
 static void submit_some(struct sim *sim)
 {
     uint64_t n = draw(sim, 12);
@@ -324,7 +356,12 @@ static void submit_some(struct sim *sim)
         spec->target = (mf_worker_id)draw(sim, sim->n_workers + 1);
         spec->has_avoid = chance(sim, sim->avoid_chance);
         spec->avoid = (mf_worker_id)draw(sim, sim->n_workers + 1);
-        apply(sim, (struct mf_event){.kind = MF_EVENT_SUBMITTED, .spec = *spec});
+        draw_countables(sim, &spec->needs);
+        draw_after(sim, sim->n_submitted);
+        apply(sim, (struct mf_event){.kind = MF_EVENT_SUBMITTED,
+                                     .spec = *spec,
+                                     .after = sim->tasks[sim->n_submitted].after,
+                                     .n_after = sim->tasks[sim->n_submitted].n_after});
     }
     if (sim->n_submitted == sim->n_tasks && !sim->is_closed && chance(sim, 500)) {
         sim->is_closed = true;
@@ -390,11 +427,54 @@ static void hear(struct sim *sim)
     }
 }
 
+/* Whether a condition of the task holds, or can never hold, by how others have ended. */
+static bool is_met(const struct sim *sim, const struct mf_dependency *after, bool *ret_is_never)
+{
+    const struct sim_task *other = &sim->tasks[after->task];
+    bool is_over = other->n_settled > 0;
+    bool is_ok = other->end == MF_TASK_DONE, is_failed = other->end == MF_TASK_FAILED;
+    bool holds =
+        after->condition == MF_AFTER_ANY || (after->condition == MF_AFTER_OK ? is_ok : is_failed);
+
+    *ret_is_never = is_over && !holds;
+    return is_over && holds;
+}
+
+/* A task is skipped if and only if what it comes after ended otherwise than it asks for. */
+static void check_skip(struct sim *sim, const struct mf_change *change)
+{
+    const struct sim_task *task = &sim->tasks[change->task];
+    bool is_any_never = false, is_never;
+
+    if (change->state != MF_TASK_SKIPPED)
+        return;
+    for (uint32_t i = 0; i < task->n_after; i++) {
+        is_met(sim, &task->after[i], &is_never);
+        is_any_never |= is_never;
+    }
+    claim(sim, is_any_never, "a task was skipped for no reason");
+    claim(sim, change->root >= 1 && change->root <= sim->n_tasks, "a skip has no root");
+    claim(sim, change->attempt == 0, "a task was skipped after it had been tried");
+    sim->stats->skipped++;
+}
+
+static void check_after(struct sim *sim, const struct mf_change *change)
+{
+    const struct sim_task *task = &sim->tasks[change->task];
+    bool is_never;
+
+    for (uint32_t i = 0; i < task->n_after; i++)
+        claim(sim, is_met(sim, &task->after[i], &is_never),
+              "a task is begun before what it comes after");
+}
+
 static void settle(struct sim *sim, const struct mf_change *change)
 {
     struct sim_task *task = &sim->tasks[change->task];
 
     task->n_settled++;
+    task->end = change->state;
+    check_skip(sim, change);
     claim(sim, task->n_settled == 1, "a task was settled twice");
     claim(sim, task->n_successes == (change->state == MF_TASK_DONE),
           "DONE is not what succeeded once");
@@ -451,6 +531,7 @@ static void carry_out(struct sim *sim, const struct mf_change *change)
         claim(sim, change->attempt > task->last_attempt, "an attempt was given twice");
         task->last_attempt = change->attempt;
         check_place(sim, change);
+        check_after(sim, change);
         letter.run_ns = (int64_t)draw(sim, (uint64_t)sim->longest_ns);
         post(sim, &sim->workers[change->worker].inbox, letter);
     }
@@ -471,7 +552,7 @@ static void check_no_slot_idles(struct sim *sim)
     for (mf_task_id id = 1; id <= sim->n_submitted; id++) {
         const struct mf_task *task = mf_farm_find(sim->farm, id);
 
-        if (!task || task->state != MF_TASK_READY)
+        if (!task || task->state != MF_TASK_READY || task->parked > 0)
             continue;
         for (uint32_t i = 0; i < workers->by_load.n_items; i++) {
             const struct mf_worker *worker = workers->by_load.items[i];
@@ -562,6 +643,11 @@ static void set_up(struct sim *sim, uint64_t seed)
     sim->avoid_chance = chance(sim, 300) ? draw(sim, 500) : 0;
     sim->longest_ns = (int64_t)(1 + draw(sim, 20)) * MS;
     sim->longest_trip_ns = (int64_t)draw(sim, 4) * MS;
+    sim->config.has_dependencies = chance(sim, 500);
+    for (mf_task_id id = 1; id <= sim->n_tasks; id++)
+        sim->tasks[id].level = draw(sim, 1000);
+    for (int i = 0; i < 2 && chance(sim, 300); i++)
+        sim->config.countables[i] = 1 + (uint32_t)draw(sim, 4);
     if (mf_farm_create(&sim->config, &sim->farm) < 0)
         abort();
     for (n_workers = 1 + draw(sim, 6); n_workers > 0; n_workers--)
@@ -581,7 +667,8 @@ static void check_end(struct sim *sim)
     claim(sim, mf_farm_is_finished(sim->farm), "a run never ends");
     claim(sim, is_stopped || sim->n_submitted == sim->n_tasks, "a run ends before its tasks came");
     claim(sim, is_stopped || n_unsettled == 0, "a run ends before its tasks");
-    claim(sim, n_unsettled == counts.by_state[MF_TASK_READY], "a task is lost");
+    claim(sim, n_unsettled == counts.by_state[MF_TASK_READY] + counts.by_state[MF_TASK_WAITING],
+          "a task is lost");
     sim->stats->left += n_unsettled;
     sim->stats->retried += counts.retried;
     sim->stats->recalled += counts.recalled;

@@ -14,7 +14,7 @@
 /** What happened in a run, to see that the simulation reaches what it should. */
 struct t_sim_stats {
     uint64_t done, failed, cancelled, left;
-    uint64_t retried, recalled, stale, lost, drained, timed_out, unfit, targeted, avoiding;
+    uint64_t retried, recalled, stale, lost, drained, timed_out, unfit, targeted, avoiding, skipped;
 };
 
 /**

@@ -1,0 +1,195 @@
+/*
+ * EASY backfilling: the first task in order that fits nowhere reserves a
+ * worker, and tasks behind it are placed there only if that does not make it
+ * start later. So large tasks are not starved by small ones, and the slots
+ * that gather for them do not idle more than they must.
+ *
+ * D. Lifka, "The ANL/IBM SP scheduling system", 1995. As there, only the first
+ * task that waits has a reservation; here it is for one worker, since a task
+ * does not span workers.
+ */
+#include "core/farm_private.h"
+
+#include <stdlib.h>
+
+/* Workers among which one is chosen to be reserved: the least loaded ones, more or less. */
+#define MAX_CANDIDATES 64
+
+/* When a task that a worker holds gives back what it has. */
+struct mf_release {
+    int64_t at_ns;
+    const struct mf_needs *needs;
+};
+
+static int compare_releases(const void *a, const void *b)
+{
+    const struct mf_release *first = a, *second = b;
+
+    return (first->at_ns > second->at_ns) - (first->at_ns < second->at_ns);
+}
+
+/* When a task should end; never, if nobody knows. */
+static int64_t expected_end_ns(const struct mf_farm *farm, const struct mf_task *task)
+{
+    int64_t estimate_ns = mf_farm_estimate_ns(farm, task);
+    int64_t from_ns = task->state == MF_TASK_RUNNING ? task->started_ns : farm->now_ns;
+
+    if (estimate_ns == 0 || from_ns > INT64_MAX - estimate_ns)
+        return INT64_MAX;
+    /* One that is over its time may end any moment. */
+    return from_ns + estimate_ns > farm->now_ns ? from_ns + estimate_ns : farm->now_ns + 1;
+}
+
+/* The releases of a worker in order of time. Returns false when there is no memory for them. */
+static bool list_releases(struct mf_farm *farm, const struct mf_worker *worker)
+{
+    uint32_t n = 0;
+
+    if (worker->n_tasks > farm->releases_capacity) {
+        struct mf_release *grown =
+            reallocarray(farm->releases, worker->n_tasks, sizeof(*farm->releases));
+
+        if (!grown)
+            return false;
+        farm->releases = grown;
+        farm->releases_capacity = worker->n_tasks;
+    }
+    mf_list_for_each (node, &worker->tasks) {
+        const struct mf_task *task = mf_container_of(node, struct mf_task, node);
+
+        farm->releases[n++] = (struct mf_release){expected_end_ns(farm, task), &task->spec.needs};
+    }
+    qsort(farm->releases, n, sizeof(*farm->releases), compare_releases);
+    return true;
+}
+
+/* What a worker has free, counting no slot that a prefetched task is to get. */
+static struct mf_needs free_of(const struct mf_worker *worker)
+{
+    return (struct mf_needs){
+        .n_slots =
+            worker->n_committed < worker->n_slots ? worker->n_slots - worker->n_committed : 0,
+        .n_gpus = worker->n_free_gpus,
+        .mem_bytes = worker->free_mem_bytes,
+    };
+}
+
+static bool fits(const struct mf_needs *needs, const struct mf_needs *free)
+{
+    return needs->n_slots <= free->n_slots && needs->n_gpus <= free->n_gpus &&
+           needs->mem_bytes <= free->mem_bytes;
+}
+
+/*
+ * When a worker could begin a task, if it began no other one; and what it then
+ * has left. Slots count as given back only beyond those that are owed to
+ * prefetched tasks.
+ */
+static int64_t find_shadow(struct mf_farm *farm, const struct mf_worker *worker,
+                           const struct mf_needs *needs, struct mf_needs *ret_spare)
+{
+    struct mf_needs free = free_of(worker);
+    uint32_t n_owed = mf_worker_surplus(worker);
+    int64_t at_ns = farm->now_ns;
+
+    if (!list_releases(farm, worker))
+        return INT64_MAX;
+    for (uint32_t i = 0; !fits(needs, &free) && i < worker->n_tasks; i++) {
+        const struct mf_needs *back = farm->releases[i].needs;
+        uint32_t n_paid = back->n_slots < n_owed ? back->n_slots : n_owed;
+
+        n_owed -= n_paid;
+        free.n_slots += back->n_slots - n_paid;
+        free.n_gpus += back->n_gpus;
+        free.mem_bytes += back->mem_bytes;
+        at_ns = farm->releases[i].at_ns;
+    }
+    *ret_spare = (struct mf_needs){0};
+    if (!fits(needs, &free))
+        return INT64_MAX;
+    ret_spare->n_slots = free.n_slots - needs->n_slots;
+    ret_spare->n_gpus = free.n_gpus - needs->n_gpus;
+    ret_spare->mem_bytes = free.mem_bytes - needs->mem_bytes;
+    return at_ns;
+}
+
+static bool may_reserve(const struct mf_farm *farm, const struct mf_worker *worker,
+                        const struct mf_task *task)
+{
+    return worker && worker->state == MF_WORKER_UP &&
+           mf_worker_could_run(worker, &task->spec.needs) &&
+           worker->id != mf_farm_worker_to_avoid(farm, task);
+}
+
+/* The worker that could begin the task first, among some. O(workers) where few are able. */
+static const struct mf_worker *choose_worker(struct mf_farm *farm, const struct mf_task *task)
+{
+    const struct mf_heap *by_load = &farm->workers.by_load;
+    const struct mf_worker *best = NULL;
+    int64_t best_ns = INT64_MAX;
+    struct mf_needs spare;
+
+    for (uint32_t i = 0, n = 0; i < by_load->n_items && n < MAX_CANDIDATES; i++) {
+        const struct mf_worker *worker = by_load->items[i];
+        int64_t at_ns;
+
+        if (!may_reserve(farm, worker, task))
+            continue;
+        n++;
+        at_ns = find_shadow(farm, worker, &task->spec.needs, &spare);
+        if (!best || at_ns < best_ns) {
+            best = worker;
+            best_ns = at_ns;
+        }
+    }
+    return best;
+}
+
+void mf_farm_reserve(struct mf_farm *farm, const struct mf_task *task)
+{
+    struct mf_reservation *reservation = &farm->reservation;
+    const struct mf_worker *worker = mf_workers_find(&farm->workers, reservation->worker);
+
+    /* The worker stays the same, or none would ever run empty; when it can begin changes. */
+    if (reservation->task != task->id || !may_reserve(farm, worker, task))
+        worker = choose_worker(farm, task);
+    *reservation =
+        (struct mf_reservation){.is_standing = true, .task = task->id, .worker = MF_WORKER_NONE};
+    if (!worker)
+        return;
+    reservation->worker = worker->id;
+    reservation->shadow_ns = find_shadow(farm, worker, &task->spec.needs, &reservation->spare);
+    mf_farm_recall_behind(farm, mf_workers_find(&farm->workers, worker->id), task);
+}
+
+bool mf_farm_may_backfill(const struct mf_farm *farm, const struct mf_task *task,
+                          const struct mf_worker *worker)
+{
+    const struct mf_reservation *reservation = &farm->reservation;
+    struct mf_needs free = free_of(worker);
+    int64_t estimate_ns = mf_farm_estimate_ns(farm, task);
+
+    if (worker->id != reservation->worker || task->id == reservation->task)
+        return true;
+    if (!fits(&task->spec.needs, &free))
+        return false;
+    return fits(&task->spec.needs, &reservation->spare) ||
+           (estimate_ns > 0 && estimate_ns <= reservation->shadow_ns - farm->now_ns &&
+            reservation->shadow_ns < INT64_MAX);
+}
+
+void mf_farm_note_backfill(struct mf_farm *farm, const struct mf_task *task)
+{
+    struct mf_reservation *reservation = &farm->reservation;
+    const struct mf_needs *needs = &task->spec.needs;
+    int64_t estimate_ns = mf_farm_estimate_ns(farm, task);
+
+    if (task->worker != reservation->worker)
+        return;
+    /* What is over before that time takes nothing of what is left then. */
+    if (estimate_ns > 0 && estimate_ns <= reservation->shadow_ns - farm->now_ns)
+        return;
+    reservation->spare.n_slots -= needs->n_slots;
+    reservation->spare.n_gpus -= needs->n_gpus;
+    reservation->spare.mem_bytes -= needs->mem_bytes;
+}

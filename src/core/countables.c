@@ -1,0 +1,90 @@
+/*
+ * Run-wide countables, such as licences. A READY task that asks for more of
+ * one than there is now is parked, with the others that lack it and in the
+ * same order, so that it does not hold up those that need none.
+ */
+#include "core/farm_private.h"
+
+#include <assert.h>
+
+/* The heap of READY tasks that a task is in. */
+struct mf_heap *mf_farm_heap_of(struct mf_farm *farm, const struct mf_task *task)
+{
+    return task->parked > 0 ? &farm->parked[task->parked - 1] : &farm->ready;
+}
+
+bool mf_farm_has_countables(const struct mf_farm *farm, const struct mf_needs *needs)
+{
+    for (int i = 0; i < MF_N_COUNTABLES; i++)
+        if (needs->countables[i] > farm->config.countables[i])
+            return false;
+    return true;
+}
+
+void mf_farm_take_countables(struct mf_farm *farm, const struct mf_needs *needs)
+{
+    for (int i = 0; i < MF_N_COUNTABLES; i++) {
+        assert(needs->countables[i] <= farm->n_free_countables[i]);
+        farm->n_free_countables[i] -= needs->countables[i];
+    }
+}
+
+void mf_farm_give_back_countables(struct mf_farm *farm, const struct mf_needs *needs)
+{
+    for (int i = 0; i < MF_N_COUNTABLES; i++)
+        farm->n_free_countables[i] += needs->countables[i];
+}
+
+/* The first countable that a task has to wait for, or -1: also when one before it waits for it. */
+static int find_lacking(const struct mf_farm *farm, const struct mf_task *task)
+{
+    for (int i = 0; i < MF_N_COUNTABLES; i++) {
+        const struct mf_heap *parked = &farm->parked[i];
+
+        if (task->spec.needs.countables[i] == 0)
+            continue;
+        if (task->spec.needs.countables[i] > farm->n_free_countables[i] ||
+            (parked->n_items > 0 && parked->before(parked->items[0], task)))
+            return i;
+    }
+    return -1;
+}
+
+bool mf_farm_park_if_lacking(struct mf_farm *farm, struct mf_task *task)
+{
+    int lacking = find_lacking(farm, task);
+    int r;
+
+    if (lacking < 0)
+        return false;
+    mf_heap_remove(&farm->ready, task);
+    r = mf_heap_push(&farm->parked[lacking], task);
+    assert(r == 0 && "memory was reserved when the task was submitted");
+    (void)r;
+    task->parked = (uint8_t)(lacking + 1);
+    return true;
+}
+
+/* Lets the first of those that lack a countable try again, as far as there are so many. */
+static void unpark(struct mf_farm *farm, int i, uint64_t n_free)
+{
+    struct mf_task *task;
+
+    while ((task = mf_heap_top(&farm->parked[i])) && task->spec.needs.countables[i] <= n_free) {
+        int r;
+
+        n_free -= task->spec.needs.countables[i];
+        mf_heap_pop(&farm->parked[i]);
+        task->parked = 0;
+        r = mf_heap_push(&farm->ready, task);
+        assert(r == 0 && "memory was reserved when the task was submitted");
+        (void)r;
+    }
+}
+
+void mf_farm_unpark(struct mf_farm *farm, bool all)
+{
+    for (int i = 0; i < MF_N_COUNTABLES; i++)
+        if (farm->parked[i].n_items > 0)
+            unpark(farm, i, all ? UINT64_MAX : farm->n_free_countables[i]);
+}

@@ -1,0 +1,203 @@
+/* What may go ahead of a task that has to wait: backfilling, and run-wide countables. */
+#include "support/farm_builder.h"
+
+#include <criterion/criterion.h>
+
+Test(backfill, what_ends_before_the_large_task_can_start_goes_ahead_of_it)
+{
+    struct t_farm *t = t_farm("long+10 large*2+5 short+3 longer+20", .workers = 1, .slots = 2);
+
+    t_tick(t);
+    t_start(t, "long");
+    cr_assert_str_eq(t_trace(t), "long:RUNNING@0 short:PLACED@0");
+    t_end(t, "short");
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "short:DONE");
+    t_end(t, "long");
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "long:DONE large:PLACED@0");
+    t_end(t, "large");
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "large:DONE longer:PLACED@0");
+}
+
+Test(backfill, what_nobody_knows_the_run_time_of_does_not_delay_the_large_task)
+{
+    struct t_farm *t = t_farm("a+10 large*2+5 b", .workers = 1, .slots = 2);
+
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "a:PLACED@0");
+}
+
+Test(backfill, slots_that_the_large_task_leaves_are_free_for_all)
+{
+    struct t_farm *t = t_farm("a*2+10 large*3+5 b c", .workers = 1, .slots = 4);
+
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "a:PLACED@0 b:PLACED@0");
+}
+
+Test(backfill, other_workers_are_free_for_all)
+{
+    struct t_farm *t = t_farm("a+10 b+20 large*2 c d e", .workers = 2, .slots = 2);
+
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "a:PLACED@0 b:PLACED@1 c:PLACED@1");
+    t_end(t, "b c");
+    t_trace(t);
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "large:PLACED@1 d:PLACED@0");
+}
+
+Test(backfill, small_tasks_without_end_do_not_starve_a_large_one)
+{
+    struct t_farm *t = t_farm("a b large*2", .workers = 1, .slots = 2);
+
+    t_tick(t);
+    t_start(t, "a b");
+    for (int i = 0; i < 20; i++)
+        t_submit_many(t, 5);
+    t_trace(t);
+    t_wait(t, 20 * T_MS);
+    t_end(t, "a", .duration_ns = 20 * T_MS);
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "a:DONE");
+    t_end(t, "b");
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "b:DONE large:PLACED@0");
+}
+
+/* A worker of two slots that has a and b, and c sent ahead. */
+static struct t_farm *farm_with_one_sent_ahead(const char *last)
+{
+    struct t_farm *t = t_farm("", .workers = 1, .slots = 2,
+                              .config = {.policy = &mf_policy_priority,
+                                         .max_prefetch_per_slot = 1,
+                                         .turnaround_ns = T_MS});
+
+    t_run_one(t, T_MS);
+    t_submit(t, "a b c");
+    t_tick(t);
+    t_start(t, "a b");
+    t_trace(t);
+    t_submit(t, last);
+    t_tick(t);
+    return t;
+}
+
+Test(backfill, what_was_sent_ahead_and_goes_after_a_large_task_comes_back)
+{
+    struct t_farm *t = farm_with_one_sent_ahead("large*2!1 d");
+
+    cr_assert_str_eq(t_trace(t), "c:PLACED@0/RECALL");
+    t_return(t, "c");
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "c:READY");
+    t_end(t, "a b");
+    t_trace(t);
+    t_tick(t);
+    cr_assert_eq(t_task(t, "large")->state, MF_TASK_PLACED);
+}
+
+Test(backfill, what_was_sent_ahead_and_goes_before_a_large_task_stays)
+{
+    struct t_farm *t = farm_with_one_sent_ahead("large*2 d");
+
+    cr_assert_str_eq(t_trace(t), "");
+}
+
+Test(backfill, a_reservation_moves_on_when_its_worker_is_lost)
+{
+    struct t_farm *t = t_farm("a+10 b+20 large*2", .workers = 2, .slots = 2);
+
+    t_tick(t);
+    t_trace(t);
+    t_lose(t, 0);
+    t_submit(t, "c+50");
+    t_tick(t);
+    t_end(t, "b");
+    t_trace(t);
+    t_tick(t);
+    t_end(t, "a");
+    t_trace(t);
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "large:PLACED@1");
+}
+
+/* --- countables --- */
+
+Test(countables, a_task_that_lacks_one_does_not_hold_up_others)
+{
+    struct t_farm *t = t_farm("a$1 b$1 c", .workers = 1, .slots = 4, .config = {.countables = {1}});
+
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "a:PLACED@0 c:PLACED@0");
+    t_end(t, "a");
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "a:DONE b:PLACED@0");
+}
+
+Test(countables, a_task_that_needs_many_is_not_starved_by_those_that_need_few)
+{
+    struct t_farm *t =
+        t_farm("a$1 b$1 many$2", .workers = 1, .slots = 8, .config = {.countables = {2}});
+
+    t_tick(t);
+    t_trace(t);
+    t_submit(t, "c$1 d$1");
+    t_end(t, "a");
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "a:DONE");
+    t_end(t, "b");
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "b:DONE many:PLACED@0");
+    t_end(t, "many");
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "many:DONE c:PLACED@0 d:PLACED@0");
+}
+
+Test(countables, a_task_that_needs_more_than_there_are_fails_at_once)
+{
+    struct t_farm *t = t_farm("a$3 b", .workers = 1, .config = {.countables = {2}});
+
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "a:FAILED(unfit) b:PLACED@0");
+}
+
+Test(countables, hundreds_that_lack_one_do_not_hide_those_behind_them)
+{
+    struct t_farm *t = t_farm("holder$1", .workers = 1, .slots = 4, .config = {.countables = {1}});
+
+    t_tick(t);
+    t_trace(t);
+    for (int i = 0; i < 200; i++)
+        cr_assert_eq(
+            t_apply(t, .kind = MF_EVENT_SUBMITTED,
+                    .spec = {.needs = {.n_slots = 1, .countables = {1}}, .max_attempts = 1}),
+            0);
+    t->n_named += 200;
+    t_submit(t, "free");
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "free:PLACED@0");
+}
+
+Test(countables, what_a_lost_worker_held_is_free_again)
+{
+    struct t_farm *t = t_farm("a$1 b$1", .workers = 2, .config = {.countables = {1}});
+
+    t_tick(t);
+    t_trace(t);
+    t_lose(t, 0);
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "a:PLACED@1#2");
+}
+
+Test(countables, a_parked_task_can_be_cancelled)
+{
+    struct t_farm *t = t_farm("a$1 b$1", .workers = 1, .slots = 2, .config = {.countables = {1}});
+
+    t_tick(t);
+    t_trace(t);
+    t_cancel(t, "b");
+    cr_assert_str_eq(t_trace(t), "b:CANCELLED(stopped)");
+}
