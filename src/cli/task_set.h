@@ -6,19 +6,14 @@
 #define MF_CLI_TASK_SET_H
 
 #include "base/buffer.h"
+#include "cli/farming.h"
 #include "core/graph.h"
 #include "runtime/sim.h"
 #include "taskfile/source.h"
 
 #define MF_TASK_SET_MODULES_MAX 64
 
-/** The options about input that these subcommands share, for their tables. */
-#define MF_FORMAT_OPTION                                                                           \
-    {                                                                                              \
-        .name = "format", .value = "FORMAT",                                                       \
-        .help = "\"wfformat\" reads one workflow in WfFormat 1.5, the JSON of WfCommons; "         \
-                "\"auto\", the default, task files and JSON Lines."                                \
-    }
+/** Its other option about input, for their tables; MF_FORMAT_OPTION is in farming.h. */
 #define MF_SET_MODULE_OPTION                                                                       \
     {                                                                                              \
         .name = "module", .value = "FILE", .complete = MF_COMPLETE_FILE,                           \

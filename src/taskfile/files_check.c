@@ -29,10 +29,23 @@ static void note_priority(struct files *files, int32_t priority)
     files->has_priority |= priority != files->first_priority;
 }
 
+/* A line that repeats is known by the first of its tasks. */
+static int add_id(struct files *files, uint32_t number, const struct mf_line *line,
+                  const struct mf_fields *fields, struct mf_error *err)
+{
+    uint64_t n_repeats = files->front.repeat.n;
+
+    if (n_repeats == 0)
+        return mf_ids_add(&files->ids, fields->id, number, line->number, err);
+    if (line->ordinal > 0)
+        return 0;
+    return mf_ids_add_repeat(&files->ids, number, line->number, n_repeats, err);
+}
+
 int mf_files_register(struct files *files, uint32_t number, const struct mf_line *line,
                       const struct mf_fields *fields, struct mf_error *err)
 {
-    int r = mf_ids_add(&files->ids, fields->id, number, line->number, 1, err);
+    int r = add_id(files, number, line, fields, err);
 
     if (r == -ENOMEM)
         return mf_error_set(err, r, "out of memory");
@@ -174,6 +187,9 @@ static int name_task(struct files *files, mf_task_id seq, bool has_line, struct 
     *ret_line = line.number;
     if (fields.id)
         mf_buffer_print(text, "\"%s\"", fields.id);
+    else if (files->back.repeat.n > 0)
+        mf_buffer_print(text, "\"%llu.%llu\"", (unsigned long long)line.number,
+                        (unsigned long long)line.ordinal);
     else
         mf_buffer_print(text, "\"%llu\"", (unsigned long long)line.number);
     if (has_line && files->n_files > 1)

@@ -187,7 +187,8 @@ int mf_index_add(struct mf_index *index, const struct mf_line *line)
             index->places = places;
             index->capacity = capacity;
         }
-        index->places[at] = (struct mf_place){.offset = line->offset, .number = line->number};
+        index->places[at] = (struct mf_place){
+            .offset = line->offset, .number = line->number, .ordinal = line->ordinal};
     }
     index->n_items++;
     return 0;

@@ -20,6 +20,8 @@
  *          held, and for a stream then only a lower bound
  * @number  from 1
  * @offset  of its first byte in the input
+ * @indent  blanks before text that a reader has passed over
+ * @ordinal which of the items on this line is meant, from 0
  */
 struct mf_line {
     const char *text;
@@ -27,12 +29,15 @@ struct mf_line {
     uint64_t length;
     uint64_t number;
     uint64_t offset;
+    size_t indent;
+    uint64_t ordinal;
 };
 
-/** Where the next line begins. */
+/** Where the next line begins; of an item, which one on its line it is. */
 struct mf_place {
     uint64_t offset;
     uint64_t number;
+    uint64_t ordinal;
 };
 
 /**

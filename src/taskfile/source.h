@@ -110,6 +110,8 @@ int mf_source_format_parse(const char *name, enum mf_source_format *ret_format,
  * @functions   NULL when tasks can call none
  * @countables  n_countables of them, MF_N_COUNTABLES at most, in the order of struct mf_needs;
  *              their names have a "." in them, such as licence.matlab
+ * @run_name    what tasks of disBatch see as DISBATCH_JOBID; the same in a run that is
+ *              continued, or their commands are others. NULL for "mpifarm"
  * @is_not_run  nothing will be run, so that a workflow needs no commands
  */
 struct mf_source_options {
@@ -117,6 +119,7 @@ struct mf_source_options {
     const struct mf_countable *countables;
     uint32_t n_countables;
     enum mf_source_format format;
+    const char *run_name;
     bool is_not_run;
 };
 
