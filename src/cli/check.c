@@ -117,7 +117,7 @@ const struct mf_subcommand mf_subcommand_check = {
     .summary = "check task files, and print the shape of the work",
     .description =
         "Reads the FILEs as \"mpifarm run\" does, and refuses what it would refuse, with exit "
-        "status 2. It runs nothing.\n"
+        "status 2. It runs nothing, so that a workflow in WfFormat needs no commands here.\n"
         "\n"
         "Of tasks that come after others it prints how many there are:\n"
         "\n"

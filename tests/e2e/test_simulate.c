@@ -274,3 +274,20 @@ Test(check, names_the_place_in_a_workflow)
     expect_refusal("mpifarm simulate -w 1x1 --format wfformat flow.json",
                    "flow.json: workflow.specification.tasks[0].parents[0]: there is no task \"x\"");
 }
+
+Test(check, a_workflow_without_commands_can_be_checked_but_not_run)
+{
+    cr_assert(eq(int, t_sh("mpifarm check --format wfformat " EXAMPLES "chain.json").status, 0));
+    expect_refusal("mpifarm run --format wfformat " EXAMPLES "chain.json",
+                   "task \"fetch\" has no command.program");
+    cr_assert(access("mpifarm-run", F_OK) != 0);
+}
+
+Test(check, run_reads_workflows_of_wfcommons)
+{
+    struct t_result result =
+        t_sh("mpifarm run --dry-run --format wfformat " EXAMPLES "fork-join.json");
+
+    cr_assert(eq(int, result.status, 0), "%s", result.err);
+    cr_assert(eq(int, t_count_lines(result.out, "sh -c "), 6), "%s", result.out);
+}
