@@ -26,6 +26,9 @@ enum {
     OPTION_TIMEOUT,
     OPTION_HALT,
     OPTION_DELAY,
+    OPTION_POLICY,
+    OPTION_PLACEMENT,
+    OPTION_RESOURCE,
     OPTION_RUN_DIR,
     OPTION_RESUME,
     OPTION_RESUME_FAILED,
@@ -85,6 +88,18 @@ const struct mf_option mf_farming_options[MF_N_RUN_OPTIONS] = {
     [OPTION_DELAY] = {.name = "delay",
                       .value = "TIME",
                       .help = "Wait at least TIME between two starts."},
+    [OPTION_POLICY] = {.name = "policy",
+                       .value = "NAME",
+                       .help = "Order in which tasks are begun: priority (the default: the highest "
+                               "first, and waiting counts), fifo, lifo, sjf (shortest first), lpt "
+                               "(longest first), wspt (by weight over time), edf (earliest "
+                               "deadline), critical-path, fair (equal shares for groups)."},
+    [OPTION_PLACEMENT] = {.name = "placement",
+                          .value = "NAME",
+                          .help = "How the worker of a task is chosen: least-loaded (the default), "
+                                  "round-robin, random, two-choices, best-fit, pack, scatter, "
+                                  "affinity (where its group was last)."},
+    [OPTION_RESOURCE] = MF_RESOURCE_OPTION,
     [OPTION_RUN_DIR] = {.name = "run-dir",
                         .value = "DIR",
                         .complete = MF_COMPLETE_DIR,
@@ -233,6 +248,12 @@ static int parse_value(struct mf_farming_settings *settings, size_t index, const
         return parse_halt(&settings->scheduler.farm, text, err);
     case OPTION_DELAY:
         return mf_parse_duration(text, &settings->scheduler.farm.delay_ns, err);
+    case OPTION_POLICY:
+        return mf_policy_parse(text, &settings->scheduler.farm.policy, err);
+    case OPTION_PLACEMENT:
+        return mf_placement_parse(text, &settings->scheduler.farm.placement, err);
+    case OPTION_RESOURCE:
+        return mf_countables_add(&settings->countables, text, err);
     case OPTION_FORMAT:
         return mf_source_format_parse(text, &settings->format, err);
     case OPTION_MODULE:

@@ -1,6 +1,8 @@
 /* The options of simulate: their table, and what they say. */
 #include "cli/simulate_private.h"
 
+#include "cli/scheduling.h"
+
 #include "base/units.h"
 #include "cli/subcommands.h"
 
@@ -200,19 +202,6 @@ uint64_t mf_simulate_n_slots(const struct mf_simulate_settings *settings)
 
 /* --- policies and placements --- */
 
-static int refuse_policy(const char *name, struct mf_error *err)
-{
-    const char *names[MF_SIMULATE_POLICIES_MAX], *nearest;
-    size_t n = 0;
-
-    for (; n < MF_SIMULATE_POLICIES_MAX && mf_policy_at((uint32_t)n); n++)
-        names[n] = mf_policy_at((uint32_t)n)->name;
-    nearest = mf_nearest(name, names, n);
-    return mf_error_set(err, -EINVAL, "no policy is called \"%.100s\"%s%s%s", name,
-                        nearest ? "; did you mean \"" : "", nearest ? nearest : "",
-                        nearest ? "\"?" : "");
-}
-
 static int parse_policies(struct mf_simulate_settings *settings, const char *text,
                           struct mf_error *err)
 {
@@ -224,11 +213,12 @@ static int parse_policies(struct mf_simulate_settings *settings, const char *tex
         return mf_error_set(err, -ENOMEM, "out of memory");
     for (char *part = strtok_r(copy, ",", &rest); part && r == 0;
          part = strtok_r(NULL, ",", &rest)) {
-        const struct mf_policy *policy = mf_policy_find(part);
+        const struct mf_policy *policy;
 
-        if (!policy)
-            r = refuse_policy(part, err);
-        else if (settings->n_policies == MF_SIMULATE_POLICIES_MAX)
+        r = mf_policy_parse(part, &policy, err);
+        if (r < 0)
+            break;
+        if (settings->n_policies == MF_SIMULATE_POLICIES_MAX)
             r = mf_error_set(err, -E2BIG, "more than %d policies", MF_SIMULATE_POLICIES_MAX);
         else
             settings->policies[settings->n_policies++] = policy;
@@ -245,23 +235,6 @@ static void choose_all_policies(struct mf_simulate_settings *settings)
         settings->policies[settings->n_policies] = mf_policy_at(settings->n_policies);
         settings->n_policies++;
     }
-}
-
-static int parse_placement(struct mf_simulate_settings *settings, const char *text,
-                           struct mf_error *err)
-{
-    const char *names[MF_SIMULATE_POLICIES_MAX], *nearest;
-    size_t n = 0;
-
-    settings->sim.farm.placement = mf_placement_find(text);
-    if (settings->sim.farm.placement)
-        return 0;
-    for (; n < MF_SIMULATE_POLICIES_MAX && mf_placement_at((uint32_t)n); n++)
-        names[n] = mf_placement_at((uint32_t)n)->name;
-    nearest = mf_nearest(text, names, n);
-    return mf_error_set(err, -EINVAL, "no placement is called \"%.100s\"%s%s%s", text,
-                        nearest ? "; did you mean \"" : "", nearest ? nearest : "",
-                        nearest ? "\"?" : "");
 }
 
 /* --- numbers --- */
@@ -344,7 +317,7 @@ static int parse_value(struct mf_simulate_settings *settings, size_t index, cons
     case OPTION_POLICY:
         return parse_policies(settings, text, err);
     case OPTION_PLACEMENT:
-        return parse_placement(settings, text, err);
+        return mf_placement_parse(text, &settings->sim.farm.placement, err);
     case OPTION_TIME:
         return parse_time(text, &settings->input.time_ns, err);
     case OPTION_LATENCY:
