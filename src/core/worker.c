@@ -160,6 +160,25 @@ struct mf_needs mf_workers_largest(const struct mf_workers *workers)
     return most;
 }
 
+struct mf_needs mf_workers_smallest(const struct mf_workers *workers)
+{
+    struct mf_needs least = mf_workers_largest(workers);
+
+    for (uint32_t i = 0; i < workers->n_shapes; i++) {
+        const struct mf_worker_shape *shape = &workers->shapes[i];
+
+        if (shape->n_up == 0)
+            continue;
+        if (shape->n_slots < least.n_slots)
+            least.n_slots = shape->n_slots;
+        if (shape->n_gpus < least.n_gpus)
+            least.n_gpus = shape->n_gpus;
+        if (shape->mem_bytes < least.mem_bytes)
+            least.mem_bytes = shape->mem_bytes;
+    }
+    return least;
+}
+
 /* Makes by_id reach beyond id, growing to powers of two. */
 static int reach(struct mf_workers *workers, mf_worker_id id)
 {
