@@ -305,6 +305,12 @@ void mf_workers_move(struct mf_workers *workers, struct mf_worker *worker, enum 
     worker->state = to;
 }
 
+static void update_fullness(struct mf_workers *workers, struct mf_worker *worker)
+{
+    worker->fullness = mf_worker_fullness(worker);
+    mf_heap_update(&workers->by_fullness, worker);
+}
+
 /* Changes the slots that are committed, and the order of load with them. */
 static void set_committed(struct mf_workers *workers, struct mf_worker *worker,
                           uint32_t n_committed)
@@ -316,11 +322,9 @@ static void set_committed(struct mf_workers *workers, struct mf_worker *worker,
     take_from_totals(workers, worker);
     worker->n_committed = n_committed;
     add_to_totals(workers, worker);
+    if (workers->has_fullness)
+        update_fullness(workers, worker);
     mf_heap_update(&workers->by_load, worker);
-    if (workers->has_fullness) {
-        worker->fullness = mf_worker_fullness(worker);
-        mf_heap_update(&workers->by_fullness, worker);
-    }
 }
 
 void mf_workers_take(struct mf_workers *workers, struct mf_worker *worker,
