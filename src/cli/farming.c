@@ -58,7 +58,7 @@ static int dry_run(struct mf_context *context, const struct mf_farming_settings 
                    mf_open_source_fn open_source, char **words, int n_words)
 {
     struct mf_function_names functions = {.check = mf_modules_check};
-    struct mf_source_options options = {0};
+    struct mf_source_options options = {.format = settings->format};
     struct mf_modules *modules = NULL;
     struct mf_source *source = NULL;
     struct mf_error err = {0};
@@ -189,6 +189,7 @@ static int open_run(struct run *run, struct mf_farming_settings *settings,
 
     if (run->functions.arg)
         run->options.functions = &run->functions;
+    run->options.format = settings->format;
     r = open_source((const char *const *)words, (uint32_t)n_words, &run->options, &run->source,
                     err);
     if (r == 0)

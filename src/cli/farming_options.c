@@ -37,7 +37,8 @@ enum {
     OPTION_QUIET,
     OPTION_NO_PIN,
     N_COMMON_OPTIONS,
-    OPTION_MODULE = N_COMMON_OPTIONS,
+    OPTION_FORMAT = N_COMMON_OPTIONS,
+    OPTION_MODULE,
     OPTION_NO_ISOLATION,
     N_OPTIONS
 };
@@ -109,6 +110,7 @@ const struct mf_option mf_farming_options[MF_N_RUN_OPTIONS] = {
                       .letter = 'q',
                       .help = "Show neither progress nor summary, only errors."},
     [OPTION_NO_PIN] = {.name = "no-pin", .help = "Do not bind tasks to cores."},
+    [OPTION_FORMAT] = MF_FORMAT_OPTION,
     [OPTION_MODULE] = {.name = "module",
                        .value = "FILE",
                        .complete = MF_COMPLETE_FILE,
@@ -231,6 +233,8 @@ static int parse_value(struct mf_farming_settings *settings, size_t index, const
         return parse_halt(&settings->scheduler.farm, text, err);
     case OPTION_DELAY:
         return mf_parse_duration(text, &settings->scheduler.farm.delay_ns, err);
+    case OPTION_FORMAT:
+        return mf_source_format_parse(text, &settings->format, err);
     case OPTION_MODULE:
         return add_module(settings, text, err);
     default:

@@ -22,6 +22,7 @@ struct mf_farming_settings {
     struct mf_scheduler_config scheduler;
     struct mf_rank_config rank;
     const char *modules[MF_MAX_MODULES];
+    enum mf_source_format format;
     const char *run_dir;
     bool is_dry_run;
     bool is_forced;

@@ -200,6 +200,7 @@ static const char *check_load(const struct mf_farm *farm, const struct mf_worker
 {
     uint64_t n_single = 0;
     uint64_t n_wide = 0;
+    uint32_t n_long = 0;
     uint32_t n_recalling = 0;
     uint64_t most = farm->config.delay_ns > 0 ? 0 : farm->config.max_prefetch_per_slot;
 
@@ -213,7 +214,10 @@ static const char *check_load(const struct mf_farm *farm, const struct mf_worker
             return "a worker's list has a task that it does not hold";
         *(task->spec.needs.n_slots > 1 ? &n_wide : &n_single) += task->spec.needs.n_slots;
         n_recalling += task->wish == MF_WISH_RECALL;
+        n_long += task->spec.is_long;
     }
+    if (n_long != worker->n_long)
+        return "a worker's count of long tasks is wrong";
     if (n_single + n_wide != worker->n_committed)
         return "a worker's load is not that of its tasks";
     if (n_wide > worker->n_slots)

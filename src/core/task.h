@@ -70,6 +70,7 @@ struct mf_needs {
  * @max_attempts  how often it is tried in all, at least 1
  * @target        with has_target: the one worker that may run it
  * @avoid         with has_avoid: a worker that should not, while another can
+ * @is_long       it may keep its worker from giving anything back: nothing is sent ahead there
  */
 struct mf_task_spec {
     uint64_t cookie;
@@ -86,6 +87,7 @@ struct mf_task_spec {
     mf_worker_id avoid;
     bool has_target;
     bool has_avoid;
+    bool is_long;
 };
 
 /**

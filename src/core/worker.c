@@ -98,19 +98,22 @@ static bool has_beside_slots(const struct mf_worker *worker, const struct mf_nee
     return needs->n_gpus <= worker->n_free_gpus && needs->mem_bytes <= worker->free_mem_bytes;
 }
 
+bool mf_worker_is_full(const struct mf_workers *workers, const struct mf_worker *worker)
+{
+    uint64_t n_prefetched =
+        ((uint64_t)worker->n_slots * workers->prefetch_per_1024_slots + 1023) / 1024;
+
+    return worker->n_committed >= worker->n_slots + n_prefetched;
+}
+
 bool mf_worker_has_room(const struct mf_workers *workers, const struct mf_worker *worker,
                         const struct mf_needs *needs)
 {
-    uint64_t n_prefetched;
-
     if (!has_beside_slots(worker, needs))
         return false;
     if ((uint64_t)worker->n_committed + needs->n_slots <= worker->n_slots)
         return true;
-    if (needs->n_slots > 1)
-        return false;
-    n_prefetched = ((uint64_t)worker->n_slots * workers->prefetch_per_1024_slots + 1023) / 1024;
-    return worker->n_committed < worker->n_slots + n_prefetched;
+    return needs->n_slots == 1 && worker->n_long == 0 && !mf_worker_is_full(workers, worker);
 }
 
 static bool shape_fits(const struct mf_worker_shape *shape, const struct mf_needs *needs)

@@ -19,6 +19,7 @@ enum mf_worker_state {
  *
  * @n_slots      single-slot tasks it can run at once
  * @n_committed  slots of all tasks it holds, those beyond n_slots being prefetched
+ * @n_long       tasks among those it holds that are is_long
  * @n_gpus, @mem_bytes   what else it has
  * @n_free_gpus, @free_mem_bytes   of these, what no task that it holds was promised
  * @tasks        tasks it holds, in the order in which they were placed
@@ -34,6 +35,7 @@ struct mf_worker {
     enum mf_worker_state state;
     uint32_t n_slots;
     uint32_t n_committed;
+    uint32_t n_long;
     uint32_t n_gpus, n_free_gpus;
     uint64_t mem_bytes, free_mem_bytes;
     struct mf_list tasks;
@@ -91,6 +93,9 @@ struct mf_worker *mf_workers_find(const struct mf_workers *workers, mf_worker_id
  */
 bool mf_worker_has_room(const struct mf_workers *workers, const struct mf_worker *worker,
                         const struct mf_needs *needs);
+
+/** Whether it has neither a free slot nor, by its load alone, room to prefetch. */
+bool mf_worker_is_full(const struct mf_workers *workers, const struct mf_worker *worker);
 
 /** The same for a task that needs one slot and nothing else. */
 static inline bool mf_worker_has_slot(const struct mf_workers *workers,

@@ -105,6 +105,18 @@ static bool is_due(struct mf_sim *sim, const struct mf_sim_task *task)
     return true;
 }
 
+/* Behind a barrier that checks, after a failure: what is left is not run. */
+static bool is_cut_off(const struct mf_sim *sim, const struct mf_sim_task *task)
+{
+    return task->barrier_checks && sim->result.n_by_state[MF_TASK_DONE] < sim->n_submitted;
+}
+
+static void skip_rest(struct mf_sim *sim)
+{
+    sim->result.n_by_state[MF_TASK_SKIPPED] += sim->n_tasks - sim->n_submitted;
+    sim->n_submitted = sim->n_tasks;
+}
+
 static void submit(struct mf_sim *sim)
 {
     for (uint32_t i = 0; i < TASKS_PER_TURN && sim->n_submitted < sim->n_tasks; i++) {
@@ -112,6 +124,10 @@ static void submit(struct mf_sim *sim)
 
         if (sim->error != 0 || !is_due(sim, task))
             return;
+        if (is_cut_off(sim, task)) {
+            skip_rest(sim);
+            break;
+        }
         apply(sim, &(struct mf_event){.kind = MF_EVENT_SUBMITTED,
                                       .spec = task->spec,
                                       .after = task->after,
@@ -320,22 +336,28 @@ static bool config_makes_sense(const struct mf_sim_config *config)
            config->fail_probability >= 0 && config->fail_probability <= 1;
 }
 
-static bool tasks_make_sense(const struct mf_sim_task *tasks, uint64_t n_tasks)
+static int check_task(const struct mf_sim_task *task, uint64_t n_tasks, int64_t last_ns)
+{
+    if (task->duration_ns < 0 || task->timeout_ns < 0 || task->arrival_ns < last_ns)
+        return -EINVAL;
+    if (task->duration_ns >= MF_SIM_LAST_NS || task->arrival_ns >= MF_SIM_LAST_NS)
+        return -EOVERFLOW;
+    for (uint32_t i = 0; i < task->n_after; i++)
+        if (task->after[i].task == 0 || task->after[i].task > n_tasks)
+            return -EINVAL;
+    return 0;
+}
+
+static int check_tasks(const struct mf_sim_task *tasks, uint64_t n_tasks)
 {
     int64_t last_ns = 0;
+    int r = 0;
 
-    for (uint64_t i = 0; i < n_tasks; i++) {
-        const struct mf_sim_task *task = &tasks[i];
-
-        if (task->duration_ns < 0 || task->duration_ns >= MF_SIM_LAST_NS ||
-            task->arrival_ns < last_ns)
-            return false;
-        for (uint32_t j = 0; j < task->n_after; j++)
-            if (task->after[j].task == 0 || task->after[j].task > n_tasks)
-                return false;
-        last_ns = task->arrival_ns;
+    for (uint64_t i = 0; i < n_tasks && r == 0; i++) {
+        r = check_task(&tasks[i], n_tasks, last_ns);
+        last_ns = tasks[i].arrival_ns;
     }
-    return true;
+    return r;
 }
 
 static int create_farm(struct mf_sim *sim)
@@ -419,8 +441,11 @@ int mf_sim_run(const struct mf_sim_config *config, const struct mf_sim_task *tas
     struct mf_sim sim = {.config = config, .tasks = tasks, .n_tasks = n_tasks};
     int r;
 
-    if (!config_makes_sense(config) || !tasks_make_sense(tasks, n_tasks))
+    if (!config_makes_sense(config))
         return -EINVAL;
+    r = check_tasks(tasks, n_tasks);
+    if (r < 0)
+        return r;
     r = init(&sim);
     if (r == 0)
         r = sim.error;

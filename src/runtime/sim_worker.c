@@ -145,11 +145,23 @@ static void give_slots(struct mf_sim_worker *worker, const struct mf_sim_job *jo
 
 /* --- jobs --- */
 
+static bool is_over_time(const struct mf_sim_task *task)
+{
+    return task->timeout_ns > 0 && task->timeout_ns < task->duration_ns;
+}
+
+static int64_t run_ns(const struct mf_sim *sim, const struct mf_sim_job *job)
+{
+    const struct mf_sim_task *task = mf_sim_task_of(sim, job->task);
+
+    return is_over_time(task) ? task->timeout_ns : task->duration_ns;
+}
+
 static void start(struct mf_sim *sim, struct mf_sim_job *job)
 {
     struct mf_sim_worker *worker = job->worker;
-    int64_t run_ns = mf_sim_task_of(sim, job->task)->duration_ns;
-    bool is_told = run_ns > TELL_STARTED_AFTER_NS;
+    int64_t time_ns = run_ns(sim, job);
+    bool is_told = time_ns > TELL_STARTED_AFTER_NS;
 
     take_slots(worker, job);
     mf_list_remove(&job->node);
@@ -157,7 +169,7 @@ static void start(struct mf_sim *sim, struct mf_sim_job *job)
     job->is_running = true;
     job->started_ns = sim->now_ns;
     mf_sim_note_start(sim, job);
-    mf_sim_push(sim, sim->now_ns + (is_told ? TELL_STARTED_AFTER_NS : run_ns),
+    mf_sim_push(sim, sim->now_ns + (is_told ? TELL_STARTED_AFTER_NS : time_ns),
                 is_told ? MF_SIM_TELL : MF_SIM_END, job);
 }
 
@@ -249,33 +261,41 @@ void mf_sim_worker_tell(struct mf_sim *sim, struct mf_sim_job *job)
         return;
     }
     report(sim, job, MF_EVENT_STARTED, MF_CAUSE_NONE);
-    mf_sim_push(sim, job->started_ns + mf_sim_task_of(sim, job->task)->duration_ns, MF_SIM_END,
-                job);
+    mf_sim_push(sim, job->started_ns + run_ns(sim, job), MF_SIM_END, job);
 }
 
-/* Drawn from the attempt alone, so that policies are compared under the same failures. */
-static bool fails(const struct mf_sim *sim, const struct mf_sim_job *job)
+/* Failures are drawn from the attempt alone, so that policies are compared under the same ones. */
+static enum mf_cause draw_cause(const struct mf_sim *sim, const struct mf_sim_job *job)
 {
     struct mf_rng rng;
 
+    if (is_over_time(mf_sim_task_of(sim, job->task)))
+        return MF_CAUSE_TIMEOUT;
     if (sim->config->fail_probability <= 0)
-        return false;
+        return MF_CAUSE_NONE;
     mf_rng_init(&rng, sim->config->seed ^ (job->task << 20) ^ job->attempt);
-    return mf_rng_unit(&rng) < sim->config->fail_probability;
+    return mf_rng_unit(&rng) < sim->config->fail_probability ? MF_CAUSE_EXIT : MF_CAUSE_NONE;
+}
+
+static enum mf_sim_end end_of(enum mf_cause cause)
+{
+    if (cause == MF_CAUSE_TIMEOUT)
+        return MF_SIM_ENDED;
+    return cause == MF_CAUSE_NONE ? MF_SIM_DONE : MF_SIM_FAILED;
 }
 
 void mf_sim_worker_end(struct mf_sim *sim, struct mf_sim_job *job)
 {
     struct mf_sim_worker *worker = job->worker;
-    bool has_failed;
+    enum mf_cause cause;
 
     if (job->is_gone) {
         free(job);
         return;
     }
-    has_failed = fails(sim, job);
-    report(sim, job, MF_EVENT_ENDED, has_failed ? MF_CAUSE_EXIT : MF_CAUSE_NONE);
-    mf_sim_note_end(sim, job, has_failed ? MF_SIM_FAILED : MF_SIM_DONE);
+    cause = draw_cause(sim, job);
+    report(sim, job, MF_EVENT_ENDED, cause);
+    mf_sim_note_end(sim, job, end_of(cause));
     drop(sim, job, true);
     start_queued(sim, worker);
 }

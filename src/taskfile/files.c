@@ -62,12 +62,16 @@ static int refuse_missing(const struct mf_task_file *file, struct mf_error *err)
 }
 
 /* The id of a line without one is written here, as only some lines need it. */
-static const char *default_id(struct files *files, uint32_t number, uint64_t line)
+static const char *default_id(struct files *files, const struct mf_cursor *cursor,
+                              const struct mf_line *line)
 {
+    uint32_t number = (uint32_t)(cursor->file - files->files);
     char *id = mf_arena_alloc(&files->arena, MF_ID_ROOM(strlen(files->names[number])));
 
-    if (id)
-        mf_ids_default(&files->ids, number, line, id);
+    if (id && cursor->repeat.n > 0)
+        mf_ids_default_repeat(&files->ids, number, line->number, line->ordinal, id);
+    else if (id)
+        mf_ids_default(&files->ids, number, line->number, id);
     return id;
 }
 
@@ -81,7 +85,7 @@ static int make_command(struct files *files, const struct mf_cursor *cursor,
 
     if (r < 0)
         return r;
-    command->id = fields->id ? fields->id : default_id(files, number, line->number);
+    command->id = fields->id ? fields->id : default_id(files, cursor, line);
     if (!command->id)
         return mf_error_set(err, -ENOMEM, "out of memory");
     command->has_given_id = fields->id != NULL;

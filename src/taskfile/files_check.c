@@ -29,10 +29,23 @@ static void note_priority(struct files *files, int32_t priority)
     files->has_priority |= priority != files->first_priority;
 }
 
+/* A line that repeats is known by the first of its tasks. */
+static int add_id(struct files *files, uint32_t number, const struct mf_line *line,
+                  const struct mf_fields *fields, struct mf_error *err)
+{
+    uint64_t n_repeats = files->front.repeat.n;
+
+    if (n_repeats == 0)
+        return mf_ids_add(&files->ids, fields->id, number, line->number, err);
+    if (line->ordinal > 0)
+        return 0;
+    return mf_ids_add_repeat(&files->ids, number, line->number, n_repeats, err);
+}
+
 int mf_files_register(struct files *files, uint32_t number, const struct mf_line *line,
                       const struct mf_fields *fields, struct mf_error *err)
 {
-    int r = mf_ids_add(&files->ids, fields->id, number, line->number, 1, err);
+    int r = add_id(files, number, line, fields, err);
 
     if (r == -ENOMEM)
         return mf_error_set(err, r, "out of memory");
@@ -60,6 +73,8 @@ static int check_file(struct files *files, uint32_t number, struct mf_error *err
             r = mf_cursor_check(&files->front, &line, &files->arena, &fields, err);
         if (r == 0)
             r = mf_files_register(files, number, &line, &fields, err);
+        if (r == 0)
+            r = mf_cursor_skip_repeats(&files->front, err);
         if (r < 0)
             return r;
         if (r > 0)
@@ -174,6 +189,9 @@ static int name_task(struct files *files, mf_task_id seq, bool has_line, struct 
     *ret_line = line.number;
     if (fields.id)
         mf_buffer_print(text, "\"%s\"", fields.id);
+    else if (files->back.repeat.n > 0)
+        mf_buffer_print(text, "\"%llu.%llu\"", (unsigned long long)line.number,
+                        (unsigned long long)line.ordinal);
     else
         mf_buffer_print(text, "\"%llu\"", (unsigned long long)line.number);
     if (has_line && files->n_files > 1)

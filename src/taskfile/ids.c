@@ -109,44 +109,80 @@ void mf_ids_default(const struct mf_ids *ids, uint32_t file, uint64_t line, char
     write_number(line, ret_id);
 }
 
-/* Reads a line number as write_number() would write it; 0 if it is none. */
-static uint64_t line_number_of(const char *text)
+void mf_ids_default_repeat(const struct mf_ids *ids, uint32_t file, uint64_t line, uint64_t ordinal,
+                           char *ret_id)
+{
+    mf_ids_default(ids, file, line, ret_id);
+    ret_id += strlen(ret_id);
+    *ret_id++ = '.';
+    write_number(ordinal, ret_id);
+}
+
+/* What a default id says. */
+struct default_id {
+    uint32_t file;
+    uint64_t line;
+    bool has_ordinal;
+    uint64_t ordinal;
+};
+
+/* Reads digits as write_number() would write them; returns what is behind, NULL for none. */
+static const char *read_number(const char *text, uint64_t *ret_number)
 {
     char canonical[24];
     uint64_t number = strtoull(text, NULL, 10);
+    size_t n;
 
     write_number(number, canonical);
-    return strcmp(text, canonical) == 0 ? number : 0;
+    n = strlen(canonical);
+    *ret_number = number;
+    return strncmp(text, canonical, n) == 0 ? text + n : NULL;
 }
 
-/* Finds the line whose default id this would be. */
-static bool find_lookalike(const struct mf_ids *ids, const char *id, struct place *ret_place)
+/* Reads "12" or "12.3". */
+static bool read_line_id(const char *text, struct default_id *id)
 {
-    const char *colon = strrchr(id, ':');
-    uint64_t line = line_number_of(ids->n_files > 1 && colon ? colon + 1 : id);
+    const char *at = read_number(text, &id->line);
 
-    if (line == 0 || (ids->n_files > 1) != (colon != NULL))
+    if (!at || id->line == 0)
         return false;
-    if (ids->n_files == 1) {
-        *ret_place = (struct place){.line = line};
+    id->has_ordinal = *at == '.';
+    if (id->has_ordinal)
+        at = read_number(at + 1, &id->ordinal);
+    return at && *at == '\0';
+}
+
+/* Reads a text as a default id, whether there is such a task or not. */
+static bool read_default(const struct mf_ids *ids, const char *text, struct default_id *ret_id)
+{
+    const char *colon = strrchr(text, ':');
+
+    *ret_id = (struct default_id){0};
+    if ((ids->n_files > 1) != (colon != NULL) ||
+        !read_line_id(ids->n_files > 1 ? colon + 1 : text, ret_id))
+        return false;
+    if (ids->n_files == 1)
         return true;
-    }
     for (uint32_t i = 0; i < ids->n_files; i++) {
-        if (strncmp(ids->names[i], id, (size_t)(colon - id)) != 0 ||
-            ids->names[i][colon - id] != '\0')
+        if (strncmp(ids->names[i], text, (size_t)(colon - text)) != 0 ||
+            ids->names[i][colon - text] != '\0')
             continue;
-        *ret_place = (struct place){.line = line, .file = i};
+        ret_id->file = i;
         return true;
     }
     return false;
 }
 
-/* Whether a line is a task without an id of its own. */
-static bool has_default(const struct mf_ids *ids, const struct place *place)
+/* Whether a task has this as its default id. */
+static bool has_default(const struct mf_ids *ids, const struct default_id *id)
 {
-    const struct mf_file_ids *file = &ids->files[place->file];
+    const struct mf_file_ids *file = &ids->files[id->file];
+    uint64_t n_repeats = mf_task_lines_repeats(&file->lines, id->line);
 
-    return mf_task_lines_has(&file->lines, place->line) && !has_bit(&file->given, place->line);
+    if (id->has_ordinal)
+        return id->ordinal < n_repeats;
+    return n_repeats == 0 && mf_task_lines_has(&file->lines, id->line) &&
+           !has_bit(&file->given, id->line);
 }
 
 static int refuse(const struct mf_ids *ids, const char *id, const struct place *place,
@@ -160,13 +196,13 @@ static int add_given(struct mf_ids *ids, const char *id, const struct place *her
                      struct mf_error *err)
 {
     XXH128_hash_t hash = XXH3_128bits(id, strlen(id));
-    struct place like;
+    struct default_id like;
     void *value;
     int r;
 
-    if (find_lookalike(ids, id, &like)) {
+    if (read_default(ids, id, &like)) {
         if (has_default(ids, &like))
-            return refuse(ids, id, &like, err);
+            return refuse(ids, id, &(struct place){.line = like.line, .file = like.file}, err);
         ids->has_lookalike = true;
     }
     r = mf_table_insert(ids->given, &hash, &value);
@@ -178,27 +214,43 @@ static int add_given(struct mf_ids *ids, const char *id, const struct place *her
     return set_bit(&ids->files[here->file].given, here->line);
 }
 
-/* The default id itself is written only if some given id may be the same. */
-static int check_default(const struct mf_ids *ids, uint32_t file, uint64_t line,
-                         struct mf_error *err)
+static int check_free(struct mf_ids *ids, const char *id, struct mf_error *err)
+{
+    XXH128_hash_t hash = XXH3_128bits(id, strlen(id));
+    const struct place *place = mf_table_find(ids->given, &hash);
+
+    return place ? refuse(ids, id, place, err) : 0;
+}
+
+/* Default ids themselves are written only if some given id may be the same. */
+static int check_default(struct mf_ids *ids, uint32_t file, uint64_t line, struct mf_error *err)
 {
     char *id = malloc(MF_ID_ROOM(strlen(ids->names[file])));
-    const struct place *place;
-    XXH128_hash_t hash;
-    int r = 0;
+    int r;
 
     if (!id)
         return -ENOMEM;
     mf_ids_default(ids, file, line, id);
-    hash = XXH3_128bits(id, strlen(id));
-    place = mf_table_find(ids->given, &hash);
-    if (place)
-        r = refuse(ids, id, place, err);
+    r = check_free(ids, id, err);
     free(id);
     return r;
 }
 
-int mf_ids_add(struct mf_ids *ids, const char *id, uint32_t file, uint64_t line, uint64_t n_tasks,
+static int check_default_repeat(struct mf_ids *ids, uint32_t file, uint64_t line, uint64_t n_tasks,
+                                struct mf_error *err)
+{
+    char *id = malloc(MF_ID_ROOM(strlen(ids->names[file])));
+    int r = id ? 0 : -ENOMEM;
+
+    for (uint64_t i = 0; r == 0 && i < n_tasks; i++) {
+        mf_ids_default_repeat(ids, file, line, i, id);
+        r = check_free(ids, id, err);
+    }
+    free(id);
+    return r;
+}
+
+int mf_ids_add(struct mf_ids *ids, const char *id, uint32_t file, uint64_t line,
                struct mf_error *err)
 {
     int r = 0;
@@ -207,19 +259,32 @@ int mf_ids_add(struct mf_ids *ids, const char *id, uint32_t file, uint64_t line,
         r = add_given(ids, id, &(struct place){.line = line, .file = file}, err);
     else if (ids->has_lookalike)
         r = check_default(ids, file, line, err);
-    return r < 0 ? r : mf_task_lines_add(&ids->files[file].lines, line, n_tasks);
+    return r < 0 ? r : mf_task_lines_add(&ids->files[file].lines, line);
+}
+
+int mf_ids_add_repeat(struct mf_ids *ids, uint32_t file, uint64_t line, uint64_t n_tasks,
+                      struct mf_error *err)
+{
+    int r = 0;
+
+    if (ids->has_lookalike)
+        r = check_default_repeat(ids, file, line, n_tasks, err);
+    return r < 0 ? r : mf_task_lines_add_repeat(&ids->files[file].lines, line, n_tasks);
 }
 
 bool mf_ids_find(const struct mf_ids *ids, const char *text, uint32_t *ret_file, uint64_t *ret_line)
 {
     XXH128_hash_t hash = XXH3_128bits(text, strlen(text));
     const struct place *given = mf_table_find(ids->given, &hash);
-    struct place like;
+    struct default_id like;
 
-    if (given)
-        like = *given;
-    else if (ids->n_files == 1 || !find_lookalike(ids, text, &like) ||
-             !mf_task_lines_has(&ids->files[like.file].lines, like.line))
+    if (given) {
+        *ret_file = given->file;
+        *ret_line = given->line;
+        return true;
+    }
+    if (ids->n_files == 1 || !read_default(ids, text, &like) || like.has_ordinal ||
+        !mf_task_lines_has(&ids->files[like.file].lines, like.line))
         return false;
     *ret_file = like.file;
     *ret_line = like.line;

@@ -26,8 +26,8 @@ struct mf_ids {
     bool has_lookalike;
 };
 
-/** Bytes that mf_ids_default() may write for a name of n bytes. */
-#define MF_ID_ROOM(n) ((n) + 24)
+/** Bytes that mf_ids_default() and its like may write for a name of n bytes. */
+#define MF_ID_ROOM(n) ((n) + 48)
 
 /** Returns 0 or -ENOMEM. */
 int mf_ids_init(struct mf_ids *ids, const char *const *names, uint32_t n_files);
@@ -38,17 +38,24 @@ void mf_ids_finish(struct mf_ids *ids);
 /** Writes the id of a line that gives none: "12", or "a.farm:12" among several files. */
 void mf_ids_default(const struct mf_ids *ids, uint32_t file, uint64_t line, char *ret_id);
 
+/** The same for a task of a line that repeats: "12.0", "12.1", ... */
+void mf_ids_default_repeat(const struct mf_ids *ids, uint32_t file, uint64_t line, uint64_t ordinal,
+                           char *ret_id);
+
 /**
  * mf_ids_add() - take the id of a task line.
  *
- * @id       given there, or NULL for the default
- * @n_tasks  how many tasks the line is
+ * @id  given there, or NULL for the default
  *
  * O(1), and only two bits of memory for a default. Lines are added in order.
  * Returns 0, -EEXIST with a sentence that names both lines in err, or -ENOMEM.
  */
-int mf_ids_add(struct mf_ids *ids, const char *id, uint32_t file, uint64_t line, uint64_t n_tasks,
+int mf_ids_add(struct mf_ids *ids, const char *id, uint32_t file, uint64_t line,
                struct mf_error *err);
+
+/** The same for a line that makes n_tasks tasks, 1 at least, without given ids. */
+int mf_ids_add_repeat(struct mf_ids *ids, uint32_t file, uint64_t line, uint64_t n_tasks,
+                      struct mf_error *err);
 
 /** Whether a text is a given id, or FILE:LINE; if so, where its task stands. O(1 + files). */
 bool mf_ids_find(const struct mf_ids *ids, const char *text, uint32_t *ret_file,

@@ -79,6 +79,22 @@ static int parse_env(struct mf_fields *fields, const char *value, struct mf_aren
     return 0;
 }
 
+int mf_fields_add_env(struct mf_fields *fields, const char *name, const char *value,
+                      struct mf_arena *arena)
+{
+    char *text = mf_arena_alloc(arena, strlen(name) + strlen(value) + 2);
+
+    if (!text)
+        return -ENOMEM;
+    stpcpy(stpcpy(stpcpy(text, name), "="), value);
+    if (has_env(fields, text))
+        return 0;
+    if (reserve_env(fields, 1, arena) < 0)
+        return -ENOMEM;
+    fields->env[fields->n_env++] = text;
+    return 0;
+}
+
 /* Where defaults are taken over from; id and func are one task's own, and env is merged. */
 #define INHERITED(member)                                                                          \
     .offset = offsetof(struct mf_fields, member), .size = sizeof(((struct mf_fields *)0)->member)
@@ -184,6 +200,10 @@ int mf_fields_inherit(struct mf_fields *fields, const struct mf_fields *defaults
     inherit_values(fields, defaults);
     if (fields->func)
         return 0;
+    if (!fields->prefix)
+        fields->prefix = defaults->prefix;
+    if (!fields->suffix)
+        fields->suffix = defaults->suffix;
     if (defaults->n_env > 0 && reserve_env(fields, defaults->n_env, arena) < 0)
         return -ENOMEM;
     for (uint32_t i = 0; i < defaults->n_env; i++)

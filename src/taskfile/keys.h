@@ -27,6 +27,7 @@ struct mf_source_options;
  * @after       per condition: the list of tasks as it was written, NULL for none
  * @after_lines a list in GREASY's own manner
  * @head        text for sh that goes before the command, NULL for none
+ * @prefix, @suffix  texts of disBatch that go around it, head included; NULL for none
  * @env         n_env texts "NAME=value", no name twice
  *
  * All texts and the array are in the arena that was handed over with them.
@@ -49,6 +50,7 @@ struct mf_fields {
     const char *after[MF_N_CONDITIONS];
     const char *after_lines;
     const char *head;
+    const char *prefix, *suffix;
     uint32_t n_env, env_capacity;
     const char **env;
 };
@@ -68,6 +70,10 @@ const char *mf_condition_key(enum mf_condition condition);
  */
 int mf_fields_set(struct mf_fields *fields, const char *key, const char *value,
                   struct mf_arena *arena, struct mf_error *err);
+
+/** Adds the variable NAME=value unless there is one of that name. Returns 0 or -ENOMEM. */
+int mf_fields_add_env(struct mf_fields *fields, const char *name, const char *value,
+                      struct mf_arena *arena);
 
 /**
  * mf_fields_refuse() - the sentence about a key that nobody knows.

@@ -58,12 +58,7 @@ enum mf_line_kind mf_line_classify(const char *text, size_t size)
         return MF_LINE_TASK;
     if (begins_with_word(text, size, DEFAULTS))
         return classify_farm(text, size);
-    return begins_with_word(text, size, DISBATCH) ? MF_LINE_UNSUPPORTED : MF_LINE_COMMENT;
-}
-
-int mf_line_refuse(const char *text, struct mf_error *err)
-{
-    return mf_error_set(err, -ENOTSUP, DISBATCH " lines are not supported yet");
+    return begins_with_word(text, size, DISBATCH) ? MF_LINE_DISBATCH : MF_LINE_COMMENT;
 }
 
 bool mf_line_is_json(const char *text, size_t size)

@@ -13,9 +13,9 @@
 /** What a line that is not blank is. */
 enum mf_line_kind {
     MF_LINE_COMMENT,
-    MF_LINE_DEFAULTS,    /* #FARM */
-    MF_LINE_BARRIER,     /* #FARM barrier */
-    MF_LINE_UNSUPPORTED, /* of another program, with a meaning that mpifarm does not know */
+    MF_LINE_DEFAULTS, /* #FARM */
+    MF_LINE_BARRIER,  /* #FARM barrier */
+    MF_LINE_DISBATCH, /* #DISBATCH: see disbatch.h */
     MF_LINE_TASK,
 };
 
@@ -43,8 +43,5 @@ int mf_line_take_defaults(const char *text, size_t size, struct mf_fields *field
 
 /** Reads a whole #FARM barrier line. Returns 0, or -errno with a sentence in err. */
 int mf_line_take_barrier(const char *text, size_t size, bool *ret_checks, struct mf_error *err);
-
-/** The sentence about a line of kind MF_LINE_UNSUPPORTED. Returns -ENOTSUP. */
-int mf_line_refuse(const char *text, struct mf_error *err);
 
 #endif

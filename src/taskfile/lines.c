@@ -173,24 +173,40 @@ int mf_lines_next(struct mf_lines *lines, struct mf_line *ret_line)
     }
 }
 
+static int add_place(struct mf_index *index, struct mf_place place, uint64_t item)
+{
+    size_t at = item / MF_INDEX_STRIDE;
+
+    if (at == index->capacity) {
+        size_t capacity = index->capacity ? index->capacity * 2 : 16;
+        struct mf_place *places = reallocarray(index->places, capacity, sizeof(*index->places));
+
+        if (!places)
+            return -ENOMEM;
+        index->places = places;
+        index->capacity = capacity;
+    }
+    index->places[at] = place;
+    return 0;
+}
+
+int mf_index_add_many(struct mf_index *index, const struct mf_line *line, uint64_t n)
+{
+    uint64_t n_over = index->n_items % MF_INDEX_STRIDE;
+    struct mf_place place = {.offset = line->offset, .number = line->number};
+
+    for (uint64_t i = n_over ? MF_INDEX_STRIDE - n_over : 0; i < n; i += MF_INDEX_STRIDE) {
+        place.ordinal = line->ordinal + i;
+        if (add_place(index, place, index->n_items + i) < 0)
+            return -ENOMEM;
+    }
+    index->n_items += n;
+    return 0;
+}
+
 int mf_index_add(struct mf_index *index, const struct mf_line *line)
 {
-    size_t at = index->n_items / MF_INDEX_STRIDE;
-
-    if (index->n_items % MF_INDEX_STRIDE == 0) {
-        if (at == index->capacity) {
-            size_t capacity = index->capacity ? index->capacity * 2 : 16;
-            struct mf_place *places = reallocarray(index->places, capacity, sizeof(*index->places));
-
-            if (!places)
-                return -ENOMEM;
-            index->places = places;
-            index->capacity = capacity;
-        }
-        index->places[at] = (struct mf_place){.offset = line->offset, .number = line->number};
-    }
-    index->n_items++;
-    return 0;
+    return mf_index_add_many(index, line, 1);
 }
 
 struct mf_place mf_index_find(const struct mf_index *index, uint64_t item)

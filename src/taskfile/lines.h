@@ -20,6 +20,8 @@
  *          held, and for a stream then only a lower bound
  * @number  from 1
  * @offset  of its first byte in the input
+ * @indent  blanks before text that a reader has passed over
+ * @ordinal which of the items on this line is meant, from 0
  */
 struct mf_line {
     const char *text;
@@ -27,12 +29,15 @@ struct mf_line {
     uint64_t length;
     uint64_t number;
     uint64_t offset;
+    size_t indent;
+    uint64_t ordinal;
 };
 
-/** Where the next line begins. */
+/** Where the next line begins; of an item, which one on its line it is. */
 struct mf_place {
     uint64_t offset;
     uint64_t number;
+    uint64_t ordinal;
 };
 
 /**
@@ -79,6 +84,9 @@ struct mf_index {
 
 /** Appends the item whose line is given. Returns 0 or -ENOMEM. Amortised O(1). */
 int mf_index_add(struct mf_index *index, const struct mf_line *line);
+
+/** Appends n items of one line, of which line->ordinal is the first. O(n / MF_INDEX_STRIDE). */
+int mf_index_add_many(struct mf_index *index, const struct mf_line *line, uint64_t n);
 
 /** The place from which on to look for item, which exists: item % MF_INDEX_STRIDE items before it.
  */

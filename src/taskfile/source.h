@@ -100,12 +100,18 @@ enum mf_source_format {
     MF_SOURCE_WFFORMAT, /* one workflow of WfCommons: see wfformat.h */
 };
 
+/** The format of that name: "auto" or "wfformat". Returns 0, or -EINVAL with a sentence. */
+int mf_source_format_parse(const char *name, enum mf_source_format *ret_format,
+                           struct mf_error *err);
+
 /**
  * What the readers of files must be told. All is borrowed and outlives the source.
  *
  * @functions   NULL when tasks can call none
  * @countables  n_countables of them, MF_N_COUNTABLES at most, in the order of struct mf_needs;
  *              their names have a "." in them, such as licence.matlab
+ * @run_name    what tasks of disBatch see as DISBATCH_JOBID; the same in a run that is
+ *              continued, or their commands are others. NULL for "mpifarm"
  * @is_not_run  nothing will be run, so that a workflow needs no commands
  */
 struct mf_source_options {
@@ -113,6 +119,7 @@ struct mf_source_options {
     const struct mf_countable *countables;
     uint32_t n_countables;
     enum mf_source_format format;
+    const char *run_name;
     bool is_not_run;
 };
 

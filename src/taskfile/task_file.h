@@ -6,6 +6,7 @@
 #define MF_TASKFILE_TASK_FILE_H
 
 #include "base/command.h"
+#include "taskfile/disbatch.h"
 #include "taskfile/keys.h"
 #include "taskfile/lines.h"
 #include "taskfile/source.h"
@@ -33,6 +34,7 @@ struct mf_barrier {
  * @format      settled by the first task line
  * @defaults    n_defaults of them, by line; their texts are in `memory`
  * @barriers    n_barriers of them, by line
+ * @disbatch_line  the first #DISBATCH line, 0 for none: tasks behind it run in bash
  * @index       where its tasks are, counted from 0
  */
 struct mf_task_file {
@@ -44,6 +46,7 @@ struct mf_task_file {
     size_t n_defaults;
     struct mf_barrier *barriers;
     size_t n_barriers;
+    uint64_t disbatch_line;
     struct mf_arena memory;
     struct mf_index index;
 };
@@ -53,12 +56,18 @@ struct mf_task_file {
  *
  * @task        number of the next task in the file, from 0
  * @n_defaults  how many of the file's defaults are in force
+ * @line        the one last read, which is told again while it repeats
+ * @repeat      what it says if it repeats; n is 0 if it does not
+ * @n_skipped   tasks of the next line that are passed over
  */
 struct mf_cursor {
     struct mf_task_file *file;
     struct mf_lines lines;
     uint64_t task;
     size_t n_defaults;
+    struct mf_line line;
+    struct mf_disbatch repeat;
+    uint64_t n_skipped;
 };
 
 /** Opens as mf_input_open() does. */
@@ -78,6 +87,9 @@ void mf_task_file_close(struct mf_task_file *file);
  */
 bool mf_task_file_has_barrier(const struct mf_task_file *file, uint64_t task, bool *ret_checks);
 
+/** How many barriers stand before a task in its file. O(log barriers). */
+uint64_t mf_task_file_barriers_before(const struct mf_task_file *file, uint64_t task);
+
 /** Goes near the task, which is in the index unless it is 0: at most MF_INDEX_STRIDE before it. */
 void mf_cursor_seek(struct mf_cursor *cursor, struct mf_task_file *file, uint64_t task);
 
@@ -94,6 +106,13 @@ void mf_cursor_finish(struct mf_cursor *cursor);
  * yet, or -errno with a sentence in err.
  */
 int mf_cursor_next(struct mf_cursor *cursor, struct mf_line *ret_line, struct mf_error *err);
+
+/**
+ * mf_cursor_skip_repeats() - pass over what is left of a line that repeats, which is all alike.
+ *
+ * Only for who reads the file first. Returns 0, or -ENOMEM with a sentence in err.
+ */
+int mf_cursor_skip_repeats(struct mf_cursor *cursor, struct mf_error *err);
 
 /**
  * mf_cursor_check() - find out whether the line that was just read is in order.

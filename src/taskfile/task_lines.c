@@ -42,7 +42,7 @@ static int reserve_words(struct mf_task_lines *lines, size_t n)
     return 0;
 }
 
-static int add_repeat(struct mf_task_lines *lines, uint64_t line, uint64_t n_tasks)
+static int note_repeat(struct mf_task_lines *lines, uint64_t line, uint64_t n_tasks)
 {
     uint64_t n_extra = lines->n_repeats > 0 ? lines->repeats[lines->n_repeats - 1].n_extra : 0;
 
@@ -60,15 +60,12 @@ static int add_repeat(struct mf_task_lines *lines, uint64_t line, uint64_t n_tas
     return 0;
 }
 
-int mf_task_lines_add(struct mf_task_lines *lines, uint64_t line, uint64_t n_tasks)
+int mf_task_lines_add(struct mf_task_lines *lines, uint64_t line)
 {
     size_t at = line / 64;
-    int r = reserve_words(lines, at + 1);
 
-    if (r == 0 && n_tasks != 1)
-        r = add_repeat(lines, line, n_tasks);
-    if (r < 0)
-        return r;
+    if (reserve_words(lines, at + 1) < 0)
+        return -ENOMEM;
     while (lines->n_words <= at)
         lines->words[lines->n_words++] = (struct mf_task_word){.n_before = lines->n_lines};
     lines->words[at].bits |= UINT64_C(1) << line % 64;
@@ -76,13 +73,20 @@ int mf_task_lines_add(struct mf_task_lines *lines, uint64_t line, uint64_t n_tas
     return 0;
 }
 
+int mf_task_lines_add_repeat(struct mf_task_lines *lines, uint64_t line, uint64_t n_tasks)
+{
+    int r = note_repeat(lines, line, n_tasks);
+
+    return r < 0 ? r : mf_task_lines_add(lines, line);
+}
+
 bool mf_task_lines_has(const struct mf_task_lines *lines, uint64_t line)
 {
     return line / 64 < lines->n_words && lines->words[line / 64].bits >> line % 64 & 1;
 }
 
-/* What the repeating lines before a line add. */
-static uint64_t extra_before(const struct mf_task_lines *lines, uint64_t line)
+/* The first line that repeats and does not stand before `line`, by its place among them. */
+static size_t find_repeat(const struct mf_task_lines *lines, uint64_t line)
 {
     size_t low = 0, high = lines->n_repeats;
 
@@ -94,7 +98,21 @@ static uint64_t extra_before(const struct mf_task_lines *lines, uint64_t line)
         else
             high = middle;
     }
-    return low > 0 ? lines->repeats[low - 1].n_extra : 0;
+    return low;
+}
+
+static uint64_t extra_up_to(const struct mf_task_lines *lines, size_t n_repeats)
+{
+    return n_repeats > 0 ? lines->repeats[n_repeats - 1].n_extra : 0;
+}
+
+uint64_t mf_task_lines_repeats(const struct mf_task_lines *lines, uint64_t line)
+{
+    size_t at = find_repeat(lines, line);
+
+    if (at == lines->n_repeats || lines->repeats[at].line != line)
+        return 0;
+    return 1 + lines->repeats[at].n_extra - extra_up_to(lines, at);
 }
 
 uint64_t mf_task_lines_before(const struct mf_task_lines *lines, uint64_t line)
@@ -107,5 +125,5 @@ uint64_t mf_task_lines_before(const struct mf_task_lines *lines, uint64_t line)
 
         n = word->n_before + (uint64_t)__builtin_popcountll(word->bits & mask);
     }
-    return n + extra_before(lines, line);
+    return n + extra_up_to(lines, find_repeat(lines, line));
 }

@@ -47,6 +47,8 @@ static const char *const reserved[] = {
     "wait",    "while",
 };
 
+#define BASH "/bin/bash"
+
 #define N_RESERVED (sizeof(reserved) / sizeof(reserved[0]))
 #define RESERVED_LENGTH_MAX 9
 
@@ -173,6 +175,33 @@ int mf_words_to_input(const char *text, size_t size, struct mf_arena *arena,
     return 0;
 }
 
+int mf_words_to_bash(const char *text, size_t size, struct mf_arena *arena,
+                     struct mf_command *command)
+{
+    const char **args;
+    int r = mf_words_to_command(text, size, arena, command);
+
+    if (r < 0 || !command->is_shell)
+        return r;
+    args = mf_arena_alloc(arena, 3 * sizeof(*args));
+    if (!args)
+        return -ENOMEM;
+    args[0] = BASH;
+    args[1] = "-c";
+    args[2] = command->args[0];
+    command->is_shell = false;
+    command->args = args;
+    command->n_args = 3;
+    return 0;
+}
+
+/* Whether this is what mf_words_to_bash() makes. */
+static bool is_bash(const struct mf_command *command)
+{
+    return command->n_args == 3 && strcmp(command->args[0], BASH) == 0 &&
+           strcmp(command->args[1], "-c") == 0;
+}
+
 /* Whether the word is NAME=value, which sh takes as such before a command. */
 static bool is_assignment(const char *word, size_t size)
 {
@@ -211,6 +240,8 @@ const char *mf_words_program(const struct mf_command *command, size_t *ret_size)
         return word;
     if (command->is_shell)
         word = first_word(word, ret_size);
+    else if (is_bash(command))
+        word = first_word(command->args[2], ret_size);
     slash = memrchr(word, '/', *ret_size);
     if (slash) {
         *ret_size -= (size_t)(slash + 1 - word);

@@ -40,6 +40,10 @@ int mf_words_check_length(const char *what, uint64_t length, struct mf_error *er
 int mf_words_to_command(const char *text, size_t size, struct mf_arena *arena,
                         struct mf_command *command);
 
+/** The same with bash in place of sh, where a shell is needed. */
+int mf_words_to_bash(const char *text, size_t size, struct mf_arena *arena,
+                     struct mf_command *command);
+
 /**
  * mf_words_program() - what a command is called by: the name of its program, without
  * directories, or of its function.

@@ -161,11 +161,6 @@ Test(plain, bad_defaults_are_refused)
               "a.farm:2: in #FARM: unknown key \"coers\", did you mean \"cores\"?");
 }
 
-Test(plain, lines_of_other_programs_are_refused_rather_than_ignored)
-{
-    tasks_are("#DISBATCH BARRIER\n", "a.farm:1: #DISBATCH lines are not supported yet");
-}
-
 Test(plain, an_id_is_used_once_over_all_files)
 {
     t_write("a.farm", "\n\n[id=x] a\n");

@@ -1,0 +1,276 @@
+/* Files as disBatch's Readme has them: #DISBATCH PREFIX, SUFFIX, BARRIER, REPEAT. */
+#include "support.h"
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+TestSuite(disbatch, .init = t_enter, .fini = t_leave);
+
+#define tasks_are(text, shown) cr_assert_str_eq(t_tasks(text), (shown))
+
+/* The tasks of a file by id and command alone, the shell written as "bash". */
+static const char *commands(const char *text)
+{
+    const char *shown;
+    struct mf_source *source;
+    char *out = calloc(1, 65536);
+    struct mf_source_summary summary;
+
+    t_write("a.farm", text);
+    source = t_open("a.farm", NULL);
+    mf_source_summarize(source, &summary);
+    for (uint64_t i = 0; i < summary.n_tasks; i++) {
+        struct mf_entry entry = *t_next(source);
+
+        entry.command.n_env = 0;
+        shown = t_show(&entry);
+        strcat(strcat(out, shown), "\n");
+    }
+    mf_source_close(source);
+    return out;
+}
+
+#define commands_are(text, shown) cr_assert_str_eq(commands(text), (shown))
+
+/* What the n-th task of a file writes, its variables set. */
+static const char *output_of(const char *text, int n)
+{
+    const struct mf_entry *entry = NULL;
+    struct mf_source *source;
+    size_t size;
+    char *output;
+
+    t_write("a.farm", text);
+    source = t_open("a.farm", NULL);
+    for (int i = 0; i < n; i++)
+        entry = t_next(source);
+    for (uint32_t i = 0; i < entry->command.n_env; i++)
+        putenv(strdup(entry->command.env[i]));
+    output = t_run(&entry->command, &size);
+    mf_source_close(source);
+    return output;
+}
+
+/* --- prefix and suffix --- */
+
+/* The Readme's example. */
+Test(disbatch, prefix_and_suffix_go_around_each_task)
+{
+    commands_are("#DISBATCH PREFIX ( cd /path/to/workdir ; source SetupEnv ; myprog \n"
+                 "#DISBATCH SUFFIX  ) &> task_${DISBATCH_TASKID}.log\n"
+                 "-a 0 -b 0 -c 0\n"
+                 "-a 0 -b 0 -c 1\n",
+                 "3: [/bin/bash][-c][( cd /path/to/workdir ; source SetupEnv ; myprog -a 0 -b 0 "
+                 "-c 0 ) &> task_${DISBATCH_TASKID}.log]\n"
+                 "4: [/bin/bash][-c][( cd /path/to/workdir ; source SetupEnv ; myprog -a 0 -b 0 "
+                 "-c 1 ) &> task_${DISBATCH_TASKID}.log]\n");
+}
+
+Test(disbatch, later_ones_replace_earlier_ones)
+{
+    commands_are("a\n#DISBATCH PREFIX p \nb\n#DISBATCH SUFFIX  s\nc\n#DISBATCH PREFIX q \nd\n"
+                 "#DISBATCH PREFIX \n#DISBATCH SUFFIX \ne\n",
+                 "1: [a]\n3: [p][b]\n5: [p][c][s]\n7: [q][d][s]\n10: [e]\n");
+}
+
+Test(disbatch, blanks_at_the_beginning_of_a_task_separate_it_from_the_prefix)
+{
+    commands_are("#DISBATCH PREFIX p\n -x\n-y\n", "2: [p][-x]\n3: [p-y]\n");
+}
+
+Test(disbatch, comments_and_blank_lines_get_no_prefix)
+{
+    commands_are("#DISBATCH PREFIX p \n# c\n\na\n", "4: [p][a]\n");
+}
+
+Test(disbatch, keys_may_stand_before_a_task)
+{
+    commands_are("#DISBATCH PREFIX p \n#FARM cores=2\n[id=x] a\nb\n",
+                 "x: [p][a] cores=2\n4: [p][b] cores=2\n");
+}
+
+Test(disbatch, tasks_run_in_bash)
+{
+    cr_assert_str_eq(output_of("#DISBATCH SUFFIX  ; [[ a == a* ]] && echo $BASH\necho x\n", 1),
+                     "x\n/bin/bash\n");
+    cr_assert_str_eq(output_of("#DISBATCH SUFFIX  &> log ; cat log\necho x\n", 1), "x\n");
+}
+
+/* --- barriers --- */
+
+Test(disbatch, barriers_are_barriers)
+{
+    commands_are("a\n#DISBATCH BARRIER\nb\n#DISBATCH BARRIER CHECK\nc\n#DISBATCH BARRIER key\nd\n"
+                 "#DISBATCH BARRIER CHECK key\ne\n",
+                 "1: [a]\n3: [b] barrier\n5: [c] barrier=check\n7: [d] barrier\n"
+                 "9: [e] barrier=check\n");
+}
+
+/* --- repeat --- */
+
+Test(disbatch, repeat_makes_tasks_that_see_an_index)
+{
+    const char *text = "#DISBATCH REPEAT 5 start 100 step 50 echo file${DISBATCH_REPEAT_INDEX}\n"
+                       "#DISBATCH REPEAT 2 echo $DISBATCH_REPEAT_INDEX\n"
+                       "echo $DISBATCH_REPEAT_INDEX\n";
+
+    cr_assert_str_eq(output_of(text, 1), "file100\n");
+    cr_assert_str_eq(output_of(text, 5), "file300\n");
+    cr_assert_str_eq(output_of(text, 6), "0\n");
+    cr_assert_str_eq(output_of(text, 7), "1\n");
+    cr_assert_str_eq(output_of(text, 8), "-1\n");
+}
+
+Test(disbatch, the_command_of_repeat_may_be_in_the_prefix)
+{
+    commands_are("#DISBATCH PREFIX a; b \n#DISBATCH REPEAT 2\n#DISBATCH REPEAT 1 step 3 c\n"
+                 "#DISBATCH REPEAT 0 d\n",
+                 "2.0: [/bin/bash][-c][a; b ]\n2.1: [/bin/bash][-c][a; b ]\n"
+                 "3.0: [/bin/bash][-c][a; b c]\n");
+    tasks_are("#DISBATCH REPEAT 2\n",
+              "a.farm:1: #DISBATCH REPEAT has no command, and there is no PREFIX before it");
+}
+
+Test(disbatch, directives_may_be_written_in_small_letters)
+{
+    commands_are("#DISBATCH prefix p \n#DISBATCH repeat 1 Start 2 Step 3 a\n", "2.0: [p][a]\n");
+}
+
+Test(disbatch, repeated_tasks_can_be_loaded_in_any_order)
+{
+    struct mf_source *source;
+    const struct mf_entry *entry;
+    struct mf_source_summary summary;
+
+    t_write("a.farm", "a\n#DISBATCH REPEAT 1000 b $DISBATCH_REPEAT_INDEX\nc\n"
+                      "#DISBATCH REPEAT 500 start 7 d\n");
+    source = t_open("a.farm", NULL);
+    mf_source_summarize(source, &summary);
+    cr_assert_eq(summary.n_tasks, 1502);
+    for (uint64_t i = 0; i < 1502; i++)
+        cr_assert_eq(t_next(source)->command.seq, i + 1);
+    for (uint64_t i = 1502; i-- > 0;) {
+        char id[32];
+
+        cr_assert_eq(mf_source_load(source, i, &entry, NULL), 0);
+        if (i >= 1 && i <= 1000)
+            snprintf(id, sizeof(id), "2.%llu", (unsigned long long)i - 1);
+        else if (i > 1001)
+            snprintf(id, sizeof(id), "4.%llu", (unsigned long long)i - 1002);
+        else
+            snprintf(id, sizeof(id), "%s", i == 0 ? "1" : "3");
+        cr_assert_str_eq(entry->command.id, id);
+    }
+    cr_assert_eq(mf_source_load(source, 1502, &entry, NULL), -ENOENT);
+    mf_source_close(source);
+}
+
+Test(disbatch, a_billion_tasks_are_checked_at_once)
+{
+    struct mf_source *source;
+    const struct mf_entry *entry;
+
+    t_write("a.farm", "#DISBATCH REPEAT 1000000000 start 5 b\nc\n");
+    source = t_open("a.farm", NULL);
+    cr_assert_str_eq(t_next(source)->command.id, "1.0");
+    cr_assert_eq(mf_source_load(source, 999999999, &entry, NULL), 0);
+    cr_assert_str_eq(entry->command.id, "1.999999999");
+    cr_assert_str_eq(entry->command.env[2], "DISBATCH_REPEAT_INDEX=1000000004");
+    cr_assert_eq(mf_source_load(source, 1000000000, &entry, NULL), 0);
+    cr_assert_str_eq(entry->command.id, "2");
+    mf_source_close(source);
+}
+
+Test(disbatch, a_task_can_come_after_all_of_a_repeat)
+{
+    commands_are("a\n#DISBATCH REPEAT 3 b\n[after=2] c\n[after=1-3] d\n[after=-1] e\n",
+                 "1: [a]\n2.0: [b]\n2.1: [b]\n2.2: [b]\n3: [c] after=2,3,4\n"
+                 "4: [d] after=1,2,3,4,5\n5: [e] after=6\n");
+}
+
+Test(disbatch, ids_of_repeated_tasks_are_taken)
+{
+    tasks_are("#DISBATCH REPEAT 3 b\n[id=1.2] c\n",
+              "a.farm:2: id \"1.2\" is already used at a.farm:1");
+    tasks_are("[id=2.1] c\n#DISBATCH REPEAT 3 b\n",
+              "a.farm:2: id \"2.1\" is already used at a.farm:1");
+    commands_are("a\n[id=1.0] b\n#DISBATCH REPEAT 1 c\n[id=3.1] d\n[id=3] e\n",
+                 "1: [a]\n1.0: [b]\n3.0: [c]\n3.1: [d]\n3: [e]\n");
+}
+
+/* --- variables --- */
+
+Test(disbatch, tasks_see_where_they_come_from)
+{
+    tasks_are("a\n#DISBATCH BARRIER\nb\n",
+              "1: [a]\n"
+              "3: [b] env=DISBATCH_JOBID=mpifarm env=DISBATCH_NAMETASKS=a.farm "
+              "env=DISBATCH_REPEAT_INDEX=-1 env=DISBATCH_REPEAT_INDEX_ZP=-00001 "
+              "env=DISBATCH_STREAM_INDEX=3 env=DISBATCH_STREAM_INDEX_ZP=000003 "
+              "env=DISBATCH_TASKID=2 env=DISBATCH_TASKID_ZP=000002 barrier\n");
+}
+
+Test(disbatch, a_task_that_names_a_variable_needs_no_directive)
+{
+    cr_assert_str_eq(output_of("true\necho ${DISBATCH_TASKID_ZP} &> log; cat log\n", 2),
+                     "000001\n");
+    tasks_are("true ; false\n", "1: sh true ; false\n");
+}
+
+Test(disbatch, variables_that_a_task_sets_itself_are_kept)
+{
+    cr_assert(strstr(t_tasks("[env=DISBATCH_JOBID=mine] echo $DISBATCH_JOBID\n"),
+                     "env=DISBATCH_JOBID=mine env=DISBATCH_NAMETASKS=a.farm "));
+}
+
+Test(disbatch, the_job_has_the_name_of_the_run)
+{
+    const char *name = t_write("a.farm", "echo $DISBATCH_JOBID\n");
+    struct mf_source_options options = {.run_name = "run-7"};
+    struct mf_source *source;
+
+    cr_assert_eq(mf_source_open_files(&name, 1, &options, &source, NULL), 0);
+    cr_assert_str_eq(t_next(source)->command.env[0], "DISBATCH_JOBID=run-7");
+    mf_source_close(source);
+}
+
+Test(disbatch, the_kind_of_a_task_is_not_bash)
+{
+    struct mf_source *source;
+
+    t_write("a.farm", "#DISBATCH SUFFIX  ) &> log\n( ./bin/sim 1\n");
+    source = t_open("a.farm", NULL);
+    cr_assert_str_eq(mf_source_kind_name(source, t_next(source)->kind), "sim");
+    mf_source_close(source);
+}
+
+/* --- what is refused --- */
+
+Test(disbatch, what_cannot_be_given_is_refused)
+{
+    tasks_are("#DISBATCH PERENGINE START ls\n",
+              "a.farm:1: #DISBATCH PERENGINE is not supported: a farm runs no commands when "
+              "workers come and go; run them in the job script, with srun or mpirun on each node");
+    tasks_are("a\n#DISBATCH PREFXI p\n",
+              "a.farm:2: #DISBATCH PREFXI p is no directive (known: PREFIX, SUFFIX, BARRIER "
+              "[CHECK], REPEAT)");
+    tasks_are("#DISBATCH\n", "a.farm:1: #DISBATCH is no directive (known: PREFIX, SUFFIX, BARRIER "
+                             "[CHECK], REPEAT)");
+}
+
+Test(disbatch, repeat_wants_numbers)
+{
+    tasks_are("#DISBATCH REPEAT x a\n",
+              "a.farm:1: #DISBATCH REPEAT: how often is a number up to 1000000000");
+    tasks_are("#DISBATCH REPEAT\n",
+              "a.farm:1: #DISBATCH REPEAT: how often is a number up to 1000000000");
+    tasks_are("#DISBATCH REPEAT 99999999999999999999999 a\n",
+              "a.farm:1: #DISBATCH REPEAT: how often is a number up to 1000000000");
+    tasks_are("#DISBATCH REPEAT 2 start -1 a\n",
+              "a.farm:1: #DISBATCH REPEAT: start is a number up to 1000000000");
+    tasks_are("#DISBATCH REPEAT 2 step 1x a\n",
+              "a.farm:1: #DISBATCH REPEAT: step is a number up to 1000000000");
+}
