@@ -291,12 +291,12 @@ static void happen(struct mf_sim *sim, const struct mf_sim_event *event)
     case MF_SIM_AT_SCHEDULER:
         arrive_at_scheduler(sim, event->subject);
         break;
+    case MF_SIM_WAKE:
+        mf_sim_worker_wake(sim, event->subject, event->at_ns);
+        break;
     case MF_SIM_TELL:
-        mf_sim_worker_tell(sim, event->subject);
-        break;
     case MF_SIM_END:
-        mf_sim_worker_end(sim, event->subject);
-        break;
+        break; /* events of a worker */
     case MF_SIM_DEATH:
         mf_sim_worker_die(sim, event->subject);
         break;
@@ -317,7 +317,7 @@ static int simulate(struct mf_sim *sim)
 
     request_turn(sim, 0);
     while (sim->error == 0 && !mf_farm_is_finished(sim->farm)) {
-        if (!mf_sim_pop(sim, &event))
+        if (!mf_sim_pop(&sim->queue, &event))
             return -EDEADLK;
         if (event.at_ns >= MF_SIM_LAST_NS)
             return -EOVERFLOW;
