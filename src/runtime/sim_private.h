@@ -1,7 +1,8 @@
 /*
  * What the files of the simulator share among themselves. Nobody else includes it.
  *
- *   sim.c         the scheduler's turns, and the loop over all that happens
+ *   sim.c         the beginning, the loop over all that happens, the end
+ *   sim_turn.c    the scheduler's turns
  *   sim_events.c  what happens when, and the frames that messages travel in
  *   sim_worker.c  the workers
  *   sim_totals.c  figures
@@ -184,6 +185,14 @@ void mf_sim_frame_add(struct mf_sim *sim, struct mf_sim_frame *frame,
 
 /** Frees all events, and what only they refer to. */
 void mf_sim_queue_finish(struct mf_sim_queue *queue);
+
+/* sim_turn.c */
+
+/** Asks for a turn at that time, or as soon as the scheduler is free. */
+void mf_sim_request_turn(struct mf_sim *sim, int64_t at_ns);
+
+/** Receives, submits, decides, sends; and asks for the next turn where it knows of one. */
+void mf_sim_take_turn(struct mf_sim *sim);
 
 /* sim_worker.c */
 
