@@ -10,7 +10,7 @@
 
 /** The option table of both subcommands, and behind it what is for task files alone. */
 #define MF_N_FARMING_OPTIONS 19
-#define MF_N_RUN_OPTIONS (MF_N_FARMING_OPTIONS + 2)
+#define MF_N_RUN_OPTIONS (MF_N_FARMING_OPTIONS + 3)
 extern const struct mf_option mf_farming_options[MF_N_RUN_OPTIONS];
 
 /** How to make a source of the operands: as mf_source_open_files(). */

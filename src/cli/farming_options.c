@@ -39,6 +39,7 @@ enum {
     N_COMMON_OPTIONS,
     OPTION_MODULE = N_COMMON_OPTIONS,
     OPTION_NO_ISOLATION,
+    OPTION_RESOURCE,
     N_OPTIONS
 };
 static_assert(N_COMMON_OPTIONS == MF_N_FARMING_OPTIONS, "the header gives the table's size");
@@ -121,6 +122,12 @@ const struct mf_option mf_farming_options[MF_N_RUN_OPTIONS] = {
                                      "a time, and a time limit only asks it to stop. One that "
                                      "crashes or hangs takes the rank with it, and what it prints "
                                      "is not taken in."},
+    [OPTION_RESOURCE] = {.name = "resource",
+                         .value = "NAME=N",
+                         .help = "The run has N of something that tasks ask for, wherever they "
+                                 "run: with licence.matlab=4, two tasks \"[licence.matlab=2] "
+                                 "...\" run at a time. The name has a \".\" in it. May be "
+                                 "repeated."},
 };
 
 /* --- values --- */
@@ -233,6 +240,8 @@ static int parse_value(struct mf_farming_settings *settings, size_t index, const
         return mf_parse_duration(text, &settings->scheduler.farm.delay_ns, err);
     case OPTION_MODULE:
         return add_module(settings, text, err);
+    case OPTION_RESOURCE:
+        return mf_resources_add(&settings->resources, text, err);
     default:
         return 0;
     }
@@ -327,6 +336,7 @@ int mf_farming_parse(struct mf_farming_settings *settings, const struct mf_subco
     if (settings->rank.is_inline && settings->rank.n_modules == 0)
         return mf_error_set(err, -EINVAL,
                             "--no-isolation is about functions, and needs --module FILE");
+    mf_resources_count(&settings->resources, settings->scheduler.farm.countables);
     if (settings->is_quiet)
         settings->progress = MF_PROGRESS_NONE;
     /* What was sent ahead would still start after the failure that halts the farm. */
