@@ -169,14 +169,25 @@ static int take_relative(const struct token *token, uint64_t distance, struct mf
     return 0;
 }
 
+static int take_named(const struct token *token, const struct mf_id_place *named,
+                      struct mf_error *err)
+{
+    const struct mf_task_lines *lines = mf_ids_lines(token->place->ids, named->file);
+
+    if (!named->is_one)
+        return take_lines(token, named->file, named->line, named->line, err);
+    return take_tasks(token, named->file, mf_task_lines_before(lines, named->line) + named->ordinal,
+                      1, err);
+}
+
 static int take_token(const struct token *token, struct mf_error *err)
 {
+    struct mf_id_place named;
     uint64_t first, last;
-    uint32_t file;
     int r;
 
-    if (mf_ids_find(token->place->ids, token->text, &file, &first))
-        return take_lines(token, file, first, first, err);
+    if (mf_ids_find(token->place->ids, token->text, &named))
+        return take_named(token, &named, err);
     if (token->text[0] == '-' && read_whole(token->text + 1, &first))
         return take_relative(token, first, err);
     if (read_whole(token->text, &first)) {
