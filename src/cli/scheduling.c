@@ -1,7 +1,7 @@
 /* Scheduling on the command line: see scheduling.h. */
 #include "cli/scheduling.h"
 
-#include "cli/cli.h"
+#include "base/units.h"
 
 #include <errno.h>
 #include <stddef.h>

@@ -40,7 +40,7 @@ static int reserve_ready(struct mf_farm *farm, uint64_t n)
 {
     int r = reserve_heap(&farm->ready, n);
 
-    for (int i = 0; i < MF_N_COUNTABLES && r == 0; i++)
+    for (int i = 0; i < MF_N_COUNTABLES && r == 0 && farm->has_countables; i++)
         if (farm->config.countables[i] > 0)
             r = reserve_heap(&farm->parked[i], n);
     return r;
