@@ -319,8 +319,8 @@ static int handle_learned(struct mf_farm *farm, const struct mf_event *event)
 {
     if (event->spec.kind == 0 || event->duration_ns < 0 || event->n_samples == 0)
         return -EINVAL;
-    return mf_estimates_recall(&farm->estimates, event->spec.kind, event->duration_ns,
-                               event->n_samples);
+    return mf_estimates_add_earlier(&farm->estimates, event->spec.kind, event->duration_ns,
+                                    event->n_samples);
 }
 
 int mf_farm_handle(struct mf_farm *farm, const struct mf_event *event)
