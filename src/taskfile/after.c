@@ -7,7 +7,6 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,7 +19,7 @@ struct token {
     struct mf_after *after;
     const struct mf_after_place *place;
     enum mf_condition condition;
-    char where[16];
+    const char *where;
     char text[TOKEN_BYTES_MAX + 1];
 };
 
@@ -321,6 +320,7 @@ static int merge(struct mf_after *after, struct mf_error *err)
 int mf_after_resolve(struct mf_after *after, const struct mf_after_place *place,
                      const struct mf_fields *fields, struct mf_error *err)
 {
+    static const char *const wheres[MF_N_CONDITIONS] = {"after=", "afterany=", "afternotok="};
     struct token token;
     int r = 0;
 
@@ -331,13 +331,13 @@ int mf_after_resolve(struct mf_after *after, const struct mf_after_place *place,
     token.place = place;
     for (int i = 0; r == 0 && i < MF_N_CONDITIONS; i++) {
         token.condition = (enum mf_condition)i;
-        snprintf(token.where, sizeof(token.where), "%s=", mf_condition_key(token.condition));
+        token.where = wheres[i];
         r = take_list(&token, fields->after[i], take_token, err);
     }
     if (r < 0)
         return r;
     token.condition = MF_AFTER_OK;
-    strcpy(token.where, IN_GREASY);
+    token.where = IN_GREASY;
     r = take_list(&token, fields->after_lines, take_greasy_token, err);
     return r < 0 || after->n < 2 ? r : merge(after, err);
 }
