@@ -283,6 +283,8 @@ static void finish(struct mf_scheduler *scheduler)
     bool is_complete = mf_scheduler_result(scheduler) == MF_RUN_DONE;
     struct mf_error err;
 
+    if (!scheduler->has_failed && mf_learned_save(scheduler, &err) < 0)
+        mf_scheduler_fail(scheduler, &err);
     if (!scheduler->has_failed &&
         mf_journal_set_finished(scheduler->config.journal, is_complete, &err) < 0)
         mf_scheduler_fail(scheduler, &err);
@@ -441,6 +443,7 @@ static int create_parts(struct mf_scheduler *scheduler, struct mf_error *err)
         r = mf_peers_create(scheduler);
     if (r < 0)
         return mf_error_set(err, r, "cannot set up the scheduler: %s", strerror(-r));
+    mf_learned_load(scheduler);
     r = mf_intake_load_earlier(scheduler, err);
     if (r < 0)
         return r;

@@ -4,6 +4,7 @@
  *     scheduler.c  life, the turn, the end
  *     peers.c      the workers: HELLO, shares of nodes, frames to each
  *     intake.c     tasks from the source into the farm; what was done earlier
+ *     learned.c    run times of kinds of tasks, from run to run
  *     dispatch.c   changes of the farm into records to workers
  *     transfer.c   output into the stores, fetched from workers where it is large
  *     settle.c     ended attempts: journal, and after the commit the telling
@@ -264,6 +265,14 @@ void mf_intake_note_end(struct mf_scheduler *scheduler, mf_task_id task, const c
 /** Why a task is skipped: "task 3, which failed". Returns text, which holds size bytes. */
 char *mf_intake_explain_skip(const struct mf_scheduler *scheduler, mf_task_id root, char *text,
                              size_t size);
+
+/* learned.c */
+
+/** Tells the farm what earlier runs learned of the kinds of tasks that the source has. */
+void mf_learned_load(struct mf_scheduler *scheduler);
+
+/** Keeps what is known for the next run. Returns 0 or -errno with a sentence. */
+int mf_learned_save(struct mf_scheduler *scheduler, struct mf_error *err);
 
 /* dispatch.c */
 
