@@ -92,6 +92,7 @@ static uint64_t parse_time_unit(const char **text)
         const char *name;
         uint64_t ns;
     } units[] = {
+        {"us", 1000},
         /* "ms" before "m", which it begins with */
         {"ms", (uint64_t)MF_NS_PER_MS},
         {"s", SECOND_NS},

@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 /**
- * mf_parse_duration() - "90", "1.5s", "10m", "2h", "1d", "1h30m", "250ms" or "01:30:00" to ns.
+ * mf_parse_duration() - "90", "1.5s", "10m", "2h", "1d", "1h30m", "250ms", "50us" or "01:30:00" to ns.
  *
  * A number that stands alone is in seconds; units go from large to small; what
  * is below a nanosecond is dropped. Negative, empty, or over 2^63-1 ns is

@@ -9,9 +9,17 @@
 #include "taskfile/source.h"
 
 /** The option table of both subcommands, and behind it what is for task files alone. */
-#define MF_N_FARMING_OPTIONS 19
+#define MF_N_FARMING_OPTIONS 22
 #define MF_N_RUN_OPTIONS (MF_N_FARMING_OPTIONS + 3)
 extern const struct mf_option mf_farming_options[MF_N_RUN_OPTIONS];
+
+/** What files are written in: an option for the tables of all subcommands that read tasks. */
+#define MF_FORMAT_OPTION                                                                           \
+    {                                                                                              \
+        .name = "format", .value = "FORMAT",                                                       \
+        .help = "\"wfformat\" reads one workflow in WfFormat 1.5, the JSON of WfCommons; "         \
+                "\"auto\", the default, task files and JSON Lines."                                \
+    }
 
 /** How to make a source of the operands: as mf_source_open_files(). */
 typedef int (*mf_open_source_fn)(const char *const *words, uint32_t n_words,

@@ -41,8 +41,8 @@ void mf_usage_overview(mf_subcommand_list list, unsigned columns, FILE *file)
     for (; *list; list++) {
         char term[32];
 
-        snprintf(term, sizeof(term), "  %-7s", (*list)->name);
-        print_term(term, (*list)->summary, 11, columns, file);
+        snprintf(term, sizeof(term), "  %-8s", (*list)->name);
+        print_term(term, (*list)->summary, 12, columns, file);
     }
     for (const struct mf_section *section = mf_manual_sections; section->title; section++) {
         fprintf(file, "\n%s:\n", section->title);

@@ -442,6 +442,13 @@ static const struct mf_pace *pace_of(const struct mf_book *book, uint16_t functi
     return function < book->n_paces ? &book->paces[function] : &unknown;
 }
 
+double mf_book_duration_ns(const struct mf_book *book, uint16_t function)
+{
+    const struct mf_pace *pace = pace_of(book, function);
+
+    return pace->n_calls > 0 ? pace->mean_ns : -1;
+}
+
 void mf_book_note_duration(struct mf_book *book, uint16_t function, uint32_t n_calls,
                            int64_t duration_ns)
 {

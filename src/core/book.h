@@ -338,6 +338,9 @@ int mf_book_next(const struct mf_book *book, uint64_t *cursor, uint32_t *ret_num
 void mf_book_note_duration(struct mf_book *book, uint16_t function, uint32_t n_calls,
                            int64_t duration_ns);
 
+/** How long a call of a function takes on average, in ns; below 0 when none has ended. */
+double mf_book_duration_ns(const struct mf_book *book, uint16_t function);
+
 void mf_book_count(const struct mf_book *book, struct mf_book_counts *ret_counts);
 
 /** Verifies every invariant. For tests: O(tasks). Returns NULL, or a sentence (static text). */

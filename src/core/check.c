@@ -200,6 +200,7 @@ static const char *check_load(const struct mf_farm *farm, const struct mf_worker
 {
     uint64_t n_single = 0;
     uint64_t n_wide = 0;
+    uint32_t n_long = 0;
     uint32_t n_recalling = 0;
     uint64_t most = farm->config.delay_ns > 0 ? 0 : farm->config.max_prefetch_per_slot;
 
@@ -213,7 +214,10 @@ static const char *check_load(const struct mf_farm *farm, const struct mf_worker
             return "a worker's list has a task that it does not hold";
         *(task->spec.needs.n_slots > 1 ? &n_wide : &n_single) += task->spec.needs.n_slots;
         n_recalling += task->wish == MF_WISH_RECALL;
+        n_long += task->spec.is_long;
     }
+    if (n_long != worker->n_long)
+        return "a worker's count of long tasks is wrong";
     if (n_single + n_wide != worker->n_committed)
         return "a worker's load is not that of its tasks";
     if (n_wide > worker->n_slots)
@@ -228,11 +232,16 @@ static const char *check_load(const struct mf_farm *farm, const struct mf_worker
 static const char *check_worker(const struct mf_farm *farm, const struct mf_worker *worker)
 {
     const struct mf_heap *by_load = &farm->workers.by_load;
+    const struct mf_heap *by_fullness = &farm->workers.by_fullness;
     bool is_in_heap =
         worker->heap_index < by_load->n_items && by_load->items[worker->heap_index] == worker;
 
     if ((worker->state == MF_WORKER_UP) != is_in_heap)
         return "the workers in the order of load are not those that are up";
+    if (farm->workers.has_fullness && worker->state == MF_WORKER_UP &&
+        (by_fullness->items[worker->fullness_index] != worker ||
+         worker->fullness != mf_worker_fullness(worker)))
+        return "a worker is not as full as it thinks";
     if (worker->state == MF_WORKER_GONE && worker->n_tasks > 0)
         return "a worker that is gone holds a task";
     if (worker->state == MF_WORKER_DRAINING && worker->n_tasks == 0)
@@ -291,7 +300,8 @@ static const char *check_totals(const struct mf_workers *workers)
         sum.n_surplus += mf_worker_surplus(worker);
         sum.n_free += worker->n_slots + mf_worker_surplus(worker) - worker->n_committed;
     }
-    if (sum.n_up != workers->n_up || sum.n_up != workers->by_load.n_items)
+    if (sum.n_up != workers->n_up || sum.n_up != workers->by_load.n_items ||
+        workers->by_fullness.n_items != (workers->has_fullness ? sum.n_up : 0))
         return "the count of workers is wrong";
     if (sum.n_slots_up != workers->n_slots_up || sum.n_free != workers->n_free ||
         sum.n_surplus != workers->n_surplus)
@@ -339,6 +349,8 @@ const char *mf_farm_check(const struct mf_farm *farm)
         breach = check_shares(farm);
     if (!breach)
         breach = check_heap(&farm->workers.by_load);
+    if (!breach)
+        breach = check_heap(&farm->workers.by_fullness);
     if (!breach)
         breach = check_workers(farm);
     return breach;

@@ -55,6 +55,7 @@ int mf_farm_create(const struct mf_farm_config *config, struct mf_farm **ret_far
     farm->last_chosen = MF_WORKER_NONE;
     farm->now_ns = farm->next_place_ns = INT64_MIN;
     mf_workers_init(&farm->workers);
+    farm->workers.has_fullness = farm->config.placement->has_fullness;
     mf_heap_init(&farm->ready, farm->config.policy->before, offsetof(struct mf_task, heap_index));
     for (int i = 0; i < MF_N_COUNTABLES; i++) {
         mf_heap_init(&farm->parked[i], farm->config.policy->before,

@@ -57,6 +57,7 @@ void mf_farm_place(struct mf_farm *farm, struct mf_task *task, struct mf_worker 
     task->worker = worker->id;
     mf_list_push_back(&worker->tasks, &task->node);
     worker->n_tasks++;
+    worker->n_long += task->spec.is_long;
     mf_workers_take(&farm->workers, worker, &task->spec.needs);
 }
 
@@ -79,6 +80,7 @@ void mf_farm_release(struct mf_farm *farm, struct mf_task *task)
     mf_list_remove(&task->running_node);
     mf_list_remove(&task->node);
     worker->n_tasks--;
+    worker->n_long -= task->spec.is_long;
     mf_workers_give_back(&farm->workers, worker, &task->spec.needs);
     mf_farm_give_back_countables(farm, &task->spec.needs);
     task->worker = MF_WORKER_NONE;

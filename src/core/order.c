@@ -22,19 +22,22 @@ static bool spec_makes_sense(const struct mf_task_spec *spec)
            spec->upward_ns >= 0;
 }
 
-int mf_farm_expect(struct mf_farm *farm, const struct mf_task_spec *spec)
+static int reserve(struct mf_farm *farm, const struct mf_task_spec *spec)
 {
-    int r = 0;
+    int r = mf_estimates_reserve(&farm->estimates, spec->kind);
 
-    if (!spec_makes_sense(spec))
-        return -EINVAL;
-    if (spec->kind != 0)
-        r = mf_estimates_reserve(&farm->estimates, spec->kind);
     if (r == 0 && farm->has_shares)
         r = mf_shares_reserve(&farm->shares, spec->group);
     if (r == 0 && farm->has_homes)
         r = mf_homes_reserve(&farm->homes, spec->group);
     return r;
+}
+
+int mf_farm_expect(struct mf_farm *farm, const struct mf_task_spec *spec)
+{
+    if (!spec_makes_sense(spec))
+        return -EINVAL;
+    return spec->kind != 0 || farm->has_shares || farm->has_homes ? reserve(farm, spec) : 0;
 }
 
 int64_t mf_farm_estimate_ns(const struct mf_farm *farm, const struct mf_task *task)
@@ -54,36 +57,36 @@ int mf_farm_learned(const struct mf_farm *farm, size_t *cursor, uint32_t *ret_ki
     return mf_estimates_next(&farm->estimates, cursor, ret_kind, ret_median_ns, ret_n_samples);
 }
 
-static struct mf_policy_view view_of(struct mf_farm *farm, const struct mf_task *task)
+static struct mf_policy_view view_of(struct mf_farm *farm)
 {
     return (struct mf_policy_view){
+        .farm = farm,
         .settings = &farm->config.policy_settings,
         .now_ns = farm->now_ns,
-        .estimate_ns = mf_farm_estimate_ns(farm, task),
         .shares = &farm->shares,
     };
 }
 
 void mf_farm_order(struct mf_farm *farm, struct mf_task *task)
 {
-    struct mf_policy_view view = view_of(farm, task);
+    struct mf_policy_view view = view_of(farm);
 
     task->key = farm->config.policy->key(&view, task);
 }
 
 void mf_farm_charge(struct mf_farm *farm, struct mf_task *task)
 {
-    struct mf_policy_view view = view_of(farm, task);
+    struct mf_policy_view view = view_of(farm);
 
-    task->key = farm->config.policy->charge(&view, task);
-    mf_shares_place(&farm->shares, task->spec.group, task->key);
+    task->charged_ns = farm->config.policy->charge(&view, task);
+    mf_shares_place(&farm->shares, task->spec.group, task->charged_ns);
 }
 
 void mf_farm_account(struct mf_farm *farm, const struct mf_task *task, int64_t used_ns)
 {
     double slot_ns = (double)used_ns * task->spec.needs.n_slots;
 
-    mf_shares_correct(&farm->shares, task->spec.group, slot_ns - task->key);
+    mf_shares_correct(&farm->shares, task->spec.group, slot_ns - task->charged_ns);
 }
 
 static int compare_ids(const void *a, const void *b)
@@ -96,8 +99,10 @@ static int compare_ids(const void *a, const void *b)
 
 static void order_all(struct mf_farm *farm)
 {
+    struct mf_policy_view view = view_of(farm);
     struct mf_heap *ready = &farm->ready;
 
+    view.is_anew = true;
     mf_farm_unpark(farm, true);
     if (farm->has_shares) {
         qsort(ready->items, ready->n_items, sizeof(ready->items[0]), compare_ids);
@@ -105,9 +110,7 @@ static void order_all(struct mf_farm *farm)
     }
     for (uint32_t i = 0; i < ready->n_items; i++) {
         struct mf_task *task = ready->items[i];
-        struct mf_policy_view view = view_of(farm, task);
 
-        view.is_anew = true;
         task->key = farm->config.policy->key(&view, task);
     }
     mf_heap_rebuild(ready);
@@ -122,8 +125,8 @@ static void order_all(struct mf_farm *farm)
 static bool is_order_due(const struct mf_farm *farm)
 {
     uint64_t n_since = farm->n_ticks - farm->n_ticks_at_order;
-    uint32_t n_ready = farm->ready.n_items;
-    int64_t n_intervals = 1 + n_ready / SLOW_N_READY;
+    uint64_t n_ready = farm->counts.by_state[MF_TASK_READY];
+    int64_t n_intervals = 1 + (int64_t)(n_ready / SLOW_N_READY);
 
     return (farm->now_ns - farm->ordered_ns) / n_intervals >= farm->rekey_ns &&
            (n_since >= n_ready / MAX_KEYS_PER_TICK || n_since >= 3 * farm->n_ticks_at_order);
@@ -132,7 +135,7 @@ static bool is_order_due(const struct mf_farm *farm)
 void mf_farm_reorder(struct mf_farm *farm)
 {
     farm->n_ticks++;
-    if (farm->ready.n_items < 2 || !is_order_due(farm))
+    if (farm->counts.by_state[MF_TASK_READY] < 2 || !is_order_due(farm))
         return;
     order_all(farm);
     farm->ordered_ns = farm->now_ns;

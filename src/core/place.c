@@ -195,8 +195,12 @@ static bool may_place(const struct mf_farm *farm)
 static bool may_go_on_behind(struct mf_farm *farm, const struct mf_task *task)
 {
     const struct mf_worker *least_loaded = mf_heap_top(&farm->workers.by_load);
+    const struct mf_needs *needs = &task->spec.needs;
 
-    if (!mf_worker_has_slot(&farm->workers, least_loaded))
+    if (mf_worker_is_full(&farm->workers, least_loaded))
+        return false;
+    if (!farm->reservation.is_standing && needs->n_slots == 1 && needs->n_gpus == 0 &&
+        needs->mem_bytes == 0)
         return false;
     if (!farm->reservation.is_standing)
         mf_farm_reserve(farm, task);

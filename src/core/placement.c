@@ -1,7 +1,6 @@
 /* The list of placements, and what they have in common. Constant data, any thread. */
 #include "core/placement.h"
 
-#include <math.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -94,19 +93,4 @@ struct mf_worker *mf_choice_draw(const struct mf_choice *choice)
 struct mf_worker *mf_choice_ahead(const struct mf_choice *choice)
 {
     return mf_placement_least_loaded.choose(choice);
-}
-
-static double part(double used, double all)
-{
-    return all > 0 ? used / all : 0;
-}
-
-double mf_worker_fullness(const struct mf_worker *worker)
-{
-    double slots = part(worker->n_committed, worker->n_slots);
-    double gpus = part(worker->n_gpus - worker->n_free_gpus, worker->n_gpus);
-    double mem =
-        part((double)(worker->mem_bytes - worker->free_mem_bytes), (double)worker->mem_bytes);
-
-    return fmax(slots, fmax(gpus, mem));
 }

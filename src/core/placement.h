@@ -39,12 +39,14 @@ struct mf_choice {
  *             mf_worker_has_room() for the task's needs; NULL when there is
  *             none now
  * @has_homes  it looks at `home`, so that the farm has to remember it
+ * @has_fullness   it looks at workers->by_fullness, so that they have to be kept in that order
  */
 struct mf_placement {
     const char *name;
     const char *summary;
     struct mf_worker *(*choose)(const struct mf_choice *choice);
     bool has_homes;
+    bool has_fullness;
 };
 
 /*
@@ -66,13 +68,14 @@ extern const struct mf_placement mf_placement_random;
 extern const struct mf_placement mf_placement_two_choices;
 
 /** The worker that has least left then of slots, GPUs and memory, each as a part of the most
- * that any worker has. O(k). */
+ * that any worker has. O(log n) as long as few are about as full, else O(k). */
 extern const struct mf_placement mf_placement_best_fit;
 
-/** The fullest: with the largest part in use of its slots, GPUs or memory. O(k). */
+/** The fullest: with the largest part in use of its slots, GPUs or memory. O(log n), but that it
+ * passes over fuller ones where the task does not fit. */
 extern const struct mf_placement mf_placement_pack;
 
-/** The emptiest, in the same sense. O(log n) as long as slots are what is used most, else O(k). */
+/** The emptiest, in the same sense. O(log n) where slots are what is used most, else O(k). */
 extern const struct mf_placement mf_placement_scatter;
 
 /** The one that ran the task's group last, else the least loaded; as that. */
@@ -103,8 +106,5 @@ struct mf_worker *mf_choice_draw(const struct mf_choice *choice);
 
 /** Where the task is sent ahead, when no worker fits: the least loaded with room, or NULL. */
 struct mf_worker *mf_choice_ahead(const struct mf_choice *choice);
-
-/** The largest part in use of a worker's slots, GPUs or memory. */
-double mf_worker_fullness(const struct mf_worker *worker);
 
 #endif

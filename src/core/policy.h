@@ -8,6 +8,7 @@
 
 #include "core/task.h"
 
+struct mf_farm;
 struct mf_shares;
 
 /**
@@ -31,15 +32,15 @@ struct mf_policy_settings {
 /**
  * What a policy sees of the farm when it computes a key.
  *
+ * @farm         for mf_farm_estimate_ns(): how long the task should run; 0 when unknown
  * @now_ns       time of the event
- * @estimate_ns  how long the task should run, by its author or by those like it; 0 when unknown
  * @shares       what groups have had: see core/shares.h
  * @is_anew      the task was READY already: all keys are computed anew
  */
 struct mf_policy_view {
+    const struct mf_farm *farm;
     const struct mf_policy_settings *settings;
     int64_t now_ns;
-    int64_t estimate_ns;
     struct mf_shares *shares;
     bool is_anew;
 };

@@ -70,6 +70,7 @@ struct mf_needs {
  * @max_attempts  how often it is tried in all, at least 1
  * @target        with has_target: the one worker that may run it
  * @avoid         with has_avoid: a worker that should not, while another can
+ * @is_long       it may keep its worker from giving anything back: nothing is sent ahead there
  */
 struct mf_task_spec {
     uint64_t cookie;
@@ -86,6 +87,7 @@ struct mf_task_spec {
     mf_worker_id avoid;
     bool has_target;
     bool has_avoid;
+    bool is_long;
 };
 
 /**
@@ -103,8 +105,8 @@ struct mf_task_spec {
  * @lost          how many workers disappeared while they ran it
  * @n_waiting_for tasks that it comes after which have not ended, while WAITING
  * @root          of a SKIPPED one: the task whose end led to that
- * @key           what its policy orders it by, while READY; what its group was charged
- *                for it, while a worker holds it
+ * @key           what its policy orders it by, as computed when it was READY last
+ * @charged_ns    slot time that its group was charged for it, while a worker holds it
  * @ready_ns      when it was READY first
  * @n_overtaken   tasks placed while this one, READY, waited for another worker than avoid
  * @started_ns    when RUNNING began, monotonic
@@ -132,6 +134,7 @@ struct mf_task {
     uint32_t n_waiting_for;
     mf_task_id root;
     double key;
+    double charged_ns;
     int64_t ready_ns;
     mf_heap_index heap_index;
     int64_t started_ns;

@@ -7,6 +7,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,10 +39,43 @@ static bool is_less_loaded(const void *a, const void *b)
     return left != right ? left < right : first->id < second->id;
 }
 
+static double part(double used, double all)
+{
+    return all > 0 ? used / all : 0;
+}
+
+double mf_worker_fullness(const struct mf_worker *worker)
+{
+    double slots = part(worker->n_committed, worker->n_slots);
+    double gpus = part(worker->n_gpus - worker->n_free_gpus, worker->n_gpus);
+    double mem =
+        part((double)(worker->mem_bytes - worker->free_mem_bytes), (double)worker->mem_bytes);
+
+    return fmax(slots, fmax(gpus, mem));
+}
+
+static bool has_free_slot(const struct mf_worker *worker)
+{
+    return worker->n_committed < worker->n_slots;
+}
+
+static bool is_fuller(const void *a, const void *b)
+{
+    const struct mf_worker *first = a;
+    const struct mf_worker *second = b;
+
+    if (has_free_slot(first) != has_free_slot(second))
+        return has_free_slot(first);
+    if (first->fullness != second->fullness)
+        return first->fullness > second->fullness;
+    return first->id < second->id;
+}
+
 void mf_workers_init(struct mf_workers *workers)
 {
     *workers = (struct mf_workers){0};
     mf_heap_init(&workers->by_load, is_less_loaded, offsetof(struct mf_worker, heap_index));
+    mf_heap_init(&workers->by_fullness, is_fuller, offsetof(struct mf_worker, fullness_index));
 }
 
 void mf_workers_finish(struct mf_workers *workers)
@@ -51,6 +85,7 @@ void mf_workers_finish(struct mf_workers *workers)
     free(workers->by_id);
     free(workers->shapes);
     mf_heap_finish(&workers->by_load);
+    mf_heap_finish(&workers->by_fullness);
 }
 
 struct mf_worker *mf_workers_find(const struct mf_workers *workers, mf_worker_id id)
@@ -63,19 +98,22 @@ static bool has_beside_slots(const struct mf_worker *worker, const struct mf_nee
     return needs->n_gpus <= worker->n_free_gpus && needs->mem_bytes <= worker->free_mem_bytes;
 }
 
+bool mf_worker_is_full(const struct mf_workers *workers, const struct mf_worker *worker)
+{
+    uint64_t n_prefetched =
+        ((uint64_t)worker->n_slots * workers->prefetch_per_1024_slots + 1023) / 1024;
+
+    return worker->n_committed >= worker->n_slots + n_prefetched;
+}
+
 bool mf_worker_has_room(const struct mf_workers *workers, const struct mf_worker *worker,
                         const struct mf_needs *needs)
 {
-    uint64_t n_prefetched;
-
     if (!has_beside_slots(worker, needs))
         return false;
     if ((uint64_t)worker->n_committed + needs->n_slots <= worker->n_slots)
         return true;
-    if (needs->n_slots > 1)
-        return false;
-    n_prefetched = ((uint64_t)worker->n_slots * workers->prefetch_per_1024_slots + 1023) / 1024;
-    return worker->n_committed < worker->n_slots + n_prefetched;
+    return needs->n_slots == 1 && worker->n_long == 0 && !mf_worker_is_full(workers, worker);
 }
 
 static bool shape_fits(const struct mf_worker_shape *shape, const struct mf_needs *needs)
@@ -123,6 +161,25 @@ struct mf_needs mf_workers_largest(const struct mf_workers *workers)
             most.mem_bytes = shape->mem_bytes;
     }
     return most;
+}
+
+struct mf_needs mf_workers_smallest(const struct mf_workers *workers)
+{
+    struct mf_needs least = mf_workers_largest(workers);
+
+    for (uint32_t i = 0; i < workers->n_shapes; i++) {
+        const struct mf_worker_shape *shape = &workers->shapes[i];
+
+        if (shape->n_up == 0)
+            continue;
+        if (shape->n_slots < least.n_slots)
+            least.n_slots = shape->n_slots;
+        if (shape->n_gpus < least.n_gpus)
+            least.n_gpus = shape->n_gpus;
+        if (shape->mem_bytes < least.mem_bytes)
+            least.mem_bytes = shape->mem_bytes;
+    }
+    return least;
 }
 
 /* Makes by_id reach beyond id, growing to powers of two. */
@@ -184,6 +241,19 @@ static void take_from_totals(struct mf_workers *workers, const struct mf_worker 
     workers->n_surplus -= mf_worker_surplus(worker);
 }
 
+/* Into all orders, or none. */
+static int put_in_order(struct mf_workers *workers, struct mf_worker *worker)
+{
+    int r = mf_heap_push(&workers->by_load, worker);
+
+    if (r == 0 && workers->has_fullness) {
+        r = mf_heap_push(&workers->by_fullness, worker);
+        if (r < 0)
+            mf_heap_remove(&workers->by_load, worker);
+    }
+    return r;
+}
+
 int mf_workers_add(struct mf_workers *workers, mf_worker_id id, const struct mf_needs *has)
 {
     struct mf_worker *worker;
@@ -209,7 +279,7 @@ int mf_workers_add(struct mf_workers *workers, mf_worker_id id, const struct mf_
     };
     mf_list_init(&worker->tasks);
     shape = find_shape(workers, worker);
-    r = shape ? mf_heap_push(&workers->by_load, worker) : -ENOMEM;
+    r = shape ? put_in_order(workers, worker) : -ENOMEM;
     if (r < 0) {
         free(worker);
         return r;
@@ -228,12 +298,20 @@ void mf_workers_move(struct mf_workers *workers, struct mf_worker *worker, enum 
     assert(mf_worker_may_move(worker->state, to));
     if (worker->state == MF_WORKER_UP) {
         mf_heap_remove(&workers->by_load, worker);
+        if (workers->has_fullness)
+            mf_heap_remove(&workers->by_fullness, worker);
         workers->n_up--;
         workers->n_slots_up -= worker->n_slots;
         take_from_totals(workers, worker);
         find_shape(workers, worker)->n_up--;
     }
     worker->state = to;
+}
+
+static void update_fullness(struct mf_workers *workers, struct mf_worker *worker)
+{
+    worker->fullness = mf_worker_fullness(worker);
+    mf_heap_update(&workers->by_fullness, worker);
 }
 
 /* Changes the slots that are committed, and the order of load with them. */
@@ -247,6 +325,8 @@ static void set_committed(struct mf_workers *workers, struct mf_worker *worker,
     take_from_totals(workers, worker);
     worker->n_committed = n_committed;
     add_to_totals(workers, worker);
+    if (workers->has_fullness)
+        update_fullness(workers, worker);
     mf_heap_update(&workers->by_load, worker);
 }
 

@@ -19,24 +19,31 @@ enum mf_worker_state {
  *
  * @n_slots      single-slot tasks it can run at once
  * @n_committed  slots of all tasks it holds, those beyond n_slots being prefetched
+ * @n_long       tasks among those it holds that are is_long
  * @n_gpus, @mem_bytes   what else it has
  * @n_free_gpus, @free_mem_bytes   of these, what no task that it holds was promised
  * @tasks        tasks it holds, in the order in which they were placed
  * @n_tasks      how many those are
  * @n_recalling  tasks among them that it was asked to give back
+ * @fullness     the largest part in use of its slots, GPUs or memory, if the workers are
+ *               ordered by that
  * @heap_index   its place in the order of load
+ * @fullness_index   its place in the order of fullness
  */
 struct mf_worker {
     mf_worker_id id;
     enum mf_worker_state state;
     uint32_t n_slots;
     uint32_t n_committed;
+    uint32_t n_long;
     uint32_t n_gpus, n_free_gpus;
     uint64_t mem_bytes, free_mem_bytes;
     struct mf_list tasks;
     uint32_t n_tasks;
     uint32_t n_recalling;
+    double fullness;
     mf_heap_index heap_index;
+    mf_heap_index fullness_index;
 };
 
 /** Workers that have the same, of which there are few kinds. */
@@ -52,6 +59,9 @@ struct mf_worker_shape {
  *
  * @by_id          n_by_id pointers, NULL where no such worker came up
  * @by_load        least loaded first; ties go to the lower number
+ * @by_fullness    with has_fullness: those with a free slot first, of these the fullest first,
+ *                 then the lower number
+ * @has_fullness   set before the first worker comes, for placements that look at it
  * @n_up           how many are UP
  * @shapes         n_shapes kinds of workers that ever were UP, and how many of each are
  * @n_slots_up     slots of all workers that are UP
@@ -63,6 +73,8 @@ struct mf_workers {
     struct mf_worker **by_id;
     uint32_t n_by_id;
     struct mf_heap by_load;
+    struct mf_heap by_fullness;
+    bool has_fullness;
     uint32_t n_up;
     struct mf_worker_shape *shapes;
     uint32_t n_shapes;
@@ -82,6 +94,9 @@ struct mf_worker *mf_workers_find(const struct mf_workers *workers, mf_worker_id
 bool mf_worker_has_room(const struct mf_workers *workers, const struct mf_worker *worker,
                         const struct mf_needs *needs);
 
+/** Whether it has neither a free slot nor, by its load alone, room to prefetch. */
+bool mf_worker_is_full(const struct mf_workers *workers, const struct mf_worker *worker);
+
 /** The same for a task that needs one slot and nothing else. */
 static inline bool mf_worker_has_slot(const struct mf_workers *workers,
                                       const struct mf_worker *worker)
@@ -91,6 +106,9 @@ static inline bool mf_worker_has_slot(const struct mf_workers *workers,
     return mf_worker_has_room(workers, worker, &slot);
 }
 
+/** The largest part in use of a worker's slots, GPUs or memory, its dominant share. O(1). */
+double mf_worker_fullness(const struct mf_worker *worker);
+
 /** Whether the worker has all that a task needs once it does nothing else. */
 bool mf_worker_could_run(const struct mf_worker *worker, const struct mf_needs *needs);
 
@@ -99,6 +117,9 @@ uint32_t mf_workers_n_able(const struct mf_workers *workers, const struct mf_nee
 
 /** The most of each that any one worker that is UP has. O(shapes). */
 struct mf_needs mf_workers_largest(const struct mf_workers *workers);
+
+/** The least of each that any one worker that is UP has, 0 without any. O(shapes). */
+struct mf_needs mf_workers_smallest(const struct mf_workers *workers);
 
 /** Whether a worker may go from one state to the other: the state machine's table. */
 bool mf_worker_may_move(enum mf_worker_state from, enum mf_worker_state to);

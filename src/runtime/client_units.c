@@ -17,6 +17,12 @@
 /* How long a unit should take. */
 #define UNIT_NS (100 * MF_NS_PER_US)
 
+/*
+ * A rank that runs a function cannot give back what was sent to it behind that:
+ * where calls take this long, or nobody knows how long, nothing is sent ahead.
+ */
+#define LONG_NS (5.0 * MF_NS_PER_MS)
+
 /* Bytes of calls in a unit: it should leave in one eager frame, with its header. */
 #define UNIT_BYTES (MF_FRAME_EAGER_BYTES - sizeof(struct mf_record) - 8)
 
@@ -87,11 +93,13 @@ static void give_back(struct mf_client *client, const uint32_t *calls, uint32_t 
 static struct mf_task_spec describe(const struct mf_client *client, const struct mf_unit *unit)
 {
     const struct mf_booking *booking = mf_book_at(client->book, unit->calls[0]);
+    double duration_ns = mf_book_duration_ns(client->book, unit->function);
     struct mf_task_spec spec = {.cookie = unit->number,
                                 .needs.n_slots = 1,
                                 .priority = mf_booking_priority(booking),
                                 .max_attempts = 1};
 
+    spec.is_long = duration_ns < 0 || duration_ns >= LONG_NS;
     if (!booking->extra)
         return spec;
     spec.has_target = booking->extra->rank != 0;

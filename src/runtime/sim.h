@@ -27,17 +27,21 @@
  *
  * @spec         what the farm is told
  * @duration_ns  how long each of its attempts really runs, not negative
+ * @timeout_ns   its worker ends an attempt that runs longer; 0 for never
  * @arrival_ns   when it is submitted; not before the task in front of it
  * @after        n_after tasks that it comes after, borrowed; no one twice
  * @is_behind_barrier  it is submitted when all tasks in front of it are final
+ * @barrier_checks     and if one of these is not DONE, it and all behind it are SKIPPED
  */
 struct mf_sim_task {
     struct mf_task_spec spec;
     int64_t duration_ns;
+    int64_t timeout_ns;
     int64_t arrival_ns;
     const struct mf_dependency *after;
     uint32_t n_after;
     bool is_behind_barrier;
+    bool barrier_checks;
 };
 
 /** Workers that have the same. */
@@ -50,7 +54,7 @@ struct mf_sim_group {
 enum mf_sim_end {
     MF_SIM_DONE,   /* it succeeded */
     MF_SIM_FAILED, /* it ran to its end, and failed */
-    MF_SIM_ENDED,  /* the farm asked for its end */
+    MF_SIM_ENDED,  /* over its time limit, or the farm asked for its end */
     MF_SIM_LOST,   /* its worker died */
 };
 

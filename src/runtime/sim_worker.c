@@ -66,6 +66,7 @@ int mf_sim_worker_add(struct mf_sim *sim, const struct mf_needs *has)
     worker->id = sim->n_workers;
     worker->has = *has;
     worker->is_alive = true;
+    worker->wake_ns = INT64_MAX;
     mf_list_init(&worker->queue);
     mf_list_init(&worker->running);
     if (make_slots(worker) < 0 || reserve_worker(sim) < 0) {
@@ -90,6 +91,7 @@ void mf_sim_worker_destroy(struct mf_sim_worker *worker)
 {
     free_jobs(&worker->queue);
     free_jobs(&worker->running);
+    mf_sim_queue_finish(&worker->events);
     free(worker->next_slot);
     free(worker);
 }
@@ -145,11 +147,36 @@ static void give_slots(struct mf_sim_worker *worker, const struct mf_sim_job *jo
 
 /* --- jobs --- */
 
+static bool is_over_time(const struct mf_sim_task *task)
+{
+    return task->timeout_ns > 0 && task->timeout_ns < task->duration_ns;
+}
+
+static int64_t run_ns(const struct mf_sim *sim, const struct mf_sim_job *job)
+{
+    const struct mf_sim_task *task = mf_sim_task_of(sim, job->task);
+
+    return is_over_time(task) ? task->timeout_ns : task->duration_ns;
+}
+
+/* Lets something happen to a running job, and has its worker woken to it. */
+static void plan(struct mf_sim *sim, struct mf_sim_job *job, int64_t at_ns,
+                 enum mf_sim_event_kind kind)
+{
+    struct mf_sim_worker *worker = job->worker;
+
+    mf_sim_push_to(sim, &worker->events, at_ns, kind, job);
+    if (at_ns >= worker->wake_ns)
+        return;
+    worker->wake_ns = at_ns;
+    mf_sim_push(sim, at_ns, MF_SIM_WAKE, worker);
+}
+
 static void start(struct mf_sim *sim, struct mf_sim_job *job)
 {
     struct mf_sim_worker *worker = job->worker;
-    int64_t run_ns = mf_sim_task_of(sim, job->task)->duration_ns;
-    bool is_told = run_ns > TELL_STARTED_AFTER_NS;
+    int64_t time_ns = run_ns(sim, job);
+    bool is_told = time_ns > TELL_STARTED_AFTER_NS;
 
     take_slots(worker, job);
     mf_list_remove(&job->node);
@@ -157,8 +184,8 @@ static void start(struct mf_sim *sim, struct mf_sim_job *job)
     job->is_running = true;
     job->started_ns = sim->now_ns;
     mf_sim_note_start(sim, job);
-    mf_sim_push(sim, sim->now_ns + (is_told ? TELL_STARTED_AFTER_NS : run_ns),
-                is_told ? MF_SIM_TELL : MF_SIM_END, job);
+    plan(sim, job, sim->now_ns + (is_told ? TELL_STARTED_AFTER_NS : time_ns),
+         is_told ? MF_SIM_TELL : MF_SIM_END);
 }
 
 /* In the order received: nothing starts past a wide attempt that waits for its slots. */
@@ -242,42 +269,69 @@ void mf_sim_worker_receive(struct mf_sim *sim, struct mf_sim_frame *frame)
     start_queued(sim, worker);
 }
 
-void mf_sim_worker_tell(struct mf_sim *sim, struct mf_sim_job *job)
+static void tell(struct mf_sim *sim, struct mf_sim_job *job)
 {
     if (job->is_gone) {
         free(job);
         return;
     }
     report(sim, job, MF_EVENT_STARTED, MF_CAUSE_NONE);
-    mf_sim_push(sim, job->started_ns + mf_sim_task_of(sim, job->task)->duration_ns, MF_SIM_END,
-                job);
+    plan(sim, job, job->started_ns + run_ns(sim, job), MF_SIM_END);
 }
 
-/* Drawn from the attempt alone, so that policies are compared under the same failures. */
-static bool fails(const struct mf_sim *sim, const struct mf_sim_job *job)
+/* Failures are drawn from the attempt alone, so that policies are compared under the same ones. */
+static enum mf_cause draw_cause(const struct mf_sim *sim, const struct mf_sim_job *job)
 {
     struct mf_rng rng;
 
+    if (is_over_time(mf_sim_task_of(sim, job->task)))
+        return MF_CAUSE_TIMEOUT;
     if (sim->config->fail_probability <= 0)
-        return false;
+        return MF_CAUSE_NONE;
     mf_rng_init(&rng, sim->config->seed ^ (job->task << 20) ^ job->attempt);
-    return mf_rng_unit(&rng) < sim->config->fail_probability;
+    return mf_rng_unit(&rng) < sim->config->fail_probability ? MF_CAUSE_EXIT : MF_CAUSE_NONE;
 }
 
-void mf_sim_worker_end(struct mf_sim *sim, struct mf_sim_job *job)
+static enum mf_sim_end end_of(enum mf_cause cause)
+{
+    if (cause == MF_CAUSE_TIMEOUT)
+        return MF_SIM_ENDED;
+    return cause == MF_CAUSE_NONE ? MF_SIM_DONE : MF_SIM_FAILED;
+}
+
+static void end(struct mf_sim *sim, struct mf_sim_job *job)
 {
     struct mf_sim_worker *worker = job->worker;
-    bool has_failed;
+    enum mf_cause cause;
 
     if (job->is_gone) {
         free(job);
         return;
     }
-    has_failed = fails(sim, job);
-    report(sim, job, MF_EVENT_ENDED, has_failed ? MF_CAUSE_EXIT : MF_CAUSE_NONE);
-    mf_sim_note_end(sim, job, has_failed ? MF_SIM_FAILED : MF_SIM_DONE);
+    cause = draw_cause(sim, job);
+    report(sim, job, MF_EVENT_ENDED, cause);
+    mf_sim_note_end(sim, job, end_of(cause));
     drop(sim, job, true);
     start_queued(sim, worker);
+}
+
+void mf_sim_worker_wake(struct mf_sim *sim, struct mf_sim_worker *worker, int64_t at_ns)
+{
+    struct mf_sim_event event;
+
+    /* It was to be woken then, but something earlier came up, and has set another time. */
+    if (at_ns != worker->wake_ns)
+        return;
+    while (worker->events.n > 0 && worker->events.events[0].at_ns == at_ns) {
+        mf_sim_pop(&worker->events, &event);
+        if (event.kind == MF_SIM_TELL)
+            tell(sim, event.subject);
+        else
+            end(sim, event.subject);
+    }
+    worker->wake_ns = worker->events.n > 0 ? worker->events.events[0].at_ns : INT64_MAX;
+    if (worker->events.n > 0)
+        mf_sim_push(sim, worker->wake_ns, MF_SIM_WAKE, worker);
 }
 
 void mf_sim_worker_die(struct mf_sim *sim, struct mf_sim_worker *worker)

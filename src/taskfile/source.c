@@ -6,6 +6,7 @@
 #include "taskfile/words.h"
 
 #include <errno.h>
+#include <string.h>
 
 void mf_source_close(struct mf_source *source)
 {
@@ -66,4 +67,21 @@ int mf_source_set_kind(struct mf_source *source, struct mf_entry *entry)
     const char *name = mf_words_program(&entry->command, &size);
 
     return mf_names_number(&source->kinds, name, size, MF_KINDS_MAX, &entry->kind);
+}
+
+int mf_source_format_parse(const char *name, enum mf_source_format *ret_format,
+                           struct mf_error *err)
+{
+    static const char *const names[] = {
+        [MF_SOURCE_AUTO] = "auto",
+        [MF_SOURCE_WFFORMAT] = "wfformat",
+    };
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (strcmp(name, names[i]) == 0) {
+            *ret_format = (enum mf_source_format)i;
+            return 0;
+        }
+    return mf_error_set(err, -EINVAL, "no format is called \"%.100s\"; there are auto and wfformat",
+                        name);
 }

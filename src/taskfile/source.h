@@ -100,6 +100,10 @@ enum mf_source_format {
     MF_SOURCE_WFFORMAT, /* one workflow of WfCommons: see wfformat.h */
 };
 
+/** The format of that name: "auto" or "wfformat". Returns 0, or -EINVAL with a sentence. */
+int mf_source_format_parse(const char *name, enum mf_source_format *ret_format,
+                           struct mf_error *err);
+
 /**
  * What the readers of files must be told. All is borrowed and outlives the source.
  *

@@ -48,6 +48,7 @@ Test(units, a_bare_number_is_seconds)
 
 Test(units, each_unit_of_time_is_known)
 {
+    cr_assert_eq(duration("50us"), 50000);
     cr_assert_eq(duration("250ms"), 250 * MF_NS_PER_MS);
     cr_assert_eq(duration("2s"), 2 * MF_NS_PER_S);
     cr_assert_eq(duration("10m"), 600 * MF_NS_PER_S);

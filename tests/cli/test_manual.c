@@ -113,8 +113,8 @@ Test(usage, the_overview_has_a_line_for_each_subcommand)
 {
     t_written(text, mf_usage_overview(t_list, 80, file));
 
-    assert_contains(text, "\n  bake     bake bread from flour\n");
-    assert_contains(text, "\n  map      bake with a command's options left alone\n");
+    assert_contains(text, "\n  bake      bake bread from flour\n");
+    assert_contains(text, "\n  map       bake with a command's options left alone\n");
     assert_contains(text, "\nExit status:\n");
     cr_assert(le(sz, longest_line(text), 80));
     free(text);

@@ -143,6 +143,7 @@ static void compare(const struct mf_placement *placement, score_fn score, score_
         mf_worker_id cursor = MF_WORKER_NONE;
 
         mf_workers_init(&workers);
+        workers.has_fullness = placement->has_fullness;
         workers.prefetch_per_1024_slots = (uint32_t)mf_rng_below(&rng, 2048);
         for (uint32_t id = 0; id < 2 + mf_rng_below(&rng, 30); id++)
             add_worker(&workers, id, &rng);

@@ -762,3 +762,39 @@ Test(policies, reordering_many_tasks_costs_little_per_tick_however_slow_they_are
               (unsigned long long)n_keys);
     mf_farm_destroy(farm);
 }
+
+/* What the group 1 was charged so far. */
+static double used(const struct shop *shop)
+{
+    const struct mf_share *share = mf_table_find(shop->farm->shares.by_group, &(uint32_t){1});
+
+    return share->used_ns;
+}
+
+Test(policies, fair_pays_back_for_a_task_that_is_recalled)
+{
+    struct shop shop;
+
+    open_shop(&shop, &(struct mf_farm_config){.policy = &mf_policy_fair}, 4);
+    submit(&shop, (struct job){.spec = {.group = 1, .estimate_ns = 7 * S, .needs.n_slots = 2}});
+    tick(&shop);
+    cr_assert_eq(used(&shop), 14.0 * S);
+    apply(&shop, (struct mf_event){.kind = MF_EVENT_RETURNED, .task = 1, .attempt = 1});
+    cr_assert_eq(used(&shop), 0);
+    mf_farm_destroy(shop.farm);
+}
+
+Test(policies, fair_charges_for_the_time_that_was_lost_with_a_worker)
+{
+    struct shop shop;
+
+    open_shop(&shop, &(struct mf_farm_config){.policy = &mf_policy_fair}, 4);
+    submit(&shop, (struct job){.spec = {.group = 1, .estimate_ns = 7 * S, .needs.n_slots = 2}});
+    submit(&shop, (struct job){.spec = {.group = 1, .estimate_ns = 100 * S}});
+    tick(&shop);
+    apply(&shop, (struct mf_event){.kind = MF_EVENT_STARTED, .task = 1, .attempt = 1});
+    shop.now_ns += 3 * S;
+    apply(&shop, (struct mf_event){.kind = MF_EVENT_WORKER_LOST});
+    cr_assert_eq(used(&shop), 6.0 * S);
+    mf_farm_destroy(shop.farm);
+}

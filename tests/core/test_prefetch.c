@@ -2,6 +2,7 @@
 #include "support/farm_builder.h"
 
 #include <criterion/criterion.h>
+#include <string.h>
 
 static uint32_t n_held(struct t_farm *t, mf_worker_id worker)
 {
@@ -332,4 +333,23 @@ Test(recall, what_can_go_to_no_other_worker_does_not_come_back)
     cr_assert_str_eq(t_trace(t), "a:PLACED@0 b:PLACED@0");
     t_tick(t);
     cr_assert_str_eq(t_trace(t), "");
+}
+
+Test(prefetch, nothing_is_sent_ahead_behind_a_long_task)
+{
+    struct t_farm *t =
+        t_farm("", .workers = 1, .config = {.max_prefetch_per_slot = 2, .turnaround_ns = T_MS});
+
+    t_run_one(t, T_MS);
+    cr_assert_eq(t_apply(t, .kind = MF_EVENT_SUBMITTED,
+                         .spec = {.needs.n_slots = 1, .max_attempts = 1, .is_long = true}),
+                 0);
+    memcpy(t->names[++t->n_named], "long", 5);
+    t_submit(t, "short");
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "long:PLACED@0");
+    cr_assert_eq(t_apply(t, .kind = MF_EVENT_ENDED, .task = 2, .attempt = 1), 0);
+    t_trace(t);
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "short:PLACED@0");
 }

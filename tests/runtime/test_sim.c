@@ -121,6 +121,37 @@ Test(simulator, nothing_behind_a_barrier_starts_before_all_in_front_of_it_ended)
     free(sim);
 }
 
+Test(simulator, a_barrier_that_checks_skips_all_behind_it_after_a_failure)
+{
+    for (int checks = 0; checks < 2; checks++) {
+        struct t_sim *sim = t_sim_create(1, 2);
+
+        t_sim_add(sim, T_S);
+        t_sim_add(sim, 3 * T_S)->timeout_ns = 2 * T_S;
+        t_sim_add(sim, T_S)->is_behind_barrier = true;
+        sim->tasks[2].barrier_checks = checks;
+        t_sim_add(sim, T_S);
+        t_sim_run(sim);
+        cr_assert(eq(u64, sim->result.n_by_state[MF_TASK_SKIPPED], checks ? 2 : 0));
+        cr_assert(eq(i64, sim->result.makespan_ns, (checks ? 2 : 3) * T_S));
+        free(sim);
+    }
+}
+
+Test(simulator, an_attempt_over_its_time_limit_is_ended_and_tried_again)
+{
+    struct t_sim *sim = t_sim_create(1, 1);
+
+    t_sim_add(sim, 5 * T_S)->timeout_ns = 2 * T_S;
+    sim->tasks[0].spec.max_attempts = 2;
+    t_sim_run(sim);
+    cr_assert(eq(u32, sim->n_attempts, 2));
+    cr_assert(eq(int, sim->attempts[1].end, MF_SIM_ENDED));
+    cr_assert(eq(i64, sim->result.makespan_ns, 4 * T_S));
+    cr_assert(eq(u64, sim->result.n_by_state[MF_TASK_FAILED], 1));
+    free(sim);
+}
+
 Test(simulator, a_delay_spaces_the_starts)
 {
     struct t_sim *sim = t_sim_create(1, 3);
@@ -419,6 +450,12 @@ Test(simulator, a_clock_that_would_run_out_is_an_error)
 
     t_sim_add(sim, INT64_C(1) << 61);
     t_sim_add(sim, INT64_C(1) << 61);
+    refuse(sim, -EOVERFLOW);
+    sim = t_sim_create(1, 1);
+    t_sim_add(sim, INT64_MAX);
+    refuse(sim, -EOVERFLOW);
+    sim = t_sim_create(1, 1);
+    t_sim_add(sim, 1)->arrival_ns = INT64_MAX;
     refuse(sim, -EOVERFLOW);
 }
 

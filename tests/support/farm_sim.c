@@ -355,6 +355,7 @@ static void submit_some(struct sim *sim)
         spec->has_target = chance(sim, sim->target_chance);
         spec->target = (mf_worker_id)draw(sim, sim->n_workers + 1);
         spec->has_avoid = chance(sim, sim->avoid_chance);
+        spec->is_long = chance(sim, 100);
         spec->avoid = (mf_worker_id)draw(sim, sim->n_workers + 1);
         draw_countables(sim, &spec->needs);
         draw_after(sim, sim->n_submitted);

@@ -29,7 +29,7 @@ static bool is_dead_end(const struct search *search, const struct mf_worker *wor
 {
     if (search->needs->n_slots > 1)
         return worker->n_committed >= worker->n_slots;
-    return !mf_worker_has_slot(search->workers, worker);
+    return mf_worker_is_full(search->workers, worker);
 }
 
 static void search_below(struct search *search, uint64_t index)

@@ -7,16 +7,16 @@
  * known is charged a millisecond: little, since its group pays the rest when it
  * is done, while what was charged too much would hold up others until then.
  */
-#include "core/policy.h"
+#include "core/farm.h"
 #include "core/shares.h"
 
-#define UNKNOWN_NS 1e6
+#define UNKNOWN_NS 1000000
 
 static double charge(const struct mf_policy_view *view, const struct mf_task *task)
 {
-    double estimate = view->estimate_ns > 0 ? (double)view->estimate_ns : UNKNOWN_NS;
+    int64_t estimate_ns = mf_farm_estimate_ns(view->farm, task);
 
-    return estimate * task->spec.needs.n_slots;
+    return (double)(estimate_ns > 0 ? estimate_ns : UNKNOWN_NS) * task->spec.needs.n_slots;
 }
 
 static double key(const struct mf_policy_view *view, const struct mf_task *task)

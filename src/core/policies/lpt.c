@@ -7,13 +7,15 @@
  * median of its kind, or of all; before that is known it is first, as it may be
  * the longest.
  */
-#include "core/policy.h"
+#include "core/farm.h"
 
 #include <math.h>
 
 static double key(const struct mf_policy_view *view, const struct mf_task *task)
 {
-    return view->estimate_ns > 0 ? -(double)view->estimate_ns : -INFINITY;
+    int64_t estimate_ns = mf_farm_estimate_ns(view->farm, task);
+
+    return estimate_ns > 0 ? -(double)estimate_ns : -INFINITY;
 }
 
 const struct mf_policy mf_policy_lpt = {

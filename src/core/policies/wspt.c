@@ -7,14 +7,14 @@
  * run time nobody gave counts as the median of its kind, or of all; before that
  * is known it counts as the longest there can be, so those are last, and by weight.
  */
-#include "core/policy.h"
+#include "core/farm.h"
 
 static double key(const struct mf_policy_view *view, const struct mf_task *task)
 {
     double weight = task->spec.weight > 0 ? (double)task->spec.weight : 1;
-    double estimate = view->estimate_ns > 0 ? (double)view->estimate_ns : (double)INT64_MAX;
+    int64_t estimate_ns = mf_farm_estimate_ns(view->farm, task);
 
-    return -weight / estimate;
+    return -weight / (double)(estimate_ns > 0 ? estimate_ns : INT64_MAX);
 }
 
 const struct mf_policy mf_policy_wspt = {
