@@ -62,9 +62,9 @@ static struct mf_source_options source_options(const struct mf_farming_settings 
 
     return (struct mf_source_options){
         .functions = functions->arg ? functions : NULL,
-        .countables = settings->countables.items,
-        .n_countables = settings->countables.n,
         .format = settings->format,
+        .countables = settings->resources.items,
+        .n_countables = settings->resources.n,
         .run_name = slash ? slash + 1 : settings->run_dir,
     };
 }
@@ -202,8 +202,6 @@ static int open_run(struct run *run, struct mf_farming_settings *settings,
     int r;
 
     run->options = source_options(settings, &run->functions);
-    for (uint32_t i = 0; i < settings->countables.n; i++)
-        settings->scheduler.farm.countables[i] = settings->countables.items[i].count;
     r = open_source((const char *const *)words, (uint32_t)n_words, &run->options, &run->source,
                     err);
     if (r == 0)
