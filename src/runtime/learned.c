@@ -50,13 +50,24 @@ static void learn(struct mf_scheduler *scheduler, uint32_t kind, const json_t *e
 
 void mf_learned_load(struct mf_scheduler *scheduler)
 {
-    json_t *note = read_note(scheduler);
-    const char *name;
+    scheduler->learned = read_note(scheduler);
+}
 
-    for (uint32_t kind = 1; note && (name = mf_source_kind_name(scheduler->config.source, kind));
-         kind++)
-        learn(scheduler, kind, json_object_get(note, name));
-    json_decref(note);
+void mf_learned_finish(struct mf_scheduler *scheduler)
+{
+    json_decref(scheduler->learned);
+    scheduler->learned = NULL;
+}
+
+/* The source numbers kinds as it comes upon them. */
+void mf_learned_meet_kind(struct mf_scheduler *scheduler, uint32_t kind)
+{
+    while (scheduler->last_kind < kind) {
+        const char *name = mf_source_kind_name(scheduler->config.source, ++scheduler->last_kind);
+
+        if (name && scheduler->learned)
+            learn(scheduler, scheduler->last_kind, json_object_get(scheduler->learned, name));
+    }
 }
 
 static int write_note(struct mf_scheduler *scheduler, const json_t *note, struct mf_error *err)
@@ -73,15 +84,13 @@ static int write_note(struct mf_scheduler *scheduler, const json_t *note, struct
 /* Kinds that this run had none of stay as they were. */
 int mf_learned_save(struct mf_scheduler *scheduler, struct mf_error *err)
 {
-    json_t *note = read_note(scheduler);
+    json_t *note = scheduler->learned ? json_incref(scheduler->learned) : json_object();
     uint32_t kind;
     int64_t median_ns;
     uint64_t n_samples;
     size_t cursor = 0;
     int r;
 
-    if (!note)
-        note = json_object();
     while (mf_farm_learned(scheduler->farm, &cursor, &kind, &median_ns, &n_samples) == 1) {
         const char *name = mf_source_kind_name(scheduler->config.source, kind);
 

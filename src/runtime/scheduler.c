@@ -479,6 +479,7 @@ void mf_scheduler_destroy(struct mf_scheduler *scheduler)
         return;
     mf_peers_destroy(scheduler);
     mf_intake_finish(scheduler);
+    mf_learned_finish(scheduler);
     mf_settle_destroy(scheduler);
     mf_live_free_all(scheduler);
     mf_farm_destroy(scheduler->farm);

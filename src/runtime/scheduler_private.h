@@ -171,6 +171,8 @@ struct mf_scheduler {
     uint32_t n_unprinted;
     uint64_t n_done_earlier, n_failed_earlier;
 
+    struct json_t *learned; /* see learned.c; NULL when there is nothing */
+    uint32_t last_kind;     /* of those that the farm was told of */
     bool has_dependencies;
     bool is_at_barrier;        /* the entry below waits until all before it have ended */
     uint64_t held_cookie;      /* of that entry */
@@ -268,8 +270,12 @@ char *mf_intake_explain_skip(const struct mf_scheduler *scheduler, mf_task_id ro
 
 /* learned.c */
 
-/** Tells the farm what earlier runs learned of the kinds of tasks that the source has. */
+/** Reads what earlier runs learned. */
 void mf_learned_load(struct mf_scheduler *scheduler);
+void mf_learned_finish(struct mf_scheduler *scheduler);
+
+/** Before a task of that kind is submitted: tells the farm what is known of it. */
+void mf_learned_meet_kind(struct mf_scheduler *scheduler, uint32_t kind);
 
 /** Keeps what is known for the next run. Returns 0 or -errno with a sentence. */
 int mf_learned_save(struct mf_scheduler *scheduler, struct mf_error *err);
