@@ -7,6 +7,7 @@
 
 #include "base/buffer.h"
 #include "cli/farming.h"
+#include "cli/scheduling.h"
 #include "core/graph.h"
 #include "runtime/sim.h"
 #include "taskfile/source.h"
@@ -25,6 +26,7 @@
  *
  * @format      of the files
  * @modules     n_modules libraries with functions
+ * @countables  that tasks can ask for; settings stay where they are because of their names
  * @time_ns     run time of tasks that do not say it, 0 for unknown
  * @attempts    tries of tasks that do not say it
  */
@@ -32,6 +34,7 @@ struct mf_task_set_settings {
     enum mf_source_format format;
     const char *modules[MF_TASK_SET_MODULES_MAX];
     uint32_t n_modules;
+    struct mf_countables countables;
     int64_t time_ns;
     uint32_t attempts;
 };
