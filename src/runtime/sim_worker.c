@@ -89,9 +89,10 @@ static void free_jobs(struct mf_list *jobs)
 
 void mf_sim_worker_destroy(struct mf_sim_worker *worker)
 {
+    /* The events look at the jobs that they are about. */
+    mf_sim_queue_finish(&worker->events);
     free_jobs(&worker->queue);
     free_jobs(&worker->running);
-    mf_sim_queue_finish(&worker->events);
     free(worker->next_slot);
     free(worker);
 }
