@@ -95,7 +95,7 @@ const struct mf_option mf_simulate_options[MF_SIMULATE_N_OPTIONS] = {
                               "FAILED, ENDED or LOST. Needs one --policy."},
     [OPTION_FORMAT] = MF_FORMAT_OPTION,
     [OPTION_MODULE] = MF_SET_MODULE_OPTION,
-    [OPTION_RESOURCE] = MF_RESOURCE_OPTION,
+    [OPTION_RESOURCE] = MF_SET_RESOURCE_OPTION,
     [OPTION_DELAY] = {.name = "delay",
                       .value = "TIME",
                       .help = "Wait at least TIME between two starts."},
@@ -333,7 +333,7 @@ static int parse_value(struct mf_simulate_settings *settings, size_t index, cons
     case OPTION_ARRIVALS:
         return parse_rate(text, &settings->arrivals_per_s, err);
     case OPTION_RESOURCE:
-        return mf_countables_add(&settings->input.countables, text, err);
+        return mf_resources_add(&settings->input.resources, text, err);
     case OPTION_DELAY:
         return mf_parse_duration(text, &settings->sim.farm.delay_ns, err);
     default:
@@ -385,8 +385,7 @@ int mf_simulate_parse(struct mf_simulate_settings *settings, int argc, char **ar
                             "--trace is of one policy: choose it, as in --policy fifo");
     if (settings->n_policies == 0)
         choose_all_policies(settings);
-    for (uint32_t i = 0; i < settings->input.countables.n; i++)
-        settings->sim.farm.countables[i] = settings->input.countables.items[i].count;
+    mf_resources_count(&settings->input.resources, settings->sim.farm.countables);
     return first;
 }
 

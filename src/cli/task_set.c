@@ -135,8 +135,8 @@ static int open_and_read(struct mf_task_set *set, const struct mf_task_set_setti
 {
     struct mf_function_names functions = {.check = mf_modules_check};
     struct mf_source_options options = {.format = settings->format,
-                                        .countables = settings->countables.items,
-                                        .n_countables = settings->countables.n,
+                                        .countables = settings->resources.items,
+                                        .n_countables = settings->resources.n,
                                         .is_not_run = true};
     struct mf_modules *modules = NULL;
     struct mf_source *source = NULL;
