@@ -15,10 +15,12 @@ struct mf_heap *mf_farm_heap_of(struct mf_farm *farm, const struct mf_task *task
 
 bool mf_farm_has_countables(const struct mf_farm *farm, const struct mf_needs *needs)
 {
+    uint32_t is_short = 0;
+
+    /* Without a way out of it, the loop is a few instructions for all of them. */
     for (int i = 0; i < MF_N_COUNTABLES; i++)
-        if (needs->countables[i] > farm->config.countables[i])
-            return false;
-    return true;
+        is_short |= needs->countables[i] > farm->config.countables[i];
+    return !is_short;
 }
 
 void mf_farm_take_countables(struct mf_farm *farm, const struct mf_needs *needs)
