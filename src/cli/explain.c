@@ -10,7 +10,7 @@
 
 #define DEFAULT_RUN_DIR "mpifarm-run"
 
-enum { OPTION_INPUT, OPTION_FORMAT, OPTION_MODULE };
+enum { OPTION_INPUT, OPTION_FORMAT, OPTION_MODULE, OPTION_RESOURCE };
 
 static const struct mf_option options[] = {
     [OPTION_INPUT] = {.name = "input",
@@ -21,6 +21,7 @@ static const struct mf_option options[] = {
                               "waits for."},
     [OPTION_FORMAT] = MF_FORMAT_OPTION,
     [OPTION_MODULE] = MF_SET_MODULE_OPTION,
+    [OPTION_RESOURCE] = MF_SET_RESOURCE_OPTION,
 };
 
 /*
@@ -39,12 +40,16 @@ struct question {
 static int set_option(void *arg, size_t index, const char *text, struct mf_error *err)
 {
     struct question *question = arg;
+    int r;
 
     switch (index) {
     case OPTION_FORMAT:
         return mf_task_set_take_format(&question->settings, text, err);
     case OPTION_MODULE:
         return mf_task_set_take_module(&question->settings, text, err);
+    case OPTION_RESOURCE:
+        r = mf_resources_add(&question->settings.resources, text, err);
+        return r < 0 ? mf_error_prefix(err, r, "--resource: ") : 0;
     default:
         question->inputs[question->n_inputs++] = text;
         return 0;

@@ -28,7 +28,6 @@ enum {
     OPTION_DELAY,
     OPTION_POLICY,
     OPTION_PLACEMENT,
-    OPTION_RESOURCE,
     OPTION_RUN_DIR,
     OPTION_RESUME,
     OPTION_RESUME_FAILED,
@@ -43,6 +42,7 @@ enum {
     OPTION_FORMAT = N_COMMON_OPTIONS,
     OPTION_MODULE,
     OPTION_NO_ISOLATION,
+    OPTION_RESOURCE,
     N_OPTIONS
 };
 static_assert(N_COMMON_OPTIONS == MF_N_FARMING_OPTIONS, "the header gives the table's size");
@@ -99,7 +99,6 @@ const struct mf_option mf_farming_options[MF_N_RUN_OPTIONS] = {
                           .help = "How the worker of a task is chosen: least-loaded (the default), "
                                   "round-robin, random, two-choices, best-fit, pack, scatter, "
                                   "affinity (where its group was last)."},
-    [OPTION_RESOURCE] = MF_RESOURCE_OPTION,
     [OPTION_RUN_DIR] = {.name = "run-dir",
                         .value = "DIR",
                         .complete = MF_COMPLETE_DIR,
@@ -138,6 +137,12 @@ const struct mf_option mf_farming_options[MF_N_RUN_OPTIONS] = {
                                      "a time, and a time limit only asks it to stop. One that "
                                      "crashes or hangs takes the rank with it, and what it prints "
                                      "is not taken in."},
+    [OPTION_RESOURCE] = {.name = "resource",
+                         .value = "NAME=N",
+                         .help = "The run has N of something that tasks ask for, wherever they "
+                                 "run: with licence.matlab=4, two tasks \"[licence.matlab=2] "
+                                 "...\" run at a time. The name has a \".\" in it. May be "
+                                 "repeated."},
 };
 
 /* --- values --- */
@@ -252,12 +257,12 @@ static int parse_value(struct mf_farming_settings *settings, size_t index, const
         return mf_policy_parse(text, &settings->scheduler.farm.policy, err);
     case OPTION_PLACEMENT:
         return mf_placement_parse(text, &settings->scheduler.farm.placement, err);
-    case OPTION_RESOURCE:
-        return mf_countables_add(&settings->countables, text, err);
     case OPTION_FORMAT:
         return mf_source_format_parse(text, &settings->format, err);
     case OPTION_MODULE:
         return add_module(settings, text, err);
+    case OPTION_RESOURCE:
+        return mf_resources_add(&settings->resources, text, err);
     default:
         return 0;
     }
@@ -352,6 +357,7 @@ int mf_farming_parse(struct mf_farming_settings *settings, const struct mf_subco
     if (settings->rank.is_inline && settings->rank.n_modules == 0)
         return mf_error_set(err, -EINVAL,
                             "--no-isolation is about functions, and needs --module FILE");
+    mf_resources_count(&settings->resources, settings->scheduler.farm.countables);
     if (settings->is_quiet)
         settings->progress = MF_PROGRESS_NONE;
     /* What was sent ahead would still start after the failure that halts the farm. */

@@ -8,6 +8,7 @@
 #define MF_CLI_FARMING_PRIVATE_H
 
 #include "cli/farming.h"
+#include "cli/resources.h"
 #include "cli/scheduling.h"
 #include "runtime/rank.h"
 
@@ -17,14 +18,15 @@
  * The options as understood; texts are those of argv.
  *
  * @scheduler, @rank  what of it goes there; rank.modules is the modules here, so
- *                    settings stay where they are, also for the names of countables
+ *                    settings stay where they are
+ * @resources         countables of the run; scheduler.farm has their numbers
  */
 struct mf_farming_settings {
     struct mf_scheduler_config scheduler;
     struct mf_rank_config rank;
     const char *modules[MF_MAX_MODULES];
     enum mf_source_format format;
-    struct mf_countables countables;
+    struct mf_resources resources;
     const char *run_dir;
     bool is_dry_run;
     bool is_forced;

@@ -35,6 +35,7 @@ enum {
     OPTION_TRACE,
     OPTION_FORMAT,
     OPTION_MODULE,
+    OPTION_RESOURCE,
     OPTION_DELAY,
     N_OPTIONS
 };
@@ -94,6 +95,7 @@ const struct mf_option mf_simulate_options[MF_SIMULATE_N_OPTIONS] = {
                               "FAILED, ENDED or LOST. Needs one --policy."},
     [OPTION_FORMAT] = MF_FORMAT_OPTION,
     [OPTION_MODULE] = MF_SET_MODULE_OPTION,
+    [OPTION_RESOURCE] = MF_SET_RESOURCE_OPTION,
     [OPTION_DELAY] = {.name = "delay",
                       .value = "TIME",
                       .help = "Wait at least TIME between two starts."},
@@ -330,6 +332,8 @@ static int parse_value(struct mf_simulate_settings *settings, size_t index, cons
         return parse_time(text, &settings->sim.mtbf_ns, err);
     case OPTION_ARRIVALS:
         return parse_rate(text, &settings->arrivals_per_s, err);
+    case OPTION_RESOURCE:
+        return mf_resources_add(&settings->input.resources, text, err);
     case OPTION_DELAY:
         return mf_parse_duration(text, &settings->sim.farm.delay_ns, err);
     default:
@@ -381,6 +385,7 @@ int mf_simulate_parse(struct mf_simulate_settings *settings, int argc, char **ar
                             "--trace is of one policy: choose it, as in --policy fifo");
     if (settings->n_policies == 0)
         choose_all_policies(settings);
+    mf_resources_count(&settings->input.resources, settings->sim.farm.countables);
     return first;
 }
 

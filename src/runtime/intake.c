@@ -214,6 +214,7 @@ static void submit(struct mf_scheduler *scheduler, const struct mf_entry *entry)
         submit_settled(scheduler, entry, earlier);
         return;
     }
+    mf_learned_meet_kind(scheduler, entry->kind);
     event.after = entry->after;
     event.n_after = entry->n_after;
     event.spec = (struct mf_task_spec){

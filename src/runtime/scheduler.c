@@ -302,6 +302,8 @@ static void finish(struct mf_scheduler *scheduler)
 {
     struct mf_error err;
 
+    if (!scheduler->has_failed && mf_learned_save(scheduler, &err) < 0)
+        mf_scheduler_fail(scheduler, &err);
     if (!scheduler->has_failed && journal_end(scheduler, &err) < 0)
         mf_scheduler_fail(scheduler, &err);
     mf_settle_turn(scheduler, true);
@@ -457,6 +459,7 @@ static int create_parts(struct mf_scheduler *scheduler, struct mf_error *err)
         r = mf_peers_create(scheduler);
     if (r < 0)
         return mf_error_set(err, r, "cannot set up the scheduler: %s", strerror(-r));
+    mf_learned_load(scheduler);
     r = mf_intake_load_earlier(scheduler, err);
     if (r < 0)
         return r;
@@ -492,6 +495,7 @@ void mf_scheduler_destroy(struct mf_scheduler *scheduler)
         return;
     mf_peers_destroy(scheduler);
     mf_intake_finish(scheduler);
+    mf_learned_finish(scheduler);
     mf_settle_destroy(scheduler);
     mf_live_free_all(scheduler);
     mf_farm_destroy(scheduler->farm);

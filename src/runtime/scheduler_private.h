@@ -4,6 +4,7 @@
  *     scheduler.c  life, the turn, the end
  *     peers.c      the workers: HELLO, shares of nodes, frames to each
  *     intake.c     tasks from the source into the farm; what was done earlier
+ *     learned.c    run times of kinds of tasks, from run to run
  *     dispatch.c   changes of the farm into records to workers
  *     transfer.c   output into the stores, fetched from workers where it is large
  *     settle.c     ended attempts: journal, and after the commit the telling
@@ -170,6 +171,8 @@ struct mf_scheduler {
     uint32_t n_unprinted;
     uint64_t n_done_earlier, n_failed_earlier;
 
+    struct json_t *learned; /* see learned.c; NULL when there is nothing */
+    uint32_t last_kind;     /* of those that the farm was told of */
     bool has_dependencies;
     bool is_at_barrier;        /* the entry below waits until all before it have ended */
     uint64_t held_cookie;      /* of that entry */
@@ -264,6 +267,18 @@ void mf_intake_note_end(struct mf_scheduler *scheduler, mf_task_id task, const c
 /** Why a task is skipped: "task 3, which failed". Returns text, which holds size bytes. */
 char *mf_intake_explain_skip(const struct mf_scheduler *scheduler, mf_task_id root, char *text,
                              size_t size);
+
+/* learned.c */
+
+/** Reads what earlier runs learned. */
+void mf_learned_load(struct mf_scheduler *scheduler);
+void mf_learned_finish(struct mf_scheduler *scheduler);
+
+/** Before a task of that kind is submitted: tells the farm what is known of it. */
+void mf_learned_meet_kind(struct mf_scheduler *scheduler, uint32_t kind);
+
+/** Keeps what is known for the next run. Returns 0 or -errno with a sentence. */
+int mf_learned_save(struct mf_scheduler *scheduler, struct mf_error *err);
 
 /* dispatch.c */
 

@@ -98,6 +98,16 @@ Test(explain, what_is_asked_wrongly_is_refused_with_exit_status_2)
     cr_assert(eq(int, t_sh("mpifarm explain --input nothing mpifarm-run a").status, 2));
 }
 
+Test(explain, task_files_are_read_as_the_run_read_them)
+{
+    t_write("tasks.farm", "[id=a] true\n[id=b licence.x=1] true\n");
+    struct t_result result = t_sh("mpifarm run --resource licence.x=1 tasks.farm; "
+                                  "mpifarm explain --resource licence.x=1 --input tasks.farm "
+                                  "mpifarm-run b | head -n 1");
+    cr_assert(t_has(result.out, "task b: DONE on "), "%s%s", result.out, result.err);
+    cr_assert(eq(int, t_sh("mpifarm explain --input tasks.farm mpifarm-run b").status, 2));
+}
+
 Test(explain, the_run_directory_stays_as_it_is)
 {
     t_write("tasks.farm", "[id=a] exit 1\n");
