@@ -255,6 +255,26 @@ void mf_rundir_finish(struct mf_rundir *rundir)
     rundir->path = NULL;
 }
 
+int mf_rundir_is_held(const char *path)
+{
+    struct flock lock = {.l_type = F_RDLCK, .l_whence = SEEK_SET};
+    int dir_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = -1, result = 0;
+
+    if (dir_fd < 0)
+        return -errno;
+    fd = openat(dir_fd, LOCK_NAME, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        result = errno == ENOENT ? 0 : -errno;
+    else if (fcntl(fd, F_OFD_GETLK, &lock) < 0)
+        result = -errno;
+    else
+        result = lock.l_type != F_UNLCK;
+    mf_close(&fd);
+    mf_close(&dir_fd);
+    return result;
+}
+
 static int clear_output(const struct mf_rundir *rundir, struct mf_error *err)
 {
     struct dirent *entry;

@@ -34,6 +34,15 @@ int mf_rundir_open(struct mf_rundir *rundir, const char *path, struct mf_error *
 void mf_rundir_finish(struct mf_rundir *rundir);
 
 /**
+ * mf_rundir_is_held() - whether a farm holds the lock of a run directory, on any host.
+ *
+ * For onlookers: takes no lock and opens nothing for writing.
+ *
+ * Returns 1 or 0, or -errno where locks cannot be looked at.
+ */
+int mf_rundir_is_held(const char *path);
+
+/**
  * Empties the journal and removes the files of out/, and nothing else.
  *
  * The journal stays as a file of no bytes: that is what tells a run directory

@@ -4,7 +4,8 @@
  *   attempt   one row for each ended attempt, in the order of their ends; its
  *             columns are explained in the schema itself, which `.schema` prints
  *   run       name and value of what is known of the run as a whole:
- *             "finished" is 1 once all its tasks are final
+ *             "finished" is 1 once all its tasks are final, "stopped by" says
+ *             what stopped it before that, "" for nothing
  *
  *   SELECT id, attempt, exit_status, duration_ns / 1e9, command
  *     FROM attempt WHERE state = 5;                          -- what failed, and how

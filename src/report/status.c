@@ -1,4 +1,4 @@
-/* status.json, written beside its place and renamed into it. */
+/* status.json, written beside its place and renamed into it; and read back. */
 #include "report/status.h"
 
 #include "base/clock.h"
@@ -48,4 +48,40 @@ int mf_status_write(const char *run_dir, const struct mf_progress_state *state, 
         r = fail(path, errno ? -errno : -EIO, err);
     json_decref(status);
     return r;
+}
+
+/* Seconds that a number of nanoseconds can hold. */
+static bool is_time(double seconds)
+{
+    return seconds >= 0 && seconds < (double)(INT64_MAX / MF_NS_PER_S);
+}
+
+int mf_status_read(const char *run_dir, struct mf_status *ret_status)
+{
+    char path[PATH_MAX];
+    double updated, elapsed;
+    json_int_t n_total, n_running;
+    int is_finished, r;
+    json_t *status;
+    FILE *file;
+
+    if (snprintf(path, sizeof(path), "%s/status.json", run_dir) >= (int)sizeof(path))
+        return -ENAMETOOLONG;
+    file = fopen(path, "re");
+    if (!file)
+        return -errno;
+    status = json_loadf(file, 0, NULL);
+    fclose(file);
+    r = json_unpack(status, "{s:F, s:F, s:b, s:I, s:I}", "updated", &updated, "elapsed", &elapsed,
+                    "finished", &is_finished, "total", &n_total, "running", &n_running);
+    json_decref(status);
+    if (r < 0 || n_total < 0 || n_running < 0 || !is_time(updated) || !is_time(elapsed))
+        return -EBADMSG;
+    *ret_status = (struct mf_status){
+        .began_wall_ns = (int64_t)((updated - elapsed) * MF_NS_PER_S),
+        .is_finished = is_finished,
+        .n_total = (uint64_t)n_total,
+        .n_running = (uint64_t)n_running,
+    };
+    return 0;
 }

@@ -8,6 +8,9 @@
 #include "base/error.h"
 #include "report/progress.h"
 
+#include <stdbool.h>
+#include <stdint.h>
+
 /**
  * mf_status_write() - replace DIR/status.json.
  *
@@ -19,5 +22,27 @@
  */
 int mf_status_write(const char *run_dir, const struct mf_progress_state *state, bool is_finished,
                     struct mf_error *err);
+
+/**
+ * What status.json tells.
+ *
+ * @began_wall_ns  when the run, or its continuation, began (since 1970)
+ * @is_finished    whether it was over when this was written
+ * @n_total        tasks in all, 0 when unknown
+ * @n_running      tasks that workers held
+ */
+struct mf_status {
+    int64_t began_wall_ns;
+    bool is_finished;
+    uint64_t n_total;
+    uint64_t n_running;
+};
+
+/**
+ * mf_status_read() - read DIR/status.json.
+ *
+ * Returns 0, -ENOENT if there is none, or -EBADMSG if it is something else.
+ */
+int mf_status_read(const char *run_dir, struct mf_status *ret_status);
 
 #endif

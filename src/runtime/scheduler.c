@@ -277,16 +277,34 @@ static bool has_printed(const struct mf_scheduler *scheduler)
            mf_printer_is_idle(scheduler->printer);
 }
 
+/* What stopped the run before its end, NULL for nothing. */
+static const char *stopped_by(const struct mf_scheduler *scheduler)
+{
+    if (mf_scheduler_result(scheduler) != MF_RUN_STOPPED)
+        return NULL;
+    return scheduler->stopped_by[0] ? scheduler->stopped_by : "the end of the run";
+}
+
+/* What the journal says of the run as a whole. */
+static int journal_end(struct mf_scheduler *scheduler, struct mf_error *err)
+{
+    bool is_complete = mf_scheduler_result(scheduler) == MF_RUN_DONE;
+    const char *why = stopped_by(scheduler);
+    int r = mf_journal_set_finished(scheduler->config.journal, is_complete, err);
+
+    return r < 0 ? r
+                 : mf_journal_set_text(scheduler->config.journal, MF_JOURNAL_STOPPED_BY,
+                                       why ? why : "", err);
+}
+
 /* The journal calls the run complete only once all its output is out. */
 static void finish(struct mf_scheduler *scheduler)
 {
-    bool is_complete = mf_scheduler_result(scheduler) == MF_RUN_DONE;
     struct mf_error err;
 
     if (!scheduler->has_failed && mf_learned_save(scheduler, &err) < 0)
         mf_scheduler_fail(scheduler, &err);
-    if (!scheduler->has_failed &&
-        mf_journal_set_finished(scheduler->config.journal, is_complete, &err) < 0)
+    if (!scheduler->has_failed && journal_end(scheduler, &err) < 0)
         mf_scheduler_fail(scheduler, &err);
     mf_settle_turn(scheduler, true);
     scheduler->is_finished = true;
@@ -394,9 +412,7 @@ void mf_scheduler_summarize(const struct mf_scheduler *scheduler, FILE *file)
 
     mf_farm_count(scheduler->farm, &counts);
     summary.n_retried = counts.retried;
-    if (mf_scheduler_result(scheduler) == MF_RUN_STOPPED)
-        summary.stopped_by =
-            scheduler->stopped_by[0] ? scheduler->stopped_by : "the end of the run";
+    summary.stopped_by = stopped_by(scheduler);
     for (uint32_t i = 0; i < scheduler->n_failures; i++)
         failures[i] = (struct mf_failure){.id = scheduler->failures[i].id,
                                           .command_text = scheduler->failures[i].text,

@@ -1,6 +1,8 @@
 /* Tests of journal/rundir.c: whose directory it is, who uses it, what is replaced. */
 #include "t_run.h"
 
+#include "journal/rundir.h"
+
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -229,4 +231,22 @@ Test(rundir, a_read_only_file_system_is_named)
     t_refused(MF_JOURNAL_CONTINUE, -EROFS, "Read-only file system; use --run-dir");
     cr_assert_eq(t_count_in(MF_JOURNAL_READ), 0u);
     cr_assert_eq(umount2(run, MNT_DETACH), 0);
+}
+
+Test(rundir, an_onlooker_sees_whether_a_farm_holds_the_lock_and_takes_none)
+{
+    struct mf_journal *journal = t_journal(MF_JOURNAL_NEW);
+
+    cr_assert_eq(mf_rundir_is_held(run), 1);
+    t_close(journal);
+    cr_assert_eq(mf_rundir_is_held(run), 0);
+    t_close(t_journal(MF_JOURNAL_CONTINUE));
+}
+
+Test(rundir, a_directory_without_a_lock_is_held_by_nobody)
+{
+    cr_assert_eq(mf_rundir_is_held(run), -ENOENT);
+    cr_assert_eq(mkdir(run, 0700), 0);
+    cr_assert_eq(mf_rundir_is_held(run), 0);
+    cr_assert_neq(access(t_run_file("lock"), F_OK), 0);
 }

@@ -1,0 +1,173 @@
+/*
+ * What the journal, the lock and status.json of a run directory tell: see
+ * explain_private.h. One thread.
+ */
+#include "cli/explain_private.h"
+
+#include "journal/rundir.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FIRST_CAPACITY 1024
+
+static int grow_ends(struct mf_explain *explain)
+{
+    uint32_t capacity = explain->ends_capacity ? 2 * explain->ends_capacity : FIRST_CAPACITY;
+    struct mf_explain_end *ends;
+
+    if (explain->ids.n < explain->ends_capacity)
+        return 0;
+    ends = reallocarray(explain->ends, capacity, sizeof(*ends));
+    if (!ends)
+        return -ENOMEM;
+    memset(ends + explain->ends_capacity, 0, (capacity - explain->ends_capacity) * sizeof(*ends));
+    explain->ends = ends;
+    explain->ends_capacity = capacity;
+    return 0;
+}
+
+/* The last row of a task is what counts: an earlier one may be of a run that was continued. */
+static int note_attempt(void *arg, const struct mf_journal_attempt *attempt)
+{
+    struct mf_explain *explain = arg;
+    struct mf_explain_end *end;
+    uint32_t number;
+    int r =
+        mf_names_number(&explain->ids, attempt->id, strlen(attempt->id), UINT32_MAX / 2, &number);
+
+    if (r == 0)
+        r = grow_ends(explain);
+    if (r < 0)
+        return r;
+    end = &explain->ends[number];
+    end->row = attempt->row;
+    end->state = attempt->state;
+    end->n_attempts += attempt->host[0] != '\0';
+    end->ended_wall_ns = attempt->outcome.started_wall_ns + attempt->outcome.duration_ns;
+    explain->n_retried += attempt->state == MF_TASK_READY;
+    return 0;
+}
+
+/* Where locks cannot be looked at, status.json has to be believed. */
+static bool goes_on(const char *run_dir, bool has_status, const struct mf_status *status)
+{
+    int held = mf_rundir_is_held(run_dir);
+
+    return held < 0 ? has_status && !status->is_finished : held > 0;
+}
+
+/* A run that broke off may have left what an earlier part of it said of its own end. */
+static int find_life(struct mf_explain *explain, struct mf_error *err)
+{
+    bool has_status = mf_status_read(explain->run_dir, &explain->status) == 0;
+    int r = mf_journal_get_text(explain->journal, MF_JOURNAL_STOPPED_BY, explain->stopped_by,
+                                sizeof(explain->stopped_by), err);
+
+    if (r < 0 && r != -ENOENT)
+        return r;
+    if (goes_on(explain->run_dir, has_status, &explain->status))
+        explain->life = MF_EXPLAIN_GOES_ON;
+    else if (r == -ENOENT || (has_status && !explain->status.is_finished))
+        explain->life = MF_EXPLAIN_BROKEN;
+    else
+        explain->life = explain->stopped_by[0] ? MF_EXPLAIN_STOPPED : MF_EXPLAIN_OVER;
+    return 0;
+}
+
+int mf_explain_open(struct mf_explain *explain, const char *run_dir, struct mf_error *err)
+{
+    int r;
+
+    explain->run_dir = run_dir;
+    r = mf_journal_open(run_dir, MF_JOURNAL_READ, &explain->journal, err);
+    if (r == 0)
+        r = find_life(explain, err);
+    if (r < 0)
+        return r;
+    r = mf_journal_each(explain->journal, note_attempt, explain, err);
+    if (r == -ENOMEM)
+        mf_error_set(err, r, "out of memory");
+    if (r < 0)
+        return r;
+    for (uint32_t i = 1; i <= explain->ids.n; i++)
+        if (mf_explain_is_final(explain, &explain->ends[i]))
+            explain->by_state[explain->ends[i].state]++;
+    return 0;
+}
+
+void mf_explain_finish(struct mf_explain *explain)
+{
+    mf_journal_close(explain->journal, NULL);
+    mf_names_finish(&explain->ids);
+    free(explain->ends);
+    *explain = (struct mf_explain){0};
+}
+
+const struct mf_explain_end *mf_explain_find(struct mf_explain *explain, const char *id)
+{
+    uint32_t number = 0;
+
+    /* As many names as there are: none is added. */
+    mf_names_number(&explain->ids, id, strlen(id), explain->ids.n, &number);
+    return number > 0 ? &explain->ends[number] : NULL;
+}
+
+bool mf_explain_is_final(const struct mf_explain *explain, const struct mf_explain_end *end)
+{
+    if (!end || end->state < MF_TASK_DONE)
+        return false;
+    return end->state == MF_TASK_DONE || end->state == MF_TASK_FAILED ||
+           explain->life != MF_EXPLAIN_GOES_ON ||
+           end->ended_wall_ns >= explain->status.began_wall_ns;
+}
+
+/* --- words --- */
+
+void mf_explain_put_life(const struct mf_explain *explain, FILE *file)
+{
+    switch (explain->life) {
+    case MF_EXPLAIN_GOES_ON:
+        fputs("the run goes on", file);
+        break;
+    case MF_EXPLAIN_OVER:
+        fputs("the run is over", file);
+        break;
+    case MF_EXPLAIN_STOPPED:
+        fputs("the run was stopped by ", file);
+        mf_explain_put_text(explain->stopped_by, file);
+        fputs("; --resume continues", file);
+        break;
+    case MF_EXPLAIN_BROKEN:
+        fputs("the run broke off, killed or with its node; --resume continues", file);
+        break;
+    }
+}
+
+void mf_explain_put_text(const char *text, FILE *file)
+{
+    for (; *text; text++)
+        fputc((unsigned char)*text < ' ' || *text == 0x7f ? ' ' : *text, file);
+}
+
+static void put_quoted(const char *text, FILE *file)
+{
+    struct mf_buffer quoted = {0};
+
+    mf_shell_quote(text, &quoted);
+    if (mf_buffer_status(&quoted) == 0)
+        fwrite(quoted.data, 1, quoted.size, file);
+    else
+        fputs(text, file);
+    mf_buffer_finish(&quoted);
+}
+
+void mf_explain_put_logs(const struct mf_explain *explain, const char *id, FILE *file)
+{
+    fputs("mpifarm logs ", file);
+    put_quoted(explain->run_dir, file);
+    fputc(' ', file);
+    put_quoted(id, file);
+    fputc('\n', file);
+}

@@ -1,0 +1,121 @@
+/* mpifarm explain: why tasks failed, were skipped, or do not run, of real runs. */
+#include "support/shell.h"
+
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+#include <string.h>
+
+TestSuite(explain, .init = t_enter_dir, .fini = t_leave_dir);
+
+Test(explain, a_run_with_failures_tells_causes_skips_and_attempts)
+{
+    t_write("tasks.farm", "[id=a] true\n"
+                          "[id=b retries=2] echo oops >&2; exit 3\n"
+                          "[id=c after=b] true\n"
+                          "[id=d after=c] true\n"
+                          "[id=e] exit 3\n"
+                          "[id=f] kill -9 $$\n");
+    cr_assert(eq(int, t_sh("mpifarm run -j 1 tasks.farm").status, 1));
+
+    struct t_result result = t_sh("mpifarm explain");
+    cr_assert(eq(int, result.status, 0), "%s", result.err);
+    cr_assert(
+        t_has(result.out, "1 done, 3 failed, 2 skipped, 1 tried again: the run is over\nfailed:\n"),
+        "%s", result.out);
+    cr_assert(t_has(result.out, "\n        2  exit status 3, as task "), "%s", result.out);
+    cr_assert(t_has(result.out, "\n        1  killed by signal 9 (Killed): task f\n"), "%s",
+              result.out);
+    cr_assert(t_has(result.out, "\nskipped:\n        2  task b failed, as task c\n"), "%s",
+              result.out);
+
+    result = t_sh("mpifarm explain mpifarm-run b");
+    cr_assert(t_has(result.out, "task b: FAILED after 2 attempts: exit status 3\n"), "%s",
+              result.out);
+    cr_assert(t_has(result.out, "exit status 3; tried again\n"), "%s", result.out);
+    cr_assert(eq(int, t_count_lines(result.out, "      "), 2), "%s", result.out);
+    result = t_sh("mpifarm explain mpifarm-run d; mpifarm explain mpifarm-run a | head -n 1");
+    cr_assert(t_has(result.out, "task d: SKIPPED: task b failed\ntask a: DONE on "), "%s",
+              result.out);
+    cr_assert(t_has(result.out, ", at the first attempt\n"), "%s", result.out);
+}
+
+Test(explain, the_command_it_names_shows_the_output)
+{
+    t_write("tasks.farm", "[id=b] echo oops; exit 3\n");
+    cr_assert(eq(int, t_sh("mpifarm run --output kept --run-dir 'my run' tasks.farm").status, 1));
+    struct t_result result =
+        t_sh("mpifarm explain 'my run' b | sed -n 's/^see its output: //p' > command; sh command");
+    cr_assert(eq(str, result.out, "oops\n"), "%s", result.err);
+}
+
+Test(explain, a_stopped_run_says_by_what_and_what_its_tasks_waited_for)
+{
+    t_write("tasks.farm", "[id=fit] touch started; sleep 300\n"
+                          "[id=plot after=fit] true\n");
+    struct t_result result = t_sh("mpifarm run tasks.farm & pid=$!; "
+                                  "while [ ! -e started ]; do sleep 0.01; done; "
+                                  "mpifarm explain --input tasks.farm mpifarm-run plot; "
+                                  "kill -TERM $pid; sleep 0.2; kill -TERM $pid; wait $pid; "
+                                  "mpifarm explain; "
+                                  "mpifarm explain --input tasks.farm mpifarm-run plot");
+    cr_assert(eq(str, result.out,
+                 "task plot: not ended yet: waiting or running\n"
+                 "waits for: fit (running or waiting)\n"
+                 "0 done, 0 failed, 1 cancelled, 1 left: the run was stopped by signal 15 "
+                 "(Terminated); --resume continues\n"
+                 "task plot: was not run: the run was stopped by signal 15 (Terminated); "
+                 "--resume continues\n"
+                 "waits for: fit (cancelled)\n"),
+              "%s", result.err);
+}
+
+Test(explain, a_run_that_was_killed_is_known_to_have_broken_off)
+{
+    t_write("tasks.farm", "true\nwhile [ ! -s mpifarm-run/status.json ]; do sleep 0.01; done; "
+                          "touch started; sleep 300\n");
+    struct t_result result = t_sh("mpifarm run tasks.farm & pid=$!; "
+                                  "while [ ! -e started ]; do sleep 0.01; done; "
+                                  "kill -9 $pid; wait $pid; "
+                                  "mpifarm explain mpifarm-run 2");
+    cr_assert(eq(str, result.out,
+                 "task 2: was not run: the run broke off, killed or with its node; --resume "
+                 "continues; --input FILE tells whether there is such a task\n"),
+              "%s", result.err);
+}
+
+Test(explain, what_is_asked_wrongly_is_refused_with_exit_status_2)
+{
+    t_write("tasks.farm", "[id=a] true\n");
+    cr_assert(eq(int, t_sh("mpifarm run tasks.farm").status, 0));
+    struct t_result result = t_sh("mpifarm explain --input tasks.farm mpifarm-run x");
+    cr_assert(eq(int, result.status, 2));
+    cr_assert(t_has(result.err, "there is no task x"), "%s", result.err);
+    cr_assert(eq(str, result.out, ""));
+    cr_assert(eq(int, t_sh("mpifarm explain mpifarm-run x").status, 2));
+    cr_assert(eq(int, t_sh("mpifarm explain nothing").status, 2));
+    cr_assert(eq(int, t_sh("mpifarm explain --input tasks.farm mpifarm-run").status, 2));
+    cr_assert(eq(int, t_sh("mpifarm explain mpifarm-run a b").status, 2));
+    cr_assert(eq(int, t_sh("mpifarm explain --input nothing mpifarm-run a").status, 2));
+}
+
+Test(explain, task_files_are_read_as_the_run_read_them)
+{
+    t_write("tasks.farm", "[id=a] true\n[id=b licence.x=1] true\n");
+    struct t_result result = t_sh("mpifarm run --resource licence.x=1 tasks.farm; "
+                                  "mpifarm explain --resource licence.x=1 --input tasks.farm "
+                                  "mpifarm-run b | head -n 1");
+    cr_assert(t_has(result.out, "task b: DONE on "), "%s%s", result.out, result.err);
+    cr_assert(eq(int, t_sh("mpifarm explain --input tasks.farm mpifarm-run b").status, 2));
+}
+
+Test(explain, the_run_directory_stays_as_it_is)
+{
+    t_write("tasks.farm", "[id=a] exit 1\n");
+    cr_assert(eq(int, t_sh("mpifarm run tasks.farm").status, 1));
+    struct t_result result =
+        t_sh("ls -l --time-style=full-iso mpifarm-run > before; mpifarm explain; "
+             "mpifarm explain mpifarm-run a > text; "
+             "ls -l --time-style=full-iso mpifarm-run | cmp - before");
+    cr_assert(eq(int, result.status, 0), "%s%s", result.out, result.err);
+    cr_assert(t_has(result.out, "exit status 1: task a"), "%s", result.out);
+}
