@@ -20,6 +20,8 @@ enum mf_phase { MF_PHASE_STAGED, MF_PHASE_QUEUED, MF_PHASE_RUNNING, MF_PHASE_LEF
  * @is_told       the rank has heard of its start
  * @try_number    which try of its task it is
  * @n_slots, @slots   indexes of its slots; 0 while staged; owned
+ * @gpus          ids of its GPUs, NULL for none; owned
+ * @mem_bytes     most that its processes may use together, 0 for no limit
  * @command       owned
  * @streams       its pipes while it runs, and what was captured
  * @outcome       how it ends; its cause is set early when the farm ends it
@@ -41,6 +43,8 @@ struct mf_attempt {
     uint32_t try_number;
     uint32_t n_slots;
     uint32_t *slots;
+    char *gpus;
+    uint64_t mem_bytes;
     int64_t timeout_ns;
     struct mf_command *command;
     struct mf_streams streams;

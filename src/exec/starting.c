@@ -197,6 +197,7 @@ static void start_attempt(struct mf_runner *runner, struct mf_attempt *attempt)
         .command = attempt->command,
         .slots = attempt->slots,
         .n_slots = attempt->n_slots,
+        .gpus = attempt->gpus,
     };
     struct mf_child child;
     int result;

@@ -140,6 +140,8 @@ static void send_run(struct mf_scheduler *scheduler, const struct mf_change *cha
         .task = change->task,
         .attempt = change->attempt,
         .n_slots = change->needs.n_slots,
+        .n_gpus = change->needs.n_gpus,
+        .mem_bytes = change->needs.mem_bytes,
         .try_number = change->tries + 1,
         .timeout_ns = live->timeout_ns,
         .payload = live->command,
@@ -189,6 +191,11 @@ static void explain_needs(const struct mf_scheduler *scheduler, const struct mf_
     else if (needs->n_gpus > largest.n_gpus)
         snprintf(text, size, "needs %" PRIu32 " GPUs, and the largest worker has %" PRIu32,
                  needs->n_gpus, largest.n_gpus);
+    else if (needs->mem_bytes > 0 && largest.mem_bytes == 0)
+        snprintf(text, size,
+                 "needs %.1f GiB of memory, and how much the nodes have cannot be found out: "
+                 "say it with --mem SIZE",
+                 (double)needs->mem_bytes / (double)GIB);
     else if (needs->mem_bytes > largest.mem_bytes)
         snprintf(text, size, "needs %.1f GiB of memory, and the largest worker has %.1f",
                  (double)needs->mem_bytes / (double)GIB, (double)largest.mem_bytes / (double)GIB);
