@@ -42,6 +42,7 @@ int mf_attempt_decode(struct mf_reader *reader, struct mf_attempt **ret_attempt,
     attempt->deadline_ns = INT64_MAX;
     attempt->heap_index = MF_HEAP_NONE;
     mf_list_init(&attempt->node);
+    mf_list_init(&attempt->limited_node);
     mf_list_init(&attempt->young_node);
     *ret_attempt = attempt;
     return 0;
@@ -50,6 +51,7 @@ int mf_attempt_decode(struct mf_reader *reader, struct mf_attempt **ret_attempt,
 void mf_attempt_destroy(struct mf_attempt *attempt)
 {
     mf_list_remove(&attempt->node);
+    mf_list_remove(&attempt->limited_node);
     mf_list_remove(&attempt->young_node);
     mf_streams_finish(&attempt->streams);
     free(attempt->command);

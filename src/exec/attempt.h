@@ -33,6 +33,7 @@ enum mf_phase { MF_PHASE_STAGED, MF_PHASE_QUEUED, MF_PHASE_RUNNING, MF_PHASE_LEF
  * @deadline_ns   when it is to be ended, killed or given up; INT64_MAX for never
  * @heap_index    place among the deadlines
  * @node          in the list of its phase
+ * @limited_node  in the list of those that run with a limit of memory
  * @young_node    in the list of those whose pipes are not watched yet
  */
 struct mf_attempt {
@@ -57,6 +58,7 @@ struct mf_attempt {
     int64_t deadline_ns;
     mf_heap_index heap_index;
     struct mf_list node;
+    struct mf_list limited_node;
     struct mf_list young_node;
 };
 

@@ -60,8 +60,21 @@ Test(resources, more_memory_than_there_is_fails_at_once)
     struct t_result result = t_sh("mpifarm run --mem 2G tasks.txt");
     cr_assert(eq(int, result.status, 1));
     cr_assert(eq(str, result.out, "two\n"));
-    cr_assert(t_has(result.err, "needs 3.0 GiB of memory, and the largest worker has 2.0"), "%s",
-              result.err);
+    cr_assert(t_has(result.err, "needs 3.0 GiB of memory, and the largest worker has 2.0 GiB"),
+              "%s", result.err);
+}
+
+Test(resources, a_task_over_its_memory_is_ended_and_others_go_on)
+{
+    t_write("tasks.txt",
+            "[id=large mem=50M] x=$(head -c 209715200 /dev/zero | tr '\\0' x); sleep 300\n"
+            "[id=small mem=50M] sleep 1; echo small\n"
+            "[id=free] x=$(head -c 209715200 /dev/zero | tr '\\0' x); sleep 1; echo free\n");
+    struct t_result result = t_sh("mpifarm run -k -j 3 --mem 8G tasks.txt");
+    cr_assert(eq(int, result.status, 1));
+    cr_assert(eq(str, result.out, "small\nfree\n"));
+    cr_assert(t_has(result.err, "over its memory of 50.0 MiB (used "), "%s", result.err);
+    cr_assert(t_has(result.err, "2 done, 1 failed"), "%s", result.err);
 }
 
 Test(resources, ranks_of_a_node_share_its_gpus)
