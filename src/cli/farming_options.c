@@ -37,6 +37,7 @@ enum {
     OPTION_QUIET,
     OPTION_NO_PIN,
     OPTION_MEM,
+    OPTION_MEM_RETRY,
     OPTION_GPUS,
     N_COMMON_OPTIONS,
     OPTION_FORMAT = N_COMMON_OPTIONS,
@@ -117,6 +118,11 @@ const struct mf_option mf_farming_options[MF_N_RUN_OPTIONS] = {
                     .help = "Memory of each node that tasks with mem= share. The default is the "
                             "least of what the node has, the limit of the cgroup and what Slurm "
                             "gave."},
+    [OPTION_MEM_RETRY] = {.name = "mem-retry",
+                          .value = "xN",
+                          .help = "Try a task that was ended for using more than its mem= again "
+                                  "with N times as much, up to what the largest worker has, as "
+                                  "often as --retries or retries= lets it."},
     [OPTION_GPUS] = {.name = "gpus",
                      .value = "N",
                      .help = "GPUs of each node that tasks with gpus= share, the first N of "
@@ -228,6 +234,17 @@ static int parse_mem(struct mf_farming_settings *settings, const char *text, str
     return r;
 }
 
+static int parse_mem_retry(struct mf_farm_config *farm, const char *text, struct mf_error *err)
+{
+    char *end = NULL;
+    double factor = text[0] == 'x' ? strtod(text + 1, &end) : 0;
+
+    if (!(factor > 1 && factor <= 1000) || *end != '\0')
+        return mf_error_set(err, -EINVAL, "\"%s\" is not like x2 or x1.5", text);
+    farm->mem_factor = factor;
+    return 0;
+}
+
 static int parse_gpus(struct mf_farming_settings *settings, const char *text, struct mf_error *err)
 {
     int64_t value;
@@ -267,6 +284,8 @@ static int parse_value(struct mf_farming_settings *settings, size_t index, const
         return mf_parse_duration(text, &settings->scheduler.farm.delay_ns, err);
     case OPTION_MEM:
         return parse_mem(settings, text, err);
+    case OPTION_MEM_RETRY:
+        return parse_mem_retry(&settings->scheduler.farm, text, err);
     case OPTION_GPUS:
         return parse_gpus(settings, text, err);
     case OPTION_FORMAT:

@@ -77,6 +77,15 @@ Test(resources, a_task_over_its_memory_is_ended_and_others_go_on)
     cr_assert(t_has(result.err, "2 done, 1 failed"), "%s", result.err);
 }
 
+Test(resources, a_task_over_its_memory_is_tried_again_with_more)
+{
+    t_write("tasks.txt", "[mem=100M] x=$(head -c 209715200 /dev/zero | tr '\\0' x); sleep 0.5; "
+                         "echo $MPIFARM_ATTEMPT\n");
+    struct t_result result = t_sh("mpifarm run --mem 1G --retries 3 --mem-retry x10 tasks.txt");
+    cr_assert(eq(int, result.status, 0), "%s", result.err);
+    cr_assert(eq(str, result.out, "2\n"));
+}
+
 Test(resources, ranks_of_a_node_share_its_gpus)
 {
     t_write("task", "#!/bin/sh\nmkdir used.$MPIFARM_GPUS || exit 1\nsleep 0.1\n"
@@ -94,6 +103,8 @@ Test(resources, a_node_without_memory_or_with_gpus_that_cannot_be_is_refused)
     t_write("tasks.txt", "true\n");
     cr_assert(eq(int, t_sh("mpifarm run --mem 0 tasks.txt").status, 2));
     cr_assert(eq(int, t_sh("mpifarm run --mem much tasks.txt").status, 2));
+    cr_assert(eq(int, t_sh("mpifarm run --mem-retry x1 tasks.txt").status, 2));
+    cr_assert(eq(int, t_sh("mpifarm run --mem-retry 2 tasks.txt").status, 2));
     cr_assert(eq(int, t_sh("mpifarm run --gpus -1 tasks.txt").status, 2));
     cr_assert(eq(int, t_sh("mpifarm map --gpus 5000 true ::: 1").status, 2));
 }
