@@ -2,7 +2,8 @@
 """Benchmarks of mpifarm. Every figure is a ratio against a ceiling measured in the same run.
 
     bench.py BUILD_DIR [NAME...]     names: commands mpi scale idle balance functions payloads
-                                     latency memory waiting; default: all
+                                     latency memory waiting simulate; default:
+                                     all
 
 Rounds of all competitors are interleaved, so that a busy minute of the machine
 hits all of them; a figure is the median of the rounds. Writes a table to
@@ -18,6 +19,7 @@ sys.dont_write_bytecode = True
 import commands  # noqa: E402
 import functions  # noqa: E402
 import harness  # noqa: E402
+import simulation  # noqa: E402
 
 
 def bench_balance(bench):
@@ -36,6 +38,7 @@ BENCHES = {
     "latency": functions.bench_latency,
     "memory": functions.bench_memory,
     "waiting": functions.bench_waiting,
+    "simulate": simulation.bench_simulate,
 }
 
 

@@ -11,18 +11,25 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-enum { OPTION_FORMAT, OPTION_MODULE };
+enum { OPTION_FORMAT, OPTION_MODULE, OPTION_RESOURCE };
 
 static const struct mf_option options[] = {
     [OPTION_FORMAT] = MF_FORMAT_OPTION,
     [OPTION_MODULE] = MF_SET_MODULE_OPTION,
+    [OPTION_RESOURCE] = MF_SET_RESOURCE_OPTION,
 };
 
 static int set_option(void *arg, size_t index, const char *text, struct mf_error *err)
 {
+    struct mf_task_set_settings *settings = arg;
+    int r;
+
     if (index == OPTION_FORMAT)
-        return mf_task_set_take_format(arg, text, err);
-    return mf_task_set_take_module(arg, text, err);
+        return mf_task_set_take_format(settings, text, err);
+    if (index == OPTION_MODULE)
+        return mf_task_set_take_module(settings, text, err);
+    r = mf_resources_add(&settings->resources, text, err);
+    return r < 0 ? mf_error_prefix(err, r, "--resource: ") : 0;
 }
 
 static void print_count(const char *name, uint64_t count)

@@ -54,11 +54,26 @@ static int print_commands(struct mf_source *source, struct mf_error *err)
     return r < 0 ? r : 0;
 }
 
+/* What there is to know of the run for those who read its tasks. */
+static struct mf_source_options source_options(const struct mf_farming_settings *settings,
+                                               const struct mf_function_names *functions)
+{
+    const char *slash = strrchr(settings->run_dir, '/');
+
+    return (struct mf_source_options){
+        .functions = functions->arg ? functions : NULL,
+        .format = settings->format,
+        .countables = settings->resources.items,
+        .n_countables = settings->resources.n,
+        .run_name = slash ? slash + 1 : settings->run_dir,
+    };
+}
+
 static int dry_run(struct mf_context *context, const struct mf_farming_settings *settings,
                    mf_open_source_fn open_source, char **words, int n_words)
 {
     struct mf_function_names functions = {.check = mf_modules_check};
-    struct mf_source_options options = {.format = settings->format};
+    struct mf_source_options options;
     struct mf_modules *modules = NULL;
     struct mf_source *source = NULL;
     struct mf_error err = {0};
@@ -67,8 +82,7 @@ static int dry_run(struct mf_context *context, const struct mf_farming_settings 
     if (settings->rank.n_modules > 0)
         r = mf_modules_load(settings->modules, settings->rank.n_modules, false, &modules, &err);
     functions.arg = modules;
-    if (modules)
-        options.functions = &functions;
+    options = source_options(settings, &functions);
     if (r == 0)
         r = open_source((const char *const *)words, (uint32_t)n_words, &options, &source, &err);
     if (r == 0)
@@ -187,9 +201,7 @@ static int open_run(struct run *run, struct mf_farming_settings *settings,
 {
     int r;
 
-    if (run->functions.arg)
-        run->options.functions = &run->functions;
-    run->options.format = settings->format;
+    run->options = source_options(settings, &run->functions);
     r = open_source((const char *const *)words, (uint32_t)n_words, &run->options, &run->source,
                     err);
     if (r == 0)

@@ -9,8 +9,8 @@
 #include "taskfile/source.h"
 
 /** The option table of both subcommands, and behind it what is for task files alone. */
-#define MF_N_FARMING_OPTIONS 22
-#define MF_N_RUN_OPTIONS (MF_N_FARMING_OPTIONS + 3)
+#define MF_N_FARMING_OPTIONS 24
+#define MF_N_RUN_OPTIONS (MF_N_FARMING_OPTIONS + 4)
 extern const struct mf_option mf_farming_options[MF_N_RUN_OPTIONS];
 
 /** What files are written in: an option for the tables of all subcommands that read tasks. */

@@ -26,6 +26,8 @@ enum {
     OPTION_TIMEOUT,
     OPTION_HALT,
     OPTION_DELAY,
+    OPTION_POLICY,
+    OPTION_PLACEMENT,
     OPTION_RUN_DIR,
     OPTION_RESUME,
     OPTION_RESUME_FAILED,
@@ -43,6 +45,7 @@ enum {
     OPTION_FORMAT = N_COMMON_OPTIONS,
     OPTION_MODULE,
     OPTION_NO_ISOLATION,
+    OPTION_RESOURCE,
     N_OPTIONS
 };
 static_assert(N_COMMON_OPTIONS == MF_N_FARMING_OPTIONS, "the header gives the table's size");
@@ -88,6 +91,17 @@ const struct mf_option mf_farming_options[MF_N_RUN_OPTIONS] = {
     [OPTION_DELAY] = {.name = "delay",
                       .value = "TIME",
                       .help = "Wait at least TIME between two starts."},
+    [OPTION_POLICY] = {.name = "policy",
+                       .value = "NAME",
+                       .help = "Order in which tasks are begun: priority (the default: the highest "
+                               "first, and waiting counts), fifo, lifo, sjf (shortest first), lpt "
+                               "(longest first), wspt (by weight over time), edf (earliest "
+                               "deadline), critical-path, fair (equal shares for groups)."},
+    [OPTION_PLACEMENT] = {.name = "placement",
+                          .value = "NAME",
+                          .help = "How the worker of a task is chosen: least-loaded (the default), "
+                                  "round-robin, random, two-choices, best-fit, pack, scatter, "
+                                  "affinity (where its group was last)."},
     [OPTION_RUN_DIR] = {.name = "run-dir",
                         .value = "DIR",
                         .complete = MF_COMPLETE_DIR,
@@ -142,6 +156,12 @@ const struct mf_option mf_farming_options[MF_N_RUN_OPTIONS] = {
                                      "a time, and a time limit only asks it to stop. One that "
                                      "crashes or hangs takes the rank with it, and what it prints "
                                      "is not taken in."},
+    [OPTION_RESOURCE] = {.name = "resource",
+                         .value = "NAME=N",
+                         .help = "The run has N of something that tasks ask for, wherever they "
+                                 "run: with licence.matlab=4, two tasks \"[licence.matlab=2] "
+                                 "...\" run at a time. The name has a \".\" in it. May be "
+                                 "repeated."},
 };
 
 /* --- values --- */
@@ -282,6 +302,10 @@ static int parse_value(struct mf_farming_settings *settings, size_t index, const
         return parse_halt(&settings->scheduler.farm, text, err);
     case OPTION_DELAY:
         return mf_parse_duration(text, &settings->scheduler.farm.delay_ns, err);
+    case OPTION_POLICY:
+        return mf_policy_parse(text, &settings->scheduler.farm.policy, err);
+    case OPTION_PLACEMENT:
+        return mf_placement_parse(text, &settings->scheduler.farm.placement, err);
     case OPTION_MEM:
         return parse_mem(settings, text, err);
     case OPTION_MEM_RETRY:
@@ -292,6 +316,8 @@ static int parse_value(struct mf_farming_settings *settings, size_t index, const
         return mf_source_format_parse(text, &settings->format, err);
     case OPTION_MODULE:
         return add_module(settings, text, err);
+    case OPTION_RESOURCE:
+        return mf_resources_add(&settings->resources, text, err);
     default:
         return 0;
     }
@@ -387,6 +413,7 @@ int mf_farming_parse(struct mf_farming_settings *settings, const struct mf_subco
     if (settings->rank.is_inline && settings->rank.n_modules == 0)
         return mf_error_set(err, -EINVAL,
                             "--no-isolation is about functions, and needs --module FILE");
+    mf_resources_count(&settings->resources, settings->scheduler.farm.countables);
     if (settings->is_quiet)
         settings->progress = MF_PROGRESS_NONE;
     /* What was sent ahead would still start after the failure that halts the farm. */

@@ -8,6 +8,8 @@
 #define MF_CLI_FARMING_PRIVATE_H
 
 #include "cli/farming.h"
+#include "cli/resources.h"
+#include "cli/scheduling.h"
 #include "runtime/rank.h"
 
 #define MF_MAX_MODULES 64
@@ -17,12 +19,14 @@
  *
  * @scheduler, @rank  what of it goes there; rank.modules is the modules here, so
  *                    settings stay where they are
+ * @resources         countables of the run; scheduler.farm has their numbers
  */
 struct mf_farming_settings {
     struct mf_scheduler_config scheduler;
     struct mf_rank_config rank;
     const char *modules[MF_MAX_MODULES];
     enum mf_source_format format;
+    struct mf_resources resources;
     const char *run_dir;
     bool is_dry_run;
     bool is_forced;

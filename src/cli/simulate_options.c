@@ -1,6 +1,8 @@
 /* The options of simulate: their table, and what they say. */
 #include "cli/simulate_private.h"
 
+#include "cli/scheduling.h"
+
 #include "base/units.h"
 #include "cli/subcommands.h"
 
@@ -33,6 +35,7 @@ enum {
     OPTION_TRACE,
     OPTION_FORMAT,
     OPTION_MODULE,
+    OPTION_RESOURCE,
     OPTION_DELAY,
     N_OPTIONS
 };
@@ -92,6 +95,7 @@ const struct mf_option mf_simulate_options[MF_SIMULATE_N_OPTIONS] = {
                               "FAILED, ENDED or LOST. Needs one --policy."},
     [OPTION_FORMAT] = MF_FORMAT_OPTION,
     [OPTION_MODULE] = MF_SET_MODULE_OPTION,
+    [OPTION_RESOURCE] = MF_SET_RESOURCE_OPTION,
     [OPTION_DELAY] = {.name = "delay",
                       .value = "TIME",
                       .help = "Wait at least TIME between two starts."},
@@ -200,19 +204,6 @@ uint64_t mf_simulate_n_slots(const struct mf_simulate_settings *settings)
 
 /* --- policies and placements --- */
 
-static int refuse_policy(const char *name, struct mf_error *err)
-{
-    const char *names[MF_SIMULATE_POLICIES_MAX], *nearest;
-    size_t n = 0;
-
-    for (; n < MF_SIMULATE_POLICIES_MAX && mf_policy_at((uint32_t)n); n++)
-        names[n] = mf_policy_at((uint32_t)n)->name;
-    nearest = mf_nearest(name, names, n);
-    return mf_error_set(err, -EINVAL, "no policy is called \"%.100s\"%s%s%s", name,
-                        nearest ? "; did you mean \"" : "", nearest ? nearest : "",
-                        nearest ? "\"?" : "");
-}
-
 static int parse_policies(struct mf_simulate_settings *settings, const char *text,
                           struct mf_error *err)
 {
@@ -224,11 +215,12 @@ static int parse_policies(struct mf_simulate_settings *settings, const char *tex
         return mf_error_set(err, -ENOMEM, "out of memory");
     for (char *part = strtok_r(copy, ",", &rest); part && r == 0;
          part = strtok_r(NULL, ",", &rest)) {
-        const struct mf_policy *policy = mf_policy_find(part);
+        const struct mf_policy *policy;
 
-        if (!policy)
-            r = refuse_policy(part, err);
-        else if (settings->n_policies == MF_SIMULATE_POLICIES_MAX)
+        r = mf_policy_parse(part, &policy, err);
+        if (r < 0)
+            break;
+        if (settings->n_policies == MF_SIMULATE_POLICIES_MAX)
             r = mf_error_set(err, -E2BIG, "more than %d policies", MF_SIMULATE_POLICIES_MAX);
         else
             settings->policies[settings->n_policies++] = policy;
@@ -245,23 +237,6 @@ static void choose_all_policies(struct mf_simulate_settings *settings)
         settings->policies[settings->n_policies] = mf_policy_at(settings->n_policies);
         settings->n_policies++;
     }
-}
-
-static int parse_placement(struct mf_simulate_settings *settings, const char *text,
-                           struct mf_error *err)
-{
-    const char *names[MF_SIMULATE_POLICIES_MAX], *nearest;
-    size_t n = 0;
-
-    settings->sim.farm.placement = mf_placement_find(text);
-    if (settings->sim.farm.placement)
-        return 0;
-    for (; n < MF_SIMULATE_POLICIES_MAX && mf_placement_at((uint32_t)n); n++)
-        names[n] = mf_placement_at((uint32_t)n)->name;
-    nearest = mf_nearest(text, names, n);
-    return mf_error_set(err, -EINVAL, "no placement is called \"%.100s\"%s%s%s", text,
-                        nearest ? "; did you mean \"" : "", nearest ? nearest : "",
-                        nearest ? "\"?" : "");
 }
 
 /* --- numbers --- */
@@ -344,7 +319,7 @@ static int parse_value(struct mf_simulate_settings *settings, size_t index, cons
     case OPTION_POLICY:
         return parse_policies(settings, text, err);
     case OPTION_PLACEMENT:
-        return parse_placement(settings, text, err);
+        return mf_placement_parse(text, &settings->sim.farm.placement, err);
     case OPTION_TIME:
         return parse_time(text, &settings->input.time_ns, err);
     case OPTION_LATENCY:
@@ -357,6 +332,8 @@ static int parse_value(struct mf_simulate_settings *settings, size_t index, cons
         return parse_time(text, &settings->sim.mtbf_ns, err);
     case OPTION_ARRIVALS:
         return parse_rate(text, &settings->arrivals_per_s, err);
+    case OPTION_RESOURCE:
+        return mf_resources_add(&settings->input.resources, text, err);
     case OPTION_DELAY:
         return mf_parse_duration(text, &settings->sim.farm.delay_ns, err);
     default:
@@ -408,6 +385,7 @@ int mf_simulate_parse(struct mf_simulate_settings *settings, int argc, char **ar
                             "--trace is of one policy: choose it, as in --policy fifo");
     if (settings->n_policies == 0)
         choose_all_policies(settings);
+    mf_resources_count(&settings->input.resources, settings->sim.farm.countables);
     return first;
 }
 

@@ -134,7 +134,10 @@ static int open_and_read(struct mf_task_set *set, const struct mf_task_set_setti
                          const char *const *files, uint32_t n_files, struct mf_error *err)
 {
     struct mf_function_names functions = {.check = mf_modules_check};
-    struct mf_source_options options = {.format = settings->format, .is_not_run = true};
+    struct mf_source_options options = {.format = settings->format,
+                                        .countables = settings->resources.items,
+                                        .n_countables = settings->resources.n,
+                                        .is_not_run = true};
     struct mf_modules *modules = NULL;
     struct mf_source *source = NULL;
     int r = 0;

@@ -7,6 +7,7 @@
 
 #include "base/buffer.h"
 #include "cli/farming.h"
+#include "cli/resources.h"
 #include "core/graph.h"
 #include "runtime/sim.h"
 #include "taskfile/source.h"
@@ -20,11 +21,19 @@
         .help = "Load a shared library whose functions tasks call, as in \"mpifarm run\"."         \
     }
 
+#define MF_SET_RESOURCE_OPTION                                                                     \
+    {                                                                                              \
+        .name = "resource", .value = "NAME=N",                                                     \
+        .help = "The run has N of something that tasks ask for, as in \"mpifarm run\"."            \
+    }
+
 /**
  * How to read.
  *
  * @format      of the files
  * @modules     n_modules libraries with functions
+ * @resources   countables that tasks can ask for; settings stay where they are because of their
+ * names
  * @time_ns     run time of tasks that do not say it, 0 for unknown
  * @attempts    tries of tasks that do not say it
  */
@@ -32,6 +41,7 @@ struct mf_task_set_settings {
     enum mf_source_format format;
     const char *modules[MF_TASK_SET_MODULES_MAX];
     uint32_t n_modules;
+    struct mf_resources resources;
     int64_t time_ns;
     uint32_t attempts;
 };

@@ -15,14 +15,18 @@ struct mf_heap *mf_farm_heap_of(struct mf_farm *farm, const struct mf_task *task
 
 bool mf_farm_has_countables(const struct mf_farm *farm, const struct mf_needs *needs)
 {
+    uint32_t is_short = 0;
+
+    /* Without a way out of it, the loop is a few instructions for all of them. */
     for (int i = 0; i < MF_N_COUNTABLES; i++)
-        if (needs->countables[i] > farm->config.countables[i])
-            return false;
-    return true;
+        is_short |= needs->countables[i] > farm->config.countables[i];
+    return !is_short;
 }
 
 void mf_farm_take_countables(struct mf_farm *farm, const struct mf_needs *needs)
 {
+    if (!farm->has_countables)
+        return;
     for (int i = 0; i < MF_N_COUNTABLES; i++) {
         assert(needs->countables[i] <= farm->n_free_countables[i]);
         farm->n_free_countables[i] -= needs->countables[i];
@@ -31,6 +35,8 @@ void mf_farm_take_countables(struct mf_farm *farm, const struct mf_needs *needs)
 
 void mf_farm_give_back_countables(struct mf_farm *farm, const struct mf_needs *needs)
 {
+    if (!farm->has_countables)
+        return;
     for (int i = 0; i < MF_N_COUNTABLES; i++)
         farm->n_free_countables[i] += needs->countables[i];
 }
@@ -52,7 +58,7 @@ static int find_lacking(const struct mf_farm *farm, const struct mf_task *task)
 
 bool mf_farm_park_if_lacking(struct mf_farm *farm, struct mf_task *task)
 {
-    int lacking = find_lacking(farm, task);
+    int lacking = farm->has_countables ? find_lacking(farm, task) : -1;
     int r;
 
     if (lacking < 0)
@@ -84,7 +90,7 @@ static void unpark(struct mf_farm *farm, int i, uint64_t n_free)
 
 void mf_farm_unpark(struct mf_farm *farm, bool all)
 {
-    for (int i = 0; i < MF_N_COUNTABLES; i++)
+    for (int i = 0; i < MF_N_COUNTABLES && farm->has_countables; i++)
         if (farm->parked[i].n_items > 0)
             unpark(farm, i, all ? UINT64_MAX : farm->n_free_countables[i]);
 }

@@ -57,8 +57,8 @@ void mf_estimates_learn(struct mf_estimates *estimates, uint32_t kind, int64_t d
         mf_median_add(median, duration_ns);
 }
 
-int mf_estimates_recall(struct mf_estimates *estimates, uint32_t kind, int64_t duration_ns,
-                        uint64_t n_samples)
+int mf_estimates_add_earlier(struct mf_estimates *estimates, uint32_t kind, int64_t duration_ns,
+                             uint64_t n_samples)
 {
     int r = mf_estimates_reserve(estimates, kind);
 

@@ -17,7 +17,7 @@
  * Starts as {0}.
  *
  * @by_kind  uint32_t to struct mf_median *; NULL before the first kind
- * @earlier  what was told by mf_estimates_recall(), of all kinds
+ * @earlier  what was told by mf_estimates_add_earlier(), of all kinds
  */
 struct mf_estimates {
     struct mf_table *by_kind;
@@ -33,14 +33,14 @@ int mf_estimates_reserve(struct mf_estimates *estimates, uint32_t kind);
 void mf_estimates_learn(struct mf_estimates *estimates, uint32_t kind, int64_t duration_ns);
 
 /**
- * mf_estimates_recall() - what an earlier run has learned of a kind.
+ * mf_estimates_add_earlier() - what an earlier run has learned of a kind.
  *
  * @n_samples  how much it counts beside what this run learns, at most as MF_MEDIAN_SAMPLES
  *
  * Returns 0 or -ENOMEM.
  */
-int mf_estimates_recall(struct mf_estimates *estimates, uint32_t kind, int64_t duration_ns,
-                        uint64_t n_samples);
+int mf_estimates_add_earlier(struct mf_estimates *estimates, uint32_t kind, int64_t duration_ns,
+                             uint64_t n_samples);
 
 /** The median of a kind, at least 1; 0 when nothing is known of it. O(1). */
 int64_t mf_estimates_of_kind(const struct mf_estimates *estimates, uint32_t kind);

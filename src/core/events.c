@@ -40,7 +40,7 @@ static int reserve_ready(struct mf_farm *farm, uint64_t n)
 {
     int r = reserve_heap(&farm->ready, n);
 
-    for (int i = 0; i < MF_N_COUNTABLES && r == 0; i++)
+    for (int i = 0; i < MF_N_COUNTABLES && r == 0 && farm->has_countables; i++)
         if (farm->config.countables[i] > 0)
             r = reserve_heap(&farm->parked[i], n);
     return r;
@@ -336,8 +336,8 @@ static int handle_learned(struct mf_farm *farm, const struct mf_event *event)
 {
     if (event->spec.kind == 0 || event->duration_ns < 0 || event->n_samples == 0)
         return -EINVAL;
-    return mf_estimates_recall(&farm->estimates, event->spec.kind, event->duration_ns,
-                               event->n_samples);
+    return mf_estimates_add_earlier(&farm->estimates, event->spec.kind, event->duration_ns,
+                                    event->n_samples);
 }
 
 int mf_farm_handle(struct mf_farm *farm, const struct mf_event *event)

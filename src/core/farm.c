@@ -61,6 +61,7 @@ int mf_farm_create(const struct mf_farm_config *config, struct mf_farm **ret_far
         mf_heap_init(&farm->parked[i], farm->config.policy->before,
                      offsetof(struct mf_task, heap_index));
         farm->n_free_countables[i] = farm->config.countables[i];
+        farm->has_countables |= farm->config.countables[i] > 0;
     }
     mf_list_init(&farm->dirty);
     mf_list_init(&farm->running);

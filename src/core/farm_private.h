@@ -58,6 +58,7 @@ struct mf_reservation {
  * @now_ns         time of the last event
  * @next_place_ns  with a delay, when the next task may be placed
  * @last_chosen    worker that got the task placed last
+ * @has_countables  there are some; else they need no looking at
  * @parked         READY tasks that lack a countable, in the same order; see countables.c
  * @reservation    of the first task that fits nowhere
  * @releases       scratch memory of backfill.c
@@ -81,6 +82,7 @@ struct mf_farm {
     uint64_t n_settled_earlier;
     struct mf_rng rng;
     mf_worker_id last_chosen;
+    bool has_countables;
     struct mf_heap parked[MF_N_COUNTABLES];
     uint64_t n_free_countables[MF_N_COUNTABLES];
     struct mf_reservation reservation;

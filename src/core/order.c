@@ -22,19 +22,22 @@ static bool spec_makes_sense(const struct mf_task_spec *spec)
            spec->upward_ns >= 0;
 }
 
-int mf_farm_expect(struct mf_farm *farm, const struct mf_task_spec *spec)
+static int reserve(struct mf_farm *farm, const struct mf_task_spec *spec)
 {
-    int r = 0;
+    int r = mf_estimates_reserve(&farm->estimates, spec->kind);
 
-    if (!spec_makes_sense(spec))
-        return -EINVAL;
-    if (spec->kind != 0)
-        r = mf_estimates_reserve(&farm->estimates, spec->kind);
     if (r == 0 && farm->has_shares)
         r = mf_shares_reserve(&farm->shares, spec->group);
     if (r == 0 && farm->has_homes)
         r = mf_homes_reserve(&farm->homes, spec->group);
     return r;
+}
+
+int mf_farm_expect(struct mf_farm *farm, const struct mf_task_spec *spec)
+{
+    if (!spec_makes_sense(spec))
+        return -EINVAL;
+    return spec->kind != 0 || farm->has_shares || farm->has_homes ? reserve(farm, spec) : 0;
 }
 
 int64_t mf_farm_estimate_ns(const struct mf_farm *farm, const struct mf_task *task)

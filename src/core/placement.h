@@ -68,7 +68,7 @@ extern const struct mf_placement mf_placement_random;
 extern const struct mf_placement mf_placement_two_choices;
 
 /** The worker that has least left then of slots, GPUs and memory, each as a part of the most
- * that any worker has. O(k). */
+ * that any worker has. O(log n) as long as few are about as full, else O(k). */
 extern const struct mf_placement mf_placement_best_fit;
 
 /** The fullest: with the largest part in use of its slots, GPUs or memory. O(log n), but that it

@@ -178,6 +178,25 @@ struct mf_needs mf_workers_largest(const struct mf_workers *workers)
     return most;
 }
 
+struct mf_needs mf_workers_smallest(const struct mf_workers *workers)
+{
+    struct mf_needs least = mf_workers_largest(workers);
+
+    for (uint32_t i = 0; i < workers->n_shapes; i++) {
+        const struct mf_worker_shape *shape = &workers->shapes[i];
+
+        if (shape->n_up == 0)
+            continue;
+        if (shape->n_slots < least.n_slots)
+            least.n_slots = shape->n_slots;
+        if (shape->n_gpus < least.n_gpus)
+            least.n_gpus = shape->n_gpus;
+        if (shape->mem_bytes < least.mem_bytes)
+            least.mem_bytes = shape->mem_bytes;
+    }
+    return least;
+}
+
 /* Makes by_id reach beyond id, growing to powers of two. */
 static int reach(struct mf_workers *workers, mf_worker_id id)
 {
@@ -304,6 +323,12 @@ void mf_workers_move(struct mf_workers *workers, struct mf_worker *worker, enum 
     worker->state = to;
 }
 
+static void update_fullness(struct mf_workers *workers, struct mf_worker *worker)
+{
+    worker->fullness = mf_worker_fullness(worker);
+    mf_heap_update(&workers->by_fullness, worker);
+}
+
 /* Changes the slots that are committed, and the order of load with them. */
 static void set_committed(struct mf_workers *workers, struct mf_worker *worker,
                           uint32_t n_committed)
@@ -315,11 +340,9 @@ static void set_committed(struct mf_workers *workers, struct mf_worker *worker,
     take_from_totals(workers, worker);
     worker->n_committed = n_committed;
     add_to_totals(workers, worker);
+    if (workers->has_fullness)
+        update_fullness(workers, worker);
     mf_heap_update(&workers->by_load, worker);
-    if (workers->has_fullness) {
-        worker->fullness = mf_worker_fullness(worker);
-        mf_heap_update(&workers->by_fullness, worker);
-    }
 }
 
 void mf_workers_take(struct mf_workers *workers, struct mf_worker *worker,

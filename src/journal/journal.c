@@ -19,6 +19,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
+/* A text of an earlier run that is longer is not taken over. */
+#define LEGACY_BYTES ((size_t)256 << 10)
+
 #define FINISHED "finished"
 
 /**
@@ -324,6 +327,48 @@ static int check_replaceable(struct mf_journal *journal, struct mf_error *err)
                         (unsigned long long)survey.n_failed);
 }
 
+/* Takes out of the run that is replaced what outlives it. What is damaged is replaced without. */
+static void read_legacy(struct mf_journal *journal, char *text, size_t size)
+{
+    if (mf_database_get_text(journal->database, MF_JOURNAL_LEARNED, text, size, NULL) < 0)
+        text[0] = '\0';
+}
+
+/* Looks at the run that is to be replaced. Only where nobody forces that can it be refused. */
+static int look_at_earlier(struct mf_journal *journal, const char *path, const char *dir,
+                           enum mf_journal_mode mode, char *legacy, size_t size,
+                           struct mf_error *err)
+{
+    int code = open_database(journal, path, dir, err);
+
+    if (!code && mode == MF_JOURNAL_NEW)
+        code = check_replaceable(journal, err);
+    if (!code)
+        read_legacy(journal, legacy, size);
+    mf_database_close(journal->database);
+    journal->database = NULL;
+    return mode == MF_JOURNAL_NEW ? code : 0;
+}
+
+static int open_afresh(struct mf_journal *journal, const char *path, const char *dir,
+                       enum mf_journal_mode mode, struct mf_error *err)
+{
+    char *legacy = calloc(1, LEGACY_BYTES);
+    int code;
+
+    if (!legacy)
+        return mf_error_set(err, -ENOMEM, "%s: out of memory", dir);
+    code = look_at_earlier(journal, path, dir, mode, legacy, LEGACY_BYTES, err);
+    if (!code)
+        code = mf_rundir_clear(&journal->rundir, err);
+    if (!code)
+        code = open_database(journal, path, dir, err);
+    if (!code && legacy[0])
+        code = mf_database_set_text(journal->database, MF_JOURNAL_LEARNED, legacy, err);
+    free(legacy);
+    return code;
+}
+
 static int open_for_writing(struct mf_journal *journal, const char *dir, enum mf_journal_mode mode,
                             struct mf_error *err)
 {
@@ -331,17 +376,10 @@ static int open_for_writing(struct mf_journal *journal, const char *dir, enum mf
     struct stat status;
     int code = mf_rundir_open(&journal->rundir, dir, err);
 
-    if (!code && mode == MF_JOURNAL_NEW) {
+    if (!code && mode == MF_JOURNAL_CONTINUE)
         code = open_database(journal, path, dir, err);
-        if (!code)
-            code = check_replaceable(journal, err);
-        mf_database_close(journal->database);
-        journal->database = NULL;
-    }
-    if (!code && mode != MF_JOURNAL_CONTINUE)
-        code = mf_rundir_clear(&journal->rundir, err);
-    if (!code)
-        code = open_database(journal, path, dir, err);
+    else if (!code)
+        code = open_afresh(journal, path, dir, mode, err);
     if (!code && stat(path, &status) == 0) {
         journal->inode = status.st_ino;
         journal->device = status.st_dev;

@@ -90,6 +90,9 @@ int mf_journal_set_printed(struct mf_journal *journal, uint64_t row, struct mf_e
 int mf_journal_set_text(struct mf_journal *journal, const char *name, const char *text,
                         struct mf_error *err);
 
+/** The named text that outlives its run: what opens afresh where a run was takes it over. */
+#define MF_JOURNAL_LEARNED "learned"
+
 /** Reads a named text into size bytes; returns 0, -ENOENT, or another -errno. */
 int mf_journal_get_text(struct mf_journal *journal, const char *name, char *text, size_t size,
                         struct mf_error *err);

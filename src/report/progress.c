@@ -61,7 +61,7 @@ struct mf_progress {
 /* Ended in this run. */
 static uint64_t count_ended(const struct mf_progress_state *state)
 {
-    uint64_t n_final = state->n_done + state->n_failed;
+    uint64_t n_final = state->n_done + state->n_failed + state->n_skipped;
 
     return state->n_skipped_earlier < n_final ? n_final - state->n_skipped_earlier : 0;
 }
@@ -77,7 +77,7 @@ static double rate_since_start(const struct mf_progress_state *state)
 static void put_time_left(const struct mf_progress_state *state, double rate,
                           struct mf_buffer *buffer)
 {
-    uint64_t n_final = state->n_done + state->n_failed;
+    uint64_t n_final = state->n_done + state->n_failed + state->n_skipped;
     double left_s;
     char text[32];
 
@@ -114,6 +114,8 @@ static void put_counts(const struct mf_progress_state *state, struct mf_buffer *
         mf_buffer_print(buffer, "%s done", done);
     if (state->n_failed)
         mf_buffer_print(buffer, ", %s failed", mf_count_format(state->n_failed, failed));
+    if (state->n_skipped)
+        mf_buffer_print(buffer, ", %s skipped", mf_count_format(state->n_skipped, failed));
 }
 
 static void put_parts(const struct mf_progress_state *state, bool is_bar, double rate, int without,
@@ -156,7 +158,7 @@ static void put_bar(double share, size_t width, struct mf_buffer *buffer)
 static double put_head(const struct mf_progress_state *state, bool is_eta, double rate,
                        struct mf_buffer *buffer)
 {
-    uint64_t n_final = state->n_done + state->n_failed;
+    uint64_t n_final = state->n_done + state->n_failed + state->n_skipped;
     double share = 0;
 
     if (is_eta) {
@@ -319,7 +321,7 @@ static double rate_of_window(struct mf_progress *progress, const struct mf_progr
 static bool is_same(const struct mf_progress_state *a, const struct mf_progress_state *b)
 {
     return a->n_total == b->n_total && a->n_done == b->n_done && a->n_failed == b->n_failed &&
-           a->n_running == b->n_running && a->n_slots == b->n_slots;
+           a->n_skipped == b->n_skipped && a->n_running == b->n_running && a->n_slots == b->n_slots;
 }
 
 int64_t mf_progress_next_ns(const struct mf_progress *progress)

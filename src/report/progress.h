@@ -21,6 +21,7 @@ struct mf_progress_state {
     uint64_t n_total;
     uint64_t n_done;
     uint64_t n_failed;
+    uint64_t n_skipped; /* as what they come after ended otherwise than they ask for */
     uint64_t n_running;
     uint64_t n_skipped_earlier; /* they do not count for the rate */
     uint32_t n_slots;
@@ -67,7 +68,7 @@ struct mf_failure {
 /**
  * The run as a whole.
  *
- * @n_done, @n_failed, @n_cancelled, @n_left   tasks of this run by their end; left were not run
+ * @n_done, @n_failed, @n_cancelled, @n_skipped, @n_left   tasks of this run by their end; left were not run
  * @n_done_earlier, @n_failed_earlier   taken over by --resume
  * @n_retried     attempts that were followed by another
  * @n_truncated   tasks whose output was over the limit
@@ -78,7 +79,7 @@ struct mf_failure {
  * @run_dir       for the command that shows their output
  */
 struct mf_summary {
-    uint64_t n_done, n_failed, n_cancelled, n_left;
+    uint64_t n_done, n_failed, n_cancelled, n_skipped, n_left;
     uint64_t n_done_earlier, n_failed_earlier;
     uint64_t n_retried;
     uint64_t n_truncated;

@@ -50,6 +50,7 @@ static void put_totals(const struct mf_summary *summary, FILE *file)
     fprintf(file, "mpifarm: %s done", mf_count_format(summary->n_done, done));
     put_count(summary->n_failed, "failed", file);
     put_count(summary->n_cancelled, "cancelled", file);
+    put_count(summary->n_skipped, "skipped", file);
     put_count(summary->n_retried, "retried", file);
     put_speed(summary, file);
     fputc('\n', file);

@@ -212,6 +212,8 @@ static void explain(struct mf_scheduler *scheduler, const struct mf_change *chan
         .cause = change->cause, .exit_status = -1, .started_wall_ns = mf_clock_wall_ns()};
     if (change->cause == MF_CAUSE_UNFIT)
         explain_needs(scheduler, &change->needs, outcome->detail, sizeof(outcome->detail));
+    else if (change->cause == MF_CAUSE_SKIPPED)
+        mf_intake_explain_skip(scheduler, change->root, outcome->detail, sizeof(outcome->detail));
 }
 
 /*
@@ -225,7 +227,7 @@ static void settle_final(struct mf_scheduler *scheduler, const struct mf_change 
     struct mf_outcome outcome;
     struct mf_error err;
 
-    if (!live && change->cause != MF_CAUSE_UNFIT)
+    if (!live && change->cause != MF_CAUSE_UNFIT && change->cause != MF_CAUSE_SKIPPED)
         return;
     if (!live && load_live(scheduler, change, &live, &err) < 0) {
         mf_scheduler_fail(scheduler, &err);

@@ -5,6 +5,8 @@
 #include "runtime/scheduler_private.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -79,32 +81,35 @@ int mf_intake_load_earlier(struct mf_scheduler *scheduler, struct mf_error *err)
 }
 
 /*
- * Whether the journal already has this task. Tasks of equal key are
+ * How this task ended, if the journal already has it; else WAITING. Tasks of equal key are
  * interchangeable, so each done one in the journal stands for one in the
  * input; of those left, as many as failed count as failed.
  */
-static bool is_settled_earlier(struct mf_scheduler *scheduler, const struct mf_command *command)
+static enum mf_task_state settled_earlier(struct mf_scheduler *scheduler,
+                                          const struct mf_command *command)
 {
+    enum mf_task_state state = MF_TASK_DONE;
     uint8_t key[MF_KEY_SIZE];
     struct mf_earlier *earlier;
 
     if (!scheduler->earlier)
-        return false;
+        return MF_TASK_WAITING;
     mf_command_key(command, key);
     earlier = mf_table_find(scheduler->earlier, key);
     if (!earlier)
-        return false;
+        return MF_TASK_WAITING;
     if (earlier->n_done > 0) {
         earlier->n_done--;
         scheduler->n_done_earlier++;
     } else if (earlier->n_failed > 0) {
         earlier->n_failed--;
         scheduler->n_failed_earlier++;
+        state = MF_TASK_FAILED;
     } else {
-        return false;
+        return MF_TASK_WAITING;
     }
     mf_settle_print_earlier(scheduler, command->seq, command->tag, earlier);
-    return true;
+    return state;
 }
 
 /* --- reading --- */
@@ -154,47 +159,166 @@ static void refuse_input(struct mf_scheduler *scheduler, const struct mf_error *
     close_input(scheduler);
 }
 
+/* --- ends that others may come after --- */
+
+void mf_intake_note_end(struct mf_scheduler *scheduler, mf_task_id task, const char *id,
+                        enum mf_task_state state)
+{
+    void *place;
+
+    if (!scheduler->bad_ends || state == MF_TASK_DONE)
+        return;
+    /* Without memory for it, tasks that are skipped name its number. */
+    if (mf_table_insert(scheduler->bad_ends, &task, &place) == 0)
+        *(struct mf_bad_end *)place = (struct mf_bad_end){strdup(id), state};
+}
+
+char *mf_intake_explain_skip(const struct mf_scheduler *scheduler, mf_task_id root, char *text,
+                             size_t size)
+{
+    const struct mf_bad_end *end = mf_table_find(scheduler->bad_ends, &root);
+    const char *how = "did not fail";
+
+    if (end && end->state == MF_TASK_FAILED)
+        how = "failed";
+    else if (end)
+        how = "was cancelled";
+    if (end && end->id)
+        snprintf(text, size, "task %s %s", end->id, how);
+    else
+        snprintf(text, size, "task number %" PRIu64 " %s", root, how);
+    return text;
+}
+
+/* --- into the farm --- */
+
+/* A task that an earlier run has settled still has its number where others count on it. */
+static void submit_settled(struct mf_scheduler *scheduler, const struct mf_entry *entry,
+                           enum mf_task_state state)
+{
+    struct mf_event event = {.kind = MF_EVENT_SETTLED, .state = state};
+
+    if (!scheduler->has_dependencies)
+        return;
+    if (mf_scheduler_apply(scheduler, &event) == 0)
+        mf_intake_note_end(scheduler, mf_farm_last_id(scheduler->farm), entry->command.id, state);
+}
+
 static void submit(struct mf_scheduler *scheduler, const struct mf_entry *entry)
 {
     struct mf_event event = {.kind = MF_EVENT_SUBMITTED};
+    enum mf_task_state earlier = settled_earlier(scheduler, &entry->command);
 
     scheduler->n_entries++;
-    if (is_settled_earlier(scheduler, &entry->command))
+    if (earlier != MF_TASK_WAITING) {
+        submit_settled(scheduler, entry, earlier);
         return;
+    }
+    mf_learned_meet_kind(scheduler, entry->kind);
+    event.after = entry->after;
+    event.n_after = entry->n_after;
     event.spec = (struct mf_task_spec){
         .cookie = entry->cookie,
         .needs = entry->needs,
         .priority = entry->priority,
+        .group = entry->group,
+        .kind = entry->kind,
+        .weight = entry->weight,
+        .estimate_ns = entry->estimate_ns,
+        .deadline_ns = entry->deadline_ns ? scheduler->created_ns + entry->deadline_ns : 0,
+        .upward_ns = entry->upward_ns,
         .max_attempts = entry->attempts ? entry->attempts : scheduler->config.attempts,
     };
     mf_scheduler_apply(scheduler, &event);
 }
 
-static uint64_t count_unfinished(const struct mf_scheduler *scheduler)
+/* Tasks that could be placed, or are; those that wait for others are beyond counting. */
+static uint64_t count_at_hand(const struct mf_scheduler *scheduler)
 {
     struct mf_farm_counts counts;
 
     mf_farm_count(scheduler->farm, &counts);
-    return counts.by_state[MF_TASK_WAITING] + counts.by_state[MF_TASK_READY] +
-           counts.by_state[MF_TASK_PLACED] + counts.by_state[MF_TASK_RUNNING];
+    return counts.by_state[MF_TASK_READY] + counts.by_state[MF_TASK_PLACED] +
+           counts.by_state[MF_TASK_RUNNING];
+}
+
+/* --- barriers --- */
+
+static bool is_any_bad(const struct mf_scheduler *scheduler)
+{
+    struct mf_farm_counts counts;
+
+    mf_farm_count(scheduler->farm, &counts);
+    return counts.by_state[MF_TASK_FAILED] + counts.by_state[MF_TASK_CANCELLED] +
+               counts.by_state[MF_TASK_SKIPPED] + scheduler->n_failed_earlier >
+           0;
+}
+
+static bool is_any_unfinished(const struct mf_scheduler *scheduler)
+{
+    struct mf_farm_counts counts;
+
+    mf_farm_count(scheduler->farm, &counts);
+    return count_at_hand(scheduler) + counts.by_state[MF_TASK_WAITING] > 0;
+}
+
+/*
+ * Submits the entry behind the barrier once all before it have ended. Until
+ * then nothing is read. Returns whether that is so.
+ */
+static bool pass_barrier(struct mf_scheduler *scheduler)
+{
+    const struct mf_entry *entry;
+    struct mf_error err;
+
+    if (is_any_unfinished(scheduler))
+        return false;
+    if (mf_source_load(scheduler->config.source, scheduler->held_cookie, &entry, &err) < 0) {
+        refuse_input(scheduler, &err);
+        return false;
+    }
+    if (entry->barrier_checks && is_any_bad(scheduler)) {
+        mf_scheduler_stop(scheduler, MF_STOP_SOON, "a barrier, as a task before it was not done");
+        return false;
+    }
+    scheduler->is_at_barrier = false;
+    submit(scheduler, entry);
+    return true;
+}
+
+/* Submits an entry, unless it has to wait at a barrier. */
+static void take_in(struct mf_scheduler *scheduler, const struct mf_entry *entry)
+{
+    if (!entry->is_behind_barrier) {
+        submit(scheduler, entry);
+        return;
+    }
+    scheduler->is_at_barrier = true;
+    scheduler->held_cookie = entry->cookie;
+    pass_barrier(scheduler);
+}
+
+/* --- the turn --- */
+
+static bool may_read(const struct mf_scheduler *scheduler)
+{
+    return !scheduler->is_source_done && !scheduler->is_source_waiting && !scheduler->has_failed &&
+           mf_farm_stopping(scheduler->farm) == MF_STOP_NONE;
 }
 
 bool mf_intake_turn(struct mf_scheduler *scheduler)
 {
-    uint64_t n_unfinished = count_unfinished(scheduler);
     const struct mf_entry *entry;
     struct mf_error err;
 
-    if (scheduler->is_source_done || scheduler->is_source_waiting || scheduler->has_failed ||
-        mf_farm_stopping(scheduler->farm) != MF_STOP_NONE)
+    if (!may_read(scheduler) || (scheduler->is_at_barrier && !pass_barrier(scheduler)))
         return false;
     for (int i = 0; i < ENTRIES_PER_TURN; i++) {
-        if (n_unfinished >= scheduler->lookahead)
+        if (scheduler->is_at_barrier || count_at_hand(scheduler) >= scheduler->lookahead)
             return false;
         int r = mf_source_next(scheduler->config.source, &entry, &err);
         if (r == 0) {
-            submit(scheduler, entry);
-            n_unfinished++;
+            take_in(scheduler, entry);
             continue;
         }
         if (r == -EAGAIN)
@@ -208,9 +332,20 @@ bool mf_intake_turn(struct mf_scheduler *scheduler)
     return true;
 }
 
+static void free_bad_ends(struct mf_scheduler *scheduler)
+{
+    size_t cursor = 0;
+    void *end;
+
+    while (scheduler->bad_ends && mf_table_next(scheduler->bad_ends, &cursor, NULL, &end))
+        free(((struct mf_bad_end *)end)->id);
+    mf_table_destroy(scheduler->bad_ends);
+}
+
 void mf_intake_finish(struct mf_scheduler *scheduler)
 {
     mf_loop_remove(scheduler->config.loop, scheduler->source_watch);
     mf_table_destroy(scheduler->earlier);
     free(scheduler->unprinted);
+    free_bad_ends(scheduler);
 }

@@ -103,7 +103,7 @@ static int decode_gpus(struct mf_reader *reader, struct mf_gpu **ret_gpus, uint3
 }
 
 void mf_node_encode_offer(const struct mf_core *cores, uint32_t n_cores,
-                          const struct mf_resources *resources, struct mf_buffer *buffer)
+                          const struct mf_topo_resources *resources, struct mf_buffer *buffer)
 {
     mf_node_encode_cores(cores, n_cores, buffer);
     mf_buffer_put_u64(buffer, resources->mem_bytes);
@@ -132,7 +132,7 @@ int mf_node_decode_offer(const void *data, size_t size, struct mf_offer *ret_off
 void mf_offer_finish(struct mf_offer *offer)
 {
     free(offer->cores);
-    mf_resources_finish(&offer->resources);
+    mf_topo_resources_finish(&offer->resources);
     *offer = (struct mf_offer){0};
 }
 

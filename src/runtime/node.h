@@ -27,13 +27,13 @@ int mf_node_decode_cores(const void *data, size_t size, struct mf_core **ret_cor
 
 /** Appends what a rank has, the payload of a HELLO of `mpifarm run`. */
 void mf_node_encode_offer(const struct mf_core *cores, uint32_t n_cores,
-                          const struct mf_resources *resources, struct mf_buffer *buffer);
+                          const struct mf_topo_resources *resources, struct mf_buffer *buffer);
 
 /** What a rank has; cores are a heap block. */
 struct mf_offer {
     struct mf_core *cores;
     uint32_t n_cores;
-    struct mf_resources resources;
+    struct mf_topo_resources resources;
 };
 
 /** Reads it; returns 0 and what mf_offer_finish() frees, -EBADMSG or -ENOMEM. */

@@ -198,7 +198,7 @@ static int look_around(struct mf_rank *rank, struct mf_error *err)
         return r;
     r = mf_topo_resources("", &rank->resources);
     if (r == 0 && config->n_gpus != MF_GPUS_FOUND)
-        r = mf_resources_set_gpus(&rank->resources, config->n_gpus);
+        r = mf_topo_resources_set_gpus(&rank->resources, config->n_gpus);
     if (r < 0)
         return mf_error_set(err, r, "cannot find out what the node has: %s", strerror(-r));
     if (config->mem_bytes > 0)
@@ -398,6 +398,6 @@ void mf_rank_finish(struct mf_rank *rank)
     mf_transport_destroy(rank->local);
     mf_transport_destroy(rank->remote);
     free(rank->cores);
-    mf_resources_finish(&rank->resources);
+    mf_topo_resources_finish(&rank->resources);
     *rank = (struct mf_rank){.signal_fd = -1, .launcher.fd = -1, .nursery.fd = -1};
 }

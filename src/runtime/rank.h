@@ -48,7 +48,7 @@ struct mf_rank {
     struct mf_loop *loop;
     struct mf_core *cores;
     uint32_t n_cores;
-    struct mf_resources resources;
+    struct mf_topo_resources resources;
     struct mf_launcher launcher;
     struct mf_modules *modules; /* NULL without any */
     struct mf_nursery nursery;

@@ -203,6 +203,7 @@ static struct mf_progress_state progress_state(const struct mf_scheduler *schedu
         .n_total = scheduler->n_total,
         .n_done = scheduler->n_done + scheduler->n_done_earlier,
         .n_failed = scheduler->n_failed + scheduler->n_failed_earlier,
+        .n_skipped = scheduler->n_skipped,
         .n_running = counts.by_state[MF_TASK_RUNNING] + counts.by_state[MF_TASK_PLACED],
         .n_skipped_earlier = scheduler->n_done_earlier + scheduler->n_failed_earlier,
         .n_slots = scheduler->n_slots,
@@ -282,6 +283,8 @@ static void finish(struct mf_scheduler *scheduler)
     bool is_complete = mf_scheduler_result(scheduler) == MF_RUN_DONE;
     struct mf_error err;
 
+    if (!scheduler->has_failed && mf_learned_save(scheduler, &err) < 0)
+        mf_scheduler_fail(scheduler, &err);
     if (!scheduler->has_failed &&
         mf_journal_set_finished(scheduler->config.journal, is_complete, &err) < 0)
         mf_scheduler_fail(scheduler, &err);
@@ -351,7 +354,8 @@ static uint64_t count_left(const struct mf_scheduler *scheduler)
 {
     uint64_t n_all = scheduler->n_total ? scheduler->n_total : scheduler->n_entries;
     uint64_t n_settled = scheduler->n_done + scheduler->n_failed + scheduler->n_cancelled +
-                         scheduler->n_done_earlier + scheduler->n_failed_earlier;
+                         scheduler->n_skipped + scheduler->n_done_earlier +
+                         scheduler->n_failed_earlier;
 
     return n_all > n_settled ? n_all - n_settled : 0;
 }
@@ -375,6 +379,7 @@ void mf_scheduler_summarize(const struct mf_scheduler *scheduler, FILE *file)
         .n_done = scheduler->n_done,
         .n_failed = scheduler->n_failed,
         .n_cancelled = scheduler->n_cancelled,
+        .n_skipped = scheduler->n_skipped,
         .n_left = count_left(scheduler) + scheduler->n_cancelled,
         .n_done_earlier = scheduler->n_done_earlier,
         .n_failed_earlier = scheduler->n_failed_earlier,
@@ -402,14 +407,25 @@ void mf_scheduler_summarize(const struct mf_scheduler *scheduler, FILE *file)
 
 /* --- life --- */
 
-/* Tasks of different priority must all be known before the first is placed. */
+/* Whether all tasks must be known before the first is placed, or the order would be another one. */
+static bool orders_all(const struct mf_farm_config *farm, const struct mf_source_summary *summary)
+{
+    if (farm->policy == &mf_policy_fifo)
+        return false;
+    return farm->policy != &mf_policy_priority || summary->has_priority;
+}
+
 static void plan_lookahead(struct mf_scheduler *scheduler)
 {
     struct mf_source_summary summary;
 
     mf_source_summarize(scheduler->config.source, &summary);
     scheduler->n_total = summary.is_counted ? summary.n_tasks : 0;
-    scheduler->lookahead = summary.has_priority ? UINT64_MAX : LOOKAHEAD_MIN;
+    scheduler->lookahead =
+        orders_all(&scheduler->config.farm, &summary) ? UINT64_MAX : LOOKAHEAD_MIN;
+    /* Standard input may still turn out to have some. */
+    scheduler->has_dependencies = summary.has_dependencies || !summary.is_counted;
+    scheduler->config.farm.has_dependencies = scheduler->has_dependencies;
     scheduler->config.farm.expected_tasks = scheduler->n_total;
 }
 
@@ -421,10 +437,13 @@ static int create_parts(struct mf_scheduler *scheduler, struct mf_error *err)
     r = mf_farm_create(&scheduler->config.farm, &scheduler->farm);
     if (r == 0)
         r = mf_table_create(sizeof(mf_task_id), sizeof(struct mf_live *), &scheduler->live);
+    if (r == 0 && scheduler->has_dependencies)
+        r = mf_table_create(sizeof(mf_task_id), sizeof(struct mf_bad_end), &scheduler->bad_ends);
     if (r == 0)
         r = mf_peers_create(scheduler);
     if (r < 0)
         return mf_error_set(err, r, "cannot set up the scheduler: %s", strerror(-r));
+    mf_learned_load(scheduler);
     r = mf_intake_load_earlier(scheduler, err);
     if (r < 0)
         return r;
@@ -460,6 +479,7 @@ void mf_scheduler_destroy(struct mf_scheduler *scheduler)
         return;
     mf_peers_destroy(scheduler);
     mf_intake_finish(scheduler);
+    mf_learned_finish(scheduler);
     mf_settle_destroy(scheduler);
     mf_live_free_all(scheduler);
     mf_farm_destroy(scheduler->farm);

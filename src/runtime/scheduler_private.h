@@ -4,6 +4,7 @@
  *     scheduler.c  life, the turn, the end
  *     peers.c      the workers: HELLO, shares of nodes, frames to each
  *     intake.c     tasks from the source into the farm; what was done earlier
+ *     learned.c    run times of kinds of tasks, from run to run
  *     dispatch.c   changes of the farm into records to workers
  *     transfer.c   output into the stores, fetched from workers where it is large
  *     settle.c     ended attempts: journal, and after the commit the telling
@@ -141,6 +142,12 @@ struct mf_earlier_output {
     uint32_t next; /* as first_unprinted */
 };
 
+/** A task that ended and was not DONE; its id, as the user knows it, is owned. */
+struct mf_bad_end {
+    char *id;
+    enum mf_task_state state;
+};
+
 struct mf_scheduler {
     struct mf_scheduler_config config;
     struct mf_farm *farm;
@@ -164,6 +171,13 @@ struct mf_scheduler {
     uint32_t n_unprinted;
     uint64_t n_done_earlier, n_failed_earlier;
 
+    struct json_t *learned; /* see learned.c; NULL when there is nothing */
+    uint32_t last_kind;     /* of those that the farm was told of */
+    bool has_dependencies;
+    bool is_at_barrier;        /* the entry below waits until all before it have ended */
+    uint64_t held_cookie;      /* of that entry */
+    struct mf_table *bad_ends; /* task id to struct mf_bad_end, for those that come after it */
+
     struct mf_table *live; /* task id to struct mf_live * */
     struct mf_buffer scratch;
     struct mf_store *kept, *spool;
@@ -173,7 +187,7 @@ struct mf_scheduler {
     int64_t oldest_unsettled_ns;
     int64_t last_commit_ns, commit_cost_ns;
 
-    uint64_t n_done, n_failed, n_cancelled, n_truncated;
+    uint64_t n_done, n_failed, n_cancelled, n_skipped, n_truncated;
     int64_t first_start_ns, last_end_ns, busy_ns;
     struct mf_kept_failure failures[MF_MAX_SHOWN_FAILURES];
     uint32_t n_failures;
@@ -245,6 +259,26 @@ int mf_intake_load_earlier(struct mf_scheduler *scheduler, struct mf_error *err)
 bool mf_intake_turn(struct mf_scheduler *scheduler);
 
 void mf_intake_finish(struct mf_scheduler *scheduler);
+
+/** Remembers how a task ended that was not DONE, if others may come after it. */
+void mf_intake_note_end(struct mf_scheduler *scheduler, mf_task_id task, const char *id,
+                        enum mf_task_state state);
+
+/** Why a task is skipped: "task 3, which failed". Returns text, which holds size bytes. */
+char *mf_intake_explain_skip(const struct mf_scheduler *scheduler, mf_task_id root, char *text,
+                             size_t size);
+
+/* learned.c */
+
+/** Reads what earlier runs learned. */
+void mf_learned_load(struct mf_scheduler *scheduler);
+void mf_learned_finish(struct mf_scheduler *scheduler);
+
+/** Before a task of that kind is submitted: tells the farm what is known of it. */
+void mf_learned_meet_kind(struct mf_scheduler *scheduler, uint32_t kind);
+
+/** Keeps what is known for the next run. Returns 0 or -errno with a sentence. */
+int mf_learned_save(struct mf_scheduler *scheduler, struct mf_error *err);
 
 /* dispatch.c */
 

@@ -70,6 +70,7 @@ void mf_settle_attempt(struct mf_scheduler *scheduler, struct mf_live *live,
         !is_shown || scheduler->config.output_dir || mf_region_total(region->size) == 0;
     journal_attempt(scheduler, unsettled, live, peer);
     if (mf_task_state_is_final(state)) {
+        mf_intake_note_end(scheduler, live->task, live->id, state);
         mf_live_remove(scheduler, live);
         unsettled->live = live;
     }
@@ -263,6 +264,8 @@ static void tell_final(struct mf_scheduler *scheduler, struct mf_unsettled *unse
         scheduler->n_done++;
     else if (unsettled->state == MF_TASK_FAILED)
         scheduler->n_failed++;
+    else if (unsettled->state == MF_TASK_SKIPPED)
+        scheduler->n_skipped++;
     else
         scheduler->n_cancelled++;
     if (unsettled->state == MF_TASK_FAILED)

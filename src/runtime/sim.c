@@ -1,267 +1,12 @@
 /*
- * The simulator: see sim.h. Here are the scheduler's turns, as those of
- * runtime/scheduler.c, and the loop over all that happens. A simulation owns
- * its farm, workers and frames until mf_sim_run() returns. One thread.
+ * The simulator: see sim.h. Here is the loop over all that happens, from the
+ * beginning to the end. A simulation owns its farm, workers and frames until
+ * mf_sim_run() returns. One thread.
  */
 #include "runtime/sim_private.h"
 
 #include <errno.h>
 #include <stdlib.h>
-
-/* Tasks submitted in one turn, as runtime/intake.c reads them. */
-#define TASKS_PER_TURN 2048
-
-/* --- time --- */
-
-/* A time of the virtual clock; what lies beyond its end ends the simulation. */
-static int64_t add_ns(struct mf_sim *sim, int64_t a, int64_t b)
-{
-    if (a <= MF_SIM_LAST_NS - b)
-        return a + b;
-    mf_sim_fail(sim, -EOVERFLOW);
-    return MF_SIM_LAST_NS;
-}
-
-static void request_turn(struct mf_sim *sim, int64_t at_ns)
-{
-    if (at_ns < sim->busy_until_ns)
-        at_ns = sim->busy_until_ns;
-    if (at_ns >= sim->turn_ns)
-        return;
-    sim->turn_ns = at_ns;
-    mf_sim_push(sim, at_ns, MF_SIM_TURN, NULL);
-}
-
-/* --- a turn --- */
-
-static int apply(struct mf_sim *sim, struct mf_event *event)
-{
-    int r;
-
-    event->now_ns = sim->now_ns;
-    r = mf_farm_apply(sim->farm, event);
-    if (r < 0)
-        mf_sim_fail(sim, r);
-    return r;
-}
-
-static void hear(struct mf_sim *sim, const struct mf_sim_frame *frame)
-{
-    for (uint32_t i = 0; i < frame->n_records && sim->error == 0; i++) {
-        const struct mf_sim_record *record = &frame->records[i];
-
-        apply(sim, &(struct mf_event){.kind = record->kind,
-                                      .task = record->task,
-                                      .attempt = record->attempt,
-                                      .worker = frame->worker->id,
-                                      .cause = record->cause,
-                                      .duration_ns = record->duration_ns});
-    }
-}
-
-/* Returns how many messages there were. */
-static uint64_t receive(struct mf_sim *sim)
-{
-    uint64_t n = 0;
-
-    while (sim->inbox) {
-        struct mf_sim_frame *frame = sim->inbox;
-
-        sim->inbox = frame->next;
-        hear(sim, frame);
-        mf_sim_frame_destroy(frame);
-        n++;
-    }
-    sim->inbox_end = &sim->inbox;
-    return n;
-}
-
-/* Another worker takes the place of each that died. */
-static void replace_lost(struct mf_sim *sim)
-{
-    while (sim->lost && sim->error == 0) {
-        struct mf_sim_worker *worker = sim->lost;
-        int r;
-
-        sim->lost = worker->next_lost;
-        apply(sim, &(struct mf_event){.kind = MF_EVENT_WORKER_LOST, .worker = worker->id});
-        r = mf_sim_worker_add(sim, &worker->has);
-        if (r < 0)
-            mf_sim_fail(sim, r);
-    }
-    sim->lost_end = &sim->lost;
-}
-
-/* Whether the next task can be submitted by now; at a barrier, when it is passed. */
-static bool is_due(struct mf_sim *sim, const struct mf_sim_task *task)
-{
-    if (task->arrival_ns > sim->now_ns)
-        return false;
-    if (!task->is_behind_barrier)
-        return true;
-    if (sim->n_final < sim->n_submitted)
-        return false;
-    sim->barrier_ns = sim->now_ns;
-    return true;
-}
-
-/* Behind a barrier that checks, after a failure: what is left is not run. */
-static bool is_cut_off(const struct mf_sim *sim, const struct mf_sim_task *task)
-{
-    return task->barrier_checks && sim->result.n_by_state[MF_TASK_DONE] < sim->n_submitted;
-}
-
-static void skip_rest(struct mf_sim *sim)
-{
-    sim->result.n_by_state[MF_TASK_SKIPPED] += sim->n_tasks - sim->n_submitted;
-    sim->n_submitted = sim->n_tasks;
-}
-
-static void submit(struct mf_sim *sim)
-{
-    for (uint32_t i = 0; i < TASKS_PER_TURN && sim->n_submitted < sim->n_tasks; i++) {
-        const struct mf_sim_task *task = &sim->tasks[sim->n_submitted];
-
-        if (sim->error != 0 || !is_due(sim, task))
-            return;
-        if (is_cut_off(sim, task)) {
-            skip_rest(sim);
-            break;
-        }
-        apply(sim, &(struct mf_event){.kind = MF_EVENT_SUBMITTED,
-                                      .spec = task->spec,
-                                      .after = task->after,
-                                      .n_after = task->n_after});
-        sim->n_submitted++;
-    }
-    if (sim->n_submitted == sim->n_tasks && !sim->is_closed) {
-        sim->is_closed = true;
-        apply(sim, &(struct mf_event){.kind = MF_EVENT_CLOSED});
-    }
-}
-
-/* Puts an order into this turn's frame for its worker. */
-static void order(struct mf_sim *sim, const struct mf_change *change,
-                  const struct mf_sim_record *record)
-{
-    struct mf_sim_worker *worker = sim->workers[change->worker];
-
-    if (!worker->orders) {
-        worker->orders = mf_sim_frame_create(sim, worker);
-        if (!worker->orders)
-            return;
-        *sim->outbox_end = worker->orders;
-        sim->outbox_end = &worker->orders->next;
-    }
-    mf_sim_frame_add(sim, worker->orders, record);
-}
-
-/* Returns whether it was a placement. */
-static bool carry_out(struct mf_sim *sim, const struct mf_change *change)
-{
-    struct mf_sim_record record = {
-        .task = change->task, .attempt = change->attempt, .cause = change->cause};
-    bool is_new = change->state == MF_TASK_PLACED && sim->sent[change->task - 1] != change->attempt;
-
-    if (mf_task_state_is_final(change->state))
-        mf_sim_note_final(sim, change);
-    if (change->state != MF_TASK_PLACED && change->state != MF_TASK_RUNNING)
-        return false;
-    if (is_new) {
-        sim->sent[change->task - 1] = change->attempt;
-        record.order = MF_SIM_RUN;
-        order(sim, change, &record);
-    }
-    if (change->wish != MF_WISH_NONE) {
-        record.order = change->wish == MF_WISH_RECALL ? MF_SIM_RECALL : MF_SIM_STOP;
-        order(sim, change, &record);
-    }
-    return is_new;
-}
-
-/* Returns how many tasks were placed. */
-static uint64_t decide(struct mf_sim *sim)
-{
-    struct mf_event tick = {.kind = MF_EVENT_TICK,
-                            .turnaround_ns = sim->config->farm.turnaround_ns +
-                                             2 * sim->config->latency_ns + 2 * sim->turn_cost_ns};
-    struct mf_change change;
-    uint64_t n_placed = 0;
-
-    apply(sim, &tick);
-    while (sim->error == 0 && mf_farm_next_change(sim->farm, &change) == 1)
-        n_placed += carry_out(sim, &change);
-    return n_placed;
-}
-
-/* Returns how many messages there are. */
-static uint64_t count_outbox(const struct mf_sim *sim)
-{
-    uint64_t n = 0;
-
-    for (const struct mf_sim_frame *frame = sim->outbox; frame; frame = frame->next)
-        n++;
-    return n;
-}
-
-/* At the end of the turn, one message leaves for each worker. */
-static void send(struct mf_sim *sim)
-{
-    int64_t arrival_ns = add_ns(sim, sim->busy_until_ns, sim->config->latency_ns);
-
-    while (sim->outbox) {
-        struct mf_sim_frame *frame = sim->outbox;
-
-        sim->outbox = frame->next;
-        frame->worker->orders = NULL;
-        mf_sim_push(sim, arrival_ns, MF_SIM_AT_WORKER, frame);
-    }
-    sim->outbox_end = &sim->outbox;
-}
-
-static void plan_next_turn(struct mf_sim *sim)
-{
-    int64_t tick_ns = mf_farm_next_tick_ns(sim->farm);
-
-    if (tick_ns < MF_SIM_LAST_NS)
-        request_turn(sim, tick_ns > sim->now_ns ? tick_ns : sim->now_ns + 1);
-    if (sim->n_submitted < sim->n_tasks) {
-        const struct mf_sim_task *next = &sim->tasks[sim->n_submitted];
-
-        /* A barrier is passed in the turn that hears of the last end before it. */
-        if (!next->is_behind_barrier || next->arrival_ns > sim->now_ns ||
-            sim->n_final == sim->n_submitted)
-            request_turn(sim, next->arrival_ns > sim->now_ns ? next->arrival_ns : sim->now_ns);
-    }
-}
-
-/* An average over some eight turns, as that of runtime/scheduler.c. */
-static void measure_turn(struct mf_sim *sim, uint64_t n_messages, uint64_t n_placed)
-{
-    double cost = (double)sim->config->message_cost_ns * (double)n_messages +
-                  (double)sim->config->task_cost_ns * (double)n_placed;
-    int64_t cost_ns = cost < (double)MF_SIM_LAST_NS ? (int64_t)cost : MF_SIM_LAST_NS;
-
-    sim->result.scheduler_ns = add_ns(sim, sim->result.scheduler_ns, cost_ns);
-    sim->busy_until_ns = add_ns(sim, sim->now_ns, cost_ns);
-    sim->turn_cost_ns += (cost_ns - sim->turn_cost_ns) / 8;
-}
-
-static void take_turn(struct mf_sim *sim)
-{
-    uint64_t n_messages, n_placed, n_sent;
-
-    sim->turn_ns = INT64_MAX;
-    n_messages = receive(sim);
-    replace_lost(sim);
-    submit(sim);
-    n_placed = decide(sim);
-    n_sent = count_outbox(sim);
-    sim->result.n_messages += n_sent;
-    measure_turn(sim, n_messages + n_sent, n_placed);
-    send(sim);
-    plan_next_turn(sim);
-}
 
 /* --- all that happens --- */
 
@@ -271,7 +16,7 @@ static void arrive_at_scheduler(struct mf_sim *sim, struct mf_sim_frame *frame)
         frame->worker->outgoing = NULL;
     *sim->inbox_end = frame;
     sim->inbox_end = &frame->next;
-    request_turn(sim, sim->now_ns);
+    mf_sim_request_turn(sim, sim->now_ns);
 }
 
 static void notice(struct mf_sim *sim, struct mf_sim_worker *worker)
@@ -279,7 +24,7 @@ static void notice(struct mf_sim *sim, struct mf_sim_worker *worker)
     worker->next_lost = NULL;
     *sim->lost_end = worker;
     sim->lost_end = &worker->next_lost;
-    request_turn(sim, sim->now_ns);
+    mf_sim_request_turn(sim, sim->now_ns);
 }
 
 static void happen(struct mf_sim *sim, const struct mf_sim_event *event)
@@ -291,12 +36,12 @@ static void happen(struct mf_sim *sim, const struct mf_sim_event *event)
     case MF_SIM_AT_SCHEDULER:
         arrive_at_scheduler(sim, event->subject);
         break;
+    case MF_SIM_WAKE:
+        mf_sim_worker_wake(sim, event->subject, event->at_ns);
+        break;
     case MF_SIM_TELL:
-        mf_sim_worker_tell(sim, event->subject);
-        break;
     case MF_SIM_END:
-        mf_sim_worker_end(sim, event->subject);
-        break;
+        break; /* events of a worker */
     case MF_SIM_DEATH:
         mf_sim_worker_die(sim, event->subject);
         break;
@@ -306,7 +51,7 @@ static void happen(struct mf_sim *sim, const struct mf_sim_event *event)
     case MF_SIM_TURN:
         /* One that was asked for later, but for an earlier time, came first. */
         if (event->at_ns == sim->turn_ns)
-            take_turn(sim);
+            mf_sim_take_turn(sim);
         break;
     }
 }
@@ -315,9 +60,9 @@ static int simulate(struct mf_sim *sim)
 {
     struct mf_sim_event event;
 
-    request_turn(sim, 0);
+    mf_sim_request_turn(sim, 0);
     while (sim->error == 0 && !mf_farm_is_finished(sim->farm)) {
-        if (!mf_sim_pop(sim, &event))
+        if (!mf_sim_pop(&sim->queue, &event))
             return -EDEADLK;
         if (event.at_ns >= MF_SIM_LAST_NS)
             return -EOVERFLOW;

@@ -7,7 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define FIRST_CAPACITY 1024
+#define FIRST_CAPACITY 16
 
 /* Children of a node: four lie in two cache lines, and the heap is half as deep as with two. */
 #define ARITY 4
@@ -35,9 +35,9 @@ static int reserve(struct mf_sim_queue *queue)
     return 0;
 }
 
-void mf_sim_push(struct mf_sim *sim, int64_t at_ns, enum mf_sim_event_kind kind, void *subject)
+void mf_sim_push_to(struct mf_sim *sim, struct mf_sim_queue *queue, int64_t at_ns,
+                    enum mf_sim_event_kind kind, void *subject)
 {
-    struct mf_sim_queue *queue = &sim->queue;
     struct mf_sim_event event = {.at_ns = at_ns, .kind = kind, .subject = subject};
     size_t at;
 
@@ -56,6 +56,11 @@ void mf_sim_push(struct mf_sim *sim, int64_t at_ns, enum mf_sim_event_kind kind,
     queue->events[at] = event;
 }
 
+void mf_sim_push(struct mf_sim *sim, int64_t at_ns, enum mf_sim_event_kind kind, void *subject)
+{
+    mf_sim_push_to(sim, &sim->queue, at_ns, kind, subject);
+}
+
 /* The first of the children of a node, or n if it has none. */
 static size_t first_child(const struct mf_sim_event *events, size_t n, size_t at)
 {
@@ -70,9 +75,8 @@ static size_t first_child(const struct mf_sim_event *events, size_t n, size_t at
     return first;
 }
 
-bool mf_sim_pop(struct mf_sim *sim, struct mf_sim_event *ret_event)
+bool mf_sim_pop(struct mf_sim_queue *queue, struct mf_sim_event *ret_event)
 {
-    struct mf_sim_queue *queue = &sim->queue;
     struct mf_sim_event *events = queue->events;
     struct mf_sim_event last;
     size_t at = 0;

@@ -1,7 +1,8 @@
 /*
  * What the files of the simulator share among themselves. Nobody else includes it.
  *
- *   sim.c         the scheduler's turns, and the loop over all that happens
+ *   sim.c         the beginning, the loop over all that happens, the end
+ *   sim_turn.c    the scheduler's turns
  *   sim_events.c  what happens when, and the frames that messages travel in
  *   sim_worker.c  the workers
  *   sim_totals.c  figures
@@ -19,8 +20,9 @@
 enum mf_sim_event_kind {
     MF_SIM_AT_WORKER,    /* a frame of orders arrives */
     MF_SIM_AT_SCHEDULER, /* a frame of reports arrives */
-    MF_SIM_TELL,         /* an attempt has run long enough to be told */
-    MF_SIM_END,          /* an attempt ends by itself */
+    MF_SIM_TELL,         /* of a worker: an attempt has run long enough to be told */
+    MF_SIM_END,          /* of a worker: an attempt ends by itself */
+    MF_SIM_WAKE,         /* the first of the events of a worker is due */
     MF_SIM_DEATH,        /* a worker dies */
     MF_SIM_NOTICE,       /* the scheduler gets to know */
     MF_SIM_TURN,         /* a turn begins: after all else of its instant */
@@ -101,6 +103,8 @@ struct mf_sim_worker {
     uint32_t *next_slot;
     uint32_t first_free, n_free;
     struct mf_list queue, running;
+    struct mf_sim_queue events;
+    int64_t wake_ns;
     struct mf_sim_frame *outgoing;
     struct mf_sim_frame *orders;
     struct mf_sim_worker *next_lost;
@@ -165,11 +169,13 @@ static inline void mf_sim_fail(struct mf_sim *sim, int error)
 
 /* sim_events.c */
 
-/** Lets something happen at that time. */
+/** Lets something happen at that time: to all, or as an event of one worker. */
 void mf_sim_push(struct mf_sim *sim, int64_t at_ns, enum mf_sim_event_kind kind, void *subject);
+void mf_sim_push_to(struct mf_sim *sim, struct mf_sim_queue *queue, int64_t at_ns,
+                    enum mf_sim_event_kind kind, void *subject);
 
 /** Takes the next event out; returns whether there was one. */
-bool mf_sim_pop(struct mf_sim *sim, struct mf_sim_event *ret_event);
+bool mf_sim_pop(struct mf_sim_queue *queue, struct mf_sim_event *ret_event);
 
 /** A new frame that is posted now, or NULL after an error. */
 struct mf_sim_frame *mf_sim_frame_create(struct mf_sim *sim, struct mf_sim_worker *worker);
@@ -180,6 +186,14 @@ void mf_sim_frame_add(struct mf_sim *sim, struct mf_sim_frame *frame,
 /** Frees all events, and what only they refer to. */
 void mf_sim_queue_finish(struct mf_sim_queue *queue);
 
+/* sim_turn.c */
+
+/** Asks for a turn at that time, or as soon as the scheduler is free. */
+void mf_sim_request_turn(struct mf_sim *sim, int64_t at_ns);
+
+/** Receives, submits, decides, sends; and asks for the next turn where it knows of one. */
+void mf_sim_take_turn(struct mf_sim *sim);
+
 /* sim_worker.c */
 
 /** A new worker, known to the farm; returns 0 or -errno. */
@@ -188,8 +202,7 @@ void mf_sim_worker_destroy(struct mf_sim_worker *worker);
 
 /** What the events of their names do; a frame is consumed. */
 void mf_sim_worker_receive(struct mf_sim *sim, struct mf_sim_frame *frame);
-void mf_sim_worker_tell(struct mf_sim *sim, struct mf_sim_job *job);
-void mf_sim_worker_end(struct mf_sim *sim, struct mf_sim_job *job);
+void mf_sim_worker_wake(struct mf_sim *sim, struct mf_sim_worker *worker, int64_t at_ns);
 void mf_sim_worker_die(struct mf_sim *sim, struct mf_sim_worker *worker);
 
 /* sim_totals.c */

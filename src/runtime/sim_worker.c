@@ -66,6 +66,7 @@ int mf_sim_worker_add(struct mf_sim *sim, const struct mf_needs *has)
     worker->id = sim->n_workers;
     worker->has = *has;
     worker->is_alive = true;
+    worker->wake_ns = INT64_MAX;
     mf_list_init(&worker->queue);
     mf_list_init(&worker->running);
     if (make_slots(worker) < 0 || reserve_worker(sim) < 0) {
@@ -88,6 +89,8 @@ static void free_jobs(struct mf_list *jobs)
 
 void mf_sim_worker_destroy(struct mf_sim_worker *worker)
 {
+    /* The events look at the jobs that they are about. */
+    mf_sim_queue_finish(&worker->events);
     free_jobs(&worker->queue);
     free_jobs(&worker->running);
     free(worker->next_slot);
@@ -157,6 +160,19 @@ static int64_t run_ns(const struct mf_sim *sim, const struct mf_sim_job *job)
     return is_over_time(task) ? task->timeout_ns : task->duration_ns;
 }
 
+/* Lets something happen to a running job, and has its worker woken to it. */
+static void plan(struct mf_sim *sim, struct mf_sim_job *job, int64_t at_ns,
+                 enum mf_sim_event_kind kind)
+{
+    struct mf_sim_worker *worker = job->worker;
+
+    mf_sim_push_to(sim, &worker->events, at_ns, kind, job);
+    if (at_ns >= worker->wake_ns)
+        return;
+    worker->wake_ns = at_ns;
+    mf_sim_push(sim, at_ns, MF_SIM_WAKE, worker);
+}
+
 static void start(struct mf_sim *sim, struct mf_sim_job *job)
 {
     struct mf_sim_worker *worker = job->worker;
@@ -169,8 +185,8 @@ static void start(struct mf_sim *sim, struct mf_sim_job *job)
     job->is_running = true;
     job->started_ns = sim->now_ns;
     mf_sim_note_start(sim, job);
-    mf_sim_push(sim, sim->now_ns + (is_told ? TELL_STARTED_AFTER_NS : time_ns),
-                is_told ? MF_SIM_TELL : MF_SIM_END, job);
+    plan(sim, job, sim->now_ns + (is_told ? TELL_STARTED_AFTER_NS : time_ns),
+         is_told ? MF_SIM_TELL : MF_SIM_END);
 }
 
 /* In the order received: nothing starts past a wide attempt that waits for its slots. */
@@ -254,14 +270,14 @@ void mf_sim_worker_receive(struct mf_sim *sim, struct mf_sim_frame *frame)
     start_queued(sim, worker);
 }
 
-void mf_sim_worker_tell(struct mf_sim *sim, struct mf_sim_job *job)
+static void tell(struct mf_sim *sim, struct mf_sim_job *job)
 {
     if (job->is_gone) {
         free(job);
         return;
     }
     report(sim, job, MF_EVENT_STARTED, MF_CAUSE_NONE);
-    mf_sim_push(sim, job->started_ns + run_ns(sim, job), MF_SIM_END, job);
+    plan(sim, job, job->started_ns + run_ns(sim, job), MF_SIM_END);
 }
 
 /* Failures are drawn from the attempt alone, so that policies are compared under the same ones. */
@@ -284,7 +300,7 @@ static enum mf_sim_end end_of(enum mf_cause cause)
     return cause == MF_CAUSE_NONE ? MF_SIM_DONE : MF_SIM_FAILED;
 }
 
-void mf_sim_worker_end(struct mf_sim *sim, struct mf_sim_job *job)
+static void end(struct mf_sim *sim, struct mf_sim_job *job)
 {
     struct mf_sim_worker *worker = job->worker;
     enum mf_cause cause;
@@ -298,6 +314,25 @@ void mf_sim_worker_end(struct mf_sim *sim, struct mf_sim_job *job)
     mf_sim_note_end(sim, job, end_of(cause));
     drop(sim, job, true);
     start_queued(sim, worker);
+}
+
+void mf_sim_worker_wake(struct mf_sim *sim, struct mf_sim_worker *worker, int64_t at_ns)
+{
+    struct mf_sim_event event;
+
+    /* It was to be woken then, but something earlier came up, and has set another time. */
+    if (at_ns != worker->wake_ns)
+        return;
+    while (worker->events.n > 0 && worker->events.events[0].at_ns == at_ns) {
+        mf_sim_pop(&worker->events, &event);
+        if (event.kind == MF_SIM_TELL)
+            tell(sim, event.subject);
+        else
+            end(sim, event.subject);
+    }
+    worker->wake_ns = worker->events.n > 0 ? worker->events.events[0].at_ns : INT64_MAX;
+    if (worker->events.n > 0)
+        mf_sim_push(sim, worker->wake_ns, MF_SIM_WAKE, worker);
 }
 
 void mf_sim_worker_die(struct mf_sim *sim, struct mf_sim_worker *worker)

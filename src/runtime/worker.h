@@ -31,7 +31,7 @@ struct mf_worker_rank_config {
     uint32_t scheduler;
     const struct mf_core *cores;
     uint32_t n_cores;
-    const struct mf_resources *resources;
+    const struct mf_topo_resources *resources;
 };
 
 /**

@@ -7,7 +7,6 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,7 +19,7 @@ struct token {
     struct mf_after *after;
     const struct mf_after_place *place;
     enum mf_condition condition;
-    char where[16];
+    const char *where;
     char text[TOKEN_BYTES_MAX + 1];
 };
 
@@ -169,14 +168,25 @@ static int take_relative(const struct token *token, uint64_t distance, struct mf
     return 0;
 }
 
+static int take_named(const struct token *token, const struct mf_id_place *named,
+                      struct mf_error *err)
+{
+    const struct mf_task_lines *lines = mf_ids_lines(token->place->ids, named->file);
+
+    if (!named->is_one)
+        return take_lines(token, named->file, named->line, named->line, err);
+    return take_tasks(token, named->file, mf_task_lines_before(lines, named->line) + named->ordinal,
+                      1, err);
+}
+
 static int take_token(const struct token *token, struct mf_error *err)
 {
+    struct mf_id_place named;
     uint64_t first, last;
-    uint32_t file;
     int r;
 
-    if (mf_ids_find(token->place->ids, token->text, &file, &first))
-        return take_lines(token, file, first, first, err);
+    if (mf_ids_find(token->place->ids, token->text, &named))
+        return take_named(token, &named, err);
     if (token->text[0] == '-' && read_whole(token->text + 1, &first))
         return take_relative(token, first, err);
     if (read_whole(token->text, &first)) {
@@ -310,6 +320,7 @@ static int merge(struct mf_after *after, struct mf_error *err)
 int mf_after_resolve(struct mf_after *after, const struct mf_after_place *place,
                      const struct mf_fields *fields, struct mf_error *err)
 {
+    static const char *const wheres[MF_N_CONDITIONS] = {"after=", "afterany=", "afternotok="};
     struct token token;
     int r = 0;
 
@@ -320,13 +331,13 @@ int mf_after_resolve(struct mf_after *after, const struct mf_after_place *place,
     token.place = place;
     for (int i = 0; r == 0 && i < MF_N_CONDITIONS; i++) {
         token.condition = (enum mf_condition)i;
-        snprintf(token.where, sizeof(token.where), "%s=", mf_condition_key(token.condition));
+        token.where = wheres[i];
         r = take_list(&token, fields->after[i], take_token, err);
     }
     if (r < 0)
         return r;
     token.condition = MF_AFTER_OK;
-    strcpy(token.where, IN_GREASY);
+    token.where = IN_GREASY;
     r = take_list(&token, fields->after_lines, take_greasy_token, err);
     return r < 0 || after->n < 2 ? r : merge(after, err);
 }

@@ -2,7 +2,7 @@
  * What after=, afterany=, afternotok= and GREASY's [# ... #] name, as numbers of tasks.
  *
  * Tokens between commas:
- *   NAME       the task whose id was given as that
+ *   NAME       the task whose id was given as that, or a default one as 12.3
  *   12         all tasks of line 12 of the same file
  *   3-7        all tasks of lines 3 to 7, one at least
  *   -2         the task two before this one

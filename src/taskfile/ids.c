@@ -272,22 +272,24 @@ int mf_ids_add_repeat(struct mf_ids *ids, uint32_t file, uint64_t line, uint64_t
     return r < 0 ? r : mf_task_lines_add_repeat(&ids->files[file].lines, line, n_tasks);
 }
 
-bool mf_ids_find(const struct mf_ids *ids, const char *text, uint32_t *ret_file, uint64_t *ret_line)
+bool mf_ids_find(const struct mf_ids *ids, const char *text, struct mf_id_place *ret_place)
 {
     XXH128_hash_t hash = XXH3_128bits(text, strlen(text));
     const struct place *given = mf_table_find(ids->given, &hash);
     struct default_id like;
 
     if (given) {
-        *ret_file = given->file;
-        *ret_line = given->line;
+        *ret_place = (struct mf_id_place){.file = given->file, .line = given->line};
         return true;
     }
-    if (ids->n_files == 1 || !read_default(ids, text, &like) || like.has_ordinal ||
-        !mf_task_lines_has(&ids->files[like.file].lines, like.line))
+    if (!read_default(ids, text, &like))
         return false;
-    *ret_file = like.file;
-    *ret_line = like.line;
+    if (like.has_ordinal
+            ? !has_default(ids, &like)
+            : ids->n_files == 1 || !mf_task_lines_has(&ids->files[like.file].lines, like.line))
+        return false;
+    *ret_place = (struct mf_id_place){
+        .file = like.file, .line = like.line, .is_one = like.has_ordinal, .ordinal = like.ordinal};
     return true;
 }
 

@@ -57,9 +57,28 @@ int mf_ids_add(struct mf_ids *ids, const char *id, uint32_t file, uint64_t line,
 int mf_ids_add_repeat(struct mf_ids *ids, uint32_t file, uint64_t line, uint64_t n_tasks,
                       struct mf_error *err);
 
-/** Whether a text is a given id, or FILE:LINE; if so, where its task stands. O(1 + files). */
-bool mf_ids_find(const struct mf_ids *ids, const char *text, uint32_t *ret_file,
-                 uint64_t *ret_line);
+/**
+ * Where the task of an id stands.
+ *
+ * @is_one   whether it is one task of a line that repeats
+ * @ordinal  which one then, from 0
+ */
+struct mf_id_place {
+    uint32_t file;
+    uint64_t line;
+    bool is_one;
+    uint64_t ordinal;
+};
+
+/**
+ * mf_ids_find() - where the task of an id stands.
+ *
+ * @text  a given id, LINE.N, or among several files FILE:LINE and FILE:LINE.N; not
+ *        a line number alone, as in which file that is depends on who asks
+ *
+ * Returns whether there is such a task. O(files).
+ */
+bool mf_ids_find(const struct mf_ids *ids, const char *text, struct mf_id_place *ret_place);
 
 /** The lines of a file that are tasks. */
 const struct mf_task_lines *mf_ids_lines(const struct mf_ids *ids, uint32_t file);

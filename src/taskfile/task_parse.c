@@ -108,15 +108,6 @@ static int finish_text(const struct mf_cursor *cursor, struct mf_line *line,
     return mf_words_check_length("command", line->length, err);
 }
 
-/* Whether the task counts on disBatch to run it. */
-static bool is_disbatch(const struct mf_cursor *cursor, const struct mf_line *line)
-{
-    uint64_t first = cursor->file->disbatch_line;
-
-    return (first > 0 && first <= line->number) ||
-           memmem(line->text, line->size, "DISBATCH_", strlen("DISBATCH_"));
-}
-
 /* disBatch runs bash, and tells it where the task comes from. */
 static int make_disbatch(const struct mf_cursor *cursor, const struct mf_line *line,
                          struct mf_fields *fields, struct mf_command *command,
@@ -143,11 +134,17 @@ static int make_command(const struct mf_cursor *cursor, const struct mf_line *li
                         struct mf_fields *fields, struct mf_command *command,
                         struct mf_arena *arena)
 {
+    int r;
+
     if (fields->func)
         return mf_words_to_input(line->text, line->size, arena, command);
-    if (is_disbatch(cursor, line))
+    if (cursor->file->disbatch_line > 0 && cursor->file->disbatch_line <= line->number)
         return make_disbatch(cursor, line, fields, command, arena);
-    return mf_words_to_command(line->text, line->size, arena, command);
+    r = mf_words_to_command(line->text, line->size, arena, command);
+    /* Without a directive too, a task may count on disBatch to run it. */
+    if (r == 0 && command->is_shell && strstr(command->args[0], "DISBATCH_"))
+        return make_disbatch(cursor, line, fields, command, arena);
+    return r;
 }
 
 static int check_function(const struct mf_cursor *cursor, const struct mf_fields *fields,

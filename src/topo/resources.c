@@ -144,7 +144,7 @@ static void look_at_slurm(uint64_t *mem_bytes)
 
 /* --- GPUs --- */
 
-static int add_gpu(struct mf_resources *resources, const char *id, size_t length)
+static int add_gpu(struct mf_topo_resources *resources, const char *id, size_t length)
 {
     struct mf_gpu *gpus;
 
@@ -168,7 +168,7 @@ static bool ends_list(const char *id)
     return id[0] == '-' || strncmp(id, "NoDevFiles", 10) == 0;
 }
 
-static int add_list(struct mf_resources *resources, const char *list)
+static int add_list(struct mf_topo_resources *resources, const char *list)
 {
     int r = 0;
 
@@ -185,7 +185,7 @@ static int add_list(struct mf_resources *resources, const char *list)
 }
 
 /* Numbers in the order of the devices, whatever order the directory is in. */
-static int count_devices(const char *root, struct mf_resources *resources)
+static int count_devices(const char *root, struct mf_topo_resources *resources)
 {
     const struct dirent *entry;
     uint32_t n = 0;
@@ -201,10 +201,10 @@ static int count_devices(const char *root, struct mf_resources *resources)
              digits[strspn(digits, "0123456789")] == '\0';
     }
     closedir(dev);
-    return n > 0 ? mf_resources_set_gpus(resources, n) : 0;
+    return n > 0 ? mf_topo_resources_set_gpus(resources, n) : 0;
 }
 
-static int find_gpus(const char *root, struct mf_resources *resources)
+static int find_gpus(const char *root, struct mf_topo_resources *resources)
 {
     static const char *const lists[] = {"CUDA_VISIBLE_DEVICES", "GPU_DEVICE_ORDINAL",
                                         "SLURM_STEP_GPUS", "SLURM_JOB_GPUS"};
@@ -218,7 +218,7 @@ static int find_gpus(const char *root, struct mf_resources *resources)
     return count_devices(root, resources);
 }
 
-int mf_resources_set_gpus(struct mf_resources *resources, uint32_t n_gpus)
+int mf_topo_resources_set_gpus(struct mf_topo_resources *resources, uint32_t n_gpus)
 {
     struct mf_gpu *gpus;
 
@@ -237,13 +237,13 @@ int mf_resources_set_gpus(struct mf_resources *resources, uint32_t n_gpus)
     return 0;
 }
 
-int mf_topo_resources(const char *root, struct mf_resources *ret_resources)
+int mf_topo_resources(const char *root, struct mf_topo_resources *ret_resources)
 {
-    struct mf_resources resources = {0};
+    struct mf_topo_resources resources = {0};
     int r = find_gpus(root, &resources);
 
     if (r < 0) {
-        mf_resources_finish(&resources);
+        mf_topo_resources_finish(&resources);
         return r;
     }
     look_at_machine(root, &resources.mem_bytes);
@@ -253,8 +253,8 @@ int mf_topo_resources(const char *root, struct mf_resources *ret_resources)
     return 0;
 }
 
-void mf_resources_finish(struct mf_resources *resources)
+void mf_topo_resources_finish(struct mf_topo_resources *resources)
 {
     free(resources->gpus);
-    *resources = (struct mf_resources){0};
+    *resources = (struct mf_topo_resources){0};
 }

@@ -24,7 +24,7 @@ struct mf_gpu {
  * @mem_bytes  memory, 0 when unknown
  * @gpus       n_gpus different ones; owned
  */
-struct mf_resources {
+struct mf_topo_resources {
     uint64_t mem_bytes;
     struct mf_gpu *gpus;
     uint32_t n_gpus;
@@ -42,21 +42,21 @@ struct mf_resources {
  *
  * @root  put before /proc, /sys and /dev; "" for this machine
  *
- * Returns 0 and what mf_resources_finish() frees, or -ENOMEM. What cannot be
+ * Returns 0 and what mf_topo_resources_finish() frees, or -ENOMEM. What cannot be
  * found out is unknown memory or no GPU.
  */
-int mf_topo_resources(const char *root, struct mf_resources *ret_resources);
+int mf_topo_resources(const char *root, struct mf_topo_resources *ret_resources);
 
 /**
- * mf_resources_set_gpus() - have so many GPUs, whatever was found.
+ * mf_topo_resources_set_gpus() - have so many GPUs, whatever was found.
  *
  * Keeps the first of those found; where there are fewer, they are numbered
  * from 0. Returns 0, -EINVAL above MF_MAX_GPUS, or -ENOMEM.
  */
-int mf_resources_set_gpus(struct mf_resources *resources, uint32_t n_gpus);
+int mf_topo_resources_set_gpus(struct mf_topo_resources *resources, uint32_t n_gpus);
 
 /** Frees the GPUs; {0} is accepted. */
-void mf_resources_finish(struct mf_resources *resources);
+void mf_topo_resources_finish(struct mf_topo_resources *resources);
 
 /**
  * mf_topo_share_resources() - split a node's memory and GPUs among the ranks on it.

@@ -53,7 +53,7 @@ int mf_jobs_parse(const char *text, struct mf_jobs *ret_jobs, struct mf_error *e
 uint32_t mf_jobs_slots(const struct mf_jobs *jobs, uint32_t n_cores);
 
 struct mf_gpu;
-struct mf_resources;
+struct mf_topo_resources;
 
 /**
  * One rank of a node, for mf_topo_share() and mf_topo_share_resources().
@@ -71,7 +71,7 @@ struct mf_topo_rank {
     bool is_worker;
     const struct mf_core *cores;
     uint32_t n_cores;
-    const struct mf_resources *has;
+    const struct mf_topo_resources *has;
     uint32_t first_slot;
     uint32_t n_slots;
     uint32_t *slot_cores;

@@ -97,7 +97,7 @@ Test(estimates, a_long_history_does_not_outweigh_a_thousand_tasks)
 {
     struct mf_estimates estimates = {0};
 
-    cr_assert_eq(mf_estimates_recall(&estimates, 1, 100, UINT64_MAX), 0);
+    cr_assert_eq(mf_estimates_add_earlier(&estimates, 1, 100, UINT64_MAX), 0);
     for (int i = 0; i < 2 * MF_MEDIAN_SAMPLES; i++)
         mf_estimates_learn(&estimates, 1, 5);
     cr_assert_eq(mf_estimates_of_kind(&estimates, 1), 5);

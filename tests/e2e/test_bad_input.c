@@ -53,7 +53,7 @@ Test(bad_input, a_duplicate_id_names_both_lines)
 Test(bad_input, unknown_syntax_of_other_tools_is_not_ignored)
 {
     refuse_file("touch ran\n[# 2 #] touch ran\n", "tasks.txt:2: ");
-    refuse_file("#DISBATCH PREFIX touch ran;\ntouch ran\n", "tasks.txt:1: ");
+    refuse_file("#DISBATCH PERENGINE START touch ran\ntouch ran\n", "tasks.txt:1: ");
 }
 
 Test(bad_input, a_nul_byte_names_its_line)
@@ -83,8 +83,28 @@ Test(bad_input, values_that_make_no_sense_are_refused)
     expect_refusal("mpifarm run --timeout -3 tasks.txt", "--timeout: ");
     expect_refusal("mpifarm run --halt often tasks.txt", "--halt: ");
     expect_refusal("mpifarm run --retries 0 tasks.txt", "--retries: ");
+    expect_refusal("mpifarm run --resource matlab=4 tasks.txt", "--resource: ");
     refuse_file("[cores=0] touch ran\n", "tasks.txt:1: ");
     refuse_file("[timeout=1000000000000d] touch ran\n", "tasks.txt:1: ");
+}
+
+Test(bad_input, an_order_that_cannot_be_kept_is_refused)
+{
+    refuse_file("touch ran\n[after=fit] touch ran\n",
+                "tasks.txt:2: unknown task \"fit\" in after=");
+    refuse_file("[id=a after=a] touch ran\n", "tasks.txt:1: ");
+    refuse_file("touch ran\n[id=a after=b] touch ran\n[id=b after=a] touch ran\n",
+                "tasks.txt:2: task \"a\" comes after \"b\" (line 3), which comes after \"a\"");
+}
+
+Test(bad_input, resources_that_cannot_be_had_are_refused)
+{
+    refuse_file("[mem=0] touch ran\n", "tasks.txt:1: ");
+    refuse_file("[gpus=-1] touch ran\n", "tasks.txt:1: ");
+    refuse_file("[time=99999999999999d] touch ran\n", "tasks.txt:1: ");
+    refuse_file("[licence.x=1] touch ran\n", "--resource licence.x=NUMBER");
+    t_write("tasks.txt", "[licence.x=3] touch ran\n");
+    expect_refusal("mpifarm run --resource licence.x=2 tasks.txt", "the run has 2");
 }
 
 Test(bad_input, a_placeholder_without_a_list_is_refused)

@@ -156,6 +156,20 @@ Test(simulate, workers_may_differ)
     cr_assert(t_has(result.out, "\nfifo                   1.000"), "%s", result.out);
 }
 
+Test(simulate, countables_limit_how_many_run_at_once)
+{
+    struct t_result result;
+
+    t_write("t.farm", "#FARM time=1 licence.x=1\nx\nx\nx\nx\n");
+    result = t_sh("mpifarm simulate -p fifo -w 1x4 --resource licence.x=2 t.farm");
+    cr_assert(eq(int, result.status, 0), "%s", result.err);
+    cr_assert(t_has(result.out, "\nfifo                   2.000"), "%s", result.out);
+    t_write("t.farm", "[id=greedy time=1 licence.x=3] touch ran\n");
+    expect_refusal("mpifarm simulate -p fifo -w 1x4 --resource licence.x=2 t.farm", "t.farm:1: ");
+    expect_refusal("mpifarm check --resource licence.y=2 t.farm", "t.farm:1: ");
+    cr_assert(eq(int, t_sh("mpifarm check --resource licence.x=3 t.farm").status, 0));
+}
+
 Test(simulate, what_cannot_be_simulated_is_refused_in_one_sentence)
 {
     t_write("t.farm", "[time=1] touch ran\n[id=slow] touch ran\n");

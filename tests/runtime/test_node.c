@@ -30,7 +30,7 @@ Test(node, memory_and_gpus_survive_the_way)
 {
     struct mf_core core = {.n_cpus = 1, .cpus = {6}};
     struct mf_gpu gpus[2] = {{"GPU-8932f937"}, {"3"}};
-    struct mf_resources sent = {.mem_bytes = UINT64_C(5) << 40, .gpus = gpus, .n_gpus = 2};
+    struct mf_topo_resources sent = {.mem_bytes = UINT64_C(5) << 40, .gpus = gpus, .n_gpus = 2};
     struct mf_buffer bytes = {0};
     struct mf_offer got;
 

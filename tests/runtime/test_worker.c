@@ -167,7 +167,7 @@ static void setup(void)
     struct mf_core core = {.n_cpus = 1};
 
     cr_assert(eq(int, mf_transport_local_pair(&scheduler, &worker_end), 0));
-    struct mf_resources resources = {0};
+    struct mf_topo_resources resources = {0};
     struct mf_worker_rank_config config = {
         .transport = worker_end, .cores = &core, .n_cores = 1, .resources = &resources};
     cr_assert(eq(int, mf_worker_rank_create(&config, &worker), 0));

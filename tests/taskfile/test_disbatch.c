@@ -191,6 +191,20 @@ Test(disbatch, a_task_can_come_after_all_of_a_repeat)
                  "4: [d] after=1,2,3,4,5\n5: [e] after=6\n");
 }
 
+Test(disbatch, a_task_can_come_after_one_of_a_repeat)
+{
+    struct mf_source *source;
+
+    commands_are("[after=2.0,2.2] a\n#DISBATCH REPEAT 3 b\n",
+                 "1: [a] after=2,4\n2.0: [b]\n2.1: [b]\n2.2: [b]\n");
+    tasks_are("#DISBATCH REPEAT 3 b\n[after=1.3] c\n", "a.farm:2: unknown task \"1.3\" in after=");
+    t_write("b.farm", "[after=a.farm:2.1] c\n");
+    t_write("a.farm", "\n#DISBATCH REPEAT 3 b\n");
+    source = t_open("b.farm", "a.farm", NULL);
+    cr_assert_str_eq(t_show(t_next(source)), "b.farm:1: [c] after=3");
+    mf_source_close(source);
+}
+
 Test(disbatch, ids_of_repeated_tasks_are_taken)
 {
     tasks_are("#DISBATCH REPEAT 3 b\n[id=1.2] c\n",

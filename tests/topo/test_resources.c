@@ -69,12 +69,12 @@ static void put_machine(void)
 
 static uint64_t memory(void)
 {
-    struct mf_resources found;
+    struct mf_topo_resources found;
     uint64_t mem_bytes;
 
     cr_assert(eq(int, mf_topo_resources(root, &found), 0));
     mem_bytes = found.mem_bytes;
-    mf_resources_finish(&found);
+    mf_topo_resources_finish(&found);
     return mem_bytes;
 }
 
@@ -82,7 +82,7 @@ static uint64_t memory(void)
 static char *gpus(void)
 {
     static char text[1024];
-    struct mf_resources found;
+    struct mf_topo_resources found;
     size_t size = 0;
 
     text[0] = '\0';
@@ -90,7 +90,7 @@ static char *gpus(void)
     for (uint32_t i = 0; i < found.n_gpus; i++)
         size += (size_t)snprintf(text + size, sizeof(text) - size, "%s%s", i ? " " : "",
                                  found.gpus[i].id);
-    mf_resources_finish(&found);
+    mf_topo_resources_finish(&found);
     return text;
 }
 
@@ -186,28 +186,28 @@ Test(resources, devices_are_counted_where_there_is_no_list)
 
 Test(resources, a_number_of_gpus_keeps_the_first_or_numbers_them)
 {
-    struct mf_resources found;
+    struct mf_topo_resources found;
 
     setenv("CUDA_VISIBLE_DEVICES", "7,8", 1);
     cr_assert(eq(int, mf_topo_resources(root, &found), 0));
-    cr_assert(eq(int, mf_resources_set_gpus(&found, 1), 0));
+    cr_assert(eq(int, mf_topo_resources_set_gpus(&found, 1), 0));
     cr_assert(eq(u32, found.n_gpus, 1));
     cr_assert(eq(str, found.gpus[0].id, "7"));
-    cr_assert(eq(int, mf_resources_set_gpus(&found, 3), 0));
+    cr_assert(eq(int, mf_topo_resources_set_gpus(&found, 3), 0));
     cr_assert(eq(u32, found.n_gpus, 3));
     cr_assert(eq(str, found.gpus[2].id, "2"));
-    cr_assert(eq(int, mf_resources_set_gpus(&found, MF_MAX_GPUS + 1), -EINVAL));
-    mf_resources_finish(&found);
+    cr_assert(eq(int, mf_topo_resources_set_gpus(&found, MF_MAX_GPUS + 1), -EINVAL));
+    mf_topo_resources_finish(&found);
 }
 
 /* --- sharing --- */
 
 /* Ids 0, 1, ... n - 1. */
-static struct mf_resources have(uint64_t mem_bytes, uint32_t n_gpus)
+static struct mf_topo_resources have(uint64_t mem_bytes, uint32_t n_gpus)
 {
-    struct mf_resources resources = {.mem_bytes = mem_bytes};
+    struct mf_topo_resources resources = {.mem_bytes = mem_bytes};
 
-    cr_assert(eq(int, mf_resources_set_gpus(&resources, n_gpus), 0));
+    cr_assert(eq(int, mf_topo_resources_set_gpus(&resources, n_gpus), 0));
     return resources;
 }
 
@@ -234,7 +234,7 @@ static char *shares(struct mf_topo_rank *ranks, uint32_t n_ranks)
 
 Test(resources, ranks_share_memory_in_proportion_to_their_slots)
 {
-    struct mf_resources all = have(8 * GIB, 0);
+    struct mf_topo_resources all = have(8 * GIB, 0);
     struct mf_topo_rank ranks[3] = {
         {.has = &all}, {.has = &all, .n_slots = 3}, {.has = &all, .n_slots = 1}};
 
@@ -246,7 +246,7 @@ Test(resources, ranks_share_memory_in_proportion_to_their_slots)
 
 Test(resources, no_rank_gets_more_memory_than_it_may_use)
 {
-    struct mf_resources all = have(8 * GIB, 0), less = have(GIB, 0), none = {0};
+    struct mf_topo_resources all = have(8 * GIB, 0), less = have(GIB, 0), none = {0};
     struct mf_topo_rank ranks[2] = {{.has = &all, .n_slots = 1}, {.has = &less, .n_slots = 1}};
     struct mf_topo_rank unknown = {.has = &none, .n_slots = 1};
 
@@ -259,21 +259,21 @@ Test(resources, no_rank_gets_more_memory_than_it_may_use)
 
 Test(resources, each_gpu_goes_to_one_worker_and_neighbours_stay_together)
 {
-    struct mf_resources all = have(0, 4);
+    struct mf_topo_resources all = have(0, 4);
     struct mf_topo_rank ranks[3] = {
         {.has = &all}, {.has = &all, .n_slots = 2}, {.has = &all, .n_slots = 2}};
 
     cr_assert(eq(str, shares(ranks, 3), "|0 1|2 3"));
     ranks[1].n_slots = 6;
     cr_assert(eq(str, shares(ranks, 3), "|0 1 2|3"));
-    mf_resources_finish(&all);
+    mf_topo_resources_finish(&all);
 }
 
 Test(resources, a_gpu_goes_to_a_worker_that_may_use_it)
 {
     struct mf_gpu zero = {"0"}, one = {"1"}, five = {"5"};
-    struct mf_resources a = {.gpus = &five, .n_gpus = 1}, b = {.gpus = &one, .n_gpus = 1},
-                        c = {.gpus = &zero, .n_gpus = 1};
+    struct mf_topo_resources a = {.gpus = &five, .n_gpus = 1}, b = {.gpus = &one, .n_gpus = 1},
+                             c = {.gpus = &zero, .n_gpus = 1};
     struct mf_topo_rank ranks[3] = {
         {.has = &a}, {.has = &b, .n_slots = 1}, {.has = &c, .n_slots = 1}};
 

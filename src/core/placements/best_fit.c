@@ -5,23 +5,28 @@
  * go to the lower number.
  *
  * Best fit in several dimensions: Panigrahy, Talwar, Uyeda and Wieder,
- * "Heuristics for vector bin packing", Microsoft Research, 2011. Looks at every
- * worker that has a free slot.
+ * "Heuristics for vector bin packing", Microsoft Research, 2011. The farm keeps the
+ * workers in a heap by how full they are, and the search goes down it: the
+ * emptier a worker is, the more it has left at least.
  */
 #include "core/placement.h"
 
 #include <math.h>
 
+/* More than an error of rounding, less than a slot or a GPU of any worker. */
+#define MARGIN 1e-9
+
 struct search {
+    const struct mf_choice *choice;
     const struct mf_needs *needs;
-    struct mf_needs largest;
+    struct mf_needs largest, smallest;
     double least;
     struct mf_worker *best;
 };
 
-static double part(uint64_t left, uint64_t all)
+static double part(double left, double all)
 {
-    return all > 0 ? (double)left / (double)all : 0;
+    return all > 0 && left > 0 ? left / all : 0;
 }
 
 static double left_of(const struct search *search, const struct mf_worker *worker)
@@ -31,12 +36,24 @@ static double left_of(const struct search *search, const struct mf_worker *worke
 
     return part(n_free - needs->n_slots, search->largest.n_slots) +
            part(worker->n_free_gpus - needs->n_gpus, search->largest.n_gpus) +
-           part(worker->free_mem_bytes - needs->mem_bytes, search->largest.mem_bytes);
+           part((double)(worker->free_mem_bytes - needs->mem_bytes),
+                (double)search->largest.mem_bytes);
 }
 
-static void compare(struct mf_worker *worker, void *data)
+/* What a worker has left at least if it is this full or less: each of its resources is, too. */
+static double least_left(const struct search *search, double fullness)
 {
-    struct search *search = data;
+    const struct mf_needs *needs = search->needs, *smallest = &search->smallest;
+    double empty = 1 - fullness;
+
+    return part(empty * smallest->n_slots - needs->n_slots, search->largest.n_slots) +
+           part(empty * smallest->n_gpus - needs->n_gpus, search->largest.n_gpus) +
+           part(empty * (double)smallest->mem_bytes - (double)needs->mem_bytes,
+                (double)search->largest.mem_bytes);
+}
+
+static void compare(struct search *search, struct mf_worker *worker)
+{
     double left = left_of(search, worker);
 
     if (left < search->least || (left == search->least && worker->id < search->best->id)) {
@@ -45,13 +62,32 @@ static void compare(struct mf_worker *worker, void *data)
     }
 }
 
+static void search_below(struct search *search, uint64_t index)
+{
+    const struct mf_heap *by_fullness = &search->choice->workers->by_fullness;
+    struct mf_worker *worker;
+
+    if (index >= by_fullness->n_items)
+        return;
+    worker = by_fullness->items[index];
+    if (worker->n_committed >= worker->n_slots ||
+        least_left(search, worker->fullness) > search->least + MARGIN)
+        return;
+    if (mf_choice_fits(search->choice, worker))
+        compare(search, worker);
+    search_below(search, 2 * index + 1);
+    search_below(search, 2 * index + 2);
+}
+
 static struct mf_worker *choose(const struct mf_choice *choice)
 {
-    struct search search = {.needs = &choice->task->spec.needs,
+    struct search search = {.choice = choice,
+                            .needs = &choice->task->spec.needs,
                             .largest = mf_workers_largest(choice->workers),
+                            .smallest = mf_workers_smallest(choice->workers),
                             .least = INFINITY};
 
-    mf_choice_visit(choice, compare, &search);
+    search_below(&search, 0);
     return search.best ? search.best : mf_choice_ahead(choice);
 }
 
@@ -59,4 +95,5 @@ const struct mf_placement mf_placement_best_fit = {
     .name = "best-fit",
     .summary = "the worker whose free resources match most closely",
     .choose = choose,
+    .has_fullness = true,
 };

@@ -1,0 +1,107 @@
+/* Dependencies across runs, countables, policies, and what is learned of run times. */
+#include "support/shell.h"
+
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+#include <string.h>
+
+TestSuite(order, .init = t_enter_dir, .fini = t_leave_dir);
+
+static void expect(const struct t_result *result, int status, const char *out)
+{
+    cr_assert(eq(int, result->status, status), "%s%s", result->out, result->err);
+    cr_assert(eq(str, result->out, (char *)out), "%s", result->err);
+}
+
+Test(order, the_summary_counts_what_is_skipped)
+{
+    struct t_result result;
+
+    t_write("tasks", "[id=bad] false\n[after=bad] echo a\n[after=2] echo b\n");
+    result = t_sh("mpifarm run tasks");
+    expect(&result, 1, "");
+    cr_assert(t_has(result.err, "0 done, 1 failed, 2 skipped"), "%s", result.err);
+}
+
+Test(order, skipped_tasks_run_once_what_they_come_after_is_done)
+{
+    struct t_result result;
+
+    t_write("tasks", "[id=first] test -e there\n[after=first] echo second\n[after=2] echo third\n");
+    result = t_sh("mpifarm run -q tasks; touch there; mpifarm run -q --resume tasks; echo $?; "
+                  "mpifarm run -q --resume-failed tasks");
+    expect(&result, 0, "1\nsecond\nthird\n");
+}
+
+Test(order, a_resumed_run_counts_on_what_an_earlier_one_has_done)
+{
+    struct t_result result;
+
+    t_write("tasks", "[id=a] echo a\n[after=a] test -e there\n[after=2] echo c\n");
+    result = t_sh("mpifarm run -q tasks; touch there; mpifarm run -q --resume-failed tasks");
+    expect(&result, 0, "a\nc\n");
+}
+
+Test(order, a_barrier_that_checks_stops_the_run)
+{
+    struct t_result result;
+
+    t_write("tasks", "echo a\nfalse\n#FARM barrier check\necho b\n");
+    result = t_sh("mpifarm run tasks");
+    expect(&result, 3, "a\n");
+    cr_assert(t_has(result.err, "a barrier"), "%s", result.err);
+    cr_assert(t_has(result.err, "1 task left"), "%s", result.err);
+}
+
+/* Each task fails if another one has the licence. */
+Test(order, a_licence_is_held_by_one_task_at_a_time)
+{
+    struct t_result result;
+
+    t_write("tasks", "#FARM licence.x=1\n");
+    t_sh("for i in $(seq 20); do echo 'mkdir held && sleep 0.01 && rmdir held'; done >> tasks");
+    result = t_sh("mpifarm run -q -j 4 --resource licence.x=1 tasks");
+    expect(&result, 0, "");
+}
+
+Test(order, more_licences_than_there_are_is_an_input_error)
+{
+    struct t_result result;
+
+    t_write("tasks", "true\n[licence.x=3] true\n");
+    result = t_sh("mpifarm run tasks --resource licence.x=2; "
+                  "mpifarm run --resource licence.x=2 tasks");
+    cr_assert(eq(int, result.status, 2), "%s", result.err);
+    cr_assert(t_has(result.err, "tasks:2: "), "%s", result.err);
+}
+
+Test(order, policies_order_the_tasks)
+{
+    struct t_result result;
+
+    t_write("tasks", "[time=3 deadline=9] echo a\n[time=1 deadline=5] echo b\n"
+                     "[time=2 deadline=1] echo c\n");
+    result = t_sh("for p in fifo lifo sjf lpt edf; do "
+                  "mpifarm run -q -j 1 --run-dir $p --policy $p tasks | tr -d '\\n'; echo; done");
+    expect(&result, 0, "abc\ncba\nbca\nacb\ncba\n");
+}
+
+Test(order, a_policy_or_placement_that_nobody_knows_is_refused)
+{
+    struct t_result result = t_sh("mpifarm run --policy fifi x; mpifarm run --placement pakc x");
+
+    cr_assert(eq(int, result.status, 2));
+    cr_assert(t_has(result.err, "did you mean \"fifo\"?"), "%s", result.err);
+    cr_assert(t_has(result.err, "did you mean \"pack\"?"), "%s", result.err);
+}
+
+/* The second run knows which of the programs is quick. */
+Test(order, run_times_are_learned_for_the_next_run)
+{
+    struct t_result result;
+
+    t_write("tasks", "sleep 0.3; echo slow\necho quick\n");
+    result = t_sh("mpifarm run -q -j 1 --policy sjf tasks; mpifarm run -q -j 1 --policy sjf tasks; "
+                  "mpifarm run -q -j 1 --force --policy sjf tasks");
+    expect(&result, 0, "slow\nquick\nquick\nslow\nquick\nslow\n");
+}
