@@ -292,3 +292,20 @@ char *mf_format_duration(int64_t ns, char *text, size_t size)
         snprintf(text, size, "%s%" PRIu64 "d%02" PRIu64 "h", sign, hours / 24, hours % 24);
     return text;
 }
+
+char *mf_format_size(uint64_t bytes, char *text, size_t size)
+{
+    static const char *const units[] = {"KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
+    double value = (double)bytes / 1024;
+    size_t i = 0;
+
+    if (bytes < 1024) {
+        snprintf(text, size, "%" PRIu64 " B", bytes);
+        return text;
+    }
+    /* Chosen by the rounded value, so that none shows "1024.0 KiB". */
+    for (; value >= 1023.95; i++)
+        value /= 1024;
+    snprintf(text, size, "%.1f %s", value, units[i]);
+    return text;
+}

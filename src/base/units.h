@@ -8,7 +8,8 @@
 #include <stdint.h>
 
 /**
- * mf_parse_duration() - "90", "1.5s", "10m", "2h", "1d", "1h30m", "250ms", "50us" or "01:30:00" to ns.
+ * mf_parse_duration() - "90", "1.5s", "10m", "2h", "1d", "1h30m", "250ms", "50us" or "01:30:00" to
+ * ns.
  *
  * A number that stands alone is in seconds; units go from large to small; what
  * is below a nanosecond is dropped. Negative, empty, or over 2^63-1 ns is
@@ -33,6 +34,9 @@ int mf_parse_integer(const char *text, int64_t min, int64_t max, int64_t *ret_va
 
 /** Writes "120 us", "850 ms", "12.3 s", "4m05s", "3h12m", "2d04h" into text; returns text. */
 char *mf_format_duration(int64_t ns, char *text, size_t size);
+
+/** Writes "0 B", "850 B", "1.2 KiB", "64.0 MiB", "8.0 GiB", "1.5 TiB" into text; returns text. */
+char *mf_format_size(uint64_t bytes, char *text, size_t size);
 
 /**
  * mf_nearest() - the name a user most likely meant.

@@ -38,6 +38,9 @@ enum {
     OPTION_ETA,
     OPTION_QUIET,
     OPTION_NO_PIN,
+    OPTION_MEM,
+    OPTION_MEM_RETRY,
+    OPTION_GPUS,
     N_COMMON_OPTIONS,
     OPTION_FORMAT = N_COMMON_OPTIONS,
     OPTION_MODULE,
@@ -124,6 +127,22 @@ const struct mf_option mf_farming_options[MF_N_RUN_OPTIONS] = {
                       .letter = 'q',
                       .help = "Show neither progress nor summary, only errors."},
     [OPTION_NO_PIN] = {.name = "no-pin", .help = "Do not bind tasks to cores."},
+    [OPTION_MEM] = {.name = "mem",
+                    .value = "SIZE",
+                    .help = "Memory of each node that tasks with mem= share. The default is the "
+                            "least of what the node has, the limit of the cgroup and what Slurm "
+                            "gave."},
+    [OPTION_MEM_RETRY] = {.name = "mem-retry",
+                          .value = "xN",
+                          .help = "Try a task that was ended for using more than its mem= again "
+                                  "with N times as much, up to what the largest worker has, as "
+                                  "often as --retries or retries= lets it."},
+    [OPTION_GPUS] = {.name = "gpus",
+                     .value = "N",
+                     .help = "GPUs of each node that tasks with gpus= share, the first N of "
+                             "CUDA_VISIBLE_DEVICES or of those found. A task finds its own in "
+                             "CUDA_VISIBLE_DEVICES and MPIFARM_GPUS; for one without gpus= that "
+                             "stays as it is."},
     [OPTION_FORMAT] = MF_FORMAT_OPTION,
     [OPTION_MODULE] = {.name = "module",
                        .value = "FILE",
@@ -226,6 +245,36 @@ static int parse_retries(struct mf_farming_settings *settings, const char *text,
     return r;
 }
 
+static int parse_mem(struct mf_farming_settings *settings, const char *text, struct mf_error *err)
+{
+    int r = mf_parse_size(text, &settings->rank.mem_bytes, err);
+
+    if (r == 0 && settings->rank.mem_bytes == 0)
+        return mf_error_set(err, -EINVAL, "a node with no memory runs nothing");
+    return r;
+}
+
+static int parse_mem_retry(struct mf_farm_config *farm, const char *text, struct mf_error *err)
+{
+    char *end = NULL;
+    double factor = text[0] == 'x' ? strtod(text + 1, &end) : 0;
+
+    if (!(factor > 1 && factor <= 1000) || *end != '\0')
+        return mf_error_set(err, -EINVAL, "\"%s\" is not like x2 or x1.5", text);
+    farm->mem_factor = factor;
+    return 0;
+}
+
+static int parse_gpus(struct mf_farming_settings *settings, const char *text, struct mf_error *err)
+{
+    int64_t value;
+    int r = mf_parse_integer(text, 0, MF_MAX_GPUS, &value, err);
+
+    if (r == 0)
+        settings->rank.n_gpus = (uint32_t)value;
+    return r;
+}
+
 static int add_module(struct mf_farming_settings *settings, const char *path, struct mf_error *err)
 {
     if (settings->rank.n_modules == MF_MAX_MODULES)
@@ -257,6 +306,12 @@ static int parse_value(struct mf_farming_settings *settings, size_t index, const
         return mf_policy_parse(text, &settings->scheduler.farm.policy, err);
     case OPTION_PLACEMENT:
         return mf_placement_parse(text, &settings->scheduler.farm.placement, err);
+    case OPTION_MEM:
+        return parse_mem(settings, text, err);
+    case OPTION_MEM_RETRY:
+        return parse_mem_retry(&settings->scheduler.farm, text, err);
+    case OPTION_GPUS:
+        return parse_gpus(settings, text, err);
     case OPTION_FORMAT:
         return mf_source_format_parse(text, &settings->format, err);
     case OPTION_MODULE:
@@ -333,7 +388,8 @@ static void init_settings(struct mf_farming_settings *settings)
                       .pin = true,
                       .attempts = 1},
         .rank = {.launcher = {.output_limit_bytes = DEFAULT_OUTPUT_LIMIT,
-                              .grace_ns = KILL_GRACE_NS}},
+                              .grace_ns = KILL_GRACE_NS},
+                 .n_gpus = MF_GPUS_FOUND},
         .run_dir = DEFAULT_RUN_DIR,
         .progress = isatty(STDERR_FILENO) ? MF_PROGRESS_BAR : MF_PROGRESS_LINES,
     };

@@ -30,6 +30,8 @@ const struct mf_section mf_manual_sections[] = {
      "  MPIFARM_RANK      the rank that runs it\n"
      "  MPIFARM_SLOT      the slot on its node, from 1\n"
      "  MPIFARM_CORES     the numbers of its processors, as in 0,1\n"
+     "  MPIFARM_GPUS      with gpus=: its GPUs, as in 0,1; CUDA_VISIBLE_DEVICES too,\n"
+     "                    which is left as it is without\n"
      "  MPIFARM_RUN_DIR   the run directory\n"
      "  OMP_NUM_THREADS   how many cores it has, unless it is set already\n"
      "\n"

@@ -233,6 +233,21 @@ static int handle_started(struct mf_farm *farm, const struct mf_event *event)
     return 0;
 }
 
+/* Tried with the same again it would end as before. A target may have less than others. */
+static void grow_memory(const struct mf_farm *farm, struct mf_task *task)
+{
+    struct mf_needs *needs = &task->spec.needs;
+    double wanted = (double)needs->mem_bytes * farm->config.mem_factor;
+    uint64_t most = mf_workers_most_memory(&farm->workers, needs);
+
+    if (task->spec.has_target)
+        most = mf_workers_find(&farm->workers, task->spec.target)->mem_bytes;
+    if (wanted > (double)most)
+        wanted = (double)most;
+    if (wanted > (double)needs->mem_bytes)
+        needs->mem_bytes = (uint64_t)wanted;
+}
+
 /* A failed attempt: again, elsewhere if possible, or the end of the task. */
 static void fail_attempt(struct mf_farm *farm, struct mf_task *task, enum mf_cause cause)
 {
@@ -242,6 +257,8 @@ static void fail_attempt(struct mf_farm *farm, struct mf_task *task, enum mf_cau
         mf_farm_settle(farm, task, MF_TASK_CANCELLED, cause);
     } else {
         task->cause = cause;
+        if (cause == MF_CAUSE_MEMORY)
+            grow_memory(farm, task);
         farm->counts.retried++;
         mf_farm_make_ready(farm, task);
     }

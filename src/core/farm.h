@@ -50,6 +50,8 @@ enum mf_stop {
  * @delay_ns             least time between two placements
  * @timeout_factor       a task running longer than this times the median run
  *                       time of those done is ended, once 3 are done; 0 for none
+ * @mem_factor           a task that ended for its memory is tried again with so many times as
+ *                       much, as far as a worker that could run it has that; 0 for the same
  * @crash_limit          a task that lost this many workers fails; 0 for no limit
  * @max_prefetch_per_slot  upper bound of tasks sent ahead per slot
  * @turnaround_ns        time from a free slot to a task sent for it, before
@@ -68,6 +70,7 @@ struct mf_farm_config {
     bool has_dependencies;
     int64_t delay_ns;
     double timeout_factor;
+    double mem_factor;
     uint32_t crash_limit;
     uint32_t max_prefetch_per_slot;
     int64_t turnaround_ns;

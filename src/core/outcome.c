@@ -15,7 +15,7 @@ static const char *const names[] = {
     [MF_CAUSE_NONE] = "none",       [MF_CAUSE_EXIT] = "exit",       [MF_CAUSE_SIGNAL] = "signal",
     [MF_CAUSE_TIMEOUT] = "timeout", [MF_CAUSE_START] = "start",     [MF_CAUSE_OUTPUT] = "output",
     [MF_CAUSE_LOST] = "lost",       [MF_CAUSE_STOPPED] = "stopped", [MF_CAUSE_UNFIT] = "unfit",
-    [MF_CAUSE_SKIPPED] = "skipped",
+    [MF_CAUSE_SKIPPED] = "skipped", [MF_CAUSE_MEMORY] = "memory",
 };
 
 const char *mf_cause_name(enum mf_cause cause)
@@ -110,6 +110,9 @@ static void describe_cause(const struct mf_outcome *outcome, char *text, size_t 
     case MF_CAUSE_SKIPPED:
         snprintf(text, size, "skipped");
         break;
+    case MF_CAUSE_MEMORY:
+        snprintf(text, size, "over its memory");
+        break;
     default:
         snprintf(text, size, "ended for an unknown reason (%d)", (int)outcome->cause);
         break;
@@ -136,7 +139,7 @@ char *mf_outcome_describe(const struct mf_outcome *outcome, char *text, size_t s
         return text;
     describe_cause(outcome, text, size);
     if (outcome->detail[0])
-        add(text, size, ": %s", outcome->detail);
+        add(text, size, "%s%s", outcome->cause == MF_CAUSE_MEMORY ? " of " : ": ", outcome->detail);
     if (outcome->cause == MF_CAUSE_START)
         add(text, size, " (%d)", outcome->exit_status);
     return text;

@@ -22,8 +22,9 @@ enum mf_cause {
     MF_CAUSE_STOPPED = 7, /* ended by the farm: cancelled, or the run was stopped */
     MF_CAUSE_UNFIT = 8,   /* no worker can ever run it */
     MF_CAUSE_SKIPPED = 9, /* something that it comes after failed */
+    MF_CAUSE_MEMORY = 10, /* ended by the farm: over its memory */
 };
-#define MF_CAUSE_MAX MF_CAUSE_SKIPPED
+#define MF_CAUSE_MAX MF_CAUSE_MEMORY
 
 /** The two captured streams, as indexes. */
 enum mf_stream { MF_STDOUT = 0, MF_STDERR = 1 };
@@ -41,7 +42,8 @@ enum mf_stream { MF_STDOUT = 0, MF_STDERR = 1 };
  * @produced_bytes  what it wrote to each stream
  * @dropped_bytes   what of that was over --output-limit and is not kept
  * @detail          one clause for the user beyond what the fields say, may be empty:
- *                  "No such file or directory", "left processes behind"
+ *                  "No such file or directory", "left processes behind"; over its
+ *                  memory, how much that is: "1.0 GiB (used 1.2 GiB)"
  */
 struct mf_outcome {
     enum mf_cause cause;
@@ -74,6 +76,7 @@ void mf_outcome_decode(struct mf_reader *reader, struct mf_outcome *ret_outcome)
 /**
  * mf_outcome_describe() - the cause as a clause: "exit status 3",
  * "killed by signal 9 (Killed)", "over its time limit after 10.0 s",
+ * "over its memory of 1.0 GiB (used 1.2 GiB)",
  * "cannot be started: No such file or directory (127)".
  *
  * Returns text, which holds size bytes.

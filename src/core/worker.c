@@ -144,6 +144,21 @@ uint32_t mf_workers_n_able(const struct mf_workers *workers, const struct mf_nee
     return n;
 }
 
+uint64_t mf_workers_most_memory(const struct mf_workers *workers, const struct mf_needs *needs)
+{
+    struct mf_needs others = *needs;
+    uint64_t most = 0;
+
+    others.mem_bytes = 0;
+    for (uint32_t i = 0; i < workers->n_shapes; i++) {
+        const struct mf_worker_shape *shape = &workers->shapes[i];
+
+        if (shape->n_up > 0 && shape->mem_bytes > most && shape_fits(shape, &others))
+            most = shape->mem_bytes;
+    }
+    return most;
+}
+
 struct mf_needs mf_workers_largest(const struct mf_workers *workers)
 {
     struct mf_needs most = {0};

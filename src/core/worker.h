@@ -118,6 +118,9 @@ uint32_t mf_workers_n_able(const struct mf_workers *workers, const struct mf_nee
 /** The most of each that any one worker that is UP has. O(shapes). */
 struct mf_needs mf_workers_largest(const struct mf_workers *workers);
 
+/** The most memory of any worker that is UP and could run a task but for its memory. O(shapes). */
+uint64_t mf_workers_most_memory(const struct mf_workers *workers, const struct mf_needs *needs);
+
 /** The least of each that any one worker that is UP has, 0 without any. O(shapes). */
 struct mf_needs mf_workers_smallest(const struct mf_workers *workers);
 

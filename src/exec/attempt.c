@@ -15,20 +15,19 @@ int mf_attempt_decode(struct mf_reader *reader, struct mf_attempt **ret_attempt,
     struct mf_command *command;
     struct mf_start start;
     uint32_t *slots;
-    int result = mf_protocol_get_start(reader, &start, &slots, ret_ends_seen);
+    char *gpus;
+    int result = mf_protocol_get_start(reader, &start, &slots, &gpus, ret_ends_seen);
 
     if (result < 0)
         return result;
     result = mf_command_decode(start.command, start.command_size, &command);
-    if (result < 0) {
-        free(slots);
-        return result;
-    }
-    attempt = calloc(1, sizeof(*attempt));
+    attempt = result == 0 ? calloc(1, sizeof(*attempt)) : NULL;
     if (!attempt) {
-        free(command);
+        if (result == 0)
+            free(command);
         free(slots);
-        return -ENOMEM;
+        free(gpus);
+        return result < 0 ? result : -ENOMEM;
     }
     attempt->key = (struct mf_attempt_key){start.task, start.attempt};
     attempt->phase = start.n_slots ? MF_PHASE_QUEUED : MF_PHASE_STAGED;
@@ -36,11 +35,14 @@ int mf_attempt_decode(struct mf_reader *reader, struct mf_attempt **ret_attempt,
     attempt->try_number = start.try_number;
     attempt->n_slots = start.n_slots;
     attempt->slots = slots;
+    attempt->gpus = gpus;
+    attempt->mem_bytes = start.mem_bytes;
     attempt->timeout_ns = start.timeout_ns;
     attempt->command = command;
     attempt->deadline_ns = INT64_MAX;
     attempt->heap_index = MF_HEAP_NONE;
     mf_list_init(&attempt->node);
+    mf_list_init(&attempt->limited_node);
     mf_list_init(&attempt->young_node);
     *ret_attempt = attempt;
     return 0;
@@ -49,10 +51,12 @@ int mf_attempt_decode(struct mf_reader *reader, struct mf_attempt **ret_attempt,
 void mf_attempt_destroy(struct mf_attempt *attempt)
 {
     mf_list_remove(&attempt->node);
+    mf_list_remove(&attempt->limited_node);
     mf_list_remove(&attempt->young_node);
     mf_streams_finish(&attempt->streams);
     free(attempt->command);
     free(attempt->slots);
+    free(attempt->gpus);
     free(attempt);
 }
 

@@ -20,6 +20,8 @@ enum mf_phase { MF_PHASE_STAGED, MF_PHASE_QUEUED, MF_PHASE_RUNNING, MF_PHASE_LEF
  * @is_told       the rank has heard of its start
  * @try_number    which try of its task it is
  * @n_slots, @slots   indexes of its slots; 0 while staged; owned
+ * @gpus          ids of its GPUs, NULL for none; owned
+ * @mem_bytes     most that its processes may use together, 0 for no limit
  * @command       owned
  * @streams       its pipes while it runs, and what was captured
  * @outcome       how it ends; its cause is set early when the farm ends it
@@ -31,6 +33,7 @@ enum mf_phase { MF_PHASE_STAGED, MF_PHASE_QUEUED, MF_PHASE_RUNNING, MF_PHASE_LEF
  * @deadline_ns   when it is to be ended, killed or given up; INT64_MAX for never
  * @heap_index    place among the deadlines
  * @node          in the list of its phase
+ * @limited_node  in the list of those that run with a limit of memory
  * @young_node    in the list of those whose pipes are not watched yet
  */
 struct mf_attempt {
@@ -41,6 +44,8 @@ struct mf_attempt {
     uint32_t try_number;
     uint32_t n_slots;
     uint32_t *slots;
+    char *gpus;
+    uint64_t mem_bytes;
     int64_t timeout_ns;
     struct mf_command *command;
     struct mf_streams streams;
@@ -53,6 +58,7 @@ struct mf_attempt {
     int64_t deadline_ns;
     mf_heap_index heap_index;
     struct mf_list node;
+    struct mf_list limited_node;
     struct mf_list young_node;
 };
 

@@ -40,6 +40,7 @@ static void detach(struct mf_runner *runner, struct mf_attempt *attempt)
     if (attempt->heap_index != MF_HEAP_NONE)
         mf_heap_remove(&runner->deadlines, attempt);
     mf_list_remove(&attempt->node);
+    mf_list_remove(&attempt->limited_node);
     mf_list_remove(&attempt->young_node);
 }
 
@@ -196,6 +197,8 @@ static void end_running(struct mf_runner *runner, struct mf_attempt *attempt, en
 
     if (wait4(attempt->outcome.pid, &status, WNOHANG, &usage) > 0) {
         /* A status of its own takes the place of the cause, unless its output is not whole. */
+        if (cause == MF_CAUSE_MEMORY)
+            attempt->outcome.detail[0] = '\0';
         attempt->outcome.cause = cause;
         attempt->is_ending = cause == MF_CAUSE_OUTPUT;
         main_process_ended(runner, attempt, status, &usage);

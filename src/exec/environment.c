@@ -27,11 +27,11 @@ static const char *const shown_prefixes[] = {"OMPI_ALLOW_RUN_AS_ROOT"};
 
 /* Set for each command, so what is inherited from an outer farm must go. */
 static const char *const own_names[] = {
-    "MPIFARM_TASK_ID=", "MPIFARM_ATTEMPT=", "MPIFARM_RANK=", "MPIFARM_SLOT=",
-    "MPIFARM_CORES=",   "MPIFARM_RUN_DIR=", "PARALLEL_SEQ=", "PARALLEL_JOBSLOT=",
+    "MPIFARM_TASK_ID=", "MPIFARM_ATTEMPT=", "MPIFARM_RANK=",     "MPIFARM_SLOT=", "MPIFARM_CORES=",
+    "MPIFARM_RUN_DIR=", "PARALLEL_SEQ=",    "PARALLEL_JOBSLOT=", "MPIFARM_GPUS=",
 };
 
-#define MAX_OWN_VARIABLES 8
+#define MAX_OWN_VARIABLES 10
 
 #define N_ITEMS(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -124,6 +124,8 @@ static int reserve(const struct mf_spawner *spawner, const struct mf_spawn *spaw
     size_t n_texts_bytes = strlen(command->id) + MAX_OWN_VARIABLES * VARIABLE_BYTES;
     size_t n_pointers = spawner->n_inherited + MAX_OWN_VARIABLES + command->n_env + 1;
 
+    if (spawn->gpus)
+        n_texts_bytes += 2 * strlen(spawn->gpus);
     for (uint32_t i = 0; i < spawn->n_slots; i++)
         n_texts_bytes += spawner->configuration->slots[spawn->slots[i]].n_cpus * NUMBER_BYTES;
     /* Arguments are copied only for their marks; a shell's three need no more room than these. */
@@ -230,6 +232,24 @@ static void put_given(struct mf_image *image, char **environment, size_t n, cons
     put_pointer(image, given);
 }
 
+/*
+ * What a command with GPUs sees of them. One without sees what mpifarm was started with, as
+ * with other farms: not to ask is not to be denied.
+ */
+static void put_gpus(struct mf_image *image, char **environment, const char *gpus)
+{
+    const char *text = next_text(image);
+
+    put_characters(image, "CUDA_VISIBLE_DEVICES=");
+    put_characters(image, gpus);
+    end_text(image);
+    put_given(image, environment, (size_t)(next_pointer(image) - environment), text);
+    put_pointer(image, next_text(image));
+    put_characters(image, "MPIFARM_GPUS=");
+    put_characters(image, gpus);
+    end_text(image);
+}
+
 static char **put_environment(struct mf_image *image, const struct mf_spawner *spawner,
                               const struct mf_spawn *spawn)
 {
@@ -249,6 +269,8 @@ static char **put_environment(struct mf_image *image, const struct mf_spawner *s
     if (!spawner->has_omp)
         put_number(image, "OMP_NUM_THREADS=", spawn->n_slots);
     put_cores(image, spawner, spawn);
+    if (spawn->gpus)
+        put_gpus(image, environment, spawn->gpus);
     for (uint32_t i = 0; i < spawn->command->n_env; i++)
         put_given(image, environment, (size_t)(next_pointer(image) - environment),
                   spawn->command->env[i]);

@@ -109,23 +109,41 @@ void mf_protocol_put_start(struct mf_channel *channel, const struct mf_start *st
     mf_protocol_put_key(body, (struct mf_attempt_key){start->task, start->attempt});
     mf_buffer_put_u32(body, start->try_number);
     mf_buffer_put_i64(body, start->timeout_ns);
+    mf_buffer_put_u64(body, start->mem_bytes);
     mf_buffer_put_u64(body, ends_seen);
     mf_buffer_put_u32(body, start->n_slots);
     for (uint32_t i = 0; i < start->n_slots; i++)
         mf_buffer_put_u32(body, start->slots[i]);
+    mf_buffer_put_text(body, start->gpus ? start->gpus : "");
     mf_buffer_put_bytes(body, start->command, start->command_size);
     mf_channel_end(channel);
 }
 
+/* Returns 0 and a copy, NULL of an empty text, or -ENOMEM. */
+static int get_gpus(struct mf_reader *reader, char **ret_gpus)
+{
+    size_t size;
+    const uint8_t *text = mf_reader_get_bytes(reader, &size);
+
+    *ret_gpus = NULL;
+    if (reader->has_failed || size == 0)
+        return 0;
+    *ret_gpus = strndup((const char *)text, size);
+    return *ret_gpus ? 0 : -ENOMEM;
+}
+
 int mf_protocol_get_start(struct mf_reader *reader, struct mf_start *ret_start,
-                          uint32_t **ret_slots, uint64_t *ret_ends_seen)
+                          uint32_t **ret_slots, char **ret_gpus, uint64_t *ret_ends_seen)
 {
     struct mf_attempt_key key = mf_protocol_get_key(reader);
     struct mf_start start = {.task = key.task, .attempt = (uint32_t)key.attempt};
     uint32_t *slots;
+    char *gpus;
+    int result;
 
     start.try_number = mf_reader_get_u32(reader);
     start.timeout_ns = mf_reader_get_i64(reader);
+    start.mem_bytes = mf_reader_get_u64(reader);
     *ret_ends_seen = mf_reader_get_u64(reader);
     start.n_slots = get_count(reader, sizeof(uint32_t));
     /* A staged attempt has none yet, and gets one later. */
@@ -134,14 +152,20 @@ int mf_protocol_get_start(struct mf_reader *reader, struct mf_start *ret_start,
         return -ENOMEM;
     for (uint32_t i = 0; i < start.n_slots; i++)
         slots[i] = mf_reader_get_u32(reader);
+    result = get_gpus(reader, &gpus);
     start.command = mf_reader_get_bytes(reader, &start.command_size);
-    if (mf_reader_finish(reader) < 0) {
+    if (result == 0)
+        result = mf_reader_finish(reader);
+    if (result < 0) {
         free(slots);
-        return -EBADMSG;
+        free(gpus);
+        return result;
     }
     start.slots = slots;
+    start.gpus = gpus;
     *ret_start = start;
     *ret_slots = slots;
+    *ret_gpus = gpus;
     return 0;
 }
 

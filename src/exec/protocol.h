@@ -3,8 +3,10 @@
  *
  *   to the launcher
  *     CONFIGURE  u32 rank, text run_dir, u32 n, n * { u32 number, u32 m, m * u32 cpu }
- *     START      u64 task, u32 attempt, u32 try, i64 timeout_ns, u64 ends_seen, u32 n, n * u32
- * slot, bytes command UNSTAGE    u64 task, u32 attempt END        u64 task, u32 attempt, u8 cause
+ *     START      u64 task, u32 attempt, u32 try, i64 timeout_ns, u64 mem_bytes, u64 ends_seen,
+ *                u32 n, n * u32 slot, bytes GPUs, bytes command
+ *     UNSTAGE    u64 task, u32 attempt
+ *     END        u64 task, u32 attempt, u8 cause
  *     CLOSED     u64 bytes: an output with this much in files was closed
  *   to the rank
  *     STARTED    u64 task, u32 attempt, u32 slot, u32 pid, u8 was_staged
@@ -69,11 +71,11 @@ void mf_protocol_put_start(struct mf_channel *channel, const struct mf_start *st
                            uint64_t ends_seen);
 
 /**
- * The command is borrowed from the reader; start->slots is ret_slots, which the
- * caller frees. Returns 0, -EBADMSG or -ENOMEM.
+ * The command is borrowed from the reader; start->slots and start->gpus, if not NULL, are
+ * ret_slots and ret_gpus, which the caller frees. Returns 0, -EBADMSG or -ENOMEM.
  */
 int mf_protocol_get_start(struct mf_reader *reader, struct mf_start *ret_start,
-                          uint32_t **ret_slots, uint64_t *ret_ends_seen);
+                          uint32_t **ret_slots, char **ret_gpus, uint64_t *ret_ends_seen);
 
 /** Writes one stream, without its file. */
 void mf_protocol_put_stream(struct mf_buffer *buffer, const struct mf_capture *capture);

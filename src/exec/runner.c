@@ -1,7 +1,7 @@
 /*
  * Attempts on their way from a START frame to an ENDED one: what the rank asks
- * for, and what time brings. How they start and end is in starting.c and
- * ending.c.
+ * for, and what time brings. How they start and end is in starting.c,
+ * ending.c and limiting.c.
  *
  * The launcher owns the runner and runs it in its only thread.
  */
@@ -33,6 +33,8 @@ int mf_runner_advance(struct mf_runner *runner)
         mf_list_remove(&attempt->young_node);
         mf_runner_note_error(runner, mf_streams_watch(&attempt->streams));
     }
+    if (mf_runner_next_look_ns(runner) <= runner->now_ns)
+        mf_runner_look_at_memory(runner);
     mf_runner_start_queued(runner);
     return runner->error;
 }
@@ -48,6 +50,8 @@ int64_t mf_runner_next_ns(const struct mf_runner *runner)
         return runner->now_ns;
     if (young && young->watch_at_ns < next_ns)
         next_ns = young->watch_at_ns;
+    if (mf_runner_next_look_ns(runner) < next_ns)
+        next_ns = mf_runner_next_look_ns(runner);
     if (!mf_list_is_empty(&runner->queue) && runner->retry_at_ns > runner->now_ns &&
         runner->retry_at_ns < next_ns)
         next_ns = runner->retry_at_ns;
@@ -198,6 +202,7 @@ int mf_runner_create(const struct mf_runner_config *config, struct mf_runner **r
     mf_list_init(&runner->queue);
     mf_list_init(&runner->left);
     mf_list_init(&runner->young);
+    mf_list_init(&runner->limited);
     result = mf_table_create(sizeof(struct mf_attempt_key), sizeof(struct mf_attempt *),
                              &runner->attempts);
     if (result == 0)

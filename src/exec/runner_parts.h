@@ -4,6 +4,7 @@
  *     runner.c    frames, time, life
  *     starting.c  slots and starts
  *     ending.c    ends
+ *     limiting.c  memory over its limit
  */
 #ifndef MF_EXEC_RUNNER_PARTS_H
 #define MF_EXEC_RUNNER_PARTS_H
@@ -27,6 +28,8 @@ struct mf_freed_slot {
  * @deadlines   those of RUNNING and LEFT that have one
  * @staged, @queue, @left   attempts in these phases, in order
  * @young       RUNNING ones whose pipes are not watched yet, oldest first
+ * @limited     RUNNING and LEFT ones with a limit of memory
+ * @look_at_ns  when these are to be looked at
  * @n_staged    how many there are in staged
  * @n_active    RUNNING and LEFT ones
  * @freed       n_freed slots in order of their ends, from first_freed on, in a
@@ -48,6 +51,8 @@ struct mf_runner {
     struct mf_table *by_pid;
     struct mf_heap deadlines;
     struct mf_list staged, queue, left, young;
+    struct mf_list limited;
+    int64_t look_at_ns;
     uint64_t n_staged;
     uint64_t n_active;
     struct mf_freed_slot *freed;
@@ -110,6 +115,15 @@ void mf_runner_end(struct mf_runner *runner, struct mf_attempt *attempt, enum mf
 
 /** The deadline of an attempt has come. */
 void mf_runner_expire(struct mf_runner *runner, struct mf_attempt *attempt);
+
+/** From now on an attempt that runs must keep to its memory, if that is limited. */
+void mf_runner_limit(struct mf_runner *runner, struct mf_attempt *attempt);
+
+/** Ends what uses more memory than it has. O(processes of the node). */
+void mf_runner_look_at_memory(struct mf_runner *runner);
+
+/** When that is to be done next; INT64_MAX for never. */
+int64_t mf_runner_next_look_ns(const struct mf_runner *runner);
 
 /** The mf_streams_fn of every attempt, which is its arg. */
 void mf_runner_on_stream(void *arg, int error);

@@ -46,13 +46,18 @@ struct mf_spawner {
     struct mf_list idle, begun;
 };
 
-/** What to start where; all borrowed, the command until its process is reaped. */
+/**
+ * What to start where; all borrowed, the command until its process is reaped.
+ *
+ * @gpus  ids of its GPUs, NULL for none
+ */
 struct mf_spawn {
     mf_task_id task;
     uint32_t try_number;
     const struct mf_command *command;
     const uint32_t *slots;
     uint32_t n_slots;
+    const char *gpus;
 };
 
 /** A process that was started, and the reading ends of its pipes. */

@@ -128,6 +128,7 @@ static void begin_running(struct mf_runner *runner, struct mf_attempt *attempt,
         *(struct mf_attempt **)place = attempt;
     attempt->watch_at_ns = attempt->started_ns + WATCH_AFTER_NS;
     mf_list_push_back(&runner->young, &attempt->young_node);
+    mf_runner_limit(runner, attempt);
     if (attempt->timeout_ns > 0)
         mf_runner_set_deadline(runner, attempt,
                                mf_later_ns(attempt->started_ns, attempt->timeout_ns));
@@ -140,6 +141,7 @@ static void stop_running(struct mf_runner *runner, struct mf_attempt *attempt)
     uint32_t pid = (uint32_t)attempt->outcome.pid;
 
     mf_table_remove(runner->by_pid, &pid);
+    mf_list_remove(&attempt->limited_node);
     mf_list_remove(&attempt->young_node);
     if (attempt->heap_index != MF_HEAP_NONE)
         mf_heap_remove(&runner->deadlines, attempt);
@@ -197,6 +199,7 @@ static void start_attempt(struct mf_runner *runner, struct mf_attempt *attempt)
         .command = attempt->command,
         .slots = attempt->slots,
         .n_slots = attempt->n_slots,
+        .gpus = attempt->gpus,
     };
     struct mf_child child;
     int result;

@@ -6,14 +6,13 @@
 #include "runtime/scheduler_private.h"
 
 #include "base/clock.h"
+#include "base/units.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define GIB ((uint64_t)1 << 30)
 
 /* --- live tasks --- */
 
@@ -140,6 +139,8 @@ static void send_run(struct mf_scheduler *scheduler, const struct mf_change *cha
         .task = change->task,
         .attempt = change->attempt,
         .n_slots = change->needs.n_slots,
+        .n_gpus = change->needs.n_gpus,
+        .mem_bytes = change->needs.mem_bytes,
         .try_number = change->tries + 1,
         .timeout_ns = live->timeout_ns,
         .payload = live->command,
@@ -182,6 +183,7 @@ static void explain_needs(const struct mf_scheduler *scheduler, const struct mf_
                           char *text, size_t size)
 {
     struct mf_needs largest = mf_workers_largest(mf_farm_workers(scheduler->farm));
+    char needed[32], had[32];
 
     if (needs->n_slots > largest.n_slots)
         snprintf(text, size, "needs %" PRIu32 " cores, and the largest worker has %" PRIu32,
@@ -189,9 +191,15 @@ static void explain_needs(const struct mf_scheduler *scheduler, const struct mf_
     else if (needs->n_gpus > largest.n_gpus)
         snprintf(text, size, "needs %" PRIu32 " GPUs, and the largest worker has %" PRIu32,
                  needs->n_gpus, largest.n_gpus);
+    else if (needs->mem_bytes > 0 && largest.mem_bytes == 0)
+        snprintf(text, size,
+                 "needs %s of memory, and how much the nodes have cannot be found out: say it "
+                 "with --mem SIZE",
+                 mf_format_size(needs->mem_bytes, needed, sizeof(needed)));
     else if (needs->mem_bytes > largest.mem_bytes)
-        snprintf(text, size, "needs %.1f GiB of memory, and the largest worker has %.1f",
-                 (double)needs->mem_bytes / (double)GIB, (double)largest.mem_bytes / (double)GIB);
+        snprintf(text, size, "needs %s of memory, and the largest worker has %s",
+                 mf_format_size(needs->mem_bytes, needed, sizeof(needed)),
+                 mf_format_size(largest.mem_bytes, had, sizeof(had)));
     else
         snprintf(text, size, "no one worker has all that it needs");
 }

@@ -41,19 +41,33 @@ static void decode_core(struct mf_reader *reader, struct mf_core *core)
         core->cpus[k] = mf_reader_get_u32(reader);
 }
 
-int mf_node_decode_cores(const void *data, size_t size, struct mf_core **ret_cores,
-                         uint32_t *ret_n_cores)
+/* Cores with others behind them; the reader may have failed when this returns 0. */
+static int decode_cores(struct mf_reader *reader, struct mf_core **ret_cores, uint32_t *ret_n_cores)
 {
-    struct mf_reader reader = mf_reader_over(data, size);
-    uint32_t n_cores = mf_reader_get_u32(&reader);
+    uint32_t n_cores = mf_reader_get_u32(reader);
 
-    if (reader.has_failed || n_cores > reader.left)
+    if (reader->has_failed || n_cores > reader->left)
         return -EBADMSG;
     struct mf_core *cores = calloc(n_cores ? n_cores : 1, sizeof(*cores));
     if (!cores)
         return -ENOMEM;
-    for (uint32_t i = 0; i < n_cores && !reader.has_failed; i++)
-        decode_core(&reader, &cores[i]);
+    for (uint32_t i = 0; i < n_cores && !reader->has_failed; i++)
+        decode_core(reader, &cores[i]);
+    *ret_cores = cores;
+    *ret_n_cores = n_cores;
+    return 0;
+}
+
+int mf_node_decode_cores(const void *data, size_t size, struct mf_core **ret_cores,
+                         uint32_t *ret_n_cores)
+{
+    struct mf_reader reader = mf_reader_over(data, size);
+    struct mf_core *cores;
+    uint32_t n_cores;
+    int r = decode_cores(&reader, &cores, &n_cores);
+
+    if (r < 0)
+        return r;
     if (mf_reader_finish(&reader) < 0) {
         free(cores);
         return -EBADMSG;
@@ -61,6 +75,65 @@ int mf_node_decode_cores(const void *data, size_t size, struct mf_core **ret_cor
     *ret_cores = cores;
     *ret_n_cores = n_cores;
     return 0;
+}
+
+static void encode_gpus(const struct mf_gpu *gpus, uint32_t n_gpus, struct mf_buffer *buffer)
+{
+    mf_buffer_put_u32(buffer, n_gpus);
+    for (uint32_t i = 0; i < n_gpus; i++)
+        mf_buffer_put_text(buffer, gpus[i].id);
+}
+
+/* As decode_cores(). */
+static int decode_gpus(struct mf_reader *reader, struct mf_gpu **ret_gpus, uint32_t *ret_n_gpus)
+{
+    uint32_t n_gpus = mf_reader_get_u32(reader);
+    struct mf_gpu *gpus;
+
+    if (reader->has_failed || n_gpus > MF_MAX_GPUS)
+        return -EBADMSG;
+    gpus = calloc(n_gpus ? n_gpus : 1, sizeof(*gpus));
+    if (!gpus)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < n_gpus; i++)
+        mf_reader_get_text(reader, gpus[i].id, sizeof(gpus[i].id));
+    *ret_gpus = gpus;
+    *ret_n_gpus = n_gpus;
+    return 0;
+}
+
+void mf_node_encode_offer(const struct mf_core *cores, uint32_t n_cores,
+                          const struct mf_topo_resources *resources, struct mf_buffer *buffer)
+{
+    mf_node_encode_cores(cores, n_cores, buffer);
+    mf_buffer_put_u64(buffer, resources->mem_bytes);
+    encode_gpus(resources->gpus, resources->n_gpus, buffer);
+}
+
+int mf_node_decode_offer(const void *data, size_t size, struct mf_offer *ret_offer)
+{
+    struct mf_reader reader = mf_reader_over(data, size);
+    struct mf_offer offer = {0};
+    int r = decode_cores(&reader, &offer.cores, &offer.n_cores);
+
+    offer.resources.mem_bytes = mf_reader_get_u64(&reader);
+    if (r == 0)
+        r = decode_gpus(&reader, &offer.resources.gpus, &offer.resources.n_gpus);
+    if (r == 0)
+        r = mf_reader_finish(&reader);
+    if (r < 0) {
+        mf_offer_finish(&offer);
+        return r;
+    }
+    *ret_offer = offer;
+    return 0;
+}
+
+void mf_offer_finish(struct mf_offer *offer)
+{
+    free(offer->cores);
+    mf_topo_resources_finish(&offer->resources);
+    *offer = (struct mf_offer){0};
 }
 
 void mf_node_encode_welcome(const char *run_dir, const struct mf_topo_rank *rank,
@@ -77,6 +150,7 @@ void mf_node_encode_welcome(const char *run_dir, const struct mf_topo_rank *rank
         for (uint32_t k = 0; k < n_cpus; k++)
             mf_buffer_put_u32(buffer, core->cpus[k]);
     }
+    encode_gpus(rank->gpus, rank->n_gpus, buffer);
 }
 
 /* One slot; its cpus are a block of their own. */
@@ -110,7 +184,7 @@ static int decode_slots(struct mf_reader *reader, struct mf_welcome *welcome)
         if (r < 0)
             return r;
     }
-    return mf_reader_finish(reader);
+    return 0;
 }
 
 int mf_node_decode_welcome(const void *data, size_t size, struct mf_welcome *ret_welcome)
@@ -126,6 +200,10 @@ int mf_node_decode_welcome(const void *data, size_t size, struct mf_welcome *ret
         return -EBADMSG;
     welcome.run_dir = strndup((const char *)run_dir, length);
     r = welcome.run_dir ? decode_slots(&reader, &welcome) : -ENOMEM;
+    if (r == 0)
+        r = decode_gpus(&reader, &welcome.gpus, &welcome.n_gpus);
+    if (r == 0)
+        r = mf_reader_finish(&reader);
     if (r < 0) {
         mf_welcome_finish(&welcome);
         return r;
@@ -140,6 +218,7 @@ void mf_welcome_finish(struct mf_welcome *welcome)
         for (uint32_t i = 0; i < welcome->n_slots; i++)
             free(welcome->slots[i].cpus);
     free(welcome->slots);
+    free(welcome->gpus);
     free(welcome->run_dir);
     *welcome = (struct mf_welcome){0};
 }

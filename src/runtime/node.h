@@ -1,12 +1,13 @@
 /*
- * What ranks tell each other about their nodes: HELLO carries the cores that a
- * rank may use, WELCOME its share of its node as slots.
+ * What ranks tell each other about their nodes: HELLO carries the cores, memory
+ * and GPUs that a rank may use, WELCOME its share of its node as slots and GPUs.
  */
 #ifndef MF_RUNTIME_NODE_H
 #define MF_RUNTIME_NODE_H
 
 #include "base/buffer.h"
 #include "exec/executor.h"
+#include "topo/resources.h"
 #include "topo/topo.h"
 
 #include <stdint.h>
@@ -17,18 +18,37 @@
 /** This node's name, unique among the nodes of a run. */
 void mf_node_host(char host[MF_HOST_SIZE]);
 
-/** Appends the cores of a rank, the payload of HELLO. */
+/** Appends the cores of a rank. */
 void mf_node_encode_cores(const struct mf_core *cores, uint32_t n_cores, struct mf_buffer *buffer);
 
 /** Reads them; returns 0 with a heap block that the caller frees, -EBADMSG or -ENOMEM. */
 int mf_node_decode_cores(const void *data, size_t size, struct mf_core **ret_cores,
                          uint32_t *ret_n_cores);
 
-/** What WELCOME says. */
+/** Appends what a rank has, the payload of a HELLO of `mpifarm run`. */
+void mf_node_encode_offer(const struct mf_core *cores, uint32_t n_cores,
+                          const struct mf_topo_resources *resources, struct mf_buffer *buffer);
+
+/** What a rank has; cores are a heap block. */
+struct mf_offer {
+    struct mf_core *cores;
+    uint32_t n_cores;
+    struct mf_topo_resources resources;
+};
+
+/** Reads it; returns 0 and what mf_offer_finish() frees, -EBADMSG or -ENOMEM. */
+int mf_node_decode_offer(const void *data, size_t size, struct mf_offer *ret_offer);
+
+/** Frees what decode allocated; {0} is accepted. */
+void mf_offer_finish(struct mf_offer *offer);
+
+/** What WELCOME says; a worker of function tasks has no GPUs. */
 struct mf_welcome {
     char *run_dir;
     struct mf_slot *slots;
     uint32_t n_slots;
+    struct mf_gpu *gpus;
+    uint32_t n_gpus;
 };
 
 /**

@@ -39,7 +39,7 @@ void mf_peers_destroy(struct mf_scheduler *scheduler)
     for (uint32_t i = 0; i < scheduler->n_peers; i++) {
         mf_transfers_drop(scheduler, &scheduler->peers[i]);
         mf_buffer_finish(&scheduler->peers[i].frame);
-        free(scheduler->peers[i].cores);
+        mf_offer_finish(&scheduler->peers[i].has);
     }
     free(scheduler->peers);
 }
@@ -103,7 +103,7 @@ int mf_peers_on_hello(struct mf_scheduler *scheduler, struct mf_peer *peer,
         peer->state = MF_PEER_STOPPING;
         return 0;
     }
-    r = mf_node_decode_cores(message->payload, message->payload_size, &peer->cores, &peer->n_cores);
+    r = mf_node_decode_offer(message->payload, message->payload_size, &peer->has);
     if (r < 0)
         return r;
     memcpy(peer->host, message->host, sizeof(peer->host));
@@ -129,7 +129,9 @@ static int bring_up(struct mf_scheduler *scheduler, struct mf_peer *peer,
     struct mf_buffer welcome = {0};
     struct mf_message message = {.kind = MF_MESSAGE_WELCOME};
     struct mf_event event = {
-        .kind = MF_EVENT_WORKER_UP, .worker = peer->rank, .has.n_slots = share->n_slots};
+        .kind = MF_EVENT_WORKER_UP,
+        .worker = peer->rank,
+        .has = {.n_slots = share->n_slots, .n_gpus = share->n_gpus, .mem_bytes = share->mem_bytes}};
     int r;
 
     if (!share->is_worker) {
@@ -166,11 +168,14 @@ static int share_node(struct mf_scheduler *scheduler, uint32_t first, struct mf_
         if (peer->state != MF_PEER_HELLO || strcmp(peer->host, scheduler->peers[first].host) != 0)
             continue;
         ranks[n_ranks] = (struct mf_topo_rank){.is_worker = should_work(scheduler, peer),
-                                               .cores = peer->cores,
-                                               .n_cores = peer->n_cores};
+                                               .cores = peer->has.cores,
+                                               .n_cores = peer->has.n_cores,
+                                               .has = &peer->has.resources};
         peers[n_ranks++] = peer;
     }
     r = mf_topo_share(ranks, n_ranks, &scheduler->config.jobs, &split);
+    if (r == 0)
+        r = mf_topo_share_resources(ranks, n_ranks, &split);
     for (uint32_t i = 0; i < n_ranks && r == 0; i++)
         r = bring_up(scheduler, peers[i], &ranks[i], &split);
     mf_topo_split_finish(&split);

@@ -132,6 +132,7 @@ static int start_worker(struct mf_rank *rank)
         .scheduler = 0,
         .cores = rank->cores,
         .n_cores = rank->n_cores,
+        .resources = &rank->resources,
     };
     struct mf_executor *executor;
     int r = mf_worker_rank_create(&config, &rank->worker);
@@ -187,6 +188,24 @@ static int start_mpi(struct mf_rank *rank, struct mf_error *err)
     return mf_launch_verify(rank->config->launch, rank->remote->size, err);
 }
 
+/* What this rank may use of its node. */
+static int look_around(struct mf_rank *rank, struct mf_error *err)
+{
+    const struct mf_rank_config *config = rank->config;
+    int r = mf_topo_cores(NULL, &rank->cores, &rank->n_cores, err);
+
+    if (r < 0)
+        return r;
+    r = mf_topo_resources("", &rank->resources);
+    if (r == 0 && config->n_gpus != MF_GPUS_FOUND)
+        r = mf_topo_resources_set_gpus(&rank->resources, config->n_gpus);
+    if (r < 0)
+        return mf_error_set(err, r, "cannot find out what the node has: %s", strerror(-r));
+    if (config->mem_bytes > 0)
+        rank->resources.mem_bytes = config->mem_bytes;
+    return 0;
+}
+
 int mf_rank_start(struct mf_rank *rank, const struct mf_rank_config *config, struct mf_error *err)
 {
     int r;
@@ -212,7 +231,7 @@ int mf_rank_start(struct mf_rank *rank, const struct mf_rank_config *config, str
     r = config->launch->is_mpi ? start_mpi(rank, err) : 0;
     if (r < 0)
         return r;
-    r = mf_topo_cores(NULL, &rank->cores, &rank->n_cores, err);
+    r = look_around(rank, err);
     if (r < 0)
         return r;
     r = start_parts(rank);
@@ -379,5 +398,6 @@ void mf_rank_finish(struct mf_rank *rank)
     mf_transport_destroy(rank->local);
     mf_transport_destroy(rank->remote);
     free(rank->cores);
+    mf_topo_resources_finish(&rank->resources);
     *rank = (struct mf_rank){.signal_fd = -1, .launcher.fd = -1, .nursery.fd = -1};
 }

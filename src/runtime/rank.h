@@ -17,12 +17,17 @@
 #include "runtime/scheduler.h"
 #include "runtime/worker.h"
 
+/** In place of a number of GPUs. */
+#define MF_GPUS_FOUND UINT32_MAX
+
 /**
  * How to make a rank. All pointers are borrowed and outlive it.
  *
  * @launch      from mf_launch_detect()
  * @launcher    configuration of the launcher process
  * @modules     n_modules paths for mf_modules_load()
+ * @mem_bytes, @n_gpus   what each node has, whatever is found there; 0 and
+ *              MF_GPUS_FOUND for what is found
  * @is_inline   functions of modules are called in the rank itself
  */
 struct mf_rank_config {
@@ -30,6 +35,8 @@ struct mf_rank_config {
     struct mf_launcher_config launcher;
     const char *const *modules;
     uint32_t n_modules;
+    uint64_t mem_bytes;
+    uint32_t n_gpus;
     bool is_inline;
     const struct mf_log *log;
 };
@@ -41,6 +48,7 @@ struct mf_rank {
     struct mf_loop *loop;
     struct mf_core *cores;
     uint32_t n_cores;
+    struct mf_topo_resources resources;
     struct mf_launcher launcher;
     struct mf_modules *modules; /* NULL without any */
     struct mf_nursery nursery;

@@ -38,6 +38,7 @@ enum mf_peer_state {
  * A rank with a worker, as the scheduler sees it; rank 0's own is number 0.
  *
  * @transport, @address  how to reach it
+ * @has                  what its HELLO said
  * @frame                records of this turn
  * @send_error           why nothing can be sent to it any more, 0 or -errno
  * @transfers            outputs being pulled from it
@@ -48,8 +49,7 @@ struct mf_peer {
     struct mf_transport *transport;
     uint32_t address;
     char host[MF_HOST_SIZE];
-    struct mf_core *cores;
-    uint32_t n_cores;
+    struct mf_offer has;
     uint32_t n_slots;
     struct mf_buffer frame;
     int send_error;

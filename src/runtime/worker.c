@@ -74,9 +74,11 @@ static int on_welcome(struct mf_worker_rank *worker, const struct mf_message *me
     if (r < 0)
         return r;
     worker->free_slots = calloc(welcome.n_slots ? welcome.n_slots : 1, sizeof(uint32_t));
-    if (!worker->free_slots) {
+    r = worker->free_slots ? mf_gpu_pool_fill(&worker->gpus, welcome.gpus, welcome.n_gpus)
+                           : -ENOMEM;
+    if (r < 0) {
         mf_welcome_finish(&welcome);
-        return -ENOMEM;
+        return r;
     }
     worker->n_slots = worker->n_free = welcome.n_slots;
     for (uint32_t i = 0; i < welcome.n_slots; i++)
@@ -97,7 +99,8 @@ static int on_run(struct mf_worker_rank *worker, const struct mf_message *messag
     void *place;
     int r;
 
-    if (message->n_slots == 0 || message->n_slots > worker->n_slots)
+    if (message->n_slots == 0 || message->n_slots > worker->n_slots ||
+        message->n_gpus > worker->gpus.n_gpus)
         return -EPROTO;
     attempt = mf_worker_attempt_create(message);
     if (!attempt)
@@ -108,6 +111,10 @@ static int on_run(struct mf_worker_rank *worker, const struct mf_message *messag
         return r < 0 ? r : 0; /* sent twice: it is here already */
     }
     *(struct mf_worker_attempt **)place = attempt;
+    /* The scheduler gives none out twice, so there are as many. */
+    if (mf_gpu_pool_take(&worker->gpus, message->n_gpus, attempt->gpus) < 0)
+        return -EPROTO;
+    attempt->n_gpus = message->n_gpus;
     mf_list_push_back(&worker->queue, &attempt->node);
     return 0;
 }
@@ -309,13 +316,13 @@ bool mf_worker_rank_is_finished(const struct mf_worker_rank *worker)
 
 /* --- life --- */
 
-static void say_hello(struct mf_worker_rank *worker, const struct mf_core *cores, uint32_t n_cores)
+static void say_hello(struct mf_worker_rank *worker, const struct mf_worker_rank_config *config)
 {
     struct mf_message hello = {.kind = MF_MESSAGE_HELLO};
     struct mf_buffer payload = {0};
 
     mf_node_host(hello.host);
-    mf_node_encode_cores(cores, n_cores, &payload);
+    mf_node_encode_offer(config->cores, config->n_cores, config->resources, &payload);
     hello.payload = payload.data;
     hello.payload_size = payload.size;
     mf_worker_rank_post(worker, &hello);
@@ -338,7 +345,7 @@ int mf_worker_rank_create(const struct mf_worker_rank_config *config,
     r = mf_table_create(sizeof(struct mf_worker_attempt_key), sizeof(struct mf_worker_attempt *),
                         &worker->attempts);
     if (r == 0) {
-        say_hello(worker, config->cores, config->n_cores);
+        say_hello(worker, config);
         r = worker->error;
     }
     if (r < 0) {
@@ -367,6 +374,7 @@ void mf_worker_rank_destroy(struct mf_worker_rank *worker)
         mf_worker_attempt_free(*(struct mf_worker_attempt **)place);
     mf_table_destroy(worker->attempts);
     mf_buffer_finish(&worker->frame);
+    mf_gpu_pool_finish(&worker->gpus);
     free(worker->free_slots);
     free(worker);
 }

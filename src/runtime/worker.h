@@ -4,13 +4,15 @@
  * It takes RUN records from the scheduler, gives them slots, hands them to an
  * executor and reports what became of them. Single-slot attempts that wait
  * behind full slots are staged in the executor, so that a slot that becomes
- * free is used again without a word to anybody. The slots are the worker's:
- * one owner, one thread.
+ * free is used again without a word to anybody. GPUs go to an attempt when it
+ * arrives, since the scheduler counts them from then on. Slots and GPUs are the
+ * worker's: one owner, one thread.
  */
 #ifndef MF_RUNTIME_WORKER_H
 #define MF_RUNTIME_WORKER_H
 
 #include "exec/executor.h"
+#include "topo/resources.h"
 #include "topo/topo.h"
 #include "transport/transport.h"
 
@@ -22,13 +24,14 @@ struct mf_worker_rank;
 /**
  * @transport  to the scheduler (borrowed)
  * @scheduler  number of the scheduler's end
- * @cores, @n_cores   what HELLO says of this rank (borrowed during create)
+ * @cores, @n_cores, @resources   what HELLO says of this rank (borrowed during create)
  */
 struct mf_worker_rank_config {
     struct mf_transport *transport;
     uint32_t scheduler;
     const struct mf_core *cores;
     uint32_t n_cores;
+    const struct mf_topo_resources *resources;
 };
 
 /**

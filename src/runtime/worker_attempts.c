@@ -34,14 +34,22 @@ void mf_worker_attempt_free(struct mf_worker_attempt *attempt)
     mf_list_remove(&attempt->node);
     mf_output_close(attempt->output);
     free(attempt->slots);
+    free(attempt->gpus);
     free(attempt->command);
     free(attempt);
+}
+
+static void give_gpus(struct mf_worker_rank *worker, struct mf_worker_attempt *attempt)
+{
+    mf_gpu_pool_give(&worker->gpus, attempt->n_gpus, attempt->gpus);
+    attempt->n_gpus = 0;
 }
 
 void mf_worker_rank_forget(struct mf_worker_rank *worker, struct mf_worker_attempt *attempt)
 {
     struct mf_worker_attempt_key key = {attempt->task, attempt->number};
 
+    give_gpus(worker, attempt);
     mf_table_remove(worker->attempts, &key);
     mf_worker_attempt_free(attempt);
 }
@@ -57,11 +65,13 @@ struct mf_worker_attempt *mf_worker_attempt_create(const struct mf_message *run)
     attempt->number = run->attempt;
     attempt->try_number = run->try_number;
     attempt->n_slots = run->n_slots;
+    attempt->mem_bytes = run->mem_bytes;
     attempt->timeout_ns = run->timeout_ns;
     attempt->slots = calloc(run->n_slots, sizeof(*attempt->slots));
+    attempt->gpus = run->n_gpus ? calloc(run->n_gpus, sizeof(*attempt->gpus)) : NULL;
     attempt->command = malloc(run->payload_size ? run->payload_size : 1);
     attempt->command_size = run->payload_size;
-    if (!attempt->slots || !attempt->command) {
+    if (!attempt->slots || !attempt->command || (run->n_gpus && !attempt->gpus)) {
         mf_worker_attempt_free(attempt);
         return NULL;
     }
@@ -113,12 +123,22 @@ static int give_to_executor(struct mf_worker_rank *worker, struct mf_worker_atte
         .try_number = attempt->try_number,
         .n_slots = n_slots,
         .slots = attempt->slots,
+        .mem_bytes = attempt->mem_bytes,
         .timeout_ns = attempt->timeout_ns,
         .command = attempt->command,
         .command_size = attempt->command_size,
     };
-    int r = worker->executor->ops->start(worker->executor, &start);
+    struct mf_buffer gpus = {0};
+    int r;
 
+    if (attempt->n_gpus > 0) {
+        mf_gpu_pool_print(&worker->gpus, attempt->n_gpus, attempt->gpus, &gpus);
+        start.gpus = (const char *)gpus.data;
+    }
+    r = mf_buffer_status(&gpus);
+    if (r == 0)
+        r = worker->executor->ops->start(worker->executor, &start);
+    mf_buffer_finish(&gpus);
     if (r < 0)
         return r;
     free(attempt->command);
@@ -265,6 +285,7 @@ static void heard_ended(struct mf_worker_rank *worker, const struct mf_executor_
         give_slots(worker, attempt);
     else if (attempt->state == MF_ATTEMPT_STAGED)
         worker->n_staged--;
+    give_gpus(worker, attempt);
     report_ended(worker, attempt, event);
 }
 

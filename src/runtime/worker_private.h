@@ -9,6 +9,7 @@
 
 #include "base/list.h"
 #include "base/table.h"
+#include "runtime/gpu_pool.h"
 #include "runtime/worker.h"
 #include "wire/message.h"
 
@@ -16,7 +17,7 @@ enum mf_attempt_state { MF_ATTEMPT_QUEUED, MF_ATTEMPT_STAGED, MF_ATTEMPT_RUNNING
 
 /*
  * An attempt this worker knows. While QUEUED it owns its RUN record's command;
- * `node` is in the queue, in `untold`, or in no list.
+ * `node` is in the queue, in `untold`, or in no list. It has its GPUs until it ended.
  */
 struct mf_worker_attempt {
     mf_task_id task;
@@ -25,6 +26,9 @@ struct mf_worker_attempt {
     enum mf_attempt_state state;
     uint32_t n_slots;
     uint32_t *slots;
+    uint32_t n_gpus;
+    uint32_t *gpus;
+    uint64_t mem_bytes;
     int64_t timeout_ns;
     int64_t started_ns;
     uint8_t *command;
@@ -39,6 +43,7 @@ struct mf_worker_attempt {
  * @untold      RUNNING ones that the scheduler does not know to run, oldest first
  * @n_wide      RUNNING ones with more than one slot
  * @free_slots  n_free indexes of free slots, lowest last
+ * @gpus        those of this worker
  */
 struct mf_worker_rank {
     struct mf_transport *transport;
@@ -53,6 +58,7 @@ struct mf_worker_rank {
     uint32_t n_wide;
     uint32_t *free_slots;
     uint32_t n_free;
+    struct mf_gpu_pool gpus;
     int64_t now_ns;
     int error;
     bool is_welcome;
@@ -78,7 +84,7 @@ struct mf_worker_attempt *mf_worker_attempt_create(const struct mf_message *run)
 /** NULL is accepted. */
 void mf_worker_attempt_free(struct mf_worker_attempt *attempt);
 
-/** Takes the attempt out of the table and frees it. */
+/** Takes the attempt out of the table and frees it; its GPUs are free then. */
 void mf_worker_rank_forget(struct mf_worker_rank *worker, struct mf_worker_attempt *attempt);
 
 /** Gives queued attempts to the executor as far as slots and staging allow. */

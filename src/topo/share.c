@@ -385,5 +385,6 @@ void mf_topo_split_finish(struct mf_topo_split *split)
 {
     free(split->pool);
     free(split->slot_cores);
+    free(split->gpus);
     *split = (struct mf_topo_split){0};
 }

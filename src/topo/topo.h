@@ -1,5 +1,5 @@
 /*
- * What a node has, and who gets which core. The only user of hwloc.
+ * The cores of a node, and who gets which. The only user of hwloc.
  *
  * A *core* here is what one slot is pinned to: a physical core with those of
  * its hardware threads that the process may use.
@@ -52,29 +52,40 @@ int mf_jobs_parse(const char *text, struct mf_jobs *ret_jobs, struct mf_error *e
 /** Slots of a node with n_cores cores; at least 1. */
 uint32_t mf_jobs_slots(const struct mf_jobs *jobs, uint32_t n_cores);
 
+struct mf_gpu;
+struct mf_topo_resources;
+
 /**
- * One rank of a node, for mf_topo_share().
+ * One rank of a node, for mf_topo_share() and mf_topo_share_resources().
  *
  * @is_worker   whether it gets slots; a rank that does not still brings cores
  * @cores, @n_cores   those it may use (borrowed)
+ * @has         memory and GPUs that it may use, NULL for none (borrowed)
  * @first_slot  out: number of its first slot on the node, from 1
  * @n_slots     out: how many slots it gets
  * @slot_cores  out: n_slots indexes into pool, the core of each slot
+ * @mem_bytes   out: its share of the memory, 0 when unknown
+ * @gpus        out: n_gpus that are its own, in the split
  */
 struct mf_topo_rank {
     bool is_worker;
     const struct mf_core *cores;
     uint32_t n_cores;
+    const struct mf_topo_resources *has;
     uint32_t first_slot;
     uint32_t n_slots;
     uint32_t *slot_cores;
+    uint64_t mem_bytes;
+    const struct mf_gpu *gpus;
+    uint32_t n_gpus;
 };
 
-/** The cores of a node, each once, and the slots of each rank. */
+/** The cores of a node, each once, and the slots and GPUs of each rank. */
 struct mf_topo_split {
     struct mf_core *pool;
     uint32_t n_pool;
     uint32_t *slot_cores;
+    struct mf_gpu *gpus;
 };
 
 /**

@@ -11,7 +11,7 @@
 /* The fields a record can have, in the order in which they travel. */
 enum {
     FIELD_TASK = 1 << 0,  /* task and attempt */
-    FIELD_SLOTS = 1 << 1, /* n_slots and try_number */
+    FIELD_NEEDS = 1 << 1, /* n_slots, n_gpus, mem_bytes and try_number */
     FIELD_TIMEOUT = 1 << 2,
     FIELD_CAUSE = 1 << 3,
     FIELD_PLACE = 1 << 4, /* stream and offset */
@@ -41,7 +41,7 @@ static int fields_of(unsigned kind)
     case MF_MESSAGE_WELCOME:
         return FIELD_PAYLOAD;
     case MF_MESSAGE_RUN:
-        return FIELD_TASK | FIELD_SLOTS | FIELD_TIMEOUT | FIELD_PAYLOAD;
+        return FIELD_TASK | FIELD_NEEDS | FIELD_TIMEOUT | FIELD_PAYLOAD;
     case MF_MESSAGE_END:
         return FIELD_TASK | FIELD_CAUSE;
     case MF_MESSAGE_PULL:
@@ -72,8 +72,10 @@ void mf_message_encode(const struct mf_message *message, struct mf_buffer *frame
         mf_buffer_put_u64(frame, message->task);
         mf_buffer_put_u32(frame, message->attempt);
     }
-    if (fields & FIELD_SLOTS) {
+    if (fields & FIELD_NEEDS) {
         mf_buffer_put_u32(frame, message->n_slots);
+        mf_buffer_put_u32(frame, message->n_gpus);
+        mf_buffer_put_u64(frame, message->mem_bytes);
         mf_buffer_put_u32(frame, message->try_number);
     }
     if (fields & FIELD_TIMEOUT)
@@ -168,8 +170,10 @@ int mf_message_decode(struct mf_reader *reader, struct mf_message *ret_message)
         ret_message->task = mf_reader_get_u64(reader);
         ret_message->attempt = mf_reader_get_u32(reader);
     }
-    if (fields & FIELD_SLOTS) {
+    if (fields & FIELD_NEEDS) {
         ret_message->n_slots = mf_reader_get_u32(reader);
+        ret_message->n_gpus = mf_reader_get_u32(reader);
+        ret_message->mem_bytes = mf_reader_get_u64(reader);
         ret_message->try_number = mf_reader_get_u32(reader);
     }
     if (fields & FIELD_TIMEOUT)

@@ -23,7 +23,7 @@
 #include <stdint.h>
 
 /** Changes whenever a record's bytes do; all ranks of a run must agree. */
-#define MF_WIRE_VERSION 1
+#define MF_WIRE_VERSION 2
 
 /** A frame with batched records is sent before it grows beyond this, to stay eager in MPI. */
 #define MF_FRAME_EAGER_BYTES 4000
@@ -33,7 +33,7 @@
 
 enum mf_message_kind {
     /* worker to scheduler */
-    MF_MESSAGE_HELLO = 1,   /* host, payload: the cores of the rank */
+    MF_MESSAGE_HELLO = 1,   /* host, payload: what the rank has of its node */
     MF_MESSAGE_STARTED = 2, /* task, attempt */
     MF_MESSAGE_ENDED = 3,   /* task, attempt, outcome, size, is_inline, payload: output if inline */
     MF_MESSAGE_RETURNED = 4, /* task, attempt */
@@ -41,9 +41,9 @@ enum mf_message_kind {
     MF_MESSAGE_BROKEN = 6,   /* payload: why the rank can run nothing any more, as text */
     MF_MESSAGE_BYE = 7,      /* the last word of a worker */
     /* scheduler to worker */
-    MF_MESSAGE_WELCOME = 16, /* payload: run directory and slots */
+    MF_MESSAGE_WELCOME = 16, /* payload: run directory, slots and GPUs */
     MF_MESSAGE_RUN =
-        17, /* task, attempt, n_slots, try_number, timeout_ns, payload: encoded mf_command */
+        17, /* task, attempt, needs, try_number, timeout_ns, payload: encoded mf_command */
     MF_MESSAGE_RECALL = 18,  /* task, attempt */
     MF_MESSAGE_END = 19,     /* task, attempt, cause */
     MF_MESSAGE_PULL = 20,    /* task, attempt, stream, offset, length */
@@ -54,6 +54,7 @@ enum mf_message_kind {
 /**
  * One record; which fields count is said beside its kind.
  *
+ * @n_slots, @n_gpus, @mem_bytes   what the attempt needs; no memory is no limit
  * @try_number  which try of the task the attempt is, as the user counts
  * @size       bytes that the worker holds of each stream
  * @is_inline  payload is the output: stdout, then stderr
@@ -65,6 +66,8 @@ struct mf_message {
     mf_task_id task;
     uint32_t attempt;
     uint32_t n_slots;
+    uint32_t n_gpus;
+    uint64_t mem_bytes;
     uint32_t try_number;
     int64_t timeout_ns;
     enum mf_cause cause;

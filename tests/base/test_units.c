@@ -251,3 +251,22 @@ Test(units, a_small_text_is_never_overrun)
 
     cr_assert_str_eq(mf_format_duration(INT64_MAX, text, sizeof(text)), "106");
 }
+
+static const char *shown_size(uint64_t bytes)
+{
+    static char text[32];
+
+    return mf_format_size(bytes, text, sizeof(text));
+}
+
+Test(units, sizes_are_shown_in_the_unit_that_fits_them)
+{
+    cr_assert_str_eq(shown_size(0), "0 B");
+    cr_assert_str_eq(shown_size(1023), "1023 B");
+    cr_assert_str_eq(shown_size(1024), "1.0 KiB");
+    cr_assert_str_eq(shown_size(1536), "1.5 KiB");
+    cr_assert_str_eq(shown_size((1 << 20) - 1), "1.0 MiB");
+    cr_assert_str_eq(shown_size(UINT64_C(8) << 30), "8.0 GiB");
+    cr_assert_str_eq(shown_size(UINT64_C(3) << 39), "1.5 TiB");
+    cr_assert_str_eq(shown_size(UINT64_MAX), "16.0 EiB");
+}

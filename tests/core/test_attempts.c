@@ -313,3 +313,54 @@ Test(drain, a_worker_that_holds_nothing_is_gone_at_once)
     cr_assert_eq(mf_workers_find(mf_farm_workers(t->farm), 0)->state, MF_WORKER_GONE);
     cr_assert_eq(t_apply(t, .kind = MF_EVENT_WORKER_DRAIN), MF_FARM_E_STALE);
 }
+
+#define T_GIB (UINT64_C(1) << 30)
+
+/* One task with a GiB and three tries, on a worker with 5 GiB and a narrow one with 9. */
+static struct t_farm *make_large(double mem_factor)
+{
+    struct t_farm *t = t_farm("", .config.mem_factor = mem_factor);
+
+    t_apply(t, .kind = MF_EVENT_WORKER_UP, .worker = 0,
+            .has = {.n_slots = 2, .mem_bytes = 5 * T_GIB});
+    t_apply(t, .kind = MF_EVENT_WORKER_UP, .worker = 1,
+            .has = {.n_slots = 1, .mem_bytes = 9 * T_GIB});
+    t_apply(t, .kind = MF_EVENT_SUBMITTED,
+            .spec = {.needs = {.n_slots = 2, .mem_bytes = T_GIB}, .max_attempts = 4});
+    return t;
+}
+
+/* Places the task, ends it with that cause, and returns what memory it had. */
+static uint64_t try_once(struct t_farm *t, uint32_t attempt, enum mf_cause cause)
+{
+    struct mf_change change = {0};
+
+    t_tick(t);
+    while (mf_farm_next_change(t->farm, &change) && change.state != MF_TASK_PLACED)
+        ;
+    cr_assert_eq(change.state, MF_TASK_PLACED);
+    t_apply(t, .kind = MF_EVENT_ENDED, .task = 1, .attempt = attempt, .cause = cause);
+    return change.needs.mem_bytes;
+}
+
+Test(attempts, what_ended_for_its_memory_gets_more_as_far_as_a_worker_that_fits_has_it)
+{
+    struct t_farm *t = make_large(2.5);
+
+    cr_assert_eq(try_once(t, 1, MF_CAUSE_MEMORY), T_GIB);
+    cr_assert_eq(try_once(t, 2, MF_CAUSE_MEMORY), T_GIB / 2 * 5);
+    cr_assert_eq(try_once(t, 3, MF_CAUSE_MEMORY), 5 * T_GIB);
+    cr_assert_eq(try_once(t, 4, MF_CAUSE_MEMORY), 5 * T_GIB);
+    cr_assert_eq(t_counts(t).by_state[MF_TASK_FAILED], 1);
+}
+
+Test(attempts, what_ended_for_another_cause_or_without_a_factor_gets_the_same_memory)
+{
+    struct t_farm *t = make_large(2);
+
+    cr_assert_eq(try_once(t, 1, MF_CAUSE_EXIT), T_GIB);
+    cr_assert_eq(try_once(t, 2, MF_CAUSE_EXIT), T_GIB);
+    t = make_large(0);
+    cr_assert_eq(try_once(t, 1, MF_CAUSE_MEMORY), T_GIB);
+    cr_assert_eq(try_once(t, 2, MF_CAUSE_MEMORY), T_GIB);
+}

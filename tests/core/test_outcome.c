@@ -47,6 +47,16 @@ Test(outcome, decoding_gives_back_what_was_encoded)
     mf_buffer_finish(&buffer);
 }
 
+Test(outcome, memory_over_its_limit_is_told_with_both_numbers)
+{
+    struct mf_outcome outcome = {.cause = MF_CAUSE_MEMORY, .detail = "1.0 GiB (used 1.2 GiB)"};
+    char text[100];
+
+    cr_assert_str_eq(mf_outcome_describe(&outcome, text, sizeof(text)),
+                     "over its memory of 1.0 GiB (used 1.2 GiB)");
+    cr_assert_str_eq(mf_cause_name(MF_CAUSE_MEMORY), "memory");
+}
+
 Test(outcome, every_truncation_fails_the_reader)
 {
     struct mf_buffer buffer = {0};

@@ -132,8 +132,13 @@ Test(protocol, shortened_bodies_are_refused)
 {
     uint32_t cpus[] = {1, 2}, slots[] = {0, 3};
     struct mf_slot slot = {.number = 1, .n_cpus = 2, .cpus = cpus};
-    struct mf_start start = {
-        .task = 1, .attempt = 2, .n_slots = 2, .slots = slots, .command = "abc", .command_size = 3};
+    struct mf_start start = {.task = 1,
+                             .attempt = 2,
+                             .n_slots = 2,
+                             .slots = slots,
+                             .gpus = "0,1",
+                             .command = "abc",
+                             .command_size = 3};
     struct mf_channel channel;
 
     mf_channel_init(&channel, -1);
@@ -154,9 +159,10 @@ Test(protocol, shortened_bodies_are_refused)
         struct mf_reader reader = mf_reader_over(copy, n - 5);
         uint64_t ends_seen;
         uint32_t *got;
+        char *gpus;
 
         memcpy(copy, channel.out.data + 5, n - 5);
-        cr_assert_eq(mf_protocol_get_start(&reader, &start, &got, &ends_seen), -EBADMSG);
+        cr_assert_eq(mf_protocol_get_start(&reader, &start, &got, &gpus, &ends_seen), -EBADMSG);
         free(copy);
     }
     mf_channel_finish(&channel);

@@ -244,3 +244,35 @@ Test(environment, each_of_many_commands_in_a_row_gets_its_own_texts)
     }
     rig_destroy(rig);
 }
+
+/* Starts a shell command with GPUs, NULL for none, and returns what it printed. */
+static const char *print_with_gpus(struct rig *rig, mf_task_id task, const char *gpus,
+                                   const char *text)
+{
+    struct mf_command command = {.id = "a", .is_shell = true, .n_args = 1, .args = &text};
+    struct mf_buffer bytes = {0};
+    uint32_t slot = 0;
+    struct mf_start start = {
+        .task = task, .attempt = 1, .n_slots = 1, .slots = &slot, .gpus = gpus};
+
+    mf_command_encode(&command, &bytes);
+    start.command = bytes.data;
+    start.command_size = bytes.size;
+    cr_assert_eq(rig->executor->ops->start(rig->executor, &start), 0);
+    mf_buffer_finish(&bytes);
+    return rig_wait_ended(rig, task)->text[MF_STDOUT];
+}
+
+Test(environment, task_with_gpus_sees_these_and_one_without_what_was_there)
+{
+    const char *text = "echo $CUDA_VISIBLE_DEVICES ${MPIFARM_GPUS-none}; "
+                       "env | grep -c ^CUDA_VISIBLE_DEVICES";
+    struct rig *rig;
+
+    setenv("CUDA_VISIBLE_DEVICES", "0,1,2,3", 1);
+    setenv("MPIFARM_GPUS", "old", 1);
+    rig = rig_create((struct rig_options){0});
+    cr_assert_str_eq(print_with_gpus(rig, 1, "1,GPU-33", text), "1,GPU-33 1,GPU-33\n1\n");
+    cr_assert_str_eq(print_with_gpus(rig, 2, NULL, text), "0,1,2,3 none\n1\n");
+    rig_destroy(rig);
+}

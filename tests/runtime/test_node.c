@@ -26,11 +26,34 @@ Test(node, cores_survive_the_way)
     mf_buffer_finish(&bytes);
 }
 
+Test(node, memory_and_gpus_survive_the_way)
+{
+    struct mf_core core = {.n_cpus = 1, .cpus = {6}};
+    struct mf_gpu gpus[2] = {{"GPU-8932f937"}, {"3"}};
+    struct mf_topo_resources sent = {.mem_bytes = UINT64_C(5) << 40, .gpus = gpus, .n_gpus = 2};
+    struct mf_buffer bytes = {0};
+    struct mf_offer got;
+
+    mf_node_encode_offer(&core, 1, &sent, &bytes);
+    for (size_t size = 0; size < bytes.size; size++)
+        cr_assert(eq(int, mf_node_decode_offer(bytes.data, size, &got), -EBADMSG));
+    cr_assert(eq(int, mf_node_decode_offer(bytes.data, bytes.size, &got), 0));
+    cr_assert(eq(u32, got.cores[0].cpus[0], 6));
+    cr_assert(eq(u64, got.resources.mem_bytes, UINT64_C(5) << 40));
+    cr_assert(eq(u32, got.resources.n_gpus, 2));
+    cr_assert(eq(str, got.resources.gpus[0].id, "GPU-8932f937"));
+    cr_assert(eq(str, got.resources.gpus[1].id, "3"));
+    mf_offer_finish(&got);
+    mf_buffer_finish(&bytes);
+}
+
 Test(node, a_welcome_gives_slots_their_numbers_and_processors)
 {
     uint32_t slot_cores[2] = {1, 0};
     struct mf_core pool[2] = {{.n_cpus = 1, .cpus = {6}}, {.n_cpus = 2, .cpus = {7, 15}}};
-    struct mf_topo_rank share = {.first_slot = 5, .n_slots = 2, .slot_cores = slot_cores};
+    struct mf_gpu gpu = {"7"};
+    struct mf_topo_rank share = {
+        .first_slot = 5, .n_slots = 2, .slot_cores = slot_cores, .gpus = &gpu, .n_gpus = 1};
     struct mf_topo_split split = {.pool = pool, .n_pool = 2};
     struct mf_buffer bytes = {0};
     struct mf_welcome welcome;
@@ -44,6 +67,8 @@ Test(node, a_welcome_gives_slots_their_numbers_and_processors)
     cr_assert(eq(u32, welcome.slots[0].cpus[1], 15));
     cr_assert(eq(u32, welcome.slots[1].number, 6));
     cr_assert(eq(u32, welcome.slots[1].cpus[0], 6));
+    cr_assert(eq(u32, welcome.n_gpus, 1));
+    cr_assert(eq(str, welcome.gpus[0].id, "7"));
     mf_welcome_finish(&welcome);
     for (size_t size = 0; size < bytes.size; size++)
         cr_assert(eq(int, mf_node_decode_welcome(bytes.data, size, &welcome), -EBADMSG));

@@ -23,9 +23,16 @@ static struct mf_executor *executor;
 static int64_t now_ns;
 static char output[200000];
 
+/* The GPUs that tasks were started with: "12:0,1 13:2 ". */
+static char given[1024];
+
 /* Task N runs for N ms; tasks from 1000 on write that many bytes, those from 2000 on fail. */
 static void script(void *arg, const struct mf_start *start, struct mf_fake_run *run)
 {
+    size_t size = strlen(given);
+
+    if (start->gpus)
+        snprintf(given + size, sizeof(given) - size, "%" PRIu64 ":%s ", start->task, start->gpus);
     run->duration_ns = (int64_t)(start->task % 1000) * MF_NS_PER_MS;
     if (start->task >= 2000)
         run->outcome.cause = MF_CAUSE_EXIT;
@@ -94,7 +101,7 @@ static void say_about(enum mf_message_kind kind, mf_task_id task)
     say(&(struct mf_message){.kind = kind, .task = task, .attempt = 1, .cause = MF_CAUSE_STOPPED});
 }
 
-static void run(mf_task_id task, uint32_t n_slots)
+static void run_with(mf_task_id task, uint32_t n_slots, uint32_t n_gpus)
 {
     struct mf_command command = {
         .id = "t", .tag = "", .n_args = 1, .args = (const char *const[]){"true"}};
@@ -105,9 +112,15 @@ static void run(mf_task_id task, uint32_t n_slots)
                              .task = task,
                              .attempt = 1,
                              .n_slots = n_slots,
+                             .n_gpus = n_gpus,
                              .payload = bytes.data,
                              .payload_size = bytes.size});
     mf_buffer_finish(&bytes);
+}
+
+static void run(mf_task_id task, uint32_t n_slots)
+{
+    run_with(task, n_slots, 0);
 }
 
 static int turn(void)
@@ -125,12 +138,16 @@ static void pass_ms(int ms)
     }
 }
 
-static void welcome(uint32_t n_slots)
+static void welcome_with(uint32_t n_slots, const struct mf_gpu *gpus, uint32_t n_gpus)
 {
     uint32_t slot_cores[8] = {0};
     struct mf_core core = {.n_cpus = 1};
-    struct mf_topo_rank share = {
-        .is_worker = true, .first_slot = 1, .n_slots = n_slots, .slot_cores = slot_cores};
+    struct mf_topo_rank share = {.is_worker = true,
+                                 .first_slot = 1,
+                                 .n_slots = n_slots,
+                                 .slot_cores = slot_cores,
+                                 .gpus = gpus,
+                                 .n_gpus = n_gpus};
     struct mf_topo_split split = {.pool = &core, .n_pool = 1};
     struct mf_buffer payload = {0};
 
@@ -140,12 +157,19 @@ static void welcome(uint32_t n_slots)
     mf_buffer_finish(&payload);
 }
 
+static void welcome(uint32_t n_slots)
+{
+    welcome_with(n_slots, NULL, 0);
+}
+
 static void setup(void)
 {
     struct mf_core core = {.n_cpus = 1};
 
     cr_assert(eq(int, mf_transport_local_pair(&scheduler, &worker_end), 0));
-    struct mf_worker_rank_config config = {.transport = worker_end, .cores = &core, .n_cores = 1};
+    struct mf_topo_resources resources = {0};
+    struct mf_worker_rank_config config = {
+        .transport = worker_end, .cores = &core, .n_cores = 1, .resources = &resources};
     cr_assert(eq(int, mf_worker_rank_create(&config, &worker), 0));
     cr_assert(eq(
         int, mf_fake_executor_create(NULL, mf_worker_rank_heard, worker, script, NULL, &executor),
@@ -253,6 +277,53 @@ Test(worker, single_attempts_behind_a_wide_one_use_both_its_slots)
     turn();
     pass_ms(16);
     cr_assert(eq(str, heard(), "ENDED 10, ENDED 5, ENDED 6"));
+}
+
+static const struct mf_gpu three_gpus[] = {{"4"}, {"5"}, {"GPU-6"}};
+
+Test(worker, gives_an_attempt_the_first_free_gpus)
+{
+    welcome_with(4, three_gpus, 3);
+    run_with(20, 1, 1);
+    run_with(10, 1, 2);
+    run(1, 1);
+    turn();
+    cr_assert(eq(str, given, "20:4 10:5,GPU-6 "));
+    pass_ms(11);
+    cr_assert(eq(str, heard(), "ENDED 1, ENDED 10"));
+    run_with(11, 1, 1);
+    turn();
+    cr_assert(eq(str, given, "20:4 10:5,GPU-6 11:5 "));
+    pass_ms(10);
+    run_with(12, 1, 2);
+    turn();
+    cr_assert(eq(str, given, "20:4 10:5,GPU-6 11:5 12:4,GPU-6 "));
+}
+
+Test(worker, gpus_of_what_is_given_back_or_ended_unstarted_are_free_again)
+{
+    welcome_with(2, three_gpus, 3);
+    run_with(50, 2, 1);
+    run_with(10, 2, 1);
+    run_with(11, 2, 1);
+    turn();
+    say_about(MF_MESSAGE_RECALL, 10);
+    say_about(MF_MESSAGE_END, 11);
+    run_with(12, 2, 2);
+    turn();
+    cr_assert(eq(str, heard(), "RETURNED 10, ENDED 11"));
+    pass_ms(51);
+    cr_assert(eq(str, given, "50:4 12:5,GPU-6 "));
+}
+
+Test(worker, a_gpu_that_is_in_use_is_never_given_twice)
+{
+    welcome_with(2, three_gpus, 3);
+    run_with(10, 1, 2);
+    run_with(11, 1, 2);
+    turn();
+    cr_assert(eq(str, given, ""));
+    cr_assert(eq(str, heard(), "BROKEN 0"));
 }
 
 Test(worker, ends_what_it_is_told_to_end)

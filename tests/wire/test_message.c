@@ -47,6 +47,8 @@ Test(message, carries_a_run_with_its_command)
                              .task = 12,
                              .attempt = 3,
                              .n_slots = 4,
+                             .n_gpus = 2,
+                             .mem_bytes = UINT64_C(3) << 40,
                              .try_number = 2,
                              .timeout_ns = 5000000000,
                              .payload = (const uint8_t *)"command",
@@ -59,6 +61,8 @@ Test(message, carries_a_run_with_its_command)
     cr_assert(eq(u64, got.task, 12));
     cr_assert(eq(u32, got.attempt, 3));
     cr_assert(eq(u32, got.n_slots, 4));
+    cr_assert(eq(u32, got.n_gpus, 2));
+    cr_assert(eq(u64, got.mem_bytes, UINT64_C(3) << 40));
     cr_assert(eq(u32, got.try_number, 2));
     cr_assert(eq(i64, got.timeout_ns, 5000000000));
     cr_assert(eq(sz, got.payload_size, 7));

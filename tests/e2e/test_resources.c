@@ -1,0 +1,110 @@
+/* mem= and gpus= of tasks, on a node whose memory and GPUs the options say. */
+#include "support/shell.h"
+
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+#include <stdlib.h>
+
+static void enter(void)
+{
+    t_enter_dir();
+    unsetenv("CUDA_VISIBLE_DEVICES");
+}
+
+TestSuite(resources, .init = enter, .fini = t_leave_dir);
+
+Test(resources, tasks_never_share_a_gpu_at_the_same_time)
+{
+    /* A directory for each GPU in use: making it a second time would fail. */
+    t_write("task", "#!/bin/sh\nfor gpu in $(echo $CUDA_VISIBLE_DEVICES | tr , ' '); do\n"
+                    "mkdir used.$gpu || exit 1\necho $gpu >> log\ndone\nsleep 0.05\n"
+                    "for gpu in $(echo $MPIFARM_GPUS | tr , ' '); do rmdir used.$gpu; done\n");
+    t_write("tasks.txt", "#FARM gpus=1\n");
+    t_sh("chmod +x task; for i in 1 2 3 4 5 6 7 8 9 10; do echo ./task; done >> tasks.txt; "
+         "echo '[gpus=2] ./task' >> tasks.txt");
+    struct t_result result = t_sh("mpifarm run --gpus 2 --jobs 4 tasks.txt");
+    cr_assert(eq(int, result.status, 0), "%s", result.err);
+    cr_assert(t_count_lines(t_read("log"), "0") >= 2);
+    cr_assert(t_count_lines(t_read("log"), "1") >= 2);
+    cr_assert(eq(int, t_count_lines(t_read("log"), ""), 12));
+}
+
+Test(resources, gpus_are_those_of_the_environment)
+{
+    t_write("tasks.txt", "[gpus=1] echo $CUDA_VISIBLE_DEVICES\necho $CUDA_VISIBLE_DEVICES\n");
+    struct t_result result = t_sh("CUDA_VISIBLE_DEVICES=GPU-a,7 mpifarm run -k tasks.txt");
+    cr_assert(eq(int, result.status, 0), "%s", result.err);
+    cr_assert(eq(str, result.out, "GPU-a\nGPU-a,7\n"));
+}
+
+Test(resources, more_gpus_than_there_are_fail_at_once)
+{
+    t_write("tasks.txt", "[gpus=3] echo never\n[gpus=2] echo two\n");
+    struct t_result result = t_sh("mpifarm run --gpus 2 tasks.txt");
+    cr_assert(eq(int, result.status, 1));
+    cr_assert(eq(str, result.out, "two\n"));
+    cr_assert(t_has(result.err, "needs 3 GPUs, and the largest worker has 2"), "%s", result.err);
+}
+
+Test(resources, tasks_wait_for_their_memory)
+{
+    t_write("task", "#!/bin/sh\nmkdir used || exit 1\nsleep 0.1\nrmdir used\n");
+    t_write("tasks.txt", "#FARM mem=600M\n./task\n./task\n./task\n");
+    struct t_result result = t_sh("chmod +x task; mpifarm run --mem 1G --jobs 4 tasks.txt");
+    cr_assert(eq(int, result.status, 0), "%s", result.err);
+}
+
+Test(resources, more_memory_than_there_is_fails_at_once)
+{
+    t_write("tasks.txt", "[mem=3G] echo never\n[mem=2G] echo two\n");
+    struct t_result result = t_sh("mpifarm run --mem 2G tasks.txt");
+    cr_assert(eq(int, result.status, 1));
+    cr_assert(eq(str, result.out, "two\n"));
+    cr_assert(t_has(result.err, "needs 3.0 GiB of memory, and the largest worker has 2.0 GiB"),
+              "%s", result.err);
+}
+
+Test(resources, a_task_over_its_memory_is_ended_and_others_go_on)
+{
+    t_write("tasks.txt",
+            "[id=large mem=50M] x=$(head -c 209715200 /dev/zero | tr '\\0' x); sleep 300\n"
+            "[id=small mem=50M] sleep 1; echo small\n"
+            "[id=free] x=$(head -c 209715200 /dev/zero | tr '\\0' x); sleep 1; echo free\n");
+    struct t_result result = t_sh("mpifarm run -k -j 3 --mem 8G tasks.txt");
+    cr_assert(eq(int, result.status, 1));
+    cr_assert(eq(str, result.out, "small\nfree\n"));
+    cr_assert(t_has(result.err, "over its memory of 50.0 MiB (used "), "%s", result.err);
+    cr_assert(t_has(result.err, "2 done, 1 failed"), "%s", result.err);
+}
+
+Test(resources, a_task_over_its_memory_is_tried_again_with_more)
+{
+    t_write("tasks.txt", "[mem=100M] x=$(head -c 209715200 /dev/zero | tr '\\0' x); sleep 0.5; "
+                         "echo $MPIFARM_ATTEMPT\n");
+    struct t_result result = t_sh("mpifarm run --mem 1G --retries 3 --mem-retry x10 tasks.txt");
+    cr_assert(eq(int, result.status, 0), "%s", result.err);
+    cr_assert(eq(str, result.out, "2\n"));
+}
+
+Test(resources, ranks_of_a_node_share_its_gpus)
+{
+    t_write("task", "#!/bin/sh\nmkdir used.$MPIFARM_GPUS || exit 1\nsleep 0.1\n"
+                    "echo $MPIFARM_RANK >> log\nrmdir used.$MPIFARM_GPUS\n");
+    t_write("tasks.txt", "#FARM gpus=1\n./task\n./task\n./task\n./task\n[gpus=2] ./task\n");
+    struct t_result result = t_sh("chmod +x task; %s run --gpus 2 -j 4 tasks.txt", t_mpifarm(3));
+    cr_assert(eq(int, result.status, 1));
+    cr_assert(t_has(result.err, "4 done, 1 failed"), "%s", result.err);
+    cr_assert(t_has(result.err, "needs 2 GPUs, and the largest worker has 1"), "%s", result.err);
+    cr_assert(t_count_lines(t_read("log"), "1") > 0 && t_count_lines(t_read("log"), "2") > 0);
+}
+
+Test(resources, a_node_without_memory_or_with_gpus_that_cannot_be_is_refused)
+{
+    t_write("tasks.txt", "true\n");
+    cr_assert(eq(int, t_sh("mpifarm run --mem 0 tasks.txt").status, 2));
+    cr_assert(eq(int, t_sh("mpifarm run --mem much tasks.txt").status, 2));
+    cr_assert(eq(int, t_sh("mpifarm run --mem-retry x1 tasks.txt").status, 2));
+    cr_assert(eq(int, t_sh("mpifarm run --mem-retry 2 tasks.txt").status, 2));
+    cr_assert(eq(int, t_sh("mpifarm run --gpus -1 tasks.txt").status, 2));
+    cr_assert(eq(int, t_sh("mpifarm map --gpus 5000 true ::: 1").status, 2));
+}
