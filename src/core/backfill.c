@@ -32,12 +32,13 @@ static int compare_releases(const void *a, const void *b)
 static int64_t expected_end_ns(const struct mf_farm *farm, const struct mf_task *task)
 {
     int64_t estimate_ns = mf_farm_estimate_ns(farm, task);
-    int64_t from_ns = task->state == MF_TASK_RUNNING ? task->started_ns : farm->now_ns;
+    int64_t end_ns;
 
-    if (estimate_ns == 0 || from_ns > INT64_MAX - estimate_ns)
+    /* From its placement: short tasks end before anybody hears that they have started. */
+    if (estimate_ns == 0 || __builtin_add_overflow(task->started_ns, estimate_ns, &end_ns))
         return INT64_MAX;
     /* One that is over its time may end any moment. */
-    return from_ns + estimate_ns > farm->now_ns ? from_ns + estimate_ns : farm->now_ns + 1;
+    return end_ns > farm->now_ns ? end_ns : farm->now_ns + 1;
 }
 
 /* The releases of a worker in order of time. Returns false when there is no memory for them. */
@@ -145,21 +146,62 @@ static const struct mf_worker *choose_worker(struct mf_farm *farm, const struct 
     return best;
 }
 
+/* Keeps a worker from a time on, at the latest. */
+static void keep(struct mf_farm *farm, const struct mf_task *task, const struct mf_worker *worker,
+                 int64_t latest_ns)
+{
+    struct mf_reservation *reservation = &farm->reservation;
+    int64_t shadow_ns = find_shadow(farm, worker, &task->spec.needs, &reservation->spare);
+
+    reservation->worker = worker->id;
+    reservation->shadow_ns = shadow_ns < latest_ns ? shadow_ns : latest_ns;
+    mf_farm_recall_behind(farm, mf_workers_find(&farm->workers, worker->id), task);
+}
+
+/* Whether another worker could begin it earlier than the one that was kept for it so far. */
+static bool is_other_earlier(struct mf_farm *farm, const struct mf_task *task,
+                             const struct mf_worker *kept, const struct mf_worker *other)
+{
+    struct mf_needs spare;
+
+    return other && find_shadow(farm, other, &task->spec.needs, &spare) <
+                        find_shadow(farm, kept, &task->spec.needs, &spare);
+}
+
+/*
+ * What was promised holds: the worker stays the same, or none would ever run
+ * empty, and what is placed there meanwhile does not put off the time. Only
+ * where nothing could be promised, or the time has passed, is another one
+ * looked for.
+ */
 void mf_farm_reserve(struct mf_farm *farm, const struct mf_task *task)
 {
     struct mf_reservation *reservation = &farm->reservation;
-    const struct mf_worker *worker = mf_workers_find(&farm->workers, reservation->worker);
+    const struct mf_worker *kept = mf_workers_find(&farm->workers, reservation->worker);
+    const struct mf_worker *other = NULL;
+    int64_t latest_ns = reservation->shadow_ns;
 
-    /* The worker stays the same, or none would ever run empty; when it can begin changes. */
-    if (reservation->task != task->id || !may_reserve(farm, worker, task))
-        worker = choose_worker(farm, task);
+    if (reservation->task != task->id || !may_reserve(farm, kept, task))
+        kept = NULL;
+    if (!kept || latest_ns == INT64_MAX || latest_ns <= farm->now_ns)
+        other = choose_worker(farm, task);
+    if (!kept || is_other_earlier(farm, task, kept, other)) {
+        kept = other;
+        latest_ns = INT64_MAX;
+    }
     *reservation =
         (struct mf_reservation){.is_standing = true, .task = task->id, .worker = MF_WORKER_NONE};
-    if (!worker)
-        return;
-    reservation->worker = worker->id;
-    reservation->shadow_ns = find_shadow(farm, worker, &task->spec.needs, &reservation->spare);
-    mf_farm_recall_behind(farm, mf_workers_find(&farm->workers, worker->id), task);
+    if (kept)
+        keep(farm, task, kept, latest_ns);
+}
+
+/* Whether a task should be over when the reserved worker is to begin its own. */
+static bool ends_before_shadow(const struct mf_farm *farm, const struct mf_task *task)
+{
+    int64_t estimate_ns = mf_farm_estimate_ns(farm, task);
+
+    return farm->reservation.shadow_ns < INT64_MAX && estimate_ns > 0 &&
+           estimate_ns <= farm->reservation.shadow_ns - farm->now_ns;
 }
 
 bool mf_farm_may_backfill(const struct mf_farm *farm, const struct mf_task *task,
@@ -167,27 +209,21 @@ bool mf_farm_may_backfill(const struct mf_farm *farm, const struct mf_task *task
 {
     const struct mf_reservation *reservation = &farm->reservation;
     struct mf_needs free = free_of(worker);
-    int64_t estimate_ns = mf_farm_estimate_ns(farm, task);
 
     if (worker->id != reservation->worker || task->id == reservation->task)
         return true;
     if (!fits(&task->spec.needs, &free))
         return false;
-    return fits(&task->spec.needs, &reservation->spare) ||
-           (estimate_ns > 0 && estimate_ns <= reservation->shadow_ns - farm->now_ns &&
-            reservation->shadow_ns < INT64_MAX);
+    return fits(&task->spec.needs, &reservation->spare) || ends_before_shadow(farm, task);
 }
 
 void mf_farm_note_backfill(struct mf_farm *farm, const struct mf_task *task)
 {
     struct mf_reservation *reservation = &farm->reservation;
     const struct mf_needs *needs = &task->spec.needs;
-    int64_t estimate_ns = mf_farm_estimate_ns(farm, task);
 
-    if (task->worker != reservation->worker)
-        return;
     /* What is over before that time takes nothing of what is left then. */
-    if (estimate_ns > 0 && estimate_ns <= reservation->shadow_ns - farm->now_ns)
+    if (task->worker != reservation->worker || ends_before_shadow(farm, task))
         return;
     reservation->spare.n_slots -= needs->n_slots;
     reservation->spare.n_gpus -= needs->n_gpus;

@@ -41,18 +41,43 @@ void mf_farm_give_back_countables(struct mf_farm *farm, const struct mf_needs *n
         farm->n_free_countables[i] += needs->countables[i];
 }
 
-/* The first countable that a task has to wait for, or -1: also when one before it waits for it. */
-static int find_lacking(const struct mf_farm *farm, const struct mf_task *task)
+/* Whether a parked task that goes before this one needs some of a countable too. */
+static bool is_wanted_before(const struct mf_farm *farm, const struct mf_task *task, int countable)
 {
     for (int i = 0; i < MF_N_COUNTABLES; i++) {
-        const struct mf_heap *parked = &farm->parked[i];
+        const struct mf_task *first = mf_heap_top(&farm->parked[i]);
 
-        if (task->spec.needs.countables[i] == 0)
-            continue;
-        if (task->spec.needs.countables[i] > farm->n_free_countables[i] ||
-            (parked->n_items > 0 && parked->before(parked->items[0], task)))
-            return i;
+        if (first && first->spec.needs.countables[countable] > 0 &&
+            farm->parked[i].before(first, task))
+            return true;
     }
+    return false;
+}
+
+/* What is free of a countable but for what the task has coming that a worker is kept for. */
+static uint64_t free_for(const struct mf_farm *farm, const struct mf_task *task, int countable)
+{
+    const struct mf_task *kept_for = NULL;
+    uint64_t n_free = farm->n_free_countables[countable], n_kept;
+
+    if (farm->reservation.is_standing && farm->reservation.task != task->id)
+        kept_for = mf_tasks_find(&farm->tasks, farm->reservation.task);
+    n_kept = kept_for ? kept_for->spec.needs.countables[countable] : 0;
+    return n_free > n_kept ? n_free - n_kept : 0;
+}
+
+/*
+ * The first countable that a task has to wait for, or -1. It also waits where
+ * one before it waits for another thing: those that need many would starve
+ * behind those that need few.
+ */
+static int find_lacking(const struct mf_farm *farm, const struct mf_task *task)
+{
+    for (int i = 0; i < MF_N_COUNTABLES; i++)
+        if (task->spec.needs.countables[i] > 0 &&
+            (task->spec.needs.countables[i] > free_for(farm, task, i) ||
+             is_wanted_before(farm, task, i)))
+            return i;
     return -1;
 }
 

@@ -165,6 +165,15 @@ uint64_t mf_farm_n_ready(const struct mf_farm *farm)
     return farm->counts.by_state[MF_TASK_READY];
 }
 
+uint64_t mf_farm_n_parked(const struct mf_farm *farm)
+{
+    uint64_t n = 0;
+
+    for (int i = 0; i < MF_N_COUNTABLES; i++)
+        n += farm->parked[i].n_items;
+    return n;
+}
+
 mf_task_id mf_farm_last_id(const struct mf_farm *farm)
 {
     return farm->tasks.n_added;

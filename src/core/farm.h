@@ -227,6 +227,9 @@ void mf_farm_count(const struct mf_farm *farm, struct mf_farm_counts *ret_counts
 uint64_t mf_farm_n_ready(const struct mf_farm *farm);
 mf_task_id mf_farm_last_id(const struct mf_farm *farm);
 
+/** READY tasks that wait for a countable. */
+uint64_t mf_farm_n_parked(const struct mf_farm *farm);
+
 /** How the farm is being stopped, by the user or by --halt. */
 enum mf_stop mf_farm_stopping(const struct mf_farm *farm);
 

@@ -123,14 +123,13 @@ int mf_farm_handle_settled(struct mf_farm *farm, const struct mf_event *event)
  */
 void mf_farm_follow_close(struct mf_farm *farm)
 {
+    const struct mf_successors *successors;
     mf_task_id missing;
+    size_t cursor = 0;
 
     while (farm->config.has_dependencies &&
-           (missing = mf_links_missing(&farm->links, farm->tasks.n_added)) != 0) {
-        struct mf_successors *successors = mf_links_end_missing(&farm->links, missing);
-
+           (missing = mf_links_next_missing(&farm->links, farm->tasks.n_added, &cursor,
+                                            &successors)) != 0)
         for (uint32_t i = 0; i < successors->n; i++)
             hear(farm, &successors->items[i], MF_TASK_SKIPPED, missing);
-        free(successors);
-    }
 }

@@ -164,15 +164,6 @@ struct mf_successors *mf_links_end(struct mf_links *links, mf_task_id task,
     return list;
 }
 
-struct mf_successors *mf_links_end_missing(struct mf_links *links, mf_task_id task)
-{
-    struct mf_successors *list = successors_of(links, task);
-
-    if (list)
-        mf_table_remove(links->successors, &task);
-    return list;
-}
-
 mf_task_id mf_links_root(const struct mf_links *links, mf_task_id task)
 {
     const mf_task_id *root = mf_table_find(links->roots, &task);
@@ -180,13 +171,17 @@ mf_task_id mf_links_root(const struct mf_links *links, mf_task_id task)
     return root ? *root : task;
 }
 
-mf_task_id mf_links_missing(const struct mf_links *links, mf_task_id last)
+mf_task_id mf_links_next_missing(const struct mf_links *links, mf_task_id last, size_t *cursor,
+                                 const struct mf_successors **ret_successors)
 {
     const void *task;
-    size_t cursor = 0;
+    void *list;
 
-    while (mf_table_next(links->successors, &cursor, &task, NULL))
-        if (*(const mf_task_id *)task > last)
-            return *(const mf_task_id *)task;
+    while (mf_table_next(links->successors, cursor, &task, &list)) {
+        if (*(const mf_task_id *)task <= last)
+            continue;
+        *ret_successors = *(struct mf_successors **)list;
+        return *(const mf_task_id *)task;
+    }
     return 0;
 }

@@ -67,10 +67,15 @@ struct mf_successors *mf_links_end(struct mf_links *links, mf_task_id task,
 /** The task whose end led to that of a SKIPPED one; else the task itself. */
 mf_task_id mf_links_root(const struct mf_links *links, mf_task_id task);
 
-/** Those that come after a task that never came; as mf_links_end(), which forgets it. */
-struct mf_successors *mf_links_end_missing(struct mf_links *links, mf_task_id task);
-
-/** A task above `last` that others come after, or 0: for when no more are submitted. O(links). */
-mf_task_id mf_links_missing(const struct mf_links *links, mf_task_id last);
+/**
+ * mf_links_next_missing() - walk over the tasks above `last` that others come after: for when
+ * no more are submitted.
+ *
+ * @cursor  0 to begin; changed by each call
+ *
+ * Returns such a task with those that come after it, which stay the links', or 0 after the last.
+ */
+mf_task_id mf_links_next_missing(const struct mf_links *links, mf_task_id last, size_t *cursor,
+                                 const struct mf_successors **ret_successors);
 
 #endif

@@ -55,6 +55,7 @@ void mf_farm_place(struct mf_farm *farm, struct mf_task *task, struct mf_worker 
     task->attempt++;
     task->n_overtaken = 0;
     task->worker = worker->id;
+    task->started_ns = farm->now_ns;
     mf_list_push_back(&worker->tasks, &task->node);
     worker->n_tasks++;
     worker->n_long += task->spec.is_long;

@@ -7,10 +7,18 @@
 #include <assert.h>
 
 /* Tasks that may wait aside in one tick because only the worker they avoid has room. */
-#define MAX_ASIDE 64
+#define MAX_ASIDE 512
 
 /* Tasks that may be placed while such a one waits, before it goes where it failed. */
 #define MAX_OVERTAKEN 1024
+
+/*
+ * Tasks are sent ahead where the turnaround is at least one part in so many of
+ * their run time. Where tasks come after others, what becomes READY may have
+ * to go before what was sent ahead, so that it has to be worth more.
+ */
+#define LEAST_SHARE 100
+#define LEAST_SHARE_IN_ORDER 5
 
 /* Workers that are asked to give tasks back in one tick. */
 #define MAX_RECALLED_WORKERS 8
@@ -43,18 +51,21 @@ void mf_average_add(struct mf_average *average, int64_t sample_ns)
 
 /*
  * Sends ahead what a slot runs through while a task is on its way to it:
- * turnaround / duration tasks. A hundredth of one is not worth the imbalance.
+ * turnaround / duration tasks. A small part of one is not worth the imbalance.
  */
 static void adapt_prefetch(struct mf_farm *farm)
 {
     uint64_t most = (uint64_t)farm->config.max_prefetch_per_slot * 1024;
     int64_t turnaround = clamp(farm->config.turnaround_ns, 0, MAX_SAMPLE_NS);
     int64_t duration = farm->duration.sum / 16;
+    int64_t least_share = LEAST_SHARE;
     uint64_t n = 0;
 
     if (farm->turnaround.sum > 0)
         turnaround = farm->turnaround.sum / 16;
-    if (duration > 0 && farm->config.delay_ns == 0 && 100 * turnaround >= duration)
+    if (farm->config.has_dependencies)
+        least_share = LEAST_SHARE_IN_ORDER;
+    if (duration > 0 && farm->config.delay_ns == 0 && least_share * turnaround >= duration)
         n = ((uint64_t)turnaround * 1024 + (uint64_t)duration - 1) / (uint64_t)duration;
     if (n > most)
         n = most;
@@ -85,9 +96,6 @@ static struct mf_worker *choose(struct mf_farm *farm, const struct mf_task *task
         .cursor = &farm->last_chosen,
     };
     struct mf_worker *worker = farm->config.placement->choose(&choice);
-
-    if (worker)
-        farm->last_chosen = worker->id;
 
     assert(!worker || (worker->state == MF_WORKER_UP && worker->id != avoid &&
                        mf_worker_has_room(&farm->workers, worker, &task->spec.needs)));
@@ -141,6 +149,7 @@ static struct mf_worker *choose_allowed(struct mf_farm *farm, const struct mf_ta
 
 static void place_on(struct mf_farm *farm, struct mf_task *task, struct mf_worker *worker)
 {
+    farm->last_chosen = worker->id;
     mf_farm_place(farm, task, worker);
     if (farm->reservation.is_standing)
         mf_farm_note_backfill(farm, task);
@@ -190,7 +199,9 @@ static bool may_place(const struct mf_farm *farm)
            farm->now_ns >= farm->next_place_ns;
 }
 
-/* The first task that fits nowhere gets a worker kept for it; nothing behind one slot fits either.
+/*
+ * Whether anything behind a task that fits nowhere could fit. If so, and it is
+ * the first such one, a worker is kept for it.
  */
 static bool may_go_on_behind(struct mf_farm *farm, const struct mf_task *task)
 {

@@ -65,10 +65,8 @@ double mf_shares_join(struct mf_shares *shares, uint32_t group, double slot_ns)
     struct mf_share *share = find(shares, group);
 
     if (share->n_ready++ == 0) {
-        double now_ns = find(shares, shares->last)->used_ns;
-
-        if (share->used_ns < now_ns)
-            share->used_ns = now_ns;
+        if (share->used_ns < shares->now_ns)
+            share->used_ns = shares->now_ns;
         share->line_ns = share->used_ns;
     }
     return append(share, slot_ns);
@@ -84,8 +82,9 @@ void mf_shares_place(struct mf_shares *shares, uint32_t group, double slot_ns)
     struct mf_share *share = find(shares, group);
 
     share->n_ready--;
+    if (share->used_ns > shares->now_ns)
+        shares->now_ns = share->used_ns;
     share->used_ns += scaled(share, slot_ns);
-    shares->last = group;
 }
 
 void mf_shares_correct(struct mf_shares *shares, uint32_t group, double slot_ns)

@@ -42,12 +42,12 @@ struct mf_share {
  *
  * @by_group  uint32_t to struct mf_share; NULL before the first group
  * @others    of all groups that are not in there
- * @last      the group whose task was placed last
+ * @now_ns    the virtual time: the tag that the task placed last had, and never less than before
  */
 struct mf_shares {
     struct mf_table *by_group;
     struct mf_share others;
-    uint32_t last;
+    double now_ns;
 };
 
 void mf_shares_finish(struct mf_shares *shares);

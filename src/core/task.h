@@ -109,7 +109,7 @@ struct mf_task_spec {
  * @charged_ns    slot time that its group was charged for it, while a worker holds it
  * @ready_ns      when it was READY first
  * @n_overtaken   tasks placed while this one, READY, waited for another worker than avoid
- * @started_ns    when RUNNING began, monotonic
+ * @started_ns    when it was placed, or once it is RUNNING when that began, monotonic
  * @heap_index    its place among the ready tasks
  * @node          its place in the list of its worker
  * @running_node  its place among the running tasks that were not asked to end

@@ -106,6 +106,16 @@ bool mf_worker_is_full(const struct mf_workers *workers, const struct mf_worker 
     return worker->n_committed >= worker->n_slots + n_prefetched;
 }
 
+/* What waits behind another task should hold nothing meanwhile but its place. */
+static bool may_be_sent_ahead(const struct mf_needs *needs)
+{
+    uint64_t n_beside = needs->n_gpus | needs->mem_bytes;
+
+    for (int i = 0; i < MF_N_COUNTABLES; i++)
+        n_beside |= needs->countables[i];
+    return needs->n_slots == 1 && n_beside == 0;
+}
+
 bool mf_worker_has_room(const struct mf_workers *workers, const struct mf_worker *worker,
                         const struct mf_needs *needs)
 {
@@ -113,7 +123,7 @@ bool mf_worker_has_room(const struct mf_workers *workers, const struct mf_worker
         return false;
     if ((uint64_t)worker->n_committed + needs->n_slots <= worker->n_slots)
         return true;
-    return needs->n_slots == 1 && worker->n_long == 0 && !mf_worker_is_full(workers, worker);
+    return may_be_sent_ahead(needs) && worker->n_long == 0 && !mf_worker_is_full(workers, worker);
 }
 
 static bool shape_fits(const struct mf_worker_shape *shape, const struct mf_needs *needs)

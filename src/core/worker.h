@@ -89,7 +89,8 @@ struct mf_worker *mf_workers_find(const struct mf_workers *workers, mf_worker_id
 
 /**
  * Whether a task may be placed on the worker now: it has all that the task
- * needs or, for a single-slot task, room to prefetch instead of a free slot.
+ * needs or, for a task that needs one slot and nothing else, room to prefetch
+ * instead of a free slot.
  */
 bool mf_worker_has_room(const struct mf_workers *workers, const struct mf_worker *worker,
                         const struct mf_needs *needs);

@@ -14,6 +14,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* A failure may skip a million tasks: they are told a part at a time, as all else goes on. */
+#define CHANGES_PER_TURN 8192
+
 /* --- live tasks --- */
 
 struct mf_live *mf_live_find(const struct mf_scheduler *scheduler, mf_task_id task)
@@ -237,11 +240,13 @@ static void settle_final(struct mf_scheduler *scheduler, const struct mf_change 
     mf_settle_attempt(scheduler, live, NULL, change->state, &outcome, &region);
 }
 
-void mf_dispatch_turn(struct mf_scheduler *scheduler)
+bool mf_dispatch_turn(struct mf_scheduler *scheduler)
 {
     struct mf_change change;
 
-    while (!scheduler->has_failed && mf_farm_next_change(scheduler->farm, &change)) {
+    for (int i = 0; i < CHANGES_PER_TURN; i++) {
+        if (scheduler->has_failed || !mf_farm_next_change(scheduler->farm, &change))
+            return false;
         if (change.state == MF_TASK_PLACED)
             place(scheduler, &change);
         if (change.state == MF_TASK_PLACED || change.state == MF_TASK_RUNNING)
@@ -249,4 +254,5 @@ void mf_dispatch_turn(struct mf_scheduler *scheduler)
         else if (mf_task_state_is_final(change.state))
             settle_final(scheduler, &change);
     }
+    return true;
 }

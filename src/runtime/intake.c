@@ -41,6 +41,28 @@ static int note_unprinted(struct load *load, struct mf_earlier *earlier,
     return 0;
 }
 
+/* A task and where it stood in the input. */
+struct place {
+    uint8_t key[MF_KEY_SIZE];
+    uint64_t seq;
+};
+_Static_assert(sizeof(struct place) == MF_KEY_SIZE + sizeof(uint64_t), "compared as memory");
+
+/* Which of several equal commands it was matters where tasks come after others. */
+static int note_place(struct mf_scheduler *scheduler, const struct mf_journal_attempt *attempt)
+{
+    struct place place = {.seq = attempt->seq};
+    void *state;
+
+    if (!scheduler->earlier_places)
+        return 0;
+    memcpy(place.key, attempt->key, sizeof(place.key));
+    if (mf_table_insert(scheduler->earlier_places, &place, &state) < 0)
+        return -ENOMEM;
+    *(enum mf_task_state *)state = attempt->state;
+    return 0;
+}
+
 static int note_attempt(void *arg, const struct mf_journal_attempt *attempt)
 {
     struct load *load = arg;
@@ -53,6 +75,10 @@ static int note_attempt(void *arg, const struct mf_journal_attempt *attempt)
     if (r < 0)
         return r;
     struct mf_earlier *earlier = place;
+    earlier->is_several = earlier->n_done + earlier->n_failed > 0;
+    r = note_place(load->scheduler, attempt);
+    if (r < 0)
+        return r;
     if (attempt->state == MF_TASK_DONE)
         earlier->n_done++;
     else
@@ -70,6 +96,9 @@ int mf_intake_load_earlier(struct mf_scheduler *scheduler, struct mf_error *err)
     if (scheduler->config.resume == MF_RESUME_NONE)
         return 0;
     r = mf_table_create(MF_KEY_SIZE, sizeof(struct mf_earlier), &scheduler->earlier);
+    if (r == 0 && scheduler->has_dependencies)
+        r = mf_table_create(sizeof(struct place), sizeof(enum mf_task_state),
+                            &scheduler->earlier_places);
     if (r < 0)
         return mf_error_set(err, r, "out of memory");
     if (scheduler->config.resume == MF_RESUME_WITH_FAILED) {
@@ -81,14 +110,34 @@ int mf_intake_load_earlier(struct mf_scheduler *scheduler, struct mf_error *err)
 }
 
 /*
- * How this task ended, if the journal already has it; else WAITING. Tasks of equal key are
- * interchangeable, so each done one in the journal stands for one in the
- * input; of those left, as many as failed count as failed.
+ * Which of the earlier ends of equal commands is that of this task, or WAITING
+ * for none. They are interchangeable, so each done one in the journal stands
+ * for one in the input; of those left, as many as failed count as failed. But
+ * where tasks come after others, only the one that stood in the same place is
+ * surely the same.
  */
+static enum mf_task_state choose_end(const struct mf_scheduler *scheduler,
+                                     const struct mf_earlier *earlier, const uint8_t *key,
+                                     uint64_t seq)
+{
+    struct place place = {.seq = seq};
+    const enum mf_task_state *state;
+
+    if (scheduler->earlier_places && earlier->is_several) {
+        memcpy(place.key, key, sizeof(place.key));
+        state = mf_table_find(scheduler->earlier_places, &place);
+        return state ? *state : MF_TASK_WAITING;
+    }
+    if (earlier->n_done > 0)
+        return MF_TASK_DONE;
+    return earlier->n_failed > 0 ? MF_TASK_FAILED : MF_TASK_WAITING;
+}
+
+/* How this task ended, if the journal already has it; else WAITING. */
 static enum mf_task_state settled_earlier(struct mf_scheduler *scheduler,
                                           const struct mf_command *command)
 {
-    enum mf_task_state state = MF_TASK_DONE;
+    enum mf_task_state state;
     uint8_t key[MF_KEY_SIZE];
     struct mf_earlier *earlier;
 
@@ -98,14 +147,17 @@ static enum mf_task_state settled_earlier(struct mf_scheduler *scheduler,
     earlier = mf_table_find(scheduler->earlier, key);
     if (!earlier)
         return MF_TASK_WAITING;
-    if (earlier->n_done > 0) {
+    state = choose_end(scheduler, earlier, key, command->seq);
+    switch (state) {
+    case MF_TASK_DONE:
         earlier->n_done--;
         scheduler->n_done_earlier++;
-    } else if (earlier->n_failed > 0) {
+        break;
+    case MF_TASK_FAILED:
         earlier->n_failed--;
         scheduler->n_failed_earlier++;
-        state = MF_TASK_FAILED;
-    } else {
+        break;
+    default:
         return MF_TASK_WAITING;
     }
     mf_settle_print_earlier(scheduler, command->seq, command->tag, earlier);
@@ -179,6 +231,8 @@ char *mf_intake_explain_skip(const struct mf_scheduler *scheduler, mf_task_id ro
     const struct mf_bad_end *end = mf_table_find(scheduler->bad_ends, &root);
     const char *how = "did not fail";
 
+    if (root > mf_farm_last_id(scheduler->farm))
+        how = "was never submitted";
     if (end && end->state == MF_TASK_FAILED)
         how = "failed";
     else if (end)
@@ -204,6 +258,17 @@ static void submit_settled(struct mf_scheduler *scheduler, const struct mf_entry
         mf_intake_note_end(scheduler, mf_farm_last_id(scheduler->farm), entry->command.id, state);
 }
 
+static int64_t deadline_of(const struct mf_scheduler *scheduler, const struct mf_entry *entry)
+{
+    int64_t deadline_ns;
+
+    if (entry->deadline_ns == 0)
+        return 0;
+    if (__builtin_add_overflow(scheduler->created_ns, entry->deadline_ns, &deadline_ns))
+        return INT64_MAX;
+    return deadline_ns;
+}
+
 static void submit(struct mf_scheduler *scheduler, const struct mf_entry *entry)
 {
     struct mf_event event = {.kind = MF_EVENT_SUBMITTED};
@@ -225,21 +290,21 @@ static void submit(struct mf_scheduler *scheduler, const struct mf_entry *entry)
         .kind = entry->kind,
         .weight = entry->weight,
         .estimate_ns = entry->estimate_ns,
-        .deadline_ns = entry->deadline_ns ? scheduler->created_ns + entry->deadline_ns : 0,
+        .deadline_ns = deadline_of(scheduler, entry),
         .upward_ns = entry->upward_ns,
         .max_attempts = entry->attempts ? entry->attempts : scheduler->config.attempts,
     };
     mf_scheduler_apply(scheduler, &event);
 }
 
-/* Tasks that could be placed, or are; those that wait for others are beyond counting. */
+/* Tasks that could be placed, or are; those that wait for others or a licence do not count. */
 static uint64_t count_at_hand(const struct mf_scheduler *scheduler)
 {
     struct mf_farm_counts counts;
 
     mf_farm_count(scheduler->farm, &counts);
-    return counts.by_state[MF_TASK_READY] + counts.by_state[MF_TASK_PLACED] +
-           counts.by_state[MF_TASK_RUNNING];
+    return counts.by_state[MF_TASK_READY] - mf_farm_n_parked(scheduler->farm) +
+           counts.by_state[MF_TASK_PLACED] + counts.by_state[MF_TASK_RUNNING];
 }
 
 /* --- barriers --- */
@@ -259,7 +324,14 @@ static bool is_any_unfinished(const struct mf_scheduler *scheduler)
     struct mf_farm_counts counts;
 
     mf_farm_count(scheduler->farm, &counts);
-    return count_at_hand(scheduler) + counts.by_state[MF_TASK_WAITING] > 0;
+    return counts.by_state[MF_TASK_WAITING] + counts.by_state[MF_TASK_READY] +
+               counts.by_state[MF_TASK_PLACED] + counts.by_state[MF_TASK_RUNNING] >
+           0;
+}
+
+bool mf_intake_may_pass(const struct mf_scheduler *scheduler)
+{
+    return scheduler->is_at_barrier && !is_any_unfinished(scheduler);
 }
 
 /*
@@ -278,7 +350,9 @@ static bool pass_barrier(struct mf_scheduler *scheduler)
         return false;
     }
     if (entry->barrier_checks && is_any_bad(scheduler)) {
-        mf_scheduler_stop(scheduler, MF_STOP_SOON, "a barrier, as a task before it was not done");
+        mf_scheduler_stop(
+            scheduler, MF_STOP_SOON,
+            "a barrier: a task before it was not done, and --resume-failed tries it again");
         return false;
     }
     scheduler->is_at_barrier = false;
@@ -346,6 +420,7 @@ void mf_intake_finish(struct mf_scheduler *scheduler)
 {
     mf_loop_remove(scheduler->config.loop, scheduler->source_watch);
     mf_table_destroy(scheduler->earlier);
+    mf_table_destroy(scheduler->earlier_places);
     free(scheduler->unprinted);
     free_bad_ends(scheduler);
 }

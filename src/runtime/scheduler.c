@@ -186,7 +186,7 @@ static void decide(struct mf_scheduler *scheduler)
         scheduler->lookahead = wanted;
     if (mf_scheduler_apply(scheduler, &tick) != 0)
         return;
-    mf_dispatch_turn(scheduler);
+    scheduler->is_telling = mf_dispatch_turn(scheduler);
     if (mf_farm_stopping(scheduler->farm) != MF_STOP_NONE && scheduler->stopped_by[0] == '\0')
         strcpy(scheduler->stopped_by, "--halt");
 }
@@ -315,7 +315,8 @@ static void finish(struct mf_scheduler *scheduler)
 
 static void end_turn(struct mf_scheduler *scheduler)
 {
-    bool is_over = scheduler->has_failed || mf_farm_is_finished(scheduler->farm);
+    bool is_over =
+        scheduler->has_failed || (mf_farm_is_finished(scheduler->farm) && !scheduler->is_telling);
 
     if (is_over && !scheduler->is_leaving)
         begin_leaving(scheduler);
@@ -337,6 +338,9 @@ int mf_scheduler_turn(struct mf_scheduler *scheduler, int64_t now_ns)
     had_traffic |= scheduler->is_reading;
     if (!scheduler->is_leaving)
         decide(scheduler);
+    /* The last of them may have been refused or skipped just now, of which nothing else tells. */
+    scheduler->is_reading |= mf_intake_may_pass(scheduler);
+    had_traffic |= scheduler->is_telling;
     mf_transfers_pull(scheduler);
     mf_settle_turn(scheduler, false);
     show(scheduler);
@@ -349,7 +353,8 @@ int mf_scheduler_turn(struct mf_scheduler *scheduler, int64_t now_ns)
 
 int64_t mf_scheduler_next_ns(const struct mf_scheduler *scheduler)
 {
-    int64_t next_ns = scheduler->is_reading ? scheduler->now_ns : mf_settle_next_ns(scheduler);
+    int64_t next_ns = scheduler->is_reading || scheduler->is_telling ? scheduler->now_ns
+                                                                     : mf_settle_next_ns(scheduler);
 
     next_ns = mf_earliest_ns(next_ns, scheduler->next_status_ns);
     if (scheduler->config.progress)

@@ -131,6 +131,7 @@ struct mf_kept_failure {
 struct mf_earlier {
     uint32_t n_done;
     uint32_t n_failed;
+    bool is_several;
     uint32_t first_unprinted; /* index + 1 into unprinted, 0 for none */
 };
 
@@ -162,11 +163,13 @@ struct mf_scheduler {
     bool is_source_done;
     bool is_source_waiting;
     bool is_reading; /* there is more to read at once */
+    bool is_telling; /* there are more changes of the farm to carry out at once */
     struct mf_watch *source_watch;
     uint64_t lookahead;
     uint64_t n_total; /* 0 when unknown */
     uint64_t n_entries;
     struct mf_table *earlier;
+    struct mf_table *earlier_places; /* key and place in the input, to an enum mf_task_state */
     struct mf_earlier_output *unprinted;
     uint32_t n_unprinted;
     uint64_t n_done_earlier, n_failed_earlier;
@@ -258,6 +261,9 @@ int mf_intake_load_earlier(struct mf_scheduler *scheduler, struct mf_error *err)
  */
 bool mf_intake_turn(struct mf_scheduler *scheduler);
 
+/** Whether all tasks before the barrier have ended, at which the reading of tasks waits. */
+bool mf_intake_may_pass(const struct mf_scheduler *scheduler);
+
 void mf_intake_finish(struct mf_scheduler *scheduler);
 
 /** Remembers how a task ended that was not DONE, if others may come after it. */
@@ -282,8 +288,8 @@ int mf_learned_save(struct mf_scheduler *scheduler, struct mf_error *err);
 
 /* dispatch.c */
 
-/** Carries out all changes of the farm. */
-void mf_dispatch_turn(struct mf_scheduler *scheduler);
+/** Carries out changes of the farm. Returns whether it stopped early to be brief. */
+bool mf_dispatch_turn(struct mf_scheduler *scheduler);
 
 struct mf_live *mf_live_find(const struct mf_scheduler *scheduler, mf_task_id task);
 

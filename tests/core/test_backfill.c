@@ -2,6 +2,7 @@
 #include "support/farm_builder.h"
 
 #include <criterion/criterion.h>
+#include <string.h>
 
 Test(backfill, what_ends_before_the_large_task_can_start_goes_ahead_of_it)
 {
@@ -200,4 +201,73 @@ Test(countables, a_parked_task_can_be_cancelled)
     t_trace(t);
     t_cancel(t, "b");
     cr_assert_str_eq(t_trace(t), "b:CANCELLED(stopped)");
+}
+
+/* As short tasks really are: over before anybody hears that they have started. */
+Test(backfill, short_tasks_that_are_never_known_to_run_do_not_starve_a_large_one)
+{
+    struct t_farm *t = t_farm("a+5 b+5", .workers = 1, .slots = 2);
+
+    t_tick(t);
+    t_submit(t, "large*2 c+5 d+5 e+5 f+5");
+    t_trace(t);
+    t_wait(t, 5 * T_MS);
+    t_end(t, "a", .duration_ns = 5 * T_MS);
+    t_trace(t);
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "");
+    t_end(t, "b", .duration_ns = 5 * T_MS);
+    t_trace(t);
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "large:PLACED@0");
+}
+
+Test(backfill, more_is_not_placed_than_the_large_task_leaves_when_nobody_knows_when_it_starts)
+{
+    struct t_farm *t = t_farm("unknown*2 large*3 a+9 b+9", .workers = 1, .slots = 4);
+
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "unknown:PLACED@0 a:PLACED@0");
+}
+
+static void submit_needs(struct t_farm *t, const char *name, uint32_t first, uint32_t second)
+{
+    cr_assert_eq(t_apply(t, .kind = MF_EVENT_SUBMITTED,
+                         .spec = {.needs = {.n_slots = 1, .countables = {first, second}},
+                                  .max_attempts = 1}),
+                 0);
+    memcpy(t->names[++t->n_named], name, strlen(name) + 1);
+}
+
+Test(countables, a_task_that_needs_two_is_not_starved_by_those_that_need_one_of_them)
+{
+    struct t_farm *t = t_farm("", .workers = 1, .slots = 8, .config = {.countables = {1, 1}});
+
+    submit_needs(t, "u", 1, 0);
+    submit_needs(t, "v", 0, 1);
+    submit_needs(t, "both", 1, 1);
+    submit_needs(t, "u2", 1, 0);
+    submit_needs(t, "v2", 0, 1);
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "u:PLACED@0 v:PLACED@0");
+    t_end(t, "v");
+    t_trace(t);
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "");
+    t_end(t, "u");
+    t_trace(t);
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "both:PLACED@0");
+}
+
+Test(countables, nothing_that_needs_one_is_sent_ahead)
+{
+    struct t_farm *t =
+        t_farm("", .workers = 1,
+               .config = {.countables = {1}, .max_prefetch_per_slot = 1, .turnaround_ns = T_MS});
+
+    t_run_one(t, T_MS);
+    t_submit(t, "a b$1");
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "a:PLACED@0");
 }

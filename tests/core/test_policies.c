@@ -123,7 +123,7 @@ struct memory {
     uint32_t kinds[MAX_JOBS];
     uint64_t n_done;
     double used[8];
-    uint32_t last_group;
+    double virtual_ns;
     double charged[MAX_JOBS + 1];
 };
 
@@ -261,7 +261,7 @@ static void note_submitted(const struct shop *shop, struct memory *memory, const
         if (shop->jobs[id].is_ready && shop->jobs[id].spec.group == group)
             return;
     }
-    memory->used[group] = fmax(memory->used[group], memory->used[memory->last_group]);
+    memory->used[group] = fmax(memory->used[group], memory->virtual_ns);
 }
 
 static void note_placed(const struct shop *shop, struct memory *memory, mf_task_id id)
@@ -270,8 +270,8 @@ static void note_placed(const struct shop *shop, struct memory *memory, mf_task_
     double ns = estimate(memory, job);
 
     memory->charged[id] = (ns > 0 ? ns : 1e6) * job->spec.needs.n_slots;
+    memory->virtual_ns = fmax(memory->virtual_ns, memory->used[job->spec.group]);
     memory->used[job->spec.group] += memory->charged[id] / share_of(job);
-    memory->last_group = job->spec.group;
 }
 
 static void note_done(const struct shop *shop, struct memory *memory, mf_task_id id)

@@ -105,3 +105,25 @@ Test(order, run_times_are_learned_for_the_next_run)
                   "mpifarm run -q -j 1 --force --policy sjf tasks");
     expect(&result, 0, "slow\nquick\nquick\nslow\nquick\nslow\n");
 }
+
+/* Equal commands are different tasks where others come after them. */
+Test(order, a_resumed_run_tells_equal_commands_apart_by_their_places)
+{
+    struct t_result result;
+
+    t_write("tasks", "[after=4] echo b >> log\necho b >> log\n[after=1] echo c >> log\n"
+                     "test -e there\n");
+    result = t_sh("mpifarm run -q tasks; touch there; mpifarm run -q --resume-failed tasks; "
+                  "s=$?; tr '\\n' ' ' < log; exit $s");
+    expect(&result, 0, "b b c ");
+}
+
+Test(order, a_hundred_thousand_skipped_tasks_are_told_in_parts)
+{
+    struct t_result result;
+
+    t_write("tasks", "false\n#FARM after=1\n");
+    result = t_sh("for i in $(seq 100000); do echo true; done >> tasks; mpifarm run tasks");
+    expect(&result, 1, "");
+    cr_assert(t_has(result.err, "100,000 skipped"), "%s", result.err);
+}
