@@ -2,6 +2,7 @@
  * What the files of the book share among themselves. Nobody else includes it.
  *
  *     book.c      tasks from their submission to their end
+ *     book_take.c tasks into units
  *     bookings.c  where they are kept
  *     ready.c     the READY ones
  */
@@ -9,6 +10,8 @@
 #define MF_CORE_BOOK_PRIVATE_H
 
 #include "core/ready.h"
+
+#include <assert.h>
 
 /** Ended tasks that somebody is to hear of, linked by next and prev. */
 struct mf_ended {
@@ -43,6 +46,13 @@ struct mf_book {
     uint64_t n_added;
     uint64_t n_retried;
 };
+
+/** The one writer of a task's state; whoever calls it counts. */
+static inline void mf_booking_set_state(struct mf_booking *booking, enum mf_task_state to)
+{
+    assert(mf_task_may_move((enum mf_task_state)booking->state, to));
+    booking->state = (uint16_t)to & 7;
+}
 
 /** Moves a task that is in no list to a final state, and carries out all that follows. */
 void mf_book_conclude(struct mf_book *book, uint32_t number, enum mf_task_state state);

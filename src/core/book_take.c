@@ -1,0 +1,150 @@
+/*
+ * Tasks of the book into units: how long calls take, and how many may travel
+ * together. See book.h. Owned by the book's owner, one thread.
+ */
+#include "core/book_private.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const struct mf_pace *pace_of(const struct mf_book *book, uint16_t function)
+{
+    static const struct mf_pace unknown = {0};
+
+    return function < book->n_paces ? &book->paces[function] : &unknown;
+}
+
+double mf_book_duration_ns(const struct mf_book *book, uint16_t function)
+{
+    const struct mf_pace *pace = pace_of(book, function);
+
+    return pace->n_calls > 0 ? pace->mean_ns : -1;
+}
+
+void mf_book_note_duration(struct mf_book *book, uint16_t function, uint32_t n_calls,
+                           int64_t duration_ns)
+{
+    struct mf_pace *pace;
+    double mean_ns, weight;
+
+    if (n_calls == 0 || duration_ns < 0)
+        return;
+    if (function >= book->n_paces) {
+        uint32_t n = function + 16u;
+        void *grown = reallocarray(book->paces, n, sizeof(*book->paces));
+
+        if (!grown)
+            return;
+        book->paces = grown;
+        memset(book->paces + book->n_paces, 0, (n - book->n_paces) * sizeof(*book->paces));
+        book->n_paces = n;
+    }
+    pace = &book->paces[function];
+    mean_ns = (double)duration_ns / n_calls;
+    pace->n_calls += n_calls;
+    /* The first samples count in full, later ones so that the last few hundred calls do. */
+    weight = (double)n_calls / (double)(pace->n_calls < 256 ? pace->n_calls : 256 + n_calls);
+    pace->mean_ns += (mean_ns - pace->mean_ns) * weight;
+}
+
+/* Whether a task has to travel in a unit of its own. */
+static bool travels_alone(const struct mf_booking *booking, const struct mf_unit_limits *limits)
+{
+    return booking->is_alone || booking->size > limits->large_bytes ||
+           (booking->extra &&
+            (booking->extra->checkpoint_size > 0 || booking->extra->timeout_ns > 0));
+}
+
+/*
+ * The room that is left in a unit. What is known of a function is looked up
+ * once for the calls of it that follow each other: how long one takes, and how
+ * many may travel together.
+ */
+struct room {
+    int64_t n_bytes;
+    double duration_ns;
+    double call_ns;
+    uint64_t max_calls;
+    uint32_t function;
+};
+
+/* As long as little is known of a function, no more calls travel with it than have been made. */
+static void look_up(const struct mf_book *book, uint16_t function, struct room *room)
+{
+    const struct mf_pace *pace = pace_of(book, function);
+
+    room->function = function;
+    room->call_ns = pace->mean_ns;
+    room->max_calls = 2 * pace->n_calls;
+}
+
+/* Takes what a task needs out of the room; returns whether it was there. */
+static inline bool fill_room(const struct mf_book *book, const struct mf_booking *booking,
+                             const struct mf_unit_limits *limits, uint32_t n_taken,
+                             struct room *room)
+{
+    if (room->function != booking->function)
+        look_up(book, booking->function, room);
+    room->n_bytes -= (int64_t)mf_booking_call_bytes(booking, limits);
+    room->duration_ns -= room->call_ns;
+    return n_taken == 0 ||
+           (room->n_bytes >= 0 && room->duration_ns >= 0 && n_taken < room->max_calls);
+}
+
+uint32_t mf_book_take(struct mf_book *book, uint32_t rank, const struct mf_unit_limits *limits,
+                      uint32_t unit, uint32_t *ret_numbers)
+{
+    struct room room = {.n_bytes = (int64_t)limits->n_bytes,
+                        .duration_ns = (double)limits->duration_ns,
+                        .function = UINT32_MAX};
+    uint32_t number = mf_ready_first(&book->ready, rank), n = 0;
+    bool is_alone = false;
+
+    while (number != MF_BOOKING_NONE && n < limits->n_calls && !is_alone) {
+        struct mf_booking *booking = mf_bookings_at(&book->bookings, number);
+
+        is_alone = travels_alone(booking, limits);
+        if ((is_alone && n > 0) || !fill_room(book, booking, limits, n, &room))
+            break;
+        mf_booking_set_state(booking, MF_TASK_PLACED);
+        booking->unit = unit;
+        ret_numbers[n++] = number;
+        number = booking->next;
+    }
+    book->by_state[MF_TASK_READY] -= n;
+    book->by_state[MF_TASK_PLACED] += n;
+    if (n > 0)
+        mf_ready_cut(&book->ready, ret_numbers[n - 1], n);
+    return n;
+}
+
+uint64_t mf_book_n_ready(const struct mf_book *book)
+{
+    return book->ready.anywhere.n_tasks;
+}
+
+bool mf_book_has_ranks(const struct mf_book *book)
+{
+    return mf_table_count(book->ready.by_rank) > 0;
+}
+
+uint64_t mf_book_n_ready_for(const struct mf_book *book, uint32_t rank)
+{
+    struct mf_ready_rank **place = mf_table_find(book->ready.by_rank, &rank);
+
+    return place ? (*place)->n_tasks : 0;
+}
+
+uint32_t mf_book_next_rank(const struct mf_book *book, size_t *cursor)
+{
+    const void *rank;
+
+    if (!mf_table_next(book->ready.by_rank, cursor, &rank, NULL))
+        return 0;
+    return *(const uint32_t *)rank;
+}
+
+int32_t mf_booking_priority(const struct mf_booking *booking)
+{
+    return booking->extra ? booking->extra->priority : 0;
+}
