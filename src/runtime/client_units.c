@@ -29,6 +29,9 @@
 /* Units that the farm knows beyond those that servers have room for. */
 #define UNITS_AHEAD 2
 
+/* Units that may wait aside, each for another server than the one that has room. */
+#define MAX_ASIDE 256
+
 /* Units of tasks for one rank alone that it has beyond one for each slot. */
 #define UNITS_PER_TARGET 2
 
@@ -401,16 +404,18 @@ void mf_units_turn(struct mf_client *client)
     if (client->n_slots == 0)
         return;
     while (has_more && has_choice(client)) {
-        uint64_t n_ready;
+        uint64_t n_aside = client->n_aside, n_ready;
 
         has_more = make_units(client);
         n_ready = mf_farm_n_ready(client->farm);
         mf_client_apply(client, &tick);
         carry_out_all(client);
         client->n_aside = count_aside(client);
-        /* Until all that is left waits, and nothing more found a place. */
+        /* Until all that is left waits, and nothing more found a place or stood aside for others.
+         */
         has_more &= mf_farm_n_ready(client->farm) == client->n_aside &&
-                    mf_farm_n_ready(client->farm) < n_ready;
+                    (mf_farm_n_ready(client->farm) < n_ready ||
+                     (client->n_aside > n_aside && n_aside < MAX_ASIDE));
     }
     mf_units_split(client);
 }
