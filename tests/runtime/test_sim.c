@@ -5,7 +5,6 @@
 #include <criterion/new/assert.h>
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 /* --- schedules computed by hand --- */
 
@@ -316,6 +315,22 @@ static void fill_wildly(struct t_sim *sim, uint64_t seed)
     sim->config.farm.crash_limit = 3;
 }
 
+/* By their members, as bytes between these are anything. */
+static bool are_equal(const struct t_sim *first, const struct t_sim *second)
+{
+    if (first->n_attempts != second->n_attempts)
+        return false;
+    for (uint32_t i = 0; i < first->n_attempts; i++) {
+        const struct mf_sim_attempt *a = &first->attempts[i], *b = &second->attempts[i];
+
+        if (a->task != b->task || a->attempt != b->attempt || a->worker != b->worker ||
+            a->slot != b->slot || a->start_ns != b->start_ns || a->end_ns != b->end_ns ||
+            a->end != b->end)
+            return false;
+    }
+    return true;
+}
+
 Test(simulator, equal_seeds_give_equal_traces_and_others_do_not)
 {
     struct t_sim *sims[3];
@@ -326,9 +341,9 @@ Test(simulator, equal_seeds_give_equal_traces_and_others_do_not)
         sims[i]->config.seed = i < 2 ? 7 : 8;
         t_sim_run(sims[i]);
     }
-    cr_assert(eq(u32, sims[0]->n_attempts, sims[1]->n_attempts));
-    cr_assert(memcmp(sims[0]->attempts, sims[1]->attempts, sizeof(sims[0]->attempts)) == 0);
-    cr_assert(memcmp(sims[0]->attempts, sims[2]->attempts, sizeof(sims[0]->attempts)) != 0);
+    cr_assert(sims[0]->n_attempts > 0);
+    cr_assert(are_equal(sims[0], sims[1]));
+    cr_assert_not(are_equal(sims[0], sims[2]));
     for (int i = 0; i < 3; i++)
         free(sims[i]);
 }
