@@ -75,7 +75,6 @@ static int note_attempt(void *arg, const struct mf_journal_attempt *attempt)
     if (r < 0)
         return r;
     struct mf_earlier *earlier = place;
-    earlier->is_several = earlier->n_done + earlier->n_failed > 0;
     r = note_place(load->scheduler, attempt);
     if (r < 0)
         return r;
@@ -109,6 +108,18 @@ int mf_intake_load_earlier(struct mf_scheduler *scheduler, struct mf_error *err)
     return mf_journal_each(scheduler->config.journal, note_attempt, &load, err);
 }
 
+/* Whether it matters which of several equal commands a task is, and its id does not tell. */
+static bool is_bound_to_place(const struct mf_scheduler *scheduler,
+                              const struct mf_command *command)
+{
+    struct mf_source_summary summary;
+
+    if (!scheduler->earlier_places || command->has_given_id)
+        return false;
+    mf_source_summarize(scheduler->config.source, &summary);
+    return summary.has_dependencies;
+}
+
 /*
  * Which of the earlier ends of equal commands is that of this task, or WAITING
  * for none. They are interchangeable, so each done one in the journal stands
@@ -117,13 +128,13 @@ int mf_intake_load_earlier(struct mf_scheduler *scheduler, struct mf_error *err)
  * surely the same.
  */
 static enum mf_task_state choose_end(const struct mf_scheduler *scheduler,
-                                     const struct mf_earlier *earlier, const uint8_t *key,
-                                     uint64_t seq)
+                                     const struct mf_earlier *earlier,
+                                     const struct mf_command *command, const uint8_t *key)
 {
-    struct place place = {.seq = seq};
+    struct place place = {.seq = command->seq};
     const enum mf_task_state *state;
 
-    if (scheduler->earlier_places && earlier->is_several) {
+    if (is_bound_to_place(scheduler, command)) {
         memcpy(place.key, key, sizeof(place.key));
         state = mf_table_find(scheduler->earlier_places, &place);
         return state ? *state : MF_TASK_WAITING;
@@ -147,7 +158,7 @@ static enum mf_task_state settled_earlier(struct mf_scheduler *scheduler,
     earlier = mf_table_find(scheduler->earlier, key);
     if (!earlier)
         return MF_TASK_WAITING;
-    state = choose_end(scheduler, earlier, key, command->seq);
+    state = choose_end(scheduler, earlier, command, key);
     switch (state) {
     case MF_TASK_DONE:
         earlier->n_done--;

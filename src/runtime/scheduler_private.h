@@ -131,7 +131,6 @@ struct mf_kept_failure {
 struct mf_earlier {
     uint32_t n_done;
     uint32_t n_failed;
-    bool is_several;
     uint32_t first_unprinted; /* index + 1 into unprinted, 0 for none */
 };
 
