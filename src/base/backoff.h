@@ -11,8 +11,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/** Starts as {0}; spin_ns may be set to poll without a nap for other than 20 us, shortest_nap_ns for
- * a first nap of other than 50 us. */
+/** Starts as {0}; spin_ns may be set to poll without a nap for other than 20 us, shortest_nap_ns
+ * for a first nap of other than 50 us. */
 struct mf_backoff {
     int64_t spin_ns;
     int64_t shortest_nap_ns;

@@ -68,7 +68,8 @@ struct mf_failure {
 /**
  * The run as a whole.
  *
- * @n_done, @n_failed, @n_cancelled, @n_skipped, @n_left   tasks of this run by their end; left were not run
+ * @n_done, @n_failed, @n_cancelled, @n_skipped, @n_left   tasks of this run by their end; left were
+ * not run
  * @n_done_earlier, @n_failed_earlier   taken over by --resume
  * @n_retried     attempts that were followed by another
  * @n_truncated   tasks whose output was over the limit
