@@ -238,7 +238,7 @@ uint32_t mf_graph_after(const struct mf_graph *graph, mf_task_id task,
 {
     uint64_t begin = task > 1 ? graph->tasks[task - 2].after_end : 0;
 
-    *ret_after = graph->after + begin;
+    *ret_after = graph->after ? graph->after + begin : NULL;
     return (uint32_t)(graph->tasks[task - 1].after_end - begin);
 }
 

@@ -17,8 +17,11 @@ void mf_parents_init(struct mf_parents *parents, const struct mf_graph *graph, u
 
     *parents = (struct mf_parents){.barrier = MF_NODE_NONE};
     if (node < graph->n_tasks) {
-        parents->after = graph->after + (node > 0 ? graph->tasks[node - 1].after_end : 0);
-        parents->after_end = graph->after + graph->tasks[node].after_end;
+        /* Without any dependency there is no memory for them, and NULL cannot be counted from. */
+        if (graph->after) {
+            parents->after = graph->after + (node > 0 ? graph->tasks[node - 1].after_end : 0);
+            parents->after_end = graph->after + graph->tasks[node].after_end;
+        }
         n_barriers = graph->tasks[node].n_barriers;
     } else {
         n_barriers = node - graph->n_tasks;

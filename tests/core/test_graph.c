@@ -405,3 +405,21 @@ Test(graph, small_random_ones_are_as_brute_force_finds_them)
     /* Both kinds were drawn often. */
     cr_assert(n_cyclic > 500 && n_cyclic < 4500);
 }
+
+Test(graph, barriers_alone_are_a_graph)
+{
+    const struct mf_dependency *after;
+    struct mf_graph *graph;
+    struct mf_shape shape;
+    mf_task_id task, missing;
+
+    cr_assert_eq(mf_graph_create(&graph), 0);
+    cr_assert_eq(mf_graph_add(graph, 5, 1, NULL, 0), 0);
+    cr_assert_eq(mf_graph_add_barrier(graph), 0);
+    cr_assert_eq(mf_graph_add(graph, 7, 1, NULL, 0), 0);
+    cr_assert_eq(mf_graph_close(graph, &task, &missing), 0);
+    mf_graph_shape(graph, &shape);
+    cr_assert_eq(shape.critical_ns, 12);
+    cr_assert_eq(mf_graph_after(graph, 2, &after), 0);
+    mf_graph_destroy(graph);
+}
