@@ -106,8 +106,7 @@ enum verdict {
     PLACED,
     UNFIT,  /* no worker can ever run it: failed */
     PARKED, /* it lacks a countable */
-    ASIDE,  /* there is room, but not for it: it avoids that worker, or it is kept for another task
-             */
+    ASIDE,  /* there is room, but not for it: it avoids that worker, or is for another one */
     STUCK,  /* nobody has room for it */
 };
 
@@ -115,8 +114,7 @@ static enum verdict refuse(struct mf_farm *farm, struct mf_task *task)
 {
     mf_farm_settle(farm, task, MF_TASK_FAILED, MF_CAUSE_UNFIT);
     mf_farm_halt_if_due(farm);
-    /* What becomes READY by this is placed in the same tick, as nothing may happen before another.
-     */
+    /* What becomes READY by this is placed in this tick: nothing may happen that calls for more. */
     mf_farm_follow_ends(farm);
     return UNFIT;
 }
@@ -210,11 +208,12 @@ static bool may_go_on_behind(struct mf_farm *farm, const struct mf_task *task)
 
     if (mf_worker_is_full(&farm->workers, least_loaded))
         return false;
-    if (!farm->reservation.is_standing && needs->n_slots == 1 && needs->n_gpus == 0 &&
-        needs->mem_bytes == 0)
+    if (farm->reservation.is_standing)
+        return true;
+    /* Where one slot is not to be had, nothing is. */
+    if (needs->n_slots == 1 && needs->n_gpus == 0 && needs->mem_bytes == 0)
         return false;
-    if (!farm->reservation.is_standing)
-        mf_farm_reserve(farm, task);
+    mf_farm_reserve(farm, task);
     return true;
 }
 
