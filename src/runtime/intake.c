@@ -394,12 +394,17 @@ static bool may_read(const struct mf_scheduler *scheduler)
 bool mf_intake_turn(struct mf_scheduler *scheduler)
 {
     const struct mf_entry *entry;
+    uint64_t n_at_hand;
     struct mf_error err;
 
     if (!may_read(scheduler) || (scheduler->is_at_barrier && !pass_barrier(scheduler)))
         return false;
-    for (int i = 0; i < ENTRIES_PER_TURN; i++) {
-        if (scheduler->is_at_barrier || count_at_hand(scheduler) >= scheduler->lookahead)
+    n_at_hand = count_at_hand(scheduler);
+    for (int i = 0; i < ENTRIES_PER_TURN; i++, n_at_hand++) {
+        /* Those that turned out to wait for others count no more. */
+        if (n_at_hand >= scheduler->lookahead)
+            n_at_hand = count_at_hand(scheduler);
+        if (scheduler->is_at_barrier || n_at_hand >= scheduler->lookahead)
             return false;
         int r = mf_source_next(scheduler->config.source, &entry, &err);
         if (r == 0) {
