@@ -81,8 +81,12 @@ int mf_api_wait(struct mpifarm *farm, int (*is_over)(struct mpifarm *farm, void 
                 int64_t timeout_ns)
 {
     int64_t deadline_ns = INT64_MAX, now_ns;
-    int r = is_over(farm, arg);
+    int r;
 
+    /* Tasks can have ended while others were submitted. */
+    if (!farm->is_in_callback)
+        mf_api_call_back(farm);
+    r = is_over(farm, arg);
     if (r != 0)
         return r > 0 ? 0 : r;
     if (farm->is_in_callback)

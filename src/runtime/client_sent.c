@@ -40,6 +40,17 @@ void mf_unit_ask_back(struct mf_client *client, const struct mf_unit *unit)
     mf_record_put(mf_station_frame(client, unit->station, sizeof(record)), &record, NULL, 0);
 }
 
+/* Calls for one rank alone are of use to another slot of it only, and would but lose their order. */
+static bool can_go_elsewhere(const struct mf_client *client, const struct mf_unit *unit)
+{
+    const struct mf_worker *worker;
+
+    if (unit->target == 0)
+        return true;
+    worker = mf_workers_find(mf_farm_workers(client->farm), unit->target);
+    return worker && worker->n_committed < worker->n_slots;
+}
+
 void mf_units_split(struct mf_client *client)
 {
     const struct mf_workers *workers = mf_farm_workers(client->farm);
@@ -55,7 +66,8 @@ void mf_units_split(struct mf_client *client)
     for (uint32_t i = 0; i < client->n_units; i++) {
         struct mf_unit *unit = client->units[i];
 
-        if (!unit || !unit->station || unit->is_recalled || unit->n_calls - unit->n_reported < 2)
+        if (!unit || !unit->station || unit->is_recalled || unit->n_calls - unit->n_reported < 2 ||
+            !can_go_elsewhere(client, unit))
             continue;
         if (client->now_ns - unit->sent_ns < SPLIT_AFTER_NS) {
             client->may_split = true;

@@ -191,6 +191,21 @@ static void many_callbacks_come_once_each(struct t_run *t)
     T_EQ(heard.n, 5000);
 }
 
+/* Submitting and cancelling end tasks, too. */
+static void a_task_that_ended_before_the_wait_is_called_back_in_it(struct t_run *t)
+{
+    struct heard heard = {.t = t};
+    struct mpifarm_task_options options = calling_back(note, &heard);
+    mpifarm_future future;
+
+    T_EQ(mpifarm_submit(t->farm, T_NOTHING, NULL, 0, &options, &future), 0);
+    T_EQ(mpifarm_cancel(t->farm, future), 0);
+    T_EQ(heard.n, 0);
+    T_EQ(mpifarm_drain(t->farm, MPIFARM_FOREVER), 0);
+    T_EQ(heard.n, 1);
+    T_EQ(heard.last.status, MPIFARM_CANCELLED);
+}
+
 const struct t_scenario t_callbacks[] = {
     {"a callback gets the result, and the future is released",
      a_callback_gets_the_result_and_the_future_is_released, 0},
@@ -200,5 +215,7 @@ const struct t_scenario t_callbacks[] = {
     {"a callback cannot wait", a_callback_cannot_wait, 0},
     {"a released future is not called back", a_released_future_is_not_called_back, 0},
     {"many callbacks come once each", many_callbacks_come_once_each, 0},
+    {"a task that ended before the wait is called back in it",
+     a_task_that_ended_before_the_wait_is_called_back_in_it, 0},
     {0},
 };
