@@ -85,19 +85,20 @@ mf_worker_id mf_farm_worker_to_avoid(const struct mf_farm *farm, const struct mf
 }
 
 static struct mf_worker *choose(struct mf_farm *farm, const struct mf_task *task,
-                                mf_worker_id avoid)
+                                mf_worker_id avoid, mf_worker_id kept)
 {
     const struct mf_choice choice = {
         .workers = &farm->workers,
         .task = task,
         .avoid = avoid,
+        .kept = kept,
         .home = farm->has_homes ? mf_homes_find(&farm->homes, task->spec.group) : MF_WORKER_NONE,
         .rng = &farm->rng,
         .cursor = &farm->last_chosen,
     };
     struct mf_worker *worker = farm->config.placement->choose(&choice);
 
-    assert(!worker || (worker->state == MF_WORKER_UP && worker->id != avoid &&
+    assert(!worker || (worker->state == MF_WORKER_UP && mf_choice_allows(&choice, worker) &&
                        mf_worker_has_room(&farm->workers, worker, &task->spec.needs)));
     return worker;
 }
@@ -136,13 +137,11 @@ static enum verdict place_on_target(struct mf_farm *farm, struct mf_task *task)
 static struct mf_worker *choose_allowed(struct mf_farm *farm, const struct mf_task *task,
                                         mf_worker_id avoid)
 {
-    struct mf_worker *worker = choose(farm, task, avoid);
+    struct mf_worker *worker = choose(farm, task, avoid, MF_WORKER_NONE);
 
     if (!worker || !farm->reservation.is_standing || mf_farm_may_backfill(farm, task, worker))
         return worker;
-    if (avoid != MF_WORKER_NONE)
-        return NULL;
-    return choose(farm, task, farm->reservation.worker);
+    return choose(farm, task, avoid, farm->reservation.worker);
 }
 
 static void place_on(struct mf_farm *farm, struct mf_task *task, struct mf_worker *worker)

@@ -31,7 +31,7 @@ bool mf_choice_fits(const struct mf_choice *choice, const struct mf_worker *work
 {
     const struct mf_needs *needs = &choice->task->spec.needs;
 
-    return worker->id != choice->avoid &&
+    return mf_choice_allows(choice, worker) &&
            (uint64_t)worker->n_committed + needs->n_slots <= worker->n_slots &&
            mf_worker_has_room(choice->workers, worker, needs);
 }

@@ -125,6 +125,20 @@ Test(backfill, a_reservation_moves_on_when_its_worker_is_lost)
     cr_assert_str_eq(t_trace(t), "large:PLACED@1");
 }
 
+/* Worker 0 is where it failed, and 1 is kept for the large task: that leaves 2. */
+Test(backfill, a_retried_task_goes_to_a_third_worker_while_another_one_is_kept)
+{
+    struct t_farm *t =
+        t_farm("a@0+90 b@1+10 c@2+90 large*4+5 again^2", .workers = 3, .slots = 4);
+
+    t_tick(t);
+    cr_assert_eq(t_task(t, "again")->worker, 0);
+    t_end(t, "again", .cause = MF_CAUSE_EXIT);
+    t_trace(t);
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "again:PLACED@2#2");
+}
+
 /* --- countables --- */
 
 Test(countables, a_task_that_lacks_one_does_not_hold_up_others)

@@ -112,7 +112,8 @@ static struct mf_worker *best_of(const struct mf_choice *choice, bool is_ahead, 
     for (uint32_t i = 0; i < choice->workers->n_by_id; i++) {
         struct mf_worker *worker = choice->workers->by_id[i];
 
-        if (!worker || worker->state != MF_WORKER_UP || worker->id == choice->avoid)
+        if (!worker || worker->state != MF_WORKER_UP || worker->id == choice->avoid ||
+            worker->id == choice->kept)
             continue;
         if (is_ahead ? !mf_worker_has_room(choice->workers, worker, needs)
                      : !has_all_free(worker, needs))
@@ -152,6 +153,7 @@ static void compare(const struct mf_placement *placement, score_fn score, score_
             const struct mf_choice choice = {.workers = &workers,
                                              .task = &task,
                                              .avoid = (mf_worker_id)mf_rng_below(&rng, 32),
+                                             .kept = (mf_worker_id)mf_rng_below(&rng, 32),
                                              .home = (mf_worker_id)mf_rng_below(&rng, 32),
                                              .rng = &rng,
                                              .cursor = &cursor};
@@ -221,6 +223,7 @@ static void draw_lots(const struct mf_placement *placement, uint32_t every,
     struct mf_choice choice = {.workers = &workers,
                                .task = &task,
                                .avoid = 0,
+                               .kept = MF_WORKER_NONE,
                                .home = MF_WORKER_NONE,
                                .rng = &rng,
                                .cursor = &cursor};
@@ -301,12 +304,13 @@ static void check_lots(const struct mf_placement *placement)
             const struct mf_choice choice = {.workers = &workers,
                                              .task = &task,
                                              .avoid = (mf_worker_id)mf_rng_below(&rng, 32),
+                                             .kept = (mf_worker_id)mf_rng_below(&rng, 32),
                                              .rng = &rng};
             const struct mf_worker *free_one = best_of(&choice, false, load_of);
             struct mf_worker *chosen = placement->choose(&choice);
 
             cr_assert_eq(chosen != NULL, best_of(&choice, true, load_of) != NULL);
-            cr_assert(!chosen || chosen->id != choice.avoid);
+            cr_assert(!chosen || (chosen->id != choice.avoid && chosen->id != choice.kept));
             cr_assert(!free_one || has_all_free(chosen, &task.spec.needs));
             cr_assert(!chosen || free_one || chosen == best_of(&choice, true, load_of));
             if (chosen && mf_rng_below(&rng, 8) > 0)

@@ -4,15 +4,15 @@
  * The farm keeps the workers in a heap by load, so the answer is its top where
  * that one fits. Where it does not, the search goes down the heap and turns
  * back at what cannot lead to a better worker: a single-slot task looks at
- * three nodes at most, a task of several slots only at workers that have a
+ * five nodes at most, a task of several slots only at workers that have a
  * free slot.
  */
 #include "core/placement.h"
 
 struct search {
+    const struct mf_choice *choice;
     const struct mf_workers *workers;
     const struct mf_needs *needs;
-    mf_worker_id avoid;
     struct mf_worker *best;
 };
 
@@ -44,7 +44,8 @@ static void search_below(struct search *search, uint64_t index)
         return;
     if (is_dead_end(search, worker))
         return;
-    if (worker->id != search->avoid && mf_worker_has_room(search->workers, worker, search->needs)) {
+    if (mf_choice_allows(search->choice, worker) &&
+        mf_worker_has_room(search->workers, worker, search->needs)) {
         search->best = worker;
         return;
     }
@@ -55,7 +56,7 @@ static void search_below(struct search *search, uint64_t index)
 static struct mf_worker *choose(const struct mf_choice *choice)
 {
     struct search search = {
-        .workers = choice->workers, .needs = &choice->task->spec.needs, .avoid = choice->avoid};
+        .choice = choice, .workers = choice->workers, .needs = &choice->task->spec.needs};
 
     search_below(&search, 0);
     return search.best;
