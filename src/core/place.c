@@ -103,6 +103,12 @@ static struct mf_worker *choose(struct mf_farm *farm, const struct mf_task *task
     return worker;
 }
 
+/* Whether it takes one slot of its worker and nothing else. */
+static bool is_plain(const struct mf_needs *needs)
+{
+    return needs->n_slots == 1 && needs->n_gpus == 0 && needs->mem_bytes == 0;
+}
+
 enum verdict {
     PLACED,
     UNFIT,  /* no worker can ever run it: failed */
@@ -120,7 +126,25 @@ static enum verdict refuse(struct mf_farm *farm, struct mf_task *task)
     return UNFIT;
 }
 
-/* A task that one worker alone may run does not hold up those behind it. */
+static void place_on(struct mf_farm *farm, struct mf_task *task, struct mf_worker *worker)
+{
+    mf_farm_place(farm, task, worker);
+    if (farm->reservation.is_standing)
+        mf_farm_note_backfill(farm, task);
+    if (farm->config.delay_ns > 0)
+        farm->next_place_ns = later(farm->now_ns, farm->config.delay_ns);
+}
+
+static bool may_have(const struct mf_farm *farm, const struct mf_task *task,
+                     const struct mf_worker *worker)
+{
+    return !farm->reservation.is_standing || mf_farm_may_backfill(farm, task, worker);
+}
+
+/*
+ * A task that one worker alone may run does not hold up those behind it; but
+ * one that needs much has its worker kept for it, as any other.
+ */
 static enum verdict place_on_target(struct mf_farm *farm, struct mf_task *task)
 {
     struct mf_worker *worker = mf_workers_find(&farm->workers, task->spec.target);
@@ -128,8 +152,10 @@ static enum verdict place_on_target(struct mf_farm *farm, struct mf_task *task)
     if (!worker || worker->state != MF_WORKER_UP || !mf_worker_could_run(worker, &task->spec.needs))
         return refuse(farm, task);
     if (!mf_worker_has_room(&farm->workers, worker, &task->spec.needs))
+        return is_plain(&task->spec.needs) ? ASIDE : STUCK;
+    if (!may_have(farm, task, worker))
         return ASIDE;
-    mf_farm_place(farm, task, worker);
+    place_on(farm, task, worker);
     return PLACED;
 }
 
@@ -139,19 +165,9 @@ static struct mf_worker *choose_allowed(struct mf_farm *farm, const struct mf_ta
 {
     struct mf_worker *worker = choose(farm, task, avoid, MF_WORKER_NONE);
 
-    if (!worker || !farm->reservation.is_standing || mf_farm_may_backfill(farm, task, worker))
+    if (!worker || may_have(farm, task, worker))
         return worker;
     return choose(farm, task, avoid, farm->reservation.worker);
-}
-
-static void place_on(struct mf_farm *farm, struct mf_task *task, struct mf_worker *worker)
-{
-    farm->last_chosen = worker->id;
-    mf_farm_place(farm, task, worker);
-    if (farm->reservation.is_standing)
-        mf_farm_note_backfill(farm, task);
-    if (farm->config.delay_ns > 0)
-        farm->next_place_ns = later(farm->now_ns, farm->config.delay_ns);
 }
 
 /* Does what can be done now for the task that is first in order. */
@@ -176,6 +192,7 @@ static enum verdict place_one(struct mf_farm *farm, struct mf_task *task)
     }
     if (!worker)
         return STUCK;
+    farm->last_chosen = worker->id;
     place_on(farm, task, worker);
     return PLACED;
 }
@@ -210,7 +227,7 @@ static bool may_go_on_behind(struct mf_farm *farm, const struct mf_task *task)
     if (farm->reservation.is_standing)
         return true;
     /* Where one slot is not to be had, nothing is. */
-    if (needs->n_slots == 1 && needs->n_gpus == 0 && needs->mem_bytes == 0)
+    if (is_plain(needs))
         return false;
     mf_farm_reserve(farm, task);
     return true;

@@ -139,6 +139,42 @@ Test(backfill, a_retried_task_goes_to_a_third_worker_while_another_one_is_kept)
     cr_assert_str_eq(t_trace(t), "again:PLACED@2#2");
 }
 
+Test(backfill, a_task_for_the_kept_worker_alone_does_not_delay_the_large_one)
+{
+    struct t_farm *t = t_farm("long+10 large*2+5 slow@0+50 short@0+3", .workers = 1, .slots = 2);
+
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "long:PLACED@0 short:PLACED@0");
+    t_end(t, "long short");
+    t_trace(t);
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "large:PLACED@0");
+}
+
+Test(backfill, tasks_for_the_kept_worker_alone_share_what_the_large_one_leaves)
+{
+    struct t_farm *t =
+        t_farm("long*2+10 large*3+5 a@0+50 b@0+50", .workers = 1, .slots = 4);
+
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "long:PLACED@0 a:PLACED@0");
+}
+
+Test(backfill, a_large_task_for_one_worker_alone_is_not_starved_there)
+{
+    struct t_farm *t = t_farm("a b", .workers = 2, .slots = 2);
+
+    t_tick(t);
+    t_submit(t, "large@0*2 c d e f");
+    t_trace(t);
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "c:PLACED@1");
+    t_end(t, "a");
+    t_trace(t);
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "large:PLACED@0");
+}
+
 /* --- countables --- */
 
 Test(countables, a_task_that_lacks_one_does_not_hold_up_others)

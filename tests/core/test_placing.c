@@ -373,6 +373,18 @@ Test(placing, no_tick_is_due_for_a_delay_when_no_task_is_ready)
     cr_assert_eq(mf_farm_next_tick_ns(t->farm), INT64_MAX);
 }
 
+Test(placing, a_delay_holds_for_tasks_with_a_target_too)
+{
+    struct t_farm *t =
+        t_farm("a@0 b@0", .workers = 1, .slots = 2, .config = {.delay_ns = 10 * T_MS});
+
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "a:PLACED@0");
+    t_wait(t, 10 * T_MS);
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "b:PLACED@0");
+}
+
 Test(placing, the_largest_delay_does_not_overflow)
 {
     struct t_farm *t = t_farm("a b", .workers = 1, .slots = 2, .config = {.delay_ns = INT64_MAX});
