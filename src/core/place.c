@@ -237,14 +237,14 @@ static bool may_go_on_behind(struct mf_farm *farm, const struct mf_task *task)
  * Places tasks in the order of the policy. Behind the first one that fits
  * nowhere, only what does not delay it.
  *
- * Returns whether no task is left that could go anywhere.
+ * Returns whether all were looked at: none is left that could go anywhere.
  */
 static bool place_ready(struct mf_farm *farm)
 {
     struct mf_task *aside[MAX_ASIDE];
     uint32_t n_aside = 0;
     uint32_t n_placed = 0;
-    bool is_any_stuck = false, is_exhausted;
+    bool is_exhausted;
 
     mf_farm_unpark(farm, false);
     /* It stands again once that task turns out to fit nowhere now. */
@@ -256,14 +256,12 @@ static bool place_ready(struct mf_farm *farm)
         if (!task)
             break;
         n_placed += verdict == PLACED;
-        is_any_stuck |= verdict == STUCK;
         if (verdict == STUCK && !may_go_on_behind(farm, task))
             break;
         if (verdict == ASIDE || verdict == STUCK)
             aside[n_aside++] = mf_heap_pop(&farm->ready);
     }
-    /* Slots that are kept for a large task are not idle. */
-    is_exhausted = !mf_heap_top(&farm->ready) && !is_any_stuck;
+    is_exhausted = !mf_heap_top(&farm->ready);
     while (n_aside > 0)
         put_back(farm, aside[--n_aside], n_placed);
     return is_exhausted;
@@ -351,11 +349,24 @@ void mf_farm_recall_behind(struct mf_farm *farm, struct mf_worker *worker,
     }
 }
 
+/* Free slots, but for those that are kept for a large task: these are not idle. */
+static uint64_t count_idle(const struct mf_farm *farm)
+{
+    const struct mf_worker *kept = farm->reservation.is_standing
+                                       ? mf_workers_find(&farm->workers, farm->reservation.worker)
+                                       : NULL;
+    uint64_t n_free = farm->workers.n_free;
+
+    if (kept && kept->state == MF_WORKER_UP && kept->n_committed < kept->n_slots)
+        n_free -= kept->n_slots - kept->n_committed;
+    return n_free;
+}
+
 /* Gives idle slots something to do out of what was sent ahead to others. */
 static void recall_surplus(struct mf_farm *farm)
 {
     struct mf_worker *overloaded[MAX_RECALLED_WORKERS];
-    uint64_t n_free = farm->workers.n_free;
+    uint64_t n_free = count_idle(farm);
     uint64_t n_wanted;
     uint32_t n;
 
