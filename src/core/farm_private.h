@@ -57,6 +57,7 @@ struct mf_reservation {
  * @n_settled_earlier  tasks that were final when they were added: in no count by state
  * @now_ns         time of the last event
  * @next_place_ns  with a delay, when the next task may be placed
+ * @n_placed       placements so far
  * @last_chosen    worker that got the task placed last
  * @has_countables  there are some; else they need no looking at
  * @parked         READY tasks that lack a countable, in the same order; see countables.c
@@ -81,6 +82,7 @@ struct mf_farm {
     struct mf_links links;
     uint64_t n_settled_earlier;
     struct mf_rng rng;
+    uint64_t n_placed;
     mf_worker_id last_chosen;
     bool has_countables;
     struct mf_heap parked[MF_N_COUNTABLES];

@@ -170,6 +170,16 @@ static struct mf_worker *choose_allowed(struct mf_farm *farm, const struct mf_ta
     return choose(farm, task, avoid, farm->reservation.worker);
 }
 
+/* Whether a task for which only the worker that it avoids has room may wait on. */
+static bool may_be_overtaken(const struct mf_farm *farm, struct mf_task *task)
+{
+    if (!task->is_overtaken) {
+        task->is_overtaken = true;
+        task->overtaken_from = (uint32_t)farm->n_placed;
+    }
+    return (uint32_t)farm->n_placed - task->overtaken_from < MAX_OVERTAKEN;
+}
+
 /* Does what can be done now for the task that is first in order. */
 static enum verdict place_one(struct mf_farm *farm, struct mf_task *task)
 {
@@ -187,7 +197,7 @@ static enum verdict place_one(struct mf_farm *farm, struct mf_task *task)
     worker = choose_allowed(farm, task, avoid);
     if (!worker && avoid != MF_WORKER_NONE) {
         worker = choose_allowed(farm, task, MF_WORKER_NONE);
-        if (worker && task->n_overtaken < MAX_OVERTAKEN)
+        if (worker && may_be_overtaken(farm, task))
             return ASIDE;
     }
     if (!worker)
@@ -198,13 +208,12 @@ static enum verdict place_one(struct mf_farm *farm, struct mf_task *task)
 }
 
 /* Returns a task that stood aside to the ready ones. */
-static void put_back(struct mf_farm *farm, struct mf_task *task, uint32_t n_placed)
+static void put_back(struct mf_farm *farm, struct mf_task *task)
 {
     int r = mf_heap_push(&farm->ready, task);
 
     assert(r == 0 && "it was in the heap before");
     (void)r;
-    task->n_overtaken += n_placed;
 }
 
 static bool may_place(const struct mf_farm *farm)
@@ -243,7 +252,6 @@ static bool place_ready(struct mf_farm *farm)
 {
     struct mf_task *aside[MAX_ASIDE];
     uint32_t n_aside = 0;
-    uint32_t n_placed = 0;
     bool is_exhausted;
 
     mf_farm_unpark(farm, false);
@@ -255,7 +263,6 @@ static bool place_ready(struct mf_farm *farm)
 
         if (!task)
             break;
-        n_placed += verdict == PLACED;
         if (verdict == STUCK && !may_go_on_behind(farm, task))
             break;
         if (verdict == ASIDE || verdict == STUCK)
@@ -263,7 +270,7 @@ static bool place_ready(struct mf_farm *farm)
     }
     is_exhausted = !mf_heap_top(&farm->ready);
     while (n_aside > 0)
-        put_back(farm, aside[--n_aside], n_placed);
+        put_back(farm, aside[--n_aside]);
     return is_exhausted;
 }
 
@@ -333,6 +340,23 @@ static uint64_t recall_from(struct mf_farm *farm, struct mf_worker *worker, uint
     return n_asked;
 }
 
+/*
+ * Whether a task that waits goes before one that was sent ahead. The key of that one is as old
+ * as its placement: what it has gained by waiting since counts too. What groups
+ * were charged cannot be asked anew.
+ */
+static bool goes_before(struct mf_farm *farm, const struct mf_task *waiting,
+                        const struct mf_task *sent)
+{
+    struct mf_task first = *waiting, second = *sent;
+
+    if (farm->rekey_ns > 0 && !farm->has_shares) {
+        mf_farm_order(farm, &first);
+        mf_farm_order(farm, &second);
+    }
+    return farm->ready.before(&first, &second);
+}
+
 void mf_farm_recall_behind(struct mf_farm *farm, struct mf_worker *worker,
                            const struct mf_task *first)
 {
@@ -344,7 +368,7 @@ void mf_farm_recall_behind(struct mf_farm *farm, struct mf_worker *worker,
 
         n_behind -= task->spec.needs.n_slots < n_behind ? task->spec.needs.n_slots : n_behind;
         if (task->state == MF_TASK_PLACED && task->wish == MF_WISH_NONE &&
-            farm->ready.before(first, task))
+            goes_before(farm, first, task))
             mf_farm_wish(farm, task, MF_WISH_RECALL, MF_CAUSE_NONE);
     }
 }

@@ -107,6 +107,26 @@ Test(backfill, what_was_sent_ahead_and_goes_before_a_large_task_stays)
     cr_assert_str_eq(t_trace(t), "");
 }
 
+/* c has waited as long as adds ten to its priority. */
+Test(backfill, what_was_sent_ahead_keeps_what_it_gained_by_waiting)
+{
+    struct t_farm *t = t_farm("", .workers = 1, .slots = 2,
+                              .config = {.policy = &mf_policy_priority,
+                                         .policy_settings.ageing_window_ns = 10 * T_MS,
+                                         .max_prefetch_per_slot = 1,
+                                         .turnaround_ns = T_MS});
+
+    t_run_one(t, T_MS);
+    t_submit(t, "a b c");
+    t_tick(t);
+    t_start(t, "a b");
+    t_wait(t, 1000 * T_MS);
+    t_trace(t);
+    t_submit(t, "large*2!5 d");
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "");
+}
+
 Test(backfill, a_reservation_moves_on_when_its_worker_is_lost)
 {
     struct t_farm *t = t_farm("a+10 b+20 large*2", .workers = 2, .slots = 2);
