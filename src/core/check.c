@@ -300,6 +300,8 @@ static const char *check_totals(const struct mf_workers *workers)
         sum.n_surplus += mf_worker_surplus(worker);
         sum.n_free += worker->n_slots + mf_worker_surplus(worker) - worker->n_committed;
     }
+    if (mf_room_check(&workers->room) != (workers->has_room ? (int64_t)sum.n_up : 0))
+        return "the workers by what they have free are not those that are up";
     if (sum.n_up != workers->n_up || sum.n_up != workers->by_load.n_items ||
         workers->by_fullness.n_items != (workers->has_fullness ? sum.n_up : 0))
         return "the count of workers is wrong";

@@ -103,8 +103,8 @@ static struct mf_worker *choose(struct mf_farm *farm, const struct mf_task *task
     return worker;
 }
 
-/* Whether it takes one slot of its worker and nothing else. */
-static bool is_plain(const struct mf_needs *needs)
+/* Whether it takes one slot of its worker and nothing else there. */
+static bool is_narrow(const struct mf_needs *needs)
 {
     return needs->n_slots == 1 && needs->n_gpus == 0 && needs->mem_bytes == 0;
 }
@@ -152,7 +152,7 @@ static enum verdict place_on_target(struct mf_farm *farm, struct mf_task *task)
     if (!worker || worker->state != MF_WORKER_UP || !mf_worker_could_run(worker, &task->spec.needs))
         return refuse(farm, task);
     if (!mf_worker_has_room(&farm->workers, worker, &task->spec.needs))
-        return is_plain(&task->spec.needs) ? ASIDE : STUCK;
+        return is_narrow(&task->spec.needs) ? ASIDE : STUCK;
     if (!may_have(farm, task, worker))
         return ASIDE;
     place_on(farm, task, worker);
@@ -236,7 +236,7 @@ static bool may_go_on_behind(struct mf_farm *farm, const struct mf_task *task)
     if (farm->reservation.is_standing)
         return true;
     /* Where one slot is not to be had, nothing is. */
-    if (is_plain(needs))
+    if (is_narrow(needs))
         return false;
     mf_farm_reserve(farm, task);
     return true;

@@ -58,12 +58,12 @@ struct mf_placement {
 };
 
 /*
- * With k workers that have a free slot, of n in all. Where all have all that
- * the task needs, or none has a free slot:
+ * With k workers that have a free slot, of n in all. Finding that none fits takes
+ * O(log n). Where all have all that the task needs, or none has a free slot:
  */
 
 /** The worker with the least work outstanding per slot; ties go to the lower rank.
- * O(log n), O(k) for tasks of several slots. */
+ * O(log n) also where few of them fit: see room.h. */
 extern const struct mf_placement mf_placement_least_loaded;
 
 /** The next one by number after the last one chosen. O(1), else O(k). */
@@ -99,6 +99,10 @@ const struct mf_placement *mf_placement_at(uint32_t i);
 
 /** Whether a worker that is UP may be chosen, and has all that the task needs free. O(1). */
 bool mf_choice_fits(const struct mf_choice *choice, const struct mf_worker *worker);
+
+/** Whether any worker may: if not, there is no need to look for it. For a task that needs a slot
+ * and nothing else, whether there is one at all. O(log n). */
+bool mf_choice_has_any(const struct mf_choice *choice);
 
 /**
  * mf_choice_visit() - call visit() for each worker that fits, in no particular order.

@@ -148,8 +148,7 @@ Test(backfill, a_reservation_moves_on_when_its_worker_is_lost)
 /* Worker 0 is where it failed, and 1 is kept for the large task: that leaves 2. */
 Test(backfill, a_retried_task_goes_to_a_third_worker_while_another_one_is_kept)
 {
-    struct t_farm *t =
-        t_farm("a@0+90 b@1+10 c@2+90 large*4+5 again^2", .workers = 3, .slots = 4);
+    struct t_farm *t = t_farm("a@0+90 b@1+10 c@2+90 large*4+5 again^2", .workers = 3, .slots = 4);
 
     t_tick(t);
     cr_assert_eq(t_task(t, "again")->worker, 0);
@@ -173,8 +172,7 @@ Test(backfill, a_task_for_the_kept_worker_alone_does_not_delay_the_large_one)
 
 Test(backfill, tasks_for_the_kept_worker_alone_share_what_the_large_one_leaves)
 {
-    struct t_farm *t =
-        t_farm("long*2+10 large*3+5 a@0+50 b@0+50", .workers = 1, .slots = 4);
+    struct t_farm *t = t_farm("long*2+10 large*3+5 a@0+50 b@0+50", .workers = 1, .slots = 4);
 
     t_tick(t);
     cr_assert_str_eq(t_trace(t), "long:PLACED@0 a:PLACED@0");

@@ -357,9 +357,8 @@ Test(prefetch, nothing_is_sent_ahead_behind_a_long_task)
 /* c and d are sent ahead to 0; large waits for the slot that hog has on 1. */
 Test(recall, idle_slots_get_what_was_sent_ahead_while_a_large_task_waits)
 {
-    struct t_farm *t = t_farm(
-        "", .workers = 1, .slots = 2,
-        .config = {.max_prefetch_per_slot = 1, .turnaround_ns = T_MS});
+    struct t_farm *t = t_farm("", .workers = 1, .slots = 2,
+                              .config = {.max_prefetch_per_slot = 1, .turnaround_ns = T_MS});
 
     t_run_one(t, T_MS);
     t_submit(t, "a b c d");
