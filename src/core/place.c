@@ -1,13 +1,16 @@
 /*
- * The tick: which ready tasks go where, how many are sent ahead, which of
- * those come back, and what has run for too long.
+ * The tick: which ready tasks go where, how many are sent ahead, and what has
+ * run for too long.
  */
 #include "core/farm_private.h"
 
 #include <assert.h>
 
-/* Tasks that may wait aside in one tick because only the worker they avoid has room. */
+/* Tasks that may stand aside in one tick each by itself, as others of its class may fit. */
 #define MAX_ASIDE 512
+
+/* Tasks that a tick puts aside with their class, of which there are fewer: it gets on. */
+#define MAX_PUT 1024
 
 /* Tasks that may be placed while such a one waits, before it goes where it failed. */
 #define MAX_OVERTAKEN 1024
@@ -19,9 +22,6 @@
  */
 #define LEAST_SHARE 100
 #define LEAST_SHARE_IN_ORDER 5
-
-/* Workers that are asked to give tasks back in one tick. */
-#define MAX_RECALLED_WORKERS 8
 
 /* Samples beyond 13 days count as 13 days, so that products stay within 64 bits. */
 #define MAX_SAMPLE_NS (INT64_C(1) << 50)
@@ -207,8 +207,7 @@ static enum verdict place_one(struct mf_farm *farm, struct mf_task *task)
     return PLACED;
 }
 
-/* Returns a task that stood aside to the ready ones. */
-static void put_back(struct mf_farm *farm, struct mf_task *task)
+void mf_farm_put_back(struct mf_farm *farm, struct mf_task *task)
 {
     int r = mf_heap_push(&farm->ready, task);
 
@@ -242,6 +241,70 @@ static bool may_go_on_behind(struct mf_farm *farm, const struct mf_task *task)
     return true;
 }
 
+/* Whether one that needs no more than any of the class of a task fits nowhere either. */
+static bool is_class_stuck(struct mf_farm *farm, const struct mf_task *task)
+{
+    mf_worker_id avoid = mf_farm_worker_to_avoid(farm, task);
+    const struct mf_worker *target;
+    struct mf_task least;
+
+    mf_aside_least(task, &least);
+    if (least.spec.needs.mem_bytes == task->spec.needs.mem_bytes &&
+        least.spec.estimate_ns == task->spec.estimate_ns)
+        return true;
+    if (!task->spec.has_target)
+        return !choose_allowed(farm, &least, avoid);
+    target = mf_workers_find(&farm->workers, task->spec.target);
+    return !mf_worker_has_room(&farm->workers, target, &least.spec.needs) ||
+           !may_have(farm, &least, target);
+}
+
+/**
+ * A pass over the READY tasks.
+ *
+ * @aside  n_aside tasks that stand aside until it is over
+ * @n_put  tasks that were put aside with their class
+ */
+struct pass {
+    struct mf_task *aside[MAX_ASIDE];
+    uint32_t n_aside, n_put;
+};
+
+/* The first READY task can go nowhere now. Those of its class neither, unless it is given. */
+static void set_aside(struct mf_farm *farm, struct pass *pass, struct mf_task *task)
+{
+    uint32_t class = is_class_stuck(farm, task) ? mf_aside_add(farm, task) : MF_ASIDE_NONE;
+
+    if (class != MF_ASIDE_NONE && mf_aside_put(farm, class, task)) {
+        pass->n_put++;
+        return;
+    }
+    pass->aside[pass->n_aside++] = mf_heap_pop(&farm->ready);
+    class = mf_aside_find(farm, task);
+    if (class != MF_ASIDE_NONE)
+        mf_aside_take_next(farm, class);
+}
+
+/* Does what can be done for the first READY task. Returns false if nothing behind it can go. */
+static bool look_at(struct mf_farm *farm, struct pass *pass, struct mf_task *task)
+{
+    uint32_t class = mf_aside_find(farm, task);
+    enum verdict verdict;
+
+    if (class != MF_ASIDE_NONE && farm->asides[class].is_stuck && mf_aside_put(farm, class, task)) {
+        pass->n_put++;
+        return true;
+    }
+    verdict = place_one(farm, task);
+    if (verdict == STUCK && !may_go_on_behind(farm, task))
+        return false;
+    if (verdict == ASIDE || verdict == STUCK)
+        set_aside(farm, pass, task);
+    else if (class != MF_ASIDE_NONE)
+        mf_aside_take_next(farm, class);
+    return true;
+}
+
 /*
  * Places tasks in the order of the policy. Behind the first one that fits
  * nowhere, only what does not delay it.
@@ -250,156 +313,24 @@ static bool may_go_on_behind(struct mf_farm *farm, const struct mf_task *task)
  */
 static bool place_ready(struct mf_farm *farm)
 {
-    struct mf_task *aside[MAX_ASIDE];
-    uint32_t n_aside = 0;
+    struct pass pass = {.n_aside = 0};
     bool is_exhausted;
 
     mf_farm_unpark(farm, false);
+    mf_farm_look_again(farm, false);
     /* It stands again once that task turns out to fit nowhere now. */
     farm->reservation.is_standing = false;
-    while (may_place(farm) && n_aside < MAX_ASIDE) {
+    while (may_place(farm) && pass.n_aside < MAX_ASIDE && pass.n_put < MAX_PUT) {
         struct mf_task *task = mf_heap_top(&farm->ready);
-        enum verdict verdict = task ? place_one(farm, task) : PLACED;
 
-        if (!task)
+        if (!task || !look_at(farm, &pass, task))
             break;
-        if (verdict == STUCK && !may_go_on_behind(farm, task))
-            break;
-        if (verdict == ASIDE || verdict == STUCK)
-            aside[n_aside++] = mf_heap_pop(&farm->ready);
     }
     is_exhausted = !mf_heap_top(&farm->ready);
-    while (n_aside > 0)
-        put_back(farm, aside[--n_aside]);
+    farm->has_more = !is_exhausted && pass.n_put == MAX_PUT;
+    while (pass.n_aside > 0)
+        mf_farm_put_back(farm, pass.aside[--pass.n_aside]);
     return is_exhausted;
-}
-
-/* Tasks that a worker may be asked to give back: half of its surplus, as it goes on meanwhile. */
-static uint32_t count_recallable(const struct mf_worker *worker)
-{
-    uint32_t half = (mf_worker_surplus(worker) + 1) / 2;
-
-    return half > worker->n_recalling ? half - worker->n_recalling : 0;
-}
-
-/* The most loaded workers that have something to give back, most loaded first. O(workers). */
-static uint32_t find_overloaded(const struct mf_farm *farm,
-                                struct mf_worker *ret_workers[MAX_RECALLED_WORKERS])
-{
-    const struct mf_heap *by_load = &farm->workers.by_load;
-    uint32_t n = 0;
-
-    for (uint32_t i = 0; i < by_load->n_items; i++) {
-        struct mf_worker *worker = by_load->items[i];
-        uint32_t at = n;
-
-        if (count_recallable(worker) == 0)
-            continue;
-        while (at > 0 && by_load->before(ret_workers[at - 1], worker)) {
-            if (at < MAX_RECALLED_WORKERS)
-                ret_workers[at] = ret_workers[at - 1];
-            at--;
-        }
-        if (at < MAX_RECALLED_WORKERS)
-            ret_workers[at] = worker;
-        if (n < MAX_RECALLED_WORKERS)
-            n++;
-    }
-    return n;
-}
-
-/*
- * Asks a worker for up to n tasks back, those placed last first. A task that
- * avoids a worker, or can go to no other, stays where it is: the free slot may be the one it
- * avoids, and it would come straight back.
- *
- * Returns for how many it asked.
- */
-static uint64_t recall_from(struct mf_farm *farm, struct mf_worker *worker, uint64_t n)
-{
-    uint32_t most = count_recallable(worker);
-    uint32_t n_behind = mf_worker_surplus(worker);
-    uint64_t n_asked = 0;
-
-    if (n > most)
-        n = most;
-    /* What is in front of the surplus has slots, and is running or about to. */
-    for (struct mf_list *node = worker->tasks.prev;
-         node != &worker->tasks && n_asked < n && n_behind > 0; node = node->prev) {
-        struct mf_task *task = mf_container_of(node, struct mf_task, node);
-
-        n_behind -= task->spec.needs.n_slots < n_behind ? task->spec.needs.n_slots : n_behind;
-
-        if (task->state != MF_TASK_PLACED || task->wish != MF_WISH_NONE ||
-            task->spec.needs.n_slots > 1 || task->spec.has_target ||
-            mf_farm_worker_to_avoid(farm, task) != MF_WORKER_NONE)
-            continue;
-        mf_farm_wish(farm, task, MF_WISH_RECALL, MF_CAUSE_NONE);
-        n_asked++;
-    }
-    return n_asked;
-}
-
-/*
- * Whether a task that waits goes before one that was sent ahead. The key of that one is as old
- * as its placement: what it has gained by waiting since counts too. What groups
- * were charged cannot be asked anew.
- */
-static bool goes_before(struct mf_farm *farm, const struct mf_task *waiting,
-                        const struct mf_task *sent)
-{
-    struct mf_task first = *waiting, second = *sent;
-
-    if (farm->rekey_ns > 0 && !farm->has_shares) {
-        mf_farm_order(farm, &first);
-        mf_farm_order(farm, &second);
-    }
-    return farm->ready.before(&first, &second);
-}
-
-void mf_farm_recall_behind(struct mf_farm *farm, struct mf_worker *worker,
-                           const struct mf_task *first)
-{
-    uint32_t n_behind = mf_worker_surplus(worker);
-
-    for (struct mf_list *node = worker->tasks.prev; node != &worker->tasks && n_behind > 0;
-         node = node->prev) {
-        struct mf_task *task = mf_container_of(node, struct mf_task, node);
-
-        n_behind -= task->spec.needs.n_slots < n_behind ? task->spec.needs.n_slots : n_behind;
-        if (task->state == MF_TASK_PLACED && task->wish == MF_WISH_NONE &&
-            goes_before(farm, first, task))
-            mf_farm_wish(farm, task, MF_WISH_RECALL, MF_CAUSE_NONE);
-    }
-}
-
-/* Free slots, but for those that are kept for a large task: these are not idle. */
-static uint64_t count_idle(const struct mf_farm *farm)
-{
-    const struct mf_worker *kept = farm->reservation.is_standing
-                                       ? mf_workers_find(&farm->workers, farm->reservation.worker)
-                                       : NULL;
-    uint64_t n_free = farm->workers.n_free;
-
-    if (kept && kept->state == MF_WORKER_UP && kept->n_committed < kept->n_slots)
-        n_free -= kept->n_slots - kept->n_committed;
-    return n_free;
-}
-
-/* Gives idle slots something to do out of what was sent ahead to others. */
-static void recall_surplus(struct mf_farm *farm)
-{
-    struct mf_worker *overloaded[MAX_RECALLED_WORKERS];
-    uint64_t n_free = count_idle(farm);
-    uint64_t n_wanted;
-    uint32_t n;
-
-    if (n_free <= farm->n_recalling || farm->workers.n_surplus == 0)
-        return;
-    n_wanted = n_free - farm->n_recalling;
-    n = find_overloaded(farm, overloaded);
-    for (uint32_t i = 0; i < n && n_wanted > 0; i++)
-        n_wanted -= recall_from(farm, overloaded[i], n_wanted);
 }
 
 int64_t mf_farm_time_limit_ns(const struct mf_farm *farm)
@@ -433,7 +364,8 @@ void mf_farm_tick(struct mf_farm *farm, const struct mf_event *event)
     adapt_prefetch(farm);
     if (farm->rekey_ns > 0)
         mf_farm_reorder(farm);
+    farm->has_more = false;
     if (!event->is_paused && place_ready(farm) && farm->stop == MF_STOP_NONE)
-        recall_surplus(farm);
+        mf_farm_recall_surplus(farm);
     end_overdue(farm);
 }
