@@ -8,6 +8,7 @@
 #include "base/buffer.h"
 #include "exec/executor.h"
 #include "topo/resources.h"
+#include "topo/stock.h"
 #include "topo/topo.h"
 
 #include <stdint.h>
@@ -42,10 +43,11 @@ int mf_node_decode_offer(const void *data, size_t size, struct mf_offer *ret_off
 /** Frees what decode allocated; {0} is accepted. */
 void mf_offer_finish(struct mf_offer *offer);
 
-/** What WELCOME says; a worker of function tasks has no GPUs. */
+/** What WELCOME says; places of the n_slots slots. A worker of function tasks has no GPUs. */
 struct mf_welcome {
     char *run_dir;
     struct mf_slot *slots;
+    struct mf_place *places;
     uint32_t n_slots;
     struct mf_gpu *gpus;
     uint32_t n_gpus;

@@ -201,6 +201,8 @@ static int look_around(struct mf_rank *rank, struct mf_error *err)
         r = mf_topo_resources_set_gpus(&rank->resources, config->n_gpus);
     if (r < 0)
         return mf_error_set(err, r, "cannot find out what the node has: %s", strerror(-r));
+    /* What is not known of where they are costs a choice, and nothing else. */
+    (void)mf_topo_locate_gpus("", NULL, &rank->resources, NULL);
     if (config->mem_bytes > 0)
         rank->resources.mem_bytes = config->mem_bytes;
     return 0;

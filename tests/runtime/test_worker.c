@@ -32,7 +32,8 @@ static void script(void *arg, const struct mf_start *start, struct mf_fake_run *
     size_t size = strlen(given);
 
     if (start->gpus)
-        snprintf(given + size, sizeof(given) - size, "%" PRIu64 ":%s ", start->task, start->gpus);
+        snprintf(given + size, sizeof(given) - size, "%" PRIu64 ":%s ", start->task,
+                 strchr(start->gpus, '=') + 1);
     run->duration_ns = (int64_t)(start->task % 1000) * MF_NS_PER_MS;
     if (start->task >= 2000)
         run->outcome.cause = MF_CAUSE_EXIT;
