@@ -1,4 +1,4 @@
-/* The payloads of HELLO and WELCOME. No state; any thread. */
+/* What a node has, and the payloads of HELLO and WELCOME. No state; any thread. */
 #include "runtime/node.h"
 
 #include <errno.h>
@@ -14,6 +14,28 @@ void mf_node_host(char host[MF_HOST_SIZE])
     if (gethostname(host, MF_HOST_SIZE) < 0)
         strcpy(host, "localhost");
     host[MF_HOST_SIZE - 1] = '\0';
+}
+
+int mf_node_look(const char *synthetic, uint32_t n_gpus, struct mf_offer *ret_offer,
+                 struct mf_error *err)
+{
+    struct mf_offer offer = {0};
+    int r = mf_topo_cores(synthetic, &offer.cores, &offer.n_cores, err);
+
+    if (r < 0)
+        return r;
+    r = synthetic ? mf_topo_synthetic_gpus(synthetic, &offer.resources)
+                  : mf_topo_resources("", &offer.resources);
+    if (r == 0 && n_gpus != MF_GPUS_FOUND)
+        r = mf_topo_resources_set_gpus(&offer.resources, n_gpus);
+    if (r < 0) {
+        mf_offer_finish(&offer);
+        return mf_error_set(err, r, "cannot find out what the node has: %s", strerror(-r));
+    }
+    /* What is not known of where they are costs a choice, and nothing else. */
+    (void)mf_topo_locate_gpus("", synthetic, &offer.resources, NULL);
+    *ret_offer = offer;
+    return 0;
 }
 
 void mf_node_encode_cores(const struct mf_core *cores, uint32_t n_cores, struct mf_buffer *buffer)

@@ -73,8 +73,9 @@ static int on_welcome(struct mf_worker_rank *worker, const struct mf_message *me
     r = mf_node_decode_welcome(message->payload, message->payload_size, &welcome);
     if (r < 0)
         return r;
-    r = mf_stock_fill(&worker->stock, welcome.places, welcome.n_slots, welcome.gpus,
-                      welcome.n_gpus);
+    r = welcome.n_slots > 0 ? mf_stock_fill(&worker->stock, welcome.places, welcome.n_slots,
+                                            welcome.gpus, welcome.n_gpus)
+                            : -EPROTO;
     if (r < 0) {
         mf_welcome_finish(&welcome);
         return r;

@@ -292,6 +292,26 @@ int mf_topo_resources_set_gpus(struct mf_topo_resources *resources, uint32_t n_g
     return 0;
 }
 
+int mf_topo_synthetic_gpus(const char *synthetic, struct mf_topo_resources *resources)
+{
+    static const enum mf_gpu_kind kinds[] = {MF_GPU_CUDA, MF_GPU_ROCR, MF_GPU_ZE};
+    struct mf_topo_device *devices;
+    uint32_t n_devices;
+    int r = mf_topo_devices(synthetic, &devices, &n_devices, NULL);
+
+    if (r < 0)
+        return r;
+    for (size_t k = 0; k < N_ITEMS(kinds) && resources->n_gpus == 0 && r == 0; k++) {
+        uint32_t n = 0;
+
+        for (uint32_t i = 0; i < n_devices; i++)
+            n += devices[i].vendor == vendors[kinds[k]];
+        r = add_numbered(resources, kinds[k], n);
+    }
+    free(devices);
+    return r;
+}
+
 /* --- where --- */
 
 /* "GPU UUID: \t GPU-8932..." among the lines that the driver has for the device. */

@@ -96,6 +96,18 @@ int mf_topo_find_gpus(const char *root, struct mf_topo_resources *resources);
 int mf_topo_resources_set_gpus(struct mf_topo_resources *resources, uint32_t n_gpus);
 
 /**
+ * mf_topo_synthetic_gpus() - the GPUs of a machine that is not this one.
+ *
+ * They are those of one maker, numbered from 0: the first of NVIDIA, AMD and
+ * Intel that made any. Adds them to resources that have none.
+ *
+ * @synthetic  as for mf_topo_devices()
+ *
+ * Returns 0 or -errno.
+ */
+int mf_topo_synthetic_gpus(const char *synthetic, struct mf_topo_resources *resources);
+
+/**
  * mf_topo_locate_gpus() - say of each GPU where it is.
  *
  * A GPU is known by the UUID in its id, or by its number among the devices of
