@@ -292,7 +292,7 @@ Test(host, recalled_unit_that_was_sent_ahead_is_returned_at_once)
 
 Test(host, unit_recalled_in_its_middle_ends_with_the_call_that_runs)
 {
-    struct host_rig *rig = host_rig_create((struct host_options){0});
+    struct host_rig *rig = host_rig_create((struct host_options){.stands_still = true});
     struct host_unit *unit;
 
     for (int i = 0; i < 100; i++)
@@ -317,7 +317,7 @@ Test(host, unit_recalled_in_its_middle_ends_with_the_call_that_runs)
 
 Test(host, unit_recalled_in_its_last_call_just_ends)
 {
-    struct host_rig *rig = host_rig_create((struct host_options){0});
+    struct host_rig *rig = host_rig_create((struct host_options){.stands_still = true});
 
     host_call(rig, HOST_NULL, NULL, 0);
     host_call(rig, HOST_OBEY, NULL, 0);
@@ -331,7 +331,7 @@ Test(host, unit_recalled_in_its_last_call_just_ends)
 
 Test(host, cancelled_calls_that_have_not_begun_do_not_run)
 {
-    struct host_rig *rig = host_rig_create((struct host_options){0});
+    struct host_rig *rig = host_rig_create((struct host_options){.stands_still = true});
 
     host_call(rig, HOST_OBEY, NULL, 0);
     host_call(rig, HOST_HANG, NULL, 0);
@@ -429,10 +429,11 @@ Test(host, large_input_of_another_size_is_refused)
     host_rig_destroy(rig);
 }
 
+/* The executor had nothing to do from some moment of the first call on. */
 Test(host, times_are_those_of_the_functions)
 {
-    struct host_rig *rig = host_rig_create((struct host_options){0});
-    int64_t before_ns, after_ns;
+    struct host_rig *rig = host_rig_create((struct host_options){.stands_still = true});
+    int64_t begun_ns = mf_clock_monotonic_ns(), before_ns, after_ns;
 
     host_run(rig, HOST_NULL, NULL, 0);
     before_ns = mf_clock_monotonic_ns();
@@ -443,7 +444,7 @@ Test(host, times_are_those_of_the_functions)
     cr_assert_geq(rig->units[2].duration_ns, 20 * MF_NS_PER_MS);
     cr_assert_leq(rig->units[2].duration_ns, after_ns - before_ns);
     cr_assert_gt(rig->units[2].idle_ns, 0);
-    cr_assert_leq(rig->units[2].idle_ns, after_ns - before_ns + MF_NS_PER_S);
+    cr_assert_leq(rig->units[2].idle_ns, after_ns - begun_ns);
     host_rig_destroy(rig);
 }
 

@@ -154,7 +154,7 @@ Test(launcher, unused_launcher_is_stopped_and_reaped)
     mf_launcher_stop(&none);
 }
 
-Test(launcher, ten_thousand_failing_tasks_fit_into_256_descriptors, .timeout = 300)
+Test(launcher, ten_thousand_failing_tasks_fit_into_256_descriptors, .timeout = 600)
 {
     const struct rlimit limit = {256, 256};
     enum { N = 10000, N_SLOTS = 500 };
@@ -175,7 +175,7 @@ Test(launcher, ten_thousand_failing_tasks_fit_into_256_descriptors, .timeout = 3
     rig_destroy(rig);
 }
 
-Test(launcher, many_large_outputs_at_once_fit_into_256_descriptors, .timeout = 120)
+Test(launcher, many_large_outputs_at_once_fit_into_256_descriptors, .timeout = 600)
 {
     const struct rlimit limit = {256, 256};
     enum { N = 300, N_SLOTS = 150 };
