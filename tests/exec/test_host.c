@@ -231,6 +231,27 @@ Test(host, hooks_run_once_in_each_executor)
     host_rig_destroy(rig);
 }
 
+static void finish_late(struct mpifarm *farm, void *user)
+{
+    usleep(1500000);
+    add_hundred(farm, user);
+}
+
+/* The call that hangs is given a second, and no more because of the other executor. */
+Test(host, finish_hook_may_take_longer_than_a_call_that_does_not_end)
+{
+    int *number = shared_int();
+    struct host_rig *rig = host_rig_create(
+        (struct host_options){.n_executors = 2, .finish = finish_late, .user = number});
+
+    host_call(rig, HOST_HANG, NULL, 0);
+    host_start(rig);
+    host_wait_pid(rig, 0);
+    rig->caller->ops->stop(rig->caller);
+    cr_assert_eq(*number, 100);
+    host_rig_destroy(rig);
+}
+
 Test(host, executors_run_on_the_processors_of_their_slot)
 {
     uint32_t cpu = 1;

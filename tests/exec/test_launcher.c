@@ -39,7 +39,7 @@ Test(launcher, killed_launcher_breaks_the_executor_once_and_leaves_no_task)
     cr_assert_eq(kill(rig->launcher_pid, SIGKILL), 0);
     while (!rig->n_broken) {
         rig_flush(rig);
-        cr_assert_geq(mf_loop_wait(rig->loop, 30 * MF_NS_PER_S), 1);
+        cr_assert_geq(mf_loop_wait(rig->loop, 60 * MF_NS_PER_S), 1);
     }
     rig_wait_gone(pid);
     rig_wait_gone(child_pid);
@@ -68,7 +68,7 @@ static void kill_while_starting(int round)
     cr_assert_eq(kill(rig->launcher_pid, SIGKILL), 0);
     while (!rig->n_broken) {
         rig_flush(rig);
-        cr_assert_geq(mf_loop_wait(rig->loop, 30 * MF_NS_PER_S), 1);
+        cr_assert_geq(mf_loop_wait(rig->loop, 60 * MF_NS_PER_S), 1);
     }
     /* What the launcher leaves comes here, and what was still here would not be gone. */
     cr_assert_eq(waitpid(-1, NULL, WNOHANG), -1, "round %d: a process is left", round);
