@@ -10,6 +10,7 @@
 #ifndef MF_RUNTIME_RANK_H
 #define MF_RUNTIME_RANK_H
 
+#include "base/scratch.h"
 #include "exec/caller.h"
 #include "exec/modules.h"
 #include "exec/process.h"
@@ -49,6 +50,7 @@ struct mf_rank {
     struct mf_core *cores;
     uint32_t n_cores;
     struct mf_topo_resources resources;
+    char scratch[MF_SCRATCH_BYTES];
     struct mf_launcher launcher;
     struct mf_modules *modules; /* NULL without any */
     struct mf_nursery nursery;
