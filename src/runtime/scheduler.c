@@ -118,6 +118,8 @@ static int dispatch(struct mf_scheduler *scheduler, struct mf_peer *peer,
     case MF_MESSAGE_DATA:
         mf_transfers_on_data(scheduler, peer, message);
         return 0;
+    case MF_MESSAGE_FETCH:
+        return mf_feeds_on_fetch(scheduler, peer, message);
     case MF_MESSAGE_BROKEN:
         on_broken(scheduler, peer, message);
         return 0;
@@ -342,6 +344,7 @@ int mf_scheduler_turn(struct mf_scheduler *scheduler, int64_t now_ns)
     scheduler->is_reading |= mf_intake_may_pass(scheduler);
     had_traffic |= scheduler->is_telling;
     mf_transfers_pull(scheduler);
+    had_traffic |= mf_feeds_turn(scheduler);
     mf_settle_turn(scheduler, false);
     show(scheduler);
     end_turn(scheduler);
@@ -469,9 +472,10 @@ static int create_parts(struct mf_scheduler *scheduler, struct mf_error *err)
     if (r < 0)
         return r;
     r = mf_settle_create(scheduler, err);
-    if (r == 0)
-        mf_settle_adopt_earlier(scheduler);
-    return r;
+    if (r < 0)
+        return r;
+    mf_settle_adopt_earlier(scheduler);
+    return mf_feeds_plan(scheduler, err);
 }
 
 int mf_scheduler_create(const struct mf_scheduler_config *config,
@@ -485,6 +489,7 @@ int mf_scheduler_create(const struct mf_scheduler_config *config,
     scheduler->config = *config;
     scheduler->created_ns = scheduler->now_ns = mf_clock_monotonic_ns();
     mf_list_init(&scheduler->unsettled);
+    mf_list_init(&scheduler->fetches);
     r = create_parts(scheduler, err);
     if (r < 0) {
         mf_scheduler_destroy(scheduler);
@@ -501,6 +506,7 @@ void mf_scheduler_destroy(struct mf_scheduler *scheduler)
     mf_peers_destroy(scheduler);
     mf_intake_finish(scheduler);
     mf_learned_finish(scheduler);
+    mf_feeds_finish(scheduler);
     mf_settle_destroy(scheduler);
     mf_live_free_all(scheduler);
     mf_farm_destroy(scheduler->farm);

@@ -16,6 +16,9 @@
 /* Files of a store are closed at this size. */
 #define STORE_FILE_BYTES (UINT64_C(64) << 20)
 
+/* Smaller, as one output that waits for long keeps all of its file. */
+#define FEED_FILE_BYTES (UINT64_C(4) << 20)
+
 /* Unprinted output above which nothing new is placed. */
 #define BACKLOG_BYTES (UINT64_C(64) << 20)
 
@@ -69,6 +72,8 @@ void mf_settle_attempt(struct mf_scheduler *scheduler, struct mf_live *live,
     unsettled->is_printed =
         !is_shown || scheduler->config.output_dir || mf_region_total(region->size) == 0;
     journal_attempt(scheduler, unsettled, live, peer);
+    if (state == MF_TASK_DONE)
+        mf_feeds_note_done(scheduler, live->task, unsettled->row, region, unsettled->is_printed);
     if (mf_task_state_is_final(state)) {
         mf_intake_note_end(scheduler, live->task, live->id, state);
         mf_live_remove(scheduler, live);
@@ -113,8 +118,16 @@ void mf_settle_attempt_ended(struct mf_scheduler *scheduler, struct mf_live *liv
     mf_settle_attempt(scheduler, live, peer, task->state, outcome, region);
 }
 
-void mf_settle_on_ended(struct mf_scheduler *scheduler, struct mf_peer *peer,
-                        const struct mf_message *message)
+/* Other tasks take all of an output, or nothing. */
+static bool is_cut(const struct mf_scheduler *scheduler, const struct mf_message *message)
+{
+    return mf_outcome_is_success(&message->outcome) &&
+           message->outcome.dropped_bytes[MF_STDOUT] > 0 &&
+           mf_feeds_is_wanted(scheduler, message->task);
+}
+
+static void settle_ended(struct mf_scheduler *scheduler, struct mf_peer *peer,
+                         const struct mf_message *message)
 {
     struct mf_live *live = mf_live_find(scheduler, message->task);
     struct mf_message release = {
@@ -131,12 +144,29 @@ void mf_settle_on_ended(struct mf_scheduler *scheduler, struct mf_peer *peer,
         mf_transfer_begin(scheduler, live, peer, message);
         return;
     }
-    if (mf_region_reserve(scheduler, &message->outcome, message->size, &region, &err) < 0 ||
+    if (mf_region_reserve(scheduler, live->task, &message->outcome, message->size, &region, &err) <
+            0 ||
         mf_region_write(scheduler, &region, 0, message->payload, message->payload_size, &err) < 0) {
         mf_scheduler_fail(scheduler, &err);
         return;
     }
     mf_settle_attempt_ended(scheduler, live, peer, message->attempt, &message->outcome, &region);
+}
+
+void mf_settle_on_ended(struct mf_scheduler *scheduler, struct mf_peer *peer,
+                        const struct mf_message *message)
+{
+    struct mf_message cut;
+
+    if (!is_cut(scheduler, message)) {
+        settle_ended(scheduler, peer, message);
+        return;
+    }
+    cut = *message;
+    cut.outcome.cause = MF_CAUSE_OUTPUT;
+    snprintf(cut.outcome.detail, sizeof(cut.outcome.detail),
+             "it is longer than --output-limit, and another task takes it");
+    settle_ended(scheduler, peer, &cut);
 }
 
 /* --- telling --- */
@@ -171,10 +201,14 @@ void mf_settle_adopt_earlier(struct mf_scheduler *scheduler)
     for (uint32_t i = 0; i < scheduler->n_unprinted; i++) {
         struct mf_earlier_output *output = &scheduler->unprinted[i];
 
+        if (output->region.store == MF_STORE_NONE) {
+            output->is_gone = mf_region_total(output->region.size) > 0;
+            continue;
+        }
         output->is_gone =
             mf_store_adopt(mf_region_store(scheduler, output->region.store), output->region.file,
                            output->region.offset, mf_region_total(output->region.size), &err) < 0;
-        if (output->is_gone)
+        if (output->is_gone && !output->is_printed)
             mf_log_warning(scheduler->config.log, "output of an earlier run is gone: %s", err.text);
     }
 }
@@ -196,6 +230,17 @@ void mf_settle_print_earlier(struct mf_scheduler *scheduler, uint64_t seq, const
         print_group(scheduler, seq, output->row, tag, &output->region);
 }
 
+/* Only a task of files has such output, and its number is its place in them. */
+static void feed_printed(struct mf_scheduler *scheduler, const struct mf_group *group)
+{
+    struct mf_region region = {.store = MF_STORE_FEED,
+                               .file = group->file,
+                               .offset = group->offset,
+                               .size = {group->size[MF_STDOUT], group->size[MF_STDERR]}};
+
+    mf_feeds_note_printed(scheduler, group->seq, group->row, &region);
+}
+
 /* A group is out: its bytes need not wait on disk any more. */
 static void group_printed(void *arg, const struct mf_group *group)
 {
@@ -204,6 +249,8 @@ static void group_printed(void *arg, const struct mf_group *group)
 
     if (group->store == scheduler->spool)
         mf_store_release(scheduler->spool, group->file, mf_region_total(group->size));
+    else if (group->store == scheduler->feed)
+        feed_printed(scheduler, group);
     if (mf_journal_set_printed(scheduler->config.journal, group->row, &err) < 0)
         mf_scheduler_fail(scheduler, &err);
 }
@@ -255,6 +302,7 @@ static void tell_final(struct mf_scheduler *scheduler, struct mf_unsettled *unse
     const struct mf_live *live = unsettled->live;
 
     log_job(scheduler, unsettled);
+    mf_feeds_note_taker_ended(scheduler, live, unsettled->state);
     if (unsettled->is_printed)
         skip_group(scheduler, live->seq);
     else
@@ -321,6 +369,8 @@ static int commit(struct mf_scheduler *scheduler, struct mf_error *err)
     if (r == 0)
         r = mf_store_sync(scheduler->spool, err);
     if (r == 0)
+        r = mf_store_sync(scheduler->feed, err);
+    if (r == 0)
         r = mf_journal_commit(scheduler->config.journal, err);
     return r;
 }
@@ -381,6 +431,8 @@ static int open_stores(struct mf_scheduler *scheduler, struct mf_error *err)
                           err);
     if (r == 0)
         r = mf_store_open(out, "spool", STORE_FILE_BYTES, &scheduler->spool, err);
+    if (r == 0)
+        r = mf_store_open(out, "feed", FEED_FILE_BYTES, &scheduler->feed, err);
     return r;
 }
 
@@ -433,6 +485,7 @@ void mf_settle_destroy(struct mf_scheduler *scheduler)
     mf_printer_destroy(scheduler->printer);
     mf_store_close(scheduler->kept);
     mf_store_close(scheduler->spool);
+    mf_store_close(scheduler->feed);
     mf_tsv_close(scheduler->joblog, NULL);
     mf_tsv_close(scheduler->extra_joblog, NULL);
     mf_tsv_close(scheduler->catalog, NULL);
