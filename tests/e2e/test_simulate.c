@@ -174,9 +174,6 @@ Test(simulate, what_cannot_be_simulated_is_refused_in_one_sentence)
 {
     t_write("t.farm", "[time=1] touch ran\n[id=slow] touch ran\n");
     expect_refusal("mpifarm simulate -w 1x1 t.farm", "task \"slow\" does not say how long it runs");
-    t_write("t.farm", "[time=1] touch ran\n[id=wide time=1 cores=5] touch ran\n");
-    expect_refusal("mpifarm simulate -w 100x4 t.farm", "task \"wide\" fits no worker: it needs 5 "
-                                                       "cores");
     t_write("t.farm", "# nothing\n");
     expect_refusal("mpifarm simulate -w 1x1 t.farm", "there are no tasks");
     t_write("t.farm", "[time=100000d] x\n[time=100000d] x\n");
@@ -185,6 +182,26 @@ Test(simulate, what_cannot_be_simulated_is_refused_in_one_sentence)
     expect_refusal("mpifarm simulate t.farm", "--workers is missing");
     expect_refusal("mpifarm simulate -w 1x1", "nothing to simulate");
     expect_refusal("mpifarm simulate -w 1x1 --trace no/such -p fifo t.farm", "no/such: ");
+}
+
+Test(simulate, a_task_that_fits_no_worker_fails_as_in_a_run)
+{
+    struct t_result result;
+
+    t_write("t.farm", "[time=1] x\n[id=wide time=1 cores=5] x\n[time=1 after=wide] x\n");
+    result = t_sh("mpifarm simulate -p fifo -w 100x4 t.farm");
+    cr_assert(eq(int, result.status, 0), "%s", result.err);
+    cr_assert(t_has(result.err, "1 of the tasks can never start, and fail: task \"wide\" fits no "
+                                "worker: it needs 5 cores"),
+              "%s", result.err);
+    cr_assert(t_has(result.out, " 2\n"), "both are not done: %s", result.out);
+}
+
+Test(simulate, workers_that_die_before_any_task_ends_are_told_in_a_sentence)
+{
+    t_write("t.farm", "[time=100s] x\n");
+    expect_refusal("mpifarm simulate -p fifo -w 2x4 --mtbf 1ms t.farm",
+                   "under fifo, each worker died 1000 times while no task ended");
 }
 
 Test(simulate, values_that_make_no_sense_are_refused)
@@ -234,6 +251,19 @@ Test(check, prints_only_counts_where_nothing_comes_after_anything)
     t_write("t.farm", "touch ran\n\n# a comment\ntouch ran\n");
     cr_assert(eq(str, t_sh("mpifarm check t.farm").out, "tasks          2\ndependencies   0\n"));
     cr_assert(access("ran", F_OK) != 0);
+}
+
+Test(check, a_line_that_repeats_without_end_takes_no_memory)
+{
+    struct t_result result;
+
+    t_write("t.farm", "#DISBATCH REPEAT 1000000000 true\n");
+    result = t_sh("ulimit -v 2000000; mpifarm check t.farm");
+    cr_assert(eq(int, result.status, 0), "%s", result.err);
+    cr_assert(t_has(result.err, "the input is valid, but 1000000000 tasks or more are too many"),
+              "%s", result.err);
+    expect_refusal("ulimit -v 2000000; mpifarm simulate -w 1x1 --time 1 t.farm",
+                   "1000000000 tasks or more are too many");
 }
 
 Test(check, says_which_run_times_are_unknown)
