@@ -20,8 +20,6 @@
 /* Beyond this the virtual clock has run out. */
 #define ARRIVAL_S_MAX 9e9
 
-#define GIB ((uint64_t)1 << 30)
-
 /* --- input --- */
 
 static bool fits(const struct mf_simulate_settings *settings, const struct mf_needs *needs)
@@ -34,6 +32,23 @@ static bool fits(const struct mf_simulate_settings *settings, const struct mf_ne
             return true;
     }
     return false;
+}
+
+static struct mf_needs find_largest(const struct mf_simulate_settings *settings)
+{
+    struct mf_needs largest = {0};
+
+    for (uint32_t i = 0; i < settings->sim.n_groups; i++) {
+        const struct mf_needs *has = &settings->groups[i].has;
+
+        if (has->n_slots > largest.n_slots)
+            largest.n_slots = has->n_slots;
+        if (has->n_gpus > largest.n_gpus)
+            largest.n_gpus = has->n_gpus;
+        if (has->mem_bytes > largest.mem_bytes)
+            largest.mem_bytes = has->mem_bytes;
+    }
+    return largest;
 }
 
 /* What cannot be simulated is named by its first task. */
@@ -53,8 +68,9 @@ static int check_tasks(const struct mf_task_set *set, struct mf_error *err)
 static void warn_of_unfit(const struct mf_simulate_settings *settings,
                           const struct mf_task_set *set, const struct mf_log *log)
 {
+    struct mf_needs largest = find_largest(settings);
     uint64_t n_unfit = 0, first = 0;
-    const struct mf_needs *needs;
+    char text[256];
 
     for (uint64_t i = set->n_tasks; i > 0; i--) {
         if (!fits(settings, &set->tasks[i - 1].spec.needs)) {
@@ -64,12 +80,9 @@ static void warn_of_unfit(const struct mf_simulate_settings *settings,
     }
     if (n_unfit == 0)
         return;
-    needs = &set->tasks[first - 1].spec.needs;
-    mf_log_warning(log,
-                   "%" PRIu64 " of the tasks can never start, and fail: task \"%.200s\" fits no "
-                   "worker: it needs %" PRIu32 " cores, %" PRIu32 " GPUs and %.1f GiB of memory",
-                   n_unfit, mf_task_set_id(set, first), needs->n_slots, needs->n_gpus,
-                   (double)needs->mem_bytes / (double)GIB);
+    mf_needs_explain(&set->tasks[first - 1].spec.needs, &largest, text, sizeof(text));
+    mf_log_warning(log, "%" PRIu64 " of the tasks can never start, and fail: task \"%.200s\" %s",
+                   n_unfit, mf_task_set_id(set, first), text);
 }
 
 /* A Poisson stream in the order of the input: exponential times between arrivals. */

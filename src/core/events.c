@@ -371,6 +371,8 @@ int mf_farm_handle(struct mf_farm *farm, const struct mf_event *event)
         return handle_learned(farm, event);
     case MF_EVENT_SHARE:
         return mf_shares_set(&farm->shares, event->spec.group, (double)event->spec.weight);
+    case MF_EVENT_POLICY:
+        return mf_farm_change_policy(farm, event->policy);
     default:
         return -EINVAL;
     }

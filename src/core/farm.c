@@ -25,15 +25,6 @@ static bool config_makes_sense(const struct mf_farm_config *config)
            settings_make_sense(&config->policy_settings);
 }
 
-/* How often keys are computed anew. */
-static int64_t rekey_ns(const struct mf_farm_config *config)
-{
-    const struct mf_policy_settings *settings = &config->policy_settings;
-    int64_t interval = config->policy->rekey_ns ? config->policy->rekey_ns(settings) : 0;
-
-    return interval > 0 && settings->rekey_ns > 0 ? settings->rekey_ns : interval;
-}
-
 int mf_farm_create(const struct mf_farm_config *config, struct mf_farm **ret_farm)
 {
     struct mf_farm *farm;
@@ -51,7 +42,7 @@ int mf_farm_create(const struct mf_farm_config *config, struct mf_farm **ret_far
     farm->has_keys = farm->config.policy->key != NULL;
     farm->has_shares = farm->config.policy->charge != NULL;
     farm->has_homes = farm->config.placement->has_homes;
-    farm->rekey_ns = rekey_ns(&farm->config);
+    farm->rekey_ns = mf_farm_rekey_interval(&farm->config);
     farm->last_chosen = MF_WORKER_NONE;
     farm->now_ns = farm->next_place_ns = INT64_MIN;
     mf_workers_init(&farm->workers);
@@ -173,6 +164,35 @@ uint64_t mf_farm_n_parked(const struct mf_farm *farm)
     for (int i = 0; i < MF_N_COUNTABLES; i++)
         n += farm->parked[i].n_items;
     return n;
+}
+
+const struct mf_task *mf_farm_ready_at(const struct mf_farm *farm, uint64_t i)
+{
+    if (i < farm->ready.n_items)
+        return farm->ready.items[i];
+    i -= farm->ready.n_items;
+    for (int j = 0; j < MF_N_COUNTABLES; j++) {
+        if (i < farm->parked[j].n_items)
+            return farm->parked[j].items[i];
+        i -= farm->parked[j].n_items;
+    }
+    return NULL;
+}
+
+uint32_t mf_farm_successors(const struct mf_farm *farm, mf_task_id task,
+                            const struct mf_dependency **ret_successors)
+{
+    const struct mf_successors *successors = NULL;
+
+    if (farm->config.has_dependencies)
+        successors = mf_links_after(&farm->links, task);
+    *ret_successors = successors ? successors->items : NULL;
+    return successors ? successors->n : 0;
+}
+
+const struct mf_policy *mf_farm_policy(const struct mf_farm *farm)
+{
+    return farm->config.policy;
 }
 
 mf_task_id mf_farm_last_id(const struct mf_farm *farm)

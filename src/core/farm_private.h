@@ -197,6 +197,12 @@ void mf_farm_order(struct mf_farm *farm, struct mf_task *task);
 /** The same for all READY tasks, if it is time; called once a tick, with rekey_ns. */
 void mf_farm_reorder(struct mf_farm *farm);
 
+/** Goes by another policy from now on. Returns 0 or -EINVAL. O(ready tasks + held ones). */
+int mf_farm_change_policy(struct mf_farm *farm, const struct mf_policy *policy);
+
+/** How often keys are computed anew, 0 for never. */
+int64_t mf_farm_rekey_interval(const struct mf_farm_config *config);
+
 /** Charges the group of a READY task that is placed, if has_shares. */
 void mf_farm_charge(struct mf_farm *farm, struct mf_task *task);
 

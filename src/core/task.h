@@ -7,6 +7,7 @@
 #include "core/outcome.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /** Number of a task in its run: 1, 2, 3, ... in order of submission; 0 is none. */
@@ -53,6 +54,18 @@ struct mf_needs {
     uint64_t mem_bytes;
     uint32_t countables[MF_N_COUNTABLES];
 };
+
+/**
+ * mf_needs_explain() - say why no worker has what a task needs.
+ *
+ * "needs 3 GPUs, and the largest worker has 2"; "needs 3.0 GiB of memory, and the
+ * largest worker has 512.0 MiB"; or that no worker has all of it.
+ *
+ * @largest  the most that any worker has of each; 0 bytes of memory when that
+ *           is not known
+ */
+void mf_needs_explain(const struct mf_needs *needs, const struct mf_needs *largest, char *text,
+                      size_t size);
 
 /**
  * What the submitter says of a task.

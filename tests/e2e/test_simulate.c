@@ -184,17 +184,26 @@ Test(simulate, what_cannot_be_simulated_is_refused_in_one_sentence)
     expect_refusal("mpifarm simulate -w 1x1 --trace no/such -p fifo t.farm", "no/such: ");
 }
 
-Test(simulate, a_task_that_fits_no_worker_fails_as_in_a_run)
+/* It is not done, and neither is what comes after it. */
+static void warns_of(const char *workers, const char *keys, const char *sentence)
 {
     struct t_result result;
 
-    t_write("t.farm", "[time=1] x\n[id=wide time=1 cores=5] x\n[time=1 after=wide] x\n");
-    result = t_sh("mpifarm simulate -p fifo -w 100x4 t.farm");
+    t_write("t.farm", "[time=1] x\n[id=large time=1 %s] x\n[time=1 after=large] x\n", keys);
+    result = t_sh("mpifarm simulate -p fifo -w %s t.farm", workers);
     cr_assert(eq(int, result.status, 0), "%s", result.err);
-    cr_assert(t_has(result.err, "1 of the tasks can never start, and fail: task \"wide\" fits no "
-                                "worker: it needs 5 cores"),
-              "%s", result.err);
-    cr_assert(t_has(result.out, " 2\n"), "both are not done: %s", result.out);
+    cr_assert(t_has(result.err, "1 of the tasks can never start, and fail: task \"large\" "), "%s",
+              result.err);
+    cr_assert(t_has(result.err, sentence), "%s", result.err);
+    cr_assert(t_has(result.out, " 2\n"), "%s", result.out);
+}
+
+Test(simulate, a_task_that_fits_no_worker_fails_as_in_a_run)
+{
+    warns_of("100x4", "cores=5", "needs 5 cores, and the largest worker has 4");
+    warns_of("2x4:mem=512K", "mem=900K",
+             "needs 900.0 KiB of memory, and the largest worker has 512.0 KiB");
+    warns_of("1x2:gpus=1,1x4", "cores=4 gpus=1", "needs 4 cores and 1 GPUs on one worker");
 }
 
 Test(simulate, workers_that_die_before_any_task_ends_are_told_in_a_sentence)
