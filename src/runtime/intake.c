@@ -98,12 +98,17 @@ static int note_attempt(void *arg, const struct mf_journal_attempt *attempt)
     void *place;
     int r;
 
-    if (attempt->state != MF_TASK_DONE && attempt->state != MF_TASK_FAILED)
+    if (attempt->state != MF_TASK_DONE && attempt->state != MF_TASK_FAILED &&
+        attempt->state != MF_TASK_SKIPPED)
         return 0; /* tried again, cancelled, or failed and wanted again */
     r = mf_table_insert(load->scheduler->earlier, attempt->key, &place);
     if (r < 0)
         return r;
     struct mf_earlier *earlier = place;
+    if (attempt->state == MF_TASK_SKIPPED) {
+        earlier->n_skipped++;
+        return 0;
+    }
     r = note_place(load->scheduler, attempt);
     if (r < 0)
         return r;
@@ -144,6 +149,16 @@ int mf_intake_load_earlier(struct mf_scheduler *scheduler, struct mf_error *err)
             return r;
     }
     return mf_journal_each(scheduler->config.journal, note_attempt, &load, err);
+}
+
+bool mf_intake_was_skipped(struct mf_scheduler *scheduler, const uint8_t *key)
+{
+    struct mf_earlier *earlier = scheduler->earlier ? mf_table_find(scheduler->earlier, key) : NULL;
+
+    if (!earlier || earlier->n_skipped == 0)
+        return false;
+    earlier->n_skipped--;
+    return true;
 }
 
 /* Whether it matters which of several equal commands a task is, and its id does not tell. */

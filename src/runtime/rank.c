@@ -357,6 +357,8 @@ int mf_rank_schedule(struct mf_rank *rank, struct mf_scheduler_config *config, F
     *ret_result = mf_scheduler_result(rank->scheduler);
     if (summary && *ret_result != MF_RUN_REFUSED)
         mf_scheduler_summarize(rank->scheduler, summary);
+    else if (!summary)
+        mf_scheduler_tell_unfit(rank->scheduler);
     return 0;
 }
 

@@ -400,6 +400,7 @@ enum mf_run_result mf_scheduler_result(const struct mf_scheduler *scheduler)
 void mf_scheduler_summarize(const struct mf_scheduler *scheduler, FILE *file)
 {
     struct mf_failure failures[MF_MAX_SHOWN_FAILURES];
+    struct mf_skip skips[MF_MAX_SHOWN_SKIPS];
     struct mf_farm_counts counts;
     struct mf_summary summary = {
         .n_done = scheduler->n_done,
@@ -415,6 +416,9 @@ void mf_scheduler_summarize(const struct mf_scheduler *scheduler, FILE *file)
         .n_slots = scheduler->n_slots,
         .failures = failures,
         .n_shown = scheduler->n_failures,
+        .n_unfit = scheduler->n_unfit,
+        .skips = skips,
+        .n_skips = scheduler->n_skips,
         .run_dir = scheduler->config.shown_run_dir,
     };
 
@@ -426,7 +430,20 @@ void mf_scheduler_summarize(const struct mf_scheduler *scheduler, FILE *file)
                                           .command_text = scheduler->failures[i].text,
                                           .cause = scheduler->failures[i].cause,
                                           .attempts = scheduler->failures[i].attempts};
+    for (uint32_t i = 0; i < scheduler->n_skips; i++)
+        skips[i] = (struct mf_skip){scheduler->skips[i].cause, scheduler->skips[i].n_tasks};
     mf_summary_print(&summary, file);
+}
+
+void mf_scheduler_tell_unfit(const struct mf_scheduler *scheduler)
+{
+    uint64_t n = scheduler->n_unfit;
+
+    if (n > 0)
+        mf_log_error(scheduler->config.log,
+                     "%" PRIu64 " %s could never start: no worker is large enough; see mpifarm "
+                     "explain %s",
+                     n, n == 1 ? "task" : "tasks", scheduler->config.shown_run_dir);
 }
 
 /* --- life --- */

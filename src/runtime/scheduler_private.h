@@ -123,7 +123,15 @@ struct mf_unsettled {
     struct mf_outcome outcome;
     struct mf_region region;
     bool is_printed;
+    bool is_known; /* the journal has it of an earlier run */
 };
+
+/** Why so many tasks were skipped; the text is owned. */
+struct mf_kept_skip {
+    char *cause;
+    uint64_t n_tasks;
+};
+#define MF_MAX_SHOWN_SKIPS 5
 
 /** A failure kept for the summary; its texts are owned. */
 struct mf_kept_failure {
@@ -135,6 +143,7 @@ struct mf_kept_failure {
 struct mf_earlier {
     uint32_t n_done;
     uint32_t n_failed;
+    uint32_t n_skipped;
     uint32_t first_unprinted; /* index + 1 into unprinted, 0 for none */
 };
 
@@ -200,7 +209,9 @@ struct mf_scheduler {
     int64_t oldest_unsettled_ns;
     int64_t last_commit_ns, commit_cost_ns;
 
-    uint64_t n_done, n_failed, n_cancelled, n_skipped, n_truncated;
+    uint64_t n_done, n_failed, n_cancelled, n_skipped, n_truncated, n_unfit;
+    struct mf_kept_skip skips[MF_MAX_SHOWN_SKIPS];
+    uint32_t n_skips;
     int64_t first_start_ns, last_end_ns, busy_ns;
     struct mf_kept_failure failures[MF_MAX_SHOWN_FAILURES];
     uint32_t n_failures;
@@ -288,6 +299,9 @@ void mf_intake_finish(struct mf_scheduler *scheduler);
 void mf_intake_note_end(struct mf_scheduler *scheduler, mf_task_id task, const char *id,
                         enum mf_task_state state);
 
+/** Whether an earlier run has recorded that a task of that key was skipped, once for each. */
+bool mf_intake_was_skipped(struct mf_scheduler *scheduler, const uint8_t *key);
+
 /** Why a task is skipped: "task 3, which failed". Returns text, which holds size bytes. */
 char *mf_intake_explain_skip(const struct mf_scheduler *scheduler, mf_task_id root, char *text,
                              size_t size);
@@ -303,6 +317,10 @@ void mf_learned_meet_kind(struct mf_scheduler *scheduler, uint32_t kind);
 
 /** Keeps what is known for the next run. Returns 0 or -errno with a sentence. */
 int mf_learned_save(struct mf_scheduler *scheduler, struct mf_error *err);
+
+/** A note of what was learned as text of less than size bytes, the caller's to free; kinds with
+ * the fewest tasks behind them are dropped from it for that. NULL when memory is out. */
+char *mf_learned_dump(struct json_t *note, size_t size);
 
 /* dispatch.c */
 

@@ -62,6 +62,7 @@ void mf_sim_note_final(struct mf_sim *sim, const struct mf_change *change)
     double weight = task->spec.weight > 0 ? (double)task->spec.weight : 1;
 
     sim->n_final++;
+    sim->n_deaths = 0;
     sim->result.n_by_state[change->state]++;
     if (change->state == MF_TASK_DONE)
         sim->result.weighted_completion +=
