@@ -231,12 +231,14 @@ static int parse_policies(struct mf_simulate_settings *settings, const char *tex
     return r;
 }
 
+/* But for auto, which goes by one of them after the other and takes long to simulate. */
 static void choose_all_policies(struct mf_simulate_settings *settings)
 {
-    while (settings->n_policies < MF_SIMULATE_POLICIES_MAX && mf_policy_at(settings->n_policies)) {
-        settings->policies[settings->n_policies] = mf_policy_at(settings->n_policies);
-        settings->n_policies++;
-    }
+    const struct mf_policy *policy;
+
+    for (uint32_t i = 0; i < MF_SIMULATE_POLICIES_MAX && (policy = mf_policy_at(i)); i++)
+        if (policy != &mf_policy_auto)
+            settings->policies[settings->n_policies++] = policy;
 }
 
 /* --- numbers --- */

@@ -25,6 +25,9 @@ struct mf_progress_state {
     uint64_t n_running;
     uint64_t n_skipped_earlier; /* they do not count for the rate */
     uint32_t n_slots;
+    const char *policy;        /* that orders the tasks now; for status.json alone, as the next */
+    const char *policy_why;    /* under auto: why it is that; NULL or "" otherwise */
+    uint64_t n_policy_changes; /* and how often it was changed */
 };
 
 enum mf_progress_mode {
@@ -78,6 +81,7 @@ struct mf_failure {
  * @n_slots       slots of all workers
  * @failures      the first n_shown of n_failed
  * @run_dir       for the command that shows their output
+ * @policy_why    under the policy auto: the last change, of n_policy_changes; NULL or "" otherwise
  */
 struct mf_summary {
     uint64_t n_done, n_failed, n_cancelled, n_skipped, n_left;
@@ -90,6 +94,8 @@ struct mf_summary {
     const struct mf_failure *failures;
     uint32_t n_shown;
     const char *run_dir;
+    const char *policy_why;
+    uint64_t n_policy_changes;
     const char *stopped_by; /* "signal 15 (Terminated)": why it stopped early, else NULL */
 };
 

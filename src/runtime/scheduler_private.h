@@ -3,6 +3,7 @@
  *
  *     scheduler.c  life, the turn, the end
  *     peers.c      the workers: HELLO, shares of nodes, frames to each
+ *     choosing.c   the policy auto
  *     intake.c     tasks from the source into the farm; what was done earlier
  *     learned.c    run times of kinds of tasks, from run to run
  *     dispatch.c   changes of the farm into records to workers
@@ -19,6 +20,7 @@
 #include "report/printer.h"
 #include "report/status.h"
 #include "report/store.h"
+#include "runtime/chooser.h"
 #include "runtime/node.h"
 #include "runtime/scheduler.h"
 #include "wire/message.h"
@@ -148,6 +150,21 @@ struct mf_bad_end {
     enum mf_task_state state;
 };
 
+/**
+ * Under the policy auto: how the order is chosen.
+ *
+ * @chooser        NULL under any other policy
+ * @paid_until_ns  nothing more is spent on choosing before that
+ * @n_changes      how often the policy was changed
+ * @why            when that was last, and what was predicted; "" under any other policy
+ */
+struct mf_choosing {
+    struct mf_chooser *chooser;
+    int64_t paid_until_ns;
+    uint64_t n_changes;
+    char why[MF_PREFERENCE_SIZE + 64];
+};
+
 struct mf_scheduler {
     struct mf_scheduler_config config;
     struct mf_farm *farm;
@@ -179,6 +196,8 @@ struct mf_scheduler {
     bool is_at_barrier;        /* the entry below waits until all before it have ended */
     uint64_t held_cookie;      /* of that entry */
     struct mf_table *bad_ends; /* task id to struct mf_bad_end, for those that come after it */
+
+    struct mf_choosing choosing;
 
     struct mf_table *live; /* task id to struct mf_live * */
     struct mf_buffer scratch;
@@ -272,6 +291,21 @@ void mf_intake_note_end(struct mf_scheduler *scheduler, mf_task_id task, const c
 /** Why a task is skipped: "task 3, which failed". Returns text, which holds size bytes. */
 char *mf_intake_explain_skip(const struct mf_scheduler *scheduler, mf_task_id root, char *text,
                              size_t size);
+
+/* choosing.c */
+
+/** Returns 0 or -ENOMEM. */
+int mf_choosing_create(struct mf_scheduler *scheduler);
+void mf_choosing_destroy(struct mf_scheduler *scheduler);
+
+/** Goes on finding out which policy is best, a slice of about a millisecond at most. */
+void mf_choosing_turn(struct mf_scheduler *scheduler);
+
+/** When there is time for the next slice; INT64_MAX when none is waited for. */
+int64_t mf_choosing_next_ns(const struct mf_scheduler *scheduler);
+
+/** The name of the policy that the farm goes by now. */
+const char *mf_choosing_policy(const struct mf_scheduler *scheduler);
 
 /* learned.c */
 

@@ -71,6 +71,11 @@ struct mf_sim_attempt {
 /** Hears of each attempt as it ends. */
 typedef void (*mf_sim_trace_fn)(void *arg, const struct mf_sim_attempt *attempt);
 
+struct mf_preference;
+
+/** Hears of each change of policy under auto: see chooser.h. */
+typedef void (*mf_sim_chosen_fn)(void *arg, const struct mf_preference *preference);
+
 /**
  * @farm             policy, placement and all else the farm goes by; its seed,
  *                   has_dependencies and expected_tasks are filled in
@@ -81,6 +86,8 @@ typedef void (*mf_sim_trace_fn)(void *arg, const struct mf_sim_attempt *attempt)
  * @fail_probability of an attempt, 0 .. 1; the same attempts fail under every policy
  * @mtbf_ns          mean time between the deaths of a worker (exponential), 0 for none
  * @trace            may be NULL
+ * @chosen           may be NULL; hears what is chosen under the policy auto, which goes by fifo at
+ *                   first, and simulates the remaining work as a run does, at no cost
  */
 struct mf_sim_config {
     struct mf_farm_config farm;
@@ -94,6 +101,8 @@ struct mf_sim_config {
     uint64_t seed;
     mf_sim_trace_fn trace;
     void *trace_arg;
+    mf_sim_chosen_fn chosen;
+    void *chosen_arg;
 };
 
 /**
@@ -106,6 +115,8 @@ struct mf_sim_config {
  * @wait_mean_ns, @wait_95_ns   from when a task could have started (it was submitted,
  *                    and what it comes after was final) to its first attempt
  * @weighted_completion  sum of weight times seconds until done, of all tasks DONE
+ * @weighted_tardiness   sum of weight times seconds past the deadline, of all tasks DONE late
+ * @n_policies        policies that it went by, one after the other; more than 1 only under auto
  * @n_by_state        tasks in each final state
  * @n_attempts        attempts that ran
  * @n_messages        messages, both ways
@@ -121,6 +132,8 @@ struct mf_sim_result {
     double utilisation;
     int64_t wait_mean_ns, wait_95_ns;
     double weighted_completion;
+    double weighted_tardiness;
+    uint64_t n_policies;
     uint64_t n_by_state[MF_TASK_STATE_COUNT];
     uint64_t n_attempts;
     uint64_t n_messages;
@@ -145,5 +158,29 @@ struct mf_sim_result {
  */
 int mf_sim_run(const struct mf_sim_config *config, const struct mf_sim_task *tasks,
                uint64_t n_tasks, struct mf_sim_result *ret_result);
+
+/*
+ * The same in steps, for who has other things to do in between:
+ *
+ *     mf_sim_create()
+ *     while ((r = mf_sim_step(sim, 100)) == 1) ...
+ *     mf_sim_result()  if r is 0
+ *     mf_sim_destroy()
+ */
+struct mf_sim;
+
+/** As mf_sim_run(), but that config and tasks are borrowed until the simulation is destroyed. */
+int mf_sim_create(const struct mf_sim_config *config, const struct mf_sim_task *tasks,
+                  uint64_t n_tasks, struct mf_sim **ret_sim);
+
+/** NULL is accepted. */
+void mf_sim_destroy(struct mf_sim *sim);
+
+/** Lets up to so many things happen. Returns 1 if there is more to come, 0 if it is over, or as
+ * mf_sim_run(). */
+int mf_sim_step(struct mf_sim *sim, uint64_t n_events);
+
+/** What came of one that is over; the simulation's. */
+const struct mf_sim_result *mf_sim_result(const struct mf_sim *sim);
 
 #endif
