@@ -67,6 +67,8 @@ static int handle_submitted(struct mf_farm *farm, const struct mf_event *event)
     if (r < 0)
         return r;
 
+    if (!mf_needs_are_plain(&event->spec.needs))
+        mf_workers_keep_room(&farm->workers);
     task = mf_tasks_add(&farm->tasks);
     task->spec = event->spec;
     task->worker = MF_WORKER_NONE;

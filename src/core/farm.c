@@ -73,6 +73,7 @@ void mf_farm_destroy(struct mf_farm *farm)
     mf_heap_finish(&farm->ready);
     for (int i = 0; i < MF_N_COUNTABLES; i++)
         mf_heap_finish(&farm->parked[i]);
+    mf_asides_finish(farm);
     free(farm->releases);
     mf_workers_finish(&farm->workers);
     mf_tasks_finish(&farm->tasks);
@@ -231,6 +232,8 @@ int64_t mf_farm_next_tick_ns(const struct mf_farm *farm)
 {
     int64_t next = next_timeout_ns(farm);
 
+    if (farm->stop == MF_STOP_NONE && farm->has_more)
+        return farm->now_ns;
     /* A delay that is over is not what the ready tasks wait for. */
     if (farm->stop == MF_STOP_NONE && mf_heap_top(&farm->ready) &&
         farm->next_place_ns > farm->now_ns && farm->next_place_ns < next)

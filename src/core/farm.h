@@ -257,7 +257,8 @@ enum mf_stop mf_farm_stopping(const struct mf_farm *farm);
  */
 bool mf_farm_is_finished(const struct mf_farm *farm);
 
-/** When the next tick is due by the clock (a delay, a time limit); INT64_MAX for never. */
+/** When the next tick is due by the clock (a delay, a time limit), at once if the last one left
+ * READY tasks that it did not look at; INT64_MAX for never. */
 int64_t mf_farm_next_tick_ns(const struct mf_farm *farm);
 
 /** Median run time of the tasks done, an estimate when there are many; 0 before the first. */

@@ -104,6 +104,7 @@ static void order_all(struct mf_farm *farm)
 
     view.is_anew = true;
     mf_farm_unpark(farm, true);
+    mf_farm_look_again(farm, true);
     if (farm->has_shares) {
         qsort(ready->items, ready->n_items, sizeof(ready->items[0]), compare_ids);
         mf_shares_restart(&farm->shares);
