@@ -169,6 +169,8 @@ static int simulate_policy(const struct mf_simulate_settings *settings,
     if (r < 0)
         return r;
     config.farm.policy = policy;
+    config.shares = set->shares;
+    config.n_shares = set->n_shares;
     config.chosen = note_chosen;
     config.chosen_arg = chosen;
     if (timeline.file) {

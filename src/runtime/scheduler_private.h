@@ -192,6 +192,7 @@ struct mf_scheduler {
 
     struct json_t *learned; /* see learned.c; NULL when there is nothing */
     uint32_t last_kind;     /* of those that the farm was told of */
+    uint32_t last_group;    /* the same of groups and their shares */
     bool has_dependencies;
     bool is_at_barrier;        /* the entry below waits until all before it have ended */
     uint64_t held_cookie;      /* of that entry */

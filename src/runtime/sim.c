@@ -120,6 +120,20 @@ static int create_farm(struct mf_sim *sim)
     return mf_farm_create(&config, &sim->farm);
 }
 
+static int set_shares(struct mf_sim *sim)
+{
+    int r = 0;
+
+    for (uint32_t i = 0; i < sim->config->n_shares && r == 0; i++) {
+        const struct mf_sim_share *share = &sim->config->shares[i];
+
+        r = mf_farm_apply(sim->farm, &(struct mf_event){.kind = MF_EVENT_SHARE,
+                                                        .spec = {.group = share->group,
+                                                                 .weight = (float)share->share}});
+    }
+    return r;
+}
+
 static int add_workers(struct mf_sim *sim)
 {
     for (uint32_t i = 0; i < sim->config->n_groups; i++) {
@@ -155,6 +169,8 @@ static int init(struct mf_sim *sim)
     if (!sim->jobs || !sim->sent || !sim->finals_ns || !sim->waits_ns || !sim->has_started)
         return -ENOMEM;
     r = create_farm(sim);
+    if (r == 0)
+        r = set_shares(sim);
     if (r == 0 && sim->config->farm.policy == &mf_policy_auto)
         r = mf_chooser_create(&sim->config->farm, &sim->chooser);
     if (r == 0)

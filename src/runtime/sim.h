@@ -50,6 +50,19 @@ struct mf_sim_group {
     struct mf_needs has;
 };
 
+/** How much slot time the group of a name gets beside others, which have 1; name is borrowed. */
+struct mf_group_share {
+    const char *name;
+    size_t name_size;
+    double share;
+};
+
+/** The same for a group known by its number. */
+struct mf_sim_share {
+    uint32_t group;
+    double share;
+};
+
 /** How an attempt ended. */
 enum mf_sim_end {
     MF_SIM_DONE,   /* it succeeded */
@@ -80,6 +93,7 @@ typedef void (*mf_sim_chosen_fn)(void *arg, const struct mf_preference *preferen
  * @farm             policy, placement and all else the farm goes by; its seed,
  *                   has_dependencies and expected_tasks are filled in
  * @groups           n_groups kinds of workers, with at least one slot each; borrowed
+ * @shares           n_shares of groups, for policies that look at them; borrowed
  * @latency_ns       how long a message takes, one way
  * @message_cost_ns  what each message costs the scheduler, to send and to receive
  * @task_cost_ns     what placing a task costs the scheduler
@@ -93,6 +107,8 @@ struct mf_sim_config {
     struct mf_farm_config farm;
     const struct mf_sim_group *groups;
     uint32_t n_groups;
+    const struct mf_sim_share *shares;
+    uint32_t n_shares;
     int64_t latency_ns;
     int64_t message_cost_ns;
     int64_t task_cost_ns;
