@@ -6,6 +6,7 @@
 
 #include "base/rng.h"
 #include "cli/subcommands.h"
+#include "runtime/chooser.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -143,6 +144,15 @@ static int close_timeline(const char *path, struct timeline *timeline, struct mf
 
 /* --- the simulation --- */
 
+/* What auto changed to, and why: a line each. */
+static void note_chosen(void *arg, const struct mf_preference *preference)
+{
+    char text[MF_PREFERENCE_SIZE];
+
+    mf_buffer_print(arg, "auto, at %.3f s: %s\n", (double)preference->at_ns * 1e-9,
+                    mf_preference_describe(preference, text));
+}
+
 static int explain(int r, const char *policy, struct mf_error *err)
 {
     switch (r) {
@@ -165,7 +175,8 @@ static int explain(int r, const char *policy, struct mf_error *err)
 
 static int simulate_policy(const struct mf_simulate_settings *settings,
                            const struct mf_task_set *set, const struct mf_policy *policy,
-                           struct mf_sim_result *ret_result, struct mf_error *err)
+                           struct mf_buffer *chosen, struct mf_sim_result *ret_result,
+                           struct mf_error *err)
 {
     struct timeline timeline = {.set = set};
     struct mf_sim_config config = settings->sim;
@@ -174,6 +185,10 @@ static int simulate_policy(const struct mf_simulate_settings *settings,
     if (r < 0)
         return r;
     config.farm.policy = policy;
+    config.shares = set->shares;
+    config.n_shares = set->n_shares;
+    config.chosen = note_chosen;
+    config.chosen_arg = chosen;
     if (timeline.file) {
         config.trace = print_attempt;
         config.trace_arg = &timeline;
@@ -192,6 +207,7 @@ static int simulate(const struct mf_simulate_settings *settings, struct mf_task_
                     const struct mf_log *log, struct mf_error *err)
 {
     struct mf_sim_result *results = calloc(settings->n_policies, sizeof(*results));
+    struct mf_buffer chosen = {0};
     int r = results ? check_tasks(set, err) : mf_error_set(err, -ENOMEM, "out of memory");
 
     if (r == 0) {
@@ -199,9 +215,12 @@ static int simulate(const struct mf_simulate_settings *settings, struct mf_task_
         draw_arrivals(settings, set);
     }
     for (uint32_t i = 0; i < settings->n_policies && r == 0; i++)
-        r = simulate_policy(settings, set, settings->policies[i], &results[i], err);
+        r = simulate_policy(settings, set, settings->policies[i], &chosen, &results[i], err);
     if (r == 0)
-        mf_simulate_print(settings, set, results);
+        r = mf_buffer_status(&chosen);
+    if (r == 0)
+        mf_simulate_print(settings, set, results, &chosen);
+    mf_buffer_finish(&chosen);
     free(results);
     return r;
 }

@@ -150,6 +150,19 @@ static int read_all(struct mf_task_set *set, const struct mf_task_set_settings *
     return 0;
 }
 
+/* Groups have numbers once their tasks are read. Shares of others have no effect. */
+static void resolve_shares(struct mf_task_set *set, const struct mf_group_shares *shares,
+                           const struct mf_source *source)
+{
+    const char *name;
+
+    for (uint32_t group = 1; shares->n > 0 && (name = mf_source_group_name(source, group)); group++)
+        for (uint32_t i = 0; i < shares->n; i++)
+            if (strlen(name) == shares->items[i].name_size &&
+                memcmp(name, shares->items[i].name, shares->items[i].name_size) == 0)
+                set->shares[set->n_shares++] = (struct mf_sim_share){group, shares->items[i].share};
+}
+
 static int open_and_read(struct mf_task_set *set, const struct mf_task_set_settings *settings,
                          const char *const *files, uint32_t n_files, struct mf_error *err)
 {
@@ -173,6 +186,8 @@ static int open_and_read(struct mf_task_set *set, const struct mf_task_set_setti
         r = check_size(source, err);
     if (r == 0)
         r = read_all(set, settings, source, err);
+    if (r == 0)
+        resolve_shares(set, &settings->shares, source);
     mf_source_close(source);
     mf_modules_destroy(modules);
     return r;

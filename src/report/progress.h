@@ -25,6 +25,9 @@ struct mf_progress_state {
     uint64_t n_running;
     uint64_t n_skipped_earlier; /* they do not count for the rate */
     uint32_t n_slots;
+    const char *policy;        /* that orders the tasks now; for status.json alone, as the next */
+    const char *policy_why;    /* under auto: why it is that; NULL or "" otherwise */
+    uint64_t n_policy_changes; /* and how often it was changed */
 };
 
 enum mf_progress_mode {
@@ -86,6 +89,7 @@ struct mf_skip {
  * @n_unfit       tasks among n_failed that no worker could ever run
  * @skips         n_skips causes of n_skipped, those met first
  * @run_dir       for the command that shows their output
+ * @policy_why    under the policy auto: the last change, of n_policy_changes; NULL or "" otherwise
  */
 struct mf_summary {
     uint64_t n_done, n_failed, n_cancelled, n_skipped, n_left;
@@ -101,6 +105,8 @@ struct mf_summary {
     const struct mf_skip *skips;
     uint32_t n_skips;
     const char *run_dir;
+    const char *policy_why;
+    uint64_t n_policy_changes;
     const char *stopped_by; /* "signal 15 (Terminated)": why it stopped early, else NULL */
 };
 

@@ -69,6 +69,20 @@ static void put_totals(const struct mf_summary *summary, FILE *file)
                 summary->n_truncated == 1 ? "task has output" : "tasks have output");
 }
 
+/* What the policy auto has chosen. */
+static void put_policy(const struct mf_summary *summary, FILE *file)
+{
+    char text[MF_COUNT_SIZE];
+
+    if (!summary->policy_why || !summary->policy_why[0])
+        return;
+    fprintf(file, "mpifarm: policy %s", summary->policy_why);
+    if (summary->n_policy_changes > 1)
+        fprintf(file, " (the last of %s changes)",
+                mf_count_format(summary->n_policy_changes, text));
+    fputc('\n', file);
+}
+
 /* The command on one line: control characters as blanks, cut between characters of UTF-8. */
 static void put_command(const char *text, FILE *file)
 {
@@ -167,6 +181,7 @@ static void put_end(const struct mf_summary *summary, FILE *file)
 void mf_summary_print(const struct mf_summary *summary, FILE *file)
 {
     put_totals(summary, file);
+    put_policy(summary, file);
     put_failures(summary, file);
     put_skips(summary, file);
     put_end(summary, file);

@@ -355,6 +355,30 @@ static int64_t deadline_of(const struct mf_scheduler *scheduler, const struct mf
     return deadline_ns;
 }
 
+/* Its share, if the user gives it one. */
+static void tell_share(struct mf_scheduler *scheduler, uint32_t group, const char *name)
+{
+    for (uint32_t i = 0; i < scheduler->config.n_shares; i++) {
+        const struct mf_group_share *share = &scheduler->config.shares[i];
+        struct mf_event event = {.kind = MF_EVENT_SHARE,
+                                 .spec = {.group = group, .weight = (float)share->share}};
+
+        if (strlen(name) == share->name_size && memcmp(name, share->name, share->name_size) == 0)
+            mf_scheduler_apply(scheduler, &event);
+    }
+}
+
+/* The source numbers groups as it comes upon them. */
+static void meet_group(struct mf_scheduler *scheduler, uint32_t group)
+{
+    while (scheduler->last_group < group) {
+        const char *name = mf_source_group_name(scheduler->config.source, ++scheduler->last_group);
+
+        if (name)
+            tell_share(scheduler, scheduler->last_group, name);
+    }
+}
+
 static void submit(struct mf_scheduler *scheduler, const struct mf_entry *entry)
 {
     struct mf_event event = {.kind = MF_EVENT_SUBMITTED};
@@ -366,6 +390,7 @@ static void submit(struct mf_scheduler *scheduler, const struct mf_entry *entry)
         return;
     }
     mf_learned_meet_kind(scheduler, entry->kind);
+    meet_group(scheduler, entry->group);
     event.after = entry->after;
     event.n_after = entry->n_after;
     event.spec = (struct mf_task_spec){

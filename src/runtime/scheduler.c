@@ -3,6 +3,7 @@
  *
  *     receive   what workers report
  *     read      tasks from the source
+ *     choose    under the policy auto, a slice of finding out which one is best
  *     decide    one tick of the core
  *     act       records for workers; pieces of large outputs
  *     commit    stores and journal, when due; then tell what was committed
@@ -209,6 +210,9 @@ static struct mf_progress_state progress_state(const struct mf_scheduler *schedu
         .n_running = counts.by_state[MF_TASK_RUNNING] + counts.by_state[MF_TASK_PLACED],
         .n_skipped_earlier = scheduler->n_done_earlier + scheduler->n_failed_earlier,
         .n_slots = scheduler->n_slots,
+        .policy = mf_choosing_policy(scheduler),
+        .policy_why = scheduler->choosing.why,
+        .n_policy_changes = scheduler->choosing.n_changes,
     };
     if (state.n_running > state.n_slots)
         state.n_running = state.n_slots;
@@ -338,8 +342,10 @@ int mf_scheduler_turn(struct mf_scheduler *scheduler, int64_t now_ns)
     mf_peers_share_nodes(scheduler);
     scheduler->is_reading = mf_intake_turn(scheduler);
     had_traffic |= scheduler->is_reading;
-    if (!scheduler->is_leaving)
+    if (!scheduler->is_leaving) {
+        mf_choosing_turn(scheduler);
         decide(scheduler);
+    }
     /* The last of them may have been refused or skipped just now, of which nothing else tells. */
     scheduler->is_reading |= mf_intake_may_pass(scheduler);
     had_traffic |= scheduler->is_telling;
@@ -363,7 +369,8 @@ int64_t mf_scheduler_next_ns(const struct mf_scheduler *scheduler)
     if (scheduler->config.progress)
         next_ns = mf_earliest_ns(next_ns, mf_progress_next_ns(scheduler->config.progress));
     if (!scheduler->is_leaving)
-        return mf_earliest_ns(next_ns, mf_farm_next_tick_ns(scheduler->farm));
+        return mf_earliest_ns(mf_earliest_ns(next_ns, mf_choosing_next_ns(scheduler)),
+                              mf_farm_next_tick_ns(scheduler->farm));
     if (!mf_peers_are_gone(scheduler) && scheduler->now_ns < scheduler->leave_deadline_ns)
         next_ns = mf_earliest_ns(next_ns, scheduler->leave_deadline_ns);
     return next_ns;
@@ -420,6 +427,8 @@ void mf_scheduler_summarize(const struct mf_scheduler *scheduler, FILE *file)
         .skips = skips,
         .n_skips = scheduler->n_skips,
         .run_dir = scheduler->config.shown_run_dir,
+        .policy_why = scheduler->choosing.why,
+        .n_policy_changes = scheduler->choosing.n_changes,
     };
 
     mf_farm_count(scheduler->farm, &counts);
@@ -477,6 +486,8 @@ static int create_parts(struct mf_scheduler *scheduler, struct mf_error *err)
     plan_lookahead(scheduler);
     r = mf_farm_create(&scheduler->config.farm, &scheduler->farm);
     if (r == 0)
+        r = mf_choosing_create(scheduler);
+    if (r == 0)
         r = mf_table_create(sizeof(mf_task_id), sizeof(struct mf_live *), &scheduler->live);
     if (r == 0 && scheduler->has_dependencies)
         r = mf_table_create(sizeof(mf_task_id), sizeof(struct mf_bad_end), &scheduler->bad_ends);
@@ -524,6 +535,7 @@ void mf_scheduler_destroy(struct mf_scheduler *scheduler)
     mf_intake_finish(scheduler);
     mf_learned_finish(scheduler);
     mf_feeds_finish(scheduler);
+    mf_choosing_destroy(scheduler);
     mf_settle_destroy(scheduler);
     mf_live_free_all(scheduler);
     mf_farm_destroy(scheduler->farm);

@@ -3,6 +3,7 @@
  *
  *     scheduler.c  life, the turn, the end
  *     peers.c      the workers: HELLO, shares of nodes, frames to each
+ *     choosing.c   the policy auto
  *     intake.c     tasks from the source into the farm; what was done earlier
  *     learned.c    run times of kinds of tasks, from run to run
  *     dispatch.c   changes of the farm into records to workers
@@ -20,6 +21,7 @@
 #include "report/printer.h"
 #include "report/status.h"
 #include "report/store.h"
+#include "runtime/chooser.h"
 #include "runtime/node.h"
 #include "runtime/scheduler.h"
 #include "wire/message.h"
@@ -163,6 +165,21 @@ struct mf_bad_end {
     enum mf_task_state state;
 };
 
+/**
+ * Under the policy auto: how the order is chosen.
+ *
+ * @chooser        NULL under any other policy
+ * @paid_until_ns  nothing more is spent on choosing before that
+ * @n_changes      how often the policy was changed
+ * @why            when that was last, and what was predicted; "" under any other policy
+ */
+struct mf_choosing {
+    struct mf_chooser *chooser;
+    int64_t paid_until_ns;
+    uint64_t n_changes;
+    char why[MF_PREFERENCE_SIZE + 64];
+};
+
 struct mf_scheduler {
     struct mf_scheduler_config config;
     struct mf_farm *farm;
@@ -191,6 +208,7 @@ struct mf_scheduler {
 
     struct json_t *learned; /* see learned.c; NULL when there is nothing */
     uint32_t last_kind;     /* of those that the farm was told of */
+    uint32_t last_group;    /* the same of groups and their shares */
     bool has_dependencies;
     bool is_at_barrier;        /* the entry below waits until all before it have ended */
     uint64_t held_cookie;      /* of that entry */
@@ -199,6 +217,8 @@ struct mf_scheduler {
     struct mf_table *wanted; /* task id to struct mf_wanted, of feeds.c; NULL without any */
     struct mf_table *reruns; /* ids of tasks that are DONE, but whose output is gone */
     struct mf_list fetches;
+
+    struct mf_choosing choosing;
 
     struct mf_table *live; /* task id to struct mf_live * */
     struct mf_buffer scratch;
@@ -305,6 +325,21 @@ bool mf_intake_was_skipped(struct mf_scheduler *scheduler, const uint8_t *key);
 /** Why a task is skipped: "task 3, which failed". Returns text, which holds size bytes. */
 char *mf_intake_explain_skip(const struct mf_scheduler *scheduler, mf_task_id root, char *text,
                              size_t size);
+
+/* choosing.c */
+
+/** Returns 0 or -ENOMEM. */
+int mf_choosing_create(struct mf_scheduler *scheduler);
+void mf_choosing_destroy(struct mf_scheduler *scheduler);
+
+/** Goes on finding out which policy is best, a slice of about a millisecond at most. */
+void mf_choosing_turn(struct mf_scheduler *scheduler);
+
+/** When there is time for the next slice; INT64_MAX when none is waited for. */
+int64_t mf_choosing_next_ns(const struct mf_scheduler *scheduler);
+
+/** The name of the policy that the farm goes by now. */
+const char *mf_choosing_policy(const struct mf_scheduler *scheduler);
 
 /* learned.c */
 

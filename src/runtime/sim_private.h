@@ -12,6 +12,7 @@
 
 #include "base/list.h"
 #include "base/rng.h"
+#include "runtime/chooser.h"
 #include "runtime/sim.h"
 
 /** The virtual clock ends here. */
@@ -128,6 +129,8 @@ struct mf_sim_worker {
  * @turn_ns      when the next turn begins, INT64_MAX if none is due
  * @busy_until_ns  end of the last turn
  * @turn_cost_ns average cost of a turn
+ * @chooser      under the policy auto, else NULL
+ * @has_totals   the result is finished
  */
 struct mf_sim {
     const struct mf_sim_config *config;
@@ -155,6 +158,8 @@ struct mf_sim {
     struct mf_sim_worker *lost, **lost_end;
     struct mf_sim_frame *outbox, **outbox_end;
     int64_t turn_ns, busy_until_ns, turn_cost_ns;
+    struct mf_chooser *chooser;
+    bool has_totals;
     struct mf_sim_result result;
 };
 

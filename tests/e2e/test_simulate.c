@@ -77,6 +77,43 @@ Test(simulate, orders_by_the_policy)
               result.out);
 }
 
+Test(simulate, auto_tells_what_it_changes_to_and_why)
+{
+    struct t_result result;
+
+    t_write("t.farm", "#FARM time=1\nx\nx\nx\nx\nx\nx\n[time=5] x\n");
+    result = t_sh("mpifarm simulate -w 1x2 -p fifo,lpt,auto t.farm");
+    cr_assert(eq(int, result.status, 0), "%s", result.err);
+    cr_assert(t_has(result.out, "\nfifo                   8.000 "), "%s", result.out);
+    cr_assert(t_has(result.out, "\nauto                   6.000 "), "%s", result.out);
+    cr_assert(t_has(result.out, "\nauto, at 0.000 s: lpt: makespan 6 s, fifo 8 s, "
+                                "simulating 7 tasks\n"),
+              "%s", result.out);
+    result = t_sh("mpifarm simulate -w 1x2 t.farm");
+    cr_assert(not(t_has(result.out, "auto")), "it has to be asked for: %s", result.out);
+}
+
+Test(simulate, ageing_lets_a_task_go_before_one_of_higher_priority)
+{
+    struct t_result result;
+
+    t_write("t.farm", "[id=high time=5 priority=5] x\n[id=low time=1] x\n"
+                      "[id=next time=1 priority=5 after=high] x\n");
+    result = t_sh("for a in 0 100,1s; do mpifarm simulate -w 1x1 -p priority --ageing $a --trace t "
+                  "t.farm > out; cut -f1 t | tail -n +2 | tr '\\n' ' '; done");
+    cr_assert(eq(str, result.out, "high next low high low next "), "%s%s", result.out, result.err);
+}
+
+Test(simulate, groups_get_slot_time_by_their_shares)
+{
+    struct t_result result;
+
+    t_write("t.farm", "#FARM time=10ms group=a\nx\nx\nx\n#FARM time=10ms group=b\nx\nx\nx\n");
+    result = t_sh("mpifarm simulate -w 1x1 -p fair --share b=2 --trace t t.farm > out; "
+                  "cut -f1 t | tail -n +2 | tr '\\n' ' '");
+    cr_assert(eq(str, result.out, "2 6 7 3 8 4 "), "%s%s", result.out, result.err);
+}
+
 Test(simulate, traces_a_line_for_each_attempt)
 {
     struct t_result result;
