@@ -57,10 +57,11 @@ ParameterizedTest(int *ranks, outs, an_output_of_many_megabytes_is_whole)
 Test(outs, objects_repeats_and_functions_of_shells_take_outputs)
 {
     t_write("a.jsonl", "{\"id\":\"a\",\"cmd\":[\"echo\",\"one two\"]}\n"
-                       "{\"cmd\":[\"sed\",\"s/.*/& \\\\{out:a}/\",\"{out:a}\"]}\n");
+                       "{\"cmd\":[\"sed\",\"s/.*/& \\\\{out:a}/\",\"{out:a}\"]}\n"
+                       "{\"cmd\":[\"echo\",\"\\\\{out:b}\"]}\n");
     t_write("b.txt", "echo 1\n#DISBATCH REPEAT 3 expr 1 + $(cat {out:-1})\n");
     struct t_result result = t_sh("mpifarm run -k -q a.jsonl && mpifarm run --force -k -q b.txt");
-    cr_assert(eq(str, result.out, "one two\none two {out:a}\n1\n2\n3\n4\n"), "%s", result.err);
+    cr_assert(eq(str, result.out, "one two\none two {out:a}\n{out:b}\n1\n2\n3\n4\n"), "%s", result.err);
 }
 
 Test(outs, a_thousand_outputs_in_a_chain_leave_nothing_behind)
@@ -113,6 +114,16 @@ Test(outs, stored_output_is_taken_from_where_it_is_stored)
     cr_assert(eq(str, result.out, "0\nx\n"), "%s", result.err);
 }
 
+Test(outs, a_task_fails_that_cannot_be_given_its_file)
+{
+    t_write("tasks.txt", "[id=a] echo x\ncat {out:a}\n");
+    struct t_result result = t_sh("TMPDIR=$PWD/none mpifarm run -q tasks.txt; echo $?; "
+                                  "mpifarm explain mpifarm-run 2");
+    cr_assert(t_has(result.out, "x\n1\n"), "%s", result.out);
+    cr_assert(t_has(result.out, "the output of task number 1 in "), "%s", result.out);
+    cr_assert(t_has(result.out, "No such file or directory"), "%s", result.out);
+}
+
 /* --- resuming --- */
 
 Test(outs, a_task_that_failed_finds_the_output_of_the_run_before)
@@ -140,6 +151,15 @@ Test(outs, a_line_that_is_added_later_has_the_task_run_again_whose_output_it_tak
     result =
         t_sh("mpifarm run -q -k --resume tasks.txt > out; echo $?; tail -n 1 out; wc -l < log");
     cr_assert(eq(str, result.out, "0\n5\n"), "%s", result.err);
+}
+
+Test(outs, what_is_not_tried_again_has_nothing_run_again)
+{
+    t_write("tasks.txt", "[id=a] echo x; echo a >> log\n[id=b] cat {out:a}; false\n");
+    t_sh("mpifarm run -q tasks.txt; rm mpifarm-run/out/feed.*");
+    struct t_result result = t_sh("mpifarm run -q --resume tasks.txt 2>&1; wc -l < log; "
+                                  "mpifarm run -q --resume-failed tasks.txt 2>&1; wc -l < log");
+    cr_assert(eq(str, result.out, "1\nx\nx\n2\n"), "%s", result.err);
 }
 
 Test(outs, after_kill_9_outputs_are_found_and_files_removed)
