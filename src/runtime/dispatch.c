@@ -80,7 +80,11 @@ static int fill_live(struct mf_scheduler *scheduler, struct mf_live *live,
     mf_command_print(&entry->command, scratch);
     live->text = (char *)copy_scratch(scratch);
     mf_buffer_clear(scratch);
-    mf_command_encode(&entry->command, scratch);
+    /* Without paths to wait for, what only looks like a place becomes ordinary text here. */
+    if (entry->command.has_outs && entry->n_outs == 0)
+        mf_outs_fill(&entry->command, NULL, scratch);
+    else
+        mf_command_encode(&entry->command, scratch);
     live->command = copy_scratch(scratch);
     live->command_size = scratch->size;
     live->outs = entry->n_outs ? calloc(entry->n_outs, sizeof(*live->outs)) : NULL;

@@ -144,9 +144,9 @@ static int push_again(struct plan *plan, mf_task_id task)
     return mf_buffer_status(&plan->again);
 }
 
-/* A DONE task whose output is gone is run again. */
+/* Finds the output of a DONE task; where that is gone the task is run again, if it may be. */
 static int demand(struct mf_scheduler *scheduler, struct plan *plan, mf_task_id task,
-                  struct mf_error *err)
+                  bool may_rerun, struct mf_error *err)
 {
     struct planned *planned = &plan->tasks[task - 1];
     struct mf_wanted *wanted = find_wanted(scheduler, task);
@@ -168,6 +168,8 @@ static int demand(struct mf_scheduler *scheduler, struct plan *plan, mf_task_id 
         wanted->row = output->row;
         return 0;
     }
+    if (!may_rerun)
+        return 0;
     planned->state = MF_TASK_WAITING;
     r = mf_table_insert(scheduler->reruns, &task, &place);
     if (r >= 0)
@@ -175,7 +177,7 @@ static int demand(struct mf_scheduler *scheduler, struct plan *plan, mf_task_id 
     return r < 0 ? mf_error_set(err, r, "out of memory") : 0;
 }
 
-/* Looks at what a task takes that is to be run, or that FAILED and is kept in mind. */
+/* Looks at what a task takes that is to be run, or that FAILED: it may be run some other time. */
 static int look_at_taker(struct mf_scheduler *scheduler, struct plan *plan, mf_task_id task,
                          struct mf_error *err)
 {
@@ -196,7 +198,7 @@ static int look_at_taker(struct mf_scheduler *scheduler, struct plan *plan, mf_t
         return mf_error_set(err, -ENOMEM, "out of memory");
     memcpy(outs, entry->outs, n_outs * sizeof(*outs));
     for (uint32_t i = 0; i < n_outs && r == 0; i++)
-        r = demand(scheduler, plan, outs[i], err);
+        r = demand(scheduler, plan, outs[i], !has_ended, err);
     free(outs);
     return r;
 }

@@ -26,11 +26,11 @@ struct mf_feed;
 
 /*
  * An attempt this worker knows. While FETCHING or QUEUED it owns its RUN record's command;
- * `node` is in `fetching`, in the queue, in `untold`, or in no list. It has its n_feeds, one
- * for each place of a path in the command, until it ended. Its GPUs are booked from the
- * beginning, since the scheduler counts them so, and chosen with its slots.
+ * `node` is in `fetching`, in the queue, in `untold`, or in no list. Its GPUs are booked from
+ * the beginning, since the scheduler counts them so, and chosen with its slots.
  *
  * @has_gpus  whether they are chosen
+ * @feeds     n_feeds, one for each place of a path in the command; none once it has ended
  */
 struct mf_worker_attempt {
     mf_task_id task;
