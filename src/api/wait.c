@@ -13,6 +13,9 @@
 /* With a core for each process, a rank that looks for messages gives way to others only then. */
 #define YIELD_AFTER_NS (10 * MF_NS_PER_US)
 
+/* Looks for messages of one turn until then: all else of it takes as long as a few of them. */
+#define SPIN_LOOKS 8
+
 bool mf_api_turn(struct mpifarm *farm)
 {
     bool had_traffic;
@@ -42,6 +45,15 @@ static int64_t next_ns(const struct mpifarm *farm)
     return next_ns;
 }
 
+/* Whoever has work should get this core, if there may be anybody. */
+static void spin(struct mpifarm *farm)
+{
+    if (farm->is_crowded || farm->now_ns - farm->backoff.quiet_since_ns > YIELD_AFTER_NS)
+        sched_yield();
+    else if (farm->remote)
+        farm->remote->n_looks = SPIN_LOOKS;
+}
+
 void mf_api_pause(struct mpifarm *farm, bool had_traffic, int64_t deadline_ns)
 {
     /* Reading the clock takes longer than all else here. */
@@ -50,16 +62,14 @@ void mf_api_pause(struct mpifarm *farm, bool had_traffic, int64_t deadline_ns)
     if (had_traffic)
         return;
     if (nap_ns == 0) {
-        /* Whoever has work should get this core, if there may be anybody. */
-        if (farm->is_crowded || farm->now_ns - farm->backoff.quiet_since_ns > YIELD_AFTER_NS)
-            sched_yield();
+        spin(farm);
         return;
     }
     nap_ns = mf_earliest_ns(nap_ns,
                             mf_earliest_ns(deadline_ns, next_ns(farm)) - mf_clock_monotonic_ns());
     mf_loop_wait(farm->loop, nap_ns < 0 ? 0 : nap_ns);
     if (farm->remote)
-        farm->remote->has_slept = true;
+        farm->remote->n_looks = MF_LOOKS_AFTER_PAUSE;
 }
 
 static bool is_stranded(const struct mpifarm *farm)
@@ -161,7 +171,7 @@ int mpifarm_progress(struct mpifarm *farm, int64_t *ret_next_ns)
         *ret_next_ns = nap_ns < 0 ? 0 : nap_ns;
     }
     if (farm->remote)
-        farm->remote->has_slept = true;
+        farm->remote->n_looks = MF_LOOKS_AFTER_PAUSE;
     n = take_ended(farm);
     return n < INT_MAX ? (int)n : INT_MAX;
 }
