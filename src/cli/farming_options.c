@@ -176,13 +176,11 @@ static int parse_timeout(struct mf_farming_settings *settings, const char *text,
                          struct mf_error *err)
 {
     size_t length = strlen(text);
-    char *end;
     double percent;
 
     if (length == 0 || text[length - 1] != '%')
         return mf_parse_duration(text, &settings->scheduler.timeout_ns, err);
-    percent = strtod(text, &end);
-    if (end != text + length - 1 || !(percent >= 100 && percent <= 1e6))
+    if (mf_parse_decimal(text, 1, &percent) < 0 || !(percent >= 100 && percent <= 1e6))
         return mf_error_set(err, -EINVAL, "\"%s\" is no percentage of 100 or more", text);
     settings->scheduler.farm.timeout_factor = percent / 100;
     return 0;
@@ -198,7 +196,7 @@ static int refuse_halt(const char *text, struct mf_error *err)
 static int parse_halt(struct mf_farm_config *farm, const char *text, struct mf_error *err)
 {
     const char *limit;
-    char *end;
+    bool is_part;
     double value;
 
     if (strcmp(text, "never") == 0) {
@@ -213,12 +211,12 @@ static int parse_halt(struct mf_farm_config *farm, const char *text, struct mf_e
         return refuse_halt(text, err);
     farm->halt_failed = 0;
     farm->halt_fraction = 0;
-    value = strtod(limit, &end);
-    if (end == limit || !(value > 0))
+    is_part = *limit && limit[strlen(limit) - 1] == '%';
+    if (mf_parse_decimal(limit, is_part, &value) < 0 || !(value > 0))
         return refuse_halt(text, err);
-    if (strcmp(end, "%") == 0 && value <= 100)
+    if (is_part && value <= 100)
         farm->halt_fraction = value / 100;
-    else if (*end == '\0' && value < 1e18 && value == (double)(uint64_t)value)
+    else if (!is_part && value < 1e18 && value == (double)(uint64_t)value)
         farm->halt_failed = (uint64_t)value;
     else
         return refuse_halt(text, err);
@@ -262,10 +260,10 @@ static int parse_mem(struct mf_farming_settings *settings, const char *text, str
 
 static int parse_mem_retry(struct mf_farm_config *farm, const char *text, struct mf_error *err)
 {
-    char *end = NULL;
-    double factor = text[0] == 'x' ? strtod(text + 1, &end) : 0;
+    double factor;
 
-    if (!(factor > 1 && factor <= 1000) || *end != '\0')
+    if (text[0] != 'x' || mf_parse_decimal(text + 1, 0, &factor) < 0 ||
+        !(factor > 1 && factor <= 1000))
         return mf_error_set(err, -EINVAL, "\"%s\" is not like x2 or x1.5", text);
     farm->mem_factor = factor;
     return 0;

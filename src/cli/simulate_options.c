@@ -266,26 +266,21 @@ static int parse_cost(struct mf_simulate_settings *settings, const char *text, s
 
 static int parse_probability(const char *text, double *ret_probability, struct mf_error *err)
 {
-    char *end;
-    double value = strtod(text, &end);
+    bool is_percent = *text && text[strlen(text) - 1] == '%';
+    double value;
 
-    if (end != text && strcmp(end, "%") == 0) {
-        value /= 100;
-        end++;
-    }
-    if (end == text || *end != '\0' || !(value >= 0 && value <= 1))
+    if (mf_parse_decimal(text, is_percent, &value) < 0 || value > (is_percent ? 100 : 1))
         return mf_error_set(err, -EINVAL, "\"%.100s\" is no probability, such as 0.01 or 1%%",
                             text);
-    *ret_probability = value;
+    *ret_probability = is_percent ? value / 100 : value;
     return 0;
 }
 
 static int parse_rate(const char *text, double *ret_rate, struct mf_error *err)
 {
-    char *end;
-    double value = strtod(text, &end);
+    double value;
 
-    if (end == text || *end != '\0' || !(value >= 1e-9 && value <= 1e9))
+    if (mf_parse_decimal(text, 0, &value) < 0 || !(value >= 1e-9 && value <= 1e9))
         return mf_error_set(err, -EINVAL,
                             "\"%.100s\" is no number of tasks a second, such as 20 or 0.5", text);
     *ret_rate = value;

@@ -15,6 +15,9 @@
 
 #define MF_TASK_SET_MODULES_MAX 64
 
+/** Each takes some 300 bytes; "mpifarm run" has no such limit, as it does not keep them. */
+#define MF_TASK_SET_TASKS_MAX UINT64_C(20000000)
+
 /** Its other option about input, for their tables; MF_FORMAT_OPTION is in farming.h. */
 #define MF_SET_MODULE_OPTION                                                                       \
     {                                                                                              \
@@ -83,7 +86,8 @@ int mf_task_set_take_module(struct mf_task_set_settings *settings, const char *t
 /**
  * mf_task_set_read() - read and check n_files files, exactly as a run would.
  *
- * Returns 0, or -errno with a sentence; to be finished in any case. O(tasks + dependencies).
+ * Returns 0, or -EFBIG if all is well but that there are too many tasks to look at as a whole, or
+ * another -errno, with a sentence; to be finished in any case. O(tasks + dependencies).
  */
 int mf_task_set_read(struct mf_task_set *set, const struct mf_task_set_settings *settings,
                      const char *const *files, uint32_t n_files, struct mf_error *err);

@@ -119,6 +119,8 @@ static int dispatch(struct mf_scheduler *scheduler, struct mf_peer *peer,
     case MF_MESSAGE_DATA:
         mf_transfers_on_data(scheduler, peer, message);
         return 0;
+    case MF_MESSAGE_FETCH:
+        return mf_feeds_on_fetch(scheduler, peer, message);
     case MF_MESSAGE_BROKEN:
         on_broken(scheduler, peer, message);
         return 0;
@@ -348,6 +350,7 @@ int mf_scheduler_turn(struct mf_scheduler *scheduler, int64_t now_ns)
     scheduler->is_reading |= mf_intake_may_pass(scheduler);
     had_traffic |= scheduler->is_telling;
     mf_transfers_pull(scheduler);
+    had_traffic |= mf_feeds_turn(scheduler);
     mf_settle_turn(scheduler, false);
     show(scheduler);
     end_turn(scheduler);
@@ -404,6 +407,7 @@ enum mf_run_result mf_scheduler_result(const struct mf_scheduler *scheduler)
 void mf_scheduler_summarize(const struct mf_scheduler *scheduler, FILE *file)
 {
     struct mf_failure failures[MF_MAX_SHOWN_FAILURES];
+    struct mf_skip skips[MF_MAX_SHOWN_SKIPS];
     struct mf_farm_counts counts;
     struct mf_summary summary = {
         .n_done = scheduler->n_done,
@@ -419,6 +423,9 @@ void mf_scheduler_summarize(const struct mf_scheduler *scheduler, FILE *file)
         .n_slots = scheduler->n_slots,
         .failures = failures,
         .n_shown = scheduler->n_failures,
+        .n_unfit = scheduler->n_unfit,
+        .skips = skips,
+        .n_skips = scheduler->n_skips,
         .run_dir = scheduler->config.shown_run_dir,
         .policy_why = scheduler->choosing.why,
         .n_policy_changes = scheduler->choosing.n_changes,
@@ -432,7 +439,20 @@ void mf_scheduler_summarize(const struct mf_scheduler *scheduler, FILE *file)
                                           .command_text = scheduler->failures[i].text,
                                           .cause = scheduler->failures[i].cause,
                                           .attempts = scheduler->failures[i].attempts};
+    for (uint32_t i = 0; i < scheduler->n_skips; i++)
+        skips[i] = (struct mf_skip){scheduler->skips[i].cause, scheduler->skips[i].n_tasks};
     mf_summary_print(&summary, file);
+}
+
+void mf_scheduler_tell_unfit(const struct mf_scheduler *scheduler)
+{
+    uint64_t n = scheduler->n_unfit;
+
+    if (n > 0)
+        mf_log_error(scheduler->config.log,
+                     "%" PRIu64 " %s could never start: no worker is large enough; see mpifarm "
+                     "explain %s",
+                     n, n == 1 ? "task" : "tasks", scheduler->config.shown_run_dir);
 }
 
 /* --- life --- */
@@ -480,9 +500,10 @@ static int create_parts(struct mf_scheduler *scheduler, struct mf_error *err)
     if (r < 0)
         return r;
     r = mf_settle_create(scheduler, err);
-    if (r == 0)
-        mf_settle_adopt_earlier(scheduler);
-    return r;
+    if (r < 0)
+        return r;
+    mf_settle_adopt_earlier(scheduler);
+    return mf_feeds_plan(scheduler, err);
 }
 
 int mf_scheduler_create(const struct mf_scheduler_config *config,
@@ -496,6 +517,7 @@ int mf_scheduler_create(const struct mf_scheduler_config *config,
     scheduler->config = *config;
     scheduler->created_ns = scheduler->now_ns = mf_clock_monotonic_ns();
     mf_list_init(&scheduler->unsettled);
+    mf_list_init(&scheduler->fetches);
     r = create_parts(scheduler, err);
     if (r < 0) {
         mf_scheduler_destroy(scheduler);
@@ -512,6 +534,7 @@ void mf_scheduler_destroy(struct mf_scheduler *scheduler)
     mf_peers_destroy(scheduler);
     mf_intake_finish(scheduler);
     mf_learned_finish(scheduler);
+    mf_feeds_finish(scheduler);
     mf_choosing_destroy(scheduler);
     mf_settle_destroy(scheduler);
     mf_live_free_all(scheduler);

@@ -116,4 +116,7 @@ enum mf_run_result mf_scheduler_result(const struct mf_scheduler *scheduler);
 /** After the end: prints the summary. */
 void mf_scheduler_summarize(const struct mf_scheduler *scheduler, FILE *file);
 
+/** Instead of that: logs how many tasks could never start, as nothing else tells. */
+void mf_scheduler_tell_unfit(const struct mf_scheduler *scheduler);
+
 #endif

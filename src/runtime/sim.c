@@ -147,6 +147,7 @@ static int add_workers(struct mf_sim *sim)
         }
         sim->result.n_slots += (uint64_t)group->n_workers * group->has.n_slots;
     }
+    sim->n_first_workers = sim->n_workers;
     return sim->n_workers > 0 ? 0 : -EINVAL;
 }
 

@@ -19,6 +19,9 @@
 
 #include "core/farm.h"
 
+/** Workers may die that often, for each there is, before the next task is final. */
+#define MF_SIM_MAX_DEATHS 1000
+
 /** From the death of a worker until the scheduler knows of it. */
 #define MF_SIM_NOTICE_NS INT64_C(2000000000)
 
@@ -167,6 +170,7 @@ struct mf_sim_result {
  *   0         with the result
  *   -EINVAL   something in config or tasks makes no sense
  *   -EDEADLK  nothing can happen any more, and tasks are left
+ *   -ETIMEDOUT  workers die so often that tasks do not end: see MF_SIM_MAX_DEATHS
  *   -EOVERFLOW the virtual clock would pass 2^62 ns, some 146 years
  *   -ENOMEM
  * Time O((attempts + messages) log attempts) beside that of the farm; memory some 400

@@ -116,6 +116,7 @@ struct mf_sim_worker {
  * @workers      n_workers by number, room for workers_capacity
  * @n_submitted  tasks that the farm knows
  * @n_final      tasks that the farm has told to be final
+ * @n_first_workers, @n_deaths   workers at the start; deaths since a task was final or submitted
  * @barrier_ns   when the last barrier was passed
  * @jobs         by task: its job at a worker, or NULL
  * @sent         by task: the attempt that was sent last
@@ -143,6 +144,8 @@ struct mf_sim {
     struct mf_sim_worker **workers;
     uint32_t n_workers, workers_capacity;
     uint64_t n_submitted, n_final;
+    uint32_t n_first_workers;
+    uint64_t n_deaths;
     bool is_closed;
     int64_t barrier_ns;
     struct mf_sim_job **jobs;

@@ -71,6 +71,7 @@ void mf_sim_note_final(struct mf_sim *sim, const struct mf_change *change)
     const struct mf_sim_task *task = mf_sim_task_of(sim, change->task);
 
     sim->n_final++;
+    sim->n_deaths = 0;
     sim->result.n_by_state[change->state]++;
     if (change->state == MF_TASK_DONE)
         note_done(sim, task, sim->finals_ns[change->task - 1]);

@@ -128,6 +128,7 @@ static void submit(struct mf_sim *sim)
                                       .after = task->after,
                                       .n_after = task->n_after});
         sim->n_submitted++;
+        sim->n_deaths = 0;
     }
     if (sim->n_submitted == sim->n_tasks && !sim->is_closed) {
         sim->is_closed = true;

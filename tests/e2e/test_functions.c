@@ -291,3 +291,16 @@ Test(functions, bad_modules_are_told_once_over_mpi)
               "%s", result.err);
     cr_assert(access("touched", F_OK) != 0);
 }
+
+Test(functions, outputs_go_from_functions_to_commands_and_back)
+{
+    t_write("tasks.txt", "[id=sum func=t_sum] 3 4\n"
+                         "expr 1 + $(cat {out:sum})\n"
+                         "[func=t_echo] in {out:2} \\{out:2}\n");
+    struct t_result result = run(0, "-k -q");
+    cr_assert(eq(int, result.status, 0), "%s", result.err);
+    result = t_sh("%s run --force --module ./t.so -k -q tasks.txt | "
+                  "sed 's,/.*/mpifarm-[^/]*/,DIR/,'",
+                  t_mpifarm(2));
+    cr_assert(eq(str, result.out, "7\n8\nin DIR/out.2 {out:2}\n"), "%s", result.err);
+}

@@ -24,6 +24,37 @@ Test(order, the_summary_counts_what_is_skipped)
     cr_assert(t_has(result.err, "0 done, 1 failed, 2 skipped"), "%s", result.err);
 }
 
+Test(order, the_summary_names_what_led_to_skipped_tasks)
+{
+    struct t_result result;
+
+    t_write("tasks", "[id=bad] false\n[after=bad] echo a\n[after=2] echo b\n[id=c cores=9999] c\n");
+    result = t_sh("mpifarm run tasks");
+    expect(&result, 1, "");
+    cr_assert(t_has(result.err, "\nmpifarm: 2 skipped because task bad failed\n"), "%s",
+              result.err);
+    cr_assert(t_has(result.err, "\nmpifarm: 1 of those that failed could never start"), "%s",
+              result.err);
+    result = t_sh("mpifarm run -q --force tasks");
+    expect(&result, 1, "");
+    cr_assert(t_has(result.err, "1 task could never start: no worker is large enough"), "%s",
+              result.err);
+}
+
+Test(order, tasks_that_are_skipped_again_are_recorded_once)
+{
+    struct t_result result;
+
+    t_write("tasks", "[id=bad] false\n[id=a after=bad] echo a\n[id=b after=a] echo b\n");
+    result = t_sh("for i in 1 2 3; do mpifarm run --resume tasks || :; done; wc -l < "
+                  "mpifarm-run/joblog.tsv; mpifarm logs mpifarm-run | grep -c SKIPPED");
+    cr_assert(eq(str, result.out, "4\n2\n"), "%s", result.err);
+    cr_assert(eq(int, t_count_lines(result.err, "mpifarm: 2 skipped because"), 3), "%s",
+              result.err);
+    result = t_sh("sed -i s/false/true/ tasks; mpifarm run -q --resume tasks");
+    expect(&result, 0, "a\nb\n");
+}
+
 Test(order, skipped_tasks_run_once_what_they_come_after_is_done)
 {
     struct t_result result;
