@@ -41,7 +41,8 @@ const struct mf_section mf_manual_sections[] = {
     {"Files", "  mpifarm-run/            the run directory (--run-dir)\n"
               "  mpifarm-run/journal.db  the truth about the run (SQLite), read by --resume\n"
               "  mpifarm-run/joblog.tsv  one line per task, with GNU Parallel's columns\n"
-              "  mpifarm-run/out/        output of failed attempts, or waiting to be printed\n"
+              "  mpifarm-run/out/        output of failed attempts, or waiting to be printed or\n"
+              "                          for tasks that take it\n"
               "  mpifarm-run/status.json how the run stands, replaced once a second"},
     {NULL, NULL},
 };

@@ -109,7 +109,8 @@ struct mf_task_spec {
  * @cause         why the last attempt that ended did so
  * @end_cause     why it is to be ended, with the wish END
  * @is_cancelled  it was withdrawn while a worker held it
- * @parked        while READY: the countable that it lacks plus 1, 0 for none
+ * @parked        while READY: the countable that it lacks plus 1, or beyond those the class with
+ *                which it stands aside, 0 for none
  * @attempt       number of the current or last attempt, from 1; 0 before the first
  * @tries         attempts that count against max_attempts: those that ran to an
  *                end, not those recalled or lost with their worker
@@ -121,7 +122,8 @@ struct mf_task_spec {
  * @key           what its policy orders it by, as computed when it was READY last
  * @charged_ns    slot time that its group was charged for it, while a worker holds it
  * @ready_ns      when it was READY first
- * @n_overtaken   tasks placed while this one, READY, waited for another worker than avoid
+ * @is_overtaken  while READY: once only the worker that it avoids had room
+ * @overtaken_from   with it: how many tasks had been placed in all then
  * @started_ns    when it was placed, or once it is RUNNING when that began, monotonic
  * @heap_index    its place among the ready tasks
  * @node          its place in the list of its worker
@@ -137,13 +139,14 @@ struct mf_task {
     enum mf_cause end_cause : 8;
     bool is_dirty : 1;
     bool is_cancelled : 1;
+    bool is_overtaken : 1;
     uint8_t parked;
     uint32_t attempt;
     uint32_t tries;
     mf_worker_id worker;
     mf_worker_id avoid;
     uint32_t lost;
-    uint32_t n_overtaken;
+    uint32_t overtaken_from;
     uint32_t n_waiting_for;
     mf_task_id root;
     double key;

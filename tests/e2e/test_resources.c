@@ -148,8 +148,10 @@ Test(resources, a_task_over_its_memory_is_tried_again_with_more)
 
 Test(resources, ranks_of_a_node_share_its_gpus)
 {
-    t_write("task", "#!/bin/sh\nmkdir used.$MPIFARM_GPUS || exit 1\nsleep 0.1\n"
-                    "echo $MPIFARM_RANK >> log\nrmdir used.$MPIFARM_GPUS\n");
+    /* Each waits until both ranks have begun one. */
+    t_write("task", "#!/bin/sh\nmkdir used.$MPIFARM_GPUS || exit 1\necho $MPIFARM_RANK >> log\n"
+                    "until grep -q 1 log && grep -q 2 log; do sleep 0.01; done\n"
+                    "rmdir used.$MPIFARM_GPUS\n");
     t_write("tasks.txt", "#FARM gpus=1\n./task\n./task\n./task\n./task\n[gpus=2] ./task\n");
     struct t_result result = t_sh("chmod +x task; %s run --gpus 2 -j 4 tasks.txt", t_mpifarm(3));
     cr_assert(eq(int, result.status, 1));
