@@ -6,6 +6,7 @@
 #include "runtime/scheduler_private.h"
 
 #include "base/clock.h"
+#include "base/outs.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -532,7 +532,7 @@ static int see_results(struct mpifarm_context *which, void *user)
     for (size_t i = 0; i <= mpifarm_predecessors(which); i++) {
         const char *result = mpifarm_predecessor(which, i, &size);
 
-        cr_assert((uintptr_t)result % alignof(max_align_t) == 0);
+        cr_assert(eq(sz, (uintptr_t)result % alignof(max_align_t), 0));
         n += (size_t)snprintf(text + n, sizeof(text) - n, "|%.*s", result ? (int)size : 4,
                               result ? result : "NULL");
     }
