@@ -41,7 +41,7 @@
  * short. Rank 0 waits for workers a little longer.
  */
 #define CALL_END_NS MF_NS_PER_S
-#define FINISH_NS (3 * MF_NS_PER_S)
+#define FINISH_NS (4 * MF_NS_PER_S)
 
 static struct mf_host_caller *of_base(const struct mf_caller *caller)
 {
