@@ -389,8 +389,9 @@ MPIFARM_API int mpifarm_map(struct mpifarm *farm, int function, const void *inpu
  * anybody, so call it often enough: *ret_next_ns, if not NULL, gets the time in
  * which it should be called again (0: at once; never more than 4 ms while tasks run).
  *
- * Returns how many tasks ended (at most INT_MAX); -EHOSTUNREACH when tasks are
- * left and no worker is; -EDEADLK in a callback.
+ * Returns how many tasks ended (at most INT_MAX) since the client last waited, tested or made
+ * progress, those among them that ended while it submitted or cancelled others; -EHOSTUNREACH
+ * when tasks are left and no worker is; -EDEADLK in a callback.
  */
 MPIFARM_API int mpifarm_progress(struct mpifarm *farm, int64_t *ret_next_ns);
 

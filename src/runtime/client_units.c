@@ -242,8 +242,7 @@ static bool make_units(struct mf_client *client)
     return true;
 }
 
-/* Whether the farm has anything to decide: what to place, or what to ask back for idle servers. */
-static bool has_choice(const struct mf_client *client)
+bool mf_units_have_choice(const struct mf_client *client)
 {
     const struct mf_workers *workers = mf_farm_workers(client->farm);
 
@@ -404,7 +403,7 @@ void mf_units_turn(struct mf_client *client)
     carry_out_all(client);
     if (client->n_slots == 0)
         return;
-    while (has_more && has_choice(client)) {
+    while (has_more && mf_units_have_choice(client)) {
         uint64_t n_aside = client->n_aside, n_ready;
 
         has_more = make_units(client);

@@ -98,12 +98,17 @@ static int note_attempt(void *arg, const struct mf_journal_attempt *attempt)
     void *place;
     int r;
 
-    if (attempt->state != MF_TASK_DONE && attempt->state != MF_TASK_FAILED)
+    if (attempt->state != MF_TASK_DONE && attempt->state != MF_TASK_FAILED &&
+        attempt->state != MF_TASK_SKIPPED)
         return 0; /* tried again, cancelled, or failed and wanted again */
     r = mf_table_insert(load->scheduler->earlier, attempt->key, &place);
     if (r < 0)
         return r;
     struct mf_earlier *earlier = place;
+    if (attempt->state == MF_TASK_SKIPPED) {
+        earlier->n_skipped++;
+        return 0;
+    }
     r = note_place(load->scheduler, attempt);
     if (r < 0)
         return r;
@@ -144,6 +149,16 @@ int mf_intake_load_earlier(struct mf_scheduler *scheduler, struct mf_error *err)
             return r;
     }
     return mf_journal_each(scheduler->config.journal, note_attempt, &load, err);
+}
+
+bool mf_intake_was_skipped(struct mf_scheduler *scheduler, const uint8_t *key)
+{
+    struct mf_earlier *earlier = scheduler->earlier ? mf_table_find(scheduler->earlier, key) : NULL;
+
+    if (!earlier || earlier->n_skipped == 0)
+        return false;
+    earlier->n_skipped--;
+    return true;
 }
 
 /* Whether it matters which of several equal commands a task is, and its id does not tell. */
@@ -340,6 +355,30 @@ static int64_t deadline_of(const struct mf_scheduler *scheduler, const struct mf
     return deadline_ns;
 }
 
+/* Its share, if the user gives it one. */
+static void tell_share(struct mf_scheduler *scheduler, uint32_t group, const char *name)
+{
+    for (uint32_t i = 0; i < scheduler->config.n_shares; i++) {
+        const struct mf_group_share *share = &scheduler->config.shares[i];
+        struct mf_event event = {.kind = MF_EVENT_SHARE,
+                                 .spec = {.group = group, .weight = (float)share->share}};
+
+        if (strlen(name) == share->name_size && memcmp(name, share->name, share->name_size) == 0)
+            mf_scheduler_apply(scheduler, &event);
+    }
+}
+
+/* The source numbers groups as it comes upon them. */
+static void meet_group(struct mf_scheduler *scheduler, uint32_t group)
+{
+    while (scheduler->last_group < group) {
+        const char *name = mf_source_group_name(scheduler->config.source, ++scheduler->last_group);
+
+        if (name)
+            tell_share(scheduler, scheduler->last_group, name);
+    }
+}
+
 static void submit(struct mf_scheduler *scheduler, const struct mf_entry *entry)
 {
     struct mf_event event = {.kind = MF_EVENT_SUBMITTED};
@@ -351,6 +390,7 @@ static void submit(struct mf_scheduler *scheduler, const struct mf_entry *entry)
         return;
     }
     mf_learned_meet_kind(scheduler, entry->kind);
+    meet_group(scheduler, entry->group);
     event.after = entry->after;
     event.n_after = entry->n_after;
     event.spec = (struct mf_task_spec){

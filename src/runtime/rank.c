@@ -254,7 +254,7 @@ static int wait_for_more(struct mf_rank *rank, struct mf_backoff *backoff, bool 
         int64_t nap_ns = mf_backoff_next(backoff, had_traffic, now_ns);
 
         timeout_ns = timeout_ns < 0 ? nap_ns : mf_earliest_ns(timeout_ns, nap_ns);
-        rank->remote->has_slept = timeout_ns > 0;
+        rank->remote->n_looks = timeout_ns > 0 ? MF_LOOKS_AFTER_PAUSE : 0;
     }
     return mf_loop_wait(rank->loop, timeout_ns);
 }
@@ -357,6 +357,8 @@ int mf_rank_schedule(struct mf_rank *rank, struct mf_scheduler_config *config, F
     *ret_result = mf_scheduler_result(rank->scheduler);
     if (summary && *ret_result != MF_RUN_REFUSED)
         mf_scheduler_summarize(rank->scheduler, summary);
+    else if (!summary)
+        mf_scheduler_tell_unfit(rank->scheduler);
     return 0;
 }
 

@@ -3,6 +3,7 @@
  *
  *     scheduler.c  life, the turn, the end
  *     peers.c      the workers: HELLO, shares of nodes, frames to each
+ *     choosing.c   the policy auto
  *     intake.c     tasks from the source into the farm; what was done earlier
  *     learned.c    run times of kinds of tasks, from run to run
  *     dispatch.c   changes of the farm into records to workers
@@ -20,6 +21,7 @@
 #include "report/printer.h"
 #include "report/status.h"
 #include "report/store.h"
+#include "runtime/chooser.h"
 #include "runtime/node.h"
 #include "runtime/scheduler.h"
 #include "wire/message.h"
@@ -123,7 +125,15 @@ struct mf_unsettled {
     struct mf_outcome outcome;
     struct mf_region region;
     bool is_printed;
+    bool is_known; /* the journal has it of an earlier run */
 };
+
+/** Why so many tasks were skipped; the text is owned. */
+struct mf_kept_skip {
+    char *cause;
+    uint64_t n_tasks;
+};
+#define MF_MAX_SHOWN_SKIPS 5
 
 /** A failure kept for the summary; its texts are owned. */
 struct mf_kept_failure {
@@ -135,6 +145,7 @@ struct mf_kept_failure {
 struct mf_earlier {
     uint32_t n_done;
     uint32_t n_failed;
+    uint32_t n_skipped;
     uint32_t first_unprinted; /* index + 1 into unprinted, 0 for none */
 };
 
@@ -152,6 +163,21 @@ struct mf_earlier_output {
 struct mf_bad_end {
     char *id;
     enum mf_task_state state;
+};
+
+/**
+ * Under the policy auto: how the order is chosen.
+ *
+ * @chooser        NULL under any other policy
+ * @paid_until_ns  nothing more is spent on choosing before that
+ * @n_changes      how often the policy was changed
+ * @why            when that was last, and what was predicted; "" under any other policy
+ */
+struct mf_choosing {
+    struct mf_chooser *chooser;
+    int64_t paid_until_ns;
+    uint64_t n_changes;
+    char why[MF_PREFERENCE_SIZE + 64];
 };
 
 struct mf_scheduler {
@@ -182,6 +208,7 @@ struct mf_scheduler {
 
     struct json_t *learned; /* see learned.c; NULL when there is nothing */
     uint32_t last_kind;     /* of those that the farm was told of */
+    uint32_t last_group;    /* the same of groups and their shares */
     bool has_dependencies;
     bool is_at_barrier;        /* the entry below waits until all before it have ended */
     uint64_t held_cookie;      /* of that entry */
@@ -190,6 +217,8 @@ struct mf_scheduler {
     struct mf_table *wanted; /* task id to struct mf_wanted, of feeds.c; NULL without any */
     struct mf_table *reruns; /* ids of tasks that are DONE, but whose output is gone */
     struct mf_list fetches;
+
+    struct mf_choosing choosing;
 
     struct mf_table *live; /* task id to struct mf_live * */
     struct mf_buffer scratch;
@@ -200,7 +229,9 @@ struct mf_scheduler {
     int64_t oldest_unsettled_ns;
     int64_t last_commit_ns, commit_cost_ns;
 
-    uint64_t n_done, n_failed, n_cancelled, n_skipped, n_truncated;
+    uint64_t n_done, n_failed, n_cancelled, n_skipped, n_truncated, n_unfit;
+    struct mf_kept_skip skips[MF_MAX_SHOWN_SKIPS];
+    uint32_t n_skips;
     int64_t first_start_ns, last_end_ns, busy_ns;
     struct mf_kept_failure failures[MF_MAX_SHOWN_FAILURES];
     uint32_t n_failures;
@@ -288,9 +319,27 @@ void mf_intake_finish(struct mf_scheduler *scheduler);
 void mf_intake_note_end(struct mf_scheduler *scheduler, mf_task_id task, const char *id,
                         enum mf_task_state state);
 
+/** Whether an earlier run has recorded that a task of that key was skipped, once for each. */
+bool mf_intake_was_skipped(struct mf_scheduler *scheduler, const uint8_t *key);
+
 /** Why a task is skipped: "task 3, which failed". Returns text, which holds size bytes. */
 char *mf_intake_explain_skip(const struct mf_scheduler *scheduler, mf_task_id root, char *text,
                              size_t size);
+
+/* choosing.c */
+
+/** Returns 0 or -ENOMEM. */
+int mf_choosing_create(struct mf_scheduler *scheduler);
+void mf_choosing_destroy(struct mf_scheduler *scheduler);
+
+/** Goes on finding out which policy is best, a slice of about a millisecond at most. */
+void mf_choosing_turn(struct mf_scheduler *scheduler);
+
+/** When there is time for the next slice; INT64_MAX when none is waited for. */
+int64_t mf_choosing_next_ns(const struct mf_scheduler *scheduler);
+
+/** The name of the policy that the farm goes by now. */
+const char *mf_choosing_policy(const struct mf_scheduler *scheduler);
 
 /* learned.c */
 
@@ -303,6 +352,10 @@ void mf_learned_meet_kind(struct mf_scheduler *scheduler, uint32_t kind);
 
 /** Keeps what is known for the next run. Returns 0 or -errno with a sentence. */
 int mf_learned_save(struct mf_scheduler *scheduler, struct mf_error *err);
+
+/** A note of what was learned as text of less than size bytes, the caller's to free; kinds with
+ * the fewest tasks behind them are dropped from it for that. NULL when memory is out. */
+char *mf_learned_dump(struct json_t *note, size_t size);
 
 /* dispatch.c */
 

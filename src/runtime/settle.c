@@ -71,7 +71,9 @@ void mf_settle_attempt(struct mf_scheduler *scheduler, struct mf_live *live,
     unsettled->region = *region;
     unsettled->is_printed =
         !is_shown || scheduler->config.output_dir || mf_region_total(region->size) == 0;
-    journal_attempt(scheduler, unsettled, live, peer);
+    unsettled->is_known = state == MF_TASK_SKIPPED && mf_intake_was_skipped(scheduler, live->key);
+    if (!unsettled->is_known)
+        journal_attempt(scheduler, unsettled, live, peer);
     if (state == MF_TASK_DONE)
         mf_feeds_note_done(scheduler, live->task, unsettled->row, region, unsettled->is_printed);
     if (mf_task_state_is_final(state)) {
@@ -273,6 +275,25 @@ static void keep_failure(struct mf_scheduler *scheduler, struct mf_unsettled *un
     scheduler->n_failures++;
 }
 
+/* What led to it is the text; there are few of those, of which the first are kept. */
+static void keep_skip(struct mf_scheduler *scheduler, const struct mf_unsettled *unsettled)
+{
+    struct mf_kept_skip *skip = scheduler->skips;
+    const char *cause = unsettled->outcome.detail;
+
+    while (skip < scheduler->skips + scheduler->n_skips && strcmp(skip->cause, cause) != 0)
+        skip++;
+    if (skip == scheduler->skips + MF_MAX_SHOWN_SKIPS)
+        return;
+    if (skip == scheduler->skips + scheduler->n_skips) {
+        skip->cause = strdup(cause);
+        if (!skip->cause)
+            return;
+        scheduler->n_skips++;
+    }
+    skip->n_tasks++;
+}
+
 static void log_job(struct mf_scheduler *scheduler, const struct mf_unsettled *unsettled)
 {
     struct mf_tsv *joblogs[] = {scheduler->joblog, scheduler->extra_joblog};
@@ -288,7 +309,7 @@ static void index_output(struct mf_scheduler *scheduler, const struct mf_unsettl
     const struct mf_region *region = &unsettled->region;
     char file[32];
 
-    if (!scheduler->catalog || !unsettled->id)
+    if (!scheduler->catalog || !unsettled->id || unsettled->is_known)
         return;
     snprintf(file, sizeof(file), "kept.%" PRIu32, region->file);
     if (mf_catalog_add(scheduler->catalog, unsettled->id, unsettled->attempt, unsettled->state,
@@ -301,7 +322,8 @@ static void tell_final(struct mf_scheduler *scheduler, struct mf_unsettled *unse
 {
     const struct mf_live *live = unsettled->live;
 
-    log_job(scheduler, unsettled);
+    if (!unsettled->is_known)
+        log_job(scheduler, unsettled);
     mf_feeds_note_taker_ended(scheduler, live, unsettled->state);
     if (unsettled->is_printed)
         skip_group(scheduler, live->seq);
@@ -318,6 +340,9 @@ static void tell_final(struct mf_scheduler *scheduler, struct mf_unsettled *unse
         scheduler->n_cancelled++;
     if (unsettled->state == MF_TASK_FAILED)
         keep_failure(scheduler, unsettled);
+    if (unsettled->state == MF_TASK_SKIPPED)
+        keep_skip(scheduler, unsettled);
+    scheduler->n_unfit += unsettled->outcome.cause == MF_CAUSE_UNFIT;
 }
 
 static void free_unsettled(struct mf_unsettled *unsettled)
@@ -348,11 +373,18 @@ static void tell(struct mf_scheduler *scheduler)
 
 /* --- committing --- */
 
+/* Something waits for a commit, or to be told behind one. */
+static bool has_pending(const struct mf_scheduler *scheduler)
+{
+    return mf_journal_pending(scheduler->config.journal) > 0 ||
+           !mf_list_is_empty(&scheduler->unsettled);
+}
+
 int64_t mf_settle_next_ns(const struct mf_scheduler *scheduler)
 {
     int64_t after_ns = scheduler->commit_cost_ns * COMMIT_SHARE;
 
-    if (scheduler->has_failed || mf_journal_pending(scheduler->config.journal) == 0)
+    if (scheduler->has_failed || !has_pending(scheduler))
         return INT64_MAX;
     if (after_ns < COMMIT_AFTER_NS)
         after_ns = COMMIT_AFTER_NS;
@@ -381,7 +413,7 @@ void mf_settle_turn(struct mf_scheduler *scheduler, bool now)
     int64_t began_ns;
     struct mf_error err;
 
-    if (scheduler->has_failed || n_pending == 0)
+    if (scheduler->has_failed || !has_pending(scheduler))
         return;
     if (!now && n_pending < COMMIT_RECORDS && scheduler->now_ns < mf_settle_next_ns(scheduler))
         return;
@@ -482,6 +514,8 @@ void mf_settle_destroy(struct mf_scheduler *scheduler)
         free(scheduler->failures[i].text);
         free(scheduler->failures[i].cause);
     }
+    for (uint32_t i = 0; i < scheduler->n_skips; i++)
+        free(scheduler->skips[i].cause);
     mf_printer_destroy(scheduler->printer);
     mf_store_close(scheduler->kept);
     mf_store_close(scheduler->spool);

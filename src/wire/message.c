@@ -58,11 +58,12 @@ static int fields_of(unsigned kind)
     }
 }
 
+/* What each frame begins with. */
+static const uint8_t frame_header[] = {'m', 'f', MF_WIRE_VERSION & 255, MF_WIRE_VERSION >> 8};
+
 void mf_frame_begin(struct mf_buffer *frame)
 {
-    mf_buffer_put_u8(frame, 'm');
-    mf_buffer_put_u8(frame, 'f');
-    mf_buffer_put_u16(frame, MF_WIRE_VERSION);
+    mf_buffer_append(frame, frame_header, sizeof(frame_header));
 }
 
 void mf_message_encode(const struct mf_message *message, struct mf_buffer *frame)
@@ -110,16 +111,13 @@ void mf_message_encode(const struct mf_message *message, struct mf_buffer *frame
 
 int mf_frame_open(const void *data, size_t size, struct mf_reader *ret_reader)
 {
-    struct mf_reader reader = mf_reader_over(data, size);
-    bool is_ours = mf_reader_get_u8(&reader) == 'm';
+    const uint8_t *bytes = data;
 
-    is_ours &= mf_reader_get_u8(&reader) == 'f';
-    uint16_t version = mf_reader_get_u16(&reader);
-    if (reader.has_failed || !is_ours)
+    if (size < sizeof(frame_header) || memcmp(bytes, frame_header, 2) != 0)
         return -EBADMSG;
-    if (version != MF_WIRE_VERSION)
+    if (memcmp(bytes, frame_header, sizeof(frame_header)) != 0)
         return -EPROTO;
-    *ret_reader = reader;
+    *ret_reader = mf_reader_over(bytes + sizeof(frame_header), size - sizeof(frame_header));
     return 0;
 }
 
