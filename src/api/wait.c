@@ -87,8 +87,26 @@ static int fail_stranded(struct mpifarm *farm)
     return mf_api_fail(farm, -EHOSTUNREACH, "tasks are left, and no worker is");
 }
 
-int mf_api_wait(struct mpifarm *farm, int (*is_over)(struct mpifarm *farm, void *arg), void *arg,
-                int64_t timeout_ns)
+static uint64_t count_ended(const struct mpifarm *farm)
+{
+    struct mf_book_counts counts;
+
+    mf_book_count(mf_client_book(farm->client), &counts);
+    return counts.submitted - counts.unfinished;
+}
+
+/* How many tasks have ended since the client last looked: submitting and cancelling end some, too.
+ */
+static uint64_t take_ended(struct mpifarm *farm)
+{
+    uint64_t before = farm->n_ended;
+
+    farm->n_ended = count_ended(farm);
+    return farm->n_ended - before;
+}
+
+static int wait_until(struct mpifarm *farm, int (*is_over)(struct mpifarm *farm, void *arg),
+                      void *arg, int64_t timeout_ns)
 {
     int64_t deadline_ns = INT64_MAX, now_ns;
     int r;
@@ -121,12 +139,14 @@ int mf_api_wait(struct mpifarm *farm, int (*is_over)(struct mpifarm *farm, void 
     }
 }
 
-static uint64_t count_ended(const struct mpifarm *farm)
+int mf_api_wait(struct mpifarm *farm, int (*is_over)(struct mpifarm *farm, void *arg), void *arg,
+                int64_t timeout_ns)
 {
-    struct mf_book_counts counts;
+    int r = wait_until(farm, is_over, arg, timeout_ns);
 
-    mf_book_count(mf_client_book(farm->client), &counts);
-    return counts.submitted - counts.unfinished;
+    if (!farm->is_in_callback)
+        (void)take_ended(farm);
+    return r;
 }
 
 int mpifarm_progress(struct mpifarm *farm, int64_t *ret_next_ns)
@@ -134,13 +154,12 @@ int mpifarm_progress(struct mpifarm *farm, int64_t *ret_next_ns)
     int r = mf_api_check_client(farm, "mpifarm_progress");
     int64_t now_ns, nap_ns;
     bool had_traffic;
-    uint64_t before, n;
+    uint64_t n;
 
     if (r < 0)
         return r;
     if (farm->is_in_callback)
         return mf_api_fail(farm, -EDEADLK, "a callback cannot make progress");
-    before = count_ended(farm);
     had_traffic = mf_api_turn(farm);
     mf_api_call_back(farm);
     if (is_stranded(farm))
@@ -153,7 +172,7 @@ int mpifarm_progress(struct mpifarm *farm, int64_t *ret_next_ns)
     }
     if (farm->remote)
         farm->remote->n_looks = MF_LOOKS_AFTER_PAUSE;
-    n = count_ended(farm) - before;
+    n = take_ended(farm);
     return n < INT_MAX ? (int)n : INT_MAX;
 }
 
@@ -182,6 +201,7 @@ int mpifarm_test(struct mpifarm *farm, mpifarm_future future)
         return r;
     mf_api_turn(farm);
     mf_api_call_back(farm);
+    (void)take_ended(farm);
     r = is_future_over(farm, &future);
     return r == 0 && is_stranded(farm) ? fail_stranded(farm) : r;
 }

@@ -262,6 +262,7 @@ static void put_call(struct mf_client *client, struct mf_buffer *frame, uint32_t
     call->task = (mf_ticket)booking->generation << 32 | number;
     call->function = booking->function;
     call->is_large = booking->size > MF_CALL_LARGE_BYTES;
+    call->has_results = extra && extra->has_results;
     call->size = booking->size;
     call->input = mf_booking_bytes(booking);
     call->details.tag = booking->tag;
