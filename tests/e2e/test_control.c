@@ -53,7 +53,7 @@ Test(control, cancelled_tasks_are_ended_withdrawn_and_skipped_behind)
                                        "ran; "
                                        "mpifarm logs mpifarm-run | awk 'NR > 1 {print $1, $3}' | "
                                        "sort; "
-                                       "mpifarm run -j 1 --resume tasks.farm & pid=$!; "
+                                       "mpifarm run -j 2 --resume tasks.farm & pid=$!; "
                                        "while ! grep -q plot ran; do sleep 0.01; done; "
                                        "mpifarm stop --now > /dev/null; wait $pid; cat ran");
 
