@@ -1,7 +1,7 @@
 /*
  * A rank with an executor, for tests: give it commands, wait for what it says.
  *
- * Waiting ends with the event, or fails the test after a minute.
+ * Waiting ends with the event, or fails the test after a minute without any.
  */
 #ifndef T_EXEC_RIG_H
 #define T_EXEC_RIG_H
@@ -46,6 +46,7 @@ struct rig_options {
     uint64_t limit;
     int64_t grace_ns;
     const char *spill_dir;
+    int64_t gather_ns;
     uint32_t first_number;
     const uint32_t *cpus;
 };
