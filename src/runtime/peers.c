@@ -11,6 +11,9 @@
 /* A rank that passed MPI_Init says HELLO at once; one that has not by then is left out. */
 #define HELLO_TIMEOUT_NS (15 * MF_NS_PER_S)
 
+/* Workers that do not say BYE by then are left to the launcher. */
+#define LEAVE_TIMEOUT_NS (15 * MF_NS_PER_S)
+
 static void init_peer(struct mf_peer *peer, uint32_t rank, struct mf_transport *transport)
 {
     peer->rank = rank;
@@ -204,9 +207,14 @@ static int share_nodes(struct mf_scheduler *scheduler)
     return r;
 }
 
+int64_t mf_peers_deadline_ns(const struct mf_scheduler *scheduler)
+{
+    return scheduler->created_ns + HELLO_TIMEOUT_NS;
+}
+
 void mf_peers_share_nodes(struct mf_scheduler *scheduler)
 {
-    bool is_late = scheduler->now_ns > scheduler->created_ns + HELLO_TIMEOUT_NS;
+    bool is_late = scheduler->now_ns >= mf_peers_deadline_ns(scheduler);
     struct mf_error err;
     int r;
 
@@ -264,6 +272,8 @@ void mf_peer_dismiss(struct mf_scheduler *scheduler, struct mf_peer *peer, const
 
 void mf_peers_stop(struct mf_scheduler *scheduler)
 {
+    scheduler->is_leaving = true;
+    scheduler->leave_deadline_ns = scheduler->now_ns + LEAVE_TIMEOUT_NS;
     for (uint32_t i = 0; i < scheduler->n_peers; i++) {
         struct mf_peer *peer = &scheduler->peers[i];
 
@@ -274,8 +284,10 @@ void mf_peers_stop(struct mf_scheduler *scheduler)
     }
 }
 
-bool mf_peers_are_gone(const struct mf_scheduler *scheduler)
+bool mf_peers_have_left(const struct mf_scheduler *scheduler)
 {
+    if (scheduler->now_ns >= scheduler->leave_deadline_ns)
+        return true;
     for (uint32_t i = 0; i < scheduler->n_peers; i++)
         if (scheduler->peers[i].state != MF_PEER_GONE)
             return false;
