@@ -49,6 +49,9 @@ int mf_farm_create(const struct mf_farm_config *config, struct mf_farm **ret_far
     if (!farm->config.placement)
         farm->config.placement = &mf_placement_least_loaded;
     farm->has_keys = farm->config.policy->key != NULL;
+    farm->preempts = mf_policy_preempts(farm->config.policy);
+    if (farm->config.policy->turn_ns)
+        farm->turn_ns = farm->config.policy->turn_ns(&config->policy_settings);
     farm->has_shares = farm->config.policy->charge != NULL;
     farm->has_homes = farm->config.placement->has_homes;
     farm->rekey_ns = rekey_ns(&farm->config);
@@ -56,6 +59,9 @@ int mf_farm_create(const struct mf_farm_config *config, struct mf_farm **ret_far
     farm->now_ns = farm->next_place_ns = INT64_MIN;
     mf_workers_init(&farm->workers);
     farm->workers.has_fullness = farm->config.placement->has_fullness;
+    farm->workers.preempts = farm->preempts;
+    farm->workers.max_suspended_per_slot = config->max_suspended_per_slot;
+    mf_heap_init(&farm->victims, mf_policy_key_before, offsetof(struct mf_task, heap_index));
     mf_heap_init(&farm->ready, farm->config.policy->before, offsetof(struct mf_task, heap_index));
     for (int i = 0; i < MF_N_COUNTABLES; i++) {
         mf_heap_init(&farm->parked[i], farm->config.policy->before,
@@ -66,6 +72,7 @@ int mf_farm_create(const struct mf_farm_config *config, struct mf_farm **ret_far
     mf_list_init(&farm->dirty);
     mf_list_init(&farm->running);
     mf_list_init(&farm->ended);
+    mf_list_init(&farm->blocked);
     mf_rng_init(&farm->rng, config->seed);
     if (config->has_dependencies && mf_links_init(&farm->links) < 0) {
         mf_farm_destroy(farm);
@@ -80,6 +87,7 @@ void mf_farm_destroy(struct mf_farm *farm)
     if (!farm)
         return;
     mf_heap_finish(&farm->ready);
+    mf_heap_finish(&farm->victims);
     for (int i = 0; i < MF_N_COUNTABLES; i++)
         mf_heap_finish(&farm->parked[i]);
     free(farm->releases);
@@ -188,7 +196,7 @@ bool mf_farm_is_finished(const struct mf_farm *farm)
 {
     const uint64_t *n = farm->counts.by_state;
 
-    if (n[MF_TASK_PLACED] + n[MF_TASK_RUNNING] > 0)
+    if (n[MF_TASK_PLACED] + n[MF_TASK_RUNNING] + n[MF_TASK_SUSPENDED] > 0)
         return false;
     if (farm->stop != MF_STOP_NONE)
         return true;
@@ -204,6 +212,7 @@ static int64_t next_timeout_ns(const struct mf_farm *farm)
     if (limit == INT64_MAX || mf_list_is_empty(&farm->running))
         return INT64_MAX;
     task = mf_container_of(farm->running.next, struct mf_task, running_node);
+    limit -= task->ran_ns < limit ? task->ran_ns : limit;
     return task->started_ns > INT64_MAX - limit ? INT64_MAX : task->started_ns + limit;
 }
 
@@ -215,6 +224,8 @@ int64_t mf_farm_next_tick_ns(const struct mf_farm *farm)
     if (farm->stop == MF_STOP_NONE && mf_heap_top(&farm->ready) &&
         farm->next_place_ns > farm->now_ns && farm->next_place_ns < next)
         next = farm->next_place_ns;
+    if (farm->preempts && mf_farm_next_turn_ns(farm) < next)
+        next = mf_farm_next_turn_ns(farm);
     return next;
 }
 

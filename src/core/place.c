@@ -69,6 +69,9 @@ static void adapt_prefetch(struct mf_farm *farm)
         n = ((uint64_t)turnaround * 1024 + (uint64_t)duration - 1) / (uint64_t)duration;
     if (n > most)
         n = most;
+    /* What waits on a worker could not be put in order with what is suspended there. */
+    if (farm->preempts)
+        n = 0;
     farm->workers.prefetch_per_1024_slots = n < UINT32_MAX ? (uint32_t)n : UINT32_MAX;
 }
 
@@ -126,7 +129,8 @@ static enum verdict place_on_target(struct mf_farm *farm, struct mf_task *task)
 
     if (!worker || worker->state != MF_WORKER_UP || !mf_worker_could_run(worker, &task->spec.needs))
         return refuse(farm, task);
-    if (!mf_worker_has_room(&farm->workers, worker, &task->spec.needs))
+    if (!mf_worker_has_room(&farm->workers, worker, &task->spec.needs) &&
+        !(farm->preempts && mf_farm_make_room(farm, task, MF_WORKER_NONE)))
         return ASIDE;
     mf_farm_place(farm, task, worker);
     return PLACED;
@@ -175,6 +179,8 @@ static enum verdict place_one(struct mf_farm *farm, struct mf_task *task)
         if (worker && task->n_overtaken < MAX_OVERTAKEN)
             return ASIDE;
     }
+    if (!worker && farm->preempts)
+        worker = mf_farm_make_room(farm, task, avoid);
     if (!worker)
         return STUCK;
     place_on(farm, task, worker);
@@ -235,10 +241,13 @@ static bool place_ready(struct mf_farm *farm)
     farm->reservation.is_standing = false;
     while (may_place(farm) && n_aside < MAX_ASIDE) {
         struct mf_task *task = mf_heap_top(&farm->ready);
-        enum verdict verdict = task ? place_one(farm, task) : PLACED;
+        enum verdict verdict;
 
         if (!task)
             break;
+        if (farm->preempts && mf_farm_continue_next(farm, task))
+            continue;
+        verdict = place_one(farm, task);
         n_placed += verdict == PLACED;
         is_any_stuck |= verdict == STUCK;
         if (verdict == STUCK && !may_go_on_behind(farm, task))
@@ -369,7 +378,7 @@ static void end_overdue(struct mf_farm *farm)
     while (!mf_list_is_empty(&farm->running)) {
         struct mf_task *task = mf_container_of(farm->running.next, struct mf_task, running_node);
 
-        if (farm->now_ns - task->started_ns < limit)
+        if (mf_task_ran_ns(task, farm->now_ns) < limit)
             break;
         mf_farm_wish(farm, task, MF_WISH_END, MF_CAUSE_TIMEOUT);
     }
@@ -382,7 +391,11 @@ void mf_farm_tick(struct mf_farm *farm, const struct mf_event *event)
     adapt_prefetch(farm);
     if (farm->rekey_ns > 0)
         mf_farm_reorder(farm);
+    if (farm->preempts)
+        mf_farm_end_turns(farm, !event->is_paused && may_place(farm));
     if (!event->is_paused && place_ready(farm) && farm->stop == MF_STOP_NONE)
         recall_surplus(farm);
+    if (farm->preempts)
+        mf_farm_continue_rest(farm);
     end_overdue(farm);
 }

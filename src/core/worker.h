@@ -24,10 +24,14 @@ enum mf_worker_state {
  * @n_free_gpus, @free_mem_bytes   of these, what no task that it holds was promised
  * @tasks        tasks it holds, in the order in which they were placed
  * @n_tasks      how many those are
+ * @suspended    of them, those that wait for slots to go on, in the order of the policy
+ * @is_awaited   the first of those waits for more slots than are free: no other task gets one
  * @n_recalling  tasks among them that it was asked to give back
  * @fullness     the largest part in use of its slots, GPUs or memory, if the workers are
  *               ordered by that
  * @heap_index   its place in the order of load
+ * @resumable_index   its place among those on which a suspended task might go on
+ * @blocked_node      its place among those of which this turned out not to be so
  * @fullness_index   its place in the order of fullness
  */
 struct mf_worker {
@@ -41,8 +45,12 @@ struct mf_worker {
     struct mf_list tasks;
     uint32_t n_tasks;
     uint32_t n_recalling;
+    struct mf_heap suspended;
+    bool is_awaited;
     double fullness;
     mf_heap_index heap_index;
+    mf_heap_index resumable_index;
+    struct mf_list blocked_node;
     mf_heap_index fullness_index;
 };
 
@@ -62,6 +70,9 @@ struct mf_worker_shape {
  * @by_fullness    with has_fullness: those with a free slot first, of these the fullest first,
  *                 then the lower number
  * @has_fullness   set before the first worker comes, for placements that look at it
+ * @resumable      those that have a free slot, and suspended tasks in line for it
+ * @preempts       the policy suspends tasks; set before the first worker comes
+ * @max_suspended_per_slot  with preempts: tasks that a worker begins, beyond one for each slot
  * @n_up           how many are UP
  * @shapes         n_shapes kinds of workers that ever were UP, and how many of each are
  * @n_slots_up     slots of all workers that are UP
@@ -75,6 +86,9 @@ struct mf_workers {
     struct mf_heap by_load;
     struct mf_heap by_fullness;
     bool has_fullness;
+    struct mf_heap resumable;
+    bool preempts;
+    uint32_t max_suspended_per_slot;
     uint32_t n_up;
     struct mf_worker_shape *shapes;
     uint32_t n_shapes;
@@ -94,6 +108,16 @@ struct mf_worker *mf_workers_find(const struct mf_workers *workers, mf_worker_id
  */
 bool mf_worker_has_room(const struct mf_workers *workers, const struct mf_worker *worker,
                         const struct mf_needs *needs);
+
+/** With preempts: whether it may begin one more task, since those that it suspends hold memory. */
+static inline bool mf_worker_may_begin(const struct mf_workers *workers,
+                                       const struct mf_worker *worker)
+{
+    return worker->n_tasks < worker->n_slots * (1 + (uint64_t)workers->max_suspended_per_slot);
+}
+
+/** Whether it has all that a task needs beside slots. */
+bool mf_worker_has_beside_slots(const struct mf_worker *worker, const struct mf_needs *needs);
 
 /** Whether it has neither a free slot nor, by its load alone, room to prefetch. */
 bool mf_worker_is_full(const struct mf_workers *workers, const struct mf_worker *worker);
