@@ -27,6 +27,8 @@ enum {
     OPTION_HALT,
     OPTION_DELAY,
     OPTION_POLICY,
+    OPTION_QUANTUM,
+    OPTION_MAX_SUSPENDED,
     OPTION_PLACEMENT,
     OPTION_RUN_DIR,
     OPTION_RESUME,
@@ -93,10 +95,15 @@ const struct mf_option mf_farming_options[MF_N_RUN_OPTIONS] = {
                       .help = "Wait at least TIME between two starts."},
     [OPTION_POLICY] = {.name = "policy",
                        .value = "NAME",
-                       .help = "Order in which tasks are begun: priority (the default: the highest "
-                               "first, and waiting counts), fifo, lifo, sjf (shortest first), lpt "
-                               "(longest first), wspt (by weight over time), edf (earliest "
-                               "deadline), critical-path, fair (equal shares for groups)."},
+                       .help =
+                           "Order in which tasks are begun: priority (the default: the highest "
+                           "first, and waiting counts), fifo, lifo, sjf (shortest first), lpt "
+                           "(longest first), wspt (by weight over time), edf (earliest "
+                           "deadline), critical-path, fair (equal shares for groups), or rr (each "
+                           "in turn) and srtf (shortest remaining time first), which stop "
+                           "commands and let them go on later; functions run on."},
+    [OPTION_QUANTUM] = MF_QUANTUM_OPTION,
+    [OPTION_MAX_SUSPENDED] = MF_MAX_SUSPENDED_OPTION,
     [OPTION_PLACEMENT] = {.name = "placement",
                           .value = "NAME",
                           .help = "How the worker of a task is chosen: least-loaded (the default), "
@@ -304,6 +311,10 @@ static int parse_value(struct mf_farming_settings *settings, size_t index, const
         return mf_parse_duration(text, &settings->scheduler.farm.delay_ns, err);
     case OPTION_POLICY:
         return mf_policy_parse(text, &settings->scheduler.farm.policy, err);
+    case OPTION_QUANTUM:
+        return mf_quantum_parse(text, &settings->scheduler.farm, err);
+    case OPTION_MAX_SUSPENDED:
+        return mf_max_suspended_parse(text, &settings->scheduler.farm, err);
     case OPTION_PLACEMENT:
         return mf_placement_parse(text, &settings->scheduler.farm.placement, err);
     case OPTION_MEM:
@@ -399,6 +410,7 @@ static void init_settings(struct mf_farming_settings *settings)
 int mf_farming_parse(struct mf_farming_settings *settings, const struct mf_subcommand *subcommand,
                      int argc, char **argv, int min_words, struct mf_error *err)
 {
+    struct mf_farm_config *farm = &settings->scheduler.farm;
     int first;
 
     init_settings(settings);
@@ -413,6 +425,9 @@ int mf_farming_parse(struct mf_farming_settings *settings, const struct mf_subco
     if (settings->rank.is_inline && settings->rank.n_modules == 0)
         return mf_error_set(err, -EINVAL,
                             "--no-isolation is about functions, and needs --module FILE");
+    if (mf_suspending_check(farm, farm->policy->turn_ns != NULL, mf_policy_preempts(farm->policy),
+                            err) < 0)
+        return -EINVAL;
     mf_resources_count(&settings->resources, settings->scheduler.farm.countables);
     if (settings->is_quiet)
         settings->progress = MF_PROGRESS_NONE;

@@ -170,8 +170,12 @@ static void place(struct mf_scheduler *scheduler, const struct mf_change *change
 
 static void carry_out_wish(struct mf_scheduler *scheduler, const struct mf_change *change)
 {
+    static const enum mf_message_kind kinds[] = {[MF_WISH_RECALL] = MF_MESSAGE_RECALL,
+                                                 [MF_WISH_END] = MF_MESSAGE_END,
+                                                 [MF_WISH_SUSPEND] = MF_MESSAGE_SUSPEND,
+                                                 [MF_WISH_CONTINUE] = MF_MESSAGE_CONTINUE};
     struct mf_message message = {
-        .kind = change->wish == MF_WISH_END ? MF_MESSAGE_END : MF_MESSAGE_RECALL,
+        .kind = kinds[change->wish],
         .task = change->task,
         .attempt = change->attempt,
         .cause = change->cause,
@@ -249,7 +253,8 @@ bool mf_dispatch_turn(struct mf_scheduler *scheduler)
             return false;
         if (change.state == MF_TASK_PLACED)
             place(scheduler, &change);
-        if (change.state == MF_TASK_PLACED || change.state == MF_TASK_RUNNING)
+        if (change.state == MF_TASK_PLACED || change.state == MF_TASK_RUNNING ||
+            change.state == MF_TASK_SUSPENDED)
             carry_out_wish(scheduler, &change);
         else if (mf_task_state_is_final(change.state))
             settle_final(scheduler, &change);

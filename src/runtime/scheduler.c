@@ -78,8 +78,11 @@ void mf_scheduler_stop(struct mf_scheduler *scheduler, enum mf_stop stop, const 
 static int apply_about_task(struct mf_scheduler *scheduler, enum mf_event_kind kind,
                             const struct mf_peer *peer, const struct mf_message *message)
 {
-    struct mf_event event = {
-        .kind = kind, .task = message->task, .attempt = message->attempt, .worker = peer->rank};
+    struct mf_event event = {.kind = kind,
+                             .task = message->task,
+                             .attempt = message->attempt,
+                             .worker = peer->rank,
+                             .duration_ns = kind == MF_EVENT_SUSPENDED ? message->ran_ns : 0};
     int r = mf_scheduler_apply(scheduler, &event);
 
     return r == -EINVAL ? -EPROTO : 0;
@@ -112,6 +115,10 @@ static int dispatch(struct mf_scheduler *scheduler, struct mf_peer *peer,
         return apply_about_task(scheduler, MF_EVENT_STARTED, peer, message);
     case MF_MESSAGE_RETURNED:
         return apply_about_task(scheduler, MF_EVENT_RETURNED, peer, message);
+    case MF_MESSAGE_SUSPENDED:
+        return apply_about_task(scheduler, MF_EVENT_SUSPENDED, peer, message);
+    case MF_MESSAGE_CONTINUED:
+        return apply_about_task(scheduler, MF_EVENT_CONTINUED, peer, message);
     case MF_MESSAGE_ENDED:
         mf_settle_on_ended(scheduler, peer, message);
         return 0;
@@ -431,7 +438,7 @@ void mf_scheduler_summarize(const struct mf_scheduler *scheduler, FILE *file)
 /* Whether all tasks must be known before the first is placed, or the order would be another one. */
 static bool orders_all(const struct mf_farm_config *farm, const struct mf_source_summary *summary)
 {
-    if (farm->policy == &mf_policy_fifo)
+    if (farm->policy == &mf_policy_fifo || farm->policy == &mf_policy_rr)
         return false;
     return farm->policy != &mf_policy_priority || summary->has_priority;
 }

@@ -13,11 +13,18 @@
 #include "runtime/worker.h"
 #include "wire/message.h"
 
-enum mf_attempt_state { MF_ATTEMPT_QUEUED, MF_ATTEMPT_STAGED, MF_ATTEMPT_RUNNING, MF_ATTEMPT_KEPT };
+enum mf_attempt_state {
+    MF_ATTEMPT_QUEUED,
+    MF_ATTEMPT_STAGED,
+    MF_ATTEMPT_RUNNING,
+    MF_ATTEMPT_SUSPENDED,
+    MF_ATTEMPT_KEPT
+};
 
 /*
  * An attempt this worker knows. While QUEUED it owns its RUN record's command;
- * `node` is in the queue, in `untold`, or in no list. It has its GPUs until it ended.
+ * `node` is in the queue, in `untold`, or in no list. It has its GPUs until it ended. One
+ * that is SUSPENDED has no slots; it is in the queue when it is to go on.
  */
 struct mf_worker_attempt {
     mf_task_id task;
@@ -39,9 +46,10 @@ struct mf_worker_attempt {
 
 /*
  * @attempts    (task, attempt) to struct mf_worker_attempt *
- * @queue       QUEUED ones in order of arrival
+ * @queue       QUEUED ones, and SUSPENDED ones that are to go on, in order of arrival
  * @untold      RUNNING ones that the scheduler does not know to run, oldest first
  * @n_wide      RUNNING ones with more than one slot
+ * @suspends    attempts are suspended: nothing is staged, since slots change hands here
  * @free_slots  n_free indexes of free slots, lowest last
  * @gpus        those of this worker
  */
@@ -64,6 +72,7 @@ struct mf_worker_rank {
     bool is_welcome;
     bool is_broken;
     bool is_finished;
+    bool suspends;
 };
 
 /* The table's key; all bytes are set, since keys are compared as memory. */
@@ -86,6 +95,9 @@ void mf_worker_attempt_free(struct mf_worker_attempt *attempt);
 
 /** Takes the attempt out of the table and frees it; its GPUs are free then. */
 void mf_worker_rank_forget(struct mf_worker_rank *worker, struct mf_worker_attempt *attempt);
+
+/** Stops an attempt that runs: its slots are free. */
+void mf_worker_rank_suspend(struct mf_worker_rank *worker, struct mf_worker_attempt *attempt);
 
 /** Gives queued attempts to the executor as far as slots and staging allow. */
 void mf_worker_rank_start_queued(struct mf_worker_rank *worker);
