@@ -55,9 +55,9 @@ enum mf_executor_event_kind {
     MF_EXECUTOR_STARTED,   /* task, attempt, slot; told of staged attempts only */
     MF_EXECUTOR_ENDED,     /* task, attempt, slot, outcome, output; the slots are free */
     MF_EXECUTOR_UNSTAGED,  /* task, attempt: it had not begun and will not */
+    MF_EXECUTOR_BROKEN,    /* error: nothing runs any more, e.g. the launcher was killed */
     MF_EXECUTOR_SUSPENDED, /* task, attempt, ran_ns: as asked for */
     MF_EXECUTOR_CONTINUED, /* task, attempt: as asked for */
-    MF_EXECUTOR_BROKEN,    /* error: nothing runs any more, e.g. the launcher was killed */
 };
 
 /**
