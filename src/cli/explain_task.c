@@ -82,24 +82,51 @@ static int put_final(void *arg, const struct mf_journal_attempt *attempt)
     return 1;
 }
 
-/* A task that has not ended, or was taken up again. */
-static void put_pending(const struct asked *asked)
+static const char *format_start(int64_t wall_ns, char text[32])
+{
+    time_t seconds = (time_t)(wall_ns / MF_NS_PER_S);
+    struct tm parts;
+
+    if (!localtime_r(&seconds, &parts) || strftime(text, 32, "%Y-%m-%d %H:%M:%S", &parts) == 0)
+        strcpy(text, "-");
+    return text;
+}
+
+/* How a task stands in a run that goes on. Returns whether it is suspended. */
+static bool put_standing(const struct asked *asked)
+{
+    int64_t since_ns;
+    char since[32];
+
+    if (mf_status_find_suspended(asked->explain->run_dir, asked->id, &since_ns) < 0) {
+        fputs("not ended yet: waiting or running", asked->file);
+        return false;
+    }
+    fprintf(asked->file, "suspended since %s, while others have its slots",
+            format_start(since_ns, since));
+    return true;
+}
+
+/* A task that has not ended, or was taken up again. Returns whether it is suspended. */
+static bool put_pending(const struct asked *asked)
 {
     uint32_t n = asked->end ? asked->end->n_attempts : 0;
     FILE *file = asked->file;
+    bool is_suspended = false;
 
     put_start(asked);
     if (asked->explain->life == MF_EXPLAIN_GOES_ON)
-        fputs("not ended yet: waiting or running", file);
+        is_suspended = put_standing(asked);
     else
         fprintf(file, "%s: ", n > 0 ? "was not finished" : "was not run");
     if (asked->explain->life != MF_EXPLAIN_GOES_ON)
         mf_explain_put_life(asked->explain, file);
     if (n > 0)
         fprintf(file, ", after %" PRIu32 " attempt%s", n, n == 1 ? "" : "s");
-    if (!asked->end && !asked->set)
+    if (!asked->end && !asked->set && !is_suspended)
         fputs("; --input FILE tells whether there is such a task", file);
     fputc('\n', file);
+    return is_suspended;
 }
 
 /* --- its attempts --- */
@@ -118,16 +145,6 @@ static const char *format_bytes(uint64_t bytes, char text[32])
     for (; value >= 1023.95 && unit + 1 < sizeof(units) / sizeof(units[0]); unit++)
         value /= 1024;
     snprintf(text, 32, "%.1f %s", value, units[unit]);
-    return text;
-}
-
-static const char *format_start(int64_t wall_ns, char text[32])
-{
-    time_t seconds = (time_t)(wall_ns / MF_NS_PER_S);
-    struct tm parts;
-
-    if (!localtime_r(&seconds, &parts) || strftime(text, 32, "%Y-%m-%d %H:%M:%S", &parts) == 0)
-        strcpy(text, "-");
     return text;
 }
 
@@ -279,6 +296,7 @@ int mf_explain_task(struct mf_explain *explain, const struct mf_task_set *set, c
                           .number = set ? find_in_set(set, id) : 0,
                           .file = file};
     bool is_final = mf_explain_is_final(explain, asked.end);
+    bool is_suspended = false;
     int r = 0;
 
     if (!exists(&asked))
@@ -286,8 +304,8 @@ int mf_explain_task(struct mf_explain *explain, const struct mf_task_set *set, c
     if (is_final)
         r = mf_journal_each(explain->journal, put_final, &asked, err);
     else
-        put_pending(&asked);
-    if (!is_final && asked.number > 0)
+        is_suspended = put_pending(&asked);
+    if (!is_final && !is_suspended && asked.number > 0)
         put_waits(&asked);
     return r < 0 ? r : put_attempts(&asked, err);
 }

@@ -185,6 +185,17 @@ static void carry_out_wish(struct mf_scheduler *scheduler, const struct mf_chang
         mf_peer_post(mf_peers_find(scheduler, change->worker), &message);
 }
 
+/* Since when it is suspended, for those who ask. */
+static void note_suspended(struct mf_scheduler *scheduler, const struct mf_change *change)
+{
+    struct mf_live *live = mf_live_find(scheduler, change->task);
+
+    if (live && change->state != MF_TASK_SUSPENDED)
+        live->suspended_wall_ns = 0;
+    else if (live && live->suspended_wall_ns == 0)
+        live->suspended_wall_ns = mf_clock_wall_ns();
+}
+
 /* Says what no worker has. */
 static void explain_needs(const struct mf_scheduler *scheduler, const struct mf_needs *needs,
                           char *text, size_t size)
@@ -256,7 +267,9 @@ bool mf_dispatch_turn(struct mf_scheduler *scheduler)
         if (change.state == MF_TASK_PLACED || change.state == MF_TASK_RUNNING ||
             change.state == MF_TASK_SUSPENDED)
             carry_out_wish(scheduler, &change);
-        else if (mf_task_state_is_final(change.state))
+        if (mf_policy_preempts(scheduler->config.farm.policy))
+            note_suspended(scheduler, &change);
+        if (mf_task_state_is_final(change.state))
             settle_final(scheduler, &change);
     }
     return true;

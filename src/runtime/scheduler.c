@@ -31,6 +31,9 @@
 /* Workers that do not say BYE by then are left to the launcher. */
 #define LEAVE_TIMEOUT_NS (15 * MF_NS_PER_S)
 
+/* Suspended tasks that status.json names. */
+#define MAX_SUSPENDED_TOLD 1000
+
 /* --- events and errors --- */
 
 int mf_scheduler_apply(struct mf_scheduler *scheduler, struct mf_event *event)
@@ -211,6 +214,7 @@ static struct mf_progress_state progress_state(const struct mf_scheduler *schedu
         .n_done = scheduler->n_done + scheduler->n_done_earlier,
         .n_failed = scheduler->n_failed + scheduler->n_failed_earlier,
         .n_skipped = scheduler->n_skipped,
+        .n_suspended = counts.by_state[MF_TASK_SUSPENDED],
         .n_running = counts.by_state[MF_TASK_RUNNING] + counts.by_state[MF_TASK_PLACED],
         .n_skipped_earlier = scheduler->n_done_earlier + scheduler->n_failed_earlier,
         .n_slots = scheduler->n_slots,
@@ -220,6 +224,24 @@ static struct mf_progress_state progress_state(const struct mf_scheduler *schedu
     return state;
 }
 
+/* Some of the tasks that are suspended. Returns how many; ids are borrowed. */
+static uint64_t list_suspended(const struct mf_scheduler *scheduler,
+                               struct mf_status_suspended suspended[MAX_SUSPENDED_TOLD])
+{
+    size_t cursor = 0;
+    uint64_t n = 0;
+    void *place;
+
+    while (mf_policy_preempts(scheduler->config.farm.policy) && n < MAX_SUSPENDED_TOLD &&
+           mf_table_next(scheduler->live, &cursor, NULL, &place) == 1) {
+        const struct mf_live *live = *(struct mf_live **)place;
+
+        if (live->suspended_wall_ns > 0)
+            suspended[n++] = (struct mf_status_suspended){live->id, live->suspended_wall_ns};
+    }
+    return n;
+}
+
 /*
  * For onlookers only: where it cannot be written the run goes on, having said
  * so once. But a run directory that is gone has taken the journal with it.
@@ -227,6 +249,8 @@ static struct mf_progress_state progress_state(const struct mf_scheduler *schedu
 static void write_status(struct mf_scheduler *scheduler)
 {
     struct mf_progress_state state = progress_state(scheduler);
+    struct mf_status_suspended suspended[MAX_SUSPENDED_TOLD];
+    uint64_t n_suspended = list_suspended(scheduler, suspended);
     struct mf_error err;
 
     if (!scheduler->has_failed && mf_journal_check_place(scheduler->config.journal, &err) < 0)
@@ -234,7 +258,8 @@ static void write_status(struct mf_scheduler *scheduler)
     if (scheduler->has_failed)
         return;
     scheduler->next_status_ns = scheduler->now_ns + STATUS_INTERVAL_NS;
-    if (mf_status_write(scheduler->config.run_dir, &state, scheduler->is_finished, &err) < 0) {
+    if (mf_status_write(scheduler->config.run_dir, &state, suspended, n_suspended,
+                        scheduler->is_finished, &err) < 0) {
         if (!scheduler->is_status_lost)
             mf_log_warning(scheduler->config.log, "%s", err.text);
         scheduler->is_status_lost = true;

@@ -75,11 +75,13 @@ Test(preempting, a_time_limit_is_one_of_the_time_that_a_task_runs)
     cr_assert(eq(int, result.status, 0), "%s", t_read("mpifarm-run/joblog.tsv"));
 }
 
-/* Two tasks that go on for ever, of which one is suspended at any time; a third never begins. */
+/* Two tasks that go on until told, of which one is suspended at any time; a third never begins. */
 #define START_ENDLESS                                                                              \
     "for i in 1 2 3; do echo \"echo \\$\\$ > p$i; until [ -e go ]; do sleep 0.01; done\"; done > " \
-    "tasks; mpifarm run -j 1 --policy rr --quantum 20ms --max-suspended 1 tasks & pid=$!; "        \
+    "tasks; mpifarm run -j 1 --policy rr --quantum 20ms --max-suspended 1 tasks 2> err & pid=$!; " \
     "until [ -s p1 ] && [ -s p2 ]; do sleep 0.01; done; "
+#define STOP "kill $pid; until grep -q 'stopped by' err; do sleep 0.01; done; "
+#define STOP_AGAIN "kill $pid; until grep -q 'stopped again' err; do sleep 0.01; done; "
 #define AWAIT_GONE                                                                                 \
     "for p in p1 p2; do for i in $(seq 1000); do kill -0 $(cat $p) 2>/dev/null || break; sleep "   \
     "0.01; done; kill -0 $(cat $p) 2>/dev/null && echo alive; done; "
@@ -88,27 +90,41 @@ Test(preempting, a_killed_rank_leaves_no_stopped_process_behind)
 {
     struct t_result result = t_sh(START_ENDLESS "kill -9 $pid; " AWAIT_GONE);
 
-    cr_assert(eq(str, result.out, ""), "%s", result.err);
+    cr_assert(eq(str, result.out, ""), "%s", t_read("err"));
 }
 
 Test(preempting, the_second_signal_ends_suspended_tasks_too_and_resume_goes_on)
 {
-    struct t_result result =
-        t_sh(START_ENDLESS "kill $pid; sleep 0.2; kill $pid; wait $pid; echo $?; " AWAIT_GONE
-                           "touch go; mpifarm run -q --resume tasks; echo $?; test -s p3");
+    struct t_result result = t_sh(START_ENDLESS STOP STOP_AGAIN
+                                  "wait $pid; echo $?; " AWAIT_GONE
+                                  "touch go; mpifarm run -q --resume tasks; echo $?; test -s p3");
 
-    cr_assert(eq(str, result.out, "3\n0\n"), "%s", result.err);
+    cr_assert(eq(str, result.out, "3\n0\n"), "%s", t_read("err"));
     cr_assert(eq(int, result.status, 0));
 }
 
 Test(preempting, the_first_signal_lets_suspended_tasks_come_to_their_end)
 {
-    struct t_result result =
-        t_sh(START_ENDLESS "kill $pid; touch go; wait $pid; echo $?; test ! -e p3");
+    struct t_result result = t_sh(START_ENDLESS STOP "touch go; wait $pid; echo $?; test ! -e p3");
 
-    cr_assert(eq(str, result.out, "3\n"), "%s", result.err);
+    cr_assert(eq(str, result.out, "3\n"), "%s", t_read("err"));
     cr_assert(eq(int, result.status, 0), "the third task began");
-    cr_assert(t_has(result.err, "2 done"), "%s", result.err);
+    cr_assert(t_has(t_read("err"), "2 done"), "%s", t_read("err"));
+}
+
+/* The status is written each second: until it names one of the two. */
+Test(preempting, explain_tells_since_when_a_task_is_suspended)
+{
+    struct t_result result;
+
+    t_write("tasks", "[id=a] touch a; until [ -e go ]; do sleep 0.01; done\n"
+                     "[id=b] touch b; until [ -e go ]; do sleep 0.01; done\n");
+    result = t_sh("mpifarm run -q -j 1 --policy rr --quantum 20ms tasks & pid=$!; "
+                  "until [ -e a ] && [ -e b ]; do sleep 0.01; done; "
+                  "until mpifarm explain mpifarm-run a | grep ': suspended since 2'; do "
+                  "sleep 0.1; done; touch go; wait $pid");
+    cr_assert(eq(int, result.status, 0), "%s", result.err);
+    cr_assert(t_has(result.out, ", while others have its slots\n"), "%s", result.out);
 }
 
 Test(preempting, options_that_make_no_sense_are_refused)
@@ -135,4 +151,17 @@ Test(preempting, options_that_make_no_sense_are_refused)
         cr_assert(t_has(result.err, wrong[i][1]), "%s", result.err);
     }
     cr_assert(eq(int, t_sh("test ! -e began").status, 0));
+}
+
+Test(preempting, functions_run_on_to_their_end_and_that_is_said)
+{
+    struct t_result result;
+
+    t_write("tasks", "touch a; until [ -e b ]; do sleep 0.01; done; echo a\n"
+                     "[func=echo] hello\n"
+                     "touch b; echo b\n");
+    result = t_sh("mpifarm run -k -j 1 --policy rr --quantum 20ms --module \"$T_MODULE\" tasks");
+    cr_assert(eq(int, result.status, 0), "%s", result.err);
+    cr_assert(t_has(result.err, "--policy rr suspends commands; functions run on"), "%s",
+              result.err);
 }
