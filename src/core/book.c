@@ -87,7 +87,7 @@ static int keep_bytes(struct mf_booking *booking, const void *bytes, size_t size
     return 0;
 }
 
-static struct mf_booking_extra *need_extra(struct mf_book *book, struct mf_booking *booking)
+struct mf_booking_extra *mf_book_need_extra(struct mf_book *book, struct mf_booking *booking)
 {
     if (!booking->extra) {
         booking->extra = calloc(1, sizeof(*booking->extra));
@@ -102,6 +102,7 @@ static void free_extra(struct mf_booking *booking)
     if (!booking->extra)
         return;
     free(booking->extra->successors);
+    free(booking->extra->predecessors);
     free(booking->extra->checkpoint);
     free(booking->extra);
     booking->extra = NULL;
@@ -112,16 +113,24 @@ static void forget(struct mf_book *book, uint32_t number)
     struct mf_booking *booking = mf_bookings_at(&book->bookings, number);
 
     drop_bytes(booking);
+    if (booking->extra)
+        mf_book_let_go(book, booking);
     free_extra(booking);
     mf_bookings_remove(&book->bookings, number);
 }
 
-/* An ended task that nobody can ask for or has to hear of goes out of the book. */
-static void forget_if_unwanted(struct mf_book *book, uint32_t number)
+/* Whether other tasks are still to be given its result. */
+static inline bool is_awaited(const struct mf_booking *booking)
+{
+    return booking->extra && booking->extra->n_takers > 0;
+}
+
+void mf_book_forget_if_unwanted(struct mf_book *book, uint32_t number)
 {
     struct mf_booking *booking = mf_bookings_at(&book->bookings, number);
 
-    if (booking->is_held || (list_of(book, booking->delivery) && !booking->is_heard))
+    if (booking->is_held || (list_of(book, booking->delivery) && !booking->is_heard) ||
+        is_awaited(booking))
         return;
     forget(book, number);
 }
@@ -211,10 +220,12 @@ static void conclude_one(struct mf_book *book, uint32_t number)
         booking->extra->checkpoint = NULL;
         booking->extra->n_successors = booking->extra->successors_capacity = 0;
         booking->extra->checkpoint_size = 0;
+        booking->extra->is_concluded = true;
+        mf_book_let_go(book, booking);
     }
     if (ended)
         push_ended(book, ended, number);
-    forget_if_unwanted(book, number);
+    mf_book_forget_if_unwanted(book, number);
 }
 
 /* What most tasks are: nothing follows from their end but that they may be asked for. */
@@ -258,7 +269,7 @@ static int fill_extra(struct mf_book *book, struct mf_booking *booking,
 
     if (!needs_extra(book, order))
         return 0;
-    extra = need_extra(book, booking);
+    extra = mf_book_need_extra(book, booking);
     if (!extra)
         return -ENOMEM;
     extra->timeout_ns = order->timeout_ns;
@@ -273,7 +284,7 @@ static int fill_extra(struct mf_book *book, struct mf_booking *booking,
 
 static int add_successor(struct mf_book *book, struct mf_booking *booking, mf_ticket successor)
 {
-    struct mf_booking_extra *extra = need_extra(book, booking);
+    struct mf_booking_extra *extra = mf_book_need_extra(book, booking);
     uint32_t capacity;
     void *grown;
 
@@ -292,8 +303,8 @@ static int add_successor(struct mf_book *book, struct mf_booking *booking, mf_ti
 }
 
 /*
- * Lets the task wait for those that are not done. What was linked stays so when
- * this fails: the ticket is then one of no task.
+ * Lets the task wait for those that are not done, and be given the results of all. What was linked
+ * stays so when this fails: the ticket is then one of no task.
  *
  * Returns 0; 1 if one of them has ended and is not done; -ESTALE or -ENOMEM.
  */
@@ -302,12 +313,20 @@ static int wait_for(struct mf_book *book, struct mf_booking *booking, mf_ticket 
 {
     int is_skipped = 0;
 
+    if (order->n_after > UINT32_MAX)
+        return -ENOMEM;
+    booking->extra->predecessors = calloc(order->n_after, sizeof(*booking->extra->predecessors));
+    if (!booking->extra->predecessors)
+        return -ENOMEM;
     for (size_t i = 0; i < order->n_after; i++) {
         struct mf_booking *before = mf_bookings_find(&book->bookings, order->after[i]);
         int r;
 
         if (!before || before == booking)
             return -ESTALE;
+        r = mf_book_note_taker(book, before, order->after[i], booking);
+        if (r < 0)
+            return r;
         if (mf_task_state_is_final((enum mf_task_state)before->state)) {
             is_skipped |= before->state != MF_TASK_DONE;
             continue;
@@ -455,7 +474,7 @@ static void end_failed(struct mf_book *book, uint32_t number, uint8_t cause, int
     struct mf_booking_extra *extra = booking->extra;
 
     if (!extra && book->max_attempts > 1)
-        extra = need_extra(book, booking);
+        extra = mf_book_need_extra(book, booking);
     if (extra) {
         extra->tries++;
         extra->avoid = worker + 1;
@@ -479,7 +498,7 @@ int mf_book_end(struct mf_book *book, uint32_t number, uint8_t cause, int32_t co
         return 0;
     }
     drop_bytes(booking);
-    if (!booking->is_held && booking->delivery == MF_DELIVER_NONE) {
+    if (!booking->is_held && booking->delivery == MF_DELIVER_NONE && !is_awaited(booking)) {
         if (is_taken)
             free((void *)bytes);
     } else if (keep_bytes(booking, bytes, size, is_taken) < 0) {
@@ -504,7 +523,8 @@ void mf_book_return(struct mf_book *book, uint32_t number)
 void mf_book_lose(struct mf_book *book, uint32_t number, uint32_t limit, uint8_t cause,
                   const char *message)
 {
-    struct mf_booking_extra *extra = need_extra(book, mf_bookings_at(&book->bookings, number));
+    struct mf_booking_extra *extra =
+        mf_book_need_extra(book, mf_bookings_at(&book->bookings, number));
 
     if (!extra || ++extra->n_lost >= limit)
         fail(book, number, cause, 0, message, strlen(message) + 1);
@@ -532,7 +552,8 @@ void mf_book_cancel(struct mf_book *book, uint32_t number)
 
 int mf_book_checkpoint(struct mf_book *book, uint32_t number, const void *bytes, size_t size)
 {
-    struct mf_booking_extra *extra = need_extra(book, mf_bookings_at(&book->bookings, number));
+    struct mf_booking_extra *extra =
+        mf_book_need_extra(book, mf_bookings_at(&book->bookings, number));
     uint8_t *kept = NULL;
 
     if (!extra)
@@ -580,7 +601,7 @@ int mf_book_release(struct mf_book *book, mf_ticket ticket)
         return 0;
     if (ended && !booking->is_heard)
         remove_ended(book, ended, (uint32_t)ticket);
-    forget(book, (uint32_t)ticket);
+    mf_book_forget_if_unwanted(book, (uint32_t)ticket);
     return 0;
 }
 

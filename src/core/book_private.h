@@ -3,6 +3,7 @@
  *
  *     book.c      tasks from their submission to their end
  *     book_take.c tasks into units
+ *     book_after.c  results for the tasks that come after
  *     bookings.c  where they are kept
  *     ready.c     the READY ones
  */
@@ -56,5 +57,24 @@ static inline void mf_booking_set_state(struct mf_booking *booking, enum mf_task
 
 /** Moves a task that is in no list to a final state, and carries out all that follows. */
 void mf_book_conclude(struct mf_book *book, uint32_t number, enum mf_task_state state);
+
+/** What few tasks have; made if it is missing. NULL when memory is out. */
+struct mf_booking_extra *mf_book_need_extra(struct mf_book *book, struct mf_booking *booking);
+
+/** An ended task that nobody can ask for, has to hear of or takes the result of goes out. */
+void mf_book_forget_if_unwanted(struct mf_book *book, uint32_t number);
+
+/* book_after.c */
+
+/** A task is to be given the result of another one; it has room for that predecessor. Returns 0 or
+ * -ENOMEM. */
+int mf_book_note_taker(struct mf_book *book, struct mf_booking *before, mf_ticket ticket,
+                       struct mf_booking *taker);
+
+/** A task with extra needs the results of its predecessors no more. */
+void mf_book_let_go(struct mf_book *book, struct mf_booking *taker);
+
+/** Before a READY task is taken: puts the results behind its input. Returns 0 or -ENOMEM. */
+int mf_book_gather(struct mf_book *book, struct mf_booking *taker);
 
 #endif

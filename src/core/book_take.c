@@ -91,18 +91,35 @@ static inline bool fill_room(const struct mf_book *book, const struct mf_booking
            (room->n_bytes >= 0 && room->duration_ns >= 0 && n_taken < room->max_calls);
 }
 
+/*
+ * The first task that is to be taken, with the results that it is to be given;
+ * those that there is no memory for fail.
+ */
+static uint32_t find_first(struct mf_book *book, uint32_t rank)
+{
+    uint32_t number;
+
+    while ((number = mf_ready_first(&book->ready, rank)) != MF_BOOKING_NONE &&
+           mf_book_gather(book, mf_bookings_at(&book->bookings, number)) < 0)
+        mf_book_refuse(book, number, MF_BOOK_OUT_OF_MEMORY,
+                       "there is no memory for the results of the tasks that it comes after");
+    return number;
+}
+
 uint32_t mf_book_take(struct mf_book *book, uint32_t rank, const struct mf_unit_limits *limits,
                       uint32_t unit, uint32_t *ret_numbers)
 {
     struct room room = {.n_bytes = (int64_t)limits->n_bytes,
                         .duration_ns = (double)limits->duration_ns,
                         .function = UINT32_MAX};
-    uint32_t number = mf_ready_first(&book->ready, rank), n = 0;
+    uint32_t number = find_first(book, rank), n = 0;
     bool is_alone = false;
 
     while (number != MF_BOOKING_NONE && n < limits->n_calls && !is_alone) {
         struct mf_booking *booking = mf_bookings_at(&book->bookings, number);
 
+        if (mf_book_gather(book, booking) < 0)
+            break;
         is_alone = travels_alone(booking, limits);
         if ((is_alone && n > 0) || !fill_room(book, booking, limits, n, &room))
             break;

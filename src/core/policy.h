@@ -117,6 +117,9 @@ extern const struct mf_policy mf_policy_srtf;
 /** Preemptive: each task in turn runs for a quantum. */
 extern const struct mf_policy mf_policy_rr;
 
+/** As fifo, until simulations show another one to be better: see runtime/chooser.h. */
+extern const struct mf_policy mf_policy_auto;
+
 /** The policy of that name, or NULL. */
 const struct mf_policy *mf_policy_find(const char *name);
 

@@ -53,15 +53,21 @@ static bool is_over(const struct mf_farm *farm, const struct mf_task *task)
     return farm->now_ns - task->started_ns >= farm->turn_ns;
 }
 
+/* Whether a READY task waits for a worker, rather than for a countable. */
+static bool is_any_ready(const struct mf_farm *farm)
+{
+    return farm->counts.by_state[MF_TASK_READY] > mf_farm_n_parked(farm);
+}
+
 void mf_farm_end_turns(struct mf_farm *farm, bool can_place)
 {
-    bool is_any_ready = can_place && mf_heap_top(&farm->ready);
+    bool has_ready = can_place && is_any_ready(farm);
     struct mf_task *task;
 
     while (farm->turn_ns > 0 && (task = mf_heap_top(&farm->victims)) && is_over(farm, task)) {
         struct mf_worker *worker = mf_workers_find(&farm->workers, task->worker);
 
-        if ((is_any_ready || worker->suspended.n_items > 0) && has_memory(worker))
+        if ((has_ready || worker->suspended.n_items > 0) && has_memory(worker))
             mf_farm_suspend(farm, task, worker);
         else
             renew_turn(farm, task);
@@ -71,8 +77,7 @@ void mf_farm_end_turns(struct mf_farm *farm, bool can_place)
 int64_t mf_farm_next_turn_ns(const struct mf_farm *farm)
 {
     const struct mf_task *task = mf_heap_top(&farm->victims);
-    bool is_any_waiting =
-        farm->n_in_line > 0 || (farm->stop == MF_STOP_NONE && mf_heap_top(&farm->ready));
+    bool is_any_waiting = farm->n_in_line > 0 || (farm->stop == MF_STOP_NONE && is_any_ready(farm));
 
     if (!task || farm->turn_ns == 0 || !is_any_waiting ||
         task->started_ns > INT64_MAX - farm->turn_ns)

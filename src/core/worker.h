@@ -4,6 +4,7 @@
 
 #include "base/heap.h"
 #include "base/list.h"
+#include "core/room.h"
 #include "core/task.h"
 
 /** States of a worker; core/worker.c holds the table of moves. */
@@ -33,6 +34,7 @@ enum mf_worker_state {
  * @resumable_index   its place among those on which a suspended task might go on
  * @blocked_node      its place among those of which this turned out not to be so
  * @fullness_index   its place in the order of fullness
+ * @room         its place in the tree of what is free
  */
 struct mf_worker {
     mf_worker_id id;
@@ -52,6 +54,7 @@ struct mf_worker {
     mf_heap_index resumable_index;
     struct mf_list blocked_node;
     mf_heap_index fullness_index;
+    struct mf_room_node room;
 };
 
 /** Workers that have the same, of which there are few kinds. */
@@ -73,6 +76,8 @@ struct mf_worker_shape {
  * @resumable      those that have a free slot, and suspended tasks in line for it
  * @preempts       the policy suspends tasks; set before the first worker comes
  * @max_suspended_per_slot  with preempts: tasks that a worker begins, beyond one for each slot
+ * @room           with has_room: in order of load, for tasks that need more than a slot
+ * @has_room       set by mf_workers_keep_room(), since most runs have no such tasks
  * @n_up           how many are UP
  * @shapes         n_shapes kinds of workers that ever were UP, and how many of each are
  * @n_slots_up     slots of all workers that are UP
@@ -89,6 +94,8 @@ struct mf_workers {
     struct mf_heap resumable;
     bool preempts;
     uint32_t max_suspended_per_slot;
+    struct mf_room room;
+    bool has_room;
     uint32_t n_up;
     struct mf_worker_shape *shapes;
     uint32_t n_shapes;
@@ -118,6 +125,12 @@ static inline bool mf_worker_may_begin(const struct mf_workers *workers,
 
 /** Whether it has all that a task needs beside slots. */
 bool mf_worker_has_beside_slots(const struct mf_worker *worker, const struct mf_needs *needs);
+
+/** Whether a task needs one slot and nothing else, so that it may wait at a worker for that. */
+bool mf_needs_are_plain(const struct mf_needs *needs);
+
+/** Keeps workers->room from now on. O(workers log workers) the first time. */
+void mf_workers_keep_room(struct mf_workers *workers);
 
 /** Whether it has neither a free slot nor, by its load alone, room to prefetch. */
 bool mf_worker_is_full(const struct mf_workers *workers, const struct mf_worker *worker);

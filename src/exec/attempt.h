@@ -7,6 +7,7 @@
 #include "base/list.h"
 #include "core/outcome.h"
 #include "exec/channel.h"
+#include "exec/memory.h"
 #include "exec/protocol.h"
 #include "exec/streams.h"
 
@@ -20,7 +21,7 @@ enum mf_phase { MF_PHASE_STAGED, MF_PHASE_QUEUED, MF_PHASE_RUNNING, MF_PHASE_LEF
  * @is_told       the rank has heard of its start
  * @try_number    which try of its task it is
  * @n_slots, @slots   indexes of its slots; 0 while staged; owned
- * @gpus          ids of its GPUs, NULL for none; owned
+ * @gpus          variable that tells it of its GPUs, NULL for none; owned
  * @mem_bytes     most that its processes may use together, 0 for no limit
  * @command       owned
  * @streams       its pipes while it runs, and what was captured
@@ -37,6 +38,7 @@ enum mf_phase { MF_PHASE_STAGED, MF_PHASE_QUEUED, MF_PHASE_RUNNING, MF_PHASE_LEF
  * @heap_index    place among the deadlines
  * @node          in the list of its phase
  * @limited_node  in the list of those that run with a limit of memory
+ * @trend         what was seen of its memory
  * @young_node    in the list of those whose pipes are not watched yet
  */
 struct mf_attempt {
@@ -66,6 +68,7 @@ struct mf_attempt {
     mf_heap_index heap_index;
     struct mf_list node;
     struct mf_list limited_node;
+    struct mf_memory_trend trend;
     struct mf_list young_node;
 };
 

@@ -18,6 +18,7 @@
 
 #include "base/clock.h"
 #include "base/io.h"
+#include "base/scratch.h"
 #include "exec/descendants.h"
 #include "exec/helper.h"
 #include "exec/runner.h"
@@ -249,6 +250,8 @@ _Noreturn void mf_launcher_main(const struct mf_launcher_config *config, int fd)
     mf_runner_destroy(launcher.runner);
     if (mf_descendants_kill(KILL_LIMIT_NS) < 0)
         result = -ETIMEDOUT;
+    if (config->scratch)
+        mf_scratch_remove(config->scratch);
     /* The rank has gone, on purpose or not: that is how a launcher's life ends. */
     _exit(result == -EPIPE || result == -ECONNRESET ? EXIT_SUCCESS : EXIT_FAILURE);
 }

@@ -40,7 +40,8 @@ void mf_unit_ask_back(struct mf_client *client, const struct mf_unit *unit)
     mf_record_put(mf_station_frame(client, unit->station, sizeof(record)), &record, NULL, 0);
 }
 
-/* Calls for one rank alone are of use to another slot of it only, and would but lose their order. */
+/* Calls for one rank alone are of use to another slot of it only, and would but lose their order.
+ */
 static bool can_go_elsewhere(const struct mf_client *client, const struct mf_unit *unit)
 {
     const struct mf_worker *worker;

@@ -242,8 +242,7 @@ static bool make_units(struct mf_client *client)
     return true;
 }
 
-/* Whether the farm has anything to decide: what to place, or what to ask back for idle servers. */
-static bool has_choice(const struct mf_client *client)
+bool mf_units_have_choice(const struct mf_client *client)
 {
     const struct mf_workers *workers = mf_farm_workers(client->farm);
 
@@ -263,6 +262,7 @@ static void put_call(struct mf_client *client, struct mf_buffer *frame, uint32_t
     call->task = (mf_ticket)booking->generation << 32 | number;
     call->function = booking->function;
     call->is_large = booking->size > MF_CALL_LARGE_BYTES;
+    call->has_results = extra && extra->has_results;
     call->size = booking->size;
     call->input = mf_booking_bytes(booking);
     call->details.tag = booking->tag;
@@ -403,7 +403,7 @@ void mf_units_turn(struct mf_client *client)
     carry_out_all(client);
     if (client->n_slots == 0)
         return;
-    while (has_more && has_choice(client)) {
+    while (has_more && mf_units_have_choice(client)) {
         uint64_t n_aside = client->n_aside, n_ready;
 
         has_more = make_units(client);

@@ -6,7 +6,7 @@
 #include "runtime/scheduler_private.h"
 
 #include "base/clock.h"
-#include "base/units.h"
+#include "base/outs.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -39,6 +39,7 @@ void mf_live_free(struct mf_live *live)
     free(live->tag);
     free(live->text);
     free(live->command);
+    free(live->outs);
     free(live);
 }
 
@@ -80,9 +81,19 @@ static int fill_live(struct mf_scheduler *scheduler, struct mf_live *live,
     mf_command_print(&entry->command, scratch);
     live->text = (char *)copy_scratch(scratch);
     mf_buffer_clear(scratch);
-    mf_command_encode(&entry->command, scratch);
+    /* Without paths to wait for, what only looks like a place becomes ordinary text here. */
+    if (entry->command.has_outs && entry->n_outs == 0)
+        mf_outs_fill(&entry->command, NULL, scratch);
+    else
+        mf_command_encode(&entry->command, scratch);
     live->command = copy_scratch(scratch);
     live->command_size = scratch->size;
+    live->outs = entry->n_outs ? calloc(entry->n_outs, sizeof(*live->outs)) : NULL;
+    if (entry->n_outs && !live->outs)
+        return -ENOMEM;
+    live->n_outs = entry->n_outs;
+    if (entry->n_outs)
+        memcpy(live->outs, entry->outs, entry->n_outs * sizeof(*live->outs));
     if (!live->id || !live->text || !live->command || (scheduler->config.tag && !live->tag))
         return -ENOMEM;
     return 0;
@@ -137,6 +148,7 @@ static void send_run(struct mf_scheduler *scheduler, const struct mf_change *cha
                      struct mf_live *live)
 {
     struct mf_peer *peer = mf_peers_find(scheduler, change->worker);
+    struct mf_buffer feeds = {0};
     struct mf_message message = {
         .kind = MF_MESSAGE_RUN,
         .task = change->task,
@@ -150,7 +162,16 @@ static void send_run(struct mf_scheduler *scheduler, const struct mf_change *cha
         .payload_size = live->command_size,
     };
 
+    if (live->n_outs > 0) {
+        int r = mf_feeds_encode(scheduler, live, change->worker, &feeds);
+
+        if (r < 0)
+            mf_scheduler_fail_with(scheduler, r, "cannot give a task the output that it takes");
+        message.feeds = feeds.data;
+        message.feeds_size = feeds.size;
+    }
     mf_peer_post(peer, &message);
+    mf_buffer_finish(&feeds);
     live->sent = change->attempt;
     live->try_number = change->tries + 1;
 }
@@ -196,40 +217,16 @@ static void note_suspended(struct mf_scheduler *scheduler, const struct mf_chang
         live->suspended_wall_ns = mf_clock_wall_ns();
 }
 
-/* Says what no worker has. */
-static void explain_needs(const struct mf_scheduler *scheduler, const struct mf_needs *needs,
-                          char *text, size_t size)
-{
-    struct mf_needs largest = mf_workers_largest(mf_farm_workers(scheduler->farm));
-    char needed[32], had[32];
-
-    if (needs->n_slots > largest.n_slots)
-        snprintf(text, size, "needs %" PRIu32 " cores, and the largest worker has %" PRIu32,
-                 needs->n_slots, largest.n_slots);
-    else if (needs->n_gpus > largest.n_gpus)
-        snprintf(text, size, "needs %" PRIu32 " GPUs, and the largest worker has %" PRIu32,
-                 needs->n_gpus, largest.n_gpus);
-    else if (needs->mem_bytes > 0 && largest.mem_bytes == 0)
-        snprintf(text, size,
-                 "needs %s of memory, and how much the nodes have cannot be found out: say it "
-                 "with --mem SIZE",
-                 mf_format_size(needs->mem_bytes, needed, sizeof(needed)));
-    else if (needs->mem_bytes > largest.mem_bytes)
-        snprintf(text, size, "needs %s of memory, and the largest worker has %s",
-                 mf_format_size(needs->mem_bytes, needed, sizeof(needed)),
-                 mf_format_size(largest.mem_bytes, had, sizeof(had)));
-    else
-        snprintf(text, size, "no one worker has all that it needs");
-}
-
 /* Says what a task that ended without a report of its own ended of. */
 static void explain(struct mf_scheduler *scheduler, const struct mf_change *change,
                     struct mf_outcome *outcome)
 {
+    struct mf_needs largest = mf_workers_largest(mf_farm_workers(scheduler->farm));
+
     *outcome = (struct mf_outcome){
         .cause = change->cause, .exit_status = -1, .started_wall_ns = mf_clock_wall_ns()};
     if (change->cause == MF_CAUSE_UNFIT)
-        explain_needs(scheduler, &change->needs, outcome->detail, sizeof(outcome->detail));
+        mf_needs_explain(&change->needs, &largest, outcome->detail, sizeof(outcome->detail));
     else if (change->cause == MF_CAUSE_SKIPPED)
         mf_intake_explain_skip(scheduler, change->root, outcome->detail, sizeof(outcome->detail));
 }

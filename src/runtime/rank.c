@@ -130,9 +130,10 @@ static int start_worker(struct mf_rank *rank)
     struct mf_worker_rank_config config = {
         .transport = rank->is_root ? rank->local_worker : rank->remote,
         .scheduler = 0,
-        .cores = rank->cores,
-        .n_cores = rank->n_cores,
-        .resources = &rank->resources,
+        .scratch = rank->scratch,
+        .cores = rank->has.cores,
+        .n_cores = rank->has.n_cores,
+        .resources = &rank->has.resources,
     };
     struct mf_executor *executor;
     int r = mf_worker_rank_create(&config, &rank->worker);
@@ -191,23 +192,16 @@ static int start_mpi(struct mf_rank *rank, struct mf_error *err)
 /* What this rank may use of its node. */
 static int look_around(struct mf_rank *rank, struct mf_error *err)
 {
-    const struct mf_rank_config *config = rank->config;
-    int r = mf_topo_cores(NULL, &rank->cores, &rank->n_cores, err);
+    int r = mf_node_look(NULL, rank->config->n_gpus, &rank->has, err);
 
-    if (r < 0)
-        return r;
-    r = mf_topo_resources("", &rank->resources);
-    if (r == 0 && config->n_gpus != MF_GPUS_FOUND)
-        r = mf_topo_resources_set_gpus(&rank->resources, config->n_gpus);
-    if (r < 0)
-        return mf_error_set(err, r, "cannot find out what the node has: %s", strerror(-r));
-    if (config->mem_bytes > 0)
-        rank->resources.mem_bytes = config->mem_bytes;
-    return 0;
+    if (r == 0 && rank->config->mem_bytes > 0)
+        rank->has.resources.mem_bytes = rank->config->mem_bytes;
+    return r;
 }
 
 int mf_rank_start(struct mf_rank *rank, const struct mf_rank_config *config, struct mf_error *err)
 {
+    struct mf_launcher_config launcher = config->launcher;
     int r;
 
     rank->config = config;
@@ -216,8 +210,10 @@ int mf_rank_start(struct mf_rank *rank, const struct mf_rank_config *config, str
     rank->launcher.fd = -1;
     rank->nursery.fd = -1;
     rank->is_root = config->launch->rank == 0;
+    mf_scratch_name(rank->scratch);
+    launcher.scratch = rank->scratch;
     /* Before anything that makes threads or grows this process. */
-    r = mf_launcher_fork(&config->launcher, &rank->launcher, err);
+    r = mf_launcher_fork(&launcher, &rank->launcher, err);
     if (r < 0)
         return r;
     /* After the fork: commands get the limit that was there before. */
@@ -258,7 +254,7 @@ static int wait_for_more(struct mf_rank *rank, struct mf_backoff *backoff, bool 
         int64_t nap_ns = mf_backoff_next(backoff, had_traffic, now_ns);
 
         timeout_ns = timeout_ns < 0 ? nap_ns : mf_earliest_ns(timeout_ns, nap_ns);
-        rank->remote->has_slept = timeout_ns > 0;
+        rank->remote->n_looks = timeout_ns > 0 ? MF_LOOKS_AFTER_PAUSE : 0;
     }
     return mf_loop_wait(rank->loop, timeout_ns);
 }
@@ -361,6 +357,8 @@ int mf_rank_schedule(struct mf_rank *rank, struct mf_scheduler_config *config, F
     *ret_result = mf_scheduler_result(rank->scheduler);
     if (summary && *ret_result != MF_RUN_REFUSED)
         mf_scheduler_summarize(rank->scheduler, summary);
+    else if (!summary)
+        mf_scheduler_tell_unfit(rank->scheduler);
     return 0;
 }
 
@@ -397,7 +395,6 @@ void mf_rank_finish(struct mf_rank *rank)
     mf_transport_destroy(rank->local_worker);
     mf_transport_destroy(rank->local);
     mf_transport_destroy(rank->remote);
-    free(rank->cores);
-    mf_topo_resources_finish(&rank->resources);
+    mf_offer_finish(&rank->has);
     *rank = (struct mf_rank){.signal_fd = -1, .launcher.fd = -1, .nursery.fd = -1};
 }

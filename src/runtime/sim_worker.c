@@ -401,6 +401,10 @@ void mf_sim_worker_die(struct mf_sim *sim, struct mf_sim_worker *worker)
 {
     worker->is_alive = false;
     sim->result.n_lost++;
+    /* While all tasks are done, and others are still to arrive, workers may die for years. */
+    if (sim->n_final < sim->n_submitted &&
+        ++sim->n_deaths > (uint64_t)MF_SIM_MAX_DEATHS * sim->n_first_workers)
+        mf_sim_fail(sim, -ETIMEDOUT);
     lose(sim, &worker->queue);
     lose(sim, &worker->running);
     lose(sim, &worker->suspended);

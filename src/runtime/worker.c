@@ -1,14 +1,15 @@
 /*
  * The worker's turn:
  *
- *     receive   RUN, RECALL, SUSPEND, CONTINUE, END, PULL, RELEASE from the scheduler
+ *     receive   RUN, RECALL, SUSPEND, CONTINUE, END, PULL, RELEASE, FEED, UNFEED from the
+ *               scheduler
  *     start     what fits into free slots, in the order received; stage more
  *     tell      who has been running for a while
  *     send      one frame with all there is to report
  *
- * An attempt is QUEUED here, or given to the executor as STAGED or RUNNING;
- * when it has ended, only output too large for a message may stay behind
- * (KEPT), until the scheduler has pulled and released it.
+ * An attempt is QUEUED here, after FETCHING outputs that its command takes, or given to the
+ * executor as STAGED or RUNNING; when it has ended, only output too large for a message may stay
+ * behind (KEPT), until the scheduler has pulled and released it.
  */
 #include "runtime/worker_private.h"
 
@@ -73,16 +74,14 @@ static int on_welcome(struct mf_worker_rank *worker, const struct mf_message *me
     r = mf_node_decode_welcome(message->payload, message->payload_size, &welcome);
     if (r < 0)
         return r;
-    worker->free_slots = calloc(welcome.n_slots ? welcome.n_slots : 1, sizeof(uint32_t));
-    r = worker->free_slots ? mf_gpu_pool_fill(&worker->gpus, welcome.gpus, welcome.n_gpus)
-                           : -ENOMEM;
+    r = welcome.n_slots > 0 ? mf_stock_fill(&worker->stock, welcome.places, welcome.n_slots,
+                                            welcome.gpus, welcome.n_gpus)
+                            : -EPROTO;
     if (r < 0) {
         mf_welcome_finish(&welcome);
         return r;
     }
-    worker->n_slots = worker->n_free = welcome.n_slots;
-    for (uint32_t i = 0; i < welcome.n_slots; i++)
-        worker->free_slots[i] = welcome.n_slots - 1 - i;
+    worker->n_slots = welcome.n_slots;
     r = worker->executor->ops->configure(worker->executor, welcome.slots, welcome.n_slots,
                                          worker->transport->rank, welcome.run_dir);
     mf_welcome_finish(&welcome);
@@ -100,7 +99,7 @@ static int on_run(struct mf_worker_rank *worker, const struct mf_message *messag
     int r;
 
     if (message->n_slots == 0 || message->n_slots > worker->n_slots ||
-        message->n_gpus > worker->gpus.n_gpus)
+        message->n_gpus > worker->stock.n_gpus)
         return -EPROTO;
     attempt = mf_worker_attempt_create(message);
     if (!attempt)
@@ -112,11 +111,18 @@ static int on_run(struct mf_worker_rank *worker, const struct mf_message *messag
     }
     *(struct mf_worker_attempt **)place = attempt;
     /* The scheduler gives none out twice, so there are as many. */
-    if (mf_gpu_pool_take(&worker->gpus, message->n_gpus, attempt->gpus) < 0)
+    if (mf_stock_book_gpus(&worker->stock, message->n_gpus) < 0)
         return -EPROTO;
     attempt->n_gpus = message->n_gpus;
+    if (message->feeds_size > 0)
+        return mf_worker_feeds_await(worker, attempt, message);
     mf_list_push_back(&worker->queue, &attempt->node);
     return 0;
+}
+
+static bool is_unstarted(const struct mf_worker_attempt *attempt)
+{
+    return attempt->state == MF_ATTEMPT_QUEUED || attempt->state == MF_ATTEMPT_FETCHING;
 }
 
 /* Gives back what has not begun; of what has, its end will tell. */
@@ -129,7 +135,7 @@ static void on_recall(struct mf_worker_rank *worker, const struct mf_message *me
         return;
     if (attempt->state == MF_ATTEMPT_STAGED)
         worker->executor->ops->unstage(worker->executor, attempt->task, attempt->number);
-    if (attempt->state != MF_ATTEMPT_QUEUED)
+    if (!is_unstarted(attempt))
         return;
     mf_worker_rank_post_simple(worker, MF_MESSAGE_RETURNED, attempt->task, attempt->number);
     mf_worker_rank_forget(worker, attempt);
@@ -144,7 +150,7 @@ static void on_end(struct mf_worker_rank *worker, const struct mf_message *messa
         return;
     if (attempt->state == MF_ATTEMPT_SUSPENDED)
         mf_list_remove(&attempt->node);
-    if (attempt->state != MF_ATTEMPT_QUEUED) {
+    if (!is_unstarted(attempt)) {
         worker->executor->ops->end(worker->executor, attempt->task, attempt->number,
                                    message->cause);
         return;
@@ -250,6 +256,12 @@ static int dispatch(struct mf_worker_rank *worker, const struct mf_message *mess
         return on_pull(worker, message);
     case MF_MESSAGE_RELEASE:
         on_release(worker, message);
+        return 0;
+    case MF_MESSAGE_FEED:
+        mf_worker_feeds_on_piece(worker, message);
+        return 0;
+    case MF_MESSAGE_UNFEED:
+        mf_worker_feeds_on_unfeed(worker, message);
         return 0;
     default:
         return -EPROTO;
@@ -367,6 +379,8 @@ int mf_worker_rank_create(const struct mf_worker_rank_config *config,
         return -ENOMEM;
     worker->transport = config->transport;
     worker->scheduler = config->scheduler;
+    worker->scratch = config->scratch;
+    mf_list_init(&worker->fetching);
     mf_list_init(&worker->queue);
     mf_list_init(&worker->untold);
     r = mf_table_create(sizeof(struct mf_worker_attempt_key), sizeof(struct mf_worker_attempt *),
@@ -400,8 +414,8 @@ void mf_worker_rank_destroy(struct mf_worker_rank *worker)
     while (worker->attempts && mf_table_next(worker->attempts, &cursor, NULL, &place))
         mf_worker_attempt_free(*(struct mf_worker_attempt **)place);
     mf_table_destroy(worker->attempts);
+    mf_worker_feeds_finish(worker);
     mf_buffer_finish(&worker->frame);
-    mf_gpu_pool_finish(&worker->gpus);
-    free(worker->free_slots);
+    mf_stock_finish(&worker->stock);
     free(worker);
 }

@@ -4,9 +4,9 @@
  * It takes RUN records from the scheduler, gives them slots, hands them to an
  * executor and reports what became of them. Single-slot attempts that wait
  * behind full slots are staged in the executor, so that a slot that becomes
- * free is used again without a word to anybody. GPUs go to an attempt when it
- * arrives, since the scheduler counts them from then on. Slots and GPUs are the
- * worker's: one owner, one thread.
+ * free is used again without a word to anybody. Attempts with GPUs wait here, as
+ * theirs are to be near the slot. Slots and GPUs are the worker's: one owner, one
+ * thread.
  */
 #ifndef MF_RUNTIME_WORKER_H
 #define MF_RUNTIME_WORKER_H
@@ -24,11 +24,14 @@ struct mf_worker_rank;
 /**
  * @transport  to the scheduler (borrowed)
  * @scheduler  number of the scheduler's end
+ * @scratch    name of a directory for files of its tasks, from mf_scratch_name(); made when
+ *             it is needed and removed in the end (borrowed)
  * @cores, @n_cores, @resources   what HELLO says of this rank (borrowed during create)
  */
 struct mf_worker_rank_config {
     struct mf_transport *transport;
     uint32_t scheduler;
+    const char *scratch;
     const struct mf_core *cores;
     uint32_t n_cores;
     const struct mf_topo_resources *resources;

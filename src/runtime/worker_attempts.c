@@ -35,13 +35,18 @@ void mf_worker_attempt_free(struct mf_worker_attempt *attempt)
     mf_output_close(attempt->output);
     free(attempt->slots);
     free(attempt->gpus);
+    free(attempt->feeds);
     free(attempt->command);
     free(attempt);
 }
 
 static void give_gpus(struct mf_worker_rank *worker, struct mf_worker_attempt *attempt)
 {
-    mf_gpu_pool_give(&worker->gpus, attempt->n_gpus, attempt->gpus);
+    if (attempt->has_gpus)
+        mf_stock_give_gpus(&worker->stock, attempt->n_gpus, attempt->gpus);
+    else
+        mf_stock_unbook_gpus(&worker->stock, attempt->n_gpus);
+    attempt->has_gpus = false;
     attempt->n_gpus = 0;
 }
 
@@ -50,6 +55,7 @@ void mf_worker_rank_forget(struct mf_worker_rank *worker, struct mf_worker_attem
     struct mf_worker_attempt_key key = {attempt->task, attempt->number};
 
     give_gpus(worker, attempt);
+    mf_worker_feeds_give_back(worker, attempt);
     mf_table_remove(worker->attempts, &key);
     mf_worker_attempt_free(attempt);
 }
@@ -81,41 +87,39 @@ struct mf_worker_attempt *mf_worker_attempt_create(const struct mf_message *run)
 
 /* --- starting --- */
 
+/* Its GPUs too, which it keeps until it has ended, whatever becomes of the slots. */
 static void take_slots(struct mf_worker_rank *worker, struct mf_worker_attempt *attempt)
 {
-    for (uint32_t i = 0; i < attempt->n_slots; i++)
-        attempt->slots[i] = worker->free_slots[--worker->n_free];
-    worker->n_wide += attempt->n_slots > 1;
-}
-
-/* Those that it had, where its memory is near, or any. */
-static void take_back_slots(struct mf_worker_rank *worker, struct mf_worker_attempt *attempt)
-{
-    uint32_t n_taken = 0, at = 0;
-
-    while (n_taken < attempt->n_slots) {
-        for (at = 0; at < worker->n_free; at++)
-            if (worker->free_slots[at] == attempt->slots[n_taken])
-                break;
-        if (at == worker->n_free)
-            break;
-        worker->free_slots[at] = worker->free_slots[--worker->n_free];
-        n_taken++;
-    }
-    for (; n_taken < attempt->n_slots; n_taken++)
-        attempt->slots[n_taken] = worker->free_slots[--worker->n_free];
+    mf_stock_take(&worker->stock, attempt->n_slots, attempt->has_gpus ? 0 : attempt->n_gpus,
+                  attempt->slots, attempt->gpus);
+    attempt->has_gpus = true;
     worker->n_wide += attempt->n_slots > 1;
 }
 
 static void give_slots(struct mf_worker_rank *worker, const struct mf_worker_attempt *attempt)
 {
-    for (uint32_t i = attempt->n_slots; i > 0; i--)
-        worker->free_slots[worker->n_free++] = attempt->slots[i - 1];
+    mf_stock_give_slots(&worker->stock, attempt->n_slots, attempt->slots);
     worker->n_wide -= attempt->n_slots > 1;
 }
 
-/* An attempt that the executor refuses ends here and now, with the reason. */
-static void refuse(struct mf_worker_rank *worker, struct mf_worker_attempt *attempt, int error)
+/* Those that it had, where its memory is near, or others. */
+static void take_back_slots(struct mf_worker_rank *worker, struct mf_worker_attempt *attempt)
+{
+    struct mf_stock *stock = &worker->stock;
+    uint32_t n_before = stock->n_free;
+
+    for (uint32_t i = 0; i < attempt->n_slots && stock->n_free == n_before - i; i++)
+        mf_stock_take_slot(stock, attempt->slots[i]);
+    if (stock->n_free == n_before - attempt->n_slots) {
+        worker->n_wide += attempt->n_slots > 1;
+        return;
+    }
+    mf_stock_give_slots(stock, n_before - stock->n_free, attempt->slots);
+    take_slots(worker, attempt);
+}
+
+void mf_worker_rank_refuse(struct mf_worker_rank *worker, struct mf_worker_attempt *attempt,
+                           const char *detail)
 {
     struct mf_message message = {
         .kind = MF_MESSAGE_ENDED,
@@ -128,7 +132,7 @@ static void refuse(struct mf_worker_rank *worker, struct mf_worker_attempt *atte
     };
 
     mf_list_remove(&attempt->node);
-    strncpy(message.outcome.detail, strerror(-error), sizeof(message.outcome.detail) - 1);
+    strncpy(message.outcome.detail, detail, sizeof(message.outcome.detail) - 1);
     mf_worker_rank_post(worker, &message);
     mf_worker_rank_forget(worker, attempt);
 }
@@ -151,7 +155,7 @@ static int give_to_executor(struct mf_worker_rank *worker, struct mf_worker_atte
     int r;
 
     if (attempt->n_gpus > 0) {
-        mf_gpu_pool_print(&worker->gpus, attempt->n_gpus, attempt->gpus, &gpus);
+        mf_stock_print_gpus(&worker->stock, attempt->n_gpus, attempt->gpus, &gpus);
         start.gpus = (const char *)gpus.data;
     }
     r = mf_buffer_status(&gpus);
@@ -181,7 +185,7 @@ static void start_in_slots(struct mf_worker_rank *worker, struct mf_worker_attem
     r = give_to_executor(worker, attempt, attempt->n_slots);
     if (r < 0) {
         give_slots(worker, attempt);
-        refuse(worker, attempt, r);
+        mf_worker_rank_refuse(worker, attempt, strerror(-r));
         return;
     }
     mark_running(worker, attempt);
@@ -210,7 +214,7 @@ static void stage(struct mf_worker_rank *worker, struct mf_worker_attempt *attem
     int r = give_to_executor(worker, attempt, 0);
 
     if (r < 0) {
-        refuse(worker, attempt, r);
+        mf_worker_rank_refuse(worker, attempt, strerror(-r));
         return;
     }
     attempt->state = MF_ATTEMPT_STAGED;
@@ -221,7 +225,8 @@ static void stage(struct mf_worker_rank *worker, struct mf_worker_attempt *attem
  * In the order received, so that a wide attempt is not starved: nothing is
  * started or staged past one that waits for its slots. A staged attempt takes
  * over the slot of a single-slot one that ends, so staging needs all slots to
- * be held by such, and a wide attempt waits until all staged ones have begun.
+ * be held by such, and a wide attempt waits until all staged ones have begun. So
+ * does one with GPUs, which are to be near the slot that it gets.
  */
 void mf_worker_rank_start_queued(struct mf_worker_rank *worker)
 {
@@ -230,14 +235,14 @@ void mf_worker_rank_start_queued(struct mf_worker_rank *worker)
     while ((node = worker->queue.next) != &worker->queue) {
         struct mf_worker_attempt *attempt = mf_container_of(node, struct mf_worker_attempt, node);
 
-        bool fits = worker->n_staged == 0 && attempt->n_slots <= worker->n_free;
+        bool fits = worker->n_staged == 0 && attempt->n_slots <= worker->stock.n_free;
 
         if (fits && attempt->state == MF_ATTEMPT_SUSPENDED)
             resume_in_slots(worker, attempt);
         else if (fits)
             start_in_slots(worker, attempt);
         else if (worker->executor->can_stage && !worker->suspends && attempt->n_slots == 1 &&
-                 worker->n_free == 0 && worker->n_wide == 0 &&
+                 attempt->n_gpus == 0 && worker->stock.n_free == 0 && worker->n_wide == 0 &&
                  worker->n_staged < STAGED_PER_SLOT * worker->n_slots)
             stage(worker, attempt);
         else
@@ -256,11 +261,7 @@ static void heard_started(struct mf_worker_rank *worker, const struct mf_executo
     worker->n_staged--;
     attempt->slots[0] = event->slot;
     /* The slot was freed by the end of its predecessor, told just before. */
-    for (uint32_t i = 0; i < worker->n_free; i++)
-        if (worker->free_slots[i] == event->slot) {
-            worker->free_slots[i] = worker->free_slots[--worker->n_free];
-            break;
-        }
+    mf_stock_take_slot(&worker->stock, event->slot);
     mark_running(worker, attempt);
 }
 
@@ -328,6 +329,7 @@ static void heard_ended(struct mf_worker_rank *worker, const struct mf_executor_
     else if (attempt->state == MF_ATTEMPT_STAGED)
         worker->n_staged--;
     give_gpus(worker, attempt);
+    mf_worker_feeds_give_back(worker, attempt);
     report_ended(worker, attempt, event);
 }
 

@@ -20,6 +20,9 @@
 
 /* --- checks --- */
 
+/** What takes longer hangs. */
+#define T_LIMIT_NS (INT64_C(100) * 1000000000)
+
 /** Reports that the scenario failed, and ends the program. */
 _Noreturn void t_fail(const char *file, int line, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
@@ -67,9 +70,10 @@ enum t_function {
     T_FLAKY,    /* uint32_t n: succeeds at the n-th attempt, with its number */
     T_SAVE,     /* struct t_saving: saves more in each attempt */
     T_WANDER,   /* uint32_t n: fails n - 1 times; the ranks of all attempts */
-    T_GATE,     /* text path: makes PATH.started, waits for PATH; PATH.stopped if it should stop */
-    T_TOUCH,    /* text path: makes the file */
-    T_TIMES,    /* int64_t duration: struct t_times of its run */
+    T_GATE,  /* text path: PATH.started has its pid; waits for PATH; PATH.stopped if it is asked to
+                stop */
+    T_TOUCH, /* text path: makes the file */
+    T_TIMES, /* int64_t duration: struct t_times of its run */
     T_UNTIL_OVER,  /* returns 7 when it should stop */
     T_TREE,        /* struct t_tree: spawns its children */
     T_SPAWN_MANY,  /* struct t_spawning: spawns so */
@@ -78,6 +82,7 @@ enum t_function {
     T_BLOCK,       /* uint32_t block: struct t_block_seen */
     T_CLIENT,      /* calls client functions: their results, then rank and size, int32_t each */
     T_RANDOM,      /* struct t_random_task */
+    T_BEFORE,      /* uint32_t n, if that is all: fails n times; struct t_before_seen */
     T_CRASH,       /* a signal kills it in each attempt up to the uint32_t given, else in all */
     T_EXIT,        /* exit(int32_t) */
     T_HANG,        /* never returns, whatever it is asked */
@@ -136,6 +141,17 @@ struct t_block_seen {
     uint32_t is_null;
 };
 
+/**
+ * What a task sees of those that it came after: a hash over all their results.
+ *
+ * @n_unaligned  results that are not aligned for any type
+ * @is_odd       there is one more than there should be, or an empty one that is not NULL
+ */
+struct t_before_seen {
+    uint64_t n, n_bytes, hash, input_hash;
+    uint32_t n_unaligned, is_odd, attempt, unused;
+};
+
 /** How many client calls T_CLIENT makes. */
 #define T_N_CLIENT_CALLS 20
 
@@ -190,7 +206,7 @@ struct t_scenario {
 
 /** Scenarios up to one without a name. */
 extern const struct t_scenario t_placing[], t_submitting[], t_waiting[], t_results[], t_callbacks[],
-    t_children[], t_cancelling[], t_sizes[], t_blocks[], t_million[], t_crashing[];
+    t_after[], t_children[], t_cancelling[], t_sizes[], t_blocks[], t_million[], t_crashing[];
 
 /* --- what scenarios share --- */
 

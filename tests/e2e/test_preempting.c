@@ -158,7 +158,7 @@ Test(preempting, functions_run_on_to_their_end_and_that_is_said)
     struct t_result result;
 
     t_write("tasks", "touch a; until [ -e b ]; do sleep 0.01; done; echo a\n"
-                     "[func=echo] hello\n"
+                     "[func=t_echo] hello\n"
                      "touch b; echo b\n");
     result = t_sh("mpifarm run -k -j 1 --policy rr --quantum 20ms --module \"$T_MODULE\" tasks");
     cr_assert(eq(int, result.status, 0), "%s", result.err);

@@ -4,6 +4,7 @@
  */
 #include "base/clock.h"
 #include "base/command.h"
+#include "base/scratch.h"
 #include "exec/fake.h"
 #include "runtime/node.h"
 #include "runtime/worker.h"
@@ -14,7 +15,9 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Each test is a process of its own. */
 static struct mf_transport *scheduler, *worker_end;
@@ -26,13 +29,39 @@ static char output[200000];
 /* The GPUs that tasks were started with: "12:0,1 13:2 ". */
 static char given[1024];
 
+/* Where files of the worker go, and what the last command was. */
+static char scratch[MF_SCRATCH_BYTES];
+static char started[512];
+
+/* The slots of those with several: "12:0,1 ". */
+static char seats[1024];
+
+static void note_slots(const struct mf_start *start)
+{
+    size_t size = strlen(seats);
+
+    if (start->n_slots < 2)
+        return;
+    size += (size_t)snprintf(seats + size, sizeof(seats) - size, "%" PRIu64, start->task);
+    for (uint32_t i = 0; i < start->n_slots; i++)
+        size += (size_t)snprintf(seats + size, sizeof(seats) - size, "%s%" PRIu32, i ? "," : ":",
+                                 start->slots[i]);
+    snprintf(seats + size, sizeof(seats) - size, " ");
+}
+
 /* Task N runs for N ms; tasks from 1000 on write that many bytes, those from 2000 on fail. */
 static void script(void *arg, const struct mf_start *start, struct mf_fake_run *run)
 {
     size_t size = strlen(given);
+    struct mf_command *command;
 
+    cr_assert(eq(int, mf_command_decode(start->command, start->command_size, &command), 0));
+    snprintf(started, sizeof(started), "%s", command->args[0]);
+    free(command);
+    note_slots(start);
     if (start->gpus)
-        snprintf(given + size, sizeof(given) - size, "%" PRIu64 ":%s ", start->task, start->gpus);
+        snprintf(given + size, sizeof(given) - size, "%" PRIu64 ":%s ", start->task,
+                 strchr(start->gpus, '=') + 1);
     run->duration_ns = (int64_t)(start->task % 1000) * MF_NS_PER_MS;
     if (start->task >= 2000)
         run->outcome.cause = MF_CAUSE_EXIT;
@@ -61,6 +90,8 @@ static const char *kind_name(enum mf_message_kind kind)
         return "CONTINUED";
     case MF_MESSAGE_BROKEN:
         return "BROKEN";
+    case MF_MESSAGE_FETCH:
+        return "FETCH";
     case MF_MESSAGE_BYE:
         return "BYE";
     default:
@@ -142,23 +173,31 @@ static void pass_ms(int ms)
     }
 }
 
-static void welcome_with(uint32_t n_slots, const struct mf_gpu *gpus, uint32_t n_gpus)
+/* Slot I is on core I of the pool. */
+static void welcome_to(const struct mf_core *pool, uint32_t n_slots, const struct mf_gpu *gpus,
+                       uint32_t n_gpus)
 {
-    uint32_t slot_cores[8] = {0};
-    struct mf_core core = {.n_cpus = 1};
+    uint32_t slot_cores[8] = {0, 1, 2, 3, 4, 5, 6, 7};
     struct mf_topo_rank share = {.is_worker = true,
                                  .first_slot = 1,
                                  .n_slots = n_slots,
                                  .slot_cores = slot_cores,
                                  .gpus = gpus,
                                  .n_gpus = n_gpus};
-    struct mf_topo_split split = {.pool = &core, .n_pool = 1};
+    struct mf_topo_split split = {.pool = (struct mf_core *)pool, .n_pool = n_slots};
     struct mf_buffer payload = {0};
 
     mf_node_encode_welcome("/run", &share, &split, false, &payload);
     say(&(struct mf_message){
         .kind = MF_MESSAGE_WELCOME, .payload = payload.data, .payload_size = payload.size});
     mf_buffer_finish(&payload);
+}
+
+static void welcome_with(uint32_t n_slots, const struct mf_gpu *gpus, uint32_t n_gpus)
+{
+    static const struct mf_core pool[8];
+
+    welcome_to(pool, n_slots, gpus, n_gpus);
 }
 
 static void welcome(uint32_t n_slots)
@@ -172,8 +211,12 @@ static void setup(void)
 
     cr_assert(eq(int, mf_transport_local_pair(&scheduler, &worker_end), 0));
     struct mf_topo_resources resources = {0};
-    struct mf_worker_rank_config config = {
-        .transport = worker_end, .cores = &core, .n_cores = 1, .resources = &resources};
+    mf_scratch_name(scratch);
+    struct mf_worker_rank_config config = {.transport = worker_end,
+                                           .scratch = scratch,
+                                           .cores = &core,
+                                           .n_cores = 1,
+                                           .resources = &resources};
     cr_assert(eq(int, mf_worker_rank_create(&config, &worker), 0));
     cr_assert(eq(
         int, mf_fake_executor_create(NULL, mf_worker_rank_heard, worker, script, NULL, &executor),
@@ -317,7 +360,7 @@ Test(worker, gpus_of_what_is_given_back_or_ended_unstarted_are_free_again)
     turn();
     cr_assert(eq(str, heard(), "RETURNED 10, ENDED 11"));
     pass_ms(51);
-    cr_assert(eq(str, given, "50:4 12:5,GPU-6 "));
+    cr_assert(eq(str, given, "50:4 12:4,5 "));
 }
 
 Test(worker, a_gpu_that_is_in_use_is_never_given_twice)
@@ -328,6 +371,57 @@ Test(worker, a_gpu_that_is_in_use_is_never_given_twice)
     turn();
     cr_assert(eq(str, given, ""));
     cr_assert(eq(str, heard(), "BROKEN 0"));
+}
+
+/* Cores 0 to 3 are in NUMA node 0, with GPU 5 near them; cores 4 to 7 in node 1, with 4. */
+static void welcome_to_two_nodes(void)
+{
+    static const struct mf_gpu gpus[] = {{"4", .numa = 1, .package = 0},
+                                         {"5", .numa = 0, .package = 0}};
+    struct mf_core pool[8] = {0};
+
+    for (uint32_t i = 0; i < 8; i++)
+        pool[i].numa = i / 4;
+    welcome_to(pool, 8, gpus, 2);
+}
+
+Test(worker, an_attempt_gets_neighbouring_slots_inside_one_numa_node)
+{
+    welcome_to_two_nodes();
+    run(50, 1);
+    run(10, 4);
+    run(51, 3);
+    turn();
+    cr_assert(eq(str, seats, "10:4,5,6,7 51:1,2,3 "));
+    pass_ms(11);
+    run(11, 2);
+    turn();
+    cr_assert(eq(str, seats, "10:4,5,6,7 51:1,2,3 11:4,5 "));
+}
+
+Test(worker, an_attempt_gets_gpus_near_its_slots)
+{
+    welcome_to_two_nodes();
+    run(20, 1);
+    run_with(10, 4, 1);
+    run_with(11, 2, 1);
+    turn();
+    cr_assert(eq(str, seats, "10:4,5,6,7 11:1,2 "));
+    cr_assert(eq(str, given, "10:4 11:5 "));
+}
+
+Test(worker, gpus_are_chosen_when_there_is_a_slot)
+{
+    welcome_with(1, three_gpus, 3);
+    run(5, 1);
+    run_with(7, 1, 2);
+    run(6, 1);
+    turn();
+    cr_assert(eq(str, given, ""));
+    pass_ms(6);
+    cr_assert(eq(str, given, "7:4,5 "));
+    pass_ms(14);
+    cr_assert(eq(str, heard(), "ENDED 5, ENDED 7, ENDED 6"));
 }
 
 Test(worker, ends_what_it_is_told_to_end)
@@ -423,6 +517,159 @@ Test(worker, says_bye_when_told_to_stop)
     turn();
     cr_assert(eq(str, heard(), "BYE"));
     cr_assert(mf_worker_rank_is_finished(worker));
+}
+
+/* --- files with the output of other tasks --- */
+
+/* A task that runs for 5 ms and takes the output, of so many bytes, of task 900. */
+static void run_taker(mf_task_id task, uint64_t n_bytes)
+{
+    const char *text = "{out:x}";
+    struct mf_command command = {.id = "t", .has_outs = true, .n_args = 1, .args = &text};
+    struct mf_buffer bytes = {0}, feeds = {0};
+
+    mf_command_encode(&command, &bytes);
+    mf_buffer_put_u64(&feeds, 900);
+    mf_buffer_put_u64(&feeds, n_bytes);
+    say(&(struct mf_message){.kind = MF_MESSAGE_RUN,
+                             .task = task,
+                             .attempt = 1,
+                             .n_slots = 1,
+                             .feeds = feeds.data,
+                             .feeds_size = feeds.size,
+                             .payload = bytes.data,
+                             .payload_size = bytes.size});
+    mf_buffer_finish(&bytes);
+    mf_buffer_finish(&feeds);
+}
+
+static void feed(uint64_t offset, const char *bytes, int error)
+{
+    say(&(struct mf_message){.kind = MF_MESSAGE_FEED,
+                             .task = 900,
+                             .offset = offset,
+                             .error = error,
+                             .payload = (const uint8_t *)bytes,
+                             .payload_size = strlen(bytes)});
+}
+
+/* What is in the file that the last command was given. */
+static const char *fed(void)
+{
+    static char bytes[64];
+    FILE *file = fopen(started, "r");
+
+    cr_assert(file != NULL, "%s", started);
+    bytes[fread(bytes, 1, sizeof(bytes) - 1, file)] = '\0';
+    fclose(file);
+    return bytes;
+}
+
+Test(worker, a_command_starts_once_the_output_that_it_takes_is_here)
+{
+    welcome(2);
+    run_taker(5, 6);
+    run_taker(6, 6);
+    turn();
+    cr_assert(eq(str, heard(), "FETCH 900"), "it is fetched once");
+    feed(0, "abc", 0);
+    turn();
+    cr_assert(eq(str, started, ""));
+    feed(3, "def", 0);
+    turn();
+    cr_assert(eq(str, (char *)fed(), "abcdef"));
+    pass_ms(6);
+    cr_assert(eq(str, heard(), "ENDED 5, ENDED 6"));
+}
+
+Test(worker, others_go_on_while_one_waits_for_an_output)
+{
+    welcome(1);
+    run_taker(5, 6);
+    run(1, 1);
+    turn();
+    pass_ms(2);
+    cr_assert(eq(str, heard(), "FETCH 900, ENDED 1"));
+}
+
+Test(worker, an_empty_output_is_a_file_at_once)
+{
+    welcome(1);
+    run_taker(5, 0);
+    turn();
+    cr_assert(eq(str, heard(), ""));
+    cr_assert(eq(str, (char *)fed(), ""));
+}
+
+Test(worker, a_file_goes_when_nothing_needs_it_any_more)
+{
+    welcome(1);
+    run_taker(5, 0);
+    turn();
+    say_about(MF_MESSAGE_UNFEED, 900);
+    turn();
+    cr_assert(eq(int, access(started, F_OK), 0), "its command still runs");
+    pass_ms(6);
+    cr_assert(eq(int, access(started, F_OK), -1));
+}
+
+Test(worker, a_file_stays_for_later_commands_until_the_scheduler_says_so)
+{
+    welcome(1);
+    run_taker(5, 3);
+    turn();
+    feed(0, "abc", 0);
+    pass_ms(8);
+    run_taker(6, 3);
+    turn();
+    cr_assert(eq(str, heard(), "FETCH 900, ENDED 5"));
+    cr_assert(eq(str, (char *)fed(), "abc"));
+    pass_ms(6);
+    say_about(MF_MESSAGE_UNFEED, 900);
+    turn();
+    cr_assert(eq(int, access(started, F_OK), -1));
+}
+
+Test(worker, an_output_that_cannot_be_read_ends_what_needs_it)
+{
+    welcome(1);
+    run_taker(5, 3);
+    run_taker(6, 3);
+    turn();
+    heard();
+    feed(0, "", EIO);
+    turn();
+    cr_assert(eq(str, heard(), "ENDED 5, ENDED 6"));
+    run_taker(7, 3);
+    turn();
+    cr_assert(eq(str, heard(), "FETCH 900"), "the next one tries again");
+}
+
+Test(worker, a_waiting_command_can_be_recalled_and_ended)
+{
+    welcome(1);
+    run_taker(5, 3);
+    run_taker(6, 3);
+    turn();
+    heard();
+    say_about(MF_MESSAGE_RECALL, 5);
+    say_about(MF_MESSAGE_END, 6);
+    turn();
+    cr_assert(eq(str, heard(), "RETURNED 5, ENDED 6"));
+    feed(0, "abc", 0);
+    cr_assert(turn() >= 0);
+    cr_assert(eq(str, started, ""));
+}
+
+Test(worker, nothing_is_left_of_its_files_in_the_end)
+{
+    welcome(1);
+    run_taker(5, 0);
+    turn();
+    cr_assert(eq(int, access(scratch, F_OK), 0));
+    teardown();
+    cr_assert(eq(int, access(scratch, F_OK), -1));
+    setup();
 }
 
 /* --- suspending: by an executor that notes what is asked of it, and obeys when told to --- */

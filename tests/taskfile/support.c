@@ -163,7 +163,7 @@ static int next_or_wait(struct mf_source *source, const struct mf_entry **ret_en
         struct pollfd ready = {.fd = mf_source_fd(source), .events = POLLIN};
 
         cr_assert(ready.fd >= 0);
-        cr_assert(poll(&ready, 1, 10000) == 1);
+        cr_assert(poll(&ready, 1, 60000) == 1);
     }
     return r;
 }
@@ -224,6 +224,8 @@ static void show_order(FILE *out, const struct mf_entry *entry)
     for (uint32_t i = 0; i < entry->n_after; i++)
         fprintf(out, "%s%s%llu", i > 0 ? "," : " after=", names[entry->after[i].condition],
                 (unsigned long long)entry->after[i].task);
+    for (uint32_t i = 0; i < entry->n_outs; i++)
+        fprintf(out, "%s%llu", i > 0 ? "," : " outs=", (unsigned long long)entry->outs[i]);
     if (entry->is_behind_barrier)
         fputs(entry->barrier_checks ? " barrier=check" : " barrier", out);
 }
