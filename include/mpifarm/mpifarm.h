@@ -314,7 +314,8 @@ struct mpifarm_task_options {
  * mpifarm_submit() - one task.
  *
  * Returns without waiting; tasks are sent off by this and the other client
- * calls. A queued task costs at most 128 bytes beside its input.
+ * calls. A queued task costs at most 128 bytes beside its input, one that comes after others
+ * somewhat more.
  *
  * @function    number of a registered function
  * @input       size bytes for it, copied; aligned for any type where it arrives.
@@ -445,7 +446,8 @@ MPIFARM_API int mpifarm_result(struct mpifarm *farm, mpifarm_future future,
                                struct mpifarm_result *ret_result);
 
 /**
- * mpifarm_release() - give a future back; its result is freed.
+ * mpifarm_release() - give a future back; its result is freed, once all tasks that come after
+ * have it or have ended.
  *
  * A task that has not ended goes on, as MPIFARM_DELIVER_NONE. Returns 0 or -ESTALE.
  */

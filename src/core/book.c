@@ -358,7 +358,7 @@ static bool is_plain(const struct mf_book *book, const struct mf_order *order)
     return order->group == 0 && !needs_extra(book, order);
 }
 
-int mf_book_add(struct mf_book *book, const struct mf_order *order, mf_ticket *ret_ticket)
+static int add_any(struct mf_book *book, const struct mf_order *order, mf_ticket *ret_ticket)
 {
     uint32_t number;
     struct mf_booking *booking = mf_bookings_add(&book->bookings, &number);
@@ -397,7 +397,7 @@ int mf_book_add(struct mf_book *book, const struct mf_order *order, mf_ticket *r
 }
 
 /*
- * As mf_book_add() of a plain order, which is what most are. Its fields are
+ * As add_any() of a plain order, which is what most are. Its fields are
  * written together, as each bit of its own would cost as much as all.
  */
 static int add_plain(struct mf_book *book, const struct mf_order *order, mf_ticket *ret_ticket)
@@ -426,11 +426,17 @@ static int add_plain(struct mf_book *book, const struct mf_order *order, mf_tick
     return 0;
 }
 
+int mf_book_add(struct mf_book *book, const struct mf_order *order, mf_ticket *ret_ticket)
+{
+    return is_plain(book, order) ? add_plain(book, order, ret_ticket)
+                                 : add_any(book, order, ret_ticket);
+}
+
 int mf_book_add_array(struct mf_book *book, const struct mf_order *first, size_t n,
                       mf_ticket *ret_tickets, size_t *ret_n)
 {
     int (*add)(struct mf_book * book, const struct mf_order *order, mf_ticket *ret_ticket) =
-        is_plain(book, first) ? add_plain : mf_book_add;
+        is_plain(book, first) ? add_plain : add_any;
     struct mf_order order = *first;
     int r = 0;
 

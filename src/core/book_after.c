@@ -50,8 +50,6 @@ int mf_book_gather(struct mf_book *book, struct mf_booking *taker)
     size_t size;
     int r;
 
-    if (!extra || extra->n_predecessors == 0)
-        return 0;
     parts = calloc(extra->n_predecessors + (size_t)1, sizeof(*parts));
     if (!parts)
         return -ENOMEM;

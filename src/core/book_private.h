@@ -74,7 +74,8 @@ int mf_book_note_taker(struct mf_book *book, struct mf_booking *before, mf_ticke
 /** A task with extra needs the results of its predecessors no more. */
 void mf_book_let_go(struct mf_book *book, struct mf_booking *taker);
 
-/** Before a READY task is taken: puts the results behind its input. Returns 0 or -ENOMEM. */
+/** Before a READY task with predecessors is taken: puts their results behind its input. Returns 0
+ * or -ENOMEM. */
 int mf_book_gather(struct mf_book *book, struct mf_booking *taker);
 
 #endif

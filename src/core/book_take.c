@@ -91,6 +91,15 @@ static inline bool fill_room(const struct mf_book *book, const struct mf_booking
            (room->n_bytes >= 0 && room->duration_ns >= 0 && n_taken < room->max_calls);
 }
 
+/* Gives a task the results that it is to be given, which are none for most. Returns 0 or -ENOMEM.
+ */
+static inline int give_results(struct mf_book *book, struct mf_booking *booking)
+{
+    if (!booking->extra || booking->extra->n_predecessors == 0)
+        return 0;
+    return mf_book_gather(book, booking);
+}
+
 /*
  * The first task that is to be taken, with the results that it is to be given;
  * those that there is no memory for fail.
@@ -100,7 +109,7 @@ static uint32_t find_first(struct mf_book *book, uint32_t rank)
     uint32_t number;
 
     while ((number = mf_ready_first(&book->ready, rank)) != MF_BOOKING_NONE &&
-           mf_book_gather(book, mf_bookings_at(&book->bookings, number)) < 0)
+           give_results(book, mf_bookings_at(&book->bookings, number)) < 0)
         mf_book_refuse(book, number, MF_BOOK_OUT_OF_MEMORY,
                        "there is no memory for the results of the tasks that it comes after");
     return number;
@@ -118,7 +127,7 @@ uint32_t mf_book_take(struct mf_book *book, uint32_t rank, const struct mf_unit_
     while (number != MF_BOOKING_NONE && n < limits->n_calls && !is_alone) {
         struct mf_booking *booking = mf_bookings_at(&book->bookings, number);
 
-        if (mf_book_gather(book, booking) < 0)
+        if (give_results(book, booking) < 0)
             break;
         is_alone = travels_alone(booking, limits);
         if ((is_alone && n > 0) || !fill_room(book, booking, limits, n, &room))

@@ -18,10 +18,6 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
-
-/* One part in this many of the time may go into looks. */
-#define LOOK_SHARE 50
 
 /* From a start to the first look at it. */
 #define FIRST_LOOK_NS (10 * MF_NS_PER_MS)
@@ -135,18 +131,9 @@ static int64_t plan_next(struct mf_runner *runner, const struct mf_group_use *us
     return now_ns + wait_ns;
 }
 
-/* Of processor time: a launcher that had to wait for its turn does not have to rest for it. */
-static int64_t processor_ns(void)
-{
-    struct timespec time = {0};
-
-    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-    return time.tv_sec * MF_NS_PER_S + time.tv_nsec;
-}
-
 void mf_runner_look_at_memory(struct mf_runner *runner)
 {
-    int64_t began_ns = mf_clock_monotonic_ns(), began_cost_ns = processor_ns();
+    int64_t began_ns = mf_clock_monotonic_ns(), began_cost_ns = mf_memory_clock();
     uint32_t n = 0;
     struct mf_group_use *uses = list_groups(runner, &n);
     int result = 0;
@@ -164,6 +151,6 @@ void mf_runner_look_at_memory(struct mf_runner *runner)
     for (uint32_t i = 0; i < n; i++)
         end_large(runner, &uses[i]);
     free(uses);
-    runner->rest_until_ns = mf_clock_monotonic_ns() + (processor_ns() - began_cost_ns) * LOOK_SHARE;
+    runner->rest_until_ns = mf_clock_monotonic_ns() + mf_memory_rest(began_cost_ns);
     runner->look_at_ns = later_of(runner->look_at_ns, runner->rest_until_ns);
 }

@@ -5,6 +5,7 @@
  */
 #include "exec/memory.h"
 
+#include "base/clock.h"
 #include "base/io.h"
 
 #include <dirent.h>
@@ -15,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 int mf_group_use_compare(const void *a, const void *b)
@@ -259,6 +261,23 @@ int mf_memory_measure(const char *proc, struct mf_group_use *uses, uint32_t n_us
     return 0;
 }
 
+int mf_memory_of(const char *proc, pid_t pid, uint64_t *ret_bytes, uint64_t *ret_exact_bytes)
+{
+    int proc_fd = open(proc, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    struct process process;
+    char name[16];
+    bool is_there;
+
+    snprintf(name, sizeof(name), "%d", (int)pid);
+    is_there = proc_fd >= 0 && read_process(proc_fd, name, &process);
+    if (is_there) {
+        *ret_bytes = *ret_exact_bytes = process.bytes;
+        read_exact(proc_fd, name, ret_exact_bytes);
+    }
+    mf_close(&proc_fd);
+    return is_there ? 0 : -ESRCH;
+}
+
 int mf_memory_kill_strays(const char *proc, const struct mf_group_use *use)
 {
     struct mf_group_use copy = *use;
@@ -286,4 +305,17 @@ int64_t mf_memory_next_look(struct mf_memory_trend *trend, uint64_t used_bytes,
     if (wait_ns >= MF_MEMORY_LOOK_MAX_NS)
         return MF_MEMORY_LOOK_MAX_NS;
     return wait_ns > MF_MEMORY_LOOK_MIN_NS ? (int64_t)wait_ns : MF_MEMORY_LOOK_MIN_NS;
+}
+
+int64_t mf_memory_clock(void)
+{
+    struct timespec time = {0};
+
+    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+    return time.tv_sec * MF_NS_PER_S + time.tv_nsec;
+}
+
+int64_t mf_memory_rest(int64_t began_ns)
+{
+    return (mf_memory_clock() - began_ns) * MF_MEMORY_LOOK_SHARE;
 }

@@ -45,6 +45,13 @@ int mf_group_use_compare(const void *a, const void *b);
 int mf_memory_measure(const char *proc, struct mf_group_use *uses, uint32_t n_uses, bool is_exact);
 
 /**
+ * mf_memory_of() - what one process uses: resident, and with shared pages divided.
+ *
+ * Returns 0, or -ESRCH when it is gone.
+ */
+int mf_memory_of(const char *proc, pid_t pid, uint64_t *ret_bytes, uint64_t *ret_exact_bytes);
+
+/**
  * mf_memory_kill_strays() - kill what belongs to a group as above, but is not in it.
  *
  * Returns as mf_memory_measure().
@@ -54,6 +61,22 @@ int mf_memory_kill_strays(const char *proc, const struct mf_group_use *use);
 /** The shortest and the longest time between two looks at something that is limited. */
 #define MF_MEMORY_LOOK_MIN_NS INT64_C(5000000)
 #define MF_MEMORY_LOOK_MAX_NS INT64_C(100000000)
+
+/** One part in this many of a processor's time may go into looks. */
+#define MF_MEMORY_LOOK_SHARE 50
+
+/**
+ * mf_memory_rest() - how long not to look again, since looks may take a part of the time only.
+ *
+ * Counted is the time of a processor: a thread that had to wait for its turn
+ * does not have to rest for that.
+ *
+ * @began_ns  what mf_memory_clock() said when the look began
+ */
+int64_t mf_memory_rest(int64_t began_ns);
+
+/** Time that this thread has had a processor, in nanoseconds. */
+int64_t mf_memory_clock(void);
 
 /** What was seen of something at the last look; begins as 0 bytes when it began. */
 struct mf_memory_trend {

@@ -81,9 +81,10 @@ enum {
 /**
  * mf_chooser_step() - begin to find out, if it is time, or go on with it.
  *
- * A step takes an outlook, or lets some hundred things happen in a simulation: about a
- * millisecond at the most. After MF_CHOOSER_CHANGED the caller has the farm go by
- * preference->policy, with MF_EVENT_POLICY.
+ * A step takes an outlook, which takes some milliseconds for the largest farms, or lets
+ * some hundred things happen in a simulation, which takes a fraction of one. After
+ * MF_CHOOSER_CHANGED the caller has the farm go by preference->policy, with
+ * MF_EVENT_POLICY.
  *
  * Returns one of the above, or -ENOMEM.
  */

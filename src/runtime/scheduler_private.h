@@ -333,7 +333,7 @@ char *mf_intake_explain_skip(const struct mf_scheduler *scheduler, mf_task_id ro
 int mf_choosing_create(struct mf_scheduler *scheduler);
 void mf_choosing_destroy(struct mf_scheduler *scheduler);
 
-/** Goes on finding out which policy is best, a slice of about a millisecond at most. */
+/** Goes on finding out which policy is best, by a step of the chooser if there is time for it. */
 void mf_choosing_turn(struct mf_scheduler *scheduler);
 
 /** When there is time for the next slice; INT64_MAX when none is waited for. */

@@ -146,6 +146,15 @@ Test(functions, without_isolation_they_run_in_the_rank)
         1));
 }
 
+Test(functions, one_over_its_memory_is_ended_and_tried_again_with_more)
+{
+    t_write("tasks.txt", "[func=t_use mem=60M] 40\n[func=t_use mem=60M] 300\n");
+    struct t_result result = run(0, "-k -j 1 --mem 4G --retries 2 --mem-retry x2");
+    cr_assert(eq(int, result.status, 1), "%s", result.err);
+    cr_assert(eq(str, result.out, "used\n"));
+    cr_assert(t_has(result.err, "over its memory of 120.0 MiB (used "), "%s", result.err);
+}
+
 Test(functions, a_long_input_and_a_long_output_arrive)
 {
     for (int ranks = 0; ranks <= 3; ranks += 3) {

@@ -171,7 +171,7 @@ Test(outs, after_kill_9_outputs_are_found_and_files_removed)
         t_sh(IN_SCRATCH "mpifarm run -q tasks.txt > out & pid=$!; "
                         "while [ ! -e started ] || ! grep -q x out; do sleep 0.01; done; "
                         "launcher=$(cat /proc/$pid/task/$pid/children); kill -9 $pid; wait $pid; "
-                        "while [ -e /proc/${launcher%% *} ]; do sleep 0.01; done; ls scratch; "
+                        "while is_alive ${launcher%% *}; do sleep 0.01; done; ls scratch; "
                         "touch flag; mpifarm run -q -k --resume tasks.txt > out; echo $?; tail -n "
                         "1 out; wc -l < log" NOTHING_LEFT);
     cr_assert(eq(str, result.out, "0\nx\n1\n"), "%s", result.err);

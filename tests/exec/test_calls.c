@@ -525,18 +525,18 @@ Test(calls, a_checkpoint_has_a_limit)
 static int see_results(struct mpifarm_context *which, void *user)
 {
     char text[64];
-    size_t size, n = 0;
+    size_t size, n = 0, n_unaligned = 0;
     const char *input = mpifarm_input(which, &size);
 
     n += (size_t)snprintf(text, sizeof(text), "%.*s", (int)size, input ? input : "");
     for (size_t i = 0; i <= mpifarm_predecessors(which); i++) {
         const char *result = mpifarm_predecessor(which, i, &size);
 
-        cr_assert((uintptr_t)result % alignof(max_align_t) == 0);
+        n_unaligned += (uintptr_t)result % alignof(max_align_t) != 0;
         n += (size_t)snprintf(text + n, sizeof(text) - n, "|%.*s", result ? (int)size : 4,
                               result ? result : "NULL");
     }
-    return mpifarm_write(which, text, n);
+    return n_unaligned > 0 ? 9 : mpifarm_write(which, text, n);
 }
 
 /* What a function saw that was given these bytes, which are copied to where nothing is aligned. */
