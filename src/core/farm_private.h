@@ -13,7 +13,7 @@
  *   aside.c   tasks that nobody has room for now
  *   recall.c  which of those sent ahead come back
  *   worker.c  the workers and their load
- *   check.c   the invariants
+ *   check.c, check_workers.c   the invariants
  */
 #ifndef MF_CORE_FARM_PRIVATE_H
 #define MF_CORE_FARM_PRIVATE_H
@@ -252,6 +252,17 @@ void mf_farm_charge(struct mf_farm *farm, struct mf_task *task);
 
 /** Sets right what was charged, if has_shares, for a task still held: it ran for so long. */
 void mf_farm_account(struct mf_farm *farm, const struct mf_task *task, int64_t used_ns);
+
+/* check.c and check_workers.c */
+
+/** Nodes of a list, or UINT64_MAX if its links are broken or it has more than most. */
+uint64_t mf_check_count_nodes(const struct mf_list *head, uint64_t most);
+
+/** Whether a heap is in order; NULL or a sentence. */
+const char *mf_check_heap(const struct mf_heap *heap);
+
+/** The workers, and what they hold; NULL or a sentence. */
+const char *mf_check_workers(const struct mf_farm *farm);
 
 /* events.c */
 
