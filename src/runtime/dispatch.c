@@ -242,7 +242,8 @@ static void settle_final(struct mf_scheduler *scheduler, const struct mf_change 
     struct mf_outcome outcome;
     struct mf_error err;
 
-    if (!live && change->cause != MF_CAUSE_UNFIT && change->cause != MF_CAUSE_SKIPPED)
+    if (!live && change->attempt > 0 && change->cause != MF_CAUSE_UNFIT &&
+        change->cause != MF_CAUSE_SKIPPED)
         return;
     if (!live && load_live(scheduler, change, &live, &err) < 0) {
         mf_scheduler_fail(scheduler, &err);

@@ -373,6 +373,7 @@ int mf_scheduler_turn(struct mf_scheduler *scheduler, int64_t now_ns)
     had_traffic = receive(scheduler);
     mf_peers_share_nodes(scheduler);
     scheduler->is_reading = mf_intake_turn(scheduler);
+    scheduler->is_reading |= mf_requests_turn(scheduler);
     had_traffic |= scheduler->is_reading;
     if (!scheduler->is_leaving) {
         mf_choosing_turn(scheduler);
@@ -398,6 +399,7 @@ int64_t mf_scheduler_next_ns(const struct mf_scheduler *scheduler)
                                                                      : mf_settle_next_ns(scheduler);
 
     next_ns = mf_earliest_ns(next_ns, scheduler->next_status_ns);
+    next_ns = mf_earliest_ns(next_ns, mf_requests_next_ns(scheduler));
     if (scheduler->config.progress)
         next_ns = mf_earliest_ns(next_ns, mf_progress_next_ns(scheduler->config.progress));
     if (!scheduler->is_leaving)
@@ -525,6 +527,8 @@ static int create_parts(struct mf_scheduler *scheduler, struct mf_error *err)
         r = mf_table_create(sizeof(mf_task_id), sizeof(struct mf_bad_end), &scheduler->bad_ends);
     if (r == 0)
         r = mf_peers_create(scheduler);
+    if (r == 0)
+        r = mf_requests_create(scheduler);
     if (r < 0)
         return mf_error_set(err, r, "cannot set up the scheduler: %s", strerror(-r));
     mf_learned_load(scheduler);
@@ -563,6 +567,7 @@ void mf_scheduler_destroy(struct mf_scheduler *scheduler)
 {
     if (!scheduler)
         return;
+    mf_requests_destroy(scheduler);
     mf_peers_destroy(scheduler);
     mf_intake_finish(scheduler);
     mf_learned_finish(scheduler);

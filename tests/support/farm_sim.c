@@ -623,7 +623,8 @@ static void check_no_slot_idles(struct sim *sim)
     for (mf_task_id id = 1; id <= sim->n_submitted; id++) {
         const struct mf_task *task = mf_farm_find(sim->farm, id);
 
-        if (!task || task->state != MF_TASK_READY || task->parked > 0)
+        if (!task || task->state != MF_TASK_READY ||
+            (task->parked > 0 && task->parked <= MF_N_COUNTABLES))
             continue;
         for (uint32_t i = 0; i < workers->by_load.n_items; i++) {
             const struct mf_worker *worker = workers->by_load.items[i];
