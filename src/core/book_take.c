@@ -4,6 +4,7 @@
  */
 #include "core/book_private.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -103,6 +104,8 @@ uint32_t mf_book_take(struct mf_book *book, uint32_t rank, const struct mf_unit_
     while (number != MF_BOOKING_NONE && n < limits->n_calls && !is_alone) {
         struct mf_booking *booking = mf_bookings_at(&book->bookings, number);
 
+        if (mf_booking_range(booking))
+            break;
         is_alone = travels_alone(booking, limits);
         if ((is_alone && n > 0) || !fill_room(book, booking, limits, n, &room))
             break;
@@ -116,6 +119,75 @@ uint32_t mf_book_take(struct mf_book *book, uint32_t rank, const struct mf_unit_
     if (n > 0)
         mf_ready_cut(&book->ready, ret_numbers[n - 1], n);
     return n;
+}
+
+/* --- of ranges --- */
+
+/* How many elements of a range fit into a unit, of those that wait next. */
+static uint64_t count_fitting(const struct mf_book *book, const struct mf_booking *booking,
+                              const struct mf_stretch *next, const struct mf_unit_limits *limits)
+{
+    const struct mf_pace *pace = pace_of(book, booking->function);
+    size_t n_head = limits->call_bytes + limits->details_bytes;
+    size_t n_bytes = limits->n_bytes > n_head ? limits->n_bytes - n_head : 0;
+    uint64_t n = next->n < limits->n_calls ? next->n : limits->n_calls;
+
+    if (next->is_alone || travels_alone(booking, limits))
+        return 1;
+    if (n > 2 * pace->n_calls)
+        n = 2 * pace->n_calls;
+    if (booking->size > 0 && n > n_bytes / booking->size)
+        n = n_bytes / booking->size;
+    if ((double)n * pace->mean_ns > (double)limits->duration_ns)
+        n = (uint64_t)((double)limits->duration_ns / pace->mean_ns);
+    return n > 0 ? n : 1;
+}
+
+struct mf_stretch *mf_book_take_stretch(struct mf_book *book, uint32_t rank,
+                                        const struct mf_unit_limits *limits, int *ret_error)
+{
+    uint32_t number = mf_ready_first(&book->ready, rank);
+    struct mf_stretch *next, *taken;
+    struct mf_booking *booking;
+    struct mf_range *range;
+
+    *ret_error = 0;
+    if (number == MF_BOOKING_NONE)
+        return NULL;
+    booking = mf_bookings_at(&book->bookings, number);
+    range = mf_booking_range(booking);
+    if (!range)
+        return NULL;
+    next = mf_container_of(range->waiting.next, struct mf_stretch, node);
+    taken = mf_stretch_cut(next, count_fitting(book, booking, next, limits));
+    if (!taken) {
+        *ret_error = -ENOMEM;
+        return NULL;
+    }
+    taken->range = number;
+    mf_list_push_back(&range->out, &taken->node);
+    range->n_ready -= taken->n;
+    range->n_placed += taken->n;
+    book->by_state[MF_TASK_READY] -= taken->n;
+    book->by_state[MF_TASK_PLACED] += taken->n;
+    mf_ready_add(&book->ready, number, -(int64_t)taken->n);
+    if (range->n_ready == 0) {
+        mf_ready_remove(&book->ready, number);
+        mf_booking_set_state(booking, MF_TASK_PLACED);
+    }
+    return taken;
+}
+
+/* --- questions --- */
+
+bool mf_book_first(const struct mf_book *book, uint32_t rank, uint32_t *ret_number)
+{
+    uint32_t number = mf_ready_first(&book->ready, rank);
+
+    if (number == MF_BOOKING_NONE)
+        return false;
+    *ret_number = number;
+    return true;
 }
 
 uint64_t mf_book_n_ready(const struct mf_book *book)

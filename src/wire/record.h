@@ -33,8 +33,9 @@
 /** Bytes of one piece. */
 #define MF_PIECE_BYTES ((size_t)1 << 20)
 
-/** Calls of one unit, at most. */
+/** Calls of one unit, at most; and if they are one stretch. */
 #define MF_CALLS_PER_UNIT 1024
+#define MF_CALLS_PER_STRETCH 65536
 
 enum mf_record_kind {
     /* worker to scheduler */
