@@ -27,6 +27,9 @@
 /** Inputs and results that are larger than this do not travel with their call. */
 #define MF_CALL_LARGE_BYTES ((size_t)64 << 10)
 
+/** All calls of a unit, in the place of the index of one. */
+#define MF_EVERY_CALL UINT32_MAX
+
 /** Bytes of a function's message that are kept. */
 #define MF_CALL_MESSAGE_BYTES 4000
 
