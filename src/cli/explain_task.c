@@ -104,23 +104,6 @@ static void put_pending(const struct asked *asked)
 
 /* --- its attempts --- */
 
-/* "3.4 MiB", "12 B" */
-static const char *format_bytes(uint64_t bytes, char text[32])
-{
-    static const char *const units[] = {"KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
-    double value = (double)bytes / 1024;
-    size_t unit = 0;
-
-    if (bytes < 1024) {
-        snprintf(text, 32, "%" PRIu64 " B", bytes);
-        return text;
-    }
-    for (; value >= 1023.95 && unit + 1 < sizeof(units) / sizeof(units[0]); unit++)
-        value /= 1024;
-    snprintf(text, 32, "%.1f %s", value, units[unit]);
-    return text;
-}
-
 static const char *format_start(int64_t wall_ns, char text[32])
 {
     time_t seconds = (time_t)(wall_ns / MF_NS_PER_S);
@@ -139,7 +122,7 @@ static void put_end(const struct mf_journal_attempt *attempt, FILE *file)
     mf_explain_put_text(mf_outcome_describe(&attempt->outcome, cause, sizeof(cause)), file);
     if (dropped[MF_STDOUT] + dropped[MF_STDERR] > 0)
         fprintf(file, "; %s of its output dropped",
-                format_bytes(dropped[MF_STDOUT] + dropped[MF_STDERR], bytes));
+                mf_format_size(dropped[MF_STDOUT] + dropped[MF_STDERR], bytes, sizeof(bytes)));
     fprintf(file, "%s\n", attempt->state == MF_TASK_READY ? "; tried again" : "");
 }
 
@@ -155,9 +138,9 @@ static int put_attempt(void *arg, const struct mf_journal_attempt *attempt)
             attempt->attempt, attempt->host, outcome->slot,
             format_start(outcome->started_wall_ns, started),
             mf_format_duration(outcome->duration_ns, duration, sizeof(duration)),
-            format_bytes(outcome->max_rss_bytes, memory),
-            format_bytes(outcome->produced_bytes[MF_STDOUT], out),
-            format_bytes(outcome->produced_bytes[MF_STDERR], error));
+            mf_format_size(outcome->max_rss_bytes, memory, sizeof(memory)),
+            mf_format_size(outcome->produced_bytes[MF_STDOUT], out, sizeof(out)),
+            mf_format_size(outcome->produced_bytes[MF_STDERR], error, sizeof(error)));
     put_end(attempt, asked->file);
     /* What waited in the spool is gone once it was printed. */
     asked->has_output |= attempt->region.store != MF_STORE_NONE &&

@@ -140,9 +140,9 @@ const struct mf_option mf_farming_options[MF_N_RUN_OPTIONS] = {
     [OPTION_GPUS] = {.name = "gpus",
                      .value = "N",
                      .help = "GPUs of each node that tasks with gpus= share, the first N of "
-                             "CUDA_VISIBLE_DEVICES or of those found. A task finds its own in "
-                             "CUDA_VISIBLE_DEVICES and MPIFARM_GPUS; for one without gpus= that "
-                             "stays as it is."},
+                             "CUDA_VISIBLE_DEVICES (or ROCR_VISIBLE_DEVICES, ZE_AFFINITY_MASK) or of "
+                             "those found. A task finds its own in the same variable and in "
+                             "MPIFARM_GPUS; for one without gpus= that variable stays as it is."},
     [OPTION_FORMAT] = MF_FORMAT_OPTION,
     [OPTION_MODULE] = {.name = "module",
                        .value = "FILE",

@@ -20,8 +20,6 @@
 /* Beyond this the virtual clock has run out. */
 #define ARRIVAL_S_MAX 9e9
 
-#define GIB ((uint64_t)1 << 30)
-
 /* --- input --- */
 
 static bool fits(const struct mf_simulate_settings *settings, const struct mf_needs *needs)
@@ -34,6 +32,26 @@ static bool fits(const struct mf_simulate_settings *settings, const struct mf_ne
             return true;
     }
     return false;
+}
+
+static int refuse_unfit(const struct mf_simulate_settings *settings, const char *id,
+                        const struct mf_needs *needs, struct mf_error *err)
+{
+    struct mf_needs largest = {0};
+    char text[256];
+
+    for (uint32_t i = 0; i < settings->sim.n_groups; i++) {
+        const struct mf_needs *has = &settings->groups[i].has;
+
+        if (has->n_slots > largest.n_slots)
+            largest.n_slots = has->n_slots;
+        if (has->n_gpus > largest.n_gpus)
+            largest.n_gpus = has->n_gpus;
+        if (has->mem_bytes > largest.mem_bytes)
+            largest.mem_bytes = has->mem_bytes;
+    }
+    mf_needs_explain(needs, &largest, text, sizeof(text));
+    return mf_error_set(err, -EINVAL, "task \"%.200s\" %s", id, text);
 }
 
 /* What cannot be simulated is named by its first task. */
@@ -51,11 +69,7 @@ static int check_tasks(const struct mf_simulate_settings *settings, const struct
         const struct mf_needs *needs = &set->tasks[i].spec.needs;
 
         if (!fits(settings, needs))
-            return mf_error_set(err, -EINVAL,
-                                "task \"%.200s\" fits no worker: it needs %" PRIu32
-                                " cores, %" PRIu32 " GPUs and %.1f GiB of memory",
-                                mf_task_set_id(set, i + 1), needs->n_slots, needs->n_gpus,
-                                (double)needs->mem_bytes / (double)GIB);
+            return refuse_unfit(settings, mf_task_set_id(set, i + 1), needs, err);
     }
     return 0;
 }

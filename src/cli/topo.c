@@ -1,5 +1,5 @@
 /*
- * The subcommand topo: the cores of a node, and how ranks would share them.
+ * The subcommand topo: the cores and GPUs of a node, and how ranks would share them.
  *
  * Shows what a run would do with them, on this machine, a synthetic one, or the
  * ranks that a launcher started; it starts nothing itself.
@@ -8,16 +8,20 @@
 
 #include "base/units.h"
 #include "runtime/survey.h"
-#include "topo/topo.h"
+#include "topo/resources.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #define MAX_RANKS 4096
+
+/* Columns for the GPUs near a slot. */
+#define GPUS_WIDTH 10
 
 enum { OPTION_JOBS, OPTION_SYNTHETIC, OPTION_RANKS };
 
@@ -31,7 +35,8 @@ static const struct mf_option options[] = {
     [OPTION_SYNTHETIC] = {.name = "synthetic",
                           .value = "TEXT",
                           .help = "A machine to use in place of this one, as hwloc describes "
-                                  "it: \"pack:2 numa:1 core:4 pu:2\"."},
+                                  "it: \"pack:2 numa:1 core:4 pu:2\", or a file that lstopo "
+                                  "wrote on it: node.xml."},
     [OPTION_RANKS] = {.name = "ranks",
                       .value = "N",
                       .help = "Show how N ranks would share the node; 1 is the default. Rank 0 "
@@ -106,11 +111,11 @@ static void view_finish(struct view *view)
     free(view->numbers);
 }
 
-static void view_add(struct view *view, uint32_t number, const struct mf_core *cores,
-                     uint32_t n_cores)
+static void view_add(struct view *view, uint32_t number, const struct mf_offer *has)
 {
     view->numbers[view->n_ranks] = number;
-    view->ranks[view->n_ranks++] = (struct mf_topo_rank){.cores = cores, .n_cores = n_cores};
+    view->ranks[view->n_ranks++] =
+        (struct mf_topo_rank){.cores = has->cores, .n_cores = has->n_cores, .has = &has->resources};
 }
 
 /* Rank 0 schedules, and works only where it has its node for itself. */
@@ -121,7 +126,31 @@ static int view_share(struct view *view, const struct mf_jobs *jobs, struct mf_e
     for (uint32_t i = 0; i < view->n_ranks; i++)
         view->ranks[i].is_worker = view->numbers[i] > 0 || view->n_ranks == 1;
     r = mf_topo_share(view->ranks, view->n_ranks, jobs, &view->split);
-    return r < 0 ? mf_error_set(err, r, "cannot share the cores: %s", strerror(-r)) : 0;
+    if (r == 0)
+        r = mf_topo_share_resources(view->ranks, view->n_ranks, &view->split);
+    return r < 0 ? mf_error_set(err, r, "cannot share the node: %s", strerror(-r)) : 0;
+}
+
+/* Whether it is next to the core; where only its package is known, next to that. */
+static bool is_near(const struct mf_gpu *gpu, const struct mf_core *core)
+{
+    return mf_gpu_distance(gpu, core->numa, core->package) <= (gpu->numa == MF_NOWHERE);
+}
+
+/* The GPUs of the rank that are near the core, "0,3", or "-". */
+static void print_near(const struct mf_topo_rank *rank, const struct mf_core *core, FILE *file)
+{
+    const char *separator = "";
+    int width = 0;
+
+    for (uint32_t i = 0; i < rank->n_gpus; i++)
+        if (is_near(&rank->gpus[i], core)) {
+            width += fprintf(file, "%s%s", separator, rank->gpus[i].id);
+            separator = ",";
+        }
+    if (width == 0)
+        width = fprintf(file, "-");
+    fprintf(file, "%*s", width < GPUS_WIDTH ? GPUS_WIDTH - width : 0, "");
 }
 
 static void print_slot(const struct view *view, uint32_t rank, uint32_t slot, FILE *file)
@@ -134,47 +163,112 @@ static void print_slot(const struct view *view, uint32_t rank, uint32_t slot, FI
     for (uint32_t i = 0; i < core->n_cpus; i++)
         used += (size_t)snprintf(cpus + used, sizeof(cpus) - used, "%s%" PRIu32, i ? "," : "",
                                  core->cpus[i]);
-    fprintf(file, "%6" PRIu32 " %6" PRIu32 " %6" PRIu32 " %6" PRIu32 " %8" PRIu32 "  %-10s %s\n",
+    fprintf(file, "%6" PRIu32 " %6" PRIu32 " %6" PRIu32 " %6" PRIu32 " %8" PRIu32 "  %-10s ",
             view->numbers[rank], owner->first_slot + slot, owner->slot_cores[slot], core->numa,
-            core->package, cpus, view->node);
+            core->package, cpus);
+    print_near(owner, core, file);
+    fprintf(file, " %s\n", view->node);
+}
+
+/* A number, or "-" for nowhere. */
+static void print_number(uint32_t number, int width, FILE *file)
+{
+    if (number == MF_NOWHERE)
+        fprintf(file, " %*s", width, "-");
+    else
+        fprintf(file, " %*" PRIu32, width, number);
+}
+
+/* The numbers of its owner's slots near the GPU, "1-4,9", or "-". */
+static void print_slots_near(const struct view *view, uint32_t rank, const struct mf_gpu *gpu,
+                             FILE *file)
+{
+    const struct mf_topo_rank *owner = &view->ranks[rank];
+    const char *separator = "";
+
+    for (uint32_t first = 0, end; first < owner->n_slots; first = end) {
+        for (end = first; end < owner->n_slots; end++)
+            if (!is_near(gpu, &view->split.pool[owner->slot_cores[end]]))
+                break;
+        if (end > first) {
+            fprintf(file, "%s%" PRIu32, separator, owner->first_slot + first);
+            if (end - first > 1)
+                fprintf(file, "-%" PRIu32, owner->first_slot + end - 1);
+            separator = ",";
+        }
+        end += end == first;
+    }
+    fprintf(file, "%s\n", *separator ? "" : "-");
+}
+
+static void print_gpus(const struct view *view, FILE *file)
+{
+    fprintf(file, "%6s  %-20s %6s %8s  %s\n", "rank", "gpu", "numa", "package", "slots near it");
+    for (uint32_t rank = 0; rank < view->n_ranks; rank++)
+        for (uint32_t i = 0; i < view->ranks[rank].n_gpus; i++) {
+            const struct mf_gpu *gpu = &view->ranks[rank].gpus[i];
+
+            fprintf(file, "%6" PRIu32 "  %-20s", view->numbers[rank], gpu->id);
+            print_number(gpu->numa, 6, file);
+            print_number(gpu->package, 8, file);
+            fprintf(file, "  ");
+            print_slots_near(view, rank, gpu, file);
+        }
+}
+
+static void print_head(const struct view *view, uint32_t n_gpus, FILE *file)
+{
+    uint32_t n_slots = 0;
+    uint64_t mem_bytes = 0;
+    char memory[32];
+
+    for (uint32_t i = 0; i < view->n_ranks; i++) {
+        n_slots += view->ranks[i].n_slots;
+        mem_bytes += view->ranks[i].mem_bytes;
+    }
+    fprintf(file, "# %s: cores %" PRIu32 ", slots %" PRIu32 ", GPUs %" PRIu32, view->node,
+            view->split.n_pool, n_slots, n_gpus);
+    if (mem_bytes > 0)
+        fprintf(file, ", memory %s", mf_format_size(mem_bytes, memory, sizeof(memory)));
+    fprintf(file, ", ranks %" PRIu32 "%s\n", view->n_ranks,
+            view->numbers[0] == 0 && view->n_ranks > 1 ? "; rank 0 schedules" : "");
 }
 
 static void print_view(const struct view *view, FILE *file)
 {
-    uint32_t n_slots = 0;
+    uint32_t n_gpus = 0;
 
     for (uint32_t i = 0; i < view->n_ranks; i++)
-        n_slots += view->ranks[i].n_slots;
-    fprintf(file, "# %s: cores %" PRIu32 ", slots %" PRIu32 ", ranks %" PRIu32 "%s\n", view->node,
-            view->split.n_pool, n_slots, view->n_ranks,
-            view->numbers[0] == 0 && view->n_ranks > 1 ? "; rank 0 schedules" : "");
-    fprintf(file, "%6s %6s %6s %6s %8s  %-10s %s\n", "rank", "slot", "core", "numa", "package",
-            "cpus", "node");
+        n_gpus += view->ranks[i].n_gpus;
+    print_head(view, n_gpus, file);
+    fprintf(file, "%6s %6s %6s %6s %8s  %-10s %-*s %s\n", "rank", "slot", "core", "numa", "package",
+            "cpus", GPUS_WIDTH, "gpus near", "node");
     for (uint32_t rank = 0; rank < view->n_ranks; rank++)
         for (uint32_t slot = 0; slot < view->ranks[rank].n_slots; slot++)
             print_slot(view, rank, slot, file);
+    if (n_gpus > 0)
+        print_gpus(view, file);
 }
 
 /* One node, this one or a synthetic one, with as many ranks as were asked for. */
 static int show_node(const struct settings *settings, struct mf_error *err)
 {
-    struct mf_core *cores = NULL;
+    struct mf_offer has = {0};
     struct view view = {0};
-    uint32_t n_cores;
-    int r = mf_topo_cores(settings->synthetic, &cores, &n_cores, err);
+    int r = mf_node_look(settings->synthetic, MF_GPUS_FOUND, &has, err);
 
     if (r == 0)
         r = view_init(&view, settings->n_ranks, err);
     if (r == 0) {
         name_node(settings->synthetic, view.node, sizeof(view.node));
         for (uint32_t i = 0; i < settings->n_ranks; i++)
-            view_add(&view, i, cores, n_cores);
+            view_add(&view, i, &has);
         r = view_share(&view, &settings->jobs, err);
     }
     if (r == 0)
         print_view(&view, stdout);
     view_finish(&view);
-    free(cores);
+    mf_offer_finish(&has);
     return r;
 }
 
@@ -197,7 +291,7 @@ static int show_node_of(const struct mf_survey_rank *ranks, uint32_t n_ranks, ui
         memcpy(view.node, ranks[first].host, sizeof(view.node));
         for (uint32_t i = first; i < n_ranks; i++)
             if (strcmp(ranks[i].host, view.node) == 0)
-                view_add(&view, i, ranks[i].cores, ranks[i].n_cores);
+                view_add(&view, i, &ranks[i].has);
         r = view_share(&view, &settings->jobs, err);
     }
     if (r == 0)
@@ -251,11 +345,14 @@ static int run_topo(struct mf_context *context, int argc, char **argv)
 const struct mf_subcommand mf_subcommand_topo = {
     .name = "topo",
     .synopsis = "[OPTION...]",
-    .summary = "print the cores of this node and the slots on them",
+    .summary = "print the cores and GPUs of this node and the slots on them",
     .description =
         "Prints a line for each slot: the rank that has it, its number on the node, and the core "
-        "it is pinned to, with the core's NUMA node, package and hardware threads. Only cores that "
-        "this process may use count: affinity and cgroup are respected.\n"
+        "it is pinned to, with the core's NUMA node, package and hardware threads, and those of "
+        "the rank's GPUs that are next to it. Then a line for each GPU: the rank that has it, its "
+        "NUMA node and package, and the slots next to it; \"-\" is what is not known, or none. "
+        "Only cores, memory and GPUs that this process may use count: affinity, cgroup and the "
+        "variables that Slurm sets are respected.\n"
         "\n"
         "It starts no run. Under mpirun or srun it shows the ranks and nodes that were really "
         "started; without, --synthetic and --ranks show what another machine or another number of "
@@ -265,6 +362,8 @@ const struct mf_subcommand mf_subcommand_topo = {
     .examples = "The slots on half of this machine's cores.\n"
                 "mpifarm topo -j 50%\n"
                 "Three ranks that share a node with two packages of four cores.\n"
-                "mpifarm topo --synthetic \"pack:2 numa:1 core:4 pu:2\" --ranks 3",
+                "mpifarm topo --synthetic \"pack:2 numa:1 core:4 pu:2\" --ranks 3\n"
+                "A node that lstopo described with \"lstopo node.xml\".\n"
+                "mpifarm topo --synthetic node.xml",
     .run = run_topo,
 };

@@ -119,7 +119,8 @@ static bool may_reserve(const struct mf_farm *farm, const struct mf_worker *work
 {
     return worker && worker->state == MF_WORKER_UP &&
            mf_worker_could_run(worker, &task->spec.needs) &&
-           worker->id != mf_farm_worker_to_avoid(farm, task);
+           (task->spec.has_target ? worker->id == task->spec.target
+                                  : worker->id != mf_farm_worker_to_avoid(farm, task));
 }
 
 /* The worker that could begin the task first, among some. O(workers) where few are able. */
@@ -130,6 +131,8 @@ static const struct mf_worker *choose_worker(struct mf_farm *farm, const struct 
     int64_t best_ns = INT64_MAX;
     struct mf_needs spare;
 
+    if (task->spec.has_target)
+        return mf_workers_find(&farm->workers, task->spec.target);
     for (uint32_t i = 0, n = 0; i < by_load->n_items && n < MAX_CANDIDATES; i++) {
         const struct mf_worker *worker = by_load->items[i];
         int64_t at_ns;

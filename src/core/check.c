@@ -98,7 +98,7 @@ static const char *check_task(const struct mf_farm *farm, const struct mf_task *
         return "a task was skipped for no reason, or has one and was not";
     if (is_in_heap != (task->state == MF_TASK_READY))
         return "the ready tasks are not those in the heap";
-    heap = task->parked > 0 ? &farm->parked[task->parked - 1] : &farm->ready;
+    heap = mf_farm_heap_of((struct mf_farm *)farm, task);
     if (is_in_heap && (task->heap_index >= heap->n_items || heap->items[task->heap_index] != task))
         return "a ready task is not where it thinks in the heap";
     if (is_in_heap && check_key(farm, task))
@@ -148,6 +148,8 @@ static const char *check_tasks(const struct mf_farm *farm)
         return "a task was lost or counted twice";
     for (int i = 0; i < MF_N_COUNTABLES; i++)
         n_parked += farm->parked[i].n_items;
+    for (uint32_t i = 0; i < farm->n_asides; i++)
+        n_parked += farm->asides[i].tasks.n_items;
     if (n[MF_TASK_READY] != farm->ready.n_items + n_parked)
         return "the heap holds what is not a ready task";
     if (n[MF_TASK_WAITING] + n[MF_TASK_READY] + n[MF_TASK_PLACED] + n[MF_TASK_RUNNING] >
@@ -300,6 +302,8 @@ static const char *check_totals(const struct mf_workers *workers)
         sum.n_surplus += mf_worker_surplus(worker);
         sum.n_free += worker->n_slots + mf_worker_surplus(worker) - worker->n_committed;
     }
+    if (mf_room_check(&workers->room) != (workers->has_room ? (int64_t)sum.n_up : 0))
+        return "the workers by what they have free are not those that are up";
     if (sum.n_up != workers->n_up || sum.n_up != workers->by_load.n_items ||
         workers->by_fullness.n_items != (workers->has_fullness ? sum.n_up : 0))
         return "the count of workers is wrong";
@@ -345,6 +349,8 @@ const char *mf_farm_check(const struct mf_farm *farm)
         breach = check_heap(&farm->ready);
     for (int i = 0; i < MF_N_COUNTABLES && !breach; i++)
         breach = check_heap(&farm->parked[i]);
+    for (uint32_t i = 0; i < farm->n_asides && !breach; i++)
+        breach = check_heap(&farm->asides[i].tasks);
     if (!breach)
         breach = check_shares(farm);
     if (!breach)

@@ -10,6 +10,8 @@
 /* The heap of READY tasks that a task is in. */
 struct mf_heap *mf_farm_heap_of(struct mf_farm *farm, const struct mf_task *task)
 {
+    if (task->parked > MF_N_COUNTABLES)
+        return &farm->asides[task->parked - MF_N_COUNTABLES - 1].tasks;
     return task->parked > 0 ? &farm->parked[task->parked - 1] : &farm->ready;
 }
 

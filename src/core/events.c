@@ -67,6 +67,8 @@ static int handle_submitted(struct mf_farm *farm, const struct mf_event *event)
     if (r < 0)
         return r;
 
+    if (!mf_needs_are_plain(&event->spec.needs))
+        mf_workers_keep_room(&farm->workers);
     task = mf_tasks_add(&farm->tasks);
     task->spec = event->spec;
     task->worker = MF_WORKER_NONE;
@@ -369,6 +371,8 @@ int mf_farm_handle(struct mf_farm *farm, const struct mf_event *event)
         return handle_learned(farm, event);
     case MF_EVENT_SHARE:
         return mf_shares_set(&farm->shares, event->spec.group, (double)event->spec.weight);
+    case MF_EVENT_POLICY:
+        return mf_farm_change_policy(farm, event->policy);
     default:
         return -EINVAL;
     }

@@ -25,15 +25,6 @@ static bool config_makes_sense(const struct mf_farm_config *config)
            settings_make_sense(&config->policy_settings);
 }
 
-/* How often keys are computed anew. */
-static int64_t rekey_ns(const struct mf_farm_config *config)
-{
-    const struct mf_policy_settings *settings = &config->policy_settings;
-    int64_t interval = config->policy->rekey_ns ? config->policy->rekey_ns(settings) : 0;
-
-    return interval > 0 && settings->rekey_ns > 0 ? settings->rekey_ns : interval;
-}
-
 int mf_farm_create(const struct mf_farm_config *config, struct mf_farm **ret_farm)
 {
     struct mf_farm *farm;
@@ -51,7 +42,7 @@ int mf_farm_create(const struct mf_farm_config *config, struct mf_farm **ret_far
     farm->has_keys = farm->config.policy->key != NULL;
     farm->has_shares = farm->config.policy->charge != NULL;
     farm->has_homes = farm->config.placement->has_homes;
-    farm->rekey_ns = rekey_ns(&farm->config);
+    farm->rekey_ns = mf_farm_rekey_interval(&farm->config);
     farm->last_chosen = MF_WORKER_NONE;
     farm->now_ns = farm->next_place_ns = INT64_MIN;
     mf_workers_init(&farm->workers);
@@ -82,6 +73,7 @@ void mf_farm_destroy(struct mf_farm *farm)
     mf_heap_finish(&farm->ready);
     for (int i = 0; i < MF_N_COUNTABLES; i++)
         mf_heap_finish(&farm->parked[i]);
+    mf_asides_finish(farm);
     free(farm->releases);
     mf_workers_finish(&farm->workers);
     mf_tasks_finish(&farm->tasks);
@@ -174,6 +166,35 @@ uint64_t mf_farm_n_parked(const struct mf_farm *farm)
     return n;
 }
 
+const struct mf_task *mf_farm_ready_at(const struct mf_farm *farm, uint64_t i)
+{
+    if (i < farm->ready.n_items)
+        return farm->ready.items[i];
+    i -= farm->ready.n_items;
+    for (int j = 0; j < MF_N_COUNTABLES; j++) {
+        if (i < farm->parked[j].n_items)
+            return farm->parked[j].items[i];
+        i -= farm->parked[j].n_items;
+    }
+    return NULL;
+}
+
+uint32_t mf_farm_successors(const struct mf_farm *farm, mf_task_id task,
+                            const struct mf_dependency **ret_successors)
+{
+    const struct mf_successors *successors = NULL;
+
+    if (farm->config.has_dependencies)
+        successors = mf_links_after(&farm->links, task);
+    *ret_successors = successors ? successors->items : NULL;
+    return successors ? successors->n : 0;
+}
+
+const struct mf_policy *mf_farm_policy(const struct mf_farm *farm)
+{
+    return farm->config.policy;
+}
+
 mf_task_id mf_farm_last_id(const struct mf_farm *farm)
 {
     return farm->tasks.n_added;
@@ -211,6 +232,8 @@ int64_t mf_farm_next_tick_ns(const struct mf_farm *farm)
 {
     int64_t next = next_timeout_ns(farm);
 
+    if (farm->stop == MF_STOP_NONE && farm->has_more)
+        return farm->now_ns;
     /* A delay that is over is not what the ready tasks wait for. */
     if (farm->stop == MF_STOP_NONE && mf_heap_top(&farm->ready) &&
         farm->next_place_ns > farm->now_ns && farm->next_place_ns < next)

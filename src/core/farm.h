@@ -104,6 +104,7 @@ enum mf_event_kind {
     MF_EVENT_STOP,         /* stop: the user stops the run */
     MF_EVENT_LEARNED, /* spec.kind, duration_ns, n_samples: run time known from an earlier run */
     MF_EVENT_SHARE,   /* spec.group, spec.weight: how much slot time a group gets beside others */
+    MF_EVENT_POLICY,  /* policy: READY tasks are placed in its order from now on */
     MF_EVENT_TICK,    /* turnaround_ns, is_paused: decide what comes next */
 };
 
@@ -114,6 +115,7 @@ enum mf_event_kind {
  * @has            what a new worker has: n_slots, n_gpus, mem_bytes
  * @state          of a task that an earlier run has settled: DONE, FAILED, CANCELLED or SKIPPED
  * @n_samples      tasks that a run time known before stands for
+ * @policy         that charges no groups, as their accounts are kept from the start or not at all
  * @turnaround_ns  measured time from a slot's becoming free to a new task there,
  *                 0 when there is no measurement
  * @is_paused      true: place nothing in this tick (output is backed up)
@@ -133,6 +135,7 @@ struct mf_event {
     int64_t duration_ns;
     uint64_t n_samples;
     enum mf_stop stop;
+    const struct mf_policy *policy;
     int64_t turnaround_ns;
     bool is_paused;
 };
@@ -227,6 +230,21 @@ void mf_farm_count(const struct mf_farm *farm, struct mf_farm_counts *ret_counts
 uint64_t mf_farm_n_ready(const struct mf_farm *farm);
 mf_task_id mf_farm_last_id(const struct mf_farm *farm);
 
+/** The i-th of mf_farm_n_ready() READY tasks, from 0, in no particular order. O(1). */
+const struct mf_task *mf_farm_ready_at(const struct mf_farm *farm, uint64_t i);
+
+/**
+ * mf_farm_successors() - the tasks that come after one that is not final, each with what it
+ * asks of it.
+ *
+ * Returns how many; *ret_successors is the farm's, until it changes. O(1).
+ */
+uint32_t mf_farm_successors(const struct mf_farm *farm, mf_task_id task,
+                            const struct mf_dependency **ret_successors);
+
+/** The policy that it goes by. */
+const struct mf_policy *mf_farm_policy(const struct mf_farm *farm);
+
 /** READY tasks that wait for a countable. */
 uint64_t mf_farm_n_parked(const struct mf_farm *farm);
 
@@ -239,7 +257,8 @@ enum mf_stop mf_farm_stopping(const struct mf_farm *farm);
  */
 bool mf_farm_is_finished(const struct mf_farm *farm);
 
-/** When the next tick is due by the clock (a delay, a time limit); INT64_MAX for never. */
+/** When the next tick is due by the clock (a delay, a time limit), at once if the last one left
+ * READY tasks that it did not look at; INT64_MAX for never. */
 int64_t mf_farm_next_tick_ns(const struct mf_farm *farm);
 
 /** Median run time of the tasks done, an estimate when there are many; 0 before the first. */

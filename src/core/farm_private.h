@@ -8,7 +8,9 @@
  *   backfill.c    what may be placed while a large task waits
  *   follow.c  what follows from the end of a task for those that come after it
  *   order.c   keys of READY tasks, what is known of run times, what groups are charged
- *   place.c   the tick: placing, prefetch, recall, time limits
+ *   place.c   the tick: placing, prefetch, time limits
+ *   aside.c   tasks that nobody has room for now
+ *   recall.c  which of those sent ahead come back
  *   worker.c  the workers and their load
  *   check.c   the invariants
  */
@@ -47,6 +49,22 @@ struct mf_reservation {
     struct mf_needs spare;
 };
 
+/** What tasks have in common that all fit somewhere, or none of them; see aside.c. */
+struct mf_aside_key {
+    uint32_t n_slots, n_gpus;
+    uint32_t countables[MF_N_COUNTABLES];
+    uint32_t kind;
+    mf_worker_id target, avoid;
+    uint8_t mem, estimate;
+};
+
+/** Such tasks, in the order of READY ones. @is_stuck  none fits anywhere, in the present tick */
+struct mf_aside {
+    struct mf_aside_key key;
+    bool is_stuck;
+    struct mf_heap tasks;
+};
+
 /**
  * @ready          READY tasks in order of the policy; has memory for every task
  *                 that is not final, so that becoming READY never fails
@@ -57,9 +75,12 @@ struct mf_reservation {
  * @n_settled_earlier  tasks that were final when they were added: in no count by state
  * @now_ns         time of the last event
  * @next_place_ns  with a delay, when the next task may be placed
+ * @n_placed       placements so far
  * @last_chosen    worker that got the task placed last
  * @has_countables  there are some; else they need no looking at
  * @parked         READY tasks that lack a countable, in the same order; see countables.c
+ * @asides         n_asides classes of READY tasks that nobody had room for
+ * @has_more       the last tick did not look at all READY tasks, for the sake of its length
  * @reservation    of the first task that fits nowhere
  * @releases       scratch memory of backfill.c
  * @n_recalling    tasks with the wish RECALL
@@ -81,10 +102,14 @@ struct mf_farm {
     struct mf_links links;
     uint64_t n_settled_earlier;
     struct mf_rng rng;
+    uint64_t n_placed;
     mf_worker_id last_chosen;
     bool has_countables;
     struct mf_heap parked[MF_N_COUNTABLES];
     uint64_t n_free_countables[MF_N_COUNTABLES];
+    struct mf_aside *asides;
+    uint32_t n_asides;
+    bool has_more;
     struct mf_reservation reservation;
     struct mf_release *releases;
     uint32_t releases_capacity;
@@ -172,6 +197,12 @@ void mf_farm_order(struct mf_farm *farm, struct mf_task *task);
 /** The same for all READY tasks, if it is time; called once a tick, with rekey_ns. */
 void mf_farm_reorder(struct mf_farm *farm);
 
+/** Goes by another policy from now on. Returns 0 or -EINVAL. O(ready tasks + held ones). */
+int mf_farm_change_policy(struct mf_farm *farm, const struct mf_policy *policy);
+
+/** How often keys are computed anew, 0 for never. */
+int64_t mf_farm_rekey_interval(const struct mf_farm_config *config);
+
 /** Charges the group of a READY task that is placed, if has_shares. */
 void mf_farm_charge(struct mf_farm *farm, struct mf_task *task);
 
@@ -219,6 +250,29 @@ bool mf_farm_park_if_lacking(struct mf_farm *farm, struct mf_task *task);
 /** Lets tasks try again that lacked what is free now; or all, for their keys to be computed. */
 void mf_farm_unpark(struct mf_farm *farm, bool all);
 
+/* aside.c */
+
+#define MF_ASIDE_NONE UINT32_MAX
+
+/** The class of a task, or MF_ASIDE_NONE if there is none; or with a new one, none if there are
+ * too many. O(classes). */
+uint32_t mf_aside_find(const struct mf_farm *farm, const struct mf_task *task);
+uint32_t mf_aside_add(struct mf_farm *farm, const struct mf_task *task);
+
+/** A task that fits wherever any of the class of this one does. */
+void mf_aside_least(const struct mf_task *task, struct mf_task *ret_least);
+
+/** Puts a READY task aside, where none of its class fits. Returns false if memory is out. */
+bool mf_aside_put(struct mf_farm *farm, uint32_t i, struct mf_task *task);
+
+/** The first task of a class is among the READY ones again, if there is one. */
+void mf_aside_take_next(struct mf_farm *farm, uint32_t i);
+
+/** For a new tick, the first of each class is looked at again; or all, for new keys. */
+void mf_farm_look_again(struct mf_farm *farm, bool at_all);
+
+void mf_asides_finish(struct mf_farm *farm);
+
 /* backfill.c */
 
 /** Keeps a worker for a task that is READY and fits nowhere now. */
@@ -235,6 +289,14 @@ void mf_farm_note_backfill(struct mf_farm *farm, const struct mf_task *task);
 
 /** The worker a task must not go to: where it failed last, as long as another one could take it. */
 mf_worker_id mf_farm_worker_to_avoid(const struct mf_farm *farm, const struct mf_task *task);
+
+/** Returns a READY task that is in no heap to the others. */
+void mf_farm_put_back(struct mf_farm *farm, struct mf_task *task);
+
+/* recall.c */
+
+/** Gives idle slots something to do out of what was sent ahead to others. */
+void mf_farm_recall_surplus(struct mf_farm *farm);
 
 /** Asks a worker to give back what was sent ahead to it and comes behind a task in order. */
 void mf_farm_recall_behind(struct mf_farm *farm, struct mf_worker *worker,

@@ -44,7 +44,9 @@ int mf_graph_add(struct mf_graph *graph, int64_t duration_ns, uint32_t n_slots,
  * mf_graph_add_barrier() - all tasks added from now on come after all those added so far.
  *
  * Not an edge for each pair of them, but one node that comes after the ones,
- * and that the others come after. Returns 0, -ENOMEM or -E2BIG.
+ * and that the others come after; two in a row are one.
+ *
+ * Returns 0 or -ENOMEM.
  */
 int mf_graph_add_barrier(struct mf_graph *graph);
 

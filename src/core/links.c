@@ -103,6 +103,11 @@ static struct mf_successors *successors_of(const struct mf_links *links, mf_task
     return place ? *place : NULL;
 }
 
+const struct mf_successors *mf_links_after(const struct mf_links *links, mf_task_id task)
+{
+    return successors_of(links, task);
+}
+
 /* Room for n more in the list of a task. */
 static int reserve_links(struct mf_links *links, mf_task_id task, uint32_t n)
 {

@@ -64,6 +64,9 @@ enum mf_task_state mf_links_end_of(const struct mf_links *links, mf_task_id task
 struct mf_successors *mf_links_end(struct mf_links *links, mf_task_id task,
                                    enum mf_task_state state, mf_task_id root);
 
+/** Those that come after a task that is not final, which stay the links', or NULL for none. */
+const struct mf_successors *mf_links_after(const struct mf_links *links, mf_task_id task);
+
 /** The task whose end led to that of a SKIPPED one; else the task itself. */
 mf_task_id mf_links_root(const struct mf_links *links, mf_task_id task);
 

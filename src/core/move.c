@@ -53,7 +53,8 @@ void mf_farm_place(struct mf_farm *farm, struct mf_task *task, struct mf_worker 
         mf_homes_set(&farm->homes, task->spec.group, worker->id);
     move(farm, task, MF_TASK_PLACED);
     task->attempt++;
-    task->n_overtaken = 0;
+    task->is_overtaken = false;
+    farm->n_placed++;
     task->worker = worker->id;
     task->started_ns = farm->now_ns;
     mf_list_push_back(&worker->tasks, &task->node);

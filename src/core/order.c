@@ -104,16 +104,56 @@ static void order_all(struct mf_farm *farm)
 
     view.is_anew = true;
     mf_farm_unpark(farm, true);
+    mf_farm_look_again(farm, true);
     if (farm->has_shares) {
         qsort(ready->items, ready->n_items, sizeof(ready->items[0]), compare_ids);
         mf_shares_restart(&farm->shares);
     }
-    for (uint32_t i = 0; i < ready->n_items; i++) {
+    for (uint32_t i = 0; i < ready->n_items && farm->has_keys; i++) {
         struct mf_task *task = ready->items[i];
 
         task->key = farm->config.policy->key(&view, task);
     }
     mf_heap_rebuild(ready);
+}
+
+/* What was sent ahead is compared with READY tasks to see whether it should come back. */
+static void order_held(struct mf_farm *farm)
+{
+    for (uint32_t i = 0; i < farm->workers.n_by_id && farm->has_keys; i++) {
+        struct mf_worker *worker = farm->workers.by_id[i];
+
+        if (!worker)
+            continue;
+        mf_list_for_each (node, &worker->tasks)
+            mf_farm_order(farm, mf_container_of(node, struct mf_task, node));
+    }
+}
+
+int64_t mf_farm_rekey_interval(const struct mf_farm_config *config)
+{
+    const struct mf_policy_settings *settings = &config->policy_settings;
+    int64_t interval = config->policy->rekey_ns ? config->policy->rekey_ns(settings) : 0;
+
+    return interval > 0 && settings->rekey_ns > 0 ? settings->rekey_ns : interval;
+}
+
+int mf_farm_change_policy(struct mf_farm *farm, const struct mf_policy *policy)
+{
+    if (!policy || policy->charge || farm->has_shares)
+        return -EINVAL;
+    mf_farm_unpark(farm, true);
+    farm->config.policy = policy;
+    farm->has_keys = policy->key != NULL;
+    farm->rekey_ns = mf_farm_rekey_interval(&farm->config);
+    farm->ready.before = policy->before;
+    for (int i = 0; i < MF_N_COUNTABLES; i++)
+        farm->parked[i].before = policy->before;
+    order_all(farm);
+    order_held(farm);
+    farm->ordered_ns = farm->now_ns;
+    farm->n_ticks_at_order = farm->n_ticks;
+    return 0;
 }
 
 /*

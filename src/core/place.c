@@ -1,13 +1,16 @@
 /*
- * The tick: which ready tasks go where, how many are sent ahead, which of
- * those come back, and what has run for too long.
+ * The tick: which ready tasks go where, how many are sent ahead, and what has
+ * run for too long.
  */
 #include "core/farm_private.h"
 
 #include <assert.h>
 
-/* Tasks that may wait aside in one tick because only the worker they avoid has room. */
+/* Tasks that may stand aside in one tick each by itself, as others of its class may fit. */
 #define MAX_ASIDE 512
+
+/* Tasks that a tick puts aside with their class, of which there are fewer: it gets on. */
+#define MAX_PUT 1024
 
 /* Tasks that may be placed while such a one waits, before it goes where it failed. */
 #define MAX_OVERTAKEN 1024
@@ -19,9 +22,6 @@
  */
 #define LEAST_SHARE 100
 #define LEAST_SHARE_IN_ORDER 5
-
-/* Workers that are asked to give tasks back in one tick. */
-#define MAX_RECALLED_WORKERS 8
 
 /* Samples beyond 13 days count as 13 days, so that products stay within 64 bits. */
 #define MAX_SAMPLE_NS (INT64_C(1) << 50)
@@ -85,21 +85,28 @@ mf_worker_id mf_farm_worker_to_avoid(const struct mf_farm *farm, const struct mf
 }
 
 static struct mf_worker *choose(struct mf_farm *farm, const struct mf_task *task,
-                                mf_worker_id avoid)
+                                mf_worker_id avoid, mf_worker_id kept)
 {
     const struct mf_choice choice = {
         .workers = &farm->workers,
         .task = task,
         .avoid = avoid,
+        .kept = kept,
         .home = farm->has_homes ? mf_homes_find(&farm->homes, task->spec.group) : MF_WORKER_NONE,
         .rng = &farm->rng,
         .cursor = &farm->last_chosen,
     };
     struct mf_worker *worker = farm->config.placement->choose(&choice);
 
-    assert(!worker || (worker->state == MF_WORKER_UP && worker->id != avoid &&
+    assert(!worker || (worker->state == MF_WORKER_UP && mf_choice_allows(&choice, worker) &&
                        mf_worker_has_room(&farm->workers, worker, &task->spec.needs)));
     return worker;
+}
+
+/* Whether it takes one slot of its worker and nothing else there. */
+static bool is_narrow(const struct mf_needs *needs)
+{
+    return needs->n_slots == 1 && needs->n_gpus == 0 && needs->mem_bytes == 0;
 }
 
 enum verdict {
@@ -119,7 +126,25 @@ static enum verdict refuse(struct mf_farm *farm, struct mf_task *task)
     return UNFIT;
 }
 
-/* A task that one worker alone may run does not hold up those behind it. */
+static void place_on(struct mf_farm *farm, struct mf_task *task, struct mf_worker *worker)
+{
+    mf_farm_place(farm, task, worker);
+    if (farm->reservation.is_standing)
+        mf_farm_note_backfill(farm, task);
+    if (farm->config.delay_ns > 0)
+        farm->next_place_ns = later(farm->now_ns, farm->config.delay_ns);
+}
+
+static bool may_have(const struct mf_farm *farm, const struct mf_task *task,
+                     const struct mf_worker *worker)
+{
+    return !farm->reservation.is_standing || mf_farm_may_backfill(farm, task, worker);
+}
+
+/*
+ * A task that one worker alone may run does not hold up those behind it; but
+ * one that needs much has its worker kept for it, as any other.
+ */
 static enum verdict place_on_target(struct mf_farm *farm, struct mf_task *task)
 {
     struct mf_worker *worker = mf_workers_find(&farm->workers, task->spec.target);
@@ -127,8 +152,10 @@ static enum verdict place_on_target(struct mf_farm *farm, struct mf_task *task)
     if (!worker || worker->state != MF_WORKER_UP || !mf_worker_could_run(worker, &task->spec.needs))
         return refuse(farm, task);
     if (!mf_worker_has_room(&farm->workers, worker, &task->spec.needs))
+        return is_narrow(&task->spec.needs) ? ASIDE : STUCK;
+    if (!may_have(farm, task, worker))
         return ASIDE;
-    mf_farm_place(farm, task, worker);
+    place_on(farm, task, worker);
     return PLACED;
 }
 
@@ -136,23 +163,21 @@ static enum verdict place_on_target(struct mf_farm *farm, struct mf_task *task)
 static struct mf_worker *choose_allowed(struct mf_farm *farm, const struct mf_task *task,
                                         mf_worker_id avoid)
 {
-    struct mf_worker *worker = choose(farm, task, avoid);
+    struct mf_worker *worker = choose(farm, task, avoid, MF_WORKER_NONE);
 
-    if (!worker || !farm->reservation.is_standing || mf_farm_may_backfill(farm, task, worker))
+    if (!worker || may_have(farm, task, worker))
         return worker;
-    if (avoid != MF_WORKER_NONE)
-        return NULL;
-    return choose(farm, task, farm->reservation.worker);
+    return choose(farm, task, avoid, farm->reservation.worker);
 }
 
-static void place_on(struct mf_farm *farm, struct mf_task *task, struct mf_worker *worker)
+/* Whether a task for which only the worker that it avoids has room may wait on. */
+static bool may_be_overtaken(const struct mf_farm *farm, struct mf_task *task)
 {
-    farm->last_chosen = worker->id;
-    mf_farm_place(farm, task, worker);
-    if (farm->reservation.is_standing)
-        mf_farm_note_backfill(farm, task);
-    if (farm->config.delay_ns > 0)
-        farm->next_place_ns = later(farm->now_ns, farm->config.delay_ns);
+    if (!task->is_overtaken) {
+        task->is_overtaken = true;
+        task->overtaken_from = (uint32_t)farm->n_placed;
+    }
+    return (uint32_t)farm->n_placed - task->overtaken_from < MAX_OVERTAKEN;
 }
 
 /* Does what can be done now for the task that is first in order. */
@@ -172,23 +197,22 @@ static enum verdict place_one(struct mf_farm *farm, struct mf_task *task)
     worker = choose_allowed(farm, task, avoid);
     if (!worker && avoid != MF_WORKER_NONE) {
         worker = choose_allowed(farm, task, MF_WORKER_NONE);
-        if (worker && task->n_overtaken < MAX_OVERTAKEN)
+        if (worker && may_be_overtaken(farm, task))
             return ASIDE;
     }
     if (!worker)
         return STUCK;
+    farm->last_chosen = worker->id;
     place_on(farm, task, worker);
     return PLACED;
 }
 
-/* Returns a task that stood aside to the ready ones. */
-static void put_back(struct mf_farm *farm, struct mf_task *task, uint32_t n_placed)
+void mf_farm_put_back(struct mf_farm *farm, struct mf_task *task)
 {
     int r = mf_heap_push(&farm->ready, task);
 
     assert(r == 0 && "it was in the heap before");
     (void)r;
-    task->n_overtaken += n_placed;
 }
 
 static bool may_place(const struct mf_farm *farm)
@@ -211,9 +235,73 @@ static bool may_go_on_behind(struct mf_farm *farm, const struct mf_task *task)
     if (farm->reservation.is_standing)
         return true;
     /* Where one slot is not to be had, nothing is. */
-    if (needs->n_slots == 1 && needs->n_gpus == 0 && needs->mem_bytes == 0)
+    if (is_narrow(needs))
         return false;
     mf_farm_reserve(farm, task);
+    return true;
+}
+
+/* Whether one that needs no more than any of the class of a task fits nowhere either. */
+static bool is_class_stuck(struct mf_farm *farm, const struct mf_task *task)
+{
+    mf_worker_id avoid = mf_farm_worker_to_avoid(farm, task);
+    const struct mf_worker *target;
+    struct mf_task least;
+
+    mf_aside_least(task, &least);
+    if (least.spec.needs.mem_bytes == task->spec.needs.mem_bytes &&
+        least.spec.estimate_ns == task->spec.estimate_ns)
+        return true;
+    if (!task->spec.has_target)
+        return !choose_allowed(farm, &least, avoid);
+    target = mf_workers_find(&farm->workers, task->spec.target);
+    return !mf_worker_has_room(&farm->workers, target, &least.spec.needs) ||
+           !may_have(farm, &least, target);
+}
+
+/**
+ * A pass over the READY tasks.
+ *
+ * @aside  n_aside tasks that stand aside until it is over
+ * @n_put  tasks that were put aside with their class
+ */
+struct pass {
+    struct mf_task *aside[MAX_ASIDE];
+    uint32_t n_aside, n_put;
+};
+
+/* The first READY task can go nowhere now. Those of its class neither, unless it is given. */
+static void set_aside(struct mf_farm *farm, struct pass *pass, struct mf_task *task)
+{
+    uint32_t class = is_class_stuck(farm, task) ? mf_aside_add(farm, task) : MF_ASIDE_NONE;
+
+    if (class != MF_ASIDE_NONE && mf_aside_put(farm, class, task)) {
+        pass->n_put++;
+        return;
+    }
+    pass->aside[pass->n_aside++] = mf_heap_pop(&farm->ready);
+    class = mf_aside_find(farm, task);
+    if (class != MF_ASIDE_NONE)
+        mf_aside_take_next(farm, class);
+}
+
+/* Does what can be done for the first READY task. Returns false if nothing behind it can go. */
+static bool look_at(struct mf_farm *farm, struct pass *pass, struct mf_task *task)
+{
+    uint32_t class = mf_aside_find(farm, task);
+    enum verdict verdict;
+
+    if (class != MF_ASIDE_NONE && farm->asides[class].is_stuck && mf_aside_put(farm, class, task)) {
+        pass->n_put++;
+        return true;
+    }
+    verdict = place_one(farm, task);
+    if (verdict == STUCK && !may_go_on_behind(farm, task))
+        return false;
+    if (verdict == ASIDE || verdict == STUCK)
+        set_aside(farm, pass, task);
+    else if (class != MF_ASIDE_NONE)
+        mf_aside_take_next(farm, class);
     return true;
 }
 
@@ -221,134 +309,28 @@ static bool may_go_on_behind(struct mf_farm *farm, const struct mf_task *task)
  * Places tasks in the order of the policy. Behind the first one that fits
  * nowhere, only what does not delay it.
  *
- * Returns whether no task is left that could go anywhere.
+ * Returns whether all were looked at: none is left that could go anywhere.
  */
 static bool place_ready(struct mf_farm *farm)
 {
-    struct mf_task *aside[MAX_ASIDE];
-    uint32_t n_aside = 0;
-    uint32_t n_placed = 0;
-    bool is_any_stuck = false, is_exhausted;
+    struct pass pass = {.n_aside = 0};
+    bool is_exhausted;
 
     mf_farm_unpark(farm, false);
+    mf_farm_look_again(farm, false);
     /* It stands again once that task turns out to fit nowhere now. */
     farm->reservation.is_standing = false;
-    while (may_place(farm) && n_aside < MAX_ASIDE) {
+    while (may_place(farm) && pass.n_aside < MAX_ASIDE && pass.n_put < MAX_PUT) {
         struct mf_task *task = mf_heap_top(&farm->ready);
-        enum verdict verdict = task ? place_one(farm, task) : PLACED;
 
-        if (!task)
+        if (!task || !look_at(farm, &pass, task))
             break;
-        n_placed += verdict == PLACED;
-        is_any_stuck |= verdict == STUCK;
-        if (verdict == STUCK && !may_go_on_behind(farm, task))
-            break;
-        if (verdict == ASIDE || verdict == STUCK)
-            aside[n_aside++] = mf_heap_pop(&farm->ready);
     }
-    /* Slots that are kept for a large task are not idle. */
-    is_exhausted = !mf_heap_top(&farm->ready) && !is_any_stuck;
-    while (n_aside > 0)
-        put_back(farm, aside[--n_aside], n_placed);
+    is_exhausted = !mf_heap_top(&farm->ready);
+    farm->has_more = !is_exhausted && pass.n_put == MAX_PUT;
+    while (pass.n_aside > 0)
+        mf_farm_put_back(farm, pass.aside[--pass.n_aside]);
     return is_exhausted;
-}
-
-/* Tasks that a worker may be asked to give back: half of its surplus, as it goes on meanwhile. */
-static uint32_t count_recallable(const struct mf_worker *worker)
-{
-    uint32_t half = (mf_worker_surplus(worker) + 1) / 2;
-
-    return half > worker->n_recalling ? half - worker->n_recalling : 0;
-}
-
-/* The most loaded workers that have something to give back, most loaded first. O(workers). */
-static uint32_t find_overloaded(const struct mf_farm *farm,
-                                struct mf_worker *ret_workers[MAX_RECALLED_WORKERS])
-{
-    const struct mf_heap *by_load = &farm->workers.by_load;
-    uint32_t n = 0;
-
-    for (uint32_t i = 0; i < by_load->n_items; i++) {
-        struct mf_worker *worker = by_load->items[i];
-        uint32_t at = n;
-
-        if (count_recallable(worker) == 0)
-            continue;
-        while (at > 0 && by_load->before(ret_workers[at - 1], worker)) {
-            if (at < MAX_RECALLED_WORKERS)
-                ret_workers[at] = ret_workers[at - 1];
-            at--;
-        }
-        if (at < MAX_RECALLED_WORKERS)
-            ret_workers[at] = worker;
-        if (n < MAX_RECALLED_WORKERS)
-            n++;
-    }
-    return n;
-}
-
-/*
- * Asks a worker for up to n tasks back, those placed last first. A task that
- * avoids a worker, or can go to no other, stays where it is: the free slot may be the one it
- * avoids, and it would come straight back.
- *
- * Returns for how many it asked.
- */
-static uint64_t recall_from(struct mf_farm *farm, struct mf_worker *worker, uint64_t n)
-{
-    uint32_t most = count_recallable(worker);
-    uint32_t n_behind = mf_worker_surplus(worker);
-    uint64_t n_asked = 0;
-
-    if (n > most)
-        n = most;
-    /* What is in front of the surplus has slots, and is running or about to. */
-    for (struct mf_list *node = worker->tasks.prev;
-         node != &worker->tasks && n_asked < n && n_behind > 0; node = node->prev) {
-        struct mf_task *task = mf_container_of(node, struct mf_task, node);
-
-        n_behind -= task->spec.needs.n_slots < n_behind ? task->spec.needs.n_slots : n_behind;
-
-        if (task->state != MF_TASK_PLACED || task->wish != MF_WISH_NONE ||
-            task->spec.needs.n_slots > 1 || task->spec.has_target ||
-            mf_farm_worker_to_avoid(farm, task) != MF_WORKER_NONE)
-            continue;
-        mf_farm_wish(farm, task, MF_WISH_RECALL, MF_CAUSE_NONE);
-        n_asked++;
-    }
-    return n_asked;
-}
-
-void mf_farm_recall_behind(struct mf_farm *farm, struct mf_worker *worker,
-                           const struct mf_task *first)
-{
-    uint32_t n_behind = mf_worker_surplus(worker);
-
-    for (struct mf_list *node = worker->tasks.prev; node != &worker->tasks && n_behind > 0;
-         node = node->prev) {
-        struct mf_task *task = mf_container_of(node, struct mf_task, node);
-
-        n_behind -= task->spec.needs.n_slots < n_behind ? task->spec.needs.n_slots : n_behind;
-        if (task->state == MF_TASK_PLACED && task->wish == MF_WISH_NONE &&
-            farm->ready.before(first, task))
-            mf_farm_wish(farm, task, MF_WISH_RECALL, MF_CAUSE_NONE);
-    }
-}
-
-/* Gives idle slots something to do out of what was sent ahead to others. */
-static void recall_surplus(struct mf_farm *farm)
-{
-    struct mf_worker *overloaded[MAX_RECALLED_WORKERS];
-    uint64_t n_free = farm->workers.n_free;
-    uint64_t n_wanted;
-    uint32_t n;
-
-    if (n_free <= farm->n_recalling || farm->workers.n_surplus == 0)
-        return;
-    n_wanted = n_free - farm->n_recalling;
-    n = find_overloaded(farm, overloaded);
-    for (uint32_t i = 0; i < n && n_wanted > 0; i++)
-        n_wanted -= recall_from(farm, overloaded[i], n_wanted);
 }
 
 int64_t mf_farm_time_limit_ns(const struct mf_farm *farm)
@@ -382,7 +364,8 @@ void mf_farm_tick(struct mf_farm *farm, const struct mf_event *event)
     adapt_prefetch(farm);
     if (farm->rekey_ns > 0)
         mf_farm_reorder(farm);
+    farm->has_more = false;
     if (!event->is_paused && place_ready(farm) && farm->stop == MF_STOP_NONE)
-        recall_surplus(farm);
+        mf_farm_recall_surplus(farm);
     end_overdue(farm);
 }

@@ -31,9 +31,16 @@ bool mf_choice_fits(const struct mf_choice *choice, const struct mf_worker *work
 {
     const struct mf_needs *needs = &choice->task->spec.needs;
 
-    return worker->id != choice->avoid &&
+    return mf_choice_allows(choice, worker) &&
            (uint64_t)worker->n_committed + needs->n_slots <= worker->n_slots &&
            mf_worker_has_room(choice->workers, worker, needs);
+}
+
+bool mf_choice_has_any(const struct mf_choice *choice)
+{
+    if (mf_needs_are_plain(&choice->task->spec.needs))
+        return choice->workers->n_free > 0;
+    return mf_room_first(&choice->workers->room, choice, NULL) != NULL;
 }
 
 /* All below a worker are at least as loaded, so that none below one without a free slot has one. */
@@ -57,7 +64,8 @@ static void visit_below(const struct mf_choice *choice, uint64_t index,
 void mf_choice_visit(const struct mf_choice *choice,
                      void (*visit)(struct mf_worker *worker, void *data), void *data)
 {
-    visit_below(choice, 0, visit, data);
+    if (mf_choice_has_any(choice))
+        visit_below(choice, 0, visit, data);
 }
 
 struct lottery {

@@ -18,7 +18,8 @@
  *
  * @workers  the workers
  * @task     the task to place
- * @avoid    a worker that it must not get, or MF_WORKER_NONE
+ * @avoid, @kept   workers that it must not get: where it failed, and one that is kept for
+ *           another task; or MF_WORKER_NONE
  * @home     the worker that ran a task of its group last, or MF_WORKER_NONE
  * @rng      for those that draw lots
  * @cursor   for those that go round: the number of the worker chosen last
@@ -27,15 +28,22 @@ struct mf_choice {
     const struct mf_workers *workers;
     const struct mf_task *task;
     mf_worker_id avoid;
+    mf_worker_id kept;
     mf_worker_id home;
     struct mf_rng *rng;
     mf_worker_id *cursor;
 };
 
+/** Whether a worker is neither of the two that the task must not get. */
+static inline bool mf_choice_allows(const struct mf_choice *choice, const struct mf_worker *worker)
+{
+    return worker->id != choice->avoid && worker->id != choice->kept;
+}
+
 /**
  * @name       as the user says it
  * @summary    a clause for --help
- * @choose     a worker among those that are UP, are not `avoid`, and have
+ * @choose     a worker among those that are UP, are not `avoid` or `kept`, and have
  *             mf_worker_has_room() for the task's needs; NULL when there is
  *             none now
  * @has_homes  it looks at `home`, so that the farm has to remember it
@@ -50,12 +58,12 @@ struct mf_placement {
 };
 
 /*
- * With k workers that have a free slot, of n in all. Where all have all that
- * the task needs, or none has a free slot:
+ * With k workers that have a free slot, of n in all. Finding that none fits takes
+ * O(log n). Where all have all that the task needs, or none has a free slot:
  */
 
 /** The worker with the least work outstanding per slot; ties go to the lower rank.
- * O(log n), O(k) for tasks of several slots. */
+ * O(log n) also where few of them fit: see room.h. */
 extern const struct mf_placement mf_placement_least_loaded;
 
 /** The next one by number after the last one chosen. O(1), else O(k). */
@@ -91,6 +99,10 @@ const struct mf_placement *mf_placement_at(uint32_t i);
 
 /** Whether a worker that is UP may be chosen, and has all that the task needs free. O(1). */
 bool mf_choice_fits(const struct mf_choice *choice, const struct mf_worker *worker);
+
+/** Whether any worker may: if not, there is no need to look for it. For a task that needs a slot
+ * and nothing else, whether there is one at all. O(log n). */
+bool mf_choice_has_any(const struct mf_choice *choice);
 
 /**
  * mf_choice_visit() - call visit() for each worker that fits, in no particular order.

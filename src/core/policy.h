@@ -96,6 +96,9 @@ extern const struct mf_policy mf_policy_critical_path;
 /** Slot time in proportion to the shares of groups. */
 extern const struct mf_policy mf_policy_fair;
 
+/** As fifo, until simulations show another one to be better: see runtime/chooser.h. */
+extern const struct mf_policy mf_policy_auto;
+
 /** The policy of that name, or NULL. */
 const struct mf_policy *mf_policy_find(const char *name);
 

@@ -4,7 +4,10 @@
  */
 #include "core/task.h"
 
-#include <stddef.h>
+#include "base/units.h"
+
+#include <inttypes.h>
+#include <stdio.h>
 
 #define TO(state) (1u << MF_TASK_##state)
 
@@ -25,4 +28,36 @@ static const char *const names[MF_TASK_STATE_COUNT] = {
 const char *mf_task_state_name(enum mf_task_state state)
 {
     return (unsigned int)state < MF_TASK_STATE_COUNT ? names[state] : "UNKNOWN";
+}
+
+void mf_needs_explain(const struct mf_needs *needs, const struct mf_needs *largest, char *text,
+                      size_t size)
+{
+    char needed[32], had[32];
+
+    mf_format_size(needs->mem_bytes, needed, sizeof(needed));
+    mf_format_size(largest->mem_bytes, had, sizeof(had));
+    if (needs->n_slots > largest->n_slots)
+        snprintf(text, size, "needs %" PRIu32 " cores, and the largest worker has %" PRIu32,
+                 needs->n_slots, largest->n_slots);
+    else if (needs->n_gpus > largest->n_gpus)
+        snprintf(text, size, "needs %" PRIu32 " GPU%s, and the largest worker has %" PRIu32,
+                 needs->n_gpus, needs->n_gpus > 1 ? "s" : "", largest->n_gpus);
+    else if (needs->mem_bytes > 0 && largest->mem_bytes == 0)
+        snprintf(text, size,
+                 "needs %s of memory, and how much the nodes have cannot be found out: say it "
+                 "with --mem SIZE",
+                 needed);
+    else if (needs->mem_bytes > largest->mem_bytes)
+        snprintf(text, size, "needs %s of memory, and the largest worker has %s", needed, had);
+    else if (needs->mem_bytes == 0)
+        snprintf(text, size,
+                 "needs %" PRIu32 " cores and %" PRIu32 " GPUs on one worker; some have %" PRIu32
+                 " cores, some %" PRIu32 " GPUs, none has both",
+                 needs->n_slots, needs->n_gpus, largest->n_slots, largest->n_gpus);
+    else
+        snprintf(text, size,
+                 "needs %" PRIu32 " cores, %" PRIu32 " GPUs and %s of memory on one worker; some "
+                 "have %" PRIu32 " cores, some %" PRIu32 " GPUs, some %s, none has all",
+                 needs->n_slots, needs->n_gpus, needed, largest->n_slots, largest->n_gpus, had);
 }

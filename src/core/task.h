@@ -7,6 +7,7 @@
 #include "core/outcome.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /** Number of a task in its run: 1, 2, 3, ... in order of submission; 0 is none. */
@@ -55,6 +56,18 @@ struct mf_needs {
 };
 
 /**
+ * mf_needs_explain() - say why no worker has what a task needs.
+ *
+ * "needs 3 GPUs, and the largest worker has 2"; "needs 3.0 GiB of memory, and the
+ * largest worker has 512.0 MiB"; or that no worker has all of it.
+ *
+ * @largest  the most that any worker has of each; 0 bytes of memory when that
+ *           is not known
+ */
+void mf_needs_explain(const struct mf_needs *needs, const struct mf_needs *largest, char *text,
+                      size_t size);
+
+/**
  * What the submitter says of a task.
  *
  * @cookie        the submitter's own number, handed back in changes
@@ -96,7 +109,8 @@ struct mf_task_spec {
  * @cause         why the last attempt that ended did so
  * @end_cause     why it is to be ended, with the wish END
  * @is_cancelled  it was withdrawn while a worker held it
- * @parked        while READY: the countable that it lacks plus 1, 0 for none
+ * @parked        while READY: the countable that it lacks plus 1, or beyond those the class with
+ *                which it stands aside, 0 for none
  * @attempt       number of the current or last attempt, from 1; 0 before the first
  * @tries         attempts that count against max_attempts: those that ran to an
  *                end, not those recalled or lost with their worker
@@ -108,7 +122,8 @@ struct mf_task_spec {
  * @key           what its policy orders it by, as computed when it was READY last
  * @charged_ns    slot time that its group was charged for it, while a worker holds it
  * @ready_ns      when it was READY first
- * @n_overtaken   tasks placed while this one, READY, waited for another worker than avoid
+ * @is_overtaken  while READY: once only the worker that it avoids had room
+ * @overtaken_from   with it: how many tasks had been placed in all then
  * @started_ns    when it was placed, or once it is RUNNING when that began, monotonic
  * @heap_index    its place among the ready tasks
  * @node          its place in the list of its worker
@@ -124,13 +139,14 @@ struct mf_task {
     enum mf_cause end_cause : 8;
     bool is_dirty : 1;
     bool is_cancelled : 1;
+    bool is_overtaken : 1;
     uint8_t parked;
     uint32_t attempt;
     uint32_t tries;
     mf_worker_id worker;
     mf_worker_id avoid;
     uint32_t lost;
-    uint32_t n_overtaken;
+    uint32_t overtaken_from;
     uint32_t n_waiting_for;
     mf_task_id root;
     double key;

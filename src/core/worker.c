@@ -73,7 +73,7 @@ static bool is_fuller(const void *a, const void *b)
 
 void mf_workers_init(struct mf_workers *workers)
 {
-    *workers = (struct mf_workers){0};
+    *workers = (struct mf_workers){.room.before = is_less_loaded};
     mf_heap_init(&workers->by_load, is_less_loaded, offsetof(struct mf_worker, heap_index));
     mf_heap_init(&workers->by_fullness, is_fuller, offsetof(struct mf_worker, fullness_index));
 }
@@ -106,8 +106,7 @@ bool mf_worker_is_full(const struct mf_workers *workers, const struct mf_worker 
     return worker->n_committed >= worker->n_slots + n_prefetched;
 }
 
-/* What waits behind another task should hold nothing meanwhile but its place. */
-static bool may_be_sent_ahead(const struct mf_needs *needs)
+bool mf_needs_are_plain(const struct mf_needs *needs)
 {
     uint64_t n_beside = needs->n_gpus | needs->mem_bytes;
 
@@ -123,7 +122,8 @@ bool mf_worker_has_room(const struct mf_workers *workers, const struct mf_worker
         return false;
     if ((uint64_t)worker->n_committed + needs->n_slots <= worker->n_slots)
         return true;
-    return may_be_sent_ahead(needs) && worker->n_long == 0 && !mf_worker_is_full(workers, worker);
+    /* What waits behind another task should hold nothing meanwhile but its place. */
+    return mf_needs_are_plain(needs) && worker->n_long == 0 && !mf_worker_is_full(workers, worker);
 }
 
 static bool shape_fits(const struct mf_worker_shape *shape, const struct mf_needs *needs)
@@ -279,6 +279,13 @@ static int put_in_order(struct mf_workers *workers, struct mf_worker *worker)
     return r;
 }
 
+void mf_workers_keep_room(struct mf_workers *workers)
+{
+    for (uint32_t i = 0; i < workers->by_load.n_items && !workers->has_room; i++)
+        mf_room_insert(&workers->room, workers->by_load.items[i]);
+    workers->has_room = true;
+}
+
 int mf_workers_add(struct mf_workers *workers, mf_worker_id id, const struct mf_needs *has)
 {
     struct mf_worker *worker;
@@ -310,6 +317,8 @@ int mf_workers_add(struct mf_workers *workers, mf_worker_id id, const struct mf_
         return r;
     }
 
+    if (workers->has_room)
+        mf_room_insert(&workers->room, worker);
     shape->n_up++;
     workers->by_id[id] = worker;
     workers->n_up++;
@@ -325,6 +334,8 @@ void mf_workers_move(struct mf_workers *workers, struct mf_worker *worker, enum 
         mf_heap_remove(&workers->by_load, worker);
         if (workers->has_fullness)
             mf_heap_remove(&workers->by_fullness, worker);
+        if (workers->has_room)
+            mf_room_remove(&workers->room, worker);
         workers->n_up--;
         workers->n_slots_up -= worker->n_slots;
         take_from_totals(workers, worker);
@@ -348,7 +359,11 @@ static void set_committed(struct mf_workers *workers, struct mf_worker *worker,
         return;
     }
     take_from_totals(workers, worker);
+    if (workers->has_room)
+        mf_room_remove(&workers->room, worker);
     worker->n_committed = n_committed;
+    if (workers->has_room)
+        mf_room_insert(&workers->room, worker);
     add_to_totals(workers, worker);
     if (workers->has_fullness)
         update_fullness(workers, worker);

@@ -4,6 +4,7 @@
 
 #include "base/heap.h"
 #include "base/list.h"
+#include "core/room.h"
 #include "core/task.h"
 
 /** States of a worker; core/worker.c holds the table of moves. */
@@ -29,6 +30,7 @@ enum mf_worker_state {
  *               ordered by that
  * @heap_index   its place in the order of load
  * @fullness_index   its place in the order of fullness
+ * @room         its place in the tree of what is free
  */
 struct mf_worker {
     mf_worker_id id;
@@ -44,6 +46,7 @@ struct mf_worker {
     double fullness;
     mf_heap_index heap_index;
     mf_heap_index fullness_index;
+    struct mf_room_node room;
 };
 
 /** Workers that have the same, of which there are few kinds. */
@@ -62,6 +65,8 @@ struct mf_worker_shape {
  * @by_fullness    with has_fullness: those with a free slot first, of these the fullest first,
  *                 then the lower number
  * @has_fullness   set before the first worker comes, for placements that look at it
+ * @room           with has_room: in order of load, for tasks that need more than a slot
+ * @has_room       set by mf_workers_keep_room(), since most runs have no such tasks
  * @n_up           how many are UP
  * @shapes         n_shapes kinds of workers that ever were UP, and how many of each are
  * @n_slots_up     slots of all workers that are UP
@@ -75,6 +80,8 @@ struct mf_workers {
     struct mf_heap by_load;
     struct mf_heap by_fullness;
     bool has_fullness;
+    struct mf_room room;
+    bool has_room;
     uint32_t n_up;
     struct mf_worker_shape *shapes;
     uint32_t n_shapes;
@@ -94,6 +101,12 @@ struct mf_worker *mf_workers_find(const struct mf_workers *workers, mf_worker_id
  */
 bool mf_worker_has_room(const struct mf_workers *workers, const struct mf_worker *worker,
                         const struct mf_needs *needs);
+
+/** Whether a task needs one slot and nothing else, so that it may wait at a worker for that. */
+bool mf_needs_are_plain(const struct mf_needs *needs);
+
+/** Keeps workers->room from now on. O(workers log workers) the first time. */
+void mf_workers_keep_room(struct mf_workers *workers);
 
 /** Whether it has neither a free slot nor, by its load alone, room to prefetch. */
 bool mf_worker_is_full(const struct mf_workers *workers, const struct mf_worker *worker);

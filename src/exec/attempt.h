@@ -20,7 +20,7 @@ enum mf_phase { MF_PHASE_STAGED, MF_PHASE_QUEUED, MF_PHASE_RUNNING, MF_PHASE_LEF
  * @is_told       the rank has heard of its start
  * @try_number    which try of its task it is
  * @n_slots, @slots   indexes of its slots; 0 while staged; owned
- * @gpus          ids of its GPUs, NULL for none; owned
+ * @gpus          variable that tells it of its GPUs, NULL for none; owned
  * @mem_bytes     most that its processes may use together, 0 for no limit
  * @command       owned
  * @streams       its pipes while it runs, and what was captured

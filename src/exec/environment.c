@@ -31,6 +31,12 @@ static const char *const own_names[] = {
     "MPIFARM_RUN_DIR=", "PARALLEL_SEQ=",    "PARALLEL_JOBSLOT=", "MPIFARM_GPUS=",
 };
 
+/* What programs of different makers find their GPUs by. */
+static const char *const gpu_names[] = {
+    "CUDA_VISIBLE_DEVICES=", "ROCR_VISIBLE_DEVICES=", "HIP_VISIBLE_DEVICES=",
+    "GPU_DEVICE_ORDINAL=",   "ZE_AFFINITY_MASK=",
+};
+
 #define MAX_OWN_VARIABLES 10
 
 #define N_ITEMS(array) (sizeof(array) / sizeof((array)[0]))
@@ -125,7 +131,7 @@ static int reserve(const struct mf_spawner *spawner, const struct mf_spawn *spaw
     size_t n_pointers = spawner->n_inherited + MAX_OWN_VARIABLES + command->n_env + 1;
 
     if (spawn->gpus)
-        n_texts_bytes += 2 * strlen(spawn->gpus);
+        n_texts_bytes += strlen(spawn->gpus);
     for (uint32_t i = 0; i < spawn->n_slots; i++)
         n_texts_bytes += spawner->configuration->slots[spawn->slots[i]].n_cpus * NUMBER_BYTES;
     /* Arguments are copied only for their marks; a shell's three need no more room than these. */
@@ -232,21 +238,30 @@ static void put_given(struct mf_image *image, char **environment, size_t n, cons
     put_pointer(image, given);
 }
 
+static bool is_about_gpus(const char *variable)
+{
+    return starts_with_any(variable, gpu_names, N_ITEMS(gpu_names));
+}
+
 /*
- * What a command with GPUs sees of them. One without sees what mpifarm was started with, as
- * with other farms: not to ask is not to be denied.
+ * What a command with GPUs sees of them. Other variables about GPUs go: they name
+ * all GPUs of the worker, or count among those that this one leaves. A command
+ * without any sees what mpifarm was started with, as with other farms: not to
+ * ask is not to be denied.
  */
 static void put_gpus(struct mf_image *image, char **environment, const char *gpus)
 {
-    const char *text = next_text(image);
+    size_t n = (size_t)(next_pointer(image) - environment), n_kept = 0;
+    const char *ids = strchr(gpus, '=') + 1;
 
-    put_characters(image, "CUDA_VISIBLE_DEVICES=");
-    put_characters(image, gpus);
-    end_text(image);
-    put_given(image, environment, (size_t)(next_pointer(image) - environment), text);
+    for (size_t i = 0; i < n; i++)
+        if (!is_about_gpus(environment[i]))
+            environment[n_kept++] = environment[i];
+    image->pointers.size -= (n - n_kept) * sizeof(*environment);
+    put_pointer(image, gpus);
     put_pointer(image, next_text(image));
     put_characters(image, "MPIFARM_GPUS=");
-    put_characters(image, gpus);
+    put_characters(image, ids);
     end_text(image);
 }
 

@@ -29,7 +29,8 @@ struct mf_output;
  *              of staging, without asking the worker. So the slot of an ENDED
  *              is free only if no attempt was staged when it was told
  * @try_number  which try of its task this is, as the user counts: MPIFARM_ATTEMPT
- * @gpus        ids of the GPUs it has, as in CUDA_VISIBLE_DEVICES; NULL for none
+ * @gpus        variable that tells a program of the GPUs it has and of no other,
+ *              "CUDA_VISIBLE_DEVICES=0,3"; NULL for none
  * @mem_bytes   most memory that its processes may use together, 0 for no limit
  * @timeout_ns  longest run time, 0 for none
  * @command, @command_size   an encoded mf_command (borrowed)

@@ -35,8 +35,13 @@
 #define HOOK_FACTOR 10
 #define MIN_HOOK_LIMIT_NS (60 * MF_NS_PER_S)
 
-/* How long executors may take to finish. */
-#define FINISH_NS MF_NS_PER_S
+/*
+ * How long a call may take to end when the executors finish, and how long one
+ * that is in no call may take for its hook; a busy machine is not to cut that
+ * short. Rank 0 waits for workers a little longer.
+ */
+#define CALL_END_NS MF_NS_PER_S
+#define FINISH_NS (3 * MF_NS_PER_S)
 
 static struct mf_host_caller *of_base(const struct mf_caller *caller)
 {
@@ -385,20 +390,30 @@ static int begin(struct mf_caller *base, const struct mf_functions *functions, u
     return result < 0 ? result : 0;
 }
 
-static bool are_gone(const struct mf_host_caller *caller)
+static bool are_gone(struct mf_host_caller *caller, bool counts_calls)
 {
-    for (uint32_t i = 0; i < caller->n_seats; i++)
-        if (caller->seats[i].is_alive && !caller->seats[i].has_died)
+    for (uint32_t i = 0; i < caller->n_seats; i++) {
+        struct mf_seat *seat = &caller->seats[i];
+
+        if (seat->is_alive && !seat->has_died && (counts_calls || !mf_seat_is_in_call(seat)))
             return false;
+    }
     return true;
+}
+
+static void wait_gone(struct mf_host_caller *caller, int64_t end_ns, bool counts_calls)
+{
+    int result = caller->channel_error;
+
+    while (result == 0 && caller->nursery.pid > 0 && !are_gone(caller, counts_calls))
+        result = wait_for_news(caller, end_ns);
 }
 
 static void stop(struct mf_caller *base)
 {
     struct mf_host_caller *caller = of_base(base);
-    int64_t end_ns = mf_clock_monotonic_ns() + FINISH_NS;
+    int64_t begun_ns = mf_clock_monotonic_ns();
     struct mf_list *node;
-    int result = caller->channel_error;
 
     if (caller->is_stopped)
         return;
@@ -409,8 +424,8 @@ static void stop(struct mf_caller *base)
         atomic_store(&caller->seats[i].host.memory->should_finish, 1);
         mf_host_wake(&caller->seats[i].host);
     }
-    while (result == 0 && caller->nursery.pid > 0 && !are_gone(caller))
-        result = wait_for_news(caller, end_ns);
+    wait_gone(caller, begun_ns + CALL_END_NS, true);
+    wait_gone(caller, begun_ns + FINISH_NS, false);
     /* Those that are left go with the nursery. */
     if (caller->nursery.pid > 0)
         mf_host_caller_close_nursery(caller);

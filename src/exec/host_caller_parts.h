@@ -269,6 +269,9 @@ void mf_seat_tell_entry(struct mf_seat *seat, enum mpifarm_cause cause, int code
 /** Tells RETURNED, and ends the unit. */
 void mf_seat_tell_returned(struct mf_seat *seat, struct mf_host_unit *unit);
 
+/** Whether the process, which is alive, is in a call, as far as what it shares can be believed. */
+bool mf_seat_is_in_call(struct mf_seat *seat);
+
 /** Asks the nursery to kill the process. */
 void mf_seat_kill(struct mf_seat *seat);
 

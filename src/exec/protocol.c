@@ -128,6 +128,8 @@ static int get_gpus(struct mf_reader *reader, char **ret_gpus)
     *ret_gpus = NULL;
     if (reader->has_failed || size == 0)
         return 0;
+    if (!memchr(text, '=', size))
+        return -EBADMSG;
     *ret_gpus = strndup((const char *)text, size);
     return *ret_gpus ? 0 : -ENOMEM;
 }

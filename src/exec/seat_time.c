@@ -75,6 +75,13 @@ static bool is_in_call(struct mf_seat *seat, uint64_t *ret_n_begun)
     return n_returned + 1 == n_begun;
 }
 
+bool mf_seat_is_in_call(struct mf_seat *seat)
+{
+    uint64_t n_begun;
+
+    return is_in_call(seat, &n_begun);
+}
+
 /* Kills what is in the doomed call, or lets it go on if that has ended. */
 static void follow_doom(struct mf_seat *seat, int64_t now_ns)
 {

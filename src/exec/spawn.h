@@ -47,9 +47,9 @@ struct mf_spawner {
 };
 
 /**
- * What to start where; all borrowed, the command until its process is reaped.
+ * What to start where; all borrowed, the command and gpus until its process is reaped.
  *
- * @gpus  ids of its GPUs, NULL for none
+ * @gpus  variable that tells it of its GPUs, NULL for none
  */
 struct mf_spawn {
     mf_task_id task;

@@ -6,7 +6,6 @@
 #include "runtime/scheduler_private.h"
 
 #include "base/clock.h"
-#include "base/units.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -181,40 +180,16 @@ static void carry_out_wish(struct mf_scheduler *scheduler, const struct mf_chang
         mf_peer_post(mf_peers_find(scheduler, change->worker), &message);
 }
 
-/* Says what no worker has. */
-static void explain_needs(const struct mf_scheduler *scheduler, const struct mf_needs *needs,
-                          char *text, size_t size)
-{
-    struct mf_needs largest = mf_workers_largest(mf_farm_workers(scheduler->farm));
-    char needed[32], had[32];
-
-    if (needs->n_slots > largest.n_slots)
-        snprintf(text, size, "needs %" PRIu32 " cores, and the largest worker has %" PRIu32,
-                 needs->n_slots, largest.n_slots);
-    else if (needs->n_gpus > largest.n_gpus)
-        snprintf(text, size, "needs %" PRIu32 " GPUs, and the largest worker has %" PRIu32,
-                 needs->n_gpus, largest.n_gpus);
-    else if (needs->mem_bytes > 0 && largest.mem_bytes == 0)
-        snprintf(text, size,
-                 "needs %s of memory, and how much the nodes have cannot be found out: say it "
-                 "with --mem SIZE",
-                 mf_format_size(needs->mem_bytes, needed, sizeof(needed)));
-    else if (needs->mem_bytes > largest.mem_bytes)
-        snprintf(text, size, "needs %s of memory, and the largest worker has %s",
-                 mf_format_size(needs->mem_bytes, needed, sizeof(needed)),
-                 mf_format_size(largest.mem_bytes, had, sizeof(had)));
-    else
-        snprintf(text, size, "no one worker has all that it needs");
-}
-
 /* Says what a task that ended without a report of its own ended of. */
 static void explain(struct mf_scheduler *scheduler, const struct mf_change *change,
                     struct mf_outcome *outcome)
 {
+    struct mf_needs largest = mf_workers_largest(mf_farm_workers(scheduler->farm));
+
     *outcome = (struct mf_outcome){
         .cause = change->cause, .exit_status = -1, .started_wall_ns = mf_clock_wall_ns()};
     if (change->cause == MF_CAUSE_UNFIT)
-        explain_needs(scheduler, &change->needs, outcome->detail, sizeof(outcome->detail));
+        mf_needs_explain(&change->needs, &largest, outcome->detail, sizeof(outcome->detail));
     else if (change->cause == MF_CAUSE_SKIPPED)
         mf_intake_explain_skip(scheduler, change->root, outcome->detail, sizeof(outcome->detail));
 }

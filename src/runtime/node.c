@@ -1,4 +1,4 @@
-/* The payloads of HELLO and WELCOME. No state; any thread. */
+/* What a node has, and the payloads of HELLO and WELCOME. No state; any thread. */
 #include "runtime/node.h"
 
 #include <errno.h>
@@ -16,12 +16,35 @@ void mf_node_host(char host[MF_HOST_SIZE])
     host[MF_HOST_SIZE - 1] = '\0';
 }
 
+int mf_node_look(const char *synthetic, uint32_t n_gpus, struct mf_offer *ret_offer,
+                 struct mf_error *err)
+{
+    struct mf_offer offer = {0};
+    int r = mf_topo_cores(synthetic, &offer.cores, &offer.n_cores, err);
+
+    if (r < 0)
+        return r;
+    r = synthetic ? mf_topo_synthetic_gpus(synthetic, &offer.resources)
+                  : mf_topo_resources("", &offer.resources);
+    if (r == 0 && n_gpus != MF_GPUS_FOUND)
+        r = mf_topo_resources_set_gpus(&offer.resources, n_gpus);
+    if (r < 0) {
+        mf_offer_finish(&offer);
+        return mf_error_set(err, r, "cannot find out what the node has: %s", strerror(-r));
+    }
+    /* What is not known of where they are costs a choice, and nothing else. */
+    (void)mf_topo_locate_gpus("", synthetic, &offer.resources, NULL);
+    *ret_offer = offer;
+    return 0;
+}
+
 void mf_node_encode_cores(const struct mf_core *cores, uint32_t n_cores, struct mf_buffer *buffer)
 {
     mf_buffer_put_u32(buffer, n_cores);
     for (uint32_t i = 0; i < n_cores; i++) {
         mf_buffer_put_u32(buffer, cores[i].numa);
         mf_buffer_put_u32(buffer, cores[i].package);
+        mf_buffer_put_u32(buffer, cores[i].cache);
         mf_buffer_put_u8(buffer, (uint8_t)cores[i].n_cpus);
         for (uint32_t k = 0; k < cores[i].n_cpus; k++)
             mf_buffer_put_u32(buffer, cores[i].cpus[k]);
@@ -32,6 +55,7 @@ static void decode_core(struct mf_reader *reader, struct mf_core *core)
 {
     core->numa = mf_reader_get_u32(reader);
     core->package = mf_reader_get_u32(reader);
+    core->cache = mf_reader_get_u32(reader);
     core->n_cpus = mf_reader_get_u8(reader);
     if (core->n_cpus == 0 || core->n_cpus > MF_CORE_MAX_CPUS) {
         reader->has_failed = true;
@@ -80,8 +104,28 @@ int mf_node_decode_cores(const void *data, size_t size, struct mf_core **ret_cor
 static void encode_gpus(const struct mf_gpu *gpus, uint32_t n_gpus, struct mf_buffer *buffer)
 {
     mf_buffer_put_u32(buffer, n_gpus);
-    for (uint32_t i = 0; i < n_gpus; i++)
+    for (uint32_t i = 0; i < n_gpus; i++) {
         mf_buffer_put_text(buffer, gpus[i].id);
+        mf_buffer_put_u8(buffer, (uint8_t)gpus[i].kind);
+        mf_buffer_put_u32(buffer, gpus[i].number);
+        mf_buffer_put_u32(buffer, gpus[i].numa);
+        mf_buffer_put_u32(buffer, gpus[i].package);
+    }
+}
+
+static void decode_gpu(struct mf_reader *reader, struct mf_gpu *gpu)
+{
+    uint8_t kind;
+
+    mf_reader_get_text(reader, gpu->id, sizeof(gpu->id));
+    kind = mf_reader_get_u8(reader);
+    gpu->number = mf_reader_get_u32(reader);
+    gpu->numa = mf_reader_get_u32(reader);
+    gpu->package = mf_reader_get_u32(reader);
+    if (kind < MF_GPU_N_KINDS)
+        gpu->kind = (enum mf_gpu_kind)kind;
+    else
+        reader->has_failed = true;
 }
 
 /* As decode_cores(). */
@@ -96,7 +140,7 @@ static int decode_gpus(struct mf_reader *reader, struct mf_gpu **ret_gpus, uint3
     if (!gpus)
         return -ENOMEM;
     for (uint32_t i = 0; i < n_gpus; i++)
-        mf_reader_get_text(reader, gpus[i].id, sizeof(gpus[i].id));
+        decode_gpu(reader, &gpus[i]);
     *ret_gpus = gpus;
     *ret_n_gpus = n_gpus;
     return 0;
@@ -146,6 +190,10 @@ void mf_node_encode_welcome(const char *run_dir, const struct mf_topo_rank *rank
         uint32_t n_cpus = pin ? core->n_cpus : 0;
 
         mf_buffer_put_u32(buffer, rank->first_slot + i);
+        mf_buffer_put_u32(buffer, rank->slot_cores[i]);
+        mf_buffer_put_u32(buffer, core->cache);
+        mf_buffer_put_u32(buffer, core->numa);
+        mf_buffer_put_u32(buffer, core->package);
         mf_buffer_put_u32(buffer, n_cpus);
         for (uint32_t k = 0; k < n_cpus; k++)
             mf_buffer_put_u32(buffer, core->cpus[k]);
@@ -154,11 +202,15 @@ void mf_node_encode_welcome(const char *run_dir, const struct mf_topo_rank *rank
 }
 
 /* One slot; its cpus are a block of their own. */
-static int decode_slot(struct mf_reader *reader, struct mf_slot *slot)
+static int decode_slot(struct mf_reader *reader, struct mf_slot *slot, struct mf_place *place)
 {
     uint32_t n_cpus;
 
     slot->number = mf_reader_get_u32(reader);
+    place->core = mf_reader_get_u32(reader);
+    place->cache = mf_reader_get_u32(reader);
+    place->numa = mf_reader_get_u32(reader);
+    place->package = mf_reader_get_u32(reader);
     n_cpus = mf_reader_get_u32(reader);
     if (reader->has_failed || n_cpus > reader->left / 4)
         return -EBADMSG;
@@ -176,10 +228,11 @@ static int decode_slot(struct mf_reader *reader, struct mf_slot *slot)
 static int decode_slots(struct mf_reader *reader, struct mf_welcome *welcome)
 {
     welcome->slots = calloc(welcome->n_slots ? welcome->n_slots : 1, sizeof(*welcome->slots));
-    if (!welcome->slots)
+    welcome->places = calloc(welcome->n_slots ? welcome->n_slots : 1, sizeof(*welcome->places));
+    if (!welcome->slots || !welcome->places)
         return -ENOMEM;
     for (uint32_t i = 0; i < welcome->n_slots; i++) {
-        int r = decode_slot(reader, &welcome->slots[i]);
+        int r = decode_slot(reader, &welcome->slots[i], &welcome->places[i]);
 
         if (r < 0)
             return r;
@@ -218,6 +271,7 @@ void mf_welcome_finish(struct mf_welcome *welcome)
         for (uint32_t i = 0; i < welcome->n_slots; i++)
             free(welcome->slots[i].cpus);
     free(welcome->slots);
+    free(welcome->places);
     free(welcome->gpus);
     free(welcome->run_dir);
     *welcome = (struct mf_welcome){0};

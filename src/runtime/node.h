@@ -8,6 +8,7 @@
 #include "base/buffer.h"
 #include "exec/executor.h"
 #include "topo/resources.h"
+#include "topo/stock.h"
 #include "topo/topo.h"
 
 #include <stdint.h>
@@ -36,16 +37,32 @@ struct mf_offer {
     struct mf_topo_resources resources;
 };
 
+/** As many GPUs as are found. */
+#define MF_GPUS_FOUND UINT32_MAX
+
+/**
+ * mf_node_look() - what this process may use of its node.
+ *
+ * @synthetic  a machine to use in place of this one, or NULL: see mf_topo_cores();
+ *             it has the GPUs of its file, and no memory
+ * @n_gpus     how many GPUs it has, whatever is found there; MF_GPUS_FOUND otherwise
+ *
+ * Returns 0 and what mf_offer_finish() frees, or -errno with a sentence.
+ */
+int mf_node_look(const char *synthetic, uint32_t n_gpus, struct mf_offer *ret_offer,
+                 struct mf_error *err);
+
 /** Reads it; returns 0 and what mf_offer_finish() frees, -EBADMSG or -ENOMEM. */
 int mf_node_decode_offer(const void *data, size_t size, struct mf_offer *ret_offer);
 
 /** Frees what decode allocated; {0} is accepted. */
 void mf_offer_finish(struct mf_offer *offer);
 
-/** What WELCOME says; a worker of function tasks has no GPUs. */
+/** What WELCOME says; places of the n_slots slots. A worker of function tasks has no GPUs. */
 struct mf_welcome {
     char *run_dir;
     struct mf_slot *slots;
+    struct mf_place *places;
     uint32_t n_slots;
     struct mf_gpu *gpus;
     uint32_t n_gpus;

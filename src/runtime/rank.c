@@ -130,9 +130,9 @@ static int start_worker(struct mf_rank *rank)
     struct mf_worker_rank_config config = {
         .transport = rank->is_root ? rank->local_worker : rank->remote,
         .scheduler = 0,
-        .cores = rank->cores,
-        .n_cores = rank->n_cores,
-        .resources = &rank->resources,
+        .cores = rank->has.cores,
+        .n_cores = rank->has.n_cores,
+        .resources = &rank->has.resources,
     };
     struct mf_executor *executor;
     int r = mf_worker_rank_create(&config, &rank->worker);
@@ -191,19 +191,11 @@ static int start_mpi(struct mf_rank *rank, struct mf_error *err)
 /* What this rank may use of its node. */
 static int look_around(struct mf_rank *rank, struct mf_error *err)
 {
-    const struct mf_rank_config *config = rank->config;
-    int r = mf_topo_cores(NULL, &rank->cores, &rank->n_cores, err);
+    int r = mf_node_look(NULL, rank->config->n_gpus, &rank->has, err);
 
-    if (r < 0)
-        return r;
-    r = mf_topo_resources("", &rank->resources);
-    if (r == 0 && config->n_gpus != MF_GPUS_FOUND)
-        r = mf_topo_resources_set_gpus(&rank->resources, config->n_gpus);
-    if (r < 0)
-        return mf_error_set(err, r, "cannot find out what the node has: %s", strerror(-r));
-    if (config->mem_bytes > 0)
-        rank->resources.mem_bytes = config->mem_bytes;
-    return 0;
+    if (r == 0 && rank->config->mem_bytes > 0)
+        rank->has.resources.mem_bytes = rank->config->mem_bytes;
+    return r;
 }
 
 int mf_rank_start(struct mf_rank *rank, const struct mf_rank_config *config, struct mf_error *err)
@@ -397,7 +389,6 @@ void mf_rank_finish(struct mf_rank *rank)
     mf_transport_destroy(rank->local_worker);
     mf_transport_destroy(rank->local);
     mf_transport_destroy(rank->remote);
-    free(rank->cores);
-    mf_topo_resources_finish(&rank->resources);
+    mf_offer_finish(&rank->has);
     *rank = (struct mf_rank){.signal_fd = -1, .launcher.fd = -1, .nursery.fd = -1};
 }

@@ -14,11 +14,9 @@
 #include "exec/modules.h"
 #include "exec/process.h"
 #include "runtime/launch.h"
+#include "runtime/node.h"
 #include "runtime/scheduler.h"
 #include "runtime/worker.h"
-
-/** In place of a number of GPUs. */
-#define MF_GPUS_FOUND UINT32_MAX
 
 /**
  * How to make a rank. All pointers are borrowed and outlive it.
@@ -46,9 +44,7 @@ struct mf_rank {
     const struct mf_rank_config *config;
     const struct mf_log *log;
     struct mf_loop *loop;
-    struct mf_core *cores;
-    uint32_t n_cores;
-    struct mf_topo_resources resources;
+    struct mf_offer has; /* what it may use of its node */
     struct mf_launcher launcher;
     struct mf_modules *modules; /* NULL without any */
     struct mf_nursery nursery;

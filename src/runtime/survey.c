@@ -13,14 +13,14 @@
 #define ANSWER_TIMEOUT_NS (15 * MF_NS_PER_S)
 #define NAP_NS MF_NS_PER_MS
 
-static int tell(struct mf_transport *transport, const struct mf_core *cores, uint32_t n_cores)
+static int tell(struct mf_transport *transport, const struct mf_offer *has)
 {
     struct mf_message hello = {.kind = MF_MESSAGE_HELLO};
     struct mf_buffer payload = {0}, frame = {0};
     int r;
 
     mf_node_host(hello.host);
-    mf_node_encode_cores(cores, n_cores, &payload);
+    mf_node_encode_offer(has->cores, has->n_cores, &has->resources, &payload);
     hello.payload = payload.data;
     hello.payload_size = payload.size;
     mf_message_encode(&hello, &frame);
@@ -43,10 +43,10 @@ static int note(struct mf_survey_rank *rank, const struct mf_buffer *frame)
         r = mf_message_decode(&reader, &hello);
     if (r < 0)
         return r;
-    if (r == 0 || hello.kind != MF_MESSAGE_HELLO || rank->cores)
+    if (r == 0 || hello.kind != MF_MESSAGE_HELLO || rank->has.cores)
         return -EPROTO;
     memcpy(rank->host, hello.host, sizeof(rank->host));
-    r = mf_node_decode_cores(hello.payload, hello.payload_size, &rank->cores, &rank->n_cores);
+    r = mf_node_decode_offer(hello.payload, hello.payload_size, &rank->has);
     return r < 0 ? r : 1;
 }
 
@@ -77,14 +77,13 @@ static int survey(struct mf_transport *transport, struct mf_survey_rank **ret_ra
                   struct mf_error *err)
 {
     struct mf_survey_rank *ranks = NULL;
-    struct mf_core *cores;
-    uint32_t n_cores;
-    int r = mf_topo_cores(NULL, &cores, &n_cores, err);
+    struct mf_offer has;
+    int r = mf_node_look(NULL, MF_GPUS_FOUND, &has, err);
 
     if (r < 0)
         return r;
-    r = tell(transport, cores, n_cores);
-    free(cores);
+    r = tell(transport, &has);
+    mf_offer_finish(&has);
     if (r == 0 && transport->rank == 0) {
         ranks = calloc(transport->size, sizeof(*ranks));
         r = ranks ? gather(transport, ranks) : -ENOMEM;
@@ -117,6 +116,6 @@ int mf_survey(const struct mf_launch *launch, struct mf_survey_rank **ret_ranks,
 void mf_survey_free(struct mf_survey_rank *ranks, uint32_t n_ranks)
 {
     for (uint32_t i = 0; ranks && i < n_ranks; i++)
-        free(ranks[i].cores);
+        mf_offer_finish(&ranks[i].has);
     free(ranks);
 }

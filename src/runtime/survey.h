@@ -1,5 +1,5 @@
 /*
- * Which ranks are on which node with which cores: what HELLO says, gathered
+ * Which ranks are on which node with what of it: what HELLO says, gathered
  * without starting any work. For `mpifarm topo`.
  */
 #ifndef MF_RUNTIME_SURVEY_H
@@ -11,8 +11,7 @@
 /** A rank as it described itself; host is "" for one that did not answer. */
 struct mf_survey_rank {
     char host[MF_HOST_SIZE];
-    struct mf_core *cores;
-    uint32_t n_cores;
+    struct mf_offer has;
 };
 
 /**

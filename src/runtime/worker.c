@@ -73,16 +73,14 @@ static int on_welcome(struct mf_worker_rank *worker, const struct mf_message *me
     r = mf_node_decode_welcome(message->payload, message->payload_size, &welcome);
     if (r < 0)
         return r;
-    worker->free_slots = calloc(welcome.n_slots ? welcome.n_slots : 1, sizeof(uint32_t));
-    r = worker->free_slots ? mf_gpu_pool_fill(&worker->gpus, welcome.gpus, welcome.n_gpus)
-                           : -ENOMEM;
+    r = welcome.n_slots > 0 ? mf_stock_fill(&worker->stock, welcome.places, welcome.n_slots,
+                                            welcome.gpus, welcome.n_gpus)
+                            : -EPROTO;
     if (r < 0) {
         mf_welcome_finish(&welcome);
         return r;
     }
-    worker->n_slots = worker->n_free = welcome.n_slots;
-    for (uint32_t i = 0; i < welcome.n_slots; i++)
-        worker->free_slots[i] = welcome.n_slots - 1 - i;
+    worker->n_slots = welcome.n_slots;
     r = worker->executor->ops->configure(worker->executor, welcome.slots, welcome.n_slots,
                                          worker->transport->rank, welcome.run_dir);
     mf_welcome_finish(&welcome);
@@ -100,7 +98,7 @@ static int on_run(struct mf_worker_rank *worker, const struct mf_message *messag
     int r;
 
     if (message->n_slots == 0 || message->n_slots > worker->n_slots ||
-        message->n_gpus > worker->gpus.n_gpus)
+        message->n_gpus > worker->stock.n_gpus)
         return -EPROTO;
     attempt = mf_worker_attempt_create(message);
     if (!attempt)
@@ -112,7 +110,7 @@ static int on_run(struct mf_worker_rank *worker, const struct mf_message *messag
     }
     *(struct mf_worker_attempt **)place = attempt;
     /* The scheduler gives none out twice, so there are as many. */
-    if (mf_gpu_pool_take(&worker->gpus, message->n_gpus, attempt->gpus) < 0)
+    if (mf_stock_book_gpus(&worker->stock, message->n_gpus) < 0)
         return -EPROTO;
     attempt->n_gpus = message->n_gpus;
     mf_list_push_back(&worker->queue, &attempt->node);
@@ -374,7 +372,6 @@ void mf_worker_rank_destroy(struct mf_worker_rank *worker)
         mf_worker_attempt_free(*(struct mf_worker_attempt **)place);
     mf_table_destroy(worker->attempts);
     mf_buffer_finish(&worker->frame);
-    mf_gpu_pool_finish(&worker->gpus);
-    free(worker->free_slots);
+    mf_stock_finish(&worker->stock);
     free(worker);
 }

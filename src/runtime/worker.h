@@ -4,9 +4,9 @@
  * It takes RUN records from the scheduler, gives them slots, hands them to an
  * executor and reports what became of them. Single-slot attempts that wait
  * behind full slots are staged in the executor, so that a slot that becomes
- * free is used again without a word to anybody. GPUs go to an attempt when it
- * arrives, since the scheduler counts them from then on. Slots and GPUs are the
- * worker's: one owner, one thread.
+ * free is used again without a word to anybody. Attempts with GPUs wait here, as
+ * theirs are to be near the slot. Slots and GPUs are the worker's: one owner, one
+ * thread.
  */
 #ifndef MF_RUNTIME_WORKER_H
 #define MF_RUNTIME_WORKER_H

@@ -41,7 +41,11 @@ void mf_worker_attempt_free(struct mf_worker_attempt *attempt)
 
 static void give_gpus(struct mf_worker_rank *worker, struct mf_worker_attempt *attempt)
 {
-    mf_gpu_pool_give(&worker->gpus, attempt->n_gpus, attempt->gpus);
+    if (attempt->has_gpus)
+        mf_stock_give_gpus(&worker->stock, attempt->n_gpus, attempt->gpus);
+    else
+        mf_stock_unbook_gpus(&worker->stock, attempt->n_gpus);
+    attempt->has_gpus = false;
     attempt->n_gpus = 0;
 }
 
@@ -81,17 +85,18 @@ struct mf_worker_attempt *mf_worker_attempt_create(const struct mf_message *run)
 
 /* --- starting --- */
 
+/* Its GPUs too, which it keeps until it has ended, whatever becomes of the slots. */
 static void take_slots(struct mf_worker_rank *worker, struct mf_worker_attempt *attempt)
 {
-    for (uint32_t i = 0; i < attempt->n_slots; i++)
-        attempt->slots[i] = worker->free_slots[--worker->n_free];
+    mf_stock_take(&worker->stock, attempt->n_slots, attempt->has_gpus ? 0 : attempt->n_gpus,
+                  attempt->slots, attempt->gpus);
+    attempt->has_gpus = true;
     worker->n_wide += attempt->n_slots > 1;
 }
 
 static void give_slots(struct mf_worker_rank *worker, const struct mf_worker_attempt *attempt)
 {
-    for (uint32_t i = attempt->n_slots; i > 0; i--)
-        worker->free_slots[worker->n_free++] = attempt->slots[i - 1];
+    mf_stock_give_slots(&worker->stock, attempt->n_slots, attempt->slots);
     worker->n_wide -= attempt->n_slots > 1;
 }
 
@@ -132,7 +137,7 @@ static int give_to_executor(struct mf_worker_rank *worker, struct mf_worker_atte
     int r;
 
     if (attempt->n_gpus > 0) {
-        mf_gpu_pool_print(&worker->gpus, attempt->n_gpus, attempt->gpus, &gpus);
+        mf_stock_print_gpus(&worker->stock, attempt->n_gpus, attempt->gpus, &gpus);
         start.gpus = (const char *)gpus.data;
     }
     r = mf_buffer_status(&gpus);
@@ -184,7 +189,8 @@ static void stage(struct mf_worker_rank *worker, struct mf_worker_attempt *attem
  * In the order received, so that a wide attempt is not starved: nothing is
  * started or staged past one that waits for its slots. A staged attempt takes
  * over the slot of a single-slot one that ends, so staging needs all slots to
- * be held by such, and a wide attempt waits until all staged ones have begun.
+ * be held by such, and a wide attempt waits until all staged ones have begun. So
+ * does one with GPUs, which are to be near the slot that it gets.
  */
 void mf_worker_rank_start_queued(struct mf_worker_rank *worker)
 {
@@ -193,10 +199,11 @@ void mf_worker_rank_start_queued(struct mf_worker_rank *worker)
     while ((node = worker->queue.next) != &worker->queue) {
         struct mf_worker_attempt *attempt = mf_container_of(node, struct mf_worker_attempt, node);
 
-        if (worker->n_staged == 0 && attempt->n_slots <= worker->n_free)
+        if (worker->n_staged == 0 && attempt->n_slots <= worker->stock.n_free)
             start_in_slots(worker, attempt);
-        else if (worker->executor->can_stage && attempt->n_slots == 1 && worker->n_free == 0 &&
-                 worker->n_wide == 0 && worker->n_staged < STAGED_PER_SLOT * worker->n_slots)
+        else if (worker->executor->can_stage && attempt->n_slots == 1 && attempt->n_gpus == 0 &&
+                 worker->stock.n_free == 0 && worker->n_wide == 0 &&
+                 worker->n_staged < STAGED_PER_SLOT * worker->n_slots)
             stage(worker, attempt);
         else
             break;
@@ -214,11 +221,7 @@ static void heard_started(struct mf_worker_rank *worker, const struct mf_executo
     worker->n_staged--;
     attempt->slots[0] = event->slot;
     /* The slot was freed by the end of its predecessor, told just before. */
-    for (uint32_t i = 0; i < worker->n_free; i++)
-        if (worker->free_slots[i] == event->slot) {
-            worker->free_slots[i] = worker->free_slots[--worker->n_free];
-            break;
-        }
+    mf_stock_take_slot(&worker->stock, event->slot);
     mark_running(worker, attempt);
 }
 

@@ -9,15 +9,18 @@
 
 #include "base/list.h"
 #include "base/table.h"
-#include "runtime/gpu_pool.h"
 #include "runtime/worker.h"
+#include "topo/stock.h"
 #include "wire/message.h"
 
 enum mf_attempt_state { MF_ATTEMPT_QUEUED, MF_ATTEMPT_STAGED, MF_ATTEMPT_RUNNING, MF_ATTEMPT_KEPT };
 
 /*
  * An attempt this worker knows. While QUEUED it owns its RUN record's command;
- * `node` is in the queue, in `untold`, or in no list. It has its GPUs until it ended.
+ * `node` is in the queue, in `untold`, or in no list. Its GPUs are booked from
+ * the beginning, since the scheduler counts them so, and chosen with its slots.
+ *
+ * @has_gpus  whether they are chosen
  */
 struct mf_worker_attempt {
     mf_task_id task;
@@ -28,6 +31,7 @@ struct mf_worker_attempt {
     uint32_t *slots;
     uint32_t n_gpus;
     uint32_t *gpus;
+    bool has_gpus;
     uint64_t mem_bytes;
     int64_t timeout_ns;
     int64_t started_ns;
@@ -42,8 +46,7 @@ struct mf_worker_attempt {
  * @queue       QUEUED ones in order of arrival
  * @untold      RUNNING ones that the scheduler does not know to run, oldest first
  * @n_wide      RUNNING ones with more than one slot
- * @free_slots  n_free indexes of free slots, lowest last
- * @gpus        those of this worker
+ * @stock       slots and GPUs of this worker
  */
 struct mf_worker_rank {
     struct mf_transport *transport;
@@ -56,9 +59,7 @@ struct mf_worker_rank {
     uint32_t n_slots;
     uint32_t n_staged;
     uint32_t n_wide;
-    uint32_t *free_slots;
-    uint32_t n_free;
-    struct mf_gpu_pool gpus;
+    struct mf_stock stock;
     int64_t now_ns;
     int error;
     bool is_welcome;
@@ -84,7 +85,7 @@ struct mf_worker_attempt *mf_worker_attempt_create(const struct mf_message *run)
 /** NULL is accepted. */
 void mf_worker_attempt_free(struct mf_worker_attempt *attempt);
 
-/** Takes the attempt out of the table and frees it; its GPUs are free then. */
+/** Takes the attempt out of the table and frees it; its GPUs are for others then. */
 void mf_worker_rank_forget(struct mf_worker_rank *worker, struct mf_worker_attempt *attempt);
 
 /** Gives queued attempts to the executor as far as slots and staging allow. */

@@ -1,9 +1,8 @@
-/* Memory and GPUs that this process may use: see resources.h. No state; any thread. */
+/* Memory that this process may use: see resources.h. No state; any thread. */
 #include "topo/resources.h"
 
 #include "base/units.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
@@ -16,8 +15,6 @@
 
 /* More processors than any node has; times the most memory, it fits in 64 bits. */
 #define MAX_CPUS (1 << 13)
-
-/* --- memory --- */
 
 static void take_least(uint64_t *mem_bytes, uint64_t limit)
 {
@@ -142,105 +139,10 @@ static void look_at_slurm(uint64_t *mem_bytes)
                    get_number("SLURM_CPUS_ON_NODE") * (get_number("SLURM_MEM_PER_CPU") << 20));
 }
 
-/* --- GPUs --- */
-
-static int add_gpu(struct mf_topo_resources *resources, const char *id, size_t length)
-{
-    struct mf_gpu *gpus;
-
-    for (uint32_t i = 0; i < resources->n_gpus; i++)
-        if (strncmp(resources->gpus[i].id, id, length) == 0 && !resources->gpus[i].id[length])
-            return 0;
-    if (length >= MF_GPU_ID_SIZE || resources->n_gpus == MF_MAX_GPUS)
-        return 0;
-    gpus = reallocarray(resources->gpus, resources->n_gpus + 1, sizeof(*gpus));
-    if (!gpus)
-        return -ENOMEM;
-    resources->gpus = gpus;
-    memcpy(gpus[resources->n_gpus].id, id, length);
-    gpus[resources->n_gpus++].id[length] = '\0';
-    return 0;
-}
-
-/* What hides all devices, or those behind it: Slurm's word, and numbers below 0. */
-static bool ends_list(const char *id)
-{
-    return id[0] == '-' || strncmp(id, "NoDevFiles", 10) == 0;
-}
-
-static int add_list(struct mf_topo_resources *resources, const char *list)
-{
-    int r = 0;
-
-    while (*list && r == 0) {
-        list += strspn(list, ", ");
-        size_t length = strcspn(list, ", ");
-
-        if (length == 0 || ends_list(list))
-            break;
-        r = add_gpu(resources, list, length);
-        list += length;
-    }
-    return r;
-}
-
-/* Numbers in the order of the devices, whatever order the directory is in. */
-static int count_devices(const char *root, struct mf_topo_resources *resources)
-{
-    const struct dirent *entry;
-    uint32_t n = 0;
-    char path[PATH_MAX];
-    DIR *dev;
-
-    if (snprintf(path, sizeof(path), "%s/dev", root) >= (int)sizeof(path) || !(dev = opendir(path)))
-        return 0;
-    while ((entry = readdir(dev))) {
-        const char *digits = entry->d_name + 6;
-
-        n += strncmp(entry->d_name, "nvidia", 6) == 0 && *digits &&
-             digits[strspn(digits, "0123456789")] == '\0';
-    }
-    closedir(dev);
-    return n > 0 ? mf_topo_resources_set_gpus(resources, n) : 0;
-}
-
-static int find_gpus(const char *root, struct mf_topo_resources *resources)
-{
-    static const char *const lists[] = {"CUDA_VISIBLE_DEVICES", "GPU_DEVICE_ORDINAL",
-                                        "SLURM_STEP_GPUS", "SLURM_JOB_GPUS"};
-
-    for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
-        const char *list = getenv(lists[i]);
-
-        if (list)
-            return add_list(resources, list);
-    }
-    return count_devices(root, resources);
-}
-
-int mf_topo_resources_set_gpus(struct mf_topo_resources *resources, uint32_t n_gpus)
-{
-    struct mf_gpu *gpus;
-
-    if (n_gpus > MF_MAX_GPUS)
-        return -EINVAL;
-    if (n_gpus > resources->n_gpus) {
-        gpus = calloc(n_gpus, sizeof(*gpus));
-        if (!gpus)
-            return -ENOMEM;
-        for (uint32_t i = 0; i < n_gpus; i++)
-            snprintf(gpus[i].id, sizeof(gpus[i].id), "%" PRIu32, i);
-        free(resources->gpus);
-        resources->gpus = gpus;
-    }
-    resources->n_gpus = n_gpus;
-    return 0;
-}
-
 int mf_topo_resources(const char *root, struct mf_topo_resources *ret_resources)
 {
     struct mf_topo_resources resources = {0};
-    int r = find_gpus(root, &resources);
+    int r = mf_topo_find_gpus(root, &resources);
 
     if (r < 0) {
         mf_topo_resources_finish(&resources);

@@ -11,11 +11,13 @@
 /**
  * A GPU of the node.
  *
- * @owner  index of the rank that gets it
+ * @owner     index of the rank that gets it, UINT32_MAX when there is none
+ * @is_dealt  for deal_by_distance()
  */
 struct pooled {
     const struct mf_gpu *gpu;
     uint32_t owner;
+    bool is_dealt;
 };
 
 /* --- memory --- */
@@ -105,25 +107,94 @@ static bool have_same_users(const struct mf_topo_rank *ranks, uint32_t n_ranks,
     return true;
 }
 
+uint32_t mf_gpu_distance(const struct mf_gpu *gpu, uint32_t numa, uint32_t package)
+{
+    if (gpu->numa != MF_NOWHERE && gpu->numa == numa)
+        return 0;
+    if (gpu->package == MF_NOWHERE || package == MF_NOWHERE)
+        return 2;
+    return gpu->package == package ? 1 : 3;
+}
+
+/* How far it is from the slot of the rank that is nearest to it. */
+static uint32_t distance_to(const struct mf_topo_rank *rank, const struct mf_topo_split *split,
+                            const struct mf_gpu *gpu)
+{
+    uint32_t least = UINT32_MAX;
+
+    for (uint32_t i = 0; i < rank->n_slots && least > 0; i++) {
+        const struct mf_core *core = &split->pool[rank->slot_cores[i]];
+        uint32_t distance = mf_gpu_distance(gpu, core->numa, core->package);
+
+        if (distance < least)
+            least = distance;
+    }
+    return least;
+}
+
+/* The nearest rank that has some to get, the first of equals. */
+static uint32_t nearest(const struct mf_topo_rank *ranks, uint32_t n_ranks,
+                        const struct mf_topo_split *split, const uint32_t *n_due,
+                        const struct mf_gpu *gpu, uint32_t *ret_distance)
+{
+    uint32_t best = UINT32_MAX;
+
+    for (uint32_t r = 0; r < n_ranks; r++) {
+        uint32_t distance = n_due[r] > 0 ? distance_to(&ranks[r], split, gpu) : UINT32_MAX;
+
+        if (distance < UINT32_MAX && (best == UINT32_MAX || distance < *ret_distance)) {
+            best = r;
+            *ret_distance = distance;
+        }
+    }
+    return best;
+}
+
+/* Deals those from first to end out anew, the ones near to somebody before the others. */
+static void deal_by_distance(const struct mf_topo_rank *ranks, uint32_t n_ranks,
+                             const struct mf_topo_split *split, struct pooled *pool, uint32_t first,
+                             uint32_t end, uint32_t *n_due)
+{
+    for (uint32_t i = first; i < end; i++) {
+        n_due[pool[i].owner]++;
+        pool[i].is_dealt = false;
+    }
+    for (uint32_t limit = 0; limit <= MF_GPU_MAX_DISTANCE; limit++)
+        for (uint32_t i = first; i < end; i++) {
+            uint32_t distance = UINT32_MAX;
+            uint32_t owner = pool[i].is_dealt
+                                 ? UINT32_MAX
+                                 : nearest(ranks, n_ranks, split, n_due, pool[i].gpu, &distance);
+
+            if (owner == UINT32_MAX || distance > limit)
+                continue;
+            pool[i].owner = owner;
+            pool[i].is_dealt = true;
+            n_due[owner]--;
+        }
+}
+
 /*
  * Owners were dealt in turn, which says how many each gets. Among neighbours
- * that the same ranks may use, each gets its number of them side by side.
+ * that the same ranks may use, each gets its number of those near its slots;
+ * where nothing is known of them, those are side by side.
  */
-static void put_together(const struct mf_topo_rank *ranks, uint32_t n_ranks, struct pooled *pool,
-                         uint32_t n_pool)
+static int bring_near(const struct mf_topo_rank *ranks, uint32_t n_ranks,
+                      const struct mf_topo_split *split, struct pooled *pool, uint32_t n_pool)
 {
+    uint32_t *n_due = calloc((size_t)n_ranks + 1, sizeof(*n_due));
+
+    if (!n_due)
+        return -ENOMEM;
     for (uint32_t first = 0, end; first < n_pool; first = end) {
         for (end = first + 1; end < n_pool; end++)
             if (!have_same_users(ranks, n_ranks, pool[first].gpu, pool[end].gpu))
                 break;
-        for (uint32_t i = first + 1; i < end; i++) /* by insertion: a node has few */
-            for (uint32_t k = i; k > first && pool[k].owner < pool[k - 1].owner; k--) {
-                uint32_t owner = pool[k].owner;
-
-                pool[k].owner = pool[k - 1].owner;
-                pool[k - 1].owner = owner;
-            }
+        if (pool[first].owner < n_ranks)
+            deal_by_distance(ranks, n_ranks, split, pool, first, end, n_due);
     }
+    free(n_due);
+    return 0;
 }
 
 static int share_gpus(struct mf_topo_rank *ranks, uint32_t n_ranks, struct mf_topo_split *split)
@@ -142,7 +213,11 @@ static int share_gpus(struct mf_topo_rank *ranks, uint32_t n_ranks, struct mf_to
         if (pool[i].owner < n_ranks)
             ranks[pool[i].owner].n_gpus++;
     }
-    put_together(ranks, n_ranks, pool, n_pool);
+    if (bring_near(ranks, n_ranks, split, pool, n_pool) < 0) {
+        free(pool);
+        free(gpus);
+        return -ENOMEM;
+    }
     for (uint32_t r = 0; r < n_ranks; r++) {
         ranks[r].gpus = gpus + n_given;
         for (uint32_t i = 0; i < n_pool; i++)

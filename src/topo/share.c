@@ -75,7 +75,8 @@ static void add_core(struct share *share, const struct mf_core *core)
         index = share->core_of_cpu[core->cpus[i]];
     if (index == NO_CORE) {
         index = share->n_pool++;
-        share->pool[index] = (struct mf_core){.numa = core->numa, .package = core->package};
+        share->pool[index] =
+            (struct mf_core){.numa = core->numa, .package = core->package, .cache = core->cache};
     }
     for (uint32_t i = 0; i < core->n_cpus; i++)
         add_cpu(share, index, core->cpus[i]);
@@ -91,6 +92,8 @@ static int compare_cores(const void *a, const void *b)
         return left->package < right->package ? -1 : 1;
     if (left->numa != right->numa)
         return left->numa < right->numa ? -1 : 1;
+    if (left->cache != right->cache)
+        return left->cache < right->cache ? -1 : 1;
     return left->cpus[0] < right->cpus[0] ? -1 : left->cpus[0] > right->cpus[0];
 }
 

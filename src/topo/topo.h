@@ -20,25 +20,68 @@
  *           cpus[0] names the core on its node
  * @numa     number of its NUMA node, 0 when there is one only
  * @package  number of its package (socket)
+ * @cache    lowest hardware thread among those that share its last cache;
+ *           MF_NOWHERE when it shares none
  */
 struct mf_core {
     uint32_t n_cpus;
     uint32_t cpus[MF_CORE_MAX_CPUS];
     uint32_t numa;
     uint32_t package;
+    uint32_t cache;
 };
+
+/** In place of a number of a part of the machine: not known, or in no one of them. */
+#define MF_NOWHERE UINT32_MAX
+
+/** Bytes of a PCI address such as "0000:3b:00.0" with its NUL. */
+#define MF_BUS_ID_SIZE 24
+
+/** Bytes of a GPU's id with its NUL; the longest in use, of parts of a GPU, has 58. */
+#define MF_GPU_ID_SIZE 80
+
+/**
+ * A GPU as the PCI bus has it.
+ *
+ * @vendor   number of its maker: MF_VENDOR_NVIDIA, ...
+ * @uuid     "GPU-8932f937-d72c-...", "" when not known
+ * @numa, @package   where the cores next to it are, MF_NOWHERE when they are in several
+ */
+struct mf_topo_device {
+    uint32_t vendor;
+    char bus[MF_BUS_ID_SIZE];
+    char uuid[MF_GPU_ID_SIZE];
+    uint32_t numa;
+    uint32_t package;
+};
+
+enum { MF_VENDOR_AMD = 0x1002, MF_VENDOR_NVIDIA = 0x10de, MF_VENDOR_INTEL = 0x8086 };
 
 /**
  * mf_topo_cores() - the cores that this process may use (affinity and cgroup).
  *
- * @synthetic  an hwloc synthetic description such as "pack:2 numa:1 core:4 pu:2"
- *             to use in place of this machine, or NULL
+ * @synthetic  what to use in place of this machine: an hwloc synthetic
+ *             description such as "pack:2 numa:1 core:4 pu:2", or the name of
+ *             an XML file that lstopo wrote, ending in ".xml"; or NULL
  *
  * Returns 0 and n_cores cores in hwloc's logical order (neighbours share
  * caches), a heap block that the caller frees; or -errno with a sentence.
  */
 int mf_topo_cores(const char *synthetic, struct mf_core **ret_cores, uint32_t *ret_n_cores,
                   struct mf_error *err);
+
+/**
+ * mf_topo_devices() - the GPUs on the PCI bus, and the cores next to them.
+ *
+ * Takes much longer than mf_topo_cores(), so it is for nodes that have GPUs.
+ *
+ * @synthetic  as for mf_topo_cores()
+ *
+ * Returns 0 and n_devices devices in the order of their addresses, a heap block
+ * that the caller frees; or -errno with a sentence.
+ */
+int mf_topo_devices(const char *synthetic, struct mf_topo_device **ret_devices,
+                    uint32_t *ret_n_devices, struct mf_error *err);
 
 /** How many slots a node has: -j, with GNU Parallel's forms. */
 struct mf_jobs {

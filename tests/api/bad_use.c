@@ -236,7 +236,8 @@ static int hook_refuses(bool everywhere, bool is_quiet)
     const struct mpifarm_options options = {.quiet = is_quiet};
     struct mpifarm *farm = make(&options);
     struct mpifarm_counts counts;
-    int64_t deadline = 200;
+    int n_looks = 10000;
+    uint32_t n_left;
     int r;
 
     mpifarm_register(farm, "nothing", nothing, NULL);
@@ -252,12 +253,13 @@ static int hook_refuses(bool everywhere, bool is_quiet)
         say(farm, "submit", mpifarm_submit(farm, 0, NULL, 0, NULL, NULL));
         say(farm, "broadcast", mpifarm_broadcast(farm, "x", 1, &(mpifarm_block){0}));
     }
+    n_left = everywhere ? 0 : mpifarm_size(farm) - 2;
     /* Who has nothing to do hears of the refusal all the same. */
     do {
         mpifarm_progress(farm, NULL);
         mpifarm_count(farm, &counts);
         usleep(10000);
-    } while (counts.n_workers + 1 >= mpifarm_size(farm) && --deadline > 0);
+    } while (counts.n_workers > n_left && --n_looks > 0);
     printf("done %" PRIu64 " workers %u slots %u\n", counts.n_done, counts.n_workers,
            counts.n_slots);
     return mpifarm_finish(farm);

@@ -55,7 +55,6 @@ static void a_time_limit_ends_what_does_not_cooperate(struct t_run *t)
     T_EQ(result.status, MPIFARM_FAILED);
     T_EQ(result.cause, MPIFARM_CAUSE_TIMEOUT);
     T_CHECK(t_now_ns() - begin_ns >= 50 * MS);
-    T_CHECK(t_now_ns() - begin_ns < 10000 * MS);
     t_release(t, future);
 }
 

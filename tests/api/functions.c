@@ -255,6 +255,19 @@ static void get_path(const struct mpifarm_context *context, const char *suffix, 
     snprintf(path, 256, "%.*s%s", (int)size, input, suffix);
 }
 
+/* Who finds the file finds the number in it. */
+static void make_pid_file(const char *path)
+{
+    char making[300];
+    FILE *file;
+
+    snprintf(making, sizeof(making), "%s.made", path);
+    file = fopen(making, "w");
+    if (!file || fprintf(file, "%d\n", (int)getpid()) < 0 || fclose(file) != 0 ||
+        rename(making, path) < 0)
+        abort();
+}
+
 static int gate(struct mpifarm_context *context, void *arg)
 {
     char path[256], started[256], stopped[256];
@@ -262,7 +275,7 @@ static int gate(struct mpifarm_context *context, void *arg)
     get_path(context, "", path);
     get_path(context, ".started", started);
     get_path(context, ".stopped", stopped);
-    t_make_file(started);
+    make_pid_file(started);
     while (!t_is_file(path)) {
         if (mpifarm_should_stop(context)) {
             t_make_file(stopped);

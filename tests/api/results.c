@@ -190,7 +190,7 @@ static void client_calls_in_a_task_are_refused(struct t_run *t)
 
 static void counts_tell_workers_slots_and_time(struct t_run *t)
 {
-    const int64_t duration_ns = 5 * MS;
+    const int64_t duration_ns = 5 * MS, begin_ns = t_now_ns();
     struct mpifarm_counts before = t_counts(t), after;
     mpifarm_future future = t_submit(t, T_TIMES, &duration_ns, sizeof(duration_ns));
 
@@ -201,7 +201,7 @@ static void counts_tell_workers_slots_and_time(struct t_run *t)
     T_EQ(after.n_workers, t->n_workers);
     T_CHECK(after.n_slots >= t->n_workers);
     T_CHECK(after.busy_ns - before.busy_ns >= duration_ns);
-    T_CHECK(after.busy_ns - before.busy_ns < 2000 * MS);
+    T_CHECK(after.busy_ns - before.busy_ns <= t_now_ns() - begin_ns);
     T_EQ(after.n_done - before.n_done, 1);
     T_EQ(mpifarm_rank(t->farm), 0);
     T_EQ(mpifarm_lookup(t->farm, "square"), T_SQUARE);

@@ -6,9 +6,6 @@
 #include <time.h>
 #include <unistd.h>
 
-/* A scenario that takes longer hangs. */
-#define LIMIT_NS (INT64_C(60) * 1000000000)
-
 static const struct {
     const char *name;
     const struct t_scenario *scenarios;
@@ -56,7 +53,7 @@ mpifarm_future t_submit_with(struct t_run *t, int function, const void *input, s
 struct mpifarm_result t_await_at(struct t_run *t, mpifarm_future future, const char *file, int line)
 {
     struct mpifarm_result result;
-    int r = mpifarm_wait(t->farm, future, LIMIT_NS);
+    int r = mpifarm_wait(t->farm, future, T_LIMIT_NS);
 
     if (r == 0)
         r = mpifarm_result(t->farm, future, &result);
@@ -107,7 +104,7 @@ const char *t_path(struct t_run *t, const char *format, ...)
 
 void t_await_file(struct t_run *t, const char *path)
 {
-    int64_t limit_ns = t_now_ns() + LIMIT_NS;
+    int64_t limit_ns = t_now_ns() + T_LIMIT_NS;
     const struct timespec nap = {.tv_nsec = 100000};
 
     while (!t_is_file(path)) {
@@ -168,7 +165,7 @@ static void check_counts(struct t_run *t)
     struct mpifarm_counts counts;
     mpifarm_future future;
 
-    T_EQ(mpifarm_drain(t->farm, LIMIT_NS), 0);
+    T_EQ(mpifarm_drain(t->farm, T_LIMIT_NS), 0);
     T_EQ(mpifarm_next(t->farm, 0, &future), -ENOENT);
     counts = t_counts(t);
     T_EQ(counts.n_waiting + counts.n_queued + counts.n_sent, 0);

@@ -20,6 +20,9 @@
 
 /* --- checks --- */
 
+/** What takes longer hangs. */
+#define T_LIMIT_NS (INT64_C(100) * 1000000000)
+
 /** Reports that the scenario failed, and ends the program. */
 _Noreturn void t_fail(const char *file, int line, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
@@ -67,9 +70,10 @@ enum t_function {
     T_FLAKY,    /* uint32_t n: succeeds at the n-th attempt, with its number */
     T_SAVE,     /* struct t_saving: saves more in each attempt */
     T_WANDER,   /* uint32_t n: fails n - 1 times; the ranks of all attempts */
-    T_GATE,     /* text path: makes PATH.started, waits for PATH; PATH.stopped if it should stop */
-    T_TOUCH,    /* text path: makes the file */
-    T_TIMES,    /* int64_t duration: struct t_times of its run */
+    T_GATE,  /* text path: PATH.started has its pid; waits for PATH; PATH.stopped if it is asked to
+                stop */
+    T_TOUCH, /* text path: makes the file */
+    T_TIMES, /* int64_t duration: struct t_times of its run */
     T_UNTIL_OVER,  /* returns 7 when it should stop */
     T_TREE,        /* struct t_tree: spawns its children */
     T_SPAWN_MANY,  /* struct t_spawning: spawns so */

@@ -11,7 +11,7 @@
 #include <string.h>
 
 /* What a program that does not end would be cut off at. */
-#define LIMIT "timeout -k 1 40 "
+#define LIMIT "timeout -k 1 100 "
 
 static void begin(void)
 {
@@ -264,8 +264,8 @@ Test(bad_use, hooks_run_in_each_executor)
 /* No process of this test is there any more; they are known by the path of their log. */
 static void expect_nobody_left(void)
 {
-    struct t_result result = t_sh("for i in $(seq 300); do pgrep -f \"[b]ad_use .*$PWD/log\" || "
-                                  "exit 0; sleep 0.01; done >/dev/null; exit 1");
+    struct t_result result = t_sh("for i in $(seq 1000); do pgrep -f \"[b]ad_use .*$PWD/log\" || "
+                                  "exit 0; sleep 0.1; done >/dev/null; exit 1");
 
     cr_assert(eq(int, result.status, 0), "processes are left");
 }

@@ -94,7 +94,7 @@ Test(installed, valgrind_finds_no_leak_and_no_error)
 
     if (*getenv("T_CFLAGS") || t_sh("command -v valgrind").status != 0)
         cr_skip_test("valgrind is not there, or does not go with sanitizers");
-    result = t_sh("timeout 100 valgrind -q --leak-check=full --show-leak-kinds=definite,indirect "
+    result = t_sh("timeout 600 valgrind -q --leak-check=full --show-leak-kinds=definite,indirect "
                   "--errors-for-leak-kinds=definite,indirect --error-exitcode=9 "
                   "api_program submitting waiting results callbacks children cancelling blocks");
     cr_assert(eq(int, result.status, 0), "%s%s", result.out, result.err);

@@ -10,11 +10,12 @@ static void test_says_whether_a_task_has_ended(struct t_run *t)
 {
     struct mpifarm_result result;
     mpifarm_future future = t_submit(t, T_NOTHING, NULL, 0);
+    int64_t limit_ns = t_now_ns() + T_LIMIT_NS;
     int r = 0;
 
     T_ERROR(t, mpifarm_result(t->farm, future, &result), -EAGAIN);
     T_EQ(result.status, MPIFARM_PENDING);
-    for (int i = 0; i < 100000000 && r == 0; i++)
+    while (r == 0 && t_now_ns() < limit_ns)
         r = mpifarm_test(t->farm, future);
     T_EQ(r, 1);
     T_EQ(mpifarm_test(t->farm, future), 1);
@@ -73,7 +74,6 @@ static void waits_end_when_their_time_is_over(struct t_run *t)
     begin_ns = t_now_ns();
     T_ERROR(t, mpifarm_wait(t->farm, gate.future, 20 * MS), -ETIMEDOUT);
     T_CHECK(t_now_ns() - begin_ns >= 20 * MS);
-    T_CHECK(t_now_ns() - begin_ns < 2000 * MS);
     T_ERROR(t, mpifarm_wait(t->farm, gate.future, 0), -ETIMEDOUT);
     T_ERROR(t, mpifarm_wait(t->farm, gate.future, -5), -ETIMEDOUT);
     T_ERROR(t, mpifarm_wait_any(t->farm, &gate.future, 1, MS, &index), -ETIMEDOUT);
@@ -263,7 +263,7 @@ static void progress_from_a_loop_of_ones_own(struct t_run *t)
 static void progress_alone_finishes_tasks_and_calls_back(struct t_run *t)
 {
     mpifarm_future future = t_submit(t, T_NOTHING, NULL, 0);
-    int64_t limit_ns = t_now_ns() + 10000 * MS;
+    int64_t limit_ns = t_now_ns() + T_LIMIT_NS;
     struct mpifarm_result result;
     int n = 0;
 

@@ -33,12 +33,12 @@ Test(clock, wall_time_lies_between_two_readings_of_the_system)
     cr_assert_leq(now, after.tv_sec * MF_NS_PER_S + after.tv_nsec);
 }
 
-/* Whether the timer fires, within ten seconds. */
+/* Whether the timer fires, within a minute. */
 static bool fires(int timer_fd)
 {
     struct pollfd fd = {.fd = timer_fd, .events = POLLIN};
 
-    return poll(&fd, 1, 10000) == 1;
+    return poll(&fd, 1, 60000) == 1;
 }
 
 Test(clock, a_timer_fires_at_its_time_and_at_once_when_that_is_past)

@@ -107,6 +107,26 @@ Test(backfill, what_was_sent_ahead_and_goes_before_a_large_task_stays)
     cr_assert_str_eq(t_trace(t), "");
 }
 
+/* c has waited as long as adds ten to its priority. */
+Test(backfill, what_was_sent_ahead_keeps_what_it_gained_by_waiting)
+{
+    struct t_farm *t = t_farm("", .workers = 1, .slots = 2,
+                              .config = {.policy = &mf_policy_priority,
+                                         .policy_settings.ageing_window_ns = 10 * T_MS,
+                                         .max_prefetch_per_slot = 1,
+                                         .turnaround_ns = T_MS});
+
+    t_run_one(t, T_MS);
+    t_submit(t, "a b c");
+    t_tick(t);
+    t_start(t, "a b");
+    t_wait(t, 1000 * T_MS);
+    t_trace(t);
+    t_submit(t, "large*2!5 d");
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "");
+}
+
 Test(backfill, a_reservation_moves_on_when_its_worker_is_lost)
 {
     struct t_farm *t = t_farm("a+10 b+20 large*2", .workers = 2, .slots = 2);
@@ -123,6 +143,148 @@ Test(backfill, a_reservation_moves_on_when_its_worker_is_lost)
     t_trace(t);
     t_tick(t);
     cr_assert_str_eq(t_trace(t), "large:PLACED@1");
+}
+
+/* Worker 0 is where it failed, and 1 is kept for the large task: that leaves 2. */
+Test(backfill, a_retried_task_goes_to_a_third_worker_while_another_one_is_kept)
+{
+    struct t_farm *t = t_farm("a@0+90 b@1+10 c@2+90 large*4+5 again^2", .workers = 3, .slots = 4);
+
+    t_tick(t);
+    cr_assert_eq(t_task(t, "again")->worker, 0);
+    t_end(t, "again", .cause = MF_CAUSE_EXIT);
+    t_trace(t);
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "again:PLACED@2#2");
+}
+
+Test(backfill, a_task_for_the_kept_worker_alone_does_not_delay_the_large_one)
+{
+    struct t_farm *t = t_farm("long+10 large*2+5 slow@0+50 short@0+3", .workers = 1, .slots = 2);
+
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "long:PLACED@0 short:PLACED@0");
+    t_end(t, "long short");
+    t_trace(t);
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "large:PLACED@0");
+}
+
+Test(backfill, tasks_for_the_kept_worker_alone_share_what_the_large_one_leaves)
+{
+    struct t_farm *t = t_farm("long*2+10 large*3+5 a@0+50 b@0+50", .workers = 1, .slots = 4);
+
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "long:PLACED@0 a:PLACED@0");
+}
+
+Test(backfill, a_large_task_for_one_worker_alone_is_not_starved_there)
+{
+    struct t_farm *t = t_farm("a b", .workers = 2, .slots = 2);
+
+    t_tick(t);
+    t_submit(t, "large@0*2 c d e f");
+    t_trace(t);
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "c:PLACED@1");
+    t_end(t, "a");
+    t_trace(t);
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "large:PLACED@0");
+}
+
+/* Submits n tasks of priority 1 without names. */
+static void submit_in_front(struct t_farm *t, int n, struct mf_task_spec spec)
+{
+    spec.priority = 1;
+    spec.max_attempts = 1;
+    for (int i = 0; i < n; i++)
+        cr_assert_eq(mf_farm_apply(t->farm, &(struct mf_event){.kind = MF_EVENT_SUBMITTED,
+                                                               .now_ns = t->now_ns,
+                                                               .spec = spec}),
+                     0);
+}
+
+/* A tick, and those that it says are due at once. */
+static void tick_on(struct t_farm *t)
+{
+    do
+        t_tick(t);
+    while (mf_farm_next_tick_ns(t->farm) <= t->now_ns);
+}
+
+static const struct mf_farm_config by_priority = {.policy = &mf_policy_priority};
+
+Test(backfill, thousands_that_fit_nowhere_do_not_hide_what_is_behind_them)
+{
+    struct t_farm *t = t_farm("small a!2", .workers = 2, .slots = 2, .config = by_priority);
+
+    t_submit(t, "b@1!2");
+    submit_in_front(t, 3000, (struct mf_task_spec){.needs = {.n_slots = 2}});
+    tick_on(t);
+    cr_assert_eq(t_task(t, "small")->state, MF_TASK_PLACED);
+    t_end(t, "a");
+    tick_on(t);
+    cr_assert_eq(t_counts(t).by_state[MF_TASK_PLACED], 3, "the first of the large ones is next");
+}
+
+Test(backfill, thousands_that_would_delay_a_large_task_do_not_hide_a_short_one)
+{
+    struct t_farm *t =
+        t_farm("short+3 a!3+10 large*2!2+5", .workers = 1, .slots = 2, .config = by_priority);
+
+    submit_in_front(t, 3000,
+                    (struct mf_task_spec){.needs = {.n_slots = 1}, .estimate_ns = 99 * T_MS});
+    tick_on(t);
+    cr_assert_eq(t_task(t, "short")->state, MF_TASK_PLACED);
+}
+
+Test(backfill, thousands_for_one_busy_worker_do_not_hide_what_another_could_run)
+{
+    struct t_farm *t = t_farm("any a@0!2", .workers = 2, .config = by_priority);
+
+    submit_in_front(t, 3000, (struct mf_task_spec){.needs = {.n_slots = 1}, .has_target = true});
+    tick_on(t);
+    cr_assert_eq(t_task(t, "any")->worker, 1);
+}
+
+Test(backfill, thousands_that_avoid_the_free_worker_do_not_hide_what_it_could_run)
+{
+    struct t_farm *t = t_farm("any a@1!2", .workers = 2, .config = by_priority);
+
+    submit_in_front(t, 3000, (struct mf_task_spec){.needs = {.n_slots = 1}, .has_avoid = true});
+    tick_on(t);
+    cr_assert_eq(t_task(t, "any")->worker, 0);
+}
+
+Test(backfill, of_tasks_that_need_about_as_much_memory_those_that_fit_are_found)
+{
+    struct t_farm *t = t_farm("", .config = by_priority);
+
+    cr_assert_eq(t_apply(t, .kind = MF_EVENT_WORKER_UP, .has = {.n_slots = 4, .mem_bytes = 200}),
+                 0);
+    t_submit(t, "a");
+    submit_in_front(t, 1, (struct mf_task_spec){.needs = {.n_slots = 1, .mem_bytes = 100}});
+    submit_in_front(t, 3, (struct mf_task_spec){.needs = {.n_slots = 1, .mem_bytes = 127}});
+    submit_in_front(t, 1, (struct mf_task_spec){.needs = {.n_slots = 1, .mem_bytes = 70}});
+    tick_on(t);
+    cr_assert_eq(mf_farm_find(t->farm, 2)->state, MF_TASK_PLACED);
+    cr_assert_eq(mf_farm_find(t->farm, 3)->state, MF_TASK_READY);
+    cr_assert_eq(mf_farm_find(t->farm, 6)->state, MF_TASK_PLACED);
+}
+
+Test(backfill, tasks_that_stand_aside_can_be_cancelled_and_keep_their_order)
+{
+    struct t_farm *t = t_farm("a b*2 c*2 d*2", .workers = 1, .slots = 2);
+
+    t_tick(t);
+    t_cancel(t, "b");
+    t_end(t, "a");
+    t_trace(t);
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "c:PLACED@0");
+    t_cancel(t, "d");
+    cr_assert_str_eq(t_trace(t), "d:CANCELLED(stopped)");
 }
 
 /* --- countables --- */

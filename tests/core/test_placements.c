@@ -112,7 +112,8 @@ static struct mf_worker *best_of(const struct mf_choice *choice, bool is_ahead, 
     for (uint32_t i = 0; i < choice->workers->n_by_id; i++) {
         struct mf_worker *worker = choice->workers->by_id[i];
 
-        if (!worker || worker->state != MF_WORKER_UP || worker->id == choice->avoid)
+        if (!worker || worker->state != MF_WORKER_UP || worker->id == choice->avoid ||
+            worker->id == choice->kept)
             continue;
         if (is_ahead ? !mf_worker_has_room(choice->workers, worker, needs)
                      : !has_all_free(worker, needs))
@@ -144,6 +145,7 @@ static void compare(const struct mf_placement *placement, score_fn score, score_
 
         mf_workers_init(&workers);
         workers.has_fullness = placement->has_fullness;
+        mf_workers_keep_room(&workers);
         workers.prefetch_per_1024_slots = (uint32_t)mf_rng_below(&rng, 2048);
         for (uint32_t id = 0; id < 2 + mf_rng_below(&rng, 30); id++)
             add_worker(&workers, id, &rng);
@@ -152,6 +154,7 @@ static void compare(const struct mf_placement *placement, score_fn score, score_
             const struct mf_choice choice = {.workers = &workers,
                                              .task = &task,
                                              .avoid = (mf_worker_id)mf_rng_below(&rng, 32),
+                                             .kept = (mf_worker_id)mf_rng_below(&rng, 32),
                                              .home = (mf_worker_id)mf_rng_below(&rng, 32),
                                              .rng = &rng,
                                              .cursor = &cursor};
@@ -221,12 +224,14 @@ static void draw_lots(const struct mf_placement *placement, uint32_t every,
     struct mf_choice choice = {.workers = &workers,
                                .task = &task,
                                .avoid = 0,
+                               .kept = MF_WORKER_NONE,
                                .home = MF_WORKER_NONE,
                                .rng = &rng,
                                .cursor = &cursor};
 
     mf_rng_init(&rng, 11);
     mf_workers_init(&workers);
+    mf_workers_keep_room(&workers);
     for (uint32_t id = 0; id < N_WORKERS; id++) {
         struct mf_needs has = {.n_slots = 100, .n_gpus = id % every == 0};
 
@@ -293,6 +298,7 @@ static void check_lots(const struct mf_placement *placement)
         struct mf_workers workers;
 
         mf_workers_init(&workers);
+        mf_workers_keep_room(&workers);
         workers.prefetch_per_1024_slots = (uint32_t)mf_rng_below(&rng, 2048);
         for (uint32_t id = 0; id < 2 + mf_rng_below(&rng, 30); id++)
             add_worker(&workers, id, &rng);
@@ -301,12 +307,13 @@ static void check_lots(const struct mf_placement *placement)
             const struct mf_choice choice = {.workers = &workers,
                                              .task = &task,
                                              .avoid = (mf_worker_id)mf_rng_below(&rng, 32),
+                                             .kept = (mf_worker_id)mf_rng_below(&rng, 32),
                                              .rng = &rng};
             const struct mf_worker *free_one = best_of(&choice, false, load_of);
             struct mf_worker *chosen = placement->choose(&choice);
 
             cr_assert_eq(chosen != NULL, best_of(&choice, true, load_of) != NULL);
-            cr_assert(!chosen || chosen->id != choice.avoid);
+            cr_assert(!chosen || (chosen->id != choice.avoid && chosen->id != choice.kept));
             cr_assert(!free_one || has_all_free(chosen, &task.spec.needs));
             cr_assert(!chosen || free_one || chosen == best_of(&choice, true, load_of));
             if (chosen && mf_rng_below(&rng, 8) > 0)
@@ -326,6 +333,41 @@ Test(placements, random_always_finds_one_that_fits)
 Test(placements, two_choices_always_finds_one_that_fits)
 {
     check_lots(&mf_placement_two_choices);
+}
+
+/*
+ * Workers with free slots, none of which has memory left but the most loaded
+ * one. Returns how many are looked at to find that.
+ */
+static uint64_t count_looked_at(uint32_t n_workers)
+{
+    struct mf_task task = {.spec.needs = {.n_slots = 1, .mem_bytes = 2}};
+    struct mf_workers workers;
+    struct mf_choice choice = {
+        .workers = &workers, .task = &task, .avoid = MF_WORKER_NONE, .kept = MF_WORKER_NONE};
+    uint64_t n_looked_at = 0;
+
+    mf_workers_init(&workers);
+    for (uint32_t id = 0; id < n_workers; id++) {
+        struct mf_needs has = {.n_slots = 64, .mem_bytes = 9};
+        struct mf_needs taken = {.n_slots = id % 60, .mem_bytes = id == 59 ? 0 : 8};
+
+        cr_assert_eq(mf_workers_add(&workers, id, &has), 0);
+        mf_workers_take(&workers, workers.by_id[id], &taken);
+    }
+    mf_workers_keep_room(&workers);
+    cr_assert_eq(mf_room_check(&workers.room), n_workers);
+    cr_assert_eq(mf_room_first(&workers.room, &choice, &n_looked_at), workers.by_id[59]);
+    cr_assert_eq(mf_placement_least_loaded.choose(&choice), workers.by_id[59]);
+    mf_workers_finish(&workers);
+    return n_looked_at;
+}
+
+Test(placements, the_one_worker_with_memory_left_is_found_without_looking_at_all)
+{
+    cr_assert_leq(count_looked_at(100), 4 * 7);
+    cr_assert_leq(count_looked_at(10000), 4 * 14);
+    cr_assert_leq(count_looked_at(100000), 4 * 17);
 }
 
 Test(placements, each_is_found_by_its_name)

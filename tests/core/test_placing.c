@@ -177,6 +177,30 @@ Test(placing, a_failed_task_goes_back_when_the_other_worker_drains)
     cr_assert_str_eq(t_trace(t), "a:PLACED@0#2");
 }
 
+/* Submits a task that goes to worker 0 at once, and ends there. */
+static void pass_by(struct t_farm *t, mf_task_id id)
+{
+    t_submit_many(t, 1);
+    t_tick(t);
+    cr_assert_eq(mf_farm_find(t->farm, id)->worker, 0);
+    cr_assert_eq(t_apply(t, .kind = MF_EVENT_ENDED, .task = id, .attempt = 1), 0);
+    t_trace(t);
+}
+
+Test(placing, what_passes_a_task_that_fits_nowhere_does_not_send_it_where_it_failed)
+{
+    struct t_farm *t = t_farm("hog0@0 hog1@1 big*2~0", .workers = 2, .slots = 2);
+
+    for (mf_task_id id = 4; id < 1500; id++)
+        pass_by(t, id);
+    t_end(t, "hog0");
+    t_tick(t);
+    cr_assert_eq(t_task(t, "big")->state, MF_TASK_READY);
+    t_end(t, "hog1");
+    t_tick(t);
+    cr_assert_eq(t_task(t, "big")->worker, 1);
+}
+
 Test(placing, a_large_task_that_was_overtaken_for_long_goes_where_it_failed)
 {
     struct t_farm *t = t_farm("big*2^2 hog", .workers = 2, .slots = 2);
@@ -371,6 +395,18 @@ Test(placing, no_tick_is_due_for_a_delay_when_no_task_is_ready)
 
     t_tick(t);
     cr_assert_eq(mf_farm_next_tick_ns(t->farm), INT64_MAX);
+}
+
+Test(placing, a_delay_holds_for_tasks_with_a_target_too)
+{
+    struct t_farm *t =
+        t_farm("a@0 b@0", .workers = 1, .slots = 2, .config = {.delay_ns = 10 * T_MS});
+
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "a:PLACED@0");
+    t_wait(t, 10 * T_MS);
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "b:PLACED@0");
 }
 
 Test(placing, the_largest_delay_does_not_overflow)

@@ -3,6 +3,7 @@
  * promises of it.
  */
 #include "core/farm_private.h"
+#include "support/farm_builder.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -402,8 +403,8 @@ Test(policies, fair_takes_the_group_that_had_least_for_its_share)
 
 Test(policies, each_is_found_by_its_name)
 {
-    const char *names[] = {"fifo", "lifo", "priority",      "sjf", "lpt",
-                           "wspt", "edf",  "critical-path", "fair"};
+    const char *names[] = {"fifo", "lifo", "priority",      "sjf",  "lpt",
+                           "wspt", "edf",  "critical-path", "fair", "auto"};
     uint32_t n = sizeof(names) / sizeof(names[0]);
 
     for (uint32_t i = 0; i < n; i++) {
@@ -412,6 +413,78 @@ Test(policies, each_is_found_by_its_name)
     }
     cr_assert_null(mf_policy_at(n));
     cr_assert_null(mf_policy_find("fif"));
+}
+
+/* ---- another policy while the farm runs ---- */
+
+Test(policies, another_policy_orders_the_ready_tasks_anew)
+{
+    struct t_farm *t = t_farm("long+300 short+100 middle+200", .workers = 1);
+
+    cr_assert_eq(t_apply(t, .kind = MF_EVENT_POLICY, .policy = &mf_policy_sjf), 0);
+    cr_assert_eq(mf_farm_policy(t->farm), &mf_policy_sjf);
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "short:PLACED@0");
+    cr_assert_eq(t_apply(t, .kind = MF_EVENT_POLICY, .policy = &mf_policy_lifo), 0);
+    t_end(t, "short");
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "short:DONE middle:PLACED@0");
+}
+
+Test(policies, another_policy_orders_tasks_that_wait_for_a_countable_anew)
+{
+    struct t_farm *t =
+        t_farm("a+100$1 b+200$1 c+300$1", .workers = 1, .slots = 3, .config.countables = {1});
+
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "a:PLACED@0");
+    cr_assert_eq(t_apply(t, .kind = MF_EVENT_POLICY, .policy = &mf_policy_lpt), 0);
+    t_end(t, "a");
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "a:DONE c:PLACED@0");
+}
+
+Test(policies, another_policy_goes_on_ordering_by_what_is_learned)
+{
+    struct t_farm *t = t_farm("a=1 b=2 c=3", .workers = 1);
+
+    cr_assert_eq(t_apply(t, .kind = MF_EVENT_POLICY, .policy = &mf_policy_sjf), 0);
+    for (uint32_t kind = 1; kind <= 3; kind++)
+        t_apply(t, .kind = MF_EVENT_LEARNED, .spec.kind = kind, .duration_ns = (4 - kind) * T_MS,
+                .n_samples = 1);
+    t_wait(t, 2 * S);
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "c:PLACED@0");
+}
+
+Test(policies, accounts_of_groups_are_kept_from_the_start_or_not_at_all)
+{
+    struct t_farm *t = t_farm("a b", .workers = 1);
+    struct t_farm *fair = t_farm("a b", .workers = 1, .config.policy = &mf_policy_fair);
+
+    cr_assert_eq(t_apply(t, .kind = MF_EVENT_POLICY, .policy = &mf_policy_fair), -EINVAL);
+    cr_assert_eq(t_apply(t, .kind = MF_EVENT_POLICY), -EINVAL);
+    cr_assert_eq(t_apply(fair, .kind = MF_EVENT_POLICY, .policy = &mf_policy_sjf), -EINVAL);
+    cr_assert_eq(mf_farm_policy(t->farm), &mf_policy_fifo);
+    cr_assert_eq(mf_farm_policy(fair->farm), &mf_policy_fair);
+}
+
+/* ---- what the farm shows of itself ---- */
+
+Test(policies, the_farm_shows_ready_tasks_and_what_comes_after_them)
+{
+    struct t_farm *t = t_farm("a$1 b$1 c<a,b?", .workers = 1, .slots = 2,
+                              .config = {.countables = {1}, .has_dependencies = true});
+    const struct mf_dependency *after;
+
+    t_tick(t);
+    cr_assert_eq(mf_farm_n_ready(t->farm), 1);
+    cr_assert_eq(mf_farm_ready_at(t->farm, 0)->id, t_id(t, "b"), "it is parked");
+    cr_assert_null(mf_farm_ready_at(t->farm, 1));
+    cr_assert_eq(mf_farm_successors(t->farm, t_id(t, "b"), &after), 1);
+    cr_assert_eq(after[0].task, t_id(t, "c"));
+    cr_assert_eq(after[0].condition, MF_AFTER_ANY);
+    cr_assert_eq(mf_farm_successors(t->farm, t_id(t, "c"), &after), 0);
 }
 
 /* ---- what theory promises ---- */

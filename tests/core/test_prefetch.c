@@ -353,3 +353,27 @@ Test(prefetch, nothing_is_sent_ahead_behind_a_long_task)
     t_tick(t);
     cr_assert_str_eq(t_trace(t), "short:PLACED@0");
 }
+
+/* c and d are sent ahead to 0; large waits for the slot that hog has on 1. */
+Test(recall, idle_slots_get_what_was_sent_ahead_while_a_large_task_waits)
+{
+    struct t_farm *t = t_farm("", .workers = 1, .slots = 2,
+                              .config = {.max_prefetch_per_slot = 1, .turnaround_ns = T_MS});
+
+    t_run_one(t, T_MS);
+    t_submit(t, "a b c d");
+    t_tick(t);
+    t_start(t, "a b");
+    t_up(t, 1, 3);
+    t_submit(t, "hog*2@1 large*3");
+    t_trace(t);
+    t_tick(t);
+    t_start(t, "hog");
+    cr_assert_str_eq(t_trace(t), "hog:RUNNING@1", "the free slot of worker 1 is kept");
+    t_up(t, 2, 1);
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "d:PLACED@0/RECALL");
+    t_return(t, "d");
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "d:PLACED@2#2");
+}

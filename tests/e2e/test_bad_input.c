@@ -160,7 +160,7 @@ Test(bad_input, a_full_disk_stops_the_run_and_loses_nothing)
 
 Test(bad_input, a_run_directory_that_disappears_is_noticed)
 {
-    t_sh("for i in $(seq 40); do echo \"sleep 0.1\"; done > tasks.txt");
+    t_sh("for i in $(seq 600); do echo \"sleep 0.1\"; done > tasks.txt");
     struct t_result result = t_sh("mpifarm run -j 2 tasks.txt & "
                                   "while [ ! -e mpifarm-run/status.json ]; do sleep 0.01; done; "
                                   "rm -rf mpifarm-run; wait $!; echo $?");

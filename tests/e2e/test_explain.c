@@ -52,10 +52,10 @@ Test(explain, a_stopped_run_says_by_what_and_what_its_tasks_waited_for)
 {
     t_write("tasks.farm", "[id=fit] touch started; sleep 300\n"
                           "[id=plot after=fit] true\n");
-    struct t_result result = t_sh("mpifarm run tasks.farm & pid=$!; "
-                                  "while [ ! -e started ]; do sleep 0.01; done; "
+    struct t_result result = t_sh("mpifarm run tasks.farm 2>err & pid=$!; await test -e started; "
                                   "mpifarm explain --input tasks.farm mpifarm-run plot; "
-                                  "kill -TERM $pid; sleep 0.2; kill -TERM $pid; wait $pid; "
+                                  "kill -TERM $pid; await grep -q 'stopped by' err; "
+                                  "kill -TERM $pid; wait $pid; "
                                   "mpifarm explain; "
                                   "mpifarm explain --input tasks.farm mpifarm-run plot");
     cr_assert(eq(str, result.out,
@@ -73,8 +73,7 @@ Test(explain, a_run_that_was_killed_is_known_to_have_broken_off)
 {
     t_write("tasks.farm", "true\nwhile [ ! -s mpifarm-run/status.json ]; do sleep 0.01; done; "
                           "touch started; sleep 300\n");
-    struct t_result result = t_sh("mpifarm run tasks.farm & pid=$!; "
-                                  "while [ ! -e started ]; do sleep 0.01; done; "
+    struct t_result result = t_sh("mpifarm run tasks.farm & pid=$!; await test -e started; "
                                   "kill -9 $pid; wait $pid; "
                                   "mpifarm explain mpifarm-run 2");
     cr_assert(eq(str, result.out,

@@ -175,13 +175,13 @@ Test(functions, halt_ends_what_runs)
 
 Test(functions, signals_let_them_end_and_then_end_them)
 {
-    t_write("tasks.txt", "echo x > begun\n[func=t_hang]\n");
+    t_write("tasks.txt", "echo x > begun\n[func=t_pid_and_hang]\n");
     struct t_result result =
-        t_sh("mpifarm run -j 2 --module ./t.so tasks.txt & "
-             "while [ ! -e begun ]; do sleep 0.01; done; sleep 0.3; kill -TERM $!; sleep 0.3; "
-             "kill -TERM $!; wait $!; echo $?");
-    cr_assert(eq(str, result.out, "3\n"), "%s", result.err);
-    cr_assert(t_has(result.err, "1 done, 1 cancelled"), "%s", result.err);
+        t_sh("mpifarm run -j 2 --module ./t.so tasks.txt 2>err & await test -s pid; "
+             "await grep -qs begun mpifarm-run/joblog.tsv; kill -TERM $!; "
+             "await grep -q 'stopped by' err; kill -TERM $!; wait $!; echo $?");
+    cr_assert(eq(str, result.out, "3\n"), "%s", t_read("err"));
+    cr_assert(t_has(t_read("err"), "1 done, 1 cancelled"), "%s", t_read("err"));
 }
 
 Test(functions, nothing_is_left_behind)
@@ -190,7 +190,7 @@ Test(functions, nothing_is_left_behind)
     struct t_result result = run(0, "-j 2");
     cr_assert(eq(int, result.status, 1), "%s", result.err);
     result =
-        t_sh("for pid in %s; do kill -0 $pid && echo alive; done; true", strtok(result.out, "\n"));
+        t_sh("for pid in %s; do is_alive $pid && echo alive; done; true", strtok(result.out, "\n"));
     cr_assert(eq(str, result.out, ""));
 }
 
@@ -198,9 +198,8 @@ Test(functions, a_killed_rank_takes_its_executors_along)
 {
     t_write("tasks.txt", "[func=t_pid_and_hang]\n");
     struct t_result result =
-        t_sh("mpifarm run -j 1 --module ./t.so tasks.txt & while [ ! -s pid ]; do sleep 0.01; "
-             "done; kill -KILL $!; for i in $(seq 200); do kill -0 $(cat pid) || exit 0; "
-             "sleep 0.02; done; exit 1");
+        t_sh("mpifarm run -j 1 --module ./t.so tasks.txt & await test -s pid; kill -KILL $!; "
+             "while is_alive $(cat pid); do sleep 0.01; done");
     cr_assert(eq(int, result.status, 0), "%s", result.err);
 }
 

@@ -46,7 +46,8 @@ Test(map, reads_standard_input_without_a_list)
 
 Test(map, slots_are_numbered_from_one)
 {
-    struct t_result result = t_sh("mpifarm map -j 2 'echo {%%}; sleep 0.2' ::: a b | sort");
+    struct t_result result = t_sh("mpifarm map -j 2 'touch {}; until [ -e a ] && [ -e b ]; do "
+                                  "sleep 0.01; done; echo {%%}' ::: a b | sort");
     cr_assert(eq(str, result.out, "1\n2\n"), "%s", result.err);
 }
 

@@ -100,7 +100,7 @@ Test(order, run_times_are_learned_for_the_next_run)
 {
     struct t_result result;
 
-    t_write("tasks", "sleep 0.3; echo slow\necho quick\n");
+    t_write("tasks", "sleep 1; echo slow\necho quick\n");
     result = t_sh("mpifarm run -q -j 1 --policy sjf tasks; mpifarm run -q -j 1 --policy sjf tasks; "
                   "mpifarm run -q -j 1 --force --policy sjf tasks");
     expect(&result, 0, "slow\nquick\nquick\nslow\nquick\nslow\n");

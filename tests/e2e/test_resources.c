@@ -9,6 +9,7 @@ static void enter(void)
 {
     t_enter_dir();
     unsetenv("CUDA_VISIBLE_DEVICES");
+    unsetenv("ROCR_VISIBLE_DEVICES");
 }
 
 TestSuite(resources, .init = enter, .fini = t_leave_dir);
@@ -35,6 +36,25 @@ Test(resources, gpus_are_those_of_the_environment)
     struct t_result result = t_sh("CUDA_VISIBLE_DEVICES=GPU-a,7 mpifarm run -k tasks.txt");
     cr_assert(eq(int, result.status, 0), "%s", result.err);
     cr_assert(eq(str, result.out, "GPU-a\nGPU-a,7\n"));
+}
+
+Test(resources, gpus_of_another_maker_are_given_by_its_variable)
+{
+    t_write("tasks.txt", "[gpus=1] echo $ROCR_VISIBLE_DEVICES $MPIFARM_GPUS ${CUDA_VISIBLE_DEVICES-"
+                         "none} ${GPU_DEVICE_ORDINAL-none}\n");
+    struct t_result result =
+        t_sh("ROCR_VISIBLE_DEVICES=2,3 GPU_DEVICE_ORDINAL=0,1 mpifarm run tasks.txt");
+    cr_assert(eq(int, result.status, 0), "%s", result.err);
+    cr_assert(eq(str, result.out, "2 2 none none\n"));
+}
+
+Test(resources, parts_of_a_gpu_are_given_by_their_names)
+{
+    t_write("tasks.txt", "[gpus=2] echo $CUDA_VISIBLE_DEVICES\n");
+    struct t_result result =
+        t_sh("CUDA_VISIBLE_DEVICES=MIG-7f3c/1/0,MIG-7f3c/2/0 mpifarm run tasks.txt");
+    cr_assert(eq(int, result.status, 0), "%s", result.err);
+    cr_assert(eq(str, result.out, "MIG-7f3c/1/0,MIG-7f3c/2/0\n"));
 }
 
 Test(resources, more_gpus_than_there_are_fail_at_once)
@@ -64,6 +84,46 @@ Test(resources, more_memory_than_there_is_fails_at_once)
               "%s", result.err);
 }
 
+Test(resources, little_memory_is_not_shown_as_none)
+{
+    t_write("tasks.txt", "[mem=900K] echo never\n");
+    struct t_result result = t_sh("mpifarm run --mem 512K tasks.txt");
+    cr_assert(eq(int, result.status, 1));
+    cr_assert(t_has(result.err, "needs 900.0 KiB of memory, and the largest worker has 512.0 KiB"),
+              "%s", result.err);
+}
+
+Test(resources, more_of_a_countable_than_the_run_has_is_refused)
+{
+    t_write("tasks.txt", "true\n[licence.x=5] true\n");
+    struct t_result result = t_sh("mpifarm run --resource licence.x=4 tasks.txt");
+    cr_assert(eq(int, result.status, 2));
+    cr_assert(t_has(result.err, "tasks.txt:2: in [key=value ...]: licence.x: the run has 4, so 5 "
+                                "can never be had"),
+              "%s", result.err);
+}
+
+Test(resources, topo_shows_the_gpus_of_a_machine_and_what_is_near_them)
+{
+    struct t_result result = t_sh("mpifarm topo --synthetic $T_SOURCE_DIR/tests/topo/gpus.xml "
+                                  "--ranks 3");
+    cr_assert(eq(int, result.status, 0), "%s", result.err);
+    cr_assert(t_has(result.out, "cores 4, slots 4, GPUs 4, ranks 3; rank 0 schedules"), "%s",
+              result.out);
+    cr_assert(t_has(result.out, "     1      1      0      0        0  0          0 "), "%s",
+              result.out);
+    cr_assert(t_has(result.out, "     2      4      3      1        1  3          1,2 "), "%s",
+              result.out);
+    cr_assert(t_has(result.out, "     2  2                         1        1  3-4\n"), "%s",
+              result.out);
+    cr_assert(t_has(result.out, "     1  3                         -        -  -\n"), "%s",
+              result.out);
+    result = t_sh("mpifarm topo --synthetic none.xml");
+    cr_assert(eq(int, result.status, 2));
+    cr_assert(t_has(result.err, "cannot read a topology from the file \"none.xml\""), "%s",
+              result.err);
+}
+
 Test(resources, a_task_over_its_memory_is_ended_and_others_go_on)
 {
     t_write("tasks.txt",
@@ -79,8 +139,8 @@ Test(resources, a_task_over_its_memory_is_ended_and_others_go_on)
 
 Test(resources, a_task_over_its_memory_is_tried_again_with_more)
 {
-    t_write("tasks.txt", "[mem=100M] x=$(head -c 209715200 /dev/zero | tr '\\0' x); sleep 0.5; "
-                         "echo $MPIFARM_ATTEMPT\n");
+    t_write("tasks.txt", "[mem=100M] x=$(head -c 209715200 /dev/zero | tr '\\0' x); "
+                         "[ $MPIFARM_ATTEMPT -gt 1 ] || sleep 300; echo $MPIFARM_ATTEMPT\n");
     struct t_result result = t_sh("mpifarm run --mem 1G --retries 3 --mem-retry x10 tasks.txt");
     cr_assert(eq(int, result.status, 0), "%s", result.err);
     cr_assert(eq(str, result.out, "2\n"));
@@ -88,8 +148,10 @@ Test(resources, a_task_over_its_memory_is_tried_again_with_more)
 
 Test(resources, ranks_of_a_node_share_its_gpus)
 {
-    t_write("task", "#!/bin/sh\nmkdir used.$MPIFARM_GPUS || exit 1\nsleep 0.1\n"
-                    "echo $MPIFARM_RANK >> log\nrmdir used.$MPIFARM_GPUS\n");
+    /* Each waits until both ranks have begun one. */
+    t_write("task", "#!/bin/sh\nmkdir used.$MPIFARM_GPUS || exit 1\necho $MPIFARM_RANK >> log\n"
+                    "until grep -q 1 log && grep -q 2 log; do sleep 0.01; done\n"
+                    "rmdir used.$MPIFARM_GPUS\n");
     t_write("tasks.txt", "#FARM gpus=1\n./task\n./task\n./task\n./task\n[gpus=2] ./task\n");
     struct t_result result = t_sh("chmod +x task; %s run --gpus 2 -j 4 tasks.txt", t_mpifarm(3));
     cr_assert(eq(int, result.status, 1));

@@ -52,11 +52,10 @@ Test(resume, a_second_farm_on_the_same_directory_is_refused)
 {
     t_write("slow.txt", "touch started; sleep 300\n");
     t_write("tasks.txt", "touch intruder\n");
-    struct t_result result = t_sh("mpifarm run slow.txt & pid=$!; "
-                                  "while [ ! -e started ]; do sleep 0.01; done; "
+    struct t_result result = t_sh("mpifarm run slow.txt 2>err & pid=$!; await test -e started; "
                                   "mpifarm run --resume tasks.txt; echo $?; "
-                                  "mpifarm run --force tasks.txt; echo $?; "
-                                  "kill $pid; sleep 0.2; kill $pid; wait $pid");
+                                  "mpifarm run --force tasks.txt; echo $?; kill $pid; "
+                                  "await grep -q 'stopped by' err; kill $pid; wait $pid");
     cr_assert(eq(str, result.out, "2\n2\n"), "%s", result.err);
     cr_assert(t_has(result.err, "in use"), "%s", result.err);
     cr_assert(t_sh("test -e intruder").status != 0);
@@ -112,7 +111,11 @@ Test(resume, a_failed_task_that_was_run_again_does_not_stand_for_an_equal_line)
 Test(resume, what_was_not_printed_is_printed_by_the_next_run)
 {
     t_write("tasks.txt", "echo one\necho two\nyes | head -c 1000000\n");
-    t_sh("mpifarm run -q -j 1 -k tasks.txt | (sleep 1; exec true)");
+    /* Its reader has two lines, and leaves when the third task's output is there and does not fit.
+     */
+    t_sh("mpifarm run -q -j 1 -k tasks.txt | "
+         "(head -c 8 > /dev/null; "
+         "until [ \"$(find mpifarm-run/out -size +900k)\" ]; do sleep 0.01; done)");
     struct t_result result = t_sh("mpifarm run -q -k --resume tasks.txt | wc -c");
     cr_assert(eq(str, result.out, "1000000\n"), "%s%s", result.out, result.err);
 }

@@ -81,7 +81,7 @@ Test(run, a_time_limit_ends_the_whole_process_group)
     struct t_result result = t_sh("mpifarm run tasks.txt");
     cr_assert(eq(int, result.status, 1));
     cr_assert(t_has(result.err, "time limit"), "%s", result.err);
-    cr_assert(t_sh("kill -0 $(cat pid)").status != 0, "the grandchild is still there");
+    cr_assert(t_sh("is_alive $(cat pid)").status != 0, "the grandchild is still there");
 }
 
 Test(run, a_percentage_of_the_median_ends_what_hangs)
@@ -117,17 +117,14 @@ Test(run, halt_now_ends_what_runs)
 Test(run, delay_spaces_the_starts)
 {
     t_write("tasks.txt", "date +%%s%%N\ndate +%%s%%N\ndate +%%s%%N\n");
-    struct t_result result = t_sh("mpifarm run -k -j 3 --delay 0.3 tasks.txt");
+    struct t_result result = t_sh("date +%%s%%N; mpifarm run -k -j 3 --delay 0.3 tasks.txt");
     char *next = result.out;
-    long long before = 0;
+    long long before = strtoll(next, &next, 10);
 
     cr_assert(eq(int, result.status, 0), "%s", result.err);
-    for (int i = 0; i < 3; i++) {
-        long long at = strtoll(next, &next, 10);
-
-        cr_assert(at - before > 250000000);
-        before = at;
-    }
+    /* A task may be late, but none can be early. */
+    for (int i = 0; i < 3; i++)
+        cr_assert(strtoll(next, &next, 10) - before >= i * 290000000LL, "%s", result.out);
 }
 
 Test(run, dry_run_prints_the_commands_and_runs_nothing)
@@ -156,11 +153,15 @@ Test(run, the_joblog_has_the_columns_of_gnu_parallel)
 
 Test(run, tasks_are_pinned_to_different_cores)
 {
-    t_write("tasks.txt", "grep Cpus_allowed_list /proc/self/status; sleep 0.3\n"
-                         "grep Cpus_allowed_list /proc/self/status; sleep 0.3\n");
+    /* Each waits for the other. */
+    t_write("tasks.txt", "touch a; until [ -e b ]; do sleep 0.01; done; "
+                         "grep Cpus_allowed_list /proc/self/status\n"
+                         "touch b; until [ -e a ]; do sleep 0.01; done; "
+                         "grep Cpus_allowed_list /proc/self/status\n");
+    if (atoi(t_sh("nproc").out) < 2)
+        cr_skip_test("needs two processors");
     struct t_result result = t_sh("mpifarm run tasks.txt | sort | uniq -c");
-    if (atoi(t_sh("nproc").out) >= 2)
-        cr_assert(eq(int, t_count_lines(result.out, "      1"), 2), "%s", result.out);
+    cr_assert(eq(int, t_count_lines(result.out, "      1"), 2), "%s", result.out);
 }
 
 Test(run, a_task_sees_no_launcher_but_its_own_variables)

@@ -175,8 +175,15 @@ Test(simulate, what_cannot_be_simulated_is_refused_in_one_sentence)
     t_write("t.farm", "[time=1] touch ran\n[id=slow] touch ran\n");
     expect_refusal("mpifarm simulate -w 1x1 t.farm", "task \"slow\" does not say how long it runs");
     t_write("t.farm", "[time=1] touch ran\n[id=wide time=1 cores=5] touch ran\n");
-    expect_refusal("mpifarm simulate -w 100x4 t.farm", "task \"wide\" fits no worker: it needs 5 "
-                                                       "cores");
+    expect_refusal("mpifarm simulate -w 100x4 t.farm", "task \"wide\" needs 5 cores, and the "
+                                                       "largest worker has 4");
+    t_write("t.farm", "[id=large time=1 mem=900K] touch ran\n");
+    expect_refusal(
+        "mpifarm simulate -w 2x4:mem=512K t.farm",
+        "task \"large\" needs 900.0 KiB of memory, and the largest worker has 512.0 KiB");
+    t_write("t.farm", "[id=both time=1 cores=4 gpus=1] touch ran\n");
+    expect_refusal("mpifarm simulate -w 1x2:gpus=1,1x4 t.farm",
+                   "task \"both\" needs 4 cores and 1 GPUs on one worker");
     t_write("t.farm", "# nothing\n");
     expect_refusal("mpifarm simulate -w 1x1 t.farm", "there are no tasks");
     t_write("t.farm", "[time=100000d] x\n[time=100000d] x\n");

@@ -413,6 +413,7 @@ static void heard(void *arg, const struct mf_caller_event *event)
     struct host_unit *unit;
     struct host_task *task;
 
+    rig->n_heard++;
     cr_assert_eq(rig->n_broken, 0, "an event after BROKEN");
     switch (event->kind) {
     case MF_CALLER_ENTRIES:
@@ -490,6 +491,7 @@ struct host_rig *host_rig_create(struct host_options options)
     cr_assert_eq(mf_nursery_fork(&nursery, &err), 0, "%s", err.text);
     rig->nursery_pid = nursery.pid;
     rig->naps = options.naps;
+    rig->still_ns = options.stands_still ? mf_clock_monotonic_ns() : 0;
     for (int i = 0; i < HOST_N_FUNCTIONS; i++)
         cr_assert_eq(mf_functions_add(&rig->functions, known[i].name, known[i].call, options.user),
                      i);
@@ -577,15 +579,19 @@ uint64_t host_start(struct host_rig *rig)
     return number;
 }
 
+static int64_t time_of(const struct host_rig *rig)
+{
+    return rig->still_ns ? rig->still_ns : mf_clock_monotonic_ns();
+}
+
 void host_turn(struct host_rig *rig)
 {
-    int64_t now_ns = mf_clock_monotonic_ns();
     int64_t left_ns;
 
-    if (rig->caller->ops->turn(rig->caller, now_ns) != 0)
+    if (rig->caller->ops->turn(rig->caller, time_of(rig)) != 0)
         return;
     left_ns = rig->caller->ops->next_ns(rig->caller);
-    left_ns -= left_ns < INT64_MAX ? mf_clock_monotonic_ns() : 0;
+    left_ns -= left_ns < INT64_MAX ? time_of(rig) : 0;
     if (left_ns < 0)
         left_ns = 0;
     if (left_ns > PATIENCE_NS)
@@ -601,8 +607,12 @@ struct host_unit *host_wait(struct host_rig *rig, uint64_t unit)
     int64_t end_ns = mf_clock_monotonic_ns() + PATIENCE_NS;
 
     while (!rig->units[unit].is_over) {
+        uint64_t n_heard = rig->n_heard;
+
         host_turn(rig);
         cr_assert_eq(rig->n_broken, 0, "%s", rig->broken.text);
+        if (rig->n_heard != n_heard)
+            end_ns = mf_clock_monotonic_ns() + PATIENCE_NS;
         cr_assert_lt(mf_clock_monotonic_ns(), end_ns, "unit %d does not end", (int)unit);
     }
     return &rig->units[unit];

@@ -2,7 +2,7 @@
  * A rank with executor processes, for tests: give it units, wait for what it says.
  *
  * The rank waits in its loop for as long as the caller lets it, so a bell that
- * is not rung hangs a test, which fails after a minute.
+ * is not rung hangs a test, which fails after a minute without news.
  */
 #ifndef T_EXEC_HOST_RIG_H
 #define T_EXEC_HOST_RIG_H
@@ -86,10 +86,12 @@ struct host_rig {
     size_t large_sizes[16];
     uint64_t large_tasks[16];
     uint32_t n_larges;
+    uint64_t n_heard; /* events */
     unsigned n_broken;
     struct mf_error broken;
     bool naps;
-    int large_error; /* what taking large inputs returns, if not 0 */
+    int64_t still_ns; /* the rank's time, if it does not go on; else 0 */
+    int large_error;  /* what taking large inputs returns, if not 0 */
 };
 
 /** Options of a rig; {0} is one unpinned executor and no hooks. */
@@ -99,8 +101,9 @@ struct host_options {
     void (*finish)(struct mpifarm *farm, void *user);
     void *user;
     uint32_t *cpu;
-    int begin_result; /* what begin() is to return */
-    bool naps;        /* the rank looks every 4 ms, as under MPI */
+    int begin_result;  /* what begin() is to return */
+    bool naps;         /* the rank looks every 4 ms, as under MPI */
+    bool stands_still; /* the rank's time does not go on: it ends nothing because of time */
 };
 
 /** The memory that an executor shares with its rank, as any wild pointer would find it. */

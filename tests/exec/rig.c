@@ -148,30 +148,30 @@ void rig_flush(struct rig *rig)
     cr_assert(result == 0 || result == -EPIPE, "%d", result);
 }
 
-/* One turn of the loop; fails the test when its time is over. */
-static void turn(struct rig *rig, int64_t end_ns)
+/* Turns of the loop until there is an event; fails the test when none comes. */
+static void wait_event(struct rig *rig)
 {
-    int64_t left_ns = end_ns - mf_clock_monotonic_ns();
+    int64_t end_ns = mf_clock_monotonic_ns() + PATIENCE_NS, left_ns;
+    uint64_t n_events = rig->n_events;
 
-    rig_flush(rig);
-    cr_assert(left_ns > 0, "nothing happened for too long");
-    cr_assert(mf_loop_wait(rig->loop, left_ns) >= 0);
+    while (rig->n_events == n_events) {
+        rig_flush(rig);
+        left_ns = end_ns - mf_clock_monotonic_ns();
+        cr_assert(left_ns > 0, "nothing happened for too long");
+        cr_assert(mf_loop_wait(rig->loop, left_ns) >= 0);
+    }
 }
 
 void rig_wait(struct rig *rig, const bool *flag)
 {
-    int64_t end_ns = mf_clock_monotonic_ns() + PATIENCE_NS;
-
     while (!*flag)
-        turn(rig, end_ns);
+        wait_event(rig);
 }
 
 void rig_wait_all(struct rig *rig, uint64_t n_ended)
 {
-    int64_t end_ns = mf_clock_monotonic_ns() + PATIENCE_NS;
-
     while (rig->n_ended < n_ended)
-        turn(rig, end_ns);
+        wait_event(rig);
 }
 
 struct rig_task *rig_wait_ended(struct rig *rig, mf_task_id task)

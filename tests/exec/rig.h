@@ -1,7 +1,7 @@
 /*
  * A rank with an executor, for tests: give it commands, wait for what it says.
  *
- * Waiting ends with the event, or fails the test after a minute.
+ * Waiting ends with the event, or fails the test after a minute without any.
  */
 #ifndef T_EXEC_RIG_H
 #define T_EXEC_RIG_H

@@ -136,7 +136,7 @@ Test(protocol, shortened_bodies_are_refused)
                              .attempt = 2,
                              .n_slots = 2,
                              .slots = slots,
-                             .gpus = "0,1",
+                             .gpus = "CUDA_VISIBLE_DEVICES=0,1",
                              .command = "abc",
                              .command_size = 3};
     struct mf_channel channel;

@@ -14,6 +14,9 @@
 
 #define SHORT_NS (100 * MF_NS_PER_MS)
 
+/* A grace that is not to end: what gets a TERM is to have the time to end by itself. */
+#define LONG_NS (60 * MF_NS_PER_S)
+
 static void start_limited(struct rig *rig, mf_task_id task, int64_t timeout_ns, const char *text)
 {
     struct mf_command command = {.id = "a", .is_shell = true, .n_args = 1, .args = &text};
@@ -21,13 +24,23 @@ static void start_limited(struct rig *rig, mf_task_id task, int64_t timeout_ns, 
     rig_start_command(rig, task, 0, timeout_ns, &command);
 }
 
+/* Runs it, with twice the limit each time, until it says "begun" before its limit ends it. */
+static struct rig_task *run_beyond_limit(struct rig *rig, const char *text)
+{
+    int64_t timeout_ns = SHORT_NS;
+
+    for (mf_task_id task = 1;; task++, timeout_ns *= 2) {
+        start_limited(rig, task, timeout_ns, text);
+        if (strncmp(rig_wait_ended(rig, task)->text[MF_STDOUT], "begun\n", 6) == 0)
+            return &rig->tasks[task];
+    }
+}
+
 Test(ending, command_over_its_limit_is_ended_by_term)
 {
-    struct rig *rig = rig_create((struct rig_options){0});
-    struct rig_task *task;
+    struct rig *rig = rig_create((struct rig_options){.grace_ns = LONG_NS});
+    struct rig_task *task = run_beyond_limit(rig, "echo begun; exec sleep 100");
 
-    start_limited(rig, 1, SHORT_NS, "echo begun; exec sleep 100");
-    task = rig_wait_ended(rig, 1);
     cr_assert_eq(task->outcome.cause, MF_CAUSE_TIMEOUT);
     cr_assert_eq(task->outcome.signal, SIGTERM);
     cr_assert_geq(task->outcome.duration_ns, SHORT_NS);
@@ -37,25 +50,22 @@ Test(ending, command_over_its_limit_is_ended_by_term)
 
 Test(ending, time_limit_is_the_cause_even_if_the_command_then_exits_with_0)
 {
-    struct rig *rig = rig_create((struct rig_options){0});
-    struct rig_task *task;
+    struct rig *rig = rig_create((struct rig_options){.grace_ns = LONG_NS});
+    struct rig_task *task = run_beyond_limit(
+        rig, "trap 'echo caught; exit 0' TERM; echo begun; while :; do sleep 0.01; done");
 
-    start_limited(rig, 1, SHORT_NS,
-                  "trap 'echo caught; exit 0' TERM; while :; do sleep 0.01; done");
-    task = rig_wait_ended(rig, 1);
     cr_assert_eq(task->outcome.cause, MF_CAUSE_TIMEOUT);
     cr_assert_eq(task->outcome.exit_status, 0);
-    cr_assert_str_eq(task->text[MF_STDOUT], "caught\n");
+    cr_assert_str_eq(task->text[MF_STDOUT], "begun\ncaught\n");
     rig_destroy(rig);
 }
 
 Test(ending, command_that_ignores_term_is_killed_after_the_grace)
 {
     struct rig *rig = rig_create((struct rig_options){.grace_ns = SHORT_NS});
-    struct rig_task *task;
+    struct rig_task *task =
+        run_beyond_limit(rig, "trap '' TERM; echo begun; while :; do sleep 0.01; done");
 
-    start_limited(rig, 1, SHORT_NS, "trap '' TERM; while :; do sleep 0.01; done");
-    task = rig_wait_ended(rig, 1);
     cr_assert_eq(task->outcome.cause, MF_CAUSE_TIMEOUT);
     cr_assert_eq(task->outcome.signal, SIGKILL);
     cr_assert_geq(task->outcome.duration_ns, 2 * SHORT_NS);
@@ -64,11 +74,9 @@ Test(ending, command_that_ignores_term_is_killed_after_the_grace)
 
 Test(ending, stopped_command_gets_the_term_too)
 {
-    struct rig *rig = rig_create((struct rig_options){0});
-    struct rig_task *task;
+    struct rig *rig = rig_create((struct rig_options){.grace_ns = LONG_NS});
+    struct rig_task *task = run_beyond_limit(rig, "echo begun; kill -STOP $$");
 
-    start_limited(rig, 1, SHORT_NS, "kill -STOP $$");
-    task = rig_wait_ended(rig, 1);
     cr_assert_eq(task->outcome.cause, MF_CAUSE_TIMEOUT);
     cr_assert_eq(task->outcome.signal, SIGTERM);
     rig_destroy(rig);
@@ -80,23 +88,20 @@ Test(ending, whole_process_group_is_killed)
     const char *path = rig_path("pid");
     char text[600];
     struct rig_task *task;
-    pid_t grandchild;
 
     snprintf(text, sizeof(text),
-             "(trap '' TERM; sh -c 'echo $PPID >%s'; while :; do sleep 0.01; done) & sleep 100",
+             "(trap '' TERM; sh -c 'echo $PPID >%s'; echo begun; while :; do sleep 0.01; done) & "
+             "sleep 100",
              path);
-    start_limited(rig, 1, 10 * SHORT_NS, text);
-    rig_flush(rig);
-    grandchild = rig_wait_pid(path);
-    task = rig_wait_ended(rig, 1);
+    task = run_beyond_limit(rig, text);
     cr_assert_eq(task->outcome.cause, MF_CAUSE_TIMEOUT);
-    rig_wait_gone(grandchild);
+    rig_wait_gone(rig_wait_pid(path));
     rig_destroy(rig);
 }
 
 Test(ending, end_has_the_cause_that_was_given)
 {
-    struct rig *rig = rig_create((struct rig_options){0});
+    struct rig *rig = rig_create((struct rig_options){.grace_ns = LONG_NS});
     struct rig_task *task;
     const char *path = rig_path("pid");
     char text[300];
@@ -115,7 +120,7 @@ Test(ending, end_has_the_cause_that_was_given)
 Test(ending, command_that_has_just_been_started_can_be_ended)
 {
     enum { N = 200 };
-    struct rig *rig = rig_create((struct rig_options){0});
+    struct rig *rig = rig_create((struct rig_options){.grace_ns = LONG_NS});
 
     for (mf_task_id task = 1; task <= N; task++) {
         rig_sh(rig, task, (int)(task % 2), "exec sleep 100");
@@ -178,9 +183,8 @@ Test(ending, process_that_keeps_the_output_open_is_ended_at_the_time_limit)
     struct rig_task *task;
     char text[300];
 
-    snprintf(text, sizeof(text), "sleep 100 & echo $! >%s", path);
-    start_limited(rig, 1, SHORT_NS, text);
-    task = rig_wait_ended(rig, 1);
+    snprintf(text, sizeof(text), "sleep 100 & echo $! >%s; echo begun", path);
+    task = run_beyond_limit(rig, text);
     cr_assert_eq(task->outcome.cause, MF_CAUSE_TIMEOUT);
     rig_wait_gone(rig_wait_pid(path));
     rig_destroy(rig);

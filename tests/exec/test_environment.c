@@ -272,7 +272,24 @@ Test(environment, task_with_gpus_sees_these_and_one_without_what_was_there)
     setenv("CUDA_VISIBLE_DEVICES", "0,1,2,3", 1);
     setenv("MPIFARM_GPUS", "old", 1);
     rig = rig_create((struct rig_options){0});
-    cr_assert_str_eq(print_with_gpus(rig, 1, "1,GPU-33", text), "1,GPU-33 1,GPU-33\n1\n");
+    cr_assert_str_eq(print_with_gpus(rig, 1, "CUDA_VISIBLE_DEVICES=1,GPU-33", text),
+                     "1,GPU-33 1,GPU-33\n1\n");
     cr_assert_str_eq(print_with_gpus(rig, 2, NULL, text), "0,1,2,3 none\n1\n");
+    rig_destroy(rig);
+}
+
+Test(environment, a_task_with_gpus_sees_no_other_list_of_them)
+{
+    const char *text = "env | grep -e _DEVICES -e ORDINAL -e MASK | sort";
+    struct rig *rig;
+
+    setenv("CUDA_VISIBLE_DEVICES", "0,1", 1);
+    setenv("HIP_VISIBLE_DEVICES", "0,1", 1);
+    setenv("ROCR_VISIBLE_DEVICES", "2,3", 1);
+    setenv("GPU_DEVICE_ORDINAL", "0,1", 1);
+    setenv("ZE_AFFINITY_MASK", "0,1", 1);
+    rig = rig_create((struct rig_options){0});
+    cr_assert_str_eq(print_with_gpus(rig, 1, "ROCR_VISIBLE_DEVICES=3", text),
+                     "ROCR_VISIBLE_DEVICES=3\n");
     rig_destroy(rig);
 }

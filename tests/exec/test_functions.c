@@ -121,7 +121,7 @@ static void wait_for(unsigned n)
         cr_assert_eq(executor->ops->flush(executor), 0);
         if (n_ended >= n)
             return;
-        cr_assert_geq(mf_loop_wait(loop, 20 * MF_NS_PER_S), 1, "nothing happens");
+        cr_assert_geq(mf_loop_wait(loop, 60 * MF_NS_PER_S), 1, "nothing happens");
     }
 }
 
@@ -203,14 +203,24 @@ Test(function_executor, ending_the_process_fails_whatever_the_status)
 Test(function_executor, a_time_limit_ends_it)
 {
     cr_assert_eq(give(1, 0, "t_hang", "", 50 * MF_NS_PER_MS), 0);
-    cr_assert_eq(give(2, 1, "t_obey", "", 50 * MF_NS_PER_MS), 0);
-    wait_for(2);
+    wait_for(1);
     cr_assert_eq(ends[1].outcome.cause, MF_CAUSE_TIMEOUT);
     cr_assert_eq(ends[1].outcome.signal, 9);
     cr_assert_geq(ends[1].outcome.duration_ns, 50 * MF_NS_PER_MS);
-    cr_assert_eq(ends[2].outcome.cause, MF_CAUSE_TIMEOUT);
-    cr_assert_eq(ends[2].outcome.exit_status, 4);
-    cr_assert_str_eq(ends[2].text[MF_STDERR], "stopped as asked\n");
+}
+
+Test(function_executor, a_time_limit_asks_it_to_stop_first)
+{
+    mf_task_id task = 0;
+
+    /* On a busy machine it may not get to see that before it is killed. */
+    do {
+        cr_assert_eq(give(++task, 1, "t_obey", "", 50 * MF_NS_PER_MS), 0);
+        wait_for((unsigned)task);
+        cr_assert_eq(ends[task].outcome.cause, MF_CAUSE_TIMEOUT);
+    } while (ends[task].outcome.signal == 9 && task < 30);
+    cr_assert_eq(ends[task].outcome.exit_status, 4);
+    cr_assert_str_eq(ends[task].text[MF_STDERR], "stopped as asked\n");
 }
 
 Test(function_executor, what_is_ended_has_the_cause_that_was_given)

@@ -94,6 +94,15 @@ Test(host_time, large_result_of_a_call_that_ended_in_time_may_take_its_time)
     host_rig_destroy(rig);
 }
 
+/* Reads what the process has told, which nobody has taken. */
+static void wait_begun(uint64_t n_calls)
+{
+    struct mf_host_memory *memory = host_find_memory();
+
+    while (atomic_load(&memory->n_begun) < n_calls)
+        usleep(100);
+}
+
 Test(host_time, call_is_ended_while_nothing_it_tells_is_taken)
 {
     struct host_rig *rig = host_rig_create((struct host_options){0});
@@ -105,6 +114,8 @@ Test(host_time, call_is_ended_while_nothing_it_tells_is_taken)
     host_call_with(rig, HOST_HANG, NULL, 0, HOUR_NS, NULL);
     host_start(rig);
     turn_at(rig, now_ns);
+    /* A process that has not come that far in hours would be replaced for standing still. */
+    wait_begun(102);
     while (kill(pid, 0) == 0) {
         now_ns += HOUR_NS;
         rig->caller->ops->keep_time(rig->caller, now_ns);
@@ -276,34 +287,40 @@ Test(host_time, process_that_stands_still_before_a_call_is_replaced)
     host_rig_destroy(rig);
 }
 
-/* user: how many have begun; the second one hangs. */
+/* user: how many have begun, and the number of the second one, which hangs. */
 static int hang_second(struct mpifarm *farm, void *user)
 {
-    if (__atomic_fetch_add((int *)user, 1, __ATOMIC_SEQ_CST) == 1)
+    int *numbers = user;
+
+    if (__atomic_fetch_add(&numbers[0], 1, __ATOMIC_SEQ_CST) == 1) {
+        __atomic_store_n(&numbers[1], (int)getpid(), __ATOMIC_SEQ_CST);
         for (;;)
             pause();
+    }
     return 0;
 }
 
 Test(host_time, replacement_whose_init_hook_hangs_is_replaced)
 {
-    int *n_begun = shared_ints();
+    int *numbers = shared_ints();
     struct host_rig *rig =
-        host_rig_create((struct host_options){.init = hang_second, .user = n_begun});
+        host_rig_create((struct host_options){.init = hang_second, .user = numbers});
     int64_t now_ns = mf_clock_monotonic_ns();
     int n_turns = 0;
 
     host_run(rig, HOST_SEGV, NULL, 0);
-    while (__atomic_load_n(n_begun, __ATOMIC_SEQ_CST) < 2)
+    while (!__atomic_load_n(&numbers[1], __ATOMIC_SEQ_CST))
         host_turn(rig);
     host_call(rig, HOST_ECHO, "abc", 3);
     host_start(rig);
-    for (; __atomic_load_n(n_begun, __ATOMIC_SEQ_CST) < 3; n_turns++) {
+    /* Only while it hangs: the time of its successor is not to pass as quickly. */
+    for (; kill(numbers[1], 0) == 0; n_turns++) {
         turn_at(rig, now_ns += MF_NS_PER_S);
         usleep(1000);
     }
     cr_assert_geq(n_turns, 58);
     host_wait_all(rig);
+    cr_assert_eq(numbers[0], 3);
     cr_assert(host_ended(&rig->tasks[1], MPIFARM_CAUSE_NONE, 0, "abc"));
     host_rig_destroy(rig);
 }
@@ -319,17 +336,27 @@ static void *kill_at_input(void *arg)
     return NULL;
 }
 
+/* user: the number of the process. */
 static int plan_death(struct mpifarm *farm, void *user)
 {
     pthread_t thread;
 
+    __atomic_store_n((int *)user, (int)getpid(), __ATOMIC_SEQ_CST);
     return pthread_create(&thread, NULL, kill_at_input, host_find_memory());
+}
+
+/* Whether the process has so much of its input that it is about to be killed. */
+static bool is_dying(const int *pid)
+{
+    return atomic_load(&host_find_memory()->to_ends.read) >= 100000 &&
+           kill(__atomic_load_n(pid, __ATOMIC_SEQ_CST), 0) == 0;
 }
 
 Test(host_time, input_that_kills_its_process_fails_its_call_alone)
 {
     enum { SIZE = 32 << 20 };
-    struct host_rig *rig = host_rig_create((struct host_options){.init = plan_death});
+    int *pid = shared_ints();
+    struct host_rig *rig = host_rig_create((struct host_options){.init = plan_death, .user = pid});
     uint8_t *input = calloc(SIZE, 1);
 
     host_call(rig, HOST_ECHO, "abc", 3);
@@ -337,10 +364,11 @@ Test(host_time, input_that_kills_its_process_fails_its_call_alone)
     host_call(rig, HOST_SUM, input, SIZE);
     host_call(rig, HOST_ECHO, "abc", 3);
     host_start(rig);
-    /* The input comes slowly, so that the process has not received all of it when it dies. */
+    /* The input does not go on while a process dies of it: no process receives all of it. */
     while (!rig->units[1].is_over) {
+        while (is_dying(pid))
+            usleep(100);
         turn_at(rig, mf_clock_monotonic_ns());
-        usleep(1000);
     }
     cr_assert(host_ended(&rig->tasks[0], MPIFARM_CAUSE_NONE, 0, "abc"));
     for (int i = 1; i < 3; i++)
@@ -377,14 +405,32 @@ static void limit_processes(struct host_rig *rig, bool is_limited)
     cr_assert_eq(prlimit(rig->nursery_pid, RLIMIT_NPROC, &limit, NULL), 0);
 }
 
+/*
+ * Lets the caller try to have a process at that time, which stands still until
+ * it has been refused. Returns when it will try again.
+ */
+static int64_t wait_refused(struct host_rig *rig, int64_t now_ns)
+{
+    int64_t left_ns;
+
+    /* It looks after a process that it waits for each second, and tries again sooner. */
+    do {
+        turn_at(rig, now_ns);
+        mf_loop_wait(rig->loop, MF_NS_PER_MS);
+        left_ns = rig->caller->ops->next_ns(rig->caller) - now_ns;
+    } while (rig->tasks[0].n_results == 0 || left_ns <= 0 || left_ns >= MF_NS_PER_S);
+    return now_ns + left_ns;
+}
+
 Test(host_time, process_that_cannot_be_forked_for_a_while_is_forked_later)
 {
     struct host_rig *rig = create_limited();
+    int64_t now_ns = mf_clock_monotonic_ns();
 
     limit_processes(rig, true);
     cr_assert_eq(kill(host_wait_pid(rig, 0), SIGKILL), 0);
-    for (int i = 0; i < 16; i++)
-        host_turn(rig);
+    for (int i = 0; i < 8; i++)
+        now_ns = wait_refused(rig, now_ns);
     cr_assert_eq(rig->n_broken, 0);
     cr_assert_eq(rig->tasks[0].cause, MPIFARM_CAUSE_CRASHED);
     limit_processes(rig, false);
@@ -417,8 +463,8 @@ static int use_up_descriptors(struct mpifarm *farm, void *user)
     char path[64];
     int fd = 0;
 
-    /* What was sent along with the birth of this process is closed by then. */
-    usleep(50000);
+    /* It has closed what it sent along with the birth of this process when it waits for it. */
+    wait_state(rank, 'S');
     do
         snprintf(path, sizeof(path), "/proc/%d/fd/%d", (int)rank, fd++);
     while (access(path, F_OK) == 0);

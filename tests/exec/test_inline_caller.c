@@ -257,8 +257,8 @@ static void teardown(void)
     mf_buffer_finish(&trace);
 }
 
-TestSuite(inline_caller, .init = setup_begun, .fini = teardown, .timeout = 60);
-TestSuite(inline_hooks, .init = setup, .fini = teardown, .timeout = 60);
+TestSuite(inline_caller, .init = setup_begun, .fini = teardown, .timeout = 300);
+TestSuite(inline_hooks, .init = setup, .fini = teardown, .timeout = 300);
 
 static struct mf_buffer calls;
 static uint32_t n_calls;

@@ -39,7 +39,7 @@ Test(launcher, killed_launcher_breaks_the_executor_once_and_leaves_no_task)
     cr_assert_eq(kill(rig->launcher_pid, SIGKILL), 0);
     while (!rig->n_broken) {
         rig_flush(rig);
-        cr_assert_geq(mf_loop_wait(rig->loop, 30 * MF_NS_PER_S), 1);
+        cr_assert_geq(mf_loop_wait(rig->loop, 60 * MF_NS_PER_S), 1);
     }
     rig_wait_gone(pid);
     rig_wait_gone(child_pid);
@@ -68,7 +68,7 @@ static void kill_while_starting(int round)
     cr_assert_eq(kill(rig->launcher_pid, SIGKILL), 0);
     while (!rig->n_broken) {
         rig_flush(rig);
-        cr_assert_geq(mf_loop_wait(rig->loop, 30 * MF_NS_PER_S), 1);
+        cr_assert_geq(mf_loop_wait(rig->loop, 60 * MF_NS_PER_S), 1);
     }
     /* What the launcher leaves comes here, and what was still here would not be gone. */
     cr_assert_eq(waitpid(-1, NULL, WNOHANG), -1, "round %d: a process is left", round);
@@ -154,7 +154,7 @@ Test(launcher, unused_launcher_is_stopped_and_reaped)
     mf_launcher_stop(&none);
 }
 
-Test(launcher, ten_thousand_failing_tasks_fit_into_256_descriptors, .timeout = 300)
+Test(launcher, ten_thousand_failing_tasks_fit_into_256_descriptors, .timeout = 600)
 {
     const struct rlimit limit = {256, 256};
     enum { N = 10000, N_SLOTS = 500 };
@@ -175,7 +175,7 @@ Test(launcher, ten_thousand_failing_tasks_fit_into_256_descriptors, .timeout = 3
     rig_destroy(rig);
 }
 
-Test(launcher, many_large_outputs_at_once_fit_into_256_descriptors, .timeout = 120)
+Test(launcher, many_large_outputs_at_once_fit_into_256_descriptors, .timeout = 600)
 {
     const struct rlimit limit = {256, 256};
     enum { N = 300, N_SLOTS = 150 };

@@ -118,7 +118,7 @@ Test(streams, limit_keeps_head_and_tail_exactly)
     rig_destroy(rig);
 }
 
-Test(streams, gibibyte_is_kept_in_little_memory, .timeout = 120)
+Test(streams, gibibyte_is_kept_in_little_memory, .timeout = 600)
 {
     struct rig *rig = rig_create((struct rig_options){0});
     struct rig_task *task;

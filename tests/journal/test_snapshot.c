@@ -137,7 +137,7 @@ static bool read_journal(struct found *ret_found)
     return true;
 }
 
-Test(snapshot, readers_beside_a_busy_writer_see_whole_groups_and_never_go_back, .timeout = 120)
+Test(snapshot, readers_beside_a_busy_writer_see_whole_groups_and_never_go_back, .timeout = 600)
 {
     struct found last = {0}, now;
     pid_t pid;

@@ -38,7 +38,7 @@ static void end(void)
     t_dir_end();
 }
 
-TestSuite(printer, .init = begin, .fini = end, .timeout = 60);
+TestSuite(printer, .init = begin, .fini = end, .timeout = 300);
 
 static void note_printed(void *arg, const struct mf_group *group)
 {

@@ -120,7 +120,7 @@ static void begin(void)
     cr_assert(eq(int, mf_client_is_ready(client, 1, &err), 1));
 }
 
-TestSuite(client, .init = setup, .fini = teardown, .timeout = 10);
+TestSuite(client, .init = setup, .fini = teardown, .timeout = 300);
 
 Test(client, servers_that_cannot_be_reached_any_more_are_gone)
 {

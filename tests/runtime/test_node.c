@@ -29,7 +29,7 @@ Test(node, cores_survive_the_way)
 Test(node, memory_and_gpus_survive_the_way)
 {
     struct mf_core core = {.n_cpus = 1, .cpus = {6}};
-    struct mf_gpu gpus[2] = {{"GPU-8932f937"}, {"3"}};
+    struct mf_gpu gpus[2] = {{"GPU-8932f937", MF_GPU_ROCR, 7, 2, 1}, {"3", .numa = MF_NOWHERE}};
     struct mf_topo_resources sent = {.mem_bytes = UINT64_C(5) << 40, .gpus = gpus, .n_gpus = 2};
     struct mf_buffer bytes = {0};
     struct mf_offer got;
@@ -42,7 +42,12 @@ Test(node, memory_and_gpus_survive_the_way)
     cr_assert(eq(u64, got.resources.mem_bytes, UINT64_C(5) << 40));
     cr_assert(eq(u32, got.resources.n_gpus, 2));
     cr_assert(eq(str, got.resources.gpus[0].id, "GPU-8932f937"));
+    cr_assert(eq(int, got.resources.gpus[0].kind, MF_GPU_ROCR));
+    cr_assert(eq(u32, got.resources.gpus[0].number, 7));
+    cr_assert(eq(u32, got.resources.gpus[0].numa, 2));
+    cr_assert(eq(u32, got.resources.gpus[0].package, 1));
     cr_assert(eq(str, got.resources.gpus[1].id, "3"));
+    cr_assert(eq(u32, got.resources.gpus[1].numa, MF_NOWHERE));
     mf_offer_finish(&got);
     mf_buffer_finish(&bytes);
 }
@@ -50,7 +55,8 @@ Test(node, memory_and_gpus_survive_the_way)
 Test(node, a_welcome_gives_slots_their_numbers_and_processors)
 {
     uint32_t slot_cores[2] = {1, 0};
-    struct mf_core pool[2] = {{.n_cpus = 1, .cpus = {6}}, {.n_cpus = 2, .cpus = {7, 15}}};
+    struct mf_core pool[2] = {{.n_cpus = 1, .cpus = {6}},
+                              {2, {7, 15}, .numa = 3, .package = 1, .cache = 4}};
     struct mf_gpu gpu = {"7"};
     struct mf_topo_rank share = {
         .first_slot = 5, .n_slots = 2, .slot_cores = slot_cores, .gpus = &gpu, .n_gpus = 1};
@@ -65,6 +71,10 @@ Test(node, a_welcome_gives_slots_their_numbers_and_processors)
     cr_assert(eq(u32, welcome.slots[0].number, 5));
     cr_assert(eq(u32, welcome.slots[0].n_cpus, 2));
     cr_assert(eq(u32, welcome.slots[0].cpus[1], 15));
+    cr_assert(eq(u32, welcome.places[0].core, 1));
+    cr_assert(eq(u32, welcome.places[0].cache, 4));
+    cr_assert(eq(u32, welcome.places[0].numa, 3));
+    cr_assert(eq(u32, welcome.places[0].package, 1));
     cr_assert(eq(u32, welcome.slots[1].number, 6));
     cr_assert(eq(u32, welcome.slots[1].cpus[0], 6));
     cr_assert(eq(u32, welcome.n_gpus, 1));

@@ -364,8 +364,8 @@ static void teardown(void)
     cr_assert(eq(int, shm_unlink(block_name), -1), "nothing stays in shared memory");
 }
 
-TestSuite(server, .init = setup_welcome, .fini = teardown, .timeout = 60);
-TestSuite(server_begin, .init = setup, .fini = teardown, .timeout = 60);
+TestSuite(server, .init = setup_welcome, .fini = teardown, .timeout = 300);
+TestSuite(server_begin, .init = setup, .fini = teardown, .timeout = 300);
 
 /* --- beginning --- */
 

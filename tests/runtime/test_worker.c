@@ -26,13 +26,31 @@ static char output[200000];
 /* The GPUs that tasks were started with: "12:0,1 13:2 ". */
 static char given[1024];
 
+/* The slots of those with several: "12:0,1 ". */
+static char seats[1024];
+
+static void note_slots(const struct mf_start *start)
+{
+    size_t size = strlen(seats);
+
+    if (start->n_slots < 2)
+        return;
+    size += (size_t)snprintf(seats + size, sizeof(seats) - size, "%" PRIu64, start->task);
+    for (uint32_t i = 0; i < start->n_slots; i++)
+        size += (size_t)snprintf(seats + size, sizeof(seats) - size, "%s%" PRIu32, i ? "," : ":",
+                                 start->slots[i]);
+    snprintf(seats + size, sizeof(seats) - size, " ");
+}
+
 /* Task N runs for N ms; tasks from 1000 on write that many bytes, those from 2000 on fail. */
 static void script(void *arg, const struct mf_start *start, struct mf_fake_run *run)
 {
     size_t size = strlen(given);
 
+    note_slots(start);
     if (start->gpus)
-        snprintf(given + size, sizeof(given) - size, "%" PRIu64 ":%s ", start->task, start->gpus);
+        snprintf(given + size, sizeof(given) - size, "%" PRIu64 ":%s ", start->task,
+                 strchr(start->gpus, '=') + 1);
     run->duration_ns = (int64_t)(start->task % 1000) * MF_NS_PER_MS;
     if (start->task >= 2000)
         run->outcome.cause = MF_CAUSE_EXIT;
@@ -138,23 +156,31 @@ static void pass_ms(int ms)
     }
 }
 
-static void welcome_with(uint32_t n_slots, const struct mf_gpu *gpus, uint32_t n_gpus)
+/* Slot I is on core I of the pool. */
+static void welcome_to(const struct mf_core *pool, uint32_t n_slots, const struct mf_gpu *gpus,
+                       uint32_t n_gpus)
 {
-    uint32_t slot_cores[8] = {0};
-    struct mf_core core = {.n_cpus = 1};
+    uint32_t slot_cores[8] = {0, 1, 2, 3, 4, 5, 6, 7};
     struct mf_topo_rank share = {.is_worker = true,
                                  .first_slot = 1,
                                  .n_slots = n_slots,
                                  .slot_cores = slot_cores,
                                  .gpus = gpus,
                                  .n_gpus = n_gpus};
-    struct mf_topo_split split = {.pool = &core, .n_pool = 1};
+    struct mf_topo_split split = {.pool = (struct mf_core *)pool, .n_pool = n_slots};
     struct mf_buffer payload = {0};
 
     mf_node_encode_welcome("/run", &share, &split, false, &payload);
     say(&(struct mf_message){
         .kind = MF_MESSAGE_WELCOME, .payload = payload.data, .payload_size = payload.size});
     mf_buffer_finish(&payload);
+}
+
+static void welcome_with(uint32_t n_slots, const struct mf_gpu *gpus, uint32_t n_gpus)
+{
+    static const struct mf_core pool[8];
+
+    welcome_to(pool, n_slots, gpus, n_gpus);
 }
 
 static void welcome(uint32_t n_slots)
@@ -313,7 +339,7 @@ Test(worker, gpus_of_what_is_given_back_or_ended_unstarted_are_free_again)
     turn();
     cr_assert(eq(str, heard(), "RETURNED 10, ENDED 11"));
     pass_ms(51);
-    cr_assert(eq(str, given, "50:4 12:5,GPU-6 "));
+    cr_assert(eq(str, given, "50:4 12:4,5 "));
 }
 
 Test(worker, a_gpu_that_is_in_use_is_never_given_twice)
@@ -324,6 +350,57 @@ Test(worker, a_gpu_that_is_in_use_is_never_given_twice)
     turn();
     cr_assert(eq(str, given, ""));
     cr_assert(eq(str, heard(), "BROKEN 0"));
+}
+
+/* Cores 0 to 3 are in NUMA node 0, with GPU 5 near them; cores 4 to 7 in node 1, with 4. */
+static void welcome_to_two_nodes(void)
+{
+    static const struct mf_gpu gpus[] = {{"4", .numa = 1, .package = 0},
+                                         {"5", .numa = 0, .package = 0}};
+    struct mf_core pool[8] = {0};
+
+    for (uint32_t i = 0; i < 8; i++)
+        pool[i].numa = i / 4;
+    welcome_to(pool, 8, gpus, 2);
+}
+
+Test(worker, an_attempt_gets_neighbouring_slots_inside_one_numa_node)
+{
+    welcome_to_two_nodes();
+    run(50, 1);
+    run(10, 4);
+    run(51, 3);
+    turn();
+    cr_assert(eq(str, seats, "10:4,5,6,7 51:1,2,3 "));
+    pass_ms(11);
+    run(11, 2);
+    turn();
+    cr_assert(eq(str, seats, "10:4,5,6,7 51:1,2,3 11:4,5 "));
+}
+
+Test(worker, an_attempt_gets_gpus_near_its_slots)
+{
+    welcome_to_two_nodes();
+    run(20, 1);
+    run_with(10, 4, 1);
+    run_with(11, 2, 1);
+    turn();
+    cr_assert(eq(str, seats, "10:4,5,6,7 11:1,2 "));
+    cr_assert(eq(str, given, "10:4 11:5 "));
+}
+
+Test(worker, gpus_are_chosen_when_there_is_a_slot)
+{
+    welcome_with(1, three_gpus, 3);
+    run(5, 1);
+    run_with(7, 1, 2);
+    run(6, 1);
+    turn();
+    cr_assert(eq(str, given, ""));
+    pass_ms(6);
+    cr_assert(eq(str, given, "7:4,5 "));
+    pass_ms(14);
+    cr_assert(eq(str, heard(), "ENDED 5, ENDED 7, ENDED 6"));
 }
 
 Test(worker, ends_what_it_is_told_to_end)

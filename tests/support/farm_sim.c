@@ -402,10 +402,30 @@ static void tell_what_is_known(struct sim *sim)
                                           .weight = (float)(1 + draw(sim, 8)) / 2}});
 }
 
+static const struct mf_policy *draw_policy(struct sim *sim)
+{
+    uint32_t n = 0;
+
+    while (mf_policy_at(n))
+        n++;
+    return mf_policy_at((uint32_t)draw(sim, n));
+}
+
+/* Groups' accounts are kept from the start, or never. */
+static void change_policy(struct sim *sim)
+{
+    const struct mf_policy *policy = draw_policy(sim);
+
+    if (!policy->charge && !mf_farm_policy(sim->farm)->charge)
+        apply(sim, (struct mf_event){.kind = MF_EVENT_POLICY, .policy = policy});
+}
+
 static void interfere(struct sim *sim)
 {
     if (chance(sim, 20))
         tell_what_is_known(sim);
+    if (chance(sim, 20))
+        change_policy(sim);
     if (sim->n_submitted > 0 && chance(sim, sim->cancel_chance))
         apply(sim,
               (struct mf_event){.kind = MF_EVENT_CANCEL, .task = 1 + draw(sim, sim->n_submitted)});
@@ -589,15 +609,6 @@ static void tick(struct sim *sim)
     }
     if (mf_farm_check(sim->farm))
         claim(sim, false, mf_farm_check(sim->farm));
-}
-
-static const struct mf_policy *draw_policy(struct sim *sim)
-{
-    uint32_t n = 0;
-
-    while (mf_policy_at(n))
-        n++;
-    return mf_policy_at((uint32_t)draw(sim, n));
 }
 
 static const struct mf_placement *draw_placement(struct sim *sim)

@@ -11,7 +11,7 @@
 /**
  * What a command did.
  *
- * @status  exit status, or 128 + signal; 124 when it took more than two minutes
+ * @status  exit status, or 128 + signal; 124 when it took more than five minutes
  *          and was ended
  * @out, @err   what it wrote, with a NUL behind; valid until the test ends
  */
@@ -29,7 +29,11 @@ void t_enter_dir(void);
 /** Leaves and removes it; .fini of the suite. */
 void t_leave_dir(void);
 
-/** Runs /bin/sh -c with the formatted text and waits for its end. */
+/**
+ * Runs /bin/sh -c with the formatted text and waits for its end. The text can use
+ *   await COMMAND...   to repeat a command until it succeeds
+ *   is_alive PID       to know whether a process is there that has not ended
+ */
 struct t_result t_sh(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /** Writes a file in the current directory. */
@@ -44,7 +48,7 @@ bool t_has(const char *text, const char *part);
 /** How many lines of text begin with prefix ("" for all lines). */
 int t_count_lines(const char *text, const char *prefix);
 
-/** Waits until a file exists, at most a minute; fails the test otherwise. */
+/** Waits until a file exists, at most five minutes; fails the test otherwise. */
 void t_await_file(const char *path);
 
 /** "mpifarm", or "mpirun ... -n RANKS mpifarm" for ranks > 0. Valid until the next call. */

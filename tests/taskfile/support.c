@@ -163,7 +163,7 @@ static int next_or_wait(struct mf_source *source, const struct mf_entry **ret_en
         struct pollfd ready = {.fd = mf_source_fd(source), .events = POLLIN};
 
         cr_assert(ready.fd >= 0);
-        cr_assert(poll(&ready, 1, 10000) == 1);
+        cr_assert(poll(&ready, 1, 60000) == 1);
     }
     return r;
 }

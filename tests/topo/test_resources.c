@@ -2,6 +2,8 @@
  * What a node has, read from made-up trees of /proc, /sys and /dev, and how
  * ranks share it.
  */
+#include "t_root.h"
+
 #include "topo/resources.h"
 
 #include <criterion/criterion.h>
@@ -11,60 +13,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #define MIB (UINT64_C(1) << 20)
 #define GIB (UINT64_C(1) << 30)
 
-static char root[] = "/tmp/mf_resources_XXXXXX";
-
-static void forget_environment(void)
-{
-    static const char *const names[] = {
-        "CUDA_VISIBLE_DEVICES", "GPU_DEVICE_ORDINAL", "SLURM_STEP_GPUS",   "SLURM_JOB_GPUS",
-        "SLURM_MEM_PER_NODE",   "SLURM_MEM_PER_CPU",  "SLURM_CPUS_ON_NODE"};
-
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-        unsetenv(names[i]);
-}
-
-static void setup(void)
-{
-    forget_environment();
-    cr_assert(mkdtemp(root) != NULL);
-}
-
-static void teardown(void)
-{
-    char command[128];
-
-    snprintf(command, sizeof(command), "rm -r %s", root);
-    cr_assert(eq(int, system(command), 0));
-}
-
-TestSuite(resources, .init = setup, .fini = teardown);
-
-/* Writes a file below the root, with the directories above it. */
-static void put(const char *path, const char *text)
-{
-    char name[256];
-    FILE *file;
-
-    snprintf(name, sizeof(name), "%s%s", root, path);
-    for (char *slash = name + strlen(root) + 1; (slash = strchr(slash, '/')); slash++) {
-        *slash = '\0';
-        mkdir(name, 0777);
-        *slash = '/';
-    }
-    file = fopen(name, "w");
-    cr_assert(file != NULL);
-    fputs(text, file);
-    fclose(file);
-}
+TestSuite(resources, .init = t_make_root, .fini = t_remove_root);
 
 static void put_machine(void)
 {
-    put("/proc/meminfo", "MemTotal:       8388608 kB\nMemFree:         4194304 kB\n");
+    t_put("/proc/meminfo", "MemTotal:       8388608 kB\nMemFree:         4194304 kB\n");
 }
 
 static uint64_t memory(void)
@@ -72,7 +29,7 @@ static uint64_t memory(void)
     struct mf_topo_resources found;
     uint64_t mem_bytes;
 
-    cr_assert(eq(int, mf_topo_resources(root, &found), 0));
+    cr_assert(eq(int, mf_topo_resources(t_root, &found), 0));
     mem_bytes = found.mem_bytes;
     mf_topo_resources_finish(&found);
     return mem_bytes;
@@ -86,7 +43,7 @@ static char *gpus(void)
     size_t size = 0;
 
     text[0] = '\0';
-    cr_assert(eq(int, mf_topo_resources(root, &found), 0));
+    cr_assert(eq(int, mf_topo_resources(t_root, &found), 0));
     for (uint32_t i = 0; i < found.n_gpus; i++)
         size += (size_t)snprintf(text + size, sizeof(text) - size, "%s%s", i ? " " : "",
                                  found.gpus[i].id);
@@ -103,39 +60,39 @@ Test(resources, memory_is_that_of_the_machine_where_nothing_limits_it)
 Test(resources, memory_that_cannot_be_found_out_is_unknown)
 {
     cr_assert(eq(u64, memory(), 0));
-    put("/proc/meminfo", "nonsense\n");
+    t_put("/proc/meminfo", "nonsense\n");
     cr_assert(eq(u64, memory(), 0));
 }
 
 Test(resources, the_least_limit_of_a_cgroup_and_those_above_it_counts)
 {
     put_machine();
-    put("/proc/self/cgroup", "0::/slurm/job_1/step_0\n");
-    put("/sys/fs/cgroup/slurm/job_1/step_0/memory.max", "max\n");
+    t_put("/proc/self/cgroup", "0::/slurm/job_1/step_0\n");
+    t_put("/sys/fs/cgroup/slurm/job_1/step_0/memory.max", "max\n");
     cr_assert(eq(u64, memory(), 8 * GIB));
-    put("/sys/fs/cgroup/slurm/memory.max", "4294967296\n");
+    t_put("/sys/fs/cgroup/slurm/memory.max", "4294967296\n");
     cr_assert(eq(u64, memory(), 4 * GIB));
-    put("/sys/fs/cgroup/slurm/job_1/memory.max", "1073741824\n");
+    t_put("/sys/fs/cgroup/slurm/job_1/memory.max", "1073741824\n");
     cr_assert(eq(u64, memory(), GIB));
-    put("/sys/fs/cgroup/memory.max", "536870912\n");
+    t_put("/sys/fs/cgroup/memory.max", "536870912\n");
     cr_assert(eq(u64, memory(), GIB / 2));
 }
 
 Test(resources, a_cgroup_of_version_1_limits_too)
 {
     put_machine();
-    put("/proc/self/cgroup", "5:cpu,cpuacct:/a\n4:memory:/slurm/job_1\n1:name=systemd:/b\n");
-    put("/sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n");
+    t_put("/proc/self/cgroup", "5:cpu,cpuacct:/a\n4:memory:/slurm/job_1\n1:name=systemd:/b\n");
+    t_put("/sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n");
     cr_assert(eq(u64, memory(), 8 * GIB));
-    put("/sys/fs/cgroup/memory/slurm/job_1/memory.limit_in_bytes", "2147483648\n");
+    t_put("/sys/fs/cgroup/memory/slurm/job_1/memory.limit_in_bytes", "2147483648\n");
     cr_assert(eq(u64, memory(), 2 * GIB));
 }
 
 Test(resources, a_path_that_is_not_to_be_seen_here_leaves_the_limits_above)
 {
     put_machine();
-    put("/proc/self/cgroup", "0::/docker/1234\n");
-    put("/sys/fs/cgroup/memory.max", "3221225472\n");
+    t_put("/proc/self/cgroup", "0::/docker/1234\n");
+    t_put("/sys/fs/cgroup/memory.max", "3221225472\n");
     cr_assert(eq(u64, memory(), 3 * GIB));
 }
 
@@ -153,7 +110,7 @@ Test(resources, slurm_limits_the_memory_of_a_node)
 
 Test(resources, a_list_of_visible_gpus_goes_before_all_else)
 {
-    put("/dev/nvidia0", "");
+    t_put("/dev/nvidia0", "");
     setenv("SLURM_JOB_GPUS", "4,5", 1);
     cr_assert(eq(str, gpus(), "4 5"));
     setenv("SLURM_STEP_GPUS", "5", 1);
@@ -164,7 +121,7 @@ Test(resources, a_list_of_visible_gpus_goes_before_all_else)
 
 Test(resources, a_list_that_hides_gpus_is_obeyed)
 {
-    put("/dev/nvidia0", "");
+    t_put("/dev/nvidia0", "");
     setenv("CUDA_VISIBLE_DEVICES", "", 1);
     cr_assert(eq(str, gpus(), ""));
     setenv("CUDA_VISIBLE_DEVICES", "NoDevFiles", 1);
@@ -176,11 +133,11 @@ Test(resources, a_list_that_hides_gpus_is_obeyed)
 Test(resources, devices_are_counted_where_there_is_no_list)
 {
     cr_assert(eq(str, gpus(), ""));
-    put("/dev/nvidia1", "");
-    put("/dev/nvidia0", "");
-    put("/dev/nvidiactl", "");
-    put("/dev/nvidia-uvm", "");
-    put("/dev/null", "");
+    t_put("/dev/nvidia1", "");
+    t_put("/dev/nvidia0", "");
+    t_put("/dev/nvidiactl", "");
+    t_put("/dev/nvidia-uvm", "");
+    t_put("/dev/null", "");
     cr_assert(eq(str, gpus(), "0 1"));
 }
 
@@ -189,7 +146,7 @@ Test(resources, a_number_of_gpus_keeps_the_first_or_numbers_them)
     struct mf_topo_resources found;
 
     setenv("CUDA_VISIBLE_DEVICES", "7,8", 1);
-    cr_assert(eq(int, mf_topo_resources(root, &found), 0));
+    cr_assert(eq(int, mf_topo_resources(t_root, &found), 0));
     cr_assert(eq(int, mf_topo_resources_set_gpus(&found, 1), 0));
     cr_assert(eq(u32, found.n_gpus, 1));
     cr_assert(eq(str, found.gpus[0].id, "7"));
@@ -215,9 +172,13 @@ static struct mf_topo_resources have(uint64_t mem_bytes, uint32_t n_gpus)
 static char *shares(struct mf_topo_rank *ranks, uint32_t n_ranks)
 {
     static char text[1024];
-    struct mf_topo_split split = {0};
+    static uint32_t first_core[8];
+    struct mf_core core = {.n_cpus = 1};
+    struct mf_topo_split split = {.pool = &core, .n_pool = 1};
     size_t size = 0;
 
+    for (uint32_t r = 0; r < n_ranks; r++)
+        ranks[r].slot_cores = first_core;
     text[0] = '\0';
     cr_assert(eq(int, mf_topo_share_resources(ranks, n_ranks, &split), 0));
     for (uint32_t r = 0; r < n_ranks; r++) {
@@ -228,7 +189,7 @@ static char *shares(struct mf_topo_rank *ranks, uint32_t n_ranks)
                                      ranks[r].gpus[i].id);
         text[size] = '\0';
     }
-    mf_topo_split_finish(&split);
+    free(split.gpus);
     return text;
 }
 

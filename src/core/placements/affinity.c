@@ -9,7 +9,7 @@ static struct mf_worker *choose(const struct mf_choice *choice)
     struct mf_worker *home = mf_workers_find(choice->workers, choice->home);
     struct mf_worker *other;
 
-    if (!home || home->state != MF_WORKER_UP || home->id == choice->avoid ||
+    if (!home || home->state != MF_WORKER_UP || !mf_choice_allows(choice, home) ||
         !mf_worker_has_room(choice->workers, home, &choice->task->spec.needs))
         return mf_placement_least_loaded.choose(choice);
     if (mf_choice_fits(choice, home))

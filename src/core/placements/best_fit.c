@@ -87,7 +87,8 @@ static struct mf_worker *choose(const struct mf_choice *choice)
                             .smallest = mf_workers_smallest(choice->workers),
                             .least = INFINITY};
 
-    search_below(&search, 0);
+    if (mf_choice_has_any(choice))
+        search_below(&search, 0);
     return search.best ? search.best : mf_choice_ahead(choice);
 }
 

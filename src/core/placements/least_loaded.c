@@ -3,34 +3,20 @@
  *
  * The farm keeps the workers in a heap by load, so the answer is its top where
  * that one fits. Where it does not, the search goes down the heap and turns
- * back at what cannot lead to a better worker: a single-slot task looks at
- * three nodes at most, a task of several slots only at workers that have a
- * free slot.
+ * back at what cannot lead to a better worker: it looks at five nodes at most, as
+ * two workers may be ruled out.
+ *
+ * That is so for a task that needs one slot and nothing else, for which all workers are the
+ * same. For others there is a tree that knows what is free: see room.h.
  */
 #include "core/placement.h"
 
 struct search {
+    const struct mf_choice *choice;
     const struct mf_workers *workers;
     const struct mf_needs *needs;
-    mf_worker_id avoid;
     struct mf_worker *best;
 };
-
-/*
- * Whether this worker, and with it all below it in the heap, is too loaded.
- *
- * One that is at least as loaded as a worker without a free slot has none
- * either. The same holds for room to prefetch: with f prefetched tasks per
- * slot, a worker of s slots is full at s + ceil(f * s) tasks. Being at least as
- * loaded as a full one means holding (1 + f) * s or more, and since tasks are
- * whole, s + ceil(f * s).
- */
-static bool is_dead_end(const struct search *search, const struct mf_worker *worker)
-{
-    if (search->needs->n_slots > 1)
-        return worker->n_committed >= worker->n_slots;
-    return mf_worker_is_full(search->workers, worker);
-}
 
 static void search_below(struct search *search, uint64_t index)
 {
@@ -42,9 +28,17 @@ static void search_below(struct search *search, uint64_t index)
     worker = heap->items[index];
     if (search->best && !heap->before(worker, search->best))
         return;
-    if (is_dead_end(search, worker))
+
+    /*
+     * With this worker, all below it in the heap are full. With f prefetched tasks per
+     * slot, a worker of s slots is full at s + ceil(f * s) tasks. Being at least as
+     * loaded as a full one means holding (1 + f) * s or more, and since tasks are
+     * whole, s + ceil(f * s).
+     */
+    if (mf_worker_is_full(search->workers, worker))
         return;
-    if (worker->id != search->avoid && mf_worker_has_room(search->workers, worker, search->needs)) {
+    if (mf_choice_allows(search->choice, worker) &&
+        mf_worker_has_room(search->workers, worker, search->needs)) {
         search->best = worker;
         return;
     }
@@ -55,8 +49,10 @@ static void search_below(struct search *search, uint64_t index)
 static struct mf_worker *choose(const struct mf_choice *choice)
 {
     struct search search = {
-        .workers = choice->workers, .needs = &choice->task->spec.needs, .avoid = choice->avoid};
+        .choice = choice, .workers = choice->workers, .needs = &choice->task->spec.needs};
 
+    if (!mf_needs_are_plain(search.needs))
+        return mf_room_first(&choice->workers->room, choice, NULL);
     search_below(&search, 0);
     return search.best;
 }

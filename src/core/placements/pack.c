@@ -31,7 +31,8 @@ static struct mf_worker *choose(const struct mf_choice *choice)
 {
     struct mf_worker *best = NULL;
 
-    search_below(choice, 0, &best);
+    if (mf_choice_has_any(choice))
+        search_below(choice, 0, &best);
     return best ? best : mf_choice_ahead(choice);
 }
 

@@ -48,7 +48,8 @@ static struct mf_worker *choose(const struct mf_choice *choice)
 {
     struct search search = {.choice = choice};
 
-    search_below(&search, 0);
+    if (mf_choice_has_any(choice))
+        search_below(&search, 0);
     return search.best ? search.best : mf_choice_ahead(choice);
 }
 
