@@ -8,6 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* See believe(). */
+#define MANY_CALLS 16
+#define FAR_ABOVE 16
+#define LEAST_NS 10
+
 static const struct mf_pace *pace_of(const struct mf_book *book, uint16_t function)
 {
     static const struct mf_pace unknown = {0};
@@ -20,6 +25,20 @@ double mf_book_duration_ns(const struct mf_book *book, uint16_t function)
     const struct mf_pace *pace = pace_of(book, function);
 
     return pace->n_calls > 0 ? pace->mean_ns : -1;
+}
+
+/*
+ * What many calls together took may be mostly that their rank was kept from
+ * running. One sample alone that is far above what is known counts less; if it
+ * stays like that, the next ones make it known within a few.
+ */
+static double believe(const struct mf_pace *pace, uint32_t n_calls, double mean_ns)
+{
+    double known_ns = pace->mean_ns > LEAST_NS ? pace->mean_ns : LEAST_NS;
+
+    if (n_calls < MANY_CALLS || pace->n_calls < MANY_CALLS || mean_ns < FAR_ABOVE * known_ns)
+        return mean_ns;
+    return FAR_ABOVE * known_ns;
 }
 
 void mf_book_note_duration(struct mf_book *book, uint16_t function, uint32_t n_calls,
@@ -41,7 +60,7 @@ void mf_book_note_duration(struct mf_book *book, uint16_t function, uint32_t n_c
         book->n_paces = n;
     }
     pace = &book->paces[function];
-    mean_ns = (double)duration_ns / n_calls;
+    mean_ns = believe(pace, n_calls, (double)duration_ns / n_calls);
     pace->n_calls += n_calls;
     /* The first samples count in full, later ones so that the last few hundred calls do. */
     weight = (double)n_calls / (double)(pace->n_calls < 256 ? pace->n_calls : 256 + n_calls);

@@ -176,8 +176,10 @@ static int place_bytes(struct mpifarm_context *context, const struct mf_call *ca
     empty(&context->aligned);
     if (mf_buffer_reserve(&context->aligned, input_copy + checkpoint_copy) < 0)
         return -ENOMEM;
-    if (input_copy > 0)
-        context->input = memcpy(context->aligned.data, call->input, call->size);
+    if (input_copy > 0) {
+        mf_copy(context->aligned.data, call->input, call->size);
+        context->input = context->aligned.data;
+    }
     if (checkpoint_copy > 0)
         context->checkpoint =
             memcpy(context->aligned.data + input_copy, call->checkpoint, checkpoint_size);

@@ -148,6 +148,26 @@ Test(range, limits_of_bytes_time_and_what_is_known_bound_a_stretch)
     give_back(stretch, false);
 }
 
+Test(range, one_pause_of_a_rank_makes_the_next_stretches_little_shorter)
+{
+    struct mf_unit_limits limits = plenty;
+    struct mf_stretch *stretch;
+
+    limits.duration_ns = 100000;
+    mf_book_note_duration(book, 1, 1000, INT64_C(1000) * 100);
+    add_range((struct mf_order){.function = 1}, 100000, NULL);
+    mf_book_note_duration(book, 1, 1000, INT64_C(1000) * 100 + 1000000000);
+    stretch = take_within(limits);
+    cr_assert(stretch->n >= 60 && stretch->n < 1000, "%d", (int)stretch->n);
+    give_back(stretch, false);
+    /* Calls that have become long are known as such soon. */
+    for (int i = 0; i < 5; i++)
+        mf_book_note_duration(book, 1, 20, INT64_C(20) * 1000000);
+    stretch = take_within(limits);
+    cr_assert(stretch->n <= 2, "%d", (int)stretch->n);
+    give_back(stretch, false);
+}
+
 Test(range, elements_with_a_time_limit_travel_one_by_one)
 {
     struct mf_stretch *stretch;
