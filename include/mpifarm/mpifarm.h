@@ -289,7 +289,9 @@ typedef void (*mpifarm_callback)(struct mpifarm *farm, mpifarm_future future,
  *                function is only asked to stop, by mpifarm_should_stop(); one that
  *                does not ask may be DONE in spite of it
  * @after         n_after futures: it starts when all of them are done, and is
- *                SKIPPED when one of them is not
+ *                SKIPPED when one of them is not. It is given their results, by
+ *                mpifarm_predecessor(): they are kept for it, also when their futures are
+ *                released, and copied to it when it is sent
  * @rank          the worker rank it must run on, MPIFARM_ANY_RANK for any
  * @delivery      how its end is heard of
  * @callback, @callback_arg   for MPIFARM_DELIVER_CALLBACK
@@ -312,7 +314,8 @@ struct mpifarm_task_options {
  * mpifarm_submit() - one task.
  *
  * Returns without waiting; tasks are sent off by this and the other client
- * calls. A queued task costs at most 128 bytes beside its input.
+ * calls. A queued task costs at most 128 bytes beside its input, one that comes after others
+ * somewhat more.
  *
  * @function    number of a registered function
  * @input       size bytes for it, copied; aligned for any type where it arrives.
@@ -349,6 +352,11 @@ MPIFARM_API int mpifarm_submit_many(struct mpifarm *farm, const struct mpifarm_t
 /**
  * mpifarm_submit_array() - one function over an array of inputs.
  *
+ * Without futures, and with MPIFARM_DELIVER_NONE, the array is kept as one: it
+ * costs its inputs alone, however many tasks it is, and some ten instructions of
+ * the client for each. They are tasks all the same: counted, tried again,
+ * cancelled with their group.
+ *
  * @inputs       n elements of input_size bytes each, copied
  * @options      for each; a tag of T gives element i the tag T + i
  * @ret_futures  n of them; NULL as for mpifarm_submit()
@@ -363,9 +371,11 @@ MPIFARM_API int mpifarm_submit_array(struct mpifarm *farm, int function, const v
 /**
  * mpifarm_map() - results[i] = function(inputs[i]), and wait for all.
  *
- * How many elements travel together follows from how long they take.
+ * How many elements travel together follows from how long they take. The map
+ * is kept as one, as such an array is, and nothing is copied but to and from
+ * messages: the quickest way there is.
  *
- * @inputs   n elements of input_size bytes each
+ * @inputs   n elements of input_size bytes each; borrowed, like results, until it returns
  * @results  room for n elements of result_size bytes each; what is shorter is
  *           filled up with zeros, what is longer fails its task. Elements whose task
  *           was not done are left as they were
@@ -386,8 +396,9 @@ MPIFARM_API int mpifarm_map(struct mpifarm *farm, int function, const void *inpu
  * anybody, so call it often enough: *ret_next_ns, if not NULL, gets the time in
  * which it should be called again (0: at once; never more than 4 ms while tasks run).
  *
- * Returns how many tasks ended (at most INT_MAX); -EHOSTUNREACH when tasks are
- * left and no worker is; -EDEADLK in a callback.
+ * Returns how many tasks ended (at most INT_MAX) since the client last waited, tested or made
+ * progress, those among them that ended while it submitted or cancelled others; -EHOSTUNREACH
+ * when tasks are left and no worker is; -EDEADLK in a callback.
  */
 MPIFARM_API int mpifarm_progress(struct mpifarm *farm, int64_t *ret_next_ns);
 
@@ -442,7 +453,8 @@ MPIFARM_API int mpifarm_result(struct mpifarm *farm, mpifarm_future future,
                                struct mpifarm_result *ret_result);
 
 /**
- * mpifarm_release() - give a future back; its result is freed.
+ * mpifarm_release() - give a future back; its result is freed, once all tasks that come after
+ * have it or have ended.
  *
  * A task that has not ended goes on, as MPIFARM_DELIVER_NONE. Returns 0 or -ESTALE.
  */
@@ -518,6 +530,22 @@ MPIFARM_API int mpifarm_drop_block(struct mpifarm *farm, mpifarm_block block);
 
 /** The task's input and its size; aligned for any type; NULL when it is empty. */
 MPIFARM_API const void *mpifarm_input(const struct mpifarm_context *context, size_t *ret_size);
+
+/** How many tasks this one came after: n_after of its options. In a module of mpifarm run it is 0:
+ * there {out:ID} in the task file gives the path of a file. */
+MPIFARM_API size_t mpifarm_predecessors(const struct mpifarm_context *context);
+
+/**
+ * mpifarm_predecessor() - the result of a task that this one came after.
+ *
+ * @i         from 0, in the order of the options' after
+ * @ret_size  its size; may be NULL
+ *
+ * Aligned for any type, and valid while the function runs. Returns NULL when it is empty, or
+ * there are not so many.
+ */
+MPIFARM_API const void *mpifarm_predecessor(const struct mpifarm_context *context, size_t i,
+                                            size_t *ret_size);
 
 /** Appends to the task's result. Returns 0 or -ENOMEM, which also fails the task. */
 MPIFARM_API int mpifarm_write(struct mpifarm_context *context, const void *data, size_t size);

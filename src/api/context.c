@@ -23,7 +23,22 @@ static int run_out_of_memory(struct mpifarm_context *context)
 
 const void *mpifarm_input(const struct mpifarm_context *context, size_t *ret_size)
 {
-    return give(context->input, context->call->size, ret_size);
+    return give(context->input, context->input_size, ret_size);
+}
+
+size_t mpifarm_predecessors(const struct mpifarm_context *context)
+{
+    return context->results.n_parts > 0 ? context->results.n_parts - 1 : 0;
+}
+
+const void *mpifarm_predecessor(const struct mpifarm_context *context, size_t i, size_t *ret_size)
+{
+    const void *data = NULL;
+    size_t size = 0;
+
+    if (i < mpifarm_predecessors(context))
+        data = mf_bundle_part(&context->results, i + 1, &size);
+    return give(data, size, ret_size);
 }
 
 const void *mpifarm_restored(const struct mpifarm_context *context, size_t *ret_size)

@@ -29,6 +29,7 @@
  * @is_in_task    a task function runs in this process
  * @is_in_callback   a callback runs
  * @n_untold      tasks submitted since the last turn
+ * @n_ended       tasks that had ended when the client last waited or made progress
  * @now_ns        when the last turn began
  * @error, @err   of the last call that failed
  */
@@ -53,6 +54,7 @@ struct mpifarm {
     bool is_in_task;
     bool is_in_callback;
     size_t n_untold;
+    uint64_t n_ended;
     int64_t now_ns;
     int error;
     struct mf_error err;

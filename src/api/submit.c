@@ -276,7 +276,8 @@ static int submit_array(struct mpifarm *farm, const struct mf_order *first, size
     return 0;
 }
 
-/* Booked as one, when nobody asks for single elements. */
+/* Booked as one, when nobody asks for single elements; those that are given results of others
+ * differ too much for that to pay. */
 static int submit_range(struct mpifarm *farm, const struct mf_order *first, size_t n,
                         const struct mf_range_results *results, mf_ticket *ret_ticket)
 {
@@ -300,7 +301,7 @@ int mpifarm_submit_array(struct mpifarm *farm, int function, const void *inputs,
         r = make_array(farm, function, inputs, input_size, n, options, ret_futures != NULL, &first);
     if (r < 0)
         return r;
-    if (!ret_futures && first.delivery == MF_DELIVER_NONE && n > 0)
+    if (!ret_futures && first.delivery == MF_DELIVER_NONE && first.n_after == 0 && n > 0)
         return submit_range(farm, &first, n, NULL, &range);
     tickets = room_for_tickets(farm, n, ret_futures);
     if (!tickets)

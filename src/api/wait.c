@@ -13,6 +13,9 @@
 /* With a core for each process, a rank that looks for messages gives way to others only then. */
 #define YIELD_AFTER_NS (10 * MF_NS_PER_US)
 
+/* Looks for messages of one turn until then: all else of it takes as long as a few of them. */
+#define SPIN_LOOKS 8
+
 bool mf_api_turn(struct mpifarm *farm)
 {
     bool had_traffic;
@@ -42,6 +45,15 @@ static int64_t next_ns(const struct mpifarm *farm)
     return next_ns;
 }
 
+/* Whoever has work should get this core, if there may be anybody. */
+static void spin(struct mpifarm *farm)
+{
+    if (farm->is_crowded || farm->now_ns - farm->backoff.quiet_since_ns > YIELD_AFTER_NS)
+        sched_yield();
+    else if (farm->remote)
+        farm->remote->n_looks = SPIN_LOOKS;
+}
+
 void mf_api_pause(struct mpifarm *farm, bool had_traffic, int64_t deadline_ns)
 {
     /* Reading the clock takes longer than all else here. */
@@ -50,16 +62,14 @@ void mf_api_pause(struct mpifarm *farm, bool had_traffic, int64_t deadline_ns)
     if (had_traffic)
         return;
     if (nap_ns == 0) {
-        /* Whoever has work should get this core, if there may be anybody. */
-        if (farm->is_crowded || farm->now_ns - farm->backoff.quiet_since_ns > YIELD_AFTER_NS)
-            sched_yield();
+        spin(farm);
         return;
     }
     nap_ns = mf_earliest_ns(nap_ns,
                             mf_earliest_ns(deadline_ns, next_ns(farm)) - mf_clock_monotonic_ns());
     mf_loop_wait(farm->loop, nap_ns < 0 ? 0 : nap_ns);
     if (farm->remote)
-        farm->remote->has_slept = true;
+        farm->remote->n_looks = MF_LOOKS_AFTER_PAUSE;
 }
 
 static bool is_stranded(const struct mpifarm *farm)
@@ -77,8 +87,26 @@ static int fail_stranded(struct mpifarm *farm)
     return mf_api_fail(farm, -EHOSTUNREACH, "tasks are left, and no worker is");
 }
 
-int mf_api_wait(struct mpifarm *farm, int (*is_over)(struct mpifarm *farm, void *arg), void *arg,
-                int64_t timeout_ns)
+static uint64_t count_ended(const struct mpifarm *farm)
+{
+    struct mf_book_counts counts;
+
+    mf_book_count(mf_client_book(farm->client), &counts);
+    return counts.submitted - counts.unfinished;
+}
+
+/* How many tasks have ended since the client last looked: submitting and cancelling end some, too.
+ */
+static uint64_t take_ended(struct mpifarm *farm)
+{
+    uint64_t before = farm->n_ended;
+
+    farm->n_ended = count_ended(farm);
+    return farm->n_ended - before;
+}
+
+static int wait_until(struct mpifarm *farm, int (*is_over)(struct mpifarm *farm, void *arg),
+                      void *arg, int64_t timeout_ns)
 {
     int64_t deadline_ns = INT64_MAX, now_ns;
     int r;
@@ -111,12 +139,14 @@ int mf_api_wait(struct mpifarm *farm, int (*is_over)(struct mpifarm *farm, void 
     }
 }
 
-static uint64_t count_ended(const struct mpifarm *farm)
+int mf_api_wait(struct mpifarm *farm, int (*is_over)(struct mpifarm *farm, void *arg), void *arg,
+                int64_t timeout_ns)
 {
-    struct mf_book_counts counts;
+    int r = wait_until(farm, is_over, arg, timeout_ns);
 
-    mf_book_count(mf_client_book(farm->client), &counts);
-    return counts.submitted - counts.unfinished;
+    if (!farm->is_in_callback)
+        (void)take_ended(farm);
+    return r;
 }
 
 int mpifarm_progress(struct mpifarm *farm, int64_t *ret_next_ns)
@@ -124,13 +154,12 @@ int mpifarm_progress(struct mpifarm *farm, int64_t *ret_next_ns)
     int r = mf_api_check_client(farm, "mpifarm_progress");
     int64_t now_ns, nap_ns;
     bool had_traffic;
-    uint64_t before, n;
+    uint64_t n;
 
     if (r < 0)
         return r;
     if (farm->is_in_callback)
         return mf_api_fail(farm, -EDEADLK, "a callback cannot make progress");
-    before = count_ended(farm);
     had_traffic = mf_api_turn(farm);
     mf_api_call_back(farm);
     if (is_stranded(farm))
@@ -142,8 +171,8 @@ int mpifarm_progress(struct mpifarm *farm, int64_t *ret_next_ns)
         *ret_next_ns = nap_ns < 0 ? 0 : nap_ns;
     }
     if (farm->remote)
-        farm->remote->has_slept = true;
-    n = count_ended(farm) - before;
+        farm->remote->n_looks = MF_LOOKS_AFTER_PAUSE;
+    n = take_ended(farm);
     return n < INT_MAX ? (int)n : INT_MAX;
 }
 
@@ -172,6 +201,7 @@ int mpifarm_test(struct mpifarm *farm, mpifarm_future future)
         return r;
     mf_api_turn(farm);
     mf_api_call_back(farm);
+    (void)take_ended(farm);
     r = is_future_over(farm, &future);
     return r == 0 && is_stranded(farm) ? fail_stranded(farm) : r;
 }

@@ -66,15 +66,6 @@ int mf_buffer_status(const struct mf_buffer *buffer)
     return buffer->has_failed ? -ENOMEM : 0;
 }
 
-void mf_buffer_append(struct mf_buffer *buffer, const void *data, size_t n)
-{
-    /* memcpy() from NULL is undefined even for no bytes. */
-    if (n == 0 || mf_buffer_reserve(buffer, n) < 0)
-        return;
-    memcpy(buffer->data + buffer->size, data, n);
-    buffer->size += n;
-}
-
 static void encode_little_endian(uint8_t *bytes, uint64_t value, size_t n)
 {
     for (size_t i = 0; i < n; i++)

@@ -59,7 +59,16 @@ void mf_buffer_consume(struct mf_buffer *buffer, size_t n);
 /** Returns 0, or -ENOMEM if any write since the last clear failed. */
 int mf_buffer_status(const struct mf_buffer *buffer);
 
-void mf_buffer_append(struct mf_buffer *buffer, const void *data, size_t n);
+/** Inline, as most of what is appended has a size that the compiler knows. */
+static inline void mf_buffer_append(struct mf_buffer *buffer, const void *data, size_t n)
+{
+    /* memcpy() from NULL is undefined even for no bytes. */
+    if (n == 0 || mf_buffer_reserve(buffer, n) < 0)
+        return;
+    memcpy(buffer->data + buffer->size, data, n);
+    buffer->size += n;
+}
+
 void mf_buffer_put_u8(struct mf_buffer *buffer, uint8_t value);
 void mf_buffer_put_u16(struct mf_buffer *buffer, uint16_t value);
 void mf_buffer_put_u32(struct mf_buffer *buffer, uint32_t value);

@@ -7,7 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
-#define ALL_CALL_FLAGS (MF_CALL_HAS_DETAILS | MF_CALL_IS_LARGE)
+#define ALL_CALL_FLAGS (MF_CALL_HAS_DETAILS | MF_CALL_IS_LARGE | MF_CALL_HAS_RESULTS)
 
 static inline uint8_t *put_details(uint8_t *to, const struct mf_call *call)
 {
@@ -26,7 +26,8 @@ static inline struct mf_call_header header_of(const struct mf_call *call, bool h
         .size_low = (uint32_t)call->size,
         .function = call->function,
         .flags = (uint16_t)((has_details ? MF_CALL_HAS_DETAILS : 0) |
-                            (call->is_large ? MF_CALL_IS_LARGE : 0)),
+                            (call->is_large ? MF_CALL_IS_LARGE : 0) |
+                            (call->has_results ? MF_CALL_HAS_RESULTS : 0)),
     };
 }
 
@@ -126,6 +127,7 @@ bool mf_call_get(struct mf_reader *reader, struct mf_call *ret_call)
     ret_call->task = header.task;
     ret_call->function = header.function;
     ret_call->is_large = header.flags & MF_CALL_IS_LARGE;
+    ret_call->has_results = header.flags & MF_CALL_HAS_RESULTS;
     ret_call->size = header.size_low;
     ret_call->checkpoint = NULL;
     if (!(header.flags & MF_CALL_HAS_DETAILS)) {

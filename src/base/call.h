@@ -37,6 +37,7 @@
 enum {
     MF_CALL_HAS_DETAILS = 1, /* mf_call_details follow the header */
     MF_CALL_IS_LARGE = 2,    /* its bytes came in pieces */
+    MF_CALL_HAS_RESULTS = 4, /* the input is a bundle: its own, and the results of others */
 };
 
 /** The header of a call. size is that of the input, also if it is large and comes otherwise. */
@@ -73,6 +74,7 @@ struct mf_call {
     uint64_t task;
     uint16_t function;
     bool is_large;
+    bool has_results;
     size_t size;
     const uint8_t *input;
     const uint8_t *checkpoint;

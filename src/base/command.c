@@ -23,7 +23,8 @@ enum command_flag {
     HAS_TAG = 1 << 2,
     HAS_CWD = 1 << 3,
     HAS_FUNCTION = 1 << 4,
-    ALL_FLAGS = HAS_GIVEN_ID | IS_SHELL | HAS_TAG | HAS_CWD | HAS_FUNCTION,
+    HAS_OUTS = 1 << 5,
+    ALL_FLAGS = HAS_GIVEN_ID | IS_SHELL | HAS_TAG | HAS_CWD | HAS_FUNCTION | HAS_OUTS,
 };
 
 /* The least that a text and exactly what a mark take in the message. */
@@ -34,7 +35,7 @@ static uint8_t flags_of(const struct mf_command *command)
 {
     return (command->has_given_id ? HAS_GIVEN_ID : 0) | (command->is_shell ? IS_SHELL : 0) |
            (command->tag ? HAS_TAG : 0) | (command->cwd ? HAS_CWD : 0) |
-           (command->function ? HAS_FUNCTION : 0);
+           (command->function ? HAS_FUNCTION : 0) | (command->has_outs ? HAS_OUTS : 0);
 }
 
 void mf_command_encode(const struct mf_command *command, struct mf_buffer *buffer)
@@ -108,7 +109,8 @@ static bool header_is_valid(const struct mf_command *command, uint8_t flags, siz
 
     bool has_one = flags & (IS_SHELL | HAS_FUNCTION);
 
-    if (flags & ~ALL_FLAGS || command->n_args == 0 || (has_one && command->n_args != 1))
+    if (flags & ~ALL_FLAGS || command->n_args == 0 || (has_one && command->n_args != 1) ||
+        (command->has_outs && command->n_marks > 0))
         return false;
     return least <= left;
 }
@@ -153,6 +155,7 @@ int mf_command_decode(const void *data, size_t size, struct mf_command **ret_com
     int r;
 
     header.has_given_id = flags & HAS_GIVEN_ID;
+    header.has_outs = flags & HAS_OUTS;
     header.is_shell = flags & IS_SHELL;
     header.n_args = mf_reader_get_u32(&reader);
     header.n_env = mf_reader_get_u32(&reader);

@@ -37,6 +37,7 @@ struct mf_slot_mark {
  * @tag           what --tag puts before each line
  * @function      name of the function to call, whose input is args[0], the only one; NULL for a
  *                command, which all else is about
+ * @has_outs      {out:ID} in args[] stands for a path: see outs.h; there are no marks then
  * @is_shell      args[0] is one text for /bin/sh -c; else args is an argument vector
  * @args          n_args texts, no NULL at the end
  * @cwd           directory to run in, NULL for that of the farm
@@ -49,6 +50,7 @@ struct mf_command {
     uint64_t seq;
     const char *tag;
     const char *function;
+    bool has_outs;
     bool is_shell;
     uint32_t n_args;
     const char *const *args;

@@ -12,6 +12,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -257,6 +258,23 @@ int mf_parse_integer(const char *text, int64_t min, int64_t max, int64_t *ret_va
     if (errno == ERANGE || value < min || value > max)
         return mf_error_set(err, -ERANGE, SHOWN " is out of range: give %" PRId64 " to %" PRId64,
                             text, min, max);
+    *ret_value = value;
+    return 0;
+}
+
+int mf_parse_decimal(const char *text, size_t n_behind, double *ret_value)
+{
+    size_t size = strlen(text);
+    double value;
+    char *end;
+
+    /* Only what all locales read alike; the rest is for strtod() to tell. */
+    if (size <= n_behind || !(is_digit(text[0]) || text[0] == '.') ||
+        strspn(text, "0123456789.eE+-") < size - n_behind)
+        return -EINVAL;
+    value = strtod(text, &end);
+    if (end != text + size - n_behind || !isfinite(value))
+        return -EINVAL;
     *ret_value = value;
     return 0;
 }

@@ -32,6 +32,15 @@ int mf_parse_size(const char *text, uint64_t *ret_bytes, struct mf_error *err);
 int mf_parse_integer(const char *text, int64_t min, int64_t max, int64_t *ret_value,
                      struct mf_error *err);
 
+/**
+ * mf_parse_decimal() - "12", "0.5" or "1.5e-3" and nothing else: no sign, no hexadecimal number, no
+ * "inf" or "nan". Text that goes on with n_behind characters more is read up to there.
+ *
+ * Returns 0, or -EINVAL if it is none, or too large for a double; no sentence, as only the
+ * caller knows what was to be written there.
+ */
+int mf_parse_decimal(const char *text, size_t n_behind, double *ret_value);
+
 /** Writes "120 us", "850 ms", "12.3 s", "4m05s", "3h12m", "2d04h" into text; returns text. */
 char *mf_format_duration(int64_t ns, char *text, size_t size);
 

@@ -112,10 +112,12 @@ static int run_check(struct mf_context *context, int argc, char **argv)
                              (uint32_t)(argc - first), &err);
     if (r >= 0)
         print_shape(&set);
+    else if (r == -EFBIG)
+        mf_log_warning(&context->log, "the input is valid, but %s", err.text);
     else
         mf_log_error(&context->log, "%s", err.text);
     mf_task_set_finish(&set);
-    return r < 0 ? MPIFARM_EXIT_USAGE : MPIFARM_EXIT_DONE;
+    return r < 0 && r != -EFBIG ? MPIFARM_EXIT_USAGE : MPIFARM_EXIT_DONE;
 }
 
 const struct mf_subcommand mf_subcommand_check = {

@@ -27,6 +27,8 @@ enum {
     OPTION_HALT,
     OPTION_DELAY,
     OPTION_POLICY,
+    OPTION_AGEING,
+    OPTION_SHARE,
     OPTION_PLACEMENT,
     OPTION_RUN_DIR,
     OPTION_RESUME,
@@ -96,7 +98,10 @@ const struct mf_option mf_farming_options[MF_N_RUN_OPTIONS] = {
                        .help = "Order in which tasks are begun: priority (the default: the highest "
                                "first, and waiting counts), fifo, lifo, sjf (shortest first), lpt "
                                "(longest first), wspt (by weight over time), edf (earliest "
-                               "deadline), critical-path, fair (equal shares for groups)."},
+                               "deadline), critical-path, fair (shares for groups), auto (what "
+                               "simulations of the remaining work show to be best)."},
+    [OPTION_AGEING] = MF_AGEING_OPTION,
+    [OPTION_SHARE] = MF_SHARE_OPTION,
     [OPTION_PLACEMENT] = {.name = "placement",
                           .value = "NAME",
                           .help = "How the worker of a task is chosen: least-loaded (the default), "
@@ -139,10 +144,11 @@ const struct mf_option mf_farming_options[MF_N_RUN_OPTIONS] = {
                                   "often as --retries or retries= lets it."},
     [OPTION_GPUS] = {.name = "gpus",
                      .value = "N",
-                     .help = "GPUs of each node that tasks with gpus= share, the first N of "
-                             "CUDA_VISIBLE_DEVICES (or ROCR_VISIBLE_DEVICES, ZE_AFFINITY_MASK) or of "
-                             "those found. A task finds its own in the same variable and in "
-                             "MPIFARM_GPUS; for one without gpus= that variable stays as it is."},
+                     .help =
+                         "GPUs of each node that tasks with gpus= share, the first N of "
+                         "CUDA_VISIBLE_DEVICES (or ROCR_VISIBLE_DEVICES, ZE_AFFINITY_MASK) or of "
+                         "those found. A task finds its own in the same variable and in "
+                         "MPIFARM_GPUS; for one without gpus= that variable stays as it is."},
     [OPTION_FORMAT] = MF_FORMAT_OPTION,
     [OPTION_MODULE] = {.name = "module",
                        .value = "FILE",
@@ -170,13 +176,11 @@ static int parse_timeout(struct mf_farming_settings *settings, const char *text,
                          struct mf_error *err)
 {
     size_t length = strlen(text);
-    char *end;
     double percent;
 
     if (length == 0 || text[length - 1] != '%')
         return mf_parse_duration(text, &settings->scheduler.timeout_ns, err);
-    percent = strtod(text, &end);
-    if (end != text + length - 1 || !(percent >= 100 && percent <= 1e6))
+    if (mf_parse_decimal(text, 1, &percent) < 0 || !(percent >= 100 && percent <= 1e6))
         return mf_error_set(err, -EINVAL, "\"%s\" is no percentage of 100 or more", text);
     settings->scheduler.farm.timeout_factor = percent / 100;
     return 0;
@@ -192,7 +196,7 @@ static int refuse_halt(const char *text, struct mf_error *err)
 static int parse_halt(struct mf_farm_config *farm, const char *text, struct mf_error *err)
 {
     const char *limit;
-    char *end;
+    bool is_part;
     double value;
 
     if (strcmp(text, "never") == 0) {
@@ -207,12 +211,12 @@ static int parse_halt(struct mf_farm_config *farm, const char *text, struct mf_e
         return refuse_halt(text, err);
     farm->halt_failed = 0;
     farm->halt_fraction = 0;
-    value = strtod(limit, &end);
-    if (end == limit || !(value > 0))
+    is_part = *limit && limit[strlen(limit) - 1] == '%';
+    if (mf_parse_decimal(limit, is_part, &value) < 0 || !(value > 0))
         return refuse_halt(text, err);
-    if (strcmp(end, "%") == 0 && value <= 100)
+    if (is_part && value <= 100)
         farm->halt_fraction = value / 100;
-    else if (*end == '\0' && value < 1e18 && value == (double)(uint64_t)value)
+    else if (!is_part && value < 1e18 && value == (double)(uint64_t)value)
         farm->halt_failed = (uint64_t)value;
     else
         return refuse_halt(text, err);
@@ -256,10 +260,10 @@ static int parse_mem(struct mf_farming_settings *settings, const char *text, str
 
 static int parse_mem_retry(struct mf_farm_config *farm, const char *text, struct mf_error *err)
 {
-    char *end = NULL;
-    double factor = text[0] == 'x' ? strtod(text + 1, &end) : 0;
+    double factor;
 
-    if (!(factor > 1 && factor <= 1000) || *end != '\0')
+    if (text[0] != 'x' || mf_parse_decimal(text + 1, 0, &factor) < 0 ||
+        !(factor > 1 && factor <= 1000))
         return mf_error_set(err, -EINVAL, "\"%s\" is not like x2 or x1.5", text);
     farm->mem_factor = factor;
     return 0;
@@ -304,6 +308,10 @@ static int parse_value(struct mf_farming_settings *settings, size_t index, const
         return mf_parse_duration(text, &settings->scheduler.farm.delay_ns, err);
     case OPTION_POLICY:
         return mf_policy_parse(text, &settings->scheduler.farm.policy, err);
+    case OPTION_AGEING:
+        return mf_ageing_parse(text, &settings->scheduler.farm.policy_settings, err);
+    case OPTION_SHARE:
+        return mf_group_shares_add(&settings->shares, text, err);
     case OPTION_PLACEMENT:
         return mf_placement_parse(text, &settings->scheduler.farm.placement, err);
     case OPTION_MEM:
@@ -396,10 +404,24 @@ static void init_settings(struct mf_farming_settings *settings)
     settings->rank.modules = settings->modules;
 }
 
+/* An option without any effect is a mistake. */
+static int check_policy(const struct mf_farming_settings *settings, struct mf_error *err)
+{
+    const struct mf_policy *policy = settings->scheduler.farm.policy;
+
+    if (settings->scheduler.farm.policy_settings.ageing_weight != 0 &&
+        policy != &mf_policy_priority && policy != &mf_policy_auto)
+        return mf_error_set(err, -EINVAL, "--ageing is about --policy priority, not %s",
+                            policy->name);
+    if (settings->shares.n > 0 && policy != &mf_policy_fair)
+        return mf_error_set(err, -EINVAL, "--share is about groups, and needs --policy fair");
+    return 0;
+}
+
 int mf_farming_parse(struct mf_farming_settings *settings, const struct mf_subcommand *subcommand,
                      int argc, char **argv, int min_words, struct mf_error *err)
 {
-    int first;
+    int first, r;
 
     init_settings(settings);
     first = mf_options_parse(subcommand, argc, argv, set_option, settings, err);
@@ -413,6 +435,11 @@ int mf_farming_parse(struct mf_farming_settings *settings, const struct mf_subco
     if (settings->rank.is_inline && settings->rank.n_modules == 0)
         return mf_error_set(err, -EINVAL,
                             "--no-isolation is about functions, and needs --module FILE");
+    r = check_policy(settings, err);
+    if (r < 0)
+        return r;
+    settings->scheduler.shares = settings->shares.items;
+    settings->scheduler.n_shares = settings->shares.n;
     mf_resources_count(&settings->resources, settings->scheduler.farm.countables);
     if (settings->is_quiet)
         settings->progress = MF_PROGRESS_NONE;

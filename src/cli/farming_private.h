@@ -20,6 +20,7 @@
  * @scheduler, @rank  what of it goes there; rank.modules is the modules here, so
  *                    settings stay where they are
  * @resources         countables of the run; scheduler.farm has their numbers
+ * @shares            of groups, which scheduler.shares refers to
  */
 struct mf_farming_settings {
     struct mf_scheduler_config scheduler;
@@ -27,6 +28,7 @@ struct mf_farming_settings {
     const char *modules[MF_MAX_MODULES];
     enum mf_source_format format;
     struct mf_resources resources;
+    struct mf_group_shares shares;
     const char *run_dir;
     bool is_dry_run;
     bool is_forced;

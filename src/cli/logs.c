@@ -35,6 +35,7 @@ struct logs {
     struct mf_journal *journal;
     struct mf_store *kept;
     struct mf_store *spool;
+    struct mf_store *feed;
     char output_dir[PATH_MAX];
     uint64_t found_row; /* of the attempt to print, 0 for none */
     struct mf_error *err;
@@ -58,7 +59,9 @@ static int copy_stream(struct logs *logs, const struct mf_journal_attempt *attem
                        enum mf_stream stream, int fd)
 {
     const struct mf_region *region = &attempt->region;
-    struct mf_store *store = region->store == MF_STORE_SPOOL ? logs->spool : logs->kept;
+    struct mf_store *store = region->store == MF_STORE_SPOOL  ? logs->spool
+                             : region->store == MF_STORE_FEED ? logs->feed
+                                                              : logs->kept;
     uint64_t offset = region->offset + (stream == MF_STDERR ? region->size[MF_STDOUT] : 0);
     uint64_t end = offset + region->size[stream];
     char block[65536];
@@ -86,7 +89,8 @@ static int print_output(struct logs *logs, const struct mf_journal_attempt *atte
         attempt->outcome.produced_bytes[MF_STDOUT] + attempt->outcome.produced_bytes[MF_STDERR];
     int r;
 
-    if (produced > 0 && attempt->region.store == MF_STORE_SPOOL && attempt->is_printed)
+    if (produced > 0 && attempt->is_printed &&
+        (attempt->region.store == MF_STORE_SPOOL || attempt->region.store == MF_STORE_NONE))
         return mf_error_set(logs->err, -ENODATA,
                             "the output of task %s was printed and not kept; --output DIR keeps "
                             "all output",
@@ -197,7 +201,9 @@ static int open_logs(struct logs *logs)
         return r;
     r = mf_store_open(r == 0 && logs->output_dir[0] ? logs->output_dir : out, "kept", UINT64_MAX,
                       &logs->kept, logs->err);
-    return r < 0 ? r : mf_store_open(out, "spool", UINT64_MAX, &logs->spool, logs->err);
+    if (r == 0)
+        r = mf_store_open(out, "spool", UINT64_MAX, &logs->spool, logs->err);
+    return r < 0 ? r : mf_store_open(out, "feed", UINT64_MAX, &logs->feed, logs->err);
 }
 
 static int run_logs(struct mf_context *context, int argc, char **argv)
@@ -220,6 +226,7 @@ static int run_logs(struct mf_context *context, int argc, char **argv)
     if (r < 0 && r != -EPIPE)
         mf_log_error(&context->log, "%s", err.text);
     mf_store_close(logs.spool);
+    mf_store_close(logs.feed);
     mf_store_close(logs.kept);
     mf_journal_close(logs.journal, NULL);
     return r < 0 ? MPIFARM_EXIT_USAGE : MPIFARM_EXIT_DONE;

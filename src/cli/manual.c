@@ -30,8 +30,8 @@ const struct mf_section mf_manual_sections[] = {
      "  MPIFARM_RANK      the rank that runs it\n"
      "  MPIFARM_SLOT      the slot on its node, from 1\n"
      "  MPIFARM_CORES     the numbers of its processors, as in 0,1\n"
-     "  MPIFARM_GPUS      with gpus=: its GPUs, as in 0,1; CUDA_VISIBLE_DEVICES too (for\n"
-     "                    GPUs of AMD ROCR_VISIBLE_DEVICES, of Intel ZE_AFFINITY_MASK),\n"
+     "  MPIFARM_GPUS      with gpus=: its GPUs, as in 0,1; CUDA_VISIBLE_DEVICES too,\n"
+     "                    or ROCR_VISIBLE_DEVICES (AMD), ZE_AFFINITY_MASK (Intel),\n"
      "                    which is left as it is without\n"
      "  MPIFARM_RUN_DIR   the run directory\n"
      "  OMP_NUM_THREADS   how many cores it has, unless it is set already\n"
@@ -41,7 +41,8 @@ const struct mf_section mf_manual_sections[] = {
     {"Files", "  mpifarm-run/            the run directory (--run-dir)\n"
               "  mpifarm-run/journal.db  the truth about the run (SQLite), read by --resume\n"
               "  mpifarm-run/joblog.tsv  one line per task, with GNU Parallel's columns\n"
-              "  mpifarm-run/out/        output of failed attempts, or waiting to be printed\n"
+              "  mpifarm-run/out/        output of failed attempts, or waiting to be printed or\n"
+              "                          for tasks that take it\n"
               "  mpifarm-run/status.json how the run stands, replaced once a second"},
     {NULL, NULL},
 };

@@ -5,8 +5,13 @@
 
 #include <errno.h>
 #include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
 
 #define MAX_NAMES 32
+#define MAX_WEIGHT 1e9
+#define MAX_SATURATION 1e6
+#define MAX_SHARE 1e6
 
 static int refuse(const char *what, const char *name, const char *const *names, size_t n,
                   struct mf_error *err)
@@ -43,4 +48,78 @@ int mf_placement_parse(const char *name, const struct mf_placement **ret_placeme
     for (; n < MAX_NAMES && mf_placement_at((uint32_t)n); n++)
         names[n] = mf_placement_at((uint32_t)n)->name;
     return refuse("placement", name, names, n, err);
+}
+
+/* --- parameters of policies --- */
+
+static int refuse_ageing(const char *text, struct mf_error *err)
+{
+    return mf_error_set(
+        err, -EINVAL,
+        "\"%.100s\" is not like 20 or 20,30m or 20,30m,0.25: a weight of 0 or more, "
+        "a time and a number above 0",
+        text);
+}
+
+/* A number up to a limit, of which nothing is left over. Written so that a NaN is none. */
+static bool parse_number(const char *text, double max, double *ret_value)
+{
+    char *end;
+
+    *ret_value = strtod(text, &end);
+    return end != text && *end == '\0' && *ret_value >= 0 && *ret_value <= max;
+}
+
+static bool parse_window(const char *text, int64_t *ret_ns)
+{
+    struct mf_error ignored;
+
+    return mf_parse_duration(text, ret_ns, &ignored) == 0 && *ret_ns > 0;
+}
+
+int mf_ageing_parse(const char *text, struct mf_policy_settings *settings, struct mf_error *err)
+{
+    struct mf_policy_settings parsed = *settings;
+    char copy[128], *weight = copy, *window, *saturation;
+
+    if (strlen(text) >= sizeof(copy))
+        return refuse_ageing(text, err);
+    strcpy(copy, text);
+    window = strchr(copy, ',');
+    saturation = window ? strchr(window + 1, ',') : NULL;
+    if (window)
+        *window++ = '\0';
+    if (saturation)
+        *saturation++ = '\0';
+    if (!parse_number(weight, MAX_WEIGHT, &parsed.ageing_weight) ||
+        (window && !parse_window(window, &parsed.ageing_window_ns)) ||
+        (saturation && (!parse_number(saturation, MAX_SATURATION, &parsed.ageing_saturation) ||
+                        parsed.ageing_saturation == 0)))
+        return refuse_ageing(text, err);
+    /* Where these settings are 0, that is the default. */
+    if (parsed.ageing_weight == 0)
+        parsed.ageing_weight = -1;
+    *settings = parsed;
+    return 0;
+}
+
+int mf_group_shares_add(struct mf_group_shares *shares, const char *text, struct mf_error *err)
+{
+    const char *equals = strrchr(text, '=');
+    struct mf_group_share share = {.name = text};
+
+    if (!equals || equals == text || !parse_number(equals + 1, MAX_SHARE, &share.share) ||
+        share.share < 1 / MAX_SHARE)
+        return mf_error_set(err, -EINVAL,
+                            "\"%.100s\" is not NAME=N with a number above 0, as in production=3",
+                            text);
+    share.name_size = (size_t)(equals - text);
+    for (uint32_t i = 0; i < shares->n; i++)
+        if (shares->items[i].name_size == share.name_size &&
+            memcmp(shares->items[i].name, text, share.name_size) == 0)
+            return mf_error_set(err, -EEXIST, "%.*s is given twice", (int)share.name_size, text);
+    if (shares->n == MF_GROUP_SHARES_MAX)
+        return mf_error_set(err, -E2BIG, "more than %d groups", MF_GROUP_SHARES_MAX);
+    shares->items[shares->n++] = share;
+    return 0;
 }

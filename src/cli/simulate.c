@@ -6,6 +6,7 @@
 
 #include "base/rng.h"
 #include "cli/subcommands.h"
+#include "runtime/chooser.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -34,11 +35,9 @@ static bool fits(const struct mf_simulate_settings *settings, const struct mf_ne
     return false;
 }
 
-static int refuse_unfit(const struct mf_simulate_settings *settings, const char *id,
-                        const struct mf_needs *needs, struct mf_error *err)
+static struct mf_needs find_largest(const struct mf_simulate_settings *settings)
 {
     struct mf_needs largest = {0};
-    char text[256];
 
     for (uint32_t i = 0; i < settings->sim.n_groups; i++) {
         const struct mf_needs *has = &settings->groups[i].has;
@@ -50,13 +49,11 @@ static int refuse_unfit(const struct mf_simulate_settings *settings, const char 
         if (has->mem_bytes > largest.mem_bytes)
             largest.mem_bytes = has->mem_bytes;
     }
-    mf_needs_explain(needs, &largest, text, sizeof(text));
-    return mf_error_set(err, -EINVAL, "task \"%.200s\" %s", id, text);
+    return largest;
 }
 
 /* What cannot be simulated is named by its first task. */
-static int check_tasks(const struct mf_simulate_settings *settings, const struct mf_task_set *set,
-                       struct mf_error *err)
+static int check_tasks(const struct mf_task_set *set, struct mf_error *err)
 {
     if (set->n_tasks == 0)
         return mf_error_set(err, -EINVAL, "there are no tasks to simulate");
@@ -65,13 +62,28 @@ static int check_tasks(const struct mf_simulate_settings *settings, const struct
                             "task \"%.200s\" does not say how long it runs: give it time=, or all "
                             "such tasks --time",
                             mf_task_set_id(set, set->first_untimed));
-    for (uint64_t i = 0; i < set->n_tasks; i++) {
-        const struct mf_needs *needs = &set->tasks[i].spec.needs;
-
-        if (!fits(settings, needs))
-            return refuse_unfit(settings, mf_task_set_id(set, i + 1), needs, err);
-    }
     return 0;
+}
+
+/* As in a run they fail at once, and what comes after them is skipped. */
+static void warn_of_unfit(const struct mf_simulate_settings *settings,
+                          const struct mf_task_set *set, const struct mf_log *log)
+{
+    struct mf_needs largest = find_largest(settings);
+    uint64_t n_unfit = 0, first = 0;
+    char text[256];
+
+    for (uint64_t i = set->n_tasks; i > 0; i--) {
+        if (!fits(settings, &set->tasks[i - 1].spec.needs)) {
+            first = i;
+            n_unfit++;
+        }
+    }
+    if (n_unfit == 0)
+        return;
+    mf_needs_explain(&set->tasks[first - 1].spec.needs, &largest, text, sizeof(text));
+    mf_log_warning(log, "%" PRIu64 " of the tasks can never start, and fail: task \"%.200s\" %s",
+                   n_unfit, mf_task_set_id(set, first), text);
 }
 
 /* A Poisson stream in the order of the input: exponential times between arrivals. */
@@ -132,6 +144,15 @@ static int close_timeline(const char *path, struct timeline *timeline, struct mf
 
 /* --- the simulation --- */
 
+/* What auto changed to, and why: a line each. */
+static void note_chosen(void *arg, const struct mf_preference *preference)
+{
+    char text[MF_PREFERENCE_SIZE];
+
+    mf_buffer_print(arg, "auto, at %.3f s: %s\n", (double)preference->at_ns * 1e-9,
+                    mf_preference_describe(preference, text));
+}
+
 static int explain(int r, const char *policy, struct mf_error *err)
 {
     switch (r) {
@@ -142,6 +163,11 @@ static int explain(int r, const char *policy, struct mf_error *err)
                             policy);
     case -EDEADLK:
         return mf_error_set(err, r, "under %s, some tasks can never start", policy);
+    case -ETIMEDOUT:
+        return mf_error_set(err, r,
+                            "under %s, each worker died %d times while no task ended: --mtbf is "
+                            "too short for what they take",
+                            policy, MF_SIM_MAX_DEATHS);
     default:
         return mf_error_set(err, r, "under %s, the simulation fails: %s", policy, strerror(-r));
     }
@@ -149,7 +175,8 @@ static int explain(int r, const char *policy, struct mf_error *err)
 
 static int simulate_policy(const struct mf_simulate_settings *settings,
                            const struct mf_task_set *set, const struct mf_policy *policy,
-                           struct mf_sim_result *ret_result, struct mf_error *err)
+                           struct mf_buffer *chosen, struct mf_sim_result *ret_result,
+                           struct mf_error *err)
 {
     struct timeline timeline = {.set = set};
     struct mf_sim_config config = settings->sim;
@@ -158,6 +185,10 @@ static int simulate_policy(const struct mf_simulate_settings *settings,
     if (r < 0)
         return r;
     config.farm.policy = policy;
+    config.shares = set->shares;
+    config.n_shares = set->n_shares;
+    config.chosen = note_chosen;
+    config.chosen_arg = chosen;
     if (timeline.file) {
         config.trace = print_attempt;
         config.trace_arg = &timeline;
@@ -173,17 +204,23 @@ static int simulate_policy(const struct mf_simulate_settings *settings,
 }
 
 static int simulate(const struct mf_simulate_settings *settings, struct mf_task_set *set,
-                    struct mf_error *err)
+                    const struct mf_log *log, struct mf_error *err)
 {
     struct mf_sim_result *results = calloc(settings->n_policies, sizeof(*results));
-    int r = results ? check_tasks(settings, set, err) : mf_error_set(err, -ENOMEM, "out of memory");
+    struct mf_buffer chosen = {0};
+    int r = results ? check_tasks(set, err) : mf_error_set(err, -ENOMEM, "out of memory");
 
-    if (r == 0)
+    if (r == 0) {
+        warn_of_unfit(settings, set, log);
         draw_arrivals(settings, set);
+    }
     for (uint32_t i = 0; i < settings->n_policies && r == 0; i++)
-        r = simulate_policy(settings, set, settings->policies[i], &results[i], err);
+        r = simulate_policy(settings, set, settings->policies[i], &chosen, &results[i], err);
     if (r == 0)
-        mf_simulate_print(settings, set, results);
+        r = mf_buffer_status(&chosen);
+    if (r == 0)
+        mf_simulate_print(settings, set, results, &chosen);
+    mf_buffer_finish(&chosen);
     free(results);
     return r;
 }
@@ -199,7 +236,7 @@ static int run_simulate(struct mf_context *context, int argc, char **argv)
         r = mf_task_set_read(&set, &settings.input, (const char *const *)argv + first,
                              (uint32_t)(argc - first), &err);
     if (r >= 0)
-        r = simulate(&settings, &set, &err);
+        r = simulate(&settings, &set, &context->log, &err);
     mf_task_set_finish(&set);
     mf_simulate_settings_finish(&settings);
     if (r >= 0 || r == -ECANCELED)

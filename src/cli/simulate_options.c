@@ -37,6 +37,8 @@ enum {
     OPTION_MODULE,
     OPTION_RESOURCE,
     OPTION_DELAY,
+    OPTION_AGEING,
+    OPTION_SHARE,
     N_OPTIONS
 };
 static_assert(N_OPTIONS == MF_SIMULATE_N_OPTIONS, "the header gives the table's size");
@@ -52,7 +54,8 @@ const struct mf_option mf_simulate_options[MF_SIMULATE_N_OPTIONS] = {
                        .letter = 'p',
                        .value = "LIST",
                        .help = "Order policies to compare, separated by commas. All there are is "
-                               "the default."},
+                               "the default, but for auto, which simulates the remaining work "
+                               "within the simulation, as a run does."},
     [OPTION_PLACEMENT] = {.name = "placement",
                           .value = "NAME",
                           .help = "How the worker of a task is chosen; least-loaded is the "
@@ -99,6 +102,8 @@ const struct mf_option mf_simulate_options[MF_SIMULATE_N_OPTIONS] = {
     [OPTION_DELAY] = {.name = "delay",
                       .value = "TIME",
                       .help = "Wait at least TIME between two starts."},
+    [OPTION_AGEING] = MF_AGEING_OPTION,
+    [OPTION_SHARE] = MF_SHARE_OPTION,
 };
 
 /* --- workers --- */
@@ -231,12 +236,14 @@ static int parse_policies(struct mf_simulate_settings *settings, const char *tex
     return r;
 }
 
+/* But for auto, which goes by one of them after the other and takes long to simulate. */
 static void choose_all_policies(struct mf_simulate_settings *settings)
 {
-    while (settings->n_policies < MF_SIMULATE_POLICIES_MAX && mf_policy_at(settings->n_policies)) {
-        settings->policies[settings->n_policies] = mf_policy_at(settings->n_policies);
-        settings->n_policies++;
-    }
+    const struct mf_policy *policy;
+
+    for (uint32_t i = 0; i < MF_SIMULATE_POLICIES_MAX && (policy = mf_policy_at(i)); i++)
+        if (policy != &mf_policy_auto)
+            settings->policies[settings->n_policies++] = policy;
 }
 
 /* --- numbers --- */
@@ -259,26 +266,21 @@ static int parse_cost(struct mf_simulate_settings *settings, const char *text, s
 
 static int parse_probability(const char *text, double *ret_probability, struct mf_error *err)
 {
-    char *end;
-    double value = strtod(text, &end);
+    bool is_percent = *text && text[strlen(text) - 1] == '%';
+    double value;
 
-    if (end != text && strcmp(end, "%") == 0) {
-        value /= 100;
-        end++;
-    }
-    if (end == text || *end != '\0' || !(value >= 0 && value <= 1))
+    if (mf_parse_decimal(text, is_percent, &value) < 0 || value > (is_percent ? 100 : 1))
         return mf_error_set(err, -EINVAL, "\"%.100s\" is no probability, such as 0.01 or 1%%",
                             text);
-    *ret_probability = value;
+    *ret_probability = is_percent ? value / 100 : value;
     return 0;
 }
 
 static int parse_rate(const char *text, double *ret_rate, struct mf_error *err)
 {
-    char *end;
-    double value = strtod(text, &end);
+    double value;
 
-    if (end == text || *end != '\0' || !(value >= 1e-9 && value <= 1e9))
+    if (mf_parse_decimal(text, 0, &value) < 0 || !(value >= 1e-9 && value <= 1e9))
         return mf_error_set(err, -EINVAL,
                             "\"%.100s\" is no number of tasks a second, such as 20 or 0.5", text);
     *ret_rate = value;
@@ -334,6 +336,10 @@ static int parse_value(struct mf_simulate_settings *settings, size_t index, cons
         return parse_rate(text, &settings->arrivals_per_s, err);
     case OPTION_RESOURCE:
         return mf_resources_add(&settings->input.resources, text, err);
+    case OPTION_AGEING:
+        return mf_ageing_parse(text, &settings->sim.farm.policy_settings, err);
+    case OPTION_SHARE:
+        return mf_group_shares_add(&settings->input.shares, text, err);
     case OPTION_DELAY:
         return mf_parse_duration(text, &settings->sim.farm.delay_ns, err);
     default:

@@ -13,7 +13,7 @@
 #include "runtime/sim.h"
 
 #define MF_SIMULATE_POLICIES_MAX 64
-#define MF_SIMULATE_N_OPTIONS 16
+#define MF_SIMULATE_N_OPTIONS 18
 
 extern const struct mf_option mf_simulate_options[MF_SIMULATE_N_OPTIONS];
 
@@ -49,8 +49,8 @@ void mf_simulate_settings_finish(struct mf_simulate_settings *settings);
 uint64_t mf_simulate_n_workers(const struct mf_simulate_settings *settings);
 uint64_t mf_simulate_n_slots(const struct mf_simulate_settings *settings);
 
-/** Prints all that is told of one result for each policy. */
+/** Prints all that is told of one result for each policy, and the lines of what auto chose. */
 void mf_simulate_print(const struct mf_simulate_settings *settings, const struct mf_task_set *set,
-                       const struct mf_sim_result *results);
+                       const struct mf_sim_result *results, const struct mf_buffer *chosen);
 
 #endif

@@ -105,12 +105,14 @@ static void print_results(const struct mf_simulate_settings *settings,
 }
 
 void mf_simulate_print(const struct mf_simulate_settings *settings, const struct mf_task_set *set,
-                       const struct mf_sim_result *results)
+                       const struct mf_sim_result *results, const struct mf_buffer *chosen)
 {
     printf("tasks %" PRIu64 ", workers %" PRIu64 ", slots %" PRIu64 ", placement %s\n",
            set->n_tasks, mf_simulate_n_workers(settings), mf_simulate_n_slots(settings),
            settings->sim.farm.placement->name);
     print_results(settings, set, results);
+    if (chosen->size > 0)
+        printf("\n%.*s", (int)chosen->size, (const char *)chosen->data);
     printf("\nT = T_task x N_task + T_comm x N_comm\n%-14s %13s %9s %11s %9s %15s %15s %14s %14s\n",
            "policy", "T_task [s]", "N_task", "T_comm [s]", "N_comm", "T_task x N_task",
            "T_comm x N_comm", "T [s]", "scheduler [s]");

@@ -4,6 +4,7 @@
 #include "exec/modules.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -111,6 +112,23 @@ static int add_task(struct mf_task_set *set, const struct mf_task_set_settings *
     return mf_buffer_status(&set->ids);
 }
 
+/* An input of a few lines can have as many as it likes: one that repeats is one line. */
+static int refuse_too_many(uint64_t n_tasks, struct mf_error *err)
+{
+    return mf_error_set(err, -EFBIG,
+                        "%" PRIu64 " tasks or more are too many to be looked at as a whole, which "
+                        "takes memory for each; mpifarm run has no such limit",
+                        n_tasks);
+}
+
+static int check_size(struct mf_source *source, struct mf_error *err)
+{
+    struct mf_source_summary summary;
+
+    mf_source_summarize(source, &summary);
+    return summary.n_tasks > MF_TASK_SET_TASKS_MAX ? refuse_too_many(summary.n_tasks, err) : 0;
+}
+
 static int read_all(struct mf_task_set *set, const struct mf_task_set_settings *settings,
                     struct mf_source *source, struct mf_error *err)
 {
@@ -124,10 +142,25 @@ static int read_all(struct mf_task_set *set, const struct mf_task_set_settings *
             continue;
         if (r < 0)
             return r;
+        if (set->n_tasks == MF_TASK_SET_TASKS_MAX)
+            return refuse_too_many(set->n_tasks + 1, err);
         if (add_task(set, settings, entry) < 0)
             return mf_error_set(err, -ENOMEM, "out of memory");
     }
     return 0;
+}
+
+/* Groups have numbers once their tasks are read. Shares of others have no effect. */
+static void resolve_shares(struct mf_task_set *set, const struct mf_group_shares *shares,
+                           const struct mf_source *source)
+{
+    const char *name;
+
+    for (uint32_t group = 1; shares->n > 0 && (name = mf_source_group_name(source, group)); group++)
+        for (uint32_t i = 0; i < shares->n; i++)
+            if (strlen(name) == shares->items[i].name_size &&
+                memcmp(name, shares->items[i].name, shares->items[i].name_size) == 0)
+                set->shares[set->n_shares++] = (struct mf_sim_share){group, shares->items[i].share};
 }
 
 static int open_and_read(struct mf_task_set *set, const struct mf_task_set_settings *settings,
@@ -150,7 +183,11 @@ static int open_and_read(struct mf_task_set *set, const struct mf_task_set_setti
     if (r == 0)
         r = mf_source_open_files(files, n_files, &options, &source, err);
     if (r == 0)
+        r = check_size(source, err);
+    if (r == 0)
         r = read_all(set, settings, source, err);
+    if (r == 0)
+        resolve_shares(set, &settings->shares, source);
     mf_source_close(source);
     mf_modules_destroy(modules);
     return r;

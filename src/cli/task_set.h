@@ -8,11 +8,15 @@
 #include "base/buffer.h"
 #include "cli/farming.h"
 #include "cli/resources.h"
+#include "cli/scheduling.h"
 #include "core/graph.h"
 #include "runtime/sim.h"
 #include "taskfile/source.h"
 
 #define MF_TASK_SET_MODULES_MAX 64
+
+/** Each takes some 300 bytes; "mpifarm run" has no such limit, as it does not keep them. */
+#define MF_TASK_SET_TASKS_MAX UINT64_C(20000000)
 
 /** Its other option about input, for their tables; MF_FORMAT_OPTION is in farming.h. */
 #define MF_SET_MODULE_OPTION                                                                       \
@@ -34,6 +38,7 @@
  * @modules     n_modules libraries with functions
  * @resources   countables that tasks can ask for; settings stay where they are because of their
  * names
+ * @shares      of groups
  * @time_ns     run time of tasks that do not say it, 0 for unknown
  * @attempts    tries of tasks that do not say it
  */
@@ -42,6 +47,7 @@ struct mf_task_set_settings {
     const char *modules[MF_TASK_SET_MODULES_MAX];
     uint32_t n_modules;
     struct mf_resources resources;
+    struct mf_group_shares shares;
     int64_t time_ns;
     uint32_t attempts;
 };
@@ -53,6 +59,7 @@ struct mf_task_set_settings {
  * @after    what all of them come after, one after the other
  * @ids      of all tasks, each with a NUL behind; id_offsets says where
  * @graph    of the tasks, closed
+ * @shares   n_shares of the groups that tasks have, as the settings say
  * @n_untimed      tasks of unknown run time
  * @first_untimed  the first of them
  */
@@ -64,6 +71,8 @@ struct mf_task_set {
     struct mf_buffer ids;
     size_t *id_offsets;
     struct mf_graph *graph;
+    struct mf_sim_share shares[MF_GROUP_SHARES_MAX];
+    uint32_t n_shares;
     uint64_t n_untimed;
     mf_task_id first_untimed;
 };
@@ -77,7 +86,8 @@ int mf_task_set_take_module(struct mf_task_set_settings *settings, const char *t
 /**
  * mf_task_set_read() - read and check n_files files, exactly as a run would.
  *
- * Returns 0, or -errno with a sentence; to be finished in any case. O(tasks + dependencies).
+ * Returns 0, or -EFBIG if all is well but that there are too many tasks to look at as a whole, or
+ * another -errno, with a sentence; to be finished in any case. O(tasks + dependencies).
  */
 int mf_task_set_read(struct mf_task_set *set, const struct mf_task_set_settings *settings,
                      const char *const *files, uint32_t n_files, struct mf_error *err);

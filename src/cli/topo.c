@@ -345,7 +345,7 @@ static int run_topo(struct mf_context *context, int argc, char **argv)
 const struct mf_subcommand mf_subcommand_topo = {
     .name = "topo",
     .synopsis = "[OPTION...]",
-    .summary = "print the cores and GPUs of this node and the slots on them",
+    .summary = "print the cores and GPUs of this node, and its slots",
     .description =
         "Prints a line for each slot: the rank that has it, its number on the node, and the core "
         "it is pinned to, with the core's NUMA node, package and hardware threads, and those of "

@@ -88,7 +88,7 @@ int mf_booking_keep_bytes(struct mf_booking *booking, const void *bytes, size_t 
     return 0;
 }
 
-static struct mf_booking_extra *need_extra(struct mf_book *book, struct mf_booking *booking)
+struct mf_booking_extra *mf_book_need_extra(struct mf_book *book, struct mf_booking *booking)
 {
     if (!booking->extra) {
         booking->extra = calloc(1, sizeof(*booking->extra));
@@ -103,6 +103,7 @@ static void free_extra(struct mf_booking *booking)
     if (!booking->extra)
         return;
     free(booking->extra->successors);
+    free(booking->extra->predecessors);
     free(booking->extra->checkpoint);
     mf_range_destroy(booking->extra->range);
     free(booking->extra);
@@ -114,8 +115,16 @@ void mf_book_forget(struct mf_book *book, uint32_t number)
     struct mf_booking *booking = mf_bookings_at(&book->bookings, number);
 
     drop_bytes(booking);
+    if (booking->extra)
+        mf_book_let_go(book, booking);
     free_extra(booking);
     mf_bookings_remove(&book->bookings, number);
+}
+
+/* Whether other tasks are still to be given its result. */
+static inline bool is_awaited(const struct mf_booking *booking)
+{
+    return booking->extra && booking->extra->n_takers > 0;
 }
 
 void mf_book_forget_if_unwanted(struct mf_book *book, uint32_t number)
@@ -124,7 +133,7 @@ void mf_book_forget_if_unwanted(struct mf_book *book, uint32_t number)
     const struct mf_range *range = mf_booking_range(booking);
 
     if (booking->is_held || (list_of(book, booking->delivery) && !booking->is_heard) ||
-        (range && range->n_detached > 0))
+        is_awaited(booking) || (range && range->n_detached > 0))
         return;
     mf_book_forget(book, number);
 }
@@ -216,6 +225,8 @@ static void conclude_one(struct mf_book *book, uint32_t number)
         booking->extra->checkpoint = NULL;
         booking->extra->n_successors = booking->extra->successors_capacity = 0;
         booking->extra->checkpoint_size = 0;
+        booking->extra->is_concluded = true;
+        mf_book_let_go(book, booking);
         if (booking->extra->range)
             mf_range_end(booking->extra->range);
         if (booking->extra->range_of)
@@ -267,7 +278,7 @@ static int fill_extra(struct mf_book *book, struct mf_booking *booking,
 
     if (!needs_extra(book, order))
         return 0;
-    extra = need_extra(book, booking);
+    extra = mf_book_need_extra(book, booking);
     if (!extra)
         return -ENOMEM;
     extra->timeout_ns = order->timeout_ns;
@@ -282,7 +293,7 @@ static int fill_extra(struct mf_book *book, struct mf_booking *booking,
 
 static int add_successor(struct mf_book *book, struct mf_booking *booking, mf_ticket successor)
 {
-    struct mf_booking_extra *extra = need_extra(book, booking);
+    struct mf_booking_extra *extra = mf_book_need_extra(book, booking);
     uint32_t capacity;
     void *grown;
 
@@ -301,8 +312,8 @@ static int add_successor(struct mf_book *book, struct mf_booking *booking, mf_ti
 }
 
 /*
- * Lets the task wait for those that are not done. What was linked stays so when
- * this fails: the ticket is then one of no task.
+ * Lets the task wait for those that are not done, and be given the results of all. What was linked
+ * stays so when this fails: the ticket is then one of no task.
  *
  * Returns 0; 1 if one of them has ended and is not done; -ESTALE or -ENOMEM.
  */
@@ -311,12 +322,20 @@ static int wait_for(struct mf_book *book, struct mf_booking *booking, mf_ticket 
 {
     int is_skipped = 0;
 
+    if (order->n_after > UINT32_MAX)
+        return -ENOMEM;
+    booking->extra->predecessors = calloc(order->n_after, sizeof(*booking->extra->predecessors));
+    if (!booking->extra->predecessors)
+        return -ENOMEM;
     for (size_t i = 0; i < order->n_after; i++) {
         struct mf_booking *before = mf_bookings_find(&book->bookings, order->after[i]);
         int r;
 
         if (!before || before == booking)
             return -ESTALE;
+        r = mf_book_note_taker(book, before, order->after[i], booking);
+        if (r < 0)
+            return r;
         if (mf_task_state_is_final((enum mf_task_state)before->state)) {
             is_skipped |= before->state != MF_TASK_DONE;
             continue;
@@ -354,7 +373,7 @@ static int keep_input(struct mf_book *book, struct mf_booking *booking,
 {
     if (!range)
         return mf_booking_keep_bytes(booking, order->input, order->size, false);
-    if (!need_extra(book, booking))
+    if (!mf_book_need_extra(book, booking))
         return -ENOMEM;
     booking->extra->range = range;
     booking->size = order->size;
@@ -400,13 +419,13 @@ int mf_book_add_booking(struct mf_book *book, const struct mf_order *order, stru
     return 0;
 }
 
-int mf_book_add(struct mf_book *book, const struct mf_order *order, mf_ticket *ret_ticket)
+static int add_any(struct mf_book *book, const struct mf_order *order, mf_ticket *ret_ticket)
 {
     return mf_book_add_booking(book, order, NULL, ret_ticket);
 }
 
 /*
- * As mf_book_add() of a plain order, which is what most are. Its fields are
+ * As add_any() of a plain order, which is what most are. Its fields are
  * written together, as each bit of its own would cost as much as all.
  */
 static int add_plain(struct mf_book *book, const struct mf_order *order, mf_ticket *ret_ticket)
@@ -435,11 +454,17 @@ static int add_plain(struct mf_book *book, const struct mf_order *order, mf_tick
     return 0;
 }
 
+int mf_book_add(struct mf_book *book, const struct mf_order *order, mf_ticket *ret_ticket)
+{
+    return is_plain(book, order) ? add_plain(book, order, ret_ticket)
+                                 : add_any(book, order, ret_ticket);
+}
+
 int mf_book_add_array(struct mf_book *book, const struct mf_order *first, size_t n,
                       mf_ticket *ret_tickets, size_t *ret_n)
 {
     int (*add)(struct mf_book * book, const struct mf_order *order, mf_ticket *ret_ticket) =
-        is_plain(book, first) ? add_plain : mf_book_add;
+        is_plain(book, first) ? add_plain : add_any;
     struct mf_order order = *first;
     int r = 0;
 
@@ -483,7 +508,7 @@ static void end_failed(struct mf_book *book, uint32_t number, uint8_t cause, int
     struct mf_booking_extra *extra = booking->extra;
 
     if (!extra && book->max_attempts > 1)
-        extra = need_extra(book, booking);
+        extra = mf_book_need_extra(book, booking);
     if (extra) {
         extra->tries++;
         extra->avoid = worker + 1;
@@ -507,7 +532,7 @@ int mf_book_end(struct mf_book *book, uint32_t number, uint8_t cause, int32_t co
         return 0;
     }
     drop_bytes(booking);
-    if (!booking->is_held && booking->delivery == MF_DELIVER_NONE) {
+    if (!booking->is_held && booking->delivery == MF_DELIVER_NONE && !is_awaited(booking)) {
         if (booking->extra && booking->extra->range_of)
             mf_range_keep_result(book, booking, bytes, size);
         if (is_taken)
@@ -534,7 +559,8 @@ void mf_book_return(struct mf_book *book, uint32_t number)
 void mf_book_lose(struct mf_book *book, uint32_t number, uint32_t limit, uint8_t cause,
                   const char *message)
 {
-    struct mf_booking_extra *extra = need_extra(book, mf_bookings_at(&book->bookings, number));
+    struct mf_booking_extra *extra =
+        mf_book_need_extra(book, mf_bookings_at(&book->bookings, number));
 
     if (!extra || ++extra->n_lost >= limit)
         fail(book, number, cause, 0, message, strlen(message) + 1);
@@ -567,7 +593,8 @@ void mf_book_cancel(struct mf_book *book, uint32_t number)
 
 int mf_book_checkpoint(struct mf_book *book, uint32_t number, const void *bytes, size_t size)
 {
-    struct mf_booking_extra *extra = need_extra(book, mf_bookings_at(&book->bookings, number));
+    struct mf_booking_extra *extra =
+        mf_book_need_extra(book, mf_bookings_at(&book->bookings, number));
     uint8_t *kept = NULL;
 
     if (!extra)

@@ -57,6 +57,11 @@ enum mf_delivery {
  * @n_lost        workers that disappeared while they ran it
  * @n_waiting_for tasks it is to come after that are not done
  * @successors    n_successors tickets of tasks that come after it
+ * @predecessors  n_predecessors tickets, in the order in which they were named, of tasks whose
+ *                results it is to be given; none once it has them, or has ended
+ * @n_takers      how often it is a predecessor; it stays in the book until that is 0
+ * @has_results   the input is a bundle (base/bundle.h): its own, and the predecessors' results
+ * @is_concluded  what follows from its end was carried out
  * @checkpoint    malloc()ed, checkpoint_size bytes
  * @range         many tasks instead of one: see range.h. Owned
  * @range_of, @element   the range that the task is element number `element` of; 0 for none
@@ -74,6 +79,11 @@ struct mf_booking_extra {
     uint32_t n_successors;
     uint32_t successors_capacity;
     mf_ticket *successors;
+    mf_ticket *predecessors;
+    uint32_t n_predecessors;
+    uint32_t n_takers;
+    bool has_results;
+    bool is_concluded;
     uint8_t *checkpoint;
     size_t checkpoint_size;
     struct mf_range *range;
@@ -207,7 +217,8 @@ void mf_book_destroy(struct mf_book *book);
  * mf_book_add() - a new task.
  *
  * It is READY, or WAITING until all of `after` are DONE, or SKIPPED at once
- * when one of those ended otherwise.
+ * when one of those ended otherwise. Their results are kept for it, also when
+ * they are released, and put behind its input when it is taken.
  *
  * Returns 0 with its ticket; -ESTALE if one of `after` is not in the book; -ENOMEM.
  */

@@ -94,6 +94,10 @@ static const char *check_extra(const struct mf_booking *booking)
         return "a checkpoint has bytes and no size, or the reverse";
     if (is_final && (extra->successors || extra->checkpoint))
         return "an ended task keeps successors or a checkpoint";
+    if (is_final && extra->n_predecessors > 0)
+        return "an ended task keeps the results of others";
+    if (is_final != extra->is_concluded)
+        return "a task has ended and not all that follows was done, or the reverse";
     if (!is_final && extra->tries > 0 && extra->tries >= extra->max_attempts)
         return "a task that used up its attempts goes on";
     if (extra->tries > extra->max_attempts)
@@ -124,7 +128,8 @@ static const char *check_task(const struct mf_booking *booking)
         return "a task has more bytes than room for them";
     if (!is_final && booking->is_heard)
         return "a task that has not ended was heard of";
-    if (is_final && !booking->is_held && !is_to_be_heard(booking) && !has_detached(booking))
+    if (is_final && !booking->is_held && !is_to_be_heard(booking) && !has_detached(booking) &&
+        !(booking->extra && booking->extra->n_takers > 0))
         return "an ended task that nobody wants is kept";
     if ((booking->state == MF_TASK_CANCELLED || booking->state == MF_TASK_SKIPPED) &&
         booking->size > 0)
@@ -212,9 +217,36 @@ static void tally_booking(const struct mf_booking *booking, uint64_t *n, struct 
         add_to(groups, &booking->group, n_open);
 }
 
+static void tally_predecessors(const struct mf_booking *booking, struct tally *takers)
+{
+    for (uint32_t i = 0; booking->extra && i < booking->extra->n_predecessors; i++)
+        add_to(takers, &booking->extra->predecessors[i], 1);
+}
+
+static const char *check_takers(const struct mf_book *book, const struct tally *takers)
+{
+    uint64_t cursor = 0, n_all = 0, n_found = 0;
+    size_t at = 0;
+    uint32_t number;
+    void *place;
+
+    while (mf_book_next(book, &cursor, &number)) {
+        const struct mf_booking *booking = mf_book_at(book, number);
+        mf_ticket ticket = mf_book_ticket(book, number);
+        uint64_t n = count_in(takers, &ticket);
+
+        if (n != (booking->extra ? booking->extra->n_takers : 0))
+            return "the count of tasks that take a result is wrong";
+        n_found += n;
+    }
+    while (mf_table_next(takers->by_key, &at, NULL, &place))
+        n_all += *(uint64_t *)place;
+    return n_all == n_found ? NULL : "a task is to be given the result of one that is gone";
+}
+
 /* The tasks themselves, and the totals over them. */
 static const char *check_tasks(const struct mf_book *book, struct tally *groups,
-                               struct tally *awaited)
+                               struct tally *awaited, struct tally *takers)
 {
     uint64_t n[MF_TASK_STATE_COUNT] = {0};
     uint64_t n_all = 0, cursor = 0;
@@ -230,6 +262,7 @@ static const char *check_tasks(const struct mf_book *book, struct tally *groups,
             return breach;
         tally_booking(booking, n, groups);
         tally_successors(book, booking, awaited);
+        tally_predecessors(booking, takers);
     }
     for (int state = 0; state < MF_TASK_STATE_COUNT; state++) {
         uint64_t counted = book->by_state[state];
@@ -415,16 +448,18 @@ static const char *check_ended(const struct mf_book *book)
 }
 
 static const char *check_all(const struct mf_book *book, struct tally *groups,
-                             struct tally *awaited)
+                             struct tally *awaited, struct tally *takers)
 {
     const char *breach = check_places(&book->bookings);
 
     if (!breach)
-        breach = check_tasks(book, groups, awaited);
-    if (!breach && (groups->has_failed || awaited->has_failed))
+        breach = check_tasks(book, groups, awaited, takers);
+    if (!breach && (groups->has_failed || awaited->has_failed || takers->has_failed))
         breach = "there is no memory to check the book";
     if (!breach)
         breach = check_waiting(book, awaited);
+    if (!breach)
+        breach = check_takers(book, takers);
     if (!breach)
         breach = check_groups(book, groups);
     if (!breach)
@@ -434,13 +469,15 @@ static const char *check_all(const struct mf_book *book, struct tally *groups,
 
 const char *mf_book_check(const struct mf_book *book)
 {
-    struct tally groups = {0}, awaited = {0};
+    struct tally groups = {0}, awaited = {0}, takers = {0};
     const char *breach = "there is no memory to check the book";
 
     if (mf_table_create(sizeof(uint32_t), sizeof(uint64_t), &groups.by_key) == 0 &&
-        mf_table_create(sizeof(mf_ticket), sizeof(uint64_t), &awaited.by_key) == 0)
-        breach = check_all(book, &groups, &awaited);
+        mf_table_create(sizeof(mf_ticket), sizeof(uint64_t), &awaited.by_key) == 0 &&
+        mf_table_create(sizeof(mf_ticket), sizeof(uint64_t), &takers.by_key) == 0)
+        breach = check_all(book, &groups, &awaited, &takers);
     mf_table_destroy(groups.by_key);
     mf_table_destroy(awaited.by_key);
+    mf_table_destroy(takers.by_key);
     return breach;
 }

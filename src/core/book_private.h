@@ -3,6 +3,7 @@
  *
  *     book.c      tasks from their submission to their end
  *     book_take.c tasks into units
+ *     book_after.c  results for the tasks that come after
  *     range.c     tasks that are booked as one
  *     bookings.c  where they are kept
  *     ready.c     the READY ones
@@ -85,8 +86,30 @@ void mf_book_make_ready(struct mf_book *book, uint32_t number, bool is_first);
 /** Moves a task that is in no list to a final state, and carries out all that follows. */
 void mf_book_conclude(struct mf_book *book, uint32_t number, enum mf_task_state state);
 
-/** An ended task or range that nobody can ask for, has to hear of or belongs to goes out. */
+/** What few tasks have; made if it is missing. NULL when memory is out. */
+struct mf_booking_extra *mf_book_need_extra(struct mf_book *book, struct mf_booking *booking);
+
+/** An ended task or range that nobody can ask for, has to hear of, takes the result of or belongs
+ * to goes out. */
 void mf_book_forget_if_unwanted(struct mf_book *book, uint32_t number);
+
+/* book_after.c */
+
+/** A task is to be given the result of another one; it has room for that predecessor. Returns 0 or
+ * -ENOMEM. */
+int mf_book_note_taker(struct mf_book *book, struct mf_booking *before, mf_ticket ticket,
+                       struct mf_booking *taker);
+
+/** A task with extra needs the results of its predecessors no more. */
+void mf_book_let_go(struct mf_book *book, struct mf_booking *taker);
+
+/** Before a READY task with predecessors is taken: puts their results behind its input. Returns 0
+ * or -ENOMEM. */
+int mf_book_gather(struct mf_book *book, struct mf_booking *taker);
+
+/** The same for an element of a range that keeps its predecessors. */
+int mf_book_gather_for(struct mf_book *book, const struct mf_booking *range,
+                       struct mf_booking *taker);
 
 /* range.c */
 

@@ -111,19 +111,43 @@ static inline bool fill_room(const struct mf_book *book, const struct mf_booking
            (room->n_bytes >= 0 && room->duration_ns >= 0 && n_taken < room->max_calls);
 }
 
+/* Gives a task the results that it is to be given, which are none for most. Returns 0 or -ENOMEM.
+ */
+static inline int give_results(struct mf_book *book, struct mf_booking *booking)
+{
+    if (!booking->extra || booking->extra->n_predecessors == 0 || booking->extra->range)
+        return 0;
+    return mf_book_gather(book, booking);
+}
+
+/*
+ * The first task that is to be taken, with the results that it is to be given;
+ * those that there is no memory for fail.
+ */
+static uint32_t find_first(struct mf_book *book, uint32_t rank)
+{
+    uint32_t number;
+
+    while ((number = mf_ready_first(&book->ready, rank)) != MF_BOOKING_NONE &&
+           give_results(book, mf_bookings_at(&book->bookings, number)) < 0)
+        mf_book_refuse(book, number, MF_BOOK_OUT_OF_MEMORY,
+                       "there is no memory for the results of the tasks that it comes after");
+    return number;
+}
+
 uint32_t mf_book_take(struct mf_book *book, uint32_t rank, const struct mf_unit_limits *limits,
                       uint32_t unit, uint32_t *ret_numbers)
 {
     struct room room = {.n_bytes = (int64_t)limits->n_bytes,
                         .duration_ns = (double)limits->duration_ns,
                         .function = UINT32_MAX};
-    uint32_t number = mf_ready_first(&book->ready, rank), n = 0;
+    uint32_t number = find_first(book, rank), n = 0;
     bool is_alone = false;
 
     while (number != MF_BOOKING_NONE && n < limits->n_calls && !is_alone) {
         struct mf_booking *booking = mf_bookings_at(&book->bookings, number);
 
-        if (mf_booking_range(booking))
+        if (mf_booking_range(booking) || give_results(book, booking) < 0)
             break;
         is_alone = travels_alone(booking, limits);
         if ((is_alone && n > 0) || !fill_room(book, booking, limits, n, &room))
@@ -151,7 +175,8 @@ static uint64_t count_fitting(const struct mf_book *book, const struct mf_bookin
     size_t n_bytes = limits->n_bytes > n_head ? limits->n_bytes - n_head : 0;
     uint64_t n = next->n < limits->n_calls ? next->n : limits->n_calls;
 
-    if (next->is_alone || travels_alone(booking, limits))
+    if (next->is_alone || travels_alone(booking, limits) ||
+        mf_booking_must_detach(booking, limits->large_bytes))
         return 1;
     if (n > 2 * pace->n_calls)
         n = 2 * pace->n_calls;

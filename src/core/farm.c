@@ -157,6 +157,11 @@ uint64_t mf_farm_n_ready(const struct mf_farm *farm)
     return farm->counts.by_state[MF_TASK_READY];
 }
 
+uint64_t mf_farm_n_held(const struct mf_farm *farm)
+{
+    return farm->counts.by_state[MF_TASK_PLACED] + farm->counts.by_state[MF_TASK_RUNNING];
+}
+
 uint64_t mf_farm_n_parked(const struct mf_farm *farm)
 {
     uint64_t n = 0;
@@ -209,7 +214,7 @@ bool mf_farm_is_finished(const struct mf_farm *farm)
 {
     const uint64_t *n = farm->counts.by_state;
 
-    if (n[MF_TASK_PLACED] + n[MF_TASK_RUNNING] > 0)
+    if (mf_farm_n_held(farm) > 0)
         return false;
     if (farm->stop != MF_STOP_NONE)
         return true;

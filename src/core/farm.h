@@ -226,8 +226,12 @@ const struct mf_workers *mf_farm_workers(const struct mf_farm *farm);
 
 void mf_farm_count(const struct mf_farm *farm, struct mf_farm_counts *ret_counts);
 
-/** Two of these counts, for those who ask all the time: READY tasks, and the last id. */
+/**
+ * Some of these counts, for those who ask all the time: READY tasks, those that workers hold, and
+ * the last id.
+ */
 uint64_t mf_farm_n_ready(const struct mf_farm *farm);
+uint64_t mf_farm_n_held(const struct mf_farm *farm);
 mf_task_id mf_farm_last_id(const struct mf_farm *farm);
 
 /** The i-th of mf_farm_n_ready() READY tasks, from 0, in no particular order. O(1). */

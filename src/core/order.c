@@ -143,12 +143,15 @@ int mf_farm_change_policy(struct mf_farm *farm, const struct mf_policy *policy)
     if (!policy || policy->charge || farm->has_shares)
         return -EINVAL;
     mf_farm_unpark(farm, true);
+    mf_farm_look_again(farm, true);
     farm->config.policy = policy;
     farm->has_keys = policy->key != NULL;
     farm->rekey_ns = mf_farm_rekey_interval(&farm->config);
     farm->ready.before = policy->before;
     for (int i = 0; i < MF_N_COUNTABLES; i++)
         farm->parked[i].before = policy->before;
+    for (uint32_t i = 0; i < farm->n_asides; i++)
+        farm->asides[i].tasks.before = policy->before;
     order_all(farm);
     order_held(farm);
     farm->ordered_ns = farm->now_ns;

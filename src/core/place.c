@@ -313,9 +313,11 @@ static bool look_at(struct mf_farm *farm, struct pass *pass, struct mf_task *tas
  */
 static bool place_ready(struct mf_farm *farm)
 {
-    struct pass pass = {.n_aside = 0};
+    struct pass pass;
     bool is_exhausted;
 
+    /* Clearing all of it would take as long as the rest of most ticks. */
+    pass.n_aside = pass.n_put = 0;
     mf_farm_unpark(farm, false);
     mf_farm_look_again(farm, false);
     /* It stands again once that task turns out to fit nowhere now. */

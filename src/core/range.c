@@ -310,7 +310,8 @@ static uint32_t make_task(struct mf_book *book, uint32_t range_number, uint64_t 
         .unit = unit,
         .extra = extra,
     };
-    if (mf_booking_keep_bytes(booking, input_of(of, range, element), of->size, false) < 0) {
+    if (mf_booking_keep_bytes(booking, input_of(of, range, element), of->size, false) < 0 ||
+        (of->extra->n_predecessors > 0 && mf_book_gather_for(book, of, booking) < 0)) {
         mf_book_forget(book, number);
         return MF_BOOKING_NONE;
     }

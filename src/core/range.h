@@ -132,6 +132,13 @@ void mf_book_end_elements(struct mf_book *book, struct mf_stretch *stretch, uint
  */
 uint32_t mf_book_detach(struct mf_book *book, struct mf_stretch *stretch, uint32_t unit);
 
+/** Whether elements have to become tasks to travel: their input is large, or they are given the
+ * results of tasks before them. */
+static inline bool mf_booking_must_detach(const struct mf_booking *range, size_t large_bytes)
+{
+    return range->size > large_bytes || range->extra->n_predecessors > 0;
+}
+
 /** Whether a task is an element of that range. */
 static inline bool mf_booking_is_of(const struct mf_booking *booking, mf_ticket range)
 {

@@ -7,6 +7,7 @@
 #include "base/list.h"
 #include "core/outcome.h"
 #include "exec/channel.h"
+#include "exec/memory.h"
 #include "exec/protocol.h"
 #include "exec/streams.h"
 
@@ -34,6 +35,7 @@ enum mf_phase { MF_PHASE_STAGED, MF_PHASE_QUEUED, MF_PHASE_RUNNING, MF_PHASE_LEF
  * @heap_index    place among the deadlines
  * @node          in the list of its phase
  * @limited_node  in the list of those that run with a limit of memory
+ * @trend         what was seen of its memory
  * @young_node    in the list of those whose pipes are not watched yet
  */
 struct mf_attempt {
@@ -59,6 +61,7 @@ struct mf_attempt {
     mf_heap_index heap_index;
     struct mf_list node;
     struct mf_list limited_node;
+    struct mf_memory_trend trend;
     struct mf_list young_node;
 };
 

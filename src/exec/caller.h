@@ -100,6 +100,9 @@ struct mf_caller_config {
  *          over their time, runs nothing and tells nothing
  * @is_busy whether there are calls that have not been reported
  * @next_ns when it wants a turn even if nothing happens; INT64_MAX for never
+ * @process the process that serves a slot (from 1) and can be given calls; 0 when there is none
+ *          at the moment, and always when calls run in this process
+ * @kill    kills that process, and with it the call that runs there
  * @stop    ends what runs, runs the finish hooks, and waits for up to a second; then up to three
  *          more for processes that are killed to disappear. Nothing follows
  * @destroy stops if that was not done, and frees. NULL is accepted by mf_caller_destroy()
@@ -116,6 +119,8 @@ struct mf_caller_ops {
     void (*keep_time)(struct mf_caller *caller, int64_t now_ns);
     bool (*is_busy)(const struct mf_caller *caller);
     int64_t (*next_ns)(const struct mf_caller *caller);
+    pid_t (*process)(struct mf_caller *caller, uint32_t slot);
+    void (*kill)(struct mf_caller *caller, uint32_t slot);
     void (*stop)(struct mf_caller *caller);
     void (*destroy)(struct mf_caller *caller);
 };

@@ -186,6 +186,21 @@ static int place_bytes(struct mpifarm_context *context, const struct mf_call *ca
     return 0;
 }
 
+/* Takes the input apart that has results of others behind it. */
+static int open_results(struct mpifarm_context *context, const struct mf_call *call)
+{
+    int r;
+
+    context->input_size = call->size;
+    context->results.n_parts = 0;
+    if (!call->has_results)
+        return 0;
+    r = mf_bundle_open(context->input, context->input ? call->size : 0, &context->results);
+    if (r == 0)
+        context->input = mf_bundle_part(&context->results, 0, &context->input_size);
+    return r;
+}
+
 static void begin_call(struct mpifarm_context *context, const struct mf_call *call)
 {
     context->call = call;
@@ -216,12 +231,13 @@ void mf_context_run(struct mpifarm_context *context, const struct mf_call *call,
                     struct mf_call_end *ret_end)
 {
     const struct mf_function *function = &context->functions->items[call->function];
-    int code = 0;
+    int code;
 
     begin_call(context, call);
     if (place_bytes(context, call) < 0) {
         context->is_out_of_memory = true;
-    } else {
+        code = 0;
+    } else if ((code = open_results(context, call)) == 0) {
         if (call->details.timeout_ns > 0)
             context->started_ns = mf_clock_monotonic_ns();
         code = function->call(context, function->user);

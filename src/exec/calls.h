@@ -8,6 +8,7 @@
 #define MF_EXEC_CALLS_H
 
 #include "base/buffer.h"
+#include "base/bundle.h"
 #include "base/call.h"
 #include "base/error.h"
 
@@ -79,7 +80,9 @@ struct mf_context_ops {
  * @ops, @arg    the place where it runs
  * @rank         that runs it
  * @call         the call being made (borrowed)
- * @input, @checkpoint   its bytes, aligned for any type; NULL for none
+ * @input, @checkpoint   its bytes, aligned for any type; NULL for none. The input of a call that
+ *               has results of others has input_size bytes of the call's
+ * @results      those of the call: part 0 is its own input; no parts if it has none
  * @started_ns   when it began, 0 if it has no time limit
  * @aligned      copies of what was not aligned
  * @result       bytes written
@@ -94,7 +97,9 @@ struct mpifarm_context {
     uint32_t rank;
     const struct mf_call *call;
     const uint8_t *input;
+    size_t input_size;
     const uint8_t *checkpoint;
+    struct mf_bundle results;
     int64_t started_ns;
     struct mf_buffer aligned;
     struct mf_buffer result;

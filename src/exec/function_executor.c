@@ -10,10 +10,13 @@
 #include "base/command.h"
 #include "base/io.h"
 #include "base/list.h"
+#include "base/units.h"
 #include "exec/capture.h"
 #include "exec/function_outcome.h"
+#include "exec/memory_watch.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -29,6 +32,8 @@
  * @number     as the user sees it
  * @is_taken   by task, attempt
  * @asked      why it was asked to end; NONE if it was not
+ * @mem_bytes  most memory that its function may use, 0 for no limit
+ * @memory     what it uses, as far as that is watched
  * @large      large_size bytes of a result whose entry comes next, or NULL
  */
 struct seat {
@@ -39,6 +44,8 @@ struct seat {
     int64_t started_ns;
     int64_t started_wall_ns;
     enum mf_cause asked;
+    uint64_t mem_bytes;
+    struct mf_memory_watch memory;
     uint8_t *large;
     size_t large_size;
 };
@@ -46,6 +53,8 @@ struct seat {
 /**
  * @watch      of timer_fd, which fires at timer_ns (INT64_MAX: never)
  * @seats      of n_seats slots
+ * @n_limited  seats whose functions have a limit of memory
+ * @look_at_ns, @rest_until_ns   when memory is to be looked at, INT64_MAX for never, and not sooner
  * @call       bytes of the call being started
  */
 struct function_executor {
@@ -57,6 +66,9 @@ struct function_executor {
     struct mf_watch *watch;
     struct seat *seats;
     uint32_t n_seats;
+    uint32_t n_limited;
+    int64_t look_at_ns;
+    int64_t rest_until_ns;
     struct mf_buffer call;
     bool is_broken;
 };
@@ -123,12 +135,19 @@ static void settle(struct function_executor *functions, struct seat *seat,
         .outcome = &outcome,
     };
 
+    char limit[32], used[32];
+
     event.output = mf_function_outcome(&answer, &outcome);
     set_times(seat, duration_ns, &outcome);
     if (seat->asked != MF_CAUSE_NONE) {
         outcome.cause = seat->asked;
         outcome.detail[0] = '\0';
     }
+    if (seat->asked == MF_CAUSE_MEMORY)
+        snprintf(outcome.detail, sizeof(outcome.detail), "%s (used %s)",
+                 mf_format_size(seat->memory.limit_bytes, limit, sizeof(limit)),
+                 mf_format_size(seat->memory.used_bytes, used, sizeof(used)));
+    functions->n_limited -= seat->mem_bytes > 0;
     leave_seat(seat);
     functions->config.fn(functions->config.arg, &event);
 }
@@ -172,6 +191,84 @@ static void heard(void *arg, const struct mf_caller_event *event)
 static int take_no_large(void *arg, uint64_t task, uint8_t **ret_data, size_t *ret_size)
 {
     return -ENOENT;
+}
+
+/* --- memory --- */
+
+/*
+ * Sees to it that each function with a limit is watched in the process that runs
+ * it, from before it begins: a process that is not ready yet, or takes the place
+ * of one that died, is met here the moment it is.
+ */
+static void watch_limited(struct function_executor *functions)
+{
+    for (uint32_t i = 0; i < functions->n_seats && functions->n_limited > 0; i++) {
+        struct seat *seat = &functions->seats[i];
+        pid_t pid;
+
+        if (!seat->is_taken || seat->mem_bytes == 0)
+            continue;
+        pid = functions->caller->ops->process(functions->caller, i + 1);
+        if (pid <= 0 || pid == seat->memory.pid)
+            continue;
+        mf_memory_watch_begin(&seat->memory, "/proc", pid, seat->mem_bytes,
+                              mf_clock_monotonic_ns());
+        functions->look_at_ns = mf_earliest_ns(functions->look_at_ns,
+                                               seat->memory.trend.seen_ns + MF_MEMORY_LOOK_MIN_NS);
+        if (functions->look_at_ns < functions->rest_until_ns)
+            functions->look_at_ns = functions->rest_until_ns;
+    }
+}
+
+/* Those that are watched; watches has room for n_seats. */
+static uint32_t list_watches(struct function_executor *functions, struct mf_memory_watch **watches)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < functions->n_seats; i++) {
+        struct seat *seat = &functions->seats[i];
+
+        if (seat->is_taken && seat->memory.pid > 0 && seat->asked == MF_CAUSE_NONE)
+            watches[n++] = &seat->memory;
+    }
+    return n;
+}
+
+static void end_large(struct function_executor *functions)
+{
+    for (uint32_t i = 0; i < functions->n_seats; i++) {
+        struct seat *seat = &functions->seats[i];
+
+        if (!seat->is_taken || !seat->memory.is_over || seat->asked != MF_CAUSE_NONE)
+            continue;
+        seat->asked = MF_CAUSE_MEMORY;
+        (void)mf_memory_kill_strays("/proc", &(struct mf_group_use){.group = seat->memory.pid});
+        functions->caller->ops->kill(functions->caller, i + 1);
+    }
+}
+
+/* Ends functions that use more memory than they have. What fails is tried again at the next look.
+ */
+static void look_at_memory(struct function_executor *functions, int64_t now_ns)
+{
+    int64_t wait_ns = MF_MEMORY_LOOK_MAX_NS, began_ns = mf_memory_clock();
+    struct mf_memory_watch **watches;
+    uint32_t n;
+
+    if (now_ns < functions->look_at_ns)
+        return;
+    watches = calloc(functions->n_seats, sizeof(struct mf_memory_watch *));
+    n = watches ? list_watches(functions, watches) : 0;
+    if (n > 0 && mf_memory_watch_look("/proc", watches, n, now_ns, &wait_ns) == 0)
+        end_large(functions);
+    free(watches);
+    now_ns = mf_clock_monotonic_ns();
+    functions->rest_until_ns = now_ns + mf_memory_rest(began_ns);
+    functions->look_at_ns = now_ns + wait_ns;
+    if (functions->look_at_ns < functions->rest_until_ns)
+        functions->look_at_ns = functions->rest_until_ns;
+    if (functions->n_limited == 0)
+        functions->look_at_ns = INT64_MAX;
 }
 
 /* --- requests --- */
@@ -256,6 +353,8 @@ static int start(struct mf_executor *executor, const struct mf_start *start)
     seat->attempt = start->attempt;
     seat->started_ns = mf_clock_monotonic_ns();
     seat->started_wall_ns = mf_clock_wall_ns();
+    seat->mem_bytes = start->mem_bytes;
+    functions->n_limited += seat->mem_bytes > 0;
     return 0;
 }
 
@@ -301,18 +400,23 @@ static int flush(struct mf_executor *executor)
     struct function_executor *functions = of_base(executor);
     struct mf_caller *caller = functions->caller;
     int64_t end_ns = mf_clock_monotonic_ns() + FLUSH_NS;
-    int64_t now_ns;
+    int64_t now_ns, due_ns;
     int has_happened;
 
     if (functions->n_seats == 0)
         return 0;
+    look_at_memory(functions, mf_clock_monotonic_ns());
     do {
         if (functions->is_broken)
             return -EPIPE;
+        watch_limited(functions);
         now_ns = mf_clock_monotonic_ns();
         has_happened = caller->ops->turn(caller, now_ns);
     } while (has_happened && now_ns < end_ns);
-    set_timer(functions, has_happened ? 0 : caller->ops->next_ns(caller));
+    due_ns = caller->ops->next_ns(caller);
+    if (functions->look_at_ns < due_ns)
+        due_ns = functions->look_at_ns;
+    set_timer(functions, has_happened ? 0 : due_ns);
     return 0;
 }
 
@@ -367,6 +471,7 @@ int mf_function_executor_create(const struct mf_function_executor_config *config
     functions->config = *config;
     functions->config.spill_dir = mf_capture_spill_dir(config->spill_dir);
     functions->timer_ns = INT64_MAX;
+    functions->look_at_ns = INT64_MAX;
     functions->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
     result = functions->timer_fd < 0 ? -errno : 0;
     if (result == 0)

@@ -41,7 +41,7 @@
  * short. Rank 0 waits for workers a little longer.
  */
 #define CALL_END_NS MF_NS_PER_S
-#define FINISH_NS (3 * MF_NS_PER_S)
+#define FINISH_NS (4 * MF_NS_PER_S)
 
 static struct mf_host_caller *of_base(const struct mf_caller *caller)
 {
@@ -446,6 +446,26 @@ static void destroy(struct mf_caller *base)
     free(caller);
 }
 
+/* --- processes --- */
+
+static pid_t process(struct mf_caller *base, uint32_t slot)
+{
+    struct mf_host_caller *caller = of_base(base);
+    struct mf_seat *seat = slot - 1 < caller->n_seats ? &caller->seats[slot - 1] : NULL;
+
+    if (!seat || !seat->is_alive || seat->has_died || seat->is_killed || !mf_seat_is_ready(seat))
+        return 0;
+    return seat->pid;
+}
+
+static void kill_process(struct mf_caller *base, uint32_t slot)
+{
+    struct mf_host_caller *caller = of_base(base);
+
+    if (!caller->is_broken && !caller->is_stopped && process(base, slot) > 0)
+        mf_seat_kill(&caller->seats[slot - 1]);
+}
+
 static const struct mf_caller_ops ops = {
     .begin = begin,
     .start = start,
@@ -457,6 +477,8 @@ static const struct mf_caller_ops ops = {
     .keep_time = keep_time,
     .is_busy = is_busy,
     .next_ns = next_ns,
+    .process = process,
+    .kill = kill_process,
     .stop = stop,
     .destroy = destroy,
 };

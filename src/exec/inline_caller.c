@@ -434,6 +434,15 @@ static void destroy(struct mf_caller *base)
     free(caller);
 }
 
+static pid_t process(struct mf_caller *base, uint32_t slot)
+{
+    return 0;
+}
+
+static void kill_process(struct mf_caller *base, uint32_t slot)
+{
+}
+
 static const struct mf_caller_ops ops = {
     .begin = begin,
     .start = start,
@@ -445,6 +454,8 @@ static const struct mf_caller_ops ops = {
     .keep_time = keep_time,
     .is_busy = is_busy,
     .next_ns = next_ns,
+    .process = process,
+    .kill = kill_process,
     .stop = stop,
     .destroy = destroy,
 };

@@ -18,6 +18,7 @@
 
 #include "base/clock.h"
 #include "base/io.h"
+#include "base/scratch.h"
 #include "exec/descendants.h"
 #include "exec/helper.h"
 #include "exec/runner.h"
@@ -42,7 +43,7 @@
 /* Until descriptors can be sent again after too many were under way. */
 #define SEND_AGAIN_NS (10 * MF_NS_PER_MS)
 
-/* Reports wait this long at most for others to go with them. */
+/* Reports wait this long at most for others to go with them, unless the configuration says. */
 #define GATHER_NS (20 * MF_NS_PER_MS)
 #define MAX_GATHERED_BYTES ((size_t)64 << 10)
 
@@ -51,6 +52,7 @@
  * @has_news         the socket has something to read
  * @has_ended        some process has ended
  * @is_blocked       the socket is full
+ * @gather_ns        how long reports may wait for others
  * @flush_at_ns      when to flush at the latest, INT64_MAX when nothing waits for that
  */
 struct launcher {
@@ -63,6 +65,7 @@ struct launcher {
     bool has_news;
     bool has_ended;
     bool is_blocked;
+    int64_t gather_ns;
     int64_t flush_at_ns;
 };
 
@@ -105,7 +108,7 @@ static bool may_gather(struct launcher *launcher)
         return false;
     now_ns = mf_clock_monotonic_ns();
     if (launcher->flush_at_ns == INT64_MAX)
-        launcher->flush_at_ns = now_ns + GATHER_NS;
+        launcher->flush_at_ns = now_ns + launcher->gather_ns;
     return now_ns < launcher->flush_at_ns;
 }
 
@@ -180,6 +183,7 @@ static int set_up(struct launcher *launcher, const struct mf_launcher_config *co
     struct mf_runner_config runner_config = {.launcher = config, .channel = &launcher->channel};
     int result;
 
+    launcher->gather_ns = config->gather_ns > 0 ? config->gather_ns : GATHER_NS;
     if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0 ||
         getrlimit(RLIMIT_NOFILE, &runner_config.original_files) < 0)
         return -errno;
@@ -249,6 +253,8 @@ _Noreturn void mf_launcher_main(const struct mf_launcher_config *config, int fd)
     mf_runner_destroy(launcher.runner);
     if (mf_descendants_kill(KILL_LIMIT_NS) < 0)
         result = -ETIMEDOUT;
+    if (config->scratch)
+        mf_scratch_remove(config->scratch);
     /* The rank has gone, on purpose or not: that is how a launcher's life ends. */
     _exit(result == -EPIPE || result == -ECONNRESET ? EXIT_SUCCESS : EXIT_FAILURE);
 }

@@ -18,12 +18,17 @@
 /**
  * @output_limit_bytes  kept of each stream of an attempt; UINT64_MAX for all
  * @grace_ns            from TERM to KILL
+ * @scratch             directory of the rank's that is removed when it has gone; NULL for none
  * @spill_dir           where large output waits, NULL for $TMPDIR or /tmp
+ * @gather_ns           while every slot has a staged attempt to go on with, reports wait so long
+ *                      at the most for others to go with them; 0 for 20 ms
  */
 struct mf_launcher_config {
     uint64_t output_limit_bytes;
     int64_t grace_ns;
     const char *spill_dir;
+    int64_t gather_ns;
+    const char *scratch;
 };
 
 /** A launcher process: its pid, and the rank's end of the socket pair. */

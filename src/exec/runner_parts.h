@@ -29,7 +29,7 @@ struct mf_freed_slot {
  * @staged, @queue, @left   attempts in these phases, in order
  * @young       RUNNING ones whose pipes are not watched yet, oldest first
  * @limited     RUNNING and LEFT ones with a limit of memory
- * @look_at_ns  when these are to be looked at
+ * @look_at_ns  when these are to be looked at, and rest_until_ns: not sooner
  * @n_staged    how many there are in staged
  * @n_active    RUNNING and LEFT ones
  * @freed       n_freed slots in order of their ends, from first_freed on, in a
@@ -53,6 +53,7 @@ struct mf_runner {
     struct mf_list staged, queue, left, young;
     struct mf_list limited;
     int64_t look_at_ns;
+    int64_t rest_until_ns;
     uint64_t n_staged;
     uint64_t n_active;
     struct mf_freed_slot *freed;
@@ -119,7 +120,7 @@ void mf_runner_expire(struct mf_runner *runner, struct mf_attempt *attempt);
 /** From now on an attempt that runs must keep to its memory, if that is limited. */
 void mf_runner_limit(struct mf_runner *runner, struct mf_attempt *attempt);
 
-/** Ends what uses more memory than it has. O(processes of the node). */
+/** Ends what uses more memory than it has. O(n log n) in the processes of the node. */
 void mf_runner_look_at_memory(struct mf_runner *runner);
 
 /** When that is to be done next; INT64_MAX for never. */

@@ -33,6 +33,7 @@ static const char setup_sql[] = "PRAGMA journal_mode = WAL;"
 static const char insert_sql[] = "INSERT INTO attempt VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,"
                                  "?,?,?,?,?,?,?,?,?,?,?,?,?)";
 static const char printed_sql[] = "UPDATE attempt SET printed = 1 WHERE row = ?";
+static const char forget_sql[] = "UPDATE attempt SET store = 0 WHERE row = ?";
 static const char set_text_sql[] = "INSERT OR REPLACE INTO run VALUES (?, ?)";
 
 /* A task is what one key under one id is; its last attempt says what became of it. */
@@ -44,6 +45,7 @@ struct mf_database {
     char *shown;
     sqlite3_stmt *insert;
     sqlite3_stmt *set_printed;
+    sqlite3_stmt *forget_output;
     sqlite3_stmt *set_text;
 };
 
@@ -199,6 +201,8 @@ static int open_tables(struct mf_database *database, bool is_empty_refused, stru
     if (!code)
         code = prepare(database, printed_sql, &database->set_printed, err);
     if (!code)
+        code = prepare(database, forget_sql, &database->forget_output, err);
+    if (!code)
         code = prepare(database, set_text_sql, &database->set_text, err);
     return code;
 }
@@ -231,6 +235,7 @@ void mf_database_close(struct mf_database *database)
         return;
     sqlite3_finalize(database->insert);
     sqlite3_finalize(database->set_printed);
+    sqlite3_finalize(database->forget_output);
     sqlite3_finalize(database->set_text);
     /* Copying the log back may fail; it then stays and is read at the next open. */
     sqlite3_close_v2(database->db);
@@ -305,6 +310,12 @@ int mf_database_set_printed(struct mf_database *database, uint64_t row, struct m
 {
     sqlite3_bind_int64(database->set_printed, 1, (sqlite3_int64)row);
     return step_once(database, database->set_printed, err);
+}
+
+int mf_database_forget_output(struct mf_database *database, uint64_t row, struct mf_error *err)
+{
+    sqlite3_bind_int64(database->forget_output, 1, (sqlite3_int64)row);
+    return step_once(database, database->forget_output, err);
 }
 
 int mf_database_forgive(struct mf_database *database, struct mf_error *err)

@@ -51,6 +51,9 @@ void mf_database_rollback(struct mf_database *database);
 int mf_database_insert(struct mf_database *database, const struct mf_journal_attempt *attempt,
                        struct mf_error *err);
 int mf_database_set_printed(struct mf_database *database, uint64_t row, struct mf_error *err);
+
+/** Notes that the output of a row is nowhere. Returns 0 or -errno. */
+int mf_database_forget_output(struct mf_database *database, uint64_t row, struct mf_error *err);
 /** Turns the rows of FAILED tasks into those of attempts that were tried again. */
 int mf_database_forgive(struct mf_database *database, struct mf_error *err);
 int mf_database_set_text(struct mf_database *database, const char *name, const char *value,

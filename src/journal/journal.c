@@ -44,7 +44,7 @@ struct mf_journal {
     dev_t device;
 };
 
-enum record_kind { RECORD_ATTEMPT = 1, RECORD_PRINTED, RECORD_TEXT };
+enum record_kind { RECORD_ATTEMPT = 1, RECORD_PRINTED, RECORD_FORGOTTEN, RECORD_TEXT };
 
 /* A record of the group; texts point into the group. */
 struct record {
@@ -125,6 +125,7 @@ static bool next_record(struct mf_reader *reader, struct record *ret_record)
         decode_attempt(reader, &ret_record->attempt);
         break;
     case RECORD_PRINTED:
+    case RECORD_FORGOTTEN:
         ret_record->row = mf_reader_get_u64(reader);
         break;
     case RECORD_TEXT:
@@ -190,14 +191,26 @@ int mf_journal_append(struct mf_journal *journal, struct mf_journal_attempt *att
     return code;
 }
 
-int mf_journal_set_printed(struct mf_journal *journal, uint64_t row, struct mf_error *err)
+/* A record about a row that is there already. */
+static int note_row(struct mf_journal *journal, enum record_kind kind, uint64_t row,
+                    struct mf_error *err)
 {
     size_t old_size = journal->group.size;
 
     assert(!journal->is_reading);
-    mf_buffer_put_u8(&journal->group, RECORD_PRINTED);
+    mf_buffer_put_u8(&journal->group, (uint8_t)kind);
     mf_buffer_put_u64(&journal->group, row);
     return end_record(journal, old_size, err);
+}
+
+int mf_journal_set_printed(struct mf_journal *journal, uint64_t row, struct mf_error *err)
+{
+    return note_row(journal, RECORD_PRINTED, row, err);
+}
+
+int mf_journal_forget_output(struct mf_journal *journal, uint64_t row, struct mf_error *err)
+{
+    return note_row(journal, RECORD_FORGOTTEN, row, err);
 }
 
 int mf_journal_get_text(struct mf_journal *journal, const char *name, char *text, size_t size,
@@ -232,6 +245,8 @@ static int apply_record(struct mf_database *database, const struct record *recor
         return mf_database_insert(database, &record->attempt, err);
     case RECORD_PRINTED:
         return mf_database_set_printed(database, record->row, err);
+    case RECORD_FORGOTTEN:
+        return mf_database_forget_output(database, record->row, err);
     case RECORD_TEXT:
         return mf_database_set_text(database, record->name, record->value, err);
     }

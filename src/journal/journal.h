@@ -86,6 +86,9 @@ int mf_journal_append(struct mf_journal *journal, struct mf_journal_attempt *att
 /** Marks the output of a row as printed, in the open group. Returns 0 or -errno. */
 int mf_journal_set_printed(struct mf_journal *journal, uint64_t row, struct mf_error *err);
 
+/** Notes that the output of a row is not kept any more, in the open group. Returns 0 or -errno. */
+int mf_journal_forget_output(struct mf_journal *journal, uint64_t row, struct mf_error *err);
+
 /** Text of a run that has ended: what stopped it early, "" if nothing did. */
 #define MF_JOURNAL_STOPPED_BY "stopped by"
 

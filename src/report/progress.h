@@ -25,6 +25,9 @@ struct mf_progress_state {
     uint64_t n_running;
     uint64_t n_skipped_earlier; /* they do not count for the rate */
     uint32_t n_slots;
+    const char *policy;        /* that orders the tasks now; for status.json alone, as the next */
+    const char *policy_why;    /* under auto: why it is that; NULL or "" otherwise */
+    uint64_t n_policy_changes; /* and how often it was changed */
 };
 
 enum mf_progress_mode {
@@ -65,6 +68,12 @@ struct mf_failure {
     uint32_t attempts;
 };
 
+/** Why so many tasks were SKIPPED: "task 7 failed". The text is borrowed. */
+struct mf_skip {
+    const char *cause;
+    uint64_t n_tasks;
+};
+
 /**
  * The run as a whole.
  *
@@ -77,7 +86,10 @@ struct mf_failure {
  * @busy_ns       sum over attempts of run time times slots
  * @n_slots       slots of all workers
  * @failures      the first n_shown of n_failed
+ * @n_unfit       tasks among n_failed that no worker could ever run
+ * @skips         n_skips causes of n_skipped, those met first
  * @run_dir       for the command that shows their output
+ * @policy_why    under the policy auto: the last change, of n_policy_changes; NULL or "" otherwise
  */
 struct mf_summary {
     uint64_t n_done, n_failed, n_cancelled, n_skipped, n_left;
@@ -89,7 +101,12 @@ struct mf_summary {
     uint32_t n_slots;
     const struct mf_failure *failures;
     uint32_t n_shown;
+    uint64_t n_unfit;
+    const struct mf_skip *skips;
+    uint32_t n_skips;
     const char *run_dir;
+    const char *policy_why;
+    uint64_t n_policy_changes;
     const char *stopped_by; /* "signal 15 (Terminated)": why it stopped early, else NULL */
 };
 

@@ -18,15 +18,20 @@ static int fail(const char *path, int code, struct mf_error *err)
 static json_t *describe(const struct mf_progress_state *state, bool is_finished)
 {
     char host[HOST_NAME_MAX + 1] = "";
+    json_t *chosen = NULL;
 
+    if (state->policy_why && state->policy_why[0])
+        chosen = json_pack("{s:I, s:s}", "changes", (json_int_t)state->n_policy_changes, "why",
+                           state->policy_why);
     (void)gethostname(host, sizeof(host) - 1);
-    return json_pack(
-        "{s:s*, s:I, s:f, s:f, s:b, s:I, s:I, s:I, s:I, s:I, s:I}", "host", host, "pid",
-        (json_int_t)getpid(), "updated", (double)mf_clock_wall_ns() / MF_NS_PER_S, "elapsed",
-        (double)(state->now_ns - state->started_ns) / MF_NS_PER_S, "finished", is_finished, "total",
-        (json_int_t)state->n_total, "done", (json_int_t)state->n_done, "failed",
-        (json_int_t)state->n_failed, "skipped", (json_int_t)state->n_skipped, "running",
-        (json_int_t)state->n_running, "slots", (json_int_t)state->n_slots);
+    return json_pack("{s:s*, s:I, s:f, s:f, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:s*, s:o*}", "host",
+                     host, "pid", (json_int_t)getpid(), "updated",
+                     (double)mf_clock_wall_ns() / MF_NS_PER_S, "elapsed",
+                     (double)(state->now_ns - state->started_ns) / MF_NS_PER_S, "finished",
+                     is_finished, "total", (json_int_t)state->n_total, "done",
+                     (json_int_t)state->n_done, "failed", (json_int_t)state->n_failed, "skipped",
+                     (json_int_t)state->n_skipped, "running", (json_int_t)state->n_running, "slots",
+                     (json_int_t)state->n_slots, "policy", state->policy, "auto", chosen);
 }
 
 int mf_status_write(const char *run_dir, const struct mf_progress_state *state, bool is_finished,

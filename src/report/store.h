@@ -20,6 +20,7 @@
 #define MF_STORE_NONE 0
 #define MF_STORE_KEPT 1  /* out/kept.N, or DIR/kept.N under --output DIR: stays */
 #define MF_STORE_SPOOL 2 /* out/spool.N: waits to be printed */
+#define MF_STORE_FEED 3  /* out/feed.N: waits for tasks that take it, and to be printed */
 
 struct mf_store;
 

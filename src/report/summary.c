@@ -58,10 +58,29 @@ static void put_totals(const struct mf_summary *summary, FILE *file)
         fprintf(file, "mpifarm: from an earlier run: %s done, %s failed\n",
                 mf_count_format(summary->n_done_earlier, done),
                 mf_count_format(summary->n_failed_earlier, failed));
+    if (summary->n_unfit)
+        fprintf(file,
+                "mpifarm: %s of those that failed could never start: no worker is large "
+                "enough\n",
+                mf_count_format(summary->n_unfit, done));
     if (summary->n_truncated)
         fprintf(file, "mpifarm: %s %s over --output-limit: the middle of it is dropped\n",
                 mf_count_format(summary->n_truncated, done),
                 summary->n_truncated == 1 ? "task has output" : "tasks have output");
+}
+
+/* What the policy auto has chosen. */
+static void put_policy(const struct mf_summary *summary, FILE *file)
+{
+    char text[MF_COUNT_SIZE];
+
+    if (!summary->policy_why || !summary->policy_why[0])
+        return;
+    fprintf(file, "mpifarm: policy %s", summary->policy_why);
+    if (summary->n_policy_changes > 1)
+        fprintf(file, " (the last of %s changes)",
+                mf_count_format(summary->n_policy_changes, text));
+    fputc('\n', file);
 }
 
 /* The command on one line: control characters as blanks, cut between characters of UTF-8. */
@@ -126,6 +145,24 @@ static void put_failures(const struct mf_summary *summary, FILE *file)
     fputc('\n', file);
 }
 
+/* What led to it is one task for all that come after it, however long the way. */
+static void put_skips(const struct mf_summary *summary, FILE *file)
+{
+    uint64_t n_others = summary->n_skipped;
+    char text[MF_COUNT_SIZE];
+
+    for (uint32_t i = 0; i < summary->n_skips; i++) {
+        fprintf(file, "mpifarm: %s skipped because ",
+                mf_count_format(summary->skips[i].n_tasks, text));
+        put_command(summary->skips[i].cause, file);
+        fputc('\n', file);
+        n_others -= summary->skips[i].n_tasks;
+    }
+    if (summary->n_skips > 0 && n_others > 0)
+        fprintf(file, "mpifarm: and %s more skipped for other reasons\n",
+                mf_count_format(n_others, text));
+}
+
 static void put_end(const struct mf_summary *summary, FILE *file)
 {
     char text[MF_COUNT_SIZE];
@@ -144,7 +181,9 @@ static void put_end(const struct mf_summary *summary, FILE *file)
 void mf_summary_print(const struct mf_summary *summary, FILE *file)
 {
     put_totals(summary, file);
+    put_policy(summary, file);
     put_failures(summary, file);
+    put_skips(summary, file);
     put_end(summary, file);
     fflush(file);
 }

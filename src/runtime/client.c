@@ -52,6 +52,18 @@ static void handle_frame(struct mf_client *client, struct mf_station *station,
         mf_station_dismiss(client, station, strerror(-r));
 }
 
+/* At the beginning all servers owe a HELLO, at the end a BYE; in between those that have a unit. */
+static bool is_owed(const struct mf_client *client)
+{
+    return !client->is_begun || client->is_stopping || mf_farm_n_held(client->farm) > 0;
+}
+
+/* When nothing is owed, another look would but delay those who wait for what has just come. */
+static bool may_look(const struct mf_client *client, int n_frames)
+{
+    return n_frames == 0 || (n_frames < FRAMES_PER_TURN && is_owed(client));
+}
+
 static bool receive(struct mf_client *client)
 {
     struct mf_transport *transport =
@@ -60,7 +72,7 @@ static bool receive(struct mf_client *client)
     uint32_t from;
     int n = 0, r = 0;
 
-    while (n < FRAMES_PER_TURN && (r = mf_transport_receive(transport, &from, &bytes)) > 0) {
+    while (may_look(client, n) && (r = mf_transport_receive(transport, &from, &bytes)) > 0) {
         struct mf_station *station = mf_station_find(client, from);
 
         n++;
@@ -93,7 +105,9 @@ int mf_client_turn(struct mf_client *client, int64_t now_ns)
     had_traffic = mf_stations_send(client);
     if (receive(client)) {
         had_traffic = client->is_stirred = true;
-        decide(client);
+        /* Where nothing can be given out, what is left to do can wait until the next turn. */
+        if (mf_units_have_choice(client))
+            decide(client);
         mf_stations_send(client);
     }
     return had_traffic;

@@ -191,6 +191,9 @@ void mf_station_dismiss(struct mf_client *client, struct mf_station *station, co
 /** Gathers tasks into units, lets the farm place them, and carries out what it says. */
 void mf_units_turn(struct mf_client *client);
 
+/** Whether the farm has anything to decide: what to place, or what to ask back for idle servers. */
+bool mf_units_have_choice(const struct mf_client *client);
+
 void mf_units_destroy(struct mf_client *client);
 
 /* client_sent.c */

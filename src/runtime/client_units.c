@@ -187,12 +187,12 @@ static int try_later(struct mf_client *client)
     return -ENOMEM;
 }
 
-/* A large input travels ahead of a task: the element that has it becomes one. */
-static void detach_large(struct mf_client *client, uint32_t unit, struct taken *taken)
+/* What cannot travel in a stretch becomes a task: it is alone in this one. */
+static void detach_special(struct mf_client *client, uint32_t unit, struct taken *taken)
 {
     struct mf_stretch *stretch = taken->stretch;
 
-    if (mf_book_at(client->book, stretch->range)->size <= MF_CALL_LARGE_BYTES)
+    if (!mf_booking_must_detach(mf_book_at(client->book, stretch->range), MF_CALL_LARGE_BYTES))
         return;
     taken->calls[0] = mf_book_detach(client->book, stretch, unit);
     taken->n_calls = taken->calls[0] != MF_NO_CALL;
@@ -212,7 +212,7 @@ static int take(struct mf_client *client, uint32_t rank, uint32_t unit, struct t
     ret_taken->stretch = mf_book_take_stretch(client->book, rank, &limits, &r);
     if (ret_taken->stretch) {
         ret_taken->n_calls = (uint32_t)ret_taken->stretch->n;
-        detach_large(client, unit, ret_taken);
+        detach_special(client, unit, ret_taken);
         return 0;
     }
     if (limits.n_calls > MF_CALLS_PER_UNIT)
@@ -301,8 +301,7 @@ static bool make_units(struct mf_client *client)
     return true;
 }
 
-/* Whether the farm has anything to decide: what to place, or what to ask back for idle servers. */
-static bool has_choice(const struct mf_client *client)
+bool mf_units_have_choice(const struct mf_client *client)
 {
     const struct mf_workers *workers = mf_farm_workers(client->farm);
 
@@ -322,6 +321,7 @@ static void put_call(struct mf_client *client, struct mf_buffer *frame, uint32_t
     call->task = mf_book_task_id(client->book, number);
     call->function = booking->function;
     call->is_large = booking->size > MF_CALL_LARGE_BYTES;
+    call->has_results = extra && extra->has_results;
     call->size = booking->size;
     call->input = mf_booking_bytes(booking);
     call->details.tag = booking->tag;
@@ -479,7 +479,7 @@ void mf_units_turn(struct mf_client *client)
     carry_out_all(client);
     if (client->n_slots == 0)
         return;
-    while (has_more && has_choice(client)) {
+    while (has_more && mf_units_have_choice(client)) {
         uint64_t n_aside = client->n_aside, n_ready;
 
         has_more = make_units(client);

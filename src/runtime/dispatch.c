@@ -6,6 +6,7 @@
 #include "runtime/scheduler_private.h"
 
 #include "base/clock.h"
+#include "base/outs.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -38,6 +39,7 @@ void mf_live_free(struct mf_live *live)
     free(live->tag);
     free(live->text);
     free(live->command);
+    free(live->outs);
     free(live);
 }
 
@@ -79,9 +81,19 @@ static int fill_live(struct mf_scheduler *scheduler, struct mf_live *live,
     mf_command_print(&entry->command, scratch);
     live->text = (char *)copy_scratch(scratch);
     mf_buffer_clear(scratch);
-    mf_command_encode(&entry->command, scratch);
+    /* Without paths to wait for, what only looks like a place becomes ordinary text here. */
+    if (entry->command.has_outs && entry->n_outs == 0)
+        mf_outs_fill(&entry->command, NULL, scratch);
+    else
+        mf_command_encode(&entry->command, scratch);
     live->command = copy_scratch(scratch);
     live->command_size = scratch->size;
+    live->outs = entry->n_outs ? calloc(entry->n_outs, sizeof(*live->outs)) : NULL;
+    if (entry->n_outs && !live->outs)
+        return -ENOMEM;
+    live->n_outs = entry->n_outs;
+    if (entry->n_outs)
+        memcpy(live->outs, entry->outs, entry->n_outs * sizeof(*live->outs));
     if (!live->id || !live->text || !live->command || (scheduler->config.tag && !live->tag))
         return -ENOMEM;
     return 0;
@@ -136,6 +148,7 @@ static void send_run(struct mf_scheduler *scheduler, const struct mf_change *cha
                      struct mf_live *live)
 {
     struct mf_peer *peer = mf_peers_find(scheduler, change->worker);
+    struct mf_buffer feeds = {0};
     struct mf_message message = {
         .kind = MF_MESSAGE_RUN,
         .task = change->task,
@@ -149,7 +162,16 @@ static void send_run(struct mf_scheduler *scheduler, const struct mf_change *cha
         .payload_size = live->command_size,
     };
 
+    if (live->n_outs > 0) {
+        int r = mf_feeds_encode(scheduler, live, change->worker, &feeds);
+
+        if (r < 0)
+            mf_scheduler_fail_with(scheduler, r, "cannot give a task the output that it takes");
+        message.feeds = feeds.data;
+        message.feeds_size = feeds.size;
+    }
     mf_peer_post(peer, &message);
+    mf_buffer_finish(&feeds);
     live->sent = change->attempt;
     live->try_number = change->tries + 1;
 }

@@ -21,8 +21,9 @@ struct load {
     uint32_t capacity;
 };
 
-static int note_unprinted(struct load *load, struct mf_earlier *earlier,
-                          const struct mf_journal_attempt *attempt)
+/* Notes the output of a row; one that was not printed is found by its command. */
+static int note_output(struct load *load, struct mf_earlier *earlier,
+                       const struct mf_journal_attempt *attempt)
 {
     struct mf_scheduler *scheduler = load->scheduler;
 
@@ -35,9 +36,13 @@ static int note_unprinted(struct load *load, struct mf_earlier *earlier,
         scheduler->unprinted = grown;
         load->capacity = capacity;
     }
-    scheduler->unprinted[scheduler->n_unprinted++] = (struct mf_earlier_output){
-        .row = attempt->row, .region = attempt->region, .next = earlier->first_unprinted};
-    earlier->first_unprinted = scheduler->n_unprinted;
+    scheduler->unprinted[scheduler->n_unprinted++] =
+        (struct mf_earlier_output){.is_printed = attempt->is_printed,
+                                   .row = attempt->row,
+                                   .region = attempt->region,
+                                   .next = earlier->first_unprinted};
+    if (!attempt->is_printed)
+        earlier->first_unprinted = scheduler->n_unprinted;
     return 0;
 }
 
@@ -63,18 +68,47 @@ static int note_place(struct mf_scheduler *scheduler, const struct mf_journal_at
     return 0;
 }
 
+/* Where the output is of a task that was in this place, and of one with a given id in any. */
+static int note_out(struct mf_scheduler *scheduler, const struct mf_journal_attempt *attempt,
+                    uint32_t index)
+{
+    struct place place = {.seq = attempt->seq};
+    void *found;
+
+    memcpy(place.key, attempt->key, sizeof(place.key));
+    for (int i = 0; i < 2; i++, place.seq = 0) {
+        if (mf_table_insert(scheduler->earlier_outs, &place, &found) < 0)
+            return -ENOMEM;
+        *(uint32_t *)found = index;
+    }
+    return 0;
+}
+
+/* Whether its output may still be there, when a task takes it. Printed output is not kept. */
+static bool may_be_taken(const struct mf_scheduler *scheduler,
+                         const struct mf_journal_attempt *attempt)
+{
+    return scheduler->earlier_outs && attempt->state == MF_TASK_DONE &&
+           attempt->region.store != MF_STORE_SPOOL;
+}
+
 static int note_attempt(void *arg, const struct mf_journal_attempt *attempt)
 {
     struct load *load = arg;
     void *place;
     int r;
 
-    if (attempt->state != MF_TASK_DONE && attempt->state != MF_TASK_FAILED)
+    if (attempt->state != MF_TASK_DONE && attempt->state != MF_TASK_FAILED &&
+        attempt->state != MF_TASK_SKIPPED)
         return 0; /* tried again, cancelled, or failed and wanted again */
     r = mf_table_insert(load->scheduler->earlier, attempt->key, &place);
     if (r < 0)
         return r;
     struct mf_earlier *earlier = place;
+    if (attempt->state == MF_TASK_SKIPPED) {
+        earlier->n_skipped++;
+        return 0;
+    }
     r = note_place(load->scheduler, attempt);
     if (r < 0)
         return r;
@@ -82,14 +116,20 @@ static int note_attempt(void *arg, const struct mf_journal_attempt *attempt)
         earlier->n_done++;
     else
         earlier->n_failed++;
-    if (attempt->is_printed)
+    /* What waits for others is given up here if it is not wanted any more. */
+    if (attempt->is_printed && attempt->region.store != MF_STORE_FEED &&
+        !may_be_taken(load->scheduler, attempt))
         return 0;
-    return note_unprinted(load, earlier, attempt);
+    r = note_output(load, earlier, attempt);
+    if (r == 0 && may_be_taken(load->scheduler, attempt))
+        r = note_out(load->scheduler, attempt, load->scheduler->n_unprinted - 1);
+    return r;
 }
 
 int mf_intake_load_earlier(struct mf_scheduler *scheduler, struct mf_error *err)
 {
     struct load load = {.scheduler = scheduler};
+    struct mf_source_summary summary;
     int r;
 
     if (scheduler->config.resume == MF_RESUME_NONE)
@@ -98,6 +138,9 @@ int mf_intake_load_earlier(struct mf_scheduler *scheduler, struct mf_error *err)
     if (r == 0 && scheduler->has_dependencies)
         r = mf_table_create(sizeof(struct place), sizeof(enum mf_task_state),
                             &scheduler->earlier_places);
+    mf_source_summarize(scheduler->config.source, &summary);
+    if (r == 0 && summary.has_outs)
+        r = mf_table_create(sizeof(struct place), sizeof(uint32_t), &scheduler->earlier_outs);
     if (r < 0)
         return mf_error_set(err, r, "out of memory");
     if (scheduler->config.resume == MF_RESUME_WITH_FAILED) {
@@ -106,6 +149,16 @@ int mf_intake_load_earlier(struct mf_scheduler *scheduler, struct mf_error *err)
             return r;
     }
     return mf_journal_each(scheduler->config.journal, note_attempt, &load, err);
+}
+
+bool mf_intake_was_skipped(struct mf_scheduler *scheduler, const uint8_t *key)
+{
+    struct mf_earlier *earlier = scheduler->earlier ? mf_table_find(scheduler->earlier, key) : NULL;
+
+    if (!earlier || earlier->n_skipped == 0)
+        return false;
+    earlier->n_skipped--;
+    return true;
 }
 
 /* Whether it matters which of several equal commands a task is, and its id does not tell. */
@@ -144,6 +197,28 @@ static enum mf_task_state choose_end(const struct mf_scheduler *scheduler,
     return earlier->n_failed > 0 ? MF_TASK_FAILED : MF_TASK_WAITING;
 }
 
+enum mf_task_state mf_intake_ended_earlier(const struct mf_scheduler *scheduler,
+                                           const struct mf_command *command)
+{
+    const struct mf_earlier *earlier;
+    uint8_t key[MF_KEY_SIZE];
+
+    mf_command_key(command, key);
+    earlier = mf_table_find(scheduler->earlier, key);
+    return earlier ? choose_end(scheduler, earlier, command, key) : MF_TASK_WAITING;
+}
+
+struct mf_earlier_output *mf_intake_earlier_output(const struct mf_scheduler *scheduler,
+                                                   const struct mf_command *command)
+{
+    struct place place = {.seq = is_bound_to_place(scheduler, command) ? command->seq : 0};
+    const uint32_t *index;
+
+    mf_command_key(command, place.key);
+    index = mf_table_find(scheduler->earlier_outs, &place);
+    return index ? &scheduler->unprinted[*index] : NULL;
+}
+
 /* How this task ended, if the journal already has it; else WAITING. */
 static enum mf_task_state settled_earlier(struct mf_scheduler *scheduler,
                                           const struct mf_command *command)
@@ -152,7 +227,7 @@ static enum mf_task_state settled_earlier(struct mf_scheduler *scheduler,
     uint8_t key[MF_KEY_SIZE];
     struct mf_earlier *earlier;
 
-    if (!scheduler->earlier)
+    if (!scheduler->earlier || mf_feeds_must_rerun(scheduler, command->seq))
         return MF_TASK_WAITING;
     mf_command_key(command, key);
     earlier = mf_table_find(scheduler->earlier, key);
@@ -280,6 +355,30 @@ static int64_t deadline_of(const struct mf_scheduler *scheduler, const struct mf
     return deadline_ns;
 }
 
+/* Its share, if the user gives it one. */
+static void tell_share(struct mf_scheduler *scheduler, uint32_t group, const char *name)
+{
+    for (uint32_t i = 0; i < scheduler->config.n_shares; i++) {
+        const struct mf_group_share *share = &scheduler->config.shares[i];
+        struct mf_event event = {.kind = MF_EVENT_SHARE,
+                                 .spec = {.group = group, .weight = (float)share->share}};
+
+        if (strlen(name) == share->name_size && memcmp(name, share->name, share->name_size) == 0)
+            mf_scheduler_apply(scheduler, &event);
+    }
+}
+
+/* The source numbers groups as it comes upon them. */
+static void meet_group(struct mf_scheduler *scheduler, uint32_t group)
+{
+    while (scheduler->last_group < group) {
+        const char *name = mf_source_group_name(scheduler->config.source, ++scheduler->last_group);
+
+        if (name)
+            tell_share(scheduler, scheduler->last_group, name);
+    }
+}
+
 static void submit(struct mf_scheduler *scheduler, const struct mf_entry *entry)
 {
     struct mf_event event = {.kind = MF_EVENT_SUBMITTED};
@@ -291,6 +390,7 @@ static void submit(struct mf_scheduler *scheduler, const struct mf_entry *entry)
         return;
     }
     mf_learned_meet_kind(scheduler, entry->kind);
+    meet_group(scheduler, entry->group);
     event.after = entry->after;
     event.n_after = entry->n_after;
     event.spec = (struct mf_task_spec){
@@ -437,6 +537,7 @@ void mf_intake_finish(struct mf_scheduler *scheduler)
     mf_loop_remove(scheduler->config.loop, scheduler->source_watch);
     mf_table_destroy(scheduler->earlier);
     mf_table_destroy(scheduler->earlier_places);
+    mf_table_destroy(scheduler->earlier_outs);
     free(scheduler->unprinted);
     free_bad_ends(scheduler);
 }

@@ -11,8 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Beyond this it is not kept: names of kinds are short, and there are 1024 at most. */
+/* So much is kept, of the kinds of all runs so far; one run has 1024 kinds at most. */
 #define LEARNED_BYTES ((size_t)256 << 10)
+
+#define FLAGS ((size_t)(JSON_COMPACT | JSON_SORT_KEYS | JSON_REAL_PRECISION(9)))
 
 /* Seconds beyond this are damage. */
 #define MAX_S 1e9
@@ -70,12 +72,63 @@ void mf_learned_meet_kind(struct mf_scheduler *scheduler, uint32_t kind)
     }
 }
 
-static int write_note(struct mf_scheduler *scheduler, const json_t *note, struct mf_error *err)
+/* A kind in a note, by how many tasks are behind it. */
+struct use {
+    const char *name;
+    json_int_t n_samples;
+};
+
+static int compare_uses(const void *a, const void *b)
 {
-    char *text = json_dumps(note, JSON_COMPACT | JSON_SORT_KEYS | JSON_REAL_PRECISION(9));
+    const struct use *first = a, *second = b;
+
+    if (first->n_samples != second->n_samples)
+        return first->n_samples < second->n_samples ? -1 : 1;
+    return strcmp(first->name, second->name);
+}
+
+/* Drops the kinds with the fewest tasks behind them until the text is that much shorter. */
+static bool shorten(json_t *note, size_t n_bytes)
+{
+    size_t n = 0, n_gone = 0;
+    struct use *uses = calloc(json_object_size(note) + 1, sizeof(*uses));
+    const char *name;
+    json_t *entry;
+
+    if (!uses)
+        return false;
+    json_object_foreach(note, name, entry) uses[n++] =
+        (struct use){.name = name, .n_samples = json_integer_value(json_array_get(entry, 1))};
+    qsort(uses, n, sizeof(*uses), compare_uses);
+    for (size_t i = 0; i < n && n_gone < n_bytes; i++) {
+        /* Its name and value, and two quotation marks, a colon and a comma. */
+        n_gone += strlen(uses[i].name) + 4 +
+                  json_dumpb(json_object_get(note, uses[i].name), NULL, 0, FLAGS);
+        json_object_del(note, uses[i].name);
+    }
+    free(uses);
+    return n > 0;
+}
+
+char *mf_learned_dump(json_t *note, size_t size)
+{
+    char *text = json_dumps(note, FLAGS);
+
+    while (text && strlen(text) >= size) {
+        bool is_shorter = shorten(note, strlen(text) - size + 1);
+
+        free(text);
+        text = is_shorter ? json_dumps(note, FLAGS) : NULL;
+    }
+    return text;
+}
+
+static int write_note(struct mf_scheduler *scheduler, json_t *note, struct mf_error *err)
+{
+    char *text = mf_learned_dump(note, LEARNED_BYTES);
     int r = 0;
 
-    if (text && strlen(text) < LEARNED_BYTES)
+    if (text)
         r = mf_journal_set_text(scheduler->config.journal, MF_JOURNAL_LEARNED, text, err);
     free(text);
     return r;

@@ -65,7 +65,7 @@ void mf_peer_post(struct mf_peer *peer, const struct mf_message *message)
 {
     /* Records other than their payload are far below 64 bytes in this direction. */
     if (peer->frame.size > 0 &&
-        peer->frame.size + message->payload_size + 64 > MF_FRAME_EAGER_BYTES)
+        peer->frame.size + message->feeds_size + message->payload_size + 64 > MF_FRAME_EAGER_BYTES)
         send_frame(peer);
     mf_message_encode(message, &peer->frame);
 }

@@ -130,6 +130,7 @@ static int start_worker(struct mf_rank *rank)
     struct mf_worker_rank_config config = {
         .transport = rank->is_root ? rank->local_worker : rank->remote,
         .scheduler = 0,
+        .scratch = rank->scratch,
         .cores = rank->has.cores,
         .n_cores = rank->has.n_cores,
         .resources = &rank->has.resources,
@@ -200,6 +201,7 @@ static int look_around(struct mf_rank *rank, struct mf_error *err)
 
 int mf_rank_start(struct mf_rank *rank, const struct mf_rank_config *config, struct mf_error *err)
 {
+    struct mf_launcher_config launcher = config->launcher;
     int r;
 
     rank->config = config;
@@ -208,8 +210,10 @@ int mf_rank_start(struct mf_rank *rank, const struct mf_rank_config *config, str
     rank->launcher.fd = -1;
     rank->nursery.fd = -1;
     rank->is_root = config->launch->rank == 0;
+    mf_scratch_name(rank->scratch);
+    launcher.scratch = rank->scratch;
     /* Before anything that makes threads or grows this process. */
-    r = mf_launcher_fork(&config->launcher, &rank->launcher, err);
+    r = mf_launcher_fork(&launcher, &rank->launcher, err);
     if (r < 0)
         return r;
     /* After the fork: commands get the limit that was there before. */
@@ -250,7 +254,7 @@ static int wait_for_more(struct mf_rank *rank, struct mf_backoff *backoff, bool 
         int64_t nap_ns = mf_backoff_next(backoff, had_traffic, now_ns);
 
         timeout_ns = timeout_ns < 0 ? nap_ns : mf_earliest_ns(timeout_ns, nap_ns);
-        rank->remote->has_slept = timeout_ns > 0;
+        rank->remote->n_looks = timeout_ns > 0 ? MF_LOOKS_AFTER_PAUSE : 0;
     }
     return mf_loop_wait(rank->loop, timeout_ns);
 }
@@ -353,6 +357,8 @@ int mf_rank_schedule(struct mf_rank *rank, struct mf_scheduler_config *config, F
     *ret_result = mf_scheduler_result(rank->scheduler);
     if (summary && *ret_result != MF_RUN_REFUSED)
         mf_scheduler_summarize(rank->scheduler, summary);
+    else if (!summary)
+        mf_scheduler_tell_unfit(rank->scheduler);
     return 0;
 }
 

@@ -10,6 +10,7 @@
 #ifndef MF_RUNTIME_RANK_H
 #define MF_RUNTIME_RANK_H
 
+#include "base/scratch.h"
 #include "exec/caller.h"
 #include "exec/modules.h"
 #include "exec/process.h"
@@ -45,6 +46,7 @@ struct mf_rank {
     const struct mf_log *log;
     struct mf_loop *loop;
     struct mf_offer has; /* what it may use of its node */
+    char scratch[MF_SCRATCH_BYTES];
     struct mf_launcher launcher;
     struct mf_modules *modules; /* NULL without any */
     struct mf_nursery nursery;

@@ -3,6 +3,7 @@
  *
  *     receive   what workers report
  *     read      tasks from the source
+ *     choose    under the policy auto, a slice of finding out which one is best
  *     decide    one tick of the core
  *     act       records for workers; pieces of large outputs
  *     commit    stores and journal, when due; then tell what was committed
@@ -118,6 +119,8 @@ static int dispatch(struct mf_scheduler *scheduler, struct mf_peer *peer,
     case MF_MESSAGE_DATA:
         mf_transfers_on_data(scheduler, peer, message);
         return 0;
+    case MF_MESSAGE_FETCH:
+        return mf_feeds_on_fetch(scheduler, peer, message);
     case MF_MESSAGE_BROKEN:
         on_broken(scheduler, peer, message);
         return 0;
@@ -207,6 +210,9 @@ static struct mf_progress_state progress_state(const struct mf_scheduler *schedu
         .n_running = counts.by_state[MF_TASK_RUNNING] + counts.by_state[MF_TASK_PLACED],
         .n_skipped_earlier = scheduler->n_done_earlier + scheduler->n_failed_earlier,
         .n_slots = scheduler->n_slots,
+        .policy = mf_choosing_policy(scheduler),
+        .policy_why = scheduler->choosing.why,
+        .n_policy_changes = scheduler->choosing.n_changes,
     };
     if (state.n_running > state.n_slots)
         state.n_running = state.n_slots;
@@ -336,12 +342,15 @@ int mf_scheduler_turn(struct mf_scheduler *scheduler, int64_t now_ns)
     mf_peers_share_nodes(scheduler);
     scheduler->is_reading = mf_intake_turn(scheduler);
     had_traffic |= scheduler->is_reading;
-    if (!scheduler->is_leaving)
+    if (!scheduler->is_leaving) {
+        mf_choosing_turn(scheduler);
         decide(scheduler);
+    }
     /* The last of them may have been refused or skipped just now, of which nothing else tells. */
     scheduler->is_reading |= mf_intake_may_pass(scheduler);
     had_traffic |= scheduler->is_telling;
     mf_transfers_pull(scheduler);
+    had_traffic |= mf_feeds_turn(scheduler);
     mf_settle_turn(scheduler, false);
     show(scheduler);
     end_turn(scheduler);
@@ -360,7 +369,8 @@ int64_t mf_scheduler_next_ns(const struct mf_scheduler *scheduler)
     if (scheduler->config.progress)
         next_ns = mf_earliest_ns(next_ns, mf_progress_next_ns(scheduler->config.progress));
     if (!scheduler->is_leaving)
-        return mf_earliest_ns(next_ns, mf_farm_next_tick_ns(scheduler->farm));
+        return mf_earliest_ns(mf_earliest_ns(next_ns, mf_choosing_next_ns(scheduler)),
+                              mf_farm_next_tick_ns(scheduler->farm));
     if (!mf_peers_are_gone(scheduler) && scheduler->now_ns < scheduler->leave_deadline_ns)
         next_ns = mf_earliest_ns(next_ns, scheduler->leave_deadline_ns);
     return next_ns;
@@ -397,6 +407,7 @@ enum mf_run_result mf_scheduler_result(const struct mf_scheduler *scheduler)
 void mf_scheduler_summarize(const struct mf_scheduler *scheduler, FILE *file)
 {
     struct mf_failure failures[MF_MAX_SHOWN_FAILURES];
+    struct mf_skip skips[MF_MAX_SHOWN_SKIPS];
     struct mf_farm_counts counts;
     struct mf_summary summary = {
         .n_done = scheduler->n_done,
@@ -412,7 +423,12 @@ void mf_scheduler_summarize(const struct mf_scheduler *scheduler, FILE *file)
         .n_slots = scheduler->n_slots,
         .failures = failures,
         .n_shown = scheduler->n_failures,
+        .n_unfit = scheduler->n_unfit,
+        .skips = skips,
+        .n_skips = scheduler->n_skips,
         .run_dir = scheduler->config.shown_run_dir,
+        .policy_why = scheduler->choosing.why,
+        .n_policy_changes = scheduler->choosing.n_changes,
     };
 
     mf_farm_count(scheduler->farm, &counts);
@@ -423,7 +439,20 @@ void mf_scheduler_summarize(const struct mf_scheduler *scheduler, FILE *file)
                                           .command_text = scheduler->failures[i].text,
                                           .cause = scheduler->failures[i].cause,
                                           .attempts = scheduler->failures[i].attempts};
+    for (uint32_t i = 0; i < scheduler->n_skips; i++)
+        skips[i] = (struct mf_skip){scheduler->skips[i].cause, scheduler->skips[i].n_tasks};
     mf_summary_print(&summary, file);
+}
+
+void mf_scheduler_tell_unfit(const struct mf_scheduler *scheduler)
+{
+    uint64_t n = scheduler->n_unfit;
+
+    if (n > 0)
+        mf_log_error(scheduler->config.log,
+                     "%" PRIu64 " %s could never start: no worker is large enough; see mpifarm "
+                     "explain %s",
+                     n, n == 1 ? "task" : "tasks", scheduler->config.shown_run_dir);
 }
 
 /* --- life --- */
@@ -457,6 +486,8 @@ static int create_parts(struct mf_scheduler *scheduler, struct mf_error *err)
     plan_lookahead(scheduler);
     r = mf_farm_create(&scheduler->config.farm, &scheduler->farm);
     if (r == 0)
+        r = mf_choosing_create(scheduler);
+    if (r == 0)
         r = mf_table_create(sizeof(mf_task_id), sizeof(struct mf_live *), &scheduler->live);
     if (r == 0 && scheduler->has_dependencies)
         r = mf_table_create(sizeof(mf_task_id), sizeof(struct mf_bad_end), &scheduler->bad_ends);
@@ -469,9 +500,10 @@ static int create_parts(struct mf_scheduler *scheduler, struct mf_error *err)
     if (r < 0)
         return r;
     r = mf_settle_create(scheduler, err);
-    if (r == 0)
-        mf_settle_adopt_earlier(scheduler);
-    return r;
+    if (r < 0)
+        return r;
+    mf_settle_adopt_earlier(scheduler);
+    return mf_feeds_plan(scheduler, err);
 }
 
 int mf_scheduler_create(const struct mf_scheduler_config *config,
@@ -485,6 +517,7 @@ int mf_scheduler_create(const struct mf_scheduler_config *config,
     scheduler->config = *config;
     scheduler->created_ns = scheduler->now_ns = mf_clock_monotonic_ns();
     mf_list_init(&scheduler->unsettled);
+    mf_list_init(&scheduler->fetches);
     r = create_parts(scheduler, err);
     if (r < 0) {
         mf_scheduler_destroy(scheduler);
@@ -501,6 +534,8 @@ void mf_scheduler_destroy(struct mf_scheduler *scheduler)
     mf_peers_destroy(scheduler);
     mf_intake_finish(scheduler);
     mf_learned_finish(scheduler);
+    mf_feeds_finish(scheduler);
+    mf_choosing_destroy(scheduler);
     mf_settle_destroy(scheduler);
     mf_live_free_all(scheduler);
     mf_farm_destroy(scheduler->farm);

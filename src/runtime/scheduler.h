@@ -14,6 +14,7 @@
 #include "core/farm.h"
 #include "journal/journal.h"
 #include "report/progress.h"
+#include "runtime/sim.h"
 #include "taskfile/source.h"
 #include "topo/topo.h"
 #include "transport/transport.h"
@@ -40,6 +41,7 @@ enum mf_resume {
  * @journal           open; the scheduler is its only writer
  * @progress          NULL for none
  * @farm              configuration of the core
+ * @shares            n_shares of groups, by name
  * @jobs              slots of a node
  * @pin               whether slots are bound to cores
  * @attempts, @timeout_ns   for tasks that do not say: tries in all; 0 for no limit
@@ -59,6 +61,8 @@ struct mf_scheduler_config {
     struct mf_journal *journal;
     struct mf_progress *progress;
     struct mf_farm_config farm;
+    const struct mf_group_share *shares;
+    uint32_t n_shares;
     struct mf_jobs jobs;
     bool pin;
     uint32_t attempts;
@@ -111,5 +115,8 @@ enum mf_run_result mf_scheduler_result(const struct mf_scheduler *scheduler);
 
 /** After the end: prints the summary. */
 void mf_scheduler_summarize(const struct mf_scheduler *scheduler, FILE *file);
+
+/** Instead of that: logs how many tasks could never start, as nothing else tells. */
+void mf_scheduler_tell_unfit(const struct mf_scheduler *scheduler);
 
 #endif

@@ -3,9 +3,11 @@
  *
  *     scheduler.c  life, the turn, the end
  *     peers.c      the workers: HELLO, shares of nodes, frames to each
+ *     choosing.c   the policy auto
  *     intake.c     tasks from the source into the farm; what was done earlier
  *     learned.c    run times of kinds of tasks, from run to run
  *     dispatch.c   changes of the farm into records to workers
+ *     feeds.c      output of tasks to the workers that run others which take it
  *     transfer.c   output into the stores, fetched from workers where it is large
  *     settle.c     ended attempts: journal, and after the commit the telling
  */
@@ -19,6 +21,7 @@
 #include "report/printer.h"
 #include "report/status.h"
 #include "report/store.h"
+#include "runtime/chooser.h"
 #include "runtime/node.h"
 #include "runtime/scheduler.h"
 #include "wire/message.h"
@@ -65,6 +68,7 @@ struct mf_peer {
  * @sent      the attempt that was last sent, 0 for none
  * @try_number  which try of the task that is, as the user counts
  * @transfer  its output on the way here, NULL for none
+ * @outs      n_outs tasks whose output the command takes, as those of its entry
  */
 struct mf_live {
     mf_task_id task;
@@ -79,6 +83,8 @@ struct mf_live {
     uint32_t sent;
     uint32_t try_number;
     struct mf_transfer *transfer;
+    mf_task_id *outs;
+    uint32_t n_outs;
 };
 
 /**
@@ -119,7 +125,15 @@ struct mf_unsettled {
     struct mf_outcome outcome;
     struct mf_region region;
     bool is_printed;
+    bool is_known; /* the journal has it of an earlier run */
 };
+
+/** Why so many tasks were skipped; the text is owned. */
+struct mf_kept_skip {
+    char *cause;
+    uint64_t n_tasks;
+};
+#define MF_MAX_SHOWN_SKIPS 5
 
 /** A failure kept for the summary; its texts are owned. */
 struct mf_kept_failure {
@@ -131,12 +145,15 @@ struct mf_kept_failure {
 struct mf_earlier {
     uint32_t n_done;
     uint32_t n_failed;
+    uint32_t n_skipped;
     uint32_t first_unprinted; /* index + 1 into unprinted, 0 for none */
 };
 
-/** Output of an earlier run that was not surely printed. */
+/** Output of an earlier run that was not surely printed, or that other tasks may take. */
 struct mf_earlier_output {
-    bool is_gone; /* it is not in its store any more */
+    bool is_printed;
+    bool is_wanted; /* a task that is still to be run takes it */
+    bool is_gone;   /* it is not in its store any more */
     uint64_t row;
     struct mf_region region;
     uint32_t next; /* as first_unprinted */
@@ -146,6 +163,21 @@ struct mf_earlier_output {
 struct mf_bad_end {
     char *id;
     enum mf_task_state state;
+};
+
+/**
+ * Under the policy auto: how the order is chosen.
+ *
+ * @chooser        NULL under any other policy
+ * @paid_until_ns  nothing more is spent on choosing before that
+ * @n_changes      how often the policy was changed
+ * @why            when that was last, and what was predicted; "" under any other policy
+ */
+struct mf_choosing {
+    struct mf_chooser *chooser;
+    int64_t paid_until_ns;
+    uint64_t n_changes;
+    char why[MF_PREFERENCE_SIZE + 64];
 };
 
 struct mf_scheduler {
@@ -169,27 +201,37 @@ struct mf_scheduler {
     uint64_t n_entries;
     struct mf_table *earlier;
     struct mf_table *earlier_places; /* key and place in the input, to an enum mf_task_state */
+    struct mf_table *earlier_outs;   /* the same, or a key and 0, to an index of unprinted */
     struct mf_earlier_output *unprinted;
     uint32_t n_unprinted;
     uint64_t n_done_earlier, n_failed_earlier;
 
     struct json_t *learned; /* see learned.c; NULL when there is nothing */
     uint32_t last_kind;     /* of those that the farm was told of */
+    uint32_t last_group;    /* the same of groups and their shares */
     bool has_dependencies;
     bool is_at_barrier;        /* the entry below waits until all before it have ended */
     uint64_t held_cookie;      /* of that entry */
     struct mf_table *bad_ends; /* task id to struct mf_bad_end, for those that come after it */
 
+    struct mf_table *wanted; /* task id to struct mf_wanted, of feeds.c; NULL without any */
+    struct mf_table *reruns; /* ids of tasks that are DONE, but whose output is gone */
+    struct mf_list fetches;
+
+    struct mf_choosing choosing;
+
     struct mf_table *live; /* task id to struct mf_live * */
     struct mf_buffer scratch;
-    struct mf_store *kept, *spool;
+    struct mf_store *kept, *spool, *feed;
     struct mf_printer *printer;
     struct mf_tsv *joblog, *extra_joblog, *catalog;
     struct mf_list unsettled;
     int64_t oldest_unsettled_ns;
     int64_t last_commit_ns, commit_cost_ns;
 
-    uint64_t n_done, n_failed, n_cancelled, n_skipped, n_truncated;
+    uint64_t n_done, n_failed, n_cancelled, n_skipped, n_truncated, n_unfit;
+    struct mf_kept_skip skips[MF_MAX_SHOWN_SKIPS];
+    uint32_t n_skips;
     int64_t first_start_ns, last_end_ns, busy_ns;
     struct mf_kept_failure failures[MF_MAX_SHOWN_FAILURES];
     uint32_t n_failures;
@@ -260,6 +302,14 @@ int mf_intake_load_earlier(struct mf_scheduler *scheduler, struct mf_error *err)
  */
 bool mf_intake_turn(struct mf_scheduler *scheduler);
 
+/** How the task ended, as the journal of an earlier run has it; WAITING if it has not. */
+enum mf_task_state mf_intake_ended_earlier(const struct mf_scheduler *scheduler,
+                                           const struct mf_command *command);
+
+/** What an earlier run has of the output of a task that it has done, or NULL. */
+struct mf_earlier_output *mf_intake_earlier_output(const struct mf_scheduler *scheduler,
+                                                   const struct mf_command *command);
+
 /** Whether all tasks before the barrier have ended, at which the reading of tasks waits. */
 bool mf_intake_may_pass(const struct mf_scheduler *scheduler);
 
@@ -269,9 +319,27 @@ void mf_intake_finish(struct mf_scheduler *scheduler);
 void mf_intake_note_end(struct mf_scheduler *scheduler, mf_task_id task, const char *id,
                         enum mf_task_state state);
 
+/** Whether an earlier run has recorded that a task of that key was skipped, once for each. */
+bool mf_intake_was_skipped(struct mf_scheduler *scheduler, const uint8_t *key);
+
 /** Why a task is skipped: "task 3, which failed". Returns text, which holds size bytes. */
 char *mf_intake_explain_skip(const struct mf_scheduler *scheduler, mf_task_id root, char *text,
                              size_t size);
+
+/* choosing.c */
+
+/** Returns 0 or -ENOMEM. */
+int mf_choosing_create(struct mf_scheduler *scheduler);
+void mf_choosing_destroy(struct mf_scheduler *scheduler);
+
+/** Goes on finding out which policy is best, by a step of the chooser if there is time for it. */
+void mf_choosing_turn(struct mf_scheduler *scheduler);
+
+/** When there is time for the next slice; INT64_MAX when none is waited for. */
+int64_t mf_choosing_next_ns(const struct mf_scheduler *scheduler);
+
+/** The name of the policy that the farm goes by now. */
+const char *mf_choosing_policy(const struct mf_scheduler *scheduler);
 
 /* learned.c */
 
@@ -284,6 +352,10 @@ void mf_learned_meet_kind(struct mf_scheduler *scheduler, uint32_t kind);
 
 /** Keeps what is known for the next run. Returns 0 or -errno with a sentence. */
 int mf_learned_save(struct mf_scheduler *scheduler, struct mf_error *err);
+
+/** A note of what was learned as text of less than size bytes, the caller's to free; kinds with
+ * the fewest tasks behind them are dropped from it for that. NULL when memory is out. */
+char *mf_learned_dump(struct json_t *note, size_t size);
 
 /* dispatch.c */
 
@@ -347,6 +419,46 @@ void mf_settle_print_earlier(struct mf_scheduler *scheduler, uint64_t seq, const
 /** Whether so much output waits that no more should be made. */
 bool mf_settle_is_backed_up(const struct mf_scheduler *scheduler);
 
+/* feeds.c */
+
+/**
+ * mf_feeds_plan() - find out which outputs are taken, and which tasks must be run again for them.
+ *
+ * Reads all tasks. After outputs of an earlier run were adopted. Returns 0 or -errno with a
+ * sentence.
+ */
+int mf_feeds_plan(struct mf_scheduler *scheduler, struct mf_error *err);
+void mf_feeds_finish(struct mf_scheduler *scheduler);
+
+/** Whether a task that is to be run takes the output of this one. */
+bool mf_feeds_is_wanted(const struct mf_scheduler *scheduler, mf_task_id task);
+
+/** Whether an earlier run has done the task, but its output is needed and gone. */
+bool mf_feeds_must_rerun(const struct mf_scheduler *scheduler, mf_task_id task);
+
+/** A task is DONE: from now on its output can be taken. */
+void mf_feeds_note_done(struct mf_scheduler *scheduler, mf_task_id task, uint64_t row,
+                        const struct mf_region *region, bool is_printed);
+
+/** An output of the store for feeds was printed. */
+void mf_feeds_note_printed(struct mf_scheduler *scheduler, mf_task_id task, uint64_t row,
+                           const struct mf_region *region);
+
+/** A task has ended, and the journal has it. */
+void mf_feeds_note_taker_ended(struct mf_scheduler *scheduler, const struct mf_live *live,
+                               enum mf_task_state state);
+
+/** Appends what the RUN record of a task for a rank says of feeds. Returns 0 or -errno. */
+int mf_feeds_encode(struct mf_scheduler *scheduler, const struct mf_live *live, uint32_t rank,
+                    struct mf_buffer *buffer);
+
+/** A worker asks for a piece. Returns 0, -EPROTO or -ENOMEM. */
+int mf_feeds_on_fetch(struct mf_scheduler *scheduler, struct mf_peer *peer,
+                      const struct mf_message *message);
+
+/** Answers what workers asked for, as far as they take it. Returns whether there was any. */
+bool mf_feeds_turn(struct mf_scheduler *scheduler);
+
 /* transfer.c */
 
 /** Bytes of both streams. */
@@ -355,10 +467,13 @@ uint64_t mf_region_total(const uint64_t size[MF_N_STREAMS]);
 /** The store that a region is in. */
 struct mf_store *mf_region_store(const struct mf_scheduler *scheduler, uint32_t store);
 
-/** Reserves room for the output of an attempt: in the spool if it is to be printed, else kept. */
-int mf_region_reserve(struct mf_scheduler *scheduler, const struct mf_outcome *outcome,
-                      const uint64_t size[MF_N_STREAMS], struct mf_region *region,
-                      struct mf_error *err);
+/**
+ * Reserves room for the output of an attempt: in the store for feeds if others take it, in the
+ * spool if it is only to be printed, else kept.
+ */
+int mf_region_reserve(struct mf_scheduler *scheduler, mf_task_id task,
+                      const struct mf_outcome *outcome, const uint64_t size[MF_N_STREAMS],
+                      struct mf_region *region, struct mf_error *err);
 
 /** Writes n bytes at an offset in the region. Returns 0 or -errno with a sentence. */
 int mf_region_write(struct mf_scheduler *scheduler, const struct mf_region *region, uint64_t offset,

@@ -162,13 +162,20 @@ struct mf_caller_config mf_server_caller_config(struct mf_server *server)
 
 /* --- the turn --- */
 
+static bool has_calls(const struct mf_server *server)
+{
+    return server->caller && server->caller->ops->is_busy(server->caller);
+}
+
+/* Takes in all that is there; but a rank without calls begins with the first that come. */
 static int receive(struct mf_server *server)
 {
+    bool had_calls = has_calls(server);
     const struct mf_buffer *frame;
     uint32_t from;
     int had_traffic = 0;
 
-    while (!server->is_stopping) {
+    while (!server->is_stopping && (had_calls || !has_calls(server))) {
         int r = mf_transport_receive(server->transport, &from, &frame);
 
         if (r == 0)
@@ -238,8 +245,7 @@ void mf_server_poll(void *arg)
 
 bool mf_server_is_busy(const struct mf_server *server)
 {
-    return !mf_outbox_is_empty(&server->outbox) ||
-           (server->caller && server->caller->ops->is_busy(server->caller));
+    return !mf_outbox_is_empty(&server->outbox) || has_calls(server);
 }
 
 int64_t mf_server_next_ns(const struct mf_server *server)

@@ -16,6 +16,9 @@
 /* Files of a store are closed at this size. */
 #define STORE_FILE_BYTES (UINT64_C(64) << 20)
 
+/* Smaller, as one output that waits for long keeps all of its file. */
+#define FEED_FILE_BYTES (UINT64_C(4) << 20)
+
 /* Unprinted output above which nothing new is placed. */
 #define BACKLOG_BYTES (UINT64_C(64) << 20)
 
@@ -68,7 +71,11 @@ void mf_settle_attempt(struct mf_scheduler *scheduler, struct mf_live *live,
     unsettled->region = *region;
     unsettled->is_printed =
         !is_shown || scheduler->config.output_dir || mf_region_total(region->size) == 0;
-    journal_attempt(scheduler, unsettled, live, peer);
+    unsettled->is_known = state == MF_TASK_SKIPPED && mf_intake_was_skipped(scheduler, live->key);
+    if (!unsettled->is_known)
+        journal_attempt(scheduler, unsettled, live, peer);
+    if (state == MF_TASK_DONE)
+        mf_feeds_note_done(scheduler, live->task, unsettled->row, region, unsettled->is_printed);
     if (mf_task_state_is_final(state)) {
         mf_intake_note_end(scheduler, live->task, live->id, state);
         mf_live_remove(scheduler, live);
@@ -113,8 +120,16 @@ void mf_settle_attempt_ended(struct mf_scheduler *scheduler, struct mf_live *liv
     mf_settle_attempt(scheduler, live, peer, task->state, outcome, region);
 }
 
-void mf_settle_on_ended(struct mf_scheduler *scheduler, struct mf_peer *peer,
-                        const struct mf_message *message)
+/* Other tasks take all of an output, or nothing. */
+static bool is_cut(const struct mf_scheduler *scheduler, const struct mf_message *message)
+{
+    return mf_outcome_is_success(&message->outcome) &&
+           message->outcome.dropped_bytes[MF_STDOUT] > 0 &&
+           mf_feeds_is_wanted(scheduler, message->task);
+}
+
+static void settle_ended(struct mf_scheduler *scheduler, struct mf_peer *peer,
+                         const struct mf_message *message)
 {
     struct mf_live *live = mf_live_find(scheduler, message->task);
     struct mf_message release = {
@@ -131,12 +146,29 @@ void mf_settle_on_ended(struct mf_scheduler *scheduler, struct mf_peer *peer,
         mf_transfer_begin(scheduler, live, peer, message);
         return;
     }
-    if (mf_region_reserve(scheduler, &message->outcome, message->size, &region, &err) < 0 ||
+    if (mf_region_reserve(scheduler, live->task, &message->outcome, message->size, &region, &err) <
+            0 ||
         mf_region_write(scheduler, &region, 0, message->payload, message->payload_size, &err) < 0) {
         mf_scheduler_fail(scheduler, &err);
         return;
     }
     mf_settle_attempt_ended(scheduler, live, peer, message->attempt, &message->outcome, &region);
+}
+
+void mf_settle_on_ended(struct mf_scheduler *scheduler, struct mf_peer *peer,
+                        const struct mf_message *message)
+{
+    struct mf_message cut;
+
+    if (!is_cut(scheduler, message)) {
+        settle_ended(scheduler, peer, message);
+        return;
+    }
+    cut = *message;
+    cut.outcome.cause = MF_CAUSE_OUTPUT;
+    snprintf(cut.outcome.detail, sizeof(cut.outcome.detail),
+             "it is longer than --output-limit, and another task takes it");
+    settle_ended(scheduler, peer, &cut);
 }
 
 /* --- telling --- */
@@ -171,10 +203,14 @@ void mf_settle_adopt_earlier(struct mf_scheduler *scheduler)
     for (uint32_t i = 0; i < scheduler->n_unprinted; i++) {
         struct mf_earlier_output *output = &scheduler->unprinted[i];
 
+        if (output->region.store == MF_STORE_NONE) {
+            output->is_gone = mf_region_total(output->region.size) > 0;
+            continue;
+        }
         output->is_gone =
             mf_store_adopt(mf_region_store(scheduler, output->region.store), output->region.file,
                            output->region.offset, mf_region_total(output->region.size), &err) < 0;
-        if (output->is_gone)
+        if (output->is_gone && !output->is_printed)
             mf_log_warning(scheduler->config.log, "output of an earlier run is gone: %s", err.text);
     }
 }
@@ -196,6 +232,17 @@ void mf_settle_print_earlier(struct mf_scheduler *scheduler, uint64_t seq, const
         print_group(scheduler, seq, output->row, tag, &output->region);
 }
 
+/* Only a task of files has such output, and its number is its place in them. */
+static void feed_printed(struct mf_scheduler *scheduler, const struct mf_group *group)
+{
+    struct mf_region region = {.store = MF_STORE_FEED,
+                               .file = group->file,
+                               .offset = group->offset,
+                               .size = {group->size[MF_STDOUT], group->size[MF_STDERR]}};
+
+    mf_feeds_note_printed(scheduler, group->seq, group->row, &region);
+}
+
 /* A group is out: its bytes need not wait on disk any more. */
 static void group_printed(void *arg, const struct mf_group *group)
 {
@@ -204,6 +251,8 @@ static void group_printed(void *arg, const struct mf_group *group)
 
     if (group->store == scheduler->spool)
         mf_store_release(scheduler->spool, group->file, mf_region_total(group->size));
+    else if (group->store == scheduler->feed)
+        feed_printed(scheduler, group);
     if (mf_journal_set_printed(scheduler->config.journal, group->row, &err) < 0)
         mf_scheduler_fail(scheduler, &err);
 }
@@ -226,6 +275,25 @@ static void keep_failure(struct mf_scheduler *scheduler, struct mf_unsettled *un
     scheduler->n_failures++;
 }
 
+/* What led to it is the text; there are few of those, of which the first are kept. */
+static void keep_skip(struct mf_scheduler *scheduler, const struct mf_unsettled *unsettled)
+{
+    struct mf_kept_skip *skip = scheduler->skips;
+    const char *cause = unsettled->outcome.detail;
+
+    while (skip < scheduler->skips + scheduler->n_skips && strcmp(skip->cause, cause) != 0)
+        skip++;
+    if (skip == scheduler->skips + MF_MAX_SHOWN_SKIPS)
+        return;
+    if (skip == scheduler->skips + scheduler->n_skips) {
+        skip->cause = strdup(cause);
+        if (!skip->cause)
+            return;
+        scheduler->n_skips++;
+    }
+    skip->n_tasks++;
+}
+
 static void log_job(struct mf_scheduler *scheduler, const struct mf_unsettled *unsettled)
 {
     struct mf_tsv *joblogs[] = {scheduler->joblog, scheduler->extra_joblog};
@@ -241,7 +309,7 @@ static void index_output(struct mf_scheduler *scheduler, const struct mf_unsettl
     const struct mf_region *region = &unsettled->region;
     char file[32];
 
-    if (!scheduler->catalog || !unsettled->id)
+    if (!scheduler->catalog || !unsettled->id || unsettled->is_known)
         return;
     snprintf(file, sizeof(file), "kept.%" PRIu32, region->file);
     if (mf_catalog_add(scheduler->catalog, unsettled->id, unsettled->attempt, unsettled->state,
@@ -254,7 +322,9 @@ static void tell_final(struct mf_scheduler *scheduler, struct mf_unsettled *unse
 {
     const struct mf_live *live = unsettled->live;
 
-    log_job(scheduler, unsettled);
+    if (!unsettled->is_known)
+        log_job(scheduler, unsettled);
+    mf_feeds_note_taker_ended(scheduler, live, unsettled->state);
     if (unsettled->is_printed)
         skip_group(scheduler, live->seq);
     else
@@ -270,6 +340,9 @@ static void tell_final(struct mf_scheduler *scheduler, struct mf_unsettled *unse
         scheduler->n_cancelled++;
     if (unsettled->state == MF_TASK_FAILED)
         keep_failure(scheduler, unsettled);
+    if (unsettled->state == MF_TASK_SKIPPED)
+        keep_skip(scheduler, unsettled);
+    scheduler->n_unfit += unsettled->outcome.cause == MF_CAUSE_UNFIT;
 }
 
 static void free_unsettled(struct mf_unsettled *unsettled)
@@ -300,11 +373,18 @@ static void tell(struct mf_scheduler *scheduler)
 
 /* --- committing --- */
 
+/* Something waits for a commit, or to be told behind one. */
+static bool has_pending(const struct mf_scheduler *scheduler)
+{
+    return mf_journal_pending(scheduler->config.journal) > 0 ||
+           !mf_list_is_empty(&scheduler->unsettled);
+}
+
 int64_t mf_settle_next_ns(const struct mf_scheduler *scheduler)
 {
     int64_t after_ns = scheduler->commit_cost_ns * COMMIT_SHARE;
 
-    if (scheduler->has_failed || mf_journal_pending(scheduler->config.journal) == 0)
+    if (scheduler->has_failed || !has_pending(scheduler))
         return INT64_MAX;
     if (after_ns < COMMIT_AFTER_NS)
         after_ns = COMMIT_AFTER_NS;
@@ -321,6 +401,8 @@ static int commit(struct mf_scheduler *scheduler, struct mf_error *err)
     if (r == 0)
         r = mf_store_sync(scheduler->spool, err);
     if (r == 0)
+        r = mf_store_sync(scheduler->feed, err);
+    if (r == 0)
         r = mf_journal_commit(scheduler->config.journal, err);
     return r;
 }
@@ -331,7 +413,7 @@ void mf_settle_turn(struct mf_scheduler *scheduler, bool now)
     int64_t began_ns;
     struct mf_error err;
 
-    if (scheduler->has_failed || n_pending == 0)
+    if (scheduler->has_failed || !has_pending(scheduler))
         return;
     if (!now && n_pending < COMMIT_RECORDS && scheduler->now_ns < mf_settle_next_ns(scheduler))
         return;
@@ -381,6 +463,8 @@ static int open_stores(struct mf_scheduler *scheduler, struct mf_error *err)
                           err);
     if (r == 0)
         r = mf_store_open(out, "spool", STORE_FILE_BYTES, &scheduler->spool, err);
+    if (r == 0)
+        r = mf_store_open(out, "feed", FEED_FILE_BYTES, &scheduler->feed, err);
     return r;
 }
 
@@ -430,9 +514,12 @@ void mf_settle_destroy(struct mf_scheduler *scheduler)
         free(scheduler->failures[i].text);
         free(scheduler->failures[i].cause);
     }
+    for (uint32_t i = 0; i < scheduler->n_skips; i++)
+        free(scheduler->skips[i].cause);
     mf_printer_destroy(scheduler->printer);
     mf_store_close(scheduler->kept);
     mf_store_close(scheduler->spool);
+    mf_store_close(scheduler->feed);
     mf_tsv_close(scheduler->joblog, NULL);
     mf_tsv_close(scheduler->extra_joblog, NULL);
     mf_tsv_close(scheduler->catalog, NULL);

@@ -1,7 +1,7 @@
 /*
  * The simulator: see sim.h. Here is the loop over all that happens, from the
- * beginning to the end. A simulation owns its farm, workers and frames until
- * mf_sim_run() returns. One thread.
+ * beginning to the end. A simulation owns its farm, workers and frames. One
+ * thread.
  */
 #include "runtime/sim_private.h"
 
@@ -56,12 +56,13 @@ static void happen(struct mf_sim *sim, const struct mf_sim_event *event)
     }
 }
 
-static int simulate(struct mf_sim *sim)
+int mf_sim_step(struct mf_sim *sim, uint64_t n_events)
 {
     struct mf_sim_event event;
 
-    mf_sim_request_turn(sim, 0);
-    while (sim->error == 0 && !mf_farm_is_finished(sim->farm)) {
+    for (uint64_t i = 0; sim->error == 0 && !mf_farm_is_finished(sim->farm); i++) {
+        if (i == n_events)
+            return 1;
         if (!mf_sim_pop(&sim->queue, &event))
             return -EDEADLK;
         if (event.at_ns >= MF_SIM_LAST_NS)
@@ -69,6 +70,8 @@ static int simulate(struct mf_sim *sim)
         sim->now_ns = event.at_ns;
         happen(sim, &event);
     }
+    if (sim->error == 0 && !sim->has_totals)
+        mf_sim_finish_totals(sim);
     return sim->error;
 }
 
@@ -117,6 +120,20 @@ static int create_farm(struct mf_sim *sim)
     return mf_farm_create(&config, &sim->farm);
 }
 
+static int set_shares(struct mf_sim *sim)
+{
+    int r = 0;
+
+    for (uint32_t i = 0; i < sim->config->n_shares && r == 0; i++) {
+        const struct mf_sim_share *share = &sim->config->shares[i];
+
+        r = mf_farm_apply(sim->farm, &(struct mf_event){.kind = MF_EVENT_SHARE,
+                                                        .spec = {.group = share->group,
+                                                                 .weight = (float)share->share}});
+    }
+    return r;
+}
+
 static int add_workers(struct mf_sim *sim)
 {
     for (uint32_t i = 0; i < sim->config->n_groups; i++) {
@@ -130,6 +147,7 @@ static int add_workers(struct mf_sim *sim)
         }
         sim->result.n_slots += (uint64_t)group->n_workers * group->has.n_slots;
     }
+    sim->n_first_workers = sim->n_workers;
     return sim->n_workers > 0 ? 0 : -EINVAL;
 }
 
@@ -139,6 +157,7 @@ static int init(struct mf_sim *sim)
     int r;
 
     sim->turn_ns = INT64_MAX;
+    sim->result.n_policies = 1;
     sim->inbox_end = &sim->inbox;
     sim->outbox_end = &sim->outbox;
     sim->lost_end = &sim->lost;
@@ -151,7 +170,15 @@ static int init(struct mf_sim *sim)
     if (!sim->jobs || !sim->sent || !sim->finals_ns || !sim->waits_ns || !sim->has_started)
         return -ENOMEM;
     r = create_farm(sim);
-    return r < 0 ? r : add_workers(sim);
+    if (r == 0)
+        r = set_shares(sim);
+    if (r == 0 && sim->config->farm.policy == &mf_policy_auto)
+        r = mf_chooser_create(&sim->config->farm, &sim->chooser);
+    if (r == 0)
+        r = add_workers(sim);
+    if (r == 0)
+        mf_sim_request_turn(sim, 0);
+    return r;
 }
 
 static void free_frames(struct mf_sim_frame *frame)
@@ -164,8 +191,10 @@ static void free_frames(struct mf_sim_frame *frame)
     }
 }
 
-static void finish(struct mf_sim *sim)
+void mf_sim_destroy(struct mf_sim *sim)
 {
+    if (!sim)
+        return;
     free_frames(sim->inbox);
     free_frames(sim->outbox);
     mf_sim_queue_finish(&sim->queue);
@@ -178,28 +207,53 @@ static void finish(struct mf_sim *sim)
     free(sim->waits_ns);
     free(sim->has_started);
     mf_farm_destroy(sim->farm);
+    mf_chooser_destroy(sim->chooser);
+    free(sim);
+}
+
+int mf_sim_create(const struct mf_sim_config *config, const struct mf_sim_task *tasks,
+                  uint64_t n_tasks, struct mf_sim **ret_sim)
+{
+    struct mf_sim *sim;
+    int r = config_makes_sense(config) ? check_tasks(tasks, n_tasks) : -EINVAL;
+
+    if (r < 0)
+        return r;
+    sim = calloc(1, sizeof(*sim));
+    if (!sim)
+        return -ENOMEM;
+    sim->config = config;
+    sim->tasks = tasks;
+    sim->n_tasks = n_tasks;
+    r = init(sim);
+    if (r == 0)
+        r = sim->error;
+    if (r < 0) {
+        mf_sim_destroy(sim);
+        return r;
+    }
+    *ret_sim = sim;
+    return 0;
+}
+
+const struct mf_sim_result *mf_sim_result(const struct mf_sim *sim)
+{
+    return &sim->result;
 }
 
 int mf_sim_run(const struct mf_sim_config *config, const struct mf_sim_task *tasks,
                uint64_t n_tasks, struct mf_sim_result *ret_result)
 {
-    struct mf_sim sim = {.config = config, .tasks = tasks, .n_tasks = n_tasks};
-    int r;
+    struct mf_sim *sim;
+    int r = mf_sim_create(config, tasks, n_tasks, &sim);
 
-    if (!config_makes_sense(config))
-        return -EINVAL;
-    r = check_tasks(tasks, n_tasks);
     if (r < 0)
         return r;
-    r = init(&sim);
+    do
+        r = mf_sim_step(sim, UINT64_MAX);
+    while (r == 1);
     if (r == 0)
-        r = sim.error;
-    if (r == 0)
-        r = simulate(&sim);
-    if (r == 0) {
-        mf_sim_finish_totals(&sim);
-        *ret_result = sim.result;
-    }
-    finish(&sim);
+        *ret_result = sim->result;
+    mf_sim_destroy(sim);
     return r;
 }

@@ -19,6 +19,9 @@
 
 #include "core/farm.h"
 
+/** Workers may die that often, for each there is, before the next task is final. */
+#define MF_SIM_MAX_DEATHS 1000
+
 /** From the death of a worker until the scheduler knows of it. */
 #define MF_SIM_NOTICE_NS INT64_C(2000000000)
 
@@ -50,6 +53,19 @@ struct mf_sim_group {
     struct mf_needs has;
 };
 
+/** How much slot time the group of a name gets beside others, which have 1; name is borrowed. */
+struct mf_group_share {
+    const char *name;
+    size_t name_size;
+    double share;
+};
+
+/** The same for a group known by its number. */
+struct mf_sim_share {
+    uint32_t group;
+    double share;
+};
+
 /** How an attempt ended. */
 enum mf_sim_end {
     MF_SIM_DONE,   /* it succeeded */
@@ -71,21 +87,31 @@ struct mf_sim_attempt {
 /** Hears of each attempt as it ends. */
 typedef void (*mf_sim_trace_fn)(void *arg, const struct mf_sim_attempt *attempt);
 
+struct mf_preference;
+
+/** Hears of each change of policy under auto: see chooser.h. */
+typedef void (*mf_sim_chosen_fn)(void *arg, const struct mf_preference *preference);
+
 /**
  * @farm             policy, placement and all else the farm goes by; its seed,
  *                   has_dependencies and expected_tasks are filled in
  * @groups           n_groups kinds of workers, with at least one slot each; borrowed
+ * @shares           n_shares of groups, for policies that look at them; borrowed
  * @latency_ns       how long a message takes, one way
  * @message_cost_ns  what each message costs the scheduler, to send and to receive
  * @task_cost_ns     what placing a task costs the scheduler
  * @fail_probability of an attempt, 0 .. 1; the same attempts fail under every policy
  * @mtbf_ns          mean time between the deaths of a worker (exponential), 0 for none
  * @trace            may be NULL
+ * @chosen           may be NULL; hears what is chosen under the policy auto, which goes by fifo at
+ *                   first, and simulates the remaining work as a run does, at no cost
  */
 struct mf_sim_config {
     struct mf_farm_config farm;
     const struct mf_sim_group *groups;
     uint32_t n_groups;
+    const struct mf_sim_share *shares;
+    uint32_t n_shares;
     int64_t latency_ns;
     int64_t message_cost_ns;
     int64_t task_cost_ns;
@@ -94,6 +120,8 @@ struct mf_sim_config {
     uint64_t seed;
     mf_sim_trace_fn trace;
     void *trace_arg;
+    mf_sim_chosen_fn chosen;
+    void *chosen_arg;
 };
 
 /**
@@ -106,6 +134,8 @@ struct mf_sim_config {
  * @wait_mean_ns, @wait_95_ns   from when a task could have started (it was submitted,
  *                    and what it comes after was final) to its first attempt
  * @weighted_completion  sum of weight times seconds until done, of all tasks DONE
+ * @weighted_tardiness   sum of weight times seconds past the deadline, of all tasks DONE late
+ * @n_policies        policies that it went by, one after the other; more than 1 only under auto
  * @n_by_state        tasks in each final state
  * @n_attempts        attempts that ran
  * @n_messages        messages, both ways
@@ -121,6 +151,8 @@ struct mf_sim_result {
     double utilisation;
     int64_t wait_mean_ns, wait_95_ns;
     double weighted_completion;
+    double weighted_tardiness;
+    uint64_t n_policies;
     uint64_t n_by_state[MF_TASK_STATE_COUNT];
     uint64_t n_attempts;
     uint64_t n_messages;
@@ -138,6 +170,7 @@ struct mf_sim_result {
  *   0         with the result
  *   -EINVAL   something in config or tasks makes no sense
  *   -EDEADLK  nothing can happen any more, and tasks are left
+ *   -ETIMEDOUT  workers die so often that tasks do not end: see MF_SIM_MAX_DEATHS
  *   -EOVERFLOW the virtual clock would pass 2^62 ns, some 146 years
  *   -ENOMEM
  * Time O((attempts + messages) log attempts) beside that of the farm; memory some 400
@@ -145,5 +178,29 @@ struct mf_sim_result {
  */
 int mf_sim_run(const struct mf_sim_config *config, const struct mf_sim_task *tasks,
                uint64_t n_tasks, struct mf_sim_result *ret_result);
+
+/*
+ * The same in steps, for who has other things to do in between:
+ *
+ *     mf_sim_create()
+ *     while ((r = mf_sim_step(sim, 100)) == 1) ...
+ *     mf_sim_result()  if r is 0
+ *     mf_sim_destroy()
+ */
+struct mf_sim;
+
+/** As mf_sim_run(), but that config and tasks are borrowed until the simulation is destroyed. */
+int mf_sim_create(const struct mf_sim_config *config, const struct mf_sim_task *tasks,
+                  uint64_t n_tasks, struct mf_sim **ret_sim);
+
+/** NULL is accepted. */
+void mf_sim_destroy(struct mf_sim *sim);
+
+/** Lets up to so many things happen. Returns 1 if there is more to come, 0 if it is over, or as
+ * mf_sim_run(). */
+int mf_sim_step(struct mf_sim *sim, uint64_t n_events);
+
+/** What came of one that is over; the simulation's. */
+const struct mf_sim_result *mf_sim_result(const struct mf_sim *sim);
 
 #endif

@@ -12,6 +12,7 @@
 
 #include "base/list.h"
 #include "base/rng.h"
+#include "runtime/chooser.h"
 #include "runtime/sim.h"
 
 /** The virtual clock ends here. */
@@ -115,6 +116,7 @@ struct mf_sim_worker {
  * @workers      n_workers by number, room for workers_capacity
  * @n_submitted  tasks that the farm knows
  * @n_final      tasks that the farm has told to be final
+ * @n_first_workers, @n_deaths   workers at the start; deaths since a task was final or submitted
  * @barrier_ns   when the last barrier was passed
  * @jobs         by task: its job at a worker, or NULL
  * @sent         by task: the attempt that was sent last
@@ -127,6 +129,8 @@ struct mf_sim_worker {
  * @turn_ns      when the next turn begins, INT64_MAX if none is due
  * @busy_until_ns  end of the last turn
  * @turn_cost_ns average cost of a turn
+ * @chooser      under the policy auto, else NULL
+ * @has_totals   the result is finished
  */
 struct mf_sim {
     const struct mf_sim_config *config;
@@ -140,6 +144,8 @@ struct mf_sim {
     struct mf_sim_worker **workers;
     uint32_t n_workers, workers_capacity;
     uint64_t n_submitted, n_final;
+    uint32_t n_first_workers;
+    uint64_t n_deaths;
     bool is_closed;
     int64_t barrier_ns;
     struct mf_sim_job **jobs;
@@ -152,6 +158,8 @@ struct mf_sim {
     struct mf_sim_worker *lost, **lost_end;
     struct mf_sim_frame *outbox, **outbox_end;
     int64_t turn_ns, busy_until_ns, turn_cost_ns;
+    struct mf_chooser *chooser;
+    bool has_totals;
     struct mf_sim_result result;
 };
 

@@ -56,16 +56,25 @@ void mf_sim_note_end(struct mf_sim *sim, const struct mf_sim_job *job, enum mf_s
         sim->config->trace(sim->config->trace_arg, &attempt);
 }
 
+static void note_done(struct mf_sim *sim, const struct mf_sim_task *task, int64_t done_ns)
+{
+    double weight = task->spec.weight > 0 ? (double)task->spec.weight : 1;
+    double late_ns = (double)done_ns - (double)task->spec.deadline_ns;
+
+    sim->result.weighted_completion += weight * (double)done_ns * SECONDS_PER_NS;
+    if (task->spec.deadline_ns != 0 && late_ns > 0)
+        sim->result.weighted_tardiness += weight * late_ns * SECONDS_PER_NS;
+}
+
 void mf_sim_note_final(struct mf_sim *sim, const struct mf_change *change)
 {
     const struct mf_sim_task *task = mf_sim_task_of(sim, change->task);
-    double weight = task->spec.weight > 0 ? (double)task->spec.weight : 1;
 
     sim->n_final++;
+    sim->n_deaths = 0;
     sim->result.n_by_state[change->state]++;
     if (change->state == MF_TASK_DONE)
-        sim->result.weighted_completion +=
-            weight * (double)sim->finals_ns[change->task - 1] * SECONDS_PER_NS;
+        note_done(sim, task, sim->finals_ns[change->task - 1]);
     else
         sim->finals_ns[change->task - 1] = sim->now_ns;
 }
@@ -97,6 +106,7 @@ void mf_sim_finish_totals(struct mf_sim *sim)
     double all_ns = (double)result->makespan_ns * (double)result->n_slots;
     double message_ns = (double)(sim->config->latency_ns + sim->config->message_cost_ns);
 
+    sim->has_totals = true;
     finish_waits(sim);
     result->utilisation = all_ns > 0 ? result->busy_ns / all_ns : 0;
     result->task_ns += (double)result->n_attempts * (double)sim->config->task_cost_ns;

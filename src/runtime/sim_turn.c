@@ -128,11 +128,40 @@ static void submit(struct mf_sim *sim)
                                       .after = task->after,
                                       .n_after = task->n_after});
         sim->n_submitted++;
+        sim->n_deaths = 0;
     }
     if (sim->n_submitted == sim->n_tasks && !sim->is_closed) {
         sim->is_closed = true;
         apply(sim, &(struct mf_event){.kind = MF_EVENT_CLOSED});
     }
+}
+
+/* Whether the next turn submits more at this same time: it chooses then, knowing all of it. */
+static bool has_more_at_once(const struct mf_sim *sim)
+{
+    const struct mf_sim_task *next = &sim->tasks[sim->n_submitted];
+
+    return sim->n_submitted < sim->n_tasks && !next->is_behind_barrier &&
+           next->arrival_ns <= sim->now_ns;
+}
+
+/* As runtime/choosing.c, but that simulating takes no time. */
+static void choose_policy(struct mf_sim *sim)
+{
+    struct mf_preference preference;
+    int r;
+
+    while ((r = mf_chooser_step(sim->chooser, sim->farm, sim->now_ns, &preference)) ==
+           MF_CHOOSER_BUSY)
+        ;
+    if (r < 0)
+        mf_sim_fail(sim, r);
+    if (r != MF_CHOOSER_CHANGED)
+        return;
+    sim->result.n_policies++;
+    apply(sim, &(struct mf_event){.kind = MF_EVENT_POLICY, .policy = preference.policy});
+    if (sim->config->chosen)
+        sim->config->chosen(sim->config->chosen_arg, &preference);
 }
 
 /* Puts an order into this turn's frame for its worker. */
@@ -251,6 +280,8 @@ void mf_sim_take_turn(struct mf_sim *sim)
     n_messages = receive(sim);
     replace_lost(sim);
     submit(sim);
+    if (sim->chooser && !has_more_at_once(sim))
+        choose_policy(sim);
     n_placed = decide(sim);
     n_sent = count_outbox(sim);
     sim->result.n_messages += n_sent;

@@ -339,6 +339,10 @@ void mf_sim_worker_die(struct mf_sim *sim, struct mf_sim_worker *worker)
 {
     worker->is_alive = false;
     sim->result.n_lost++;
+    /* While all tasks are done, and others are still to arrive, workers may die for years. */
+    if (sim->n_final < sim->n_submitted &&
+        ++sim->n_deaths > (uint64_t)MF_SIM_MAX_DEATHS * sim->n_first_workers)
+        mf_sim_fail(sim, -ETIMEDOUT);
     mf_list_for_each_safe (node, &worker->queue)
         drop(sim, mf_container_of(node, struct mf_sim_job, node), false);
     mf_list_for_each_safe (node, &worker->running) {

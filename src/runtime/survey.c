@@ -67,7 +67,7 @@ static int gather(struct mf_transport *transport, struct mf_survey_rank *ranks)
         n_answers += (uint32_t)r;
         if (r == 0) {
             nanosleep(&nap, NULL);
-            transport->has_slept = true;
+            transport->n_looks = MF_LOOKS_AFTER_PAUSE;
         }
     }
     return 0;

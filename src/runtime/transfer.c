@@ -22,20 +22,27 @@ uint64_t mf_region_total(const uint64_t size[MF_N_STREAMS])
 
 struct mf_store *mf_region_store(const struct mf_scheduler *scheduler, uint32_t store)
 {
-    return store == MF_STORE_SPOOL ? scheduler->spool : scheduler->kept;
+    switch (store) {
+    case MF_STORE_SPOOL:
+        return scheduler->spool;
+    case MF_STORE_FEED:
+        return scheduler->feed;
+    default:
+        return scheduler->kept;
+    }
 }
 
-/* Output that will be printed waits in the spool; all else is kept. */
-int mf_region_reserve(struct mf_scheduler *scheduler, const struct mf_outcome *outcome,
-                      const uint64_t size[MF_N_STREAMS], struct mf_region *region,
-                      struct mf_error *err)
+int mf_region_reserve(struct mf_scheduler *scheduler, mf_task_id task,
+                      const struct mf_outcome *outcome, const uint64_t size[MF_N_STREAMS],
+                      struct mf_region *region, struct mf_error *err)
 {
     bool is_kept = scheduler->config.output_dir || !mf_outcome_is_success(outcome);
+    bool is_wanted = mf_feeds_is_wanted(scheduler, task);
 
     *region = (struct mf_region){.size = {size[MF_STDOUT], size[MF_STDERR]}};
     if (mf_region_total(size) == 0)
         return 0;
-    region->store = is_kept ? MF_STORE_KEPT : MF_STORE_SPOOL;
+    region->store = is_kept ? MF_STORE_KEPT : is_wanted ? MF_STORE_FEED : MF_STORE_SPOOL;
     return mf_store_reserve(mf_region_store(scheduler, region->store), mf_region_total(size),
                             &region->file, &region->offset, err);
 }
@@ -51,8 +58,9 @@ int mf_region_write(struct mf_scheduler *scheduler, const struct mf_region *regi
 
 void mf_region_release(struct mf_scheduler *scheduler, const struct mf_region *region)
 {
-    if (region->store == MF_STORE_SPOOL)
-        mf_store_release(scheduler->spool, region->file, mf_region_total(region->size));
+    if (region->store == MF_STORE_SPOOL || region->store == MF_STORE_FEED)
+        mf_store_release(mf_region_store(scheduler, region->store), region->file,
+                         mf_region_total(region->size));
 }
 
 /* --- large outputs --- */
@@ -67,8 +75,8 @@ void mf_transfer_begin(struct mf_scheduler *scheduler, struct mf_live *live, str
         mf_scheduler_fail_with(scheduler, -ENOMEM, "cannot fetch output");
         return;
     }
-    if (mf_region_reserve(scheduler, &message->outcome, message->size, &transfer->region, &err) <
-        0) {
+    if (mf_region_reserve(scheduler, live->task, &message->outcome, message->size,
+                          &transfer->region, &err) < 0) {
         free(transfer);
         mf_scheduler_fail(scheduler, &err);
         return;

@@ -1,14 +1,14 @@
 /*
  * The worker's turn:
  *
- *     receive   RUN, RECALL, END, PULL, RELEASE from the scheduler
+ *     receive   RUN, RECALL, END, PULL, RELEASE, FEED, UNFEED from the scheduler
  *     start     what fits into free slots, in the order received; stage more
  *     tell      who has been running for a while
  *     send      one frame with all there is to report
  *
- * An attempt is QUEUED here, or given to the executor as STAGED or RUNNING;
- * when it has ended, only output too large for a message may stay behind
- * (KEPT), until the scheduler has pulled and released it.
+ * An attempt is QUEUED here, after FETCHING outputs that its command takes, or given to the
+ * executor as STAGED or RUNNING; when it has ended, only output too large for a message may stay
+ * behind (KEPT), until the scheduler has pulled and released it.
  */
 #include "runtime/worker_private.h"
 
@@ -113,8 +113,15 @@ static int on_run(struct mf_worker_rank *worker, const struct mf_message *messag
     if (mf_stock_book_gpus(&worker->stock, message->n_gpus) < 0)
         return -EPROTO;
     attempt->n_gpus = message->n_gpus;
+    if (message->feeds_size > 0)
+        return mf_worker_feeds_await(worker, attempt, message);
     mf_list_push_back(&worker->queue, &attempt->node);
     return 0;
+}
+
+static bool is_unstarted(const struct mf_worker_attempt *attempt)
+{
+    return attempt->state == MF_ATTEMPT_QUEUED || attempt->state == MF_ATTEMPT_FETCHING;
 }
 
 /* Gives back what has not begun; of what has, its end will tell. */
@@ -127,7 +134,7 @@ static void on_recall(struct mf_worker_rank *worker, const struct mf_message *me
         return;
     if (attempt->state == MF_ATTEMPT_STAGED)
         worker->executor->ops->unstage(worker->executor, attempt->task, attempt->number);
-    if (attempt->state != MF_ATTEMPT_QUEUED)
+    if (!is_unstarted(attempt))
         return;
     mf_worker_rank_post_simple(worker, MF_MESSAGE_RETURNED, attempt->task, attempt->number);
     mf_worker_rank_forget(worker, attempt);
@@ -140,7 +147,7 @@ static void on_end(struct mf_worker_rank *worker, const struct mf_message *messa
 
     if (!attempt)
         return;
-    if (attempt->state != MF_ATTEMPT_QUEUED) {
+    if (!is_unstarted(attempt)) {
         worker->executor->ops->end(worker->executor, attempt->task, attempt->number,
                                    message->cause);
         return;
@@ -221,6 +228,12 @@ static int dispatch(struct mf_worker_rank *worker, const struct mf_message *mess
         return on_pull(worker, message);
     case MF_MESSAGE_RELEASE:
         on_release(worker, message);
+        return 0;
+    case MF_MESSAGE_FEED:
+        mf_worker_feeds_on_piece(worker, message);
+        return 0;
+    case MF_MESSAGE_UNFEED:
+        mf_worker_feeds_on_unfeed(worker, message);
         return 0;
     default:
         return -EPROTO;
@@ -338,6 +351,8 @@ int mf_worker_rank_create(const struct mf_worker_rank_config *config,
         return -ENOMEM;
     worker->transport = config->transport;
     worker->scheduler = config->scheduler;
+    worker->scratch = config->scratch;
+    mf_list_init(&worker->fetching);
     mf_list_init(&worker->queue);
     mf_list_init(&worker->untold);
     r = mf_table_create(sizeof(struct mf_worker_attempt_key), sizeof(struct mf_worker_attempt *),
@@ -371,6 +386,7 @@ void mf_worker_rank_destroy(struct mf_worker_rank *worker)
     while (worker->attempts && mf_table_next(worker->attempts, &cursor, NULL, &place))
         mf_worker_attempt_free(*(struct mf_worker_attempt **)place);
     mf_table_destroy(worker->attempts);
+    mf_worker_feeds_finish(worker);
     mf_buffer_finish(&worker->frame);
     mf_stock_finish(&worker->stock);
     free(worker);

@@ -24,11 +24,14 @@ struct mf_worker_rank;
 /**
  * @transport  to the scheduler (borrowed)
  * @scheduler  number of the scheduler's end
+ * @scratch    name of a directory for files of its tasks, from mf_scratch_name(); made when
+ *             it is needed and removed in the end (borrowed)
  * @cores, @n_cores, @resources   what HELLO says of this rank (borrowed during create)
  */
 struct mf_worker_rank_config {
     struct mf_transport *transport;
     uint32_t scheduler;
+    const char *scratch;
     const struct mf_core *cores;
     uint32_t n_cores;
     const struct mf_topo_resources *resources;

@@ -35,6 +35,7 @@ void mf_worker_attempt_free(struct mf_worker_attempt *attempt)
     mf_output_close(attempt->output);
     free(attempt->slots);
     free(attempt->gpus);
+    free(attempt->feeds);
     free(attempt->command);
     free(attempt);
 }
@@ -54,6 +55,7 @@ void mf_worker_rank_forget(struct mf_worker_rank *worker, struct mf_worker_attem
     struct mf_worker_attempt_key key = {attempt->task, attempt->number};
 
     give_gpus(worker, attempt);
+    mf_worker_feeds_give_back(worker, attempt);
     mf_table_remove(worker->attempts, &key);
     mf_worker_attempt_free(attempt);
 }
@@ -100,8 +102,8 @@ static void give_slots(struct mf_worker_rank *worker, const struct mf_worker_att
     worker->n_wide -= attempt->n_slots > 1;
 }
 
-/* An attempt that the executor refuses ends here and now, with the reason. */
-static void refuse(struct mf_worker_rank *worker, struct mf_worker_attempt *attempt, int error)
+void mf_worker_rank_refuse(struct mf_worker_rank *worker, struct mf_worker_attempt *attempt,
+                           const char *detail)
 {
     struct mf_message message = {
         .kind = MF_MESSAGE_ENDED,
@@ -114,7 +116,7 @@ static void refuse(struct mf_worker_rank *worker, struct mf_worker_attempt *atte
     };
 
     mf_list_remove(&attempt->node);
-    strncpy(message.outcome.detail, strerror(-error), sizeof(message.outcome.detail) - 1);
+    strncpy(message.outcome.detail, detail, sizeof(message.outcome.detail) - 1);
     mf_worker_rank_post(worker, &message);
     mf_worker_rank_forget(worker, attempt);
 }
@@ -167,7 +169,7 @@ static void start_in_slots(struct mf_worker_rank *worker, struct mf_worker_attem
     r = give_to_executor(worker, attempt, attempt->n_slots);
     if (r < 0) {
         give_slots(worker, attempt);
-        refuse(worker, attempt, r);
+        mf_worker_rank_refuse(worker, attempt, strerror(-r));
         return;
     }
     mark_running(worker, attempt);
@@ -178,7 +180,7 @@ static void stage(struct mf_worker_rank *worker, struct mf_worker_attempt *attem
     int r = give_to_executor(worker, attempt, 0);
 
     if (r < 0) {
-        refuse(worker, attempt, r);
+        mf_worker_rank_refuse(worker, attempt, strerror(-r));
         return;
     }
     attempt->state = MF_ATTEMPT_STAGED;
@@ -289,6 +291,7 @@ static void heard_ended(struct mf_worker_rank *worker, const struct mf_executor_
     else if (attempt->state == MF_ATTEMPT_STAGED)
         worker->n_staged--;
     give_gpus(worker, attempt);
+    mf_worker_feeds_give_back(worker, attempt);
     report_ended(worker, attempt, event);
 }
 

@@ -3,6 +3,7 @@
  *
  *     worker.c           life, the turn, what the scheduler says
  *     worker_attempts.c  attempts, their slots, what the executor says
+ *     worker_feeds.c     files with the output of tasks that others take
  */
 #ifndef MF_RUNTIME_WORKER_PRIVATE_H
 #define MF_RUNTIME_WORKER_PRIVATE_H
@@ -13,14 +14,23 @@
 #include "topo/stock.h"
 #include "wire/message.h"
 
-enum mf_attempt_state { MF_ATTEMPT_QUEUED, MF_ATTEMPT_STAGED, MF_ATTEMPT_RUNNING, MF_ATTEMPT_KEPT };
+enum mf_attempt_state {
+    MF_ATTEMPT_FETCHING, /* waits for its feeds */
+    MF_ATTEMPT_QUEUED,
+    MF_ATTEMPT_STAGED,
+    MF_ATTEMPT_RUNNING,
+    MF_ATTEMPT_KEPT,
+};
+
+struct mf_feed;
 
 /*
- * An attempt this worker knows. While QUEUED it owns its RUN record's command;
- * `node` is in the queue, in `untold`, or in no list. Its GPUs are booked from
+ * An attempt this worker knows. While FETCHING or QUEUED it owns its RUN record's command;
+ * `node` is in `fetching`, in the queue, in `untold`, or in no list. Its GPUs are booked from
  * the beginning, since the scheduler counts them so, and chosen with its slots.
  *
  * @has_gpus  whether they are chosen
+ * @feeds     n_feeds, one for each place of a path in the command; none once it has ended
  */
 struct mf_worker_attempt {
     mf_task_id task;
@@ -37,16 +47,21 @@ struct mf_worker_attempt {
     int64_t started_ns;
     uint8_t *command;
     size_t command_size;
+    struct mf_feed **feeds;
+    uint32_t n_feeds;
     struct mf_output *output;
     struct mf_list node;
 };
 
 /*
  * @attempts    (task, attempt) to struct mf_worker_attempt *
+ * @fetching    FETCHING ones in order of arrival
  * @queue       QUEUED ones in order of arrival
  * @untold      RUNNING ones that the scheduler does not know to run, oldest first
  * @n_wide      RUNNING ones with more than one slot
  * @stock       slots and GPUs of this worker
+ * @feeds       task to struct mf_feed *; NULL while there was none
+ * @scratch     name of the directory that feeds are in
  */
 struct mf_worker_rank {
     struct mf_transport *transport;
@@ -54,12 +69,15 @@ struct mf_worker_rank {
     struct mf_executor *executor;
     struct mf_buffer frame;
     struct mf_table *attempts;
+    struct mf_list fetching;
     struct mf_list queue;
     struct mf_list untold;
     uint32_t n_slots;
     uint32_t n_staged;
     uint32_t n_wide;
     struct mf_stock stock;
+    struct mf_table *feeds;
+    const char *scratch;
     int64_t now_ns;
     int error;
     bool is_welcome;
@@ -88,8 +106,36 @@ void mf_worker_attempt_free(struct mf_worker_attempt *attempt);
 /** Takes the attempt out of the table and frees it; its GPUs are for others then. */
 void mf_worker_rank_forget(struct mf_worker_rank *worker, struct mf_worker_attempt *attempt);
 
+/** Ends an attempt that cannot be started, with the reason. */
+void mf_worker_rank_refuse(struct mf_worker_rank *worker, struct mf_worker_attempt *attempt,
+                           const char *detail);
+
 /** Gives queued attempts to the executor as far as slots and staging allow. */
 void mf_worker_rank_start_queued(struct mf_worker_rank *worker);
+
+/* worker_feeds.c */
+
+/**
+ * mf_worker_feeds_await() - queue an attempt once all that its command takes is here.
+ *
+ * @run  its RUN record, with feeds
+ *
+ * Returns 0, -EPROTO or -ENOMEM.
+ */
+int mf_worker_feeds_await(struct mf_worker_rank *worker, struct mf_worker_attempt *attempt,
+                          const struct mf_message *run);
+
+/** An attempt needs its feeds no more. */
+void mf_worker_feeds_give_back(struct mf_worker_rank *worker, struct mf_worker_attempt *attempt);
+
+/** A piece has come. */
+void mf_worker_feeds_on_piece(struct mf_worker_rank *worker, const struct mf_message *piece);
+
+/** A feed is not needed beyond the attempts that are here. */
+void mf_worker_feeds_on_unfeed(struct mf_worker_rank *worker, const struct mf_message *unfeed);
+
+/** Removes all files. */
+void mf_worker_feeds_finish(struct mf_worker_rank *worker);
 
 /* worker.c */
 

@@ -13,6 +13,7 @@
 /* The longest token; no id is longer, but the name of a file may be. */
 #define TOKEN_BYTES_MAX 4352
 #define IN_GREASY "[# ... #]"
+#define IN_COMMAND "{out:ID}"
 
 /* One token, and the list that it stands in. */
 struct token {
@@ -26,6 +27,7 @@ struct token {
 void mf_after_finish(struct mf_after *after)
 {
     free(after->items);
+    free(after->outs);
     *after = (struct mf_after){0};
 }
 
@@ -34,7 +36,7 @@ bool mf_after_is_given(const struct mf_fields *fields)
     for (int i = 0; i < MF_N_CONDITIONS; i++)
         if (fields->after[i] && fields->after[i][0])
             return true;
-    return fields->after_lines && fields->after_lines[0];
+    return (fields->after_lines && fields->after_lines[0]) || fields->n_outs > 0;
 }
 
 /* --- numbers --- */
@@ -317,6 +319,64 @@ static int merge(struct mf_after *after, struct mf_error *err)
     return 0;
 }
 
+/* --- outputs --- */
+
+static int reserve_outs(struct mf_after *after, uint32_t n)
+{
+    mf_task_id *outs;
+
+    if (n <= after->outs_capacity)
+        return 0;
+    outs = reallocarray(after->outs, n, sizeof(*outs));
+    if (!outs)
+        return -ENOMEM;
+    after->outs = outs;
+    after->outs_capacity = n;
+    return 0;
+}
+
+/* Whoever wrote the text of another language should know how to keep it. */
+static int explain_out(const struct token *token, int r, struct mf_error *err)
+{
+    struct mf_error why = *err;
+
+    return mf_error_set(err, r, "%s (a backslash before {out:%s} makes it ordinary text)", why.text,
+                        token->text);
+}
+
+static int take_out(struct token *token, const char *name, struct mf_error *err)
+{
+    struct mf_after *after = token->after;
+    uint32_t n = after->n;
+    int r;
+
+    if (strlen(name) > TOKEN_BYTES_MAX)
+        return mf_error_set(err, -EINVAL, "the name of a task has more than %d bytes",
+                            TOKEN_BYTES_MAX);
+    strcpy(token->text, name);
+    r = take_token(token, err);
+    if (r < 0)
+        return r == -ENOENT ? explain_out(token, r, err) : r;
+    if (after->n != n + 1)
+        return mf_error_set(err, -EINVAL, "{out:%s} names %u tasks, but stands for one output",
+                            name, after->n - n);
+    after->outs[after->n_outs++] = after->items[n].task;
+    return 0;
+}
+
+static int take_outs(struct token *token, const struct mf_fields *fields, struct mf_error *err)
+{
+    int r = 0;
+
+    token->condition = MF_AFTER_OK;
+    token->where = IN_COMMAND;
+    if (reserve_outs(token->after, fields->n_outs) < 0)
+        return mf_error_set(err, -ENOMEM, "out of memory");
+    for (uint32_t i = 0; r == 0 && i < fields->n_outs; i++)
+        r = take_out(token, fields->outs[i], err);
+    return r;
+}
+
 int mf_after_resolve(struct mf_after *after, const struct mf_after_place *place,
                      const struct mf_fields *fields, struct mf_error *err)
 {
@@ -324,7 +384,7 @@ int mf_after_resolve(struct mf_after *after, const struct mf_after_place *place,
     struct token token;
     int r = 0;
 
-    after->n = 0;
+    after->n = after->n_outs = 0;
     if (!mf_after_is_given(fields))
         return 0;
     token.after = after;
@@ -339,5 +399,7 @@ int mf_after_resolve(struct mf_after *after, const struct mf_after_place *place,
     token.condition = MF_AFTER_OK;
     token.where = IN_GREASY;
     r = take_list(&token, fields->after_lines, take_greasy_token, err);
+    if (r == 0)
+        r = take_outs(&token, fields, err);
     return r < 0 || after->n < 2 ? r : merge(after, err);
 }

@@ -1,5 +1,5 @@
 /*
- * What after=, afterany=, afternotok= and GREASY's [# ... #] name, as numbers of tasks.
+ * What after=, afterany=, afternotok=, GREASY's [# ... #] and {out:ID} name, as numbers of tasks.
  *
  * Tokens between commas:
  *   NAME       the task whose id was given as that, or a default one as 12.3
@@ -7,6 +7,7 @@
  *   3-7        all tasks of lines 3 to 7, one at least
  *   -2         the task two before this one
  *   FILE:12    line 12 of another file of the same input
+ * In {out:ID} stands one of these that names one task.
  * In [# ... #], as GREASY's user guide has it, all are lines before this one,
  * each of them a task: 12, 3-7, and -2 for two lines above.
  */
@@ -16,10 +17,18 @@
 #include "taskfile/ids.h"
 #include "taskfile/keys.h"
 
-/** Tasks that one comes after, in order of their numbers. Starts as {0}; memory is reused. */
+/**
+ * Tasks that one comes after. Starts as {0}; memory is reused.
+ *
+ * @items  n tasks in order of their numbers
+ * @outs   n_outs tasks that {out:ID} names, in the order of the places; they are
+ *         among items too
+ */
 struct mf_after {
     struct mf_dependency *items;
     uint32_t n, capacity;
+    mf_task_id *outs;
+    uint32_t n_outs, outs_capacity;
 };
 
 /**

@@ -130,7 +130,10 @@ static int make_entry(struct files *files, const struct mf_cursor *cursor,
     return r < 0 ? r : fill_in(files, fields, err);
 }
 
-/* Without a graph the lists are read again, for which all tasks before this one are known. */
+/*
+ * The lists are read again: without a graph, for which all tasks before this one are known; and
+ * for the outputs that a command takes, of which the graph knows no places.
+ */
 static int resolve(struct files *files, const struct mf_cursor *cursor, const struct mf_line *line,
                    const struct mf_fields *fields, struct mf_error *err)
 {
@@ -140,7 +143,7 @@ static int resolve(struct files *files, const struct mf_cursor *cursor, const st
         .file = (uint32_t)(cursor->file - files->files),
         .line = line->number,
         .seq = files->entry.command.seq,
-        .only_before = true,
+        .only_before = !files->graph,
     };
     int r;
 
@@ -151,6 +154,8 @@ static int resolve(struct files *files, const struct mf_cursor *cursor, const st
         return mf_files_at_line(files, place.file, line->number, r, err);
     files->entry.after = files->after.items;
     files->entry.n_after = files->after.n;
+    files->entry.outs = files->after.outs;
+    files->entry.n_outs = files->after.n_outs;
     return 0;
 }
 
@@ -161,11 +166,14 @@ static int place_entry(struct files *files, const struct mf_cursor *cursor,
 {
     struct mf_entry *entry = &files->entry;
     uint32_t number = (uint32_t)(cursor->file - files->files);
+    int r = 0;
 
     entry->is_behind_barrier =
         mf_files_has_barrier(files, number, cursor->task - 1, &entry->barrier_checks);
-    if (!files->graph)
-        return files->has_dependencies ? resolve(files, cursor, line, fields, err) : 0;
+    if (files->graph ? fields->n_outs > 0 : files->has_dependencies)
+        r = resolve(files, cursor, line, fields, err);
+    if (r < 0 || !files->graph)
+        return r;
     entry->n_after = mf_graph_after(files->graph, entry->command.seq, &entry->after);
     entry->upward_ns = mf_graph_upward_ns(files->graph, entry->command.seq);
     return 0;
@@ -293,6 +301,7 @@ static void summarize(const struct mf_source *source, struct mf_source_summary *
         .is_counted = true,
         .has_priority = files->has_priority,
         .has_dependencies = files->has_dependencies,
+        .has_outs = files->has_outs,
         .has_barriers = mf_files_have_barriers(files),
         .has_estimates = files->has_estimates,
     };
@@ -304,6 +313,14 @@ static void summarize(const struct mf_source *source, struct mf_source_summary *
     if (!summary.is_counted)
         summary.n_tasks = 0;
     *ret_summary = summary;
+}
+
+static void rewind_files(struct mf_source *source)
+{
+    struct files *files = files_of(source);
+
+    files->current = 0;
+    mf_cursor_seek(&files->front, &files->files[0], 0);
 }
 
 static int wait_fd(const struct mf_source *source)
@@ -322,6 +339,7 @@ static const struct mf_source_ops ops = {
     .close = close_files,
     .summarize = summarize,
     .next = next_task,
+    .rewind = rewind_files,
     .fd = wait_fd,
     .graph = graph_of,
     .load = load_task,
@@ -363,8 +381,8 @@ static int open_and_check(struct files *files, const char *const *paths, struct 
         r = mf_files_check(files, err);
     if (r < 0)
         return r;
-    /* Without streams there is nothing left to compare ids with. */
-    if (!files->has_stream)
+    /* Without streams there is nothing left to compare ids with, or to look up. */
+    if (!files->has_stream && !files->has_outs)
         mf_ids_finish(&files->ids);
     files->first_seq[0] = 1;
     mf_cursor_seek(&files->front, &files->files[0], 0);

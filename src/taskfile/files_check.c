@@ -42,10 +42,25 @@ static int add_id(struct files *files, uint32_t number, const struct mf_line *li
     return mf_ids_add_repeat(&files->ids, number, line->number, n_repeats, err);
 }
 
+/* Which output is to be kept must be known when its task ends. */
+static int check_outs(const struct files *files, const struct mf_fields *fields,
+                      struct mf_error *err)
+{
+    if (fields->n_outs == 0 || !files->has_stream)
+        return 0;
+    return mf_error_set(err, -ENOTSUP,
+                        "{out:%s} needs all of the input before the run, which standard input "
+                        "and pipes do not give: put the tasks into a file",
+                        fields->outs[0]);
+}
+
 int mf_files_register(struct files *files, uint32_t number, const struct mf_line *line,
                       const struct mf_fields *fields, struct mf_error *err)
 {
-    int r = add_id(files, number, line, fields, err);
+    int r = check_outs(files, fields, err);
+
+    if (r == 0)
+        r = add_id(files, number, line, fields, err);
 
     if (r == -ENOMEM)
         return mf_error_set(err, r, "out of memory");
@@ -53,6 +68,7 @@ int mf_files_register(struct files *files, uint32_t number, const struct mf_line
         return mf_files_at_line(files, number, line->number, r, err);
     note_priority(files, fields->priority);
     files->has_dependencies |= mf_after_is_given(fields);
+    files->has_outs |= fields->n_outs > 0;
     files->has_estimates |= fields->estimate_ns > 0;
     return 0;
 }

@@ -12,7 +12,7 @@
  * @first_seq   per file: the number that its first task has in the run; 0 while not known
  * @has_stream  whether not all of the input is known beforehand
  * @graph       NULL if tasks come in any order, or with a stream
- * @after       of the entry last made, without a graph
+ * @after       of the entry last made: without a graph, or where it takes outputs
  * @front, @back  read for next and load
  * @current     number of the file that `front` reads
  * @entry       the one last given, with the memory of its texts
@@ -32,7 +32,7 @@ struct files {
     struct mf_cursor front, back;
     uint32_t current;
     bool has_first_priority, has_priority;
-    bool has_dependencies, has_estimates;
+    bool has_dependencies, has_outs, has_estimates;
     int32_t first_priority;
     struct mf_arena arena;
     struct mf_entry entry;

@@ -76,6 +76,7 @@ static int take_text(const json_t *value, struct mf_command *command, struct mf_
     r = mf_words_check_length("command", size - blanks, err);
     if (r < 0)
         return mf_error_prefix(err, r, "cmd: ");
+    command->has_outs = true; /* what may be one is a path, or else is refused later */
     if (mf_words_to_command(text + blanks, size - blanks, arena, command) < 0)
         return mf_error_set(err, -ENOMEM, "out of memory");
     return 0;

@@ -9,7 +9,6 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,6 +20,13 @@
 #define GROUP_BYTES_MAX 255
 #define WEIGHT_MAX 1e9
 
+/* "-1", as the task before is called; one of that name would be taken for it. */
+static bool is_relative(const char *value)
+{
+    return value[0] == '-' && value[1] != '\0' &&
+           value[1 + strspn(value + 1, "0123456789")] == '\0';
+}
+
 int mf_parse_id(struct mf_fields *fields, const char *value, struct mf_arena *arena,
                 struct mf_error *err)
 {
@@ -31,10 +37,14 @@ int mf_parse_id(struct mf_fields *fields, const char *value, struct mf_arena *ar
     for (size_t i = 0; i < size; i++) {
         unsigned char c = (unsigned char)value[i];
 
-        if (c <= ' ' || c == 0x7f)
+        if (c <= ' ' || c == 0x7f || c == ',')
             return mf_error_set(err, -EINVAL,
-                                "an id has no blanks and no control characters (byte %zu)", i + 1);
+                                "an id has no blanks, commas or control characters (byte %zu)",
+                                i + 1);
     }
+    if (is_relative(value))
+        return mf_error_set(err, -EINVAL,
+                            "\"%s\" is what after= calls a task before its own, and no id", value);
     fields->id = mf_arena_copy(arena, value, size);
     return fields->id ? 0 : -ENOMEM;
 }
@@ -125,12 +135,9 @@ int mf_parse_deadline(struct mf_fields *fields, const char *value, struct mf_are
 int mf_parse_weight(struct mf_fields *fields, const char *value, struct mf_arena *arena,
                     struct mf_error *err)
 {
-    char *end;
-    double weight = strtod(value, &end);
+    double weight;
 
-    if (!isdigit((unsigned char)*value) && *value != '.')
-        end = (char *)value;
-    if (end == value || *end != '\0' || !isfinite(weight))
+    if (mf_parse_decimal(value, 0, &weight) < 0)
         return mf_error_set(err, -EINVAL, "\"%s\" is not a number greater than 0", value);
     if ((float)weight <= 0 || weight > WEIGHT_MAX)
         return mf_error_set(err, -ERANGE, "%s is not greater than 0 and at most %.0f", value,

@@ -9,6 +9,7 @@
 #include "core/farm.h"
 #include "taskfile/arena.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct mf_source_options;
@@ -26,6 +27,8 @@ struct mf_source_options;
  * @func        name of a function, NULL for a command
  * @after       per condition: the list of tasks as it was written, NULL for none
  * @after_lines a list in GREASY's own manner
+ * @outs        n_outs tasks as {out:ID} in the command names them, one for each place
+ * @has_outs    whether there are places, or some that a backslash made ordinary text
  * @head        text for sh that goes before the command, NULL for none
  * @prefix, @suffix  texts of disBatch that go around it, head included; NULL for none
  * @env         n_env texts "NAME=value", no name twice
@@ -49,6 +52,9 @@ struct mf_fields {
     const char *cwd;
     const char *after[MF_N_CONDITIONS];
     const char *after_lines;
+    const char **outs;
+    uint32_t n_outs, outs_capacity;
+    bool has_outs;
     const char *head;
     const char *prefix, *suffix;
     uint32_t n_env, env_capacity;
@@ -74,6 +80,16 @@ int mf_fields_set(struct mf_fields *fields, const char *key, const char *value,
 /** Adds the variable NAME=value unless there is one of that name. Returns 0 or -ENOMEM. */
 int mf_fields_add_env(struct mf_fields *fields, const char *name, const char *value,
                       struct mf_arena *arena);
+
+/**
+ * mf_fields_take_outs() - take in what {out:ID} names in a command, or in one argument of it.
+ *
+ * @text  size bytes; names are copied
+ *
+ * Returns 0, or -errno with a sentence in err.
+ */
+int mf_fields_take_outs(struct mf_fields *fields, const char *text, size_t size,
+                        struct mf_arena *arena, struct mf_error *err);
 
 /**
  * mf_fields_refuse() - the sentence about a key that nobody knows.

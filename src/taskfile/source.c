@@ -35,6 +35,11 @@ int mf_source_next(struct mf_source *source, const struct mf_entry **ret_entry,
     return mf_error_set(err, r, "%s", source->failure_text.text);
 }
 
+void mf_source_rewind(struct mf_source *source)
+{
+    source->ops->rewind(source);
+}
+
 int mf_source_fd(const struct mf_source *source)
 {
     return source->ops->fd(source);

@@ -37,6 +37,8 @@ struct mf_source;
  * @kind         number of the function or of the program's name, 0 for none; see
  *               mf_source_kind_name()
  * @after        n_after tasks that it comes after, in order of their numbers, no one twice
+ * @outs         n_outs tasks whose output {out:ID} in the command is, in the order of the
+ *               places: as many as mf_outs_count() says; they are among after too
  * @is_behind_barrier  a barrier stands between the task before and this one
  * @barrier_checks     and all tasks before it must be DONE, or nothing behind it is run
  */
@@ -55,6 +57,8 @@ struct mf_entry {
     uint32_t kind;
     const struct mf_dependency *after;
     uint32_t n_after;
+    const mf_task_id *outs;
+    uint32_t n_outs;
     bool is_behind_barrier;
     bool barrier_checks;
 };
@@ -66,6 +70,7 @@ struct mf_entry {
  * @is_counted        whether n_tasks is known
  * @has_priority      whether tasks differ in priority, so that order needs them all
  * @has_dependencies  whether a task comes after another
+ * @has_outs          whether a command takes the output of another task
  * @has_barriers      whether there is a barrier
  * @has_estimates     whether a task says how long it should run
  */
@@ -74,6 +79,7 @@ struct mf_source_summary {
     bool is_counted;
     bool has_priority;
     bool has_dependencies;
+    bool has_outs;
     bool has_barriers;
     bool has_estimates;
 };
@@ -191,6 +197,9 @@ const char *mf_source_group_name(const struct mf_source *source, uint32_t group)
  */
 int mf_source_next(struct mf_source *source, const struct mf_entry **ret_entry,
                    struct mf_error *err);
+
+/** Goes back to the first task; only for a source whose summary has_outs. */
+void mf_source_rewind(struct mf_source *source);
 
 /** The descriptor to wait for after -EAGAIN; -1 for a source that never says so. */
 int mf_source_fd(const struct mf_source *source);

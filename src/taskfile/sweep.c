@@ -9,6 +9,8 @@
  */
 #include "taskfile/source_ops.h"
 
+#include "base/outs.h"
+
 #include "taskfile/argument_file.h"
 #include "taskfile/combinations.h"
 #include "taskfile/template.h"
@@ -181,6 +183,21 @@ static const struct mf_source_ops ops = {
 };
 
 /* Joins the words of the command as a shell would be given them. */
+/* All tasks of a sweep have one text, so that it would name one of themselves. */
+static int check_outs(const char *text, struct mf_error *err)
+{
+    size_t size = strlen(text);
+    struct mf_out out;
+
+    for (size_t at = 0; mf_outs_next(text, size, at, &out); at = mf_outs_behind(&out))
+        if (!out.is_literal)
+            return mf_error_set(err, -ENOTSUP,
+                                "%.*s: the tasks of a sweep cannot take each other's output; use "
+                                "a task file, or write \\{out: for these characters themselves",
+                                (int)(out.size < 100 ? out.size : 100), text + out.offset);
+    return 0;
+}
+
 static int join_command(struct sweep *sweep, const char *const *words, uint32_t n_words,
                         struct mf_error *err)
 {
@@ -199,7 +216,7 @@ static int join_command(struct sweep *sweep, const char *const *words, uint32_t 
     sweep->text = (char *)text.data;
     if (sweep->text[strspn(sweep->text, " \t\n")] == '\0')
         return mf_error_set(err, -EINVAL, "there is no command for the arguments");
-    return 0;
+    return check_outs(sweep->text, err);
 }
 
 /* Reads a file of arguments once, so that a bad line is found before anything starts. */

@@ -163,6 +163,19 @@ static int check_function(const struct mf_cursor *cursor, const struct mf_fields
     return functions->check(functions->arg, fields->func, err);
 }
 
+/* Which tasks {out:ID} names: a plain line is looked at whole, a JSON array element by element. */
+static int take_outs(const struct mf_line *line, bool is_json, struct mf_command *command,
+                     struct mf_fields *fields, struct mf_arena *arena, struct mf_error *err)
+{
+    int r = 0;
+
+    if (!is_json)
+        return mf_fields_take_outs(fields, line->text, line->size, arena, err);
+    for (uint32_t i = 0; r == 0 && i < command->n_args; i++)
+        r = mf_fields_take_outs(fields, command->args[i], strlen(command->args[i]), arena, err);
+    return r;
+}
+
 static int parse(const struct mf_cursor *cursor, struct mf_line line, struct mf_arena *arena,
                  struct mf_fields *fields, struct mf_command *command, struct mf_error *err)
 {
@@ -179,6 +192,10 @@ static int parse(const struct mf_cursor *cursor, struct mf_line line, struct mf_
         r = mf_error_set(err, -ENOMEM, "out of memory");
     if (r == 0 && !is_json)
         r = finish_text(cursor, &line, fields, arena, err);
+    if (r == 0)
+        r = take_outs(&line, is_json, command, fields, arena, err);
+    if (r == 0 && command)
+        command->has_outs = fields->has_outs;
     if (r == 0 && !is_json && command && make_command(cursor, &line, fields, command, arena) < 0)
         r = mf_error_set(err, -ENOMEM, "out of memory");
     if (r == 0 && fields->func)

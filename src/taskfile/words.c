@@ -6,6 +6,8 @@
  */
 #include "taskfile/words.h"
 
+#include "base/outs.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -110,6 +112,24 @@ static bool needs_shell(const char *text, size_t size, uint32_t *ret_n_words)
     return false;
 }
 
+/* The same where {out:ID} stands for a path, which is made of ordinary characters. */
+static int needs_shell_for_paths(const char *text, size_t size, uint32_t *ret_n_words)
+{
+    char *probe = malloc(size + 1);
+    struct mf_out out;
+    bool is_shell;
+
+    if (!probe)
+        return -ENOMEM;
+    memcpy(probe, text, size);
+    for (size_t at = 0; mf_outs_next(text, size, at, &out); at = mf_outs_behind(&out))
+        if (!out.is_literal)
+            memset(probe + out.offset, '/', out.size);
+    is_shell = needs_shell(probe, size, ret_n_words);
+    free(probe);
+    return is_shell;
+}
+
 bool mf_words_need_shell(const char *text, size_t size)
 {
     uint32_t n_words;
@@ -143,11 +163,12 @@ int mf_words_to_command(const char *text, size_t size, struct mf_arena *arena,
                         struct mf_command *command)
 {
     uint32_t n_args = 1;
-    bool is_shell = needs_shell(text, size, &n_args);
+    int is_shell = command->has_outs ? needs_shell_for_paths(text, size, &n_args)
+                                     : needs_shell(text, size, &n_args);
     char *copy = mf_arena_copy(arena, text, size);
     const char **args = mf_arena_alloc(arena, n_args * sizeof(*args));
 
-    if (!copy || !args)
+    if (is_shell < 0 || !copy || !args)
         return -ENOMEM;
     if (is_shell)
         args[0] = copy;

@@ -33,6 +33,8 @@ int mf_words_check_length(const char *what, uint64_t length, struct mf_error *er
 /**
  * mf_words_to_command() - fill in is_shell, args and n_args.
  *
+ * Where command->has_outs is set, {out:ID} is taken for a path: see base/outs.h.
+ *
  * @text  size bytes without NUL that contain a character other than blanks; copied
  *
  * Returns 0 or -ENOMEM.

@@ -308,9 +308,9 @@ static int mpi_receive(struct mf_transport *transport, uint32_t *ret_from,
         r = move_rest(mpi);
     if (r == 0)
         r = look(mpi, ret_from, ret_frame);
-    if (r == 0 && transport->has_slept)
+    for (uint32_t n = 1; r == 0 && n < transport->n_looks; n++)
         r = look(mpi, ret_from, ret_frame);
-    transport->has_slept = false;
+    transport->n_looks = 0;
     return r;
 }
 

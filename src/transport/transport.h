@@ -33,18 +33,22 @@ struct mf_transport_ops {
     void (*destroy)(struct mf_transport *transport);
 };
 
+/** Looks of a receive after a pause. */
+#define MF_LOOKS_AFTER_PAUSE 2
+
 /**
  * Every transport begins with this.
  *
  * @rank, @size  this end's number, and how many ends there are
- * @has_slept    set by the user after a pause: the next receive looks twice, since the first look
- *               after a pause may only get things going
+ * @n_looks      set by the user: how often the next receive looks before it says that there is
+ *               nothing, once if 0. MF_LOOKS_AFTER_PAUSE, since the first look after a pause may
+ *               only get things going; more where there is nothing else to do
  */
 struct mf_transport {
     const struct mf_transport_ops *ops;
     uint32_t rank;
     uint32_t size;
-    bool has_slept;
+    uint32_t n_looks;
 };
 
 static inline int mf_transport_send(struct mf_transport *transport, uint32_t to,

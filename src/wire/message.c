@@ -19,7 +19,8 @@ enum {
     FIELD_ERROR = 1 << 6,
     FIELD_OUTCOME = 1 << 7, /* outcome, size and is_inline */
     FIELD_HOST = 1 << 8,
-    FIELD_PAYLOAD = 1 << 9,
+    FIELD_FEEDS = 1 << 9,
+    FIELD_PAYLOAD = 1 << 10,
 };
 
 /* The fields of a kind, or -1 for a kind that there is not. */
@@ -32,19 +33,22 @@ static int fields_of(unsigned kind)
     case MF_MESSAGE_RETURNED:
     case MF_MESSAGE_RECALL:
     case MF_MESSAGE_RELEASE:
+    case MF_MESSAGE_UNFEED:
         return FIELD_TASK;
     case MF_MESSAGE_ENDED:
         return FIELD_TASK | FIELD_OUTCOME | FIELD_PAYLOAD;
     case MF_MESSAGE_DATA:
+    case MF_MESSAGE_FEED:
         return FIELD_TASK | FIELD_PLACE | FIELD_ERROR | FIELD_PAYLOAD;
     case MF_MESSAGE_BROKEN:
     case MF_MESSAGE_WELCOME:
         return FIELD_PAYLOAD;
     case MF_MESSAGE_RUN:
-        return FIELD_TASK | FIELD_NEEDS | FIELD_TIMEOUT | FIELD_PAYLOAD;
+        return FIELD_TASK | FIELD_NEEDS | FIELD_TIMEOUT | FIELD_FEEDS | FIELD_PAYLOAD;
     case MF_MESSAGE_END:
         return FIELD_TASK | FIELD_CAUSE;
     case MF_MESSAGE_PULL:
+    case MF_MESSAGE_FETCH:
         return FIELD_TASK | FIELD_PLACE | FIELD_LENGTH;
     case MF_MESSAGE_BYE:
     case MF_MESSAGE_STOP:
@@ -54,11 +58,12 @@ static int fields_of(unsigned kind)
     }
 }
 
+/* What each frame begins with. */
+static const uint8_t frame_header[] = {'m', 'f', MF_WIRE_VERSION & 255, MF_WIRE_VERSION >> 8};
+
 void mf_frame_begin(struct mf_buffer *frame)
 {
-    mf_buffer_put_u8(frame, 'm');
-    mf_buffer_put_u8(frame, 'f');
-    mf_buffer_put_u16(frame, MF_WIRE_VERSION);
+    mf_buffer_append(frame, frame_header, sizeof(frame_header));
 }
 
 void mf_message_encode(const struct mf_message *message, struct mf_buffer *frame)
@@ -98,22 +103,21 @@ void mf_message_encode(const struct mf_message *message, struct mf_buffer *frame
     }
     if (fields & FIELD_HOST)
         mf_buffer_put_text(frame, message->host);
+    if (fields & FIELD_FEEDS)
+        mf_buffer_put_bytes(frame, message->feeds, message->feeds_size);
     if (fields & FIELD_PAYLOAD)
         mf_buffer_put_bytes(frame, message->payload, message->payload_size);
 }
 
 int mf_frame_open(const void *data, size_t size, struct mf_reader *ret_reader)
 {
-    struct mf_reader reader = mf_reader_over(data, size);
-    bool is_ours = mf_reader_get_u8(&reader) == 'm';
+    const uint8_t *bytes = data;
 
-    is_ours &= mf_reader_get_u8(&reader) == 'f';
-    uint16_t version = mf_reader_get_u16(&reader);
-    if (reader.has_failed || !is_ours)
+    if (size < sizeof(frame_header) || memcmp(bytes, frame_header, 2) != 0)
         return -EBADMSG;
-    if (version != MF_WIRE_VERSION)
+    if (memcmp(bytes, frame_header, sizeof(frame_header)) != 0)
         return -EPROTO;
-    *ret_reader = reader;
+    *ret_reader = mf_reader_over(bytes + sizeof(frame_header), size - sizeof(frame_header));
     return 0;
 }
 
@@ -190,8 +194,10 @@ int mf_message_decode(struct mf_reader *reader, struct mf_message *ret_message)
         decode_outcome(reader, ret_message);
     if (fields & FIELD_HOST)
         mf_reader_get_text(reader, ret_message->host, sizeof(ret_message->host));
-    ret_message->payload = NULL;
-    ret_message->payload_size = 0;
+    ret_message->feeds = ret_message->payload = NULL;
+    ret_message->feeds_size = ret_message->payload_size = 0;
+    if (fields & FIELD_FEEDS)
+        ret_message->feeds = mf_reader_get_bytes(reader, &ret_message->feeds_size);
     if (fields & FIELD_PAYLOAD)
         ret_message->payload = mf_reader_get_bytes(reader, &ret_message->payload_size);
     if (reader->has_failed || !is_consistent(ret_message))

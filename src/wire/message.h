@@ -40,15 +40,18 @@ enum mf_message_kind {
     MF_MESSAGE_DATA = 5,     /* task, attempt, stream, offset, error, payload */
     MF_MESSAGE_BROKEN = 6,   /* payload: why the rank can run nothing any more, as text */
     MF_MESSAGE_BYE = 7,      /* the last word of a worker */
+    MF_MESSAGE_FETCH = 8,    /* task, stream, offset, length: of a feed */
     /* scheduler to worker */
     MF_MESSAGE_WELCOME = 16, /* payload: run directory, slots and GPUs */
     MF_MESSAGE_RUN =
-        17, /* task, attempt, needs, try_number, timeout_ns, payload: encoded mf_command */
+        17, /* task, attempt, needs, try_number, timeout_ns, feeds, payload: encoded mf_command */
     MF_MESSAGE_RECALL = 18,  /* task, attempt */
     MF_MESSAGE_END = 19,     /* task, attempt, cause */
     MF_MESSAGE_PULL = 20,    /* task, attempt, stream, offset, length */
     MF_MESSAGE_RELEASE = 21, /* task, attempt: its output is not needed any more */
     MF_MESSAGE_STOP = 22,    /* end everything and leave */
+    MF_MESSAGE_FEED = 23,    /* task, stream, offset, error, payload: a piece of its output */
+    MF_MESSAGE_UNFEED = 24,  /* task: nothing that runs takes its output any more */
 };
 
 /**
@@ -56,6 +59,8 @@ enum mf_message_kind {
  *
  * @n_slots, @n_gpus, @mem_bytes   what the attempt needs; no memory is no limit
  * @try_number  which try of the task the attempt is, as the user counts
+ * @feeds      feeds_size bytes: u64 task and u64 bytes of standard output for each place of a
+ *             path in the command; borrowed as payload
  * @size       bytes that the worker holds of each stream
  * @is_inline  payload is the output: stdout, then stderr
  * @error      0, or the errno value that kept the worker from reading
@@ -79,9 +84,14 @@ struct mf_message {
     bool is_inline;
     struct mf_outcome outcome;
     char host[256];
+    const uint8_t *feeds;
+    size_t feeds_size;
     const uint8_t *payload;
     size_t payload_size;
 };
+
+/** Bytes of one feed in a RUN record. */
+#define MF_FEED_BYTES ((size_t)16)
 
 /** Appends the header of a frame: what an empty buffer gets before its first record. */
 void mf_frame_begin(struct mf_buffer *frame);

@@ -452,6 +452,35 @@ static int block(struct mpifarm_context *context, void *arg)
     return mpifarm_write(context, &seen, sizeof(seen));
 }
 
+/* --- what came before --- */
+
+/* An input of at least 4 bytes begins with how often it fails. */
+static int before(struct mpifarm_context *context, void *arg)
+{
+    struct t_before_seen seen = {.n = mpifarm_predecessors(context),
+                                 .attempt = mpifarm_task_attempt(context)};
+    uint32_t n_failures = 0;
+    size_t size = 77;
+    const void *input = mpifarm_input(context, &size);
+
+    if (size == sizeof(n_failures))
+        memcpy(&n_failures, input, size);
+    if (seen.attempt <= n_failures)
+        return 5;
+    seen.input_hash = t_hash(input, size);
+    for (size_t i = 0; i < seen.n; i++) {
+        const void *data = mpifarm_predecessor(context, i, &size);
+
+        seen.is_odd |=
+            (data == NULL) != (size == 0) || mpifarm_predecessor(context, i, NULL) != data;
+        seen.n_unaligned += (uintptr_t)data % alignof(max_align_t) != 0;
+        seen.n_bytes += size;
+        seen.hash = seen.hash * 31 + t_hash(data, size);
+    }
+    seen.is_odd |= mpifarm_predecessor(context, seen.n, &size) != NULL || size != 0;
+    return mpifarm_write(context, &seen, sizeof(seen));
+}
+
 /* --- bad ones --- */
 
 static void never(struct mpifarm *farm, mpifarm_future future, const struct mpifarm_result *result,
@@ -569,6 +598,7 @@ static const struct {
     [T_BLOCK] = {"block", block},
     [T_CLIENT] = {"client", client},
     [T_RANDOM] = {"random", random_task},
+    [T_BEFORE] = {"before", before},
     [T_CRASH] = {"crash", crash},
     [T_EXIT] = {"exit", leave},
     [T_HANG] = {"hang", hang},

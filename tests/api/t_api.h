@@ -82,6 +82,7 @@ enum t_function {
     T_BLOCK,       /* uint32_t block: struct t_block_seen */
     T_CLIENT,      /* calls client functions: their results, then rank and size, int32_t each */
     T_RANDOM,      /* struct t_random_task */
+    T_BEFORE,      /* uint32_t n, if that is all: fails n times; struct t_before_seen */
     T_CRASH,       /* a signal kills it in each attempt up to the uint32_t given, else in all */
     T_EXIT,        /* exit(int32_t) */
     T_HANG,        /* never returns, whatever it is asked */
@@ -140,6 +141,17 @@ struct t_block_seen {
     uint32_t is_null;
 };
 
+/**
+ * What a task sees of those that it came after: a hash over all their results.
+ *
+ * @n_unaligned  results that are not aligned for any type
+ * @is_odd       there is one more than there should be, or an empty one that is not NULL
+ */
+struct t_before_seen {
+    uint64_t n, n_bytes, hash, input_hash;
+    uint32_t n_unaligned, is_odd, attempt, unused;
+};
+
 /** How many client calls T_CLIENT makes. */
 #define T_N_CLIENT_CALLS 20
 
@@ -194,7 +206,8 @@ struct t_scenario {
 
 /** Scenarios up to one without a name. */
 extern const struct t_scenario t_placing[], t_submitting[], t_waiting[], t_results[], t_callbacks[],
-    t_children[], t_cancelling[], t_sizes[], t_blocks[], t_million[], t_crashing[], t_ranges[];
+    t_after[], t_children[], t_cancelling[], t_sizes[], t_blocks[], t_million[], t_crashing[],
+    t_ranges[];
 
 /* --- what scenarios share --- */
 

@@ -274,6 +274,24 @@ static void progress_alone_finishes_tasks_and_calls_back(struct t_run *t)
     t_release(t, future);
 }
 
+/* As many as there were, however many of them ended while others were submitted. */
+static void progress_counts_each_end_once(struct t_run *t)
+{
+    enum { N = 5000 };
+    int64_t limit_ns = t_now_ns() + T_LIMIT_NS;
+    mpifarm_future future = t_submit(t, T_NOTHING, NULL, 0);
+    int n_ended = 0, n = 0;
+
+    T_EQ(mpifarm_cancel(t->farm, future), 0);
+    for (int i = 0; i < N; i++)
+        T_EQ(mpifarm_submit(t->farm, T_NOTHING, NULL, 0, NULL, NULL), 0);
+    while (n >= 0 && n_ended < N + 1 && t_now_ns() < limit_ns)
+        n_ended += n = mpifarm_progress(t->farm, NULL);
+    T_EQ(n_ended, N + 1);
+    T_EQ(mpifarm_progress(t->farm, NULL), 0);
+    t_release(t, future);
+}
+
 static void a_released_task_that_has_not_ended_goes_on(struct t_run *t)
 {
     struct mpifarm_counts before = t_counts(t);
@@ -304,6 +322,7 @@ const struct t_scenario t_waiting[] = {
      0},
     {"progress from a loop of one's own", progress_from_a_loop_of_ones_own, 0},
     {"progress alone finishes tasks", progress_alone_finishes_tasks_and_calls_back, 0},
+    {"progress counts each end once", progress_counts_each_end_once, 0},
     {"a released task that has not ended goes on", a_released_task_that_has_not_ended_goes_on, 0},
     {0},
 };

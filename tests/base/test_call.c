@@ -165,11 +165,11 @@ Test(call, unknown_flags_and_try_zero_are_refused)
     struct mf_reader reader;
 
     mf_call_put(&bytes, &call);
-    bytes.data[14] |= 4;
+    bytes.data[14] |= 8;
     reader = mf_reader_over(bytes.data, bytes.size);
     cr_assert(not(mf_call_get(&reader, &call)));
     cr_assert(reader.has_failed);
-    bytes.data[14] &= 3;
+    bytes.data[14] &= 7;
     bytes.data[16 + 20] = 0;
     reader = mf_reader_over(bytes.data, bytes.size);
     cr_assert(not(mf_call_get(&reader, &call)));

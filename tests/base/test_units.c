@@ -270,3 +270,20 @@ Test(units, sizes_are_shown_in_the_unit_that_fits_them)
     cr_assert_str_eq(shown_size(UINT64_C(3) << 39), "1.5 TiB");
     cr_assert_str_eq(shown_size(UINT64_MAX), "16.0 EiB");
 }
+
+Test(units, a_decimal_number_is_digits_and_nothing_that_only_some_read)
+{
+    const char *wrong[] = {"",      "+1", "-1", "0x10", "inf", "nan",
+                           "1e999", "1 ", " 1", "1,5",  "1e",  "."};
+    double value = 7;
+
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+        cr_assert_eq(mf_parse_decimal(wrong[i], 0, &value), -EINVAL, "%s", wrong[i]);
+    cr_assert_eq(value, 7);
+    cr_assert_eq(mf_parse_decimal("1.5e-1", 0, &value), 0);
+    cr_assert_float_eq(value, 0.15, 1e-12);
+    cr_assert_eq(mf_parse_decimal(".5%", 1, &value), 0);
+    cr_assert_float_eq(value, 0.5, 0);
+    cr_assert_eq(mf_parse_decimal("%", 1, &value), -EINVAL);
+    cr_assert_eq(mf_parse_decimal("0x1%", 1, &value), -EINVAL);
+}

@@ -3,6 +3,7 @@
  *
  * Tasks are known by their tags. Every step checks all invariants of the book.
  */
+#include "base/bundle.h"
 #include "core/book_private.h"
 
 #include <criterion/criterion.h>
@@ -541,8 +542,124 @@ Test(book, a_released_task_that_has_not_ended_still_lets_others_begin)
     mf_book_release(book, before);
     check();
     run(before, 0);
-    cr_assert_null(mf_book_find(book, before));
     run(after, 0);
+    cr_assert_null(mf_book_find(book, before));
+}
+
+/* --- results for those that come after --- */
+
+/* The parts of what a task was given, as "input, result, result". */
+static const char *given_to(mf_ticket ticket)
+{
+    static char text[256];
+    const struct mf_booking *booking = mf_book_find(book, ticket);
+    struct mf_bundle bundle;
+    size_t n = 0;
+
+    cr_assert(booking->extra && booking->extra->has_results);
+    cr_assert_eq(mf_bundle_open(mf_booking_bytes(booking), booking->size, &bundle), 0);
+    for (size_t i = 0; i < bundle.n_parts; i++) {
+        size_t size;
+        const uint8_t *part = mf_bundle_part(&bundle, i, &size);
+
+        n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%.*s", i > 0 ? ", " : "", (int)size,
+                              part ? (const char *)part : "");
+    }
+    return text;
+}
+
+/* Takes one task and ends it with a result. */
+static void give(mf_ticket ticket, const char *result)
+{
+    take();
+    cr_assert_eq(mf_book_end(book, (uint32_t)ticket, 0, 0, 1, result, strlen(result), false), 0);
+    check();
+}
+
+Test(book, a_task_is_given_the_results_of_those_that_it_comes_after_in_their_order)
+{
+    mf_ticket before[] = {add(), add(), add()};
+    mf_ticket after;
+
+    give(before[0], "a result that is longer than what a task keeps in place");
+    give(before[1], "two");
+    after = add(.after = (mf_ticket[]){before[1], before[2], before[0], before[1]}, .n_after = 4,
+                .input = "in", .size = 2);
+    give(before[2], "");
+    take();
+    cr_assert_str_eq(given_to(after), "in, two, , a result that is longer than what a task keeps "
+                                      "in place, two");
+}
+
+Test(book, a_result_is_kept_for_others_when_its_future_is_released)
+{
+    mf_ticket before = add(), early = add(.after = &before, .n_after = 1), late;
+
+    give(before, "result");
+    late = add(.after = &before, .n_after = 1);
+    cr_assert_eq(mf_book_release(book, before), 0);
+    check();
+    cr_assert_eq(mf_book_release(book, before), -ESTALE);
+    set_pace(0, 0);
+    take();
+    cr_assert_str_eq(given_to(early), ", result");
+    cr_assert_str_eq(given_to(late), ", result");
+    cr_assert_null(mf_book_find(book, before));
+}
+
+Test(book, a_task_that_nobody_holds_keeps_its_result_for_others)
+{
+    mf_ticket before = add(), after = add(.after = &before, .n_after = 1);
+
+    mf_book_release(book, before);
+    give(before, "result");
+    take();
+    cr_assert_str_eq(given_to(after), ", result");
+}
+
+Test(book, a_task_that_is_tried_again_is_given_the_same)
+{
+    mf_ticket before = add(), after = add(.after = &before, .n_after = 1, .max_attempts = 3);
+
+    give(before, "result");
+    mf_book_release(book, before);
+    take();
+    end(after, 1);
+    take();
+    mf_book_return(book, (uint32_t)after);
+    take();
+    cr_assert_str_eq(given_to(after), ", result");
+}
+
+Test(book, what_will_not_run_any_more_keeps_no_results)
+{
+    mf_ticket before = add(), failing = add();
+    mf_ticket cancelled = add(.after = &before, .n_after = 1);
+    mf_ticket skipped = add(.after = (mf_ticket[]){before, failing}, .n_after = 2);
+
+    give(before, "result");
+    mf_book_release(book, before);
+    mf_book_cancel(book, (uint32_t)cancelled);
+    check();
+    cr_assert(mf_book_find(book, before));
+    take();
+    end(failing, 1);
+    cr_assert_eq(state_of(skipped), MF_TASK_SKIPPED);
+    cr_assert_null(mf_book_find(book, before));
+}
+
+Test(book, a_large_result_makes_a_task_travel_alone)
+{
+    static const char large[1 << 17];
+    mf_ticket before = add();
+
+    set_pace(0, 0);
+    take();
+    cr_assert_eq(mf_book_end(book, (uint32_t)before, 0, 0, 1, large, sizeof(large), false), 0);
+    add(.tag = 2, .after = &before, .n_after = 1);
+    add(.tag = 3);
+    cr_assert_str_eq(take(), "2");
+    cr_assert_str_eq(take(), "3");
 }
 
 Test(book, a_diamond_runs_from_top_to_bottom)

@@ -444,6 +444,22 @@ Test(policies, another_policy_orders_tasks_that_wait_for_a_countable_anew)
     cr_assert_str_eq(t_trace(t), "a:DONE c:PLACED@0");
 }
 
+Test(policies, another_policy_orders_tasks_that_stand_aside_anew)
+{
+    struct t_farm *t = t_farm("hog*2 a*2+150 b*2+190 c*2+200", .workers = 1, .slots = 3);
+
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "hog:PLACED@0");
+    cr_assert_eq(t_apply(t, .kind = MF_EVENT_POLICY, .policy = &mf_policy_lpt), 0);
+    t_tick(t);
+    t_end(t, "hog");
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "hog:DONE c:PLACED@0");
+    t_end(t, "c");
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "c:DONE b:PLACED@0");
+}
+
 Test(policies, another_policy_goes_on_ordering_by_what_is_learned)
 {
     struct t_farm *t = t_farm("a=1 b=2 c=3", .workers = 1);

@@ -308,20 +308,32 @@ Test(range, one_that_comes_after_a_failed_task_is_skipped_whole)
     cr_assert_eq(mf_book_group_size(book, 2), 0);
 }
 
-Test(range, it_begins_when_the_task_before_it_is_done)
+Test(range, it_begins_when_the_task_before_it_is_done_and_each_element_is_given_its_result)
 {
     mf_ticket before = add_task((struct mf_order){0});
     struct mf_stretch *stretch;
     uint32_t number;
 
-    add_range((struct mf_order){.after = &before, .n_after = 1}, 50, NULL);
+    add_range((struct mf_order){.after = &before, .n_after = 1}, 3, NULL);
     cr_assert_null(take(50), "a task is first");
     cr_assert_eq(mf_book_take(book, 0, &plenty, 0, &number), 1);
     cr_assert_null(take(50), "nothing is ready");
-    mf_book_end(book, number, 0, 0, 1, NULL, 0, false);
-    stretch = take(50);
-    cr_assert_eq(stretch->n, 50);
-    give_back(stretch, false);
+    mf_book_end(book, number, 0, 0, 1, "result", 6, false);
+    check();
+    for (int i = 0; i < 3; i++) {
+        stretch = take(50);
+        cr_assert_eq(stretch->n, 1, "they become tasks to travel");
+        number = mf_book_detach(book, stretch, 0);
+        check();
+        cr_assert(mf_book_at(book, number)->extra->has_results);
+        cr_assert_not_null(memmem(mf_booking_bytes(mf_book_at(book, number)),
+                                  mf_book_at(book, number)->size, "result", 6));
+        give_back(stretch, false);
+        mf_book_end(book, number, 0, 0, 1, NULL, 0, false);
+        check();
+    }
+    cr_assert_null(mf_book_find(book, before), "nobody is to be given its result any more");
+    cr_assert_eq(count().by_state[MF_TASK_DONE], 4);
 }
 
 Test(range, tasks_before_and_behind_it_and_more_urgent_ones_keep_their_order)

@@ -146,6 +146,15 @@ Test(functions, without_isolation_they_run_in_the_rank)
         1));
 }
 
+Test(functions, one_over_its_memory_is_ended_and_tried_again_with_more)
+{
+    t_write("tasks.txt", "[func=t_use mem=60M] 40\n[func=t_use mem=60M] 300\n");
+    struct t_result result = run(0, "-k -j 1 --mem 4G --retries 2 --mem-retry x2");
+    cr_assert(eq(int, result.status, 1), "%s", result.err);
+    cr_assert(eq(str, result.out, "used\n"));
+    cr_assert(t_has(result.err, "over its memory of 120.0 MiB (used "), "%s", result.err);
+}
+
 Test(functions, a_long_input_and_a_long_output_arrive)
 {
     for (int ranks = 0; ranks <= 3; ranks += 3) {
@@ -290,4 +299,17 @@ Test(functions, bad_modules_are_told_once_over_mpi)
     cr_assert(eq(int, t_count_lines(result.err, "mpifarm: cannot load a module: ./no.so: "), 1),
               "%s", result.err);
     cr_assert(access("touched", F_OK) != 0);
+}
+
+Test(functions, outputs_go_from_functions_to_commands_and_back)
+{
+    t_write("tasks.txt", "[id=sum func=t_sum] 3 4\n"
+                         "expr 1 + $(cat {out:sum})\n"
+                         "[func=t_echo] in {out:2} \\{out:2}\n");
+    struct t_result result = run(0, "-k -q");
+    cr_assert(eq(int, result.status, 0), "%s", result.err);
+    result = t_sh("%s run --force --module ./t.so -k -q tasks.txt | "
+                  "sed 's,/.*/mpifarm-[^/]*/,DIR/,'",
+                  t_mpifarm(2));
+    cr_assert(eq(str, result.out, "7\n8\nin DIR/out.2 {out:2}\n"), "%s", result.err);
 }

@@ -4,6 +4,7 @@
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
 #include <string.h>
+#include <unistd.h>
 
 TestSuite(order, .init = t_enter_dir, .fini = t_leave_dir);
 
@@ -21,6 +22,37 @@ Test(order, the_summary_counts_what_is_skipped)
     result = t_sh("mpifarm run tasks");
     expect(&result, 1, "");
     cr_assert(t_has(result.err, "0 done, 1 failed, 2 skipped"), "%s", result.err);
+}
+
+Test(order, the_summary_names_what_led_to_skipped_tasks)
+{
+    struct t_result result;
+
+    t_write("tasks", "[id=bad] false\n[after=bad] echo a\n[after=2] echo b\n[id=c cores=9999] c\n");
+    result = t_sh("mpifarm run tasks");
+    expect(&result, 1, "");
+    cr_assert(t_has(result.err, "\nmpifarm: 2 skipped because task bad failed\n"), "%s",
+              result.err);
+    cr_assert(t_has(result.err, "\nmpifarm: 1 of those that failed could never start"), "%s",
+              result.err);
+    result = t_sh("mpifarm run -q --force tasks");
+    expect(&result, 1, "");
+    cr_assert(t_has(result.err, "1 task could never start: no worker is large enough"), "%s",
+              result.err);
+}
+
+Test(order, tasks_that_are_skipped_again_are_recorded_once)
+{
+    struct t_result result;
+
+    t_write("tasks", "[id=bad] false\n[id=a after=bad] echo a\n[id=b after=a] echo b\n");
+    result = t_sh("for i in 1 2 3; do mpifarm run --resume tasks || :; done; wc -l < "
+                  "mpifarm-run/joblog.tsv; mpifarm logs mpifarm-run | grep -c SKIPPED");
+    cr_assert(eq(str, result.out, "4\n2\n"), "%s", result.err);
+    cr_assert(eq(int, t_count_lines(result.err, "mpifarm: 2 skipped because"), 3), "%s",
+              result.err);
+    result = t_sh("sed -i s/false/true/ tasks; mpifarm run -q --resume tasks");
+    expect(&result, 0, "a\nb\n");
 }
 
 Test(order, skipped_tasks_run_once_what_they_come_after_is_done)
@@ -84,6 +116,60 @@ Test(order, policies_order_the_tasks)
     result = t_sh("for p in fifo lifo sjf lpt edf; do "
                   "mpifarm run -q -j 1 --run-dir $p --policy $p tasks | tr -d '\\n'; echo; done");
     expect(&result, 0, "abc\ncba\nbca\nacb\ncba\n");
+}
+
+Test(order, a_group_with_a_large_share_goes_before_another_that_had_its_turn)
+{
+    struct t_result result;
+
+    t_write("tasks", "#FARM time=1 group=a\necho a1\necho a2\necho a3\n"
+                     "#FARM time=1 group=b\necho b1\necho b2\necho b3\n");
+    result = t_sh("mpifarm run -q -j 1 --policy fair --share b=1000000 tasks");
+    expect(&result, 0, "a1\nb1\nb2\nb3\na2\na3\n");
+}
+
+Test(order, parameters_of_policies_that_make_no_sense_are_refused)
+{
+    static const char *const options[][2] = {
+        {"--ageing -1", "--ageing: \"-1\" is not like 20 or"},
+        {"--ageing 20,0", "\"20,0\" is not like"},
+        {"--ageing 20,1h,0", "\"20,1h,0\" is not like"},
+        {"--policy fifo --ageing 3", "--ageing is about --policy priority, not fifo"},
+        {"--policy fair --share a", "--share: \"a\" is not NAME=N"},
+        {"--policy fair --share a=0", "\"a=0\" is not NAME=N"},
+        {"--policy fair --share a=1 --share a=2", "--share: a is given twice"},
+        {"--share a=2", "--share is about groups, and needs --policy fair"},
+    };
+
+    t_write("tasks", "touch ran\n");
+    for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
+        struct t_result result = t_sh("mpifarm run %s tasks", options[i][0]);
+
+        cr_assert(eq(int, result.status, 2), "%s: %s", options[i][0], result.err);
+        cr_assert(t_has(result.err, options[i][1]), "%s: %s", options[i][0], result.err);
+        cr_assert(eq(int, t_count_lines(result.err, ""), 1), "%s", result.err);
+        cr_assert(access("ran", F_OK) != 0);
+    }
+}
+
+/* The first task holds the only slot until another policy has been found and told. */
+Test(order, auto_changes_the_order_while_it_runs_and_tells_why)
+{
+    struct t_result result;
+    const char *status;
+
+    t_write("tasks", "[time=1] echo first; while ! [ -e go ]; do sleep 0.01; done\n"
+                     "#FARM time=1\necho a\necho b\necho c\n"
+                     "[time=1ms] echo short\n[time=2ms] echo longer\n");
+    result =
+        t_sh("mpifarm run -j 1 --policy auto tasks & while ! grep -qs '\"why\": \"auto: after' "
+             "mpifarm-run/status.json; do sleep 0.01; done; touch go; wait $!");
+    cr_assert(eq(int, result.status, 0), "%s", result.err);
+    cr_assert(t_has(result.out, "first\nshort\nlonger\n"), "%s", result.out);
+    cr_assert(t_has(result.err, "mpifarm: policy auto: after "), "%s", result.err);
+    cr_assert(t_has(result.err, ", simulating 6 tasks\n"), "%s", result.err);
+    status = t_read("mpifarm-run/status.json");
+    cr_assert(t_has(status, "\"policy\": \"") && t_has(status, "\"changes\": "), "%s", status);
 }
 
 Test(order, a_policy_or_placement_that_nobody_knows_is_refused)

@@ -77,6 +77,43 @@ Test(simulate, orders_by_the_policy)
               result.out);
 }
 
+Test(simulate, auto_tells_what_it_changes_to_and_why)
+{
+    struct t_result result;
+
+    t_write("t.farm", "#FARM time=1\nx\nx\nx\nx\nx\nx\n[time=5] x\n");
+    result = t_sh("mpifarm simulate -w 1x2 -p fifo,lpt,auto t.farm");
+    cr_assert(eq(int, result.status, 0), "%s", result.err);
+    cr_assert(t_has(result.out, "\nfifo                   8.000 "), "%s", result.out);
+    cr_assert(t_has(result.out, "\nauto                   6.000 "), "%s", result.out);
+    cr_assert(t_has(result.out, "\nauto, at 0.000 s: lpt: makespan 6 s, fifo 8 s, "
+                                "simulating 7 tasks\n"),
+              "%s", result.out);
+    result = t_sh("mpifarm simulate -w 1x2 t.farm");
+    cr_assert(not(t_has(result.out, "auto")), "it has to be asked for: %s", result.out);
+}
+
+Test(simulate, ageing_lets_a_task_go_before_one_of_higher_priority)
+{
+    struct t_result result;
+
+    t_write("t.farm", "[id=high time=5 priority=5] x\n[id=low time=1] x\n"
+                      "[id=next time=1 priority=5 after=high] x\n");
+    result = t_sh("for a in 0 100,1s; do mpifarm simulate -w 1x1 -p priority --ageing $a --trace t "
+                  "t.farm > out; cut -f1 t | tail -n +2 | tr '\\n' ' '; done");
+    cr_assert(eq(str, result.out, "high next low high low next "), "%s%s", result.out, result.err);
+}
+
+Test(simulate, groups_get_slot_time_by_their_shares)
+{
+    struct t_result result;
+
+    t_write("t.farm", "#FARM time=10ms group=a\nx\nx\nx\n#FARM time=10ms group=b\nx\nx\nx\n");
+    result = t_sh("mpifarm simulate -w 1x1 -p fair --share b=2 --trace t t.farm > out; "
+                  "cut -f1 t | tail -n +2 | tr '\\n' ' '");
+    cr_assert(eq(str, result.out, "2 6 7 3 8 4 "), "%s%s", result.out, result.err);
+}
+
 Test(simulate, traces_a_line_for_each_attempt)
 {
     struct t_result result;
@@ -174,16 +211,6 @@ Test(simulate, what_cannot_be_simulated_is_refused_in_one_sentence)
 {
     t_write("t.farm", "[time=1] touch ran\n[id=slow] touch ran\n");
     expect_refusal("mpifarm simulate -w 1x1 t.farm", "task \"slow\" does not say how long it runs");
-    t_write("t.farm", "[time=1] touch ran\n[id=wide time=1 cores=5] touch ran\n");
-    expect_refusal("mpifarm simulate -w 100x4 t.farm", "task \"wide\" needs 5 cores, and the "
-                                                       "largest worker has 4");
-    t_write("t.farm", "[id=large time=1 mem=900K] touch ran\n");
-    expect_refusal(
-        "mpifarm simulate -w 2x4:mem=512K t.farm",
-        "task \"large\" needs 900.0 KiB of memory, and the largest worker has 512.0 KiB");
-    t_write("t.farm", "[id=both time=1 cores=4 gpus=1] touch ran\n");
-    expect_refusal("mpifarm simulate -w 1x2:gpus=1,1x4 t.farm",
-                   "task \"both\" needs 4 cores and 1 GPUs on one worker");
     t_write("t.farm", "# nothing\n");
     expect_refusal("mpifarm simulate -w 1x1 t.farm", "there are no tasks");
     t_write("t.farm", "[time=100000d] x\n[time=100000d] x\n");
@@ -192,6 +219,35 @@ Test(simulate, what_cannot_be_simulated_is_refused_in_one_sentence)
     expect_refusal("mpifarm simulate t.farm", "--workers is missing");
     expect_refusal("mpifarm simulate -w 1x1", "nothing to simulate");
     expect_refusal("mpifarm simulate -w 1x1 --trace no/such -p fifo t.farm", "no/such: ");
+}
+
+/* It is not done, and neither is what comes after it. */
+static void warns_of(const char *workers, const char *keys, const char *sentence)
+{
+    struct t_result result;
+
+    t_write("t.farm", "[time=1] x\n[id=large time=1 %s] x\n[time=1 after=large] x\n", keys);
+    result = t_sh("mpifarm simulate -p fifo -w %s t.farm", workers);
+    cr_assert(eq(int, result.status, 0), "%s", result.err);
+    cr_assert(t_has(result.err, "1 of the tasks can never start, and fail: task \"large\" "), "%s",
+              result.err);
+    cr_assert(t_has(result.err, sentence), "%s", result.err);
+    cr_assert(t_has(result.out, " 2\n"), "%s", result.out);
+}
+
+Test(simulate, a_task_that_fits_no_worker_fails_as_in_a_run)
+{
+    warns_of("100x4", "cores=5", "needs 5 cores, and the largest worker has 4");
+    warns_of("2x4:mem=512K", "mem=900K",
+             "needs 900.0 KiB of memory, and the largest worker has 512.0 KiB");
+    warns_of("1x2:gpus=1,1x4", "cores=4 gpus=1", "needs 4 cores and 1 GPUs on one worker");
+}
+
+Test(simulate, workers_that_die_before_any_task_ends_are_told_in_a_sentence)
+{
+    t_write("t.farm", "[time=100s] x\n");
+    expect_refusal("mpifarm simulate -p fifo -w 2x4 --mtbf 1ms t.farm",
+                   "under fifo, each worker died 1000 times while no task ended");
 }
 
 Test(simulate, values_that_make_no_sense_are_refused)
@@ -241,6 +297,19 @@ Test(check, prints_only_counts_where_nothing_comes_after_anything)
     t_write("t.farm", "touch ran\n\n# a comment\ntouch ran\n");
     cr_assert(eq(str, t_sh("mpifarm check t.farm").out, "tasks          2\ndependencies   0\n"));
     cr_assert(access("ran", F_OK) != 0);
+}
+
+Test(check, a_line_that_repeats_without_end_takes_no_memory)
+{
+    struct t_result result;
+
+    t_write("t.farm", "#DISBATCH REPEAT 1000000000 true\n");
+    result = t_sh("ulimit -v 2000000; mpifarm check t.farm");
+    cr_assert(eq(int, result.status, 0), "%s", result.err);
+    cr_assert(t_has(result.err, "the input is valid, but 1000000000 tasks or more are too many"),
+              "%s", result.err);
+    expect_refusal("ulimit -v 2000000; mpifarm simulate -w 1x1 --time 1 t.farm",
+                   "1000000000 tasks or more are too many");
 }
 
 Test(check, says_which_run_times_are_unknown)

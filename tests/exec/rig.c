@@ -79,7 +79,8 @@ static void configure(struct rig *rig, const struct rig_options *options)
 struct rig *rig_create(struct rig_options options)
 {
     struct rig *rig = calloc(1, sizeof(*rig));
-    struct mf_launcher_config config = {.spill_dir = options.spill_dir};
+    struct mf_launcher_config config = {.spill_dir = options.spill_dir,
+                                        .gather_ns = options.gather_ns};
     struct mf_launcher launcher;
     struct mf_error err = {0};
 

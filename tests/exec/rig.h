@@ -46,6 +46,7 @@ struct rig_options {
     uint64_t limit;
     int64_t grace_ns;
     const char *spill_dir;
+    int64_t gather_ns;
     uint32_t first_number;
     const uint32_t *cpus;
 };

@@ -519,3 +519,66 @@ Test(calls, a_checkpoint_has_a_limit)
 {
     cr_assert(eq(int, run(save_too_much, (struct mf_call){0}).code, -EMSGSIZE));
 }
+
+/* --- results of others --- */
+
+static int see_results(struct mpifarm_context *which, void *user)
+{
+    char text[64];
+    size_t size, n = 0, n_unaligned = 0;
+    const char *input = mpifarm_input(which, &size);
+
+    n += (size_t)snprintf(text, sizeof(text), "%.*s", (int)size, input ? input : "");
+    for (size_t i = 0; i <= mpifarm_predecessors(which); i++) {
+        const char *result = mpifarm_predecessor(which, i, &size);
+
+        n_unaligned += (uintptr_t)result % alignof(max_align_t) != 0;
+        n += (size_t)snprintf(text + n, sizeof(text) - n, "|%.*s", result ? (int)size : 4,
+                              result ? result : "NULL");
+    }
+    return n_unaligned > 0 ? 9 : mpifarm_write(which, text, n);
+}
+
+/* What a function saw that was given these bytes, which are copied to where nothing is aligned. */
+static struct mf_call_end run_with_results(const uint8_t *data, size_t size)
+{
+    static uint8_t unaligned_bytes[512];
+    uint8_t *unaligned = unaligned_bytes + 1;
+    struct mf_call call = {.has_results = true, .size = size, .input = unaligned};
+
+    cr_assert(size < sizeof(unaligned_bytes));
+    memcpy(unaligned, data, size);
+    return run(see_results, call);
+}
+
+Test(calls, a_function_sees_its_input_and_the_results_of_others_aligned)
+{
+    const struct mf_part_bytes parts[] = {{"input", 5}, {"one", 3}, {NULL, 0}, {"three", 5}};
+    struct mf_call_end end;
+    uint8_t *data;
+    size_t size;
+
+    cr_assert(eq(int, mf_bundle_make(parts, 4, &data, &size), 0));
+    end = run_with_results(data, size);
+    cr_assert(eq(int, end.cause, MPIFARM_CAUSE_NONE));
+    cr_assert(eq(sz, context.result.size, 25));
+    cr_assert(memcmp(context.result.data, "input|one|NULL|three|NULL", 25) == 0);
+    free(data);
+}
+
+Test(calls, a_function_without_results_of_others_sees_none)
+{
+    struct mf_call call = {.size = 5, .input = (const uint8_t *)"input"};
+
+    cr_assert(eq(int, run(see_results, call).cause, MPIFARM_CAUSE_NONE));
+    cr_assert(eq(sz, context.result.size, 10));
+    cr_assert(memcmp(context.result.data, "input|NULL", 10) == 0);
+}
+
+Test(calls, a_call_with_damaged_results_fails)
+{
+    struct mf_call_end end = run_with_results((const uint8_t *)"no bundle at all", 16);
+
+    cr_assert(eq(int, end.cause, MPIFARM_CAUSE_FUNCTION));
+    cr_assert(eq(int, end.code, -EBADMSG));
+}

@@ -15,6 +15,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define MIB (UINT64_C(1) << 20)
+
 /* What became of an attempt. */
 struct end {
     bool is_told;
@@ -93,8 +95,8 @@ static void tear_down(void)
     mf_modules_destroy(modules);
 }
 
-static int give(mf_task_id task, uint32_t slot, const char *function, const char *input,
-                int64_t timeout_ns)
+static int give_with(mf_task_id task, uint32_t slot, const char *function, const char *input,
+                     int64_t timeout_ns, uint64_t mem_bytes)
 {
     struct mf_command command = {
         .id = "x", .seq = 40 + task, .function = function, .n_args = 1, .args = &input};
@@ -104,6 +106,7 @@ static int give(mf_task_id task, uint32_t slot, const char *function, const char
                              .try_number = 1,
                              .n_slots = 1,
                              .slots = &slot,
+                             .mem_bytes = mem_bytes,
                              .timeout_ns = timeout_ns};
     int r;
 
@@ -113,6 +116,12 @@ static int give(mf_task_id task, uint32_t slot, const char *function, const char
     r = executor->ops->start(executor, &start);
     mf_buffer_finish(&bytes);
     return r;
+}
+
+static int give(mf_task_id task, uint32_t slot, const char *function, const char *input,
+                int64_t timeout_ns)
+{
+    return give_with(task, slot, function, input, timeout_ns, 0);
 }
 
 static void wait_for(unsigned n)
@@ -221,6 +230,38 @@ Test(function_executor, a_time_limit_asks_it_to_stop_first)
     } while (ends[task].outcome.signal == 9 && task < 30);
     cr_assert_eq(ends[task].outcome.exit_status, 4);
     cr_assert_str_eq(ends[task].text[MF_STDERR], "stopped as asked\n");
+}
+
+Test(function_executor, one_over_its_memory_is_ended_and_the_next_runs)
+{
+    char text[300];
+
+    /* Once there is a process, what it has is known before the function begins. */
+    run("t_echo", "");
+    cr_assert_eq(give_with(2, 0, "t_use", "200", 0, 100 * MIB), 0);
+    wait_for(2);
+    cr_assert_eq(ends[2].outcome.cause, MF_CAUSE_MEMORY);
+    mf_outcome_describe(&ends[2].outcome, text, sizeof(text));
+    cr_assert(strstr(text, "over its memory of 100.0 MiB (used ") == text, "%s", text);
+    cr_assert_str_eq(run("t_echo", "again")->text[MF_STDOUT], "again\n");
+}
+
+Test(function_executor, one_within_its_memory_goes_on)
+{
+    cr_assert_eq(give_with(1, 0, "t_use", "40", 0, 100 * MIB), 0);
+    wait_for(1);
+    cr_assert_str_eq(ends[1].text[MF_STDOUT], "used\n");
+}
+
+Test(function_executor, what_another_function_has_left_is_not_charged)
+{
+    cr_assert_str_eq(run("t_leave", "200")->text[MF_STDOUT], "left\n");
+    cr_assert_eq(give_with(2, 0, "t_use", "40", 0, 100 * MIB), 0);
+    wait_for(2);
+    cr_assert_str_eq(ends[2].text[MF_STDOUT], "used\n");
+    cr_assert_eq(give_with(3, 0, "t_use", "200", 0, 100 * MIB), 0);
+    wait_for(3);
+    cr_assert_eq(ends[3].outcome.cause, MF_CAUSE_MEMORY);
 }
 
 Test(function_executor, what_is_ended_has_the_cause_that_was_given)

@@ -233,7 +233,7 @@ Test(host, hooks_run_once_in_each_executor)
 
 static void finish_late(struct mpifarm *farm, void *user)
 {
-    usleep(1500000);
+    usleep(1100000);
     add_hundred(farm, user);
 }
 

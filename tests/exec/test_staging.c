@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 
 /* A command that ends when the returned path is made. */
@@ -161,5 +162,45 @@ Test(staging, end_of_a_command_with_several_slots_starts_nothing)
     rig_sh(rig, 3, 2, "true");
     rig_wait_all(rig, 3);
     cr_assert_eq(rig->tasks[2].slot, 2);
+    rig_destroy(rig);
+}
+
+/* Reports that wait would wait for longer than the test does. */
+#define FOR_EVER_NS (INT64_C(3600) * 1000000000)
+
+Test(staging, end_is_told_at_once_while_a_slot_has_nothing_to_go_on_with)
+{
+    struct rig *rig = rig_create((struct rig_options){.n_slots = 3, .gather_ns = FOR_EVER_NS});
+
+    rig_sh(rig, 1, 0, wait_for("first"));
+    for (mf_task_id task = 2; task <= 5; task++)
+        rig_sh(rig, task, task <= 3 ? (int)task - 1 : RIG_STAGED, wait_for("go"));
+    rig_flush(rig);
+    make("first");
+    /* The fourth goes on in its slot, the fifth is staged for three slots. */
+    rig_wait_ended(rig, 1);
+    make("go");
+    rig_wait_all(rig, 5);
+    rig_destroy(rig);
+}
+
+Test(staging, ends_are_told_together_while_each_slot_has_something_to_go_on_with)
+{
+    struct rig *rig = rig_create((struct rig_options){.n_slots = 1, .gather_ns = FOR_EVER_NS});
+    char text[1300];
+
+    rig_sh(rig, 1, 0, wait_for("first"));
+    snprintf(text, sizeof(text), "echo $$ >%s", rig_path("pid"));
+    snprintf(text + strlen(text), sizeof(text) - strlen(text), "; %s", wait_for("go"));
+    rig_sh(rig, 2, RIG_STAGED, text);
+    rig_sh(rig, 3, RIG_STAGED, "true");
+    rig_flush(rig);
+    make("first");
+    rig_wait_pid(rig_path("pid"));
+    cr_assert_geq(mf_loop_wait(rig->loop, 0), 0);
+    cr_assert_not(rig->tasks[1].has_ended, "the third is staged for the only slot");
+    make("go");
+    rig_wait_all(rig, 3);
+    cr_assert_eq(rig->tasks[1].ended_as, 1);
     rig_destroy(rig);
 }

@@ -166,6 +166,32 @@ Test(journal, a_row_is_marked_as_printed_in_the_group_that_added_it_and_later)
     t_close(journal);
 }
 
+static int collect_stores(void *arg, const struct mf_journal_attempt *attempt)
+{
+    ((uint32_t *)arg)[attempt->row] = attempt->region.store;
+    return 0;
+}
+
+Test(journal, an_output_that_is_forgotten_is_nowhere)
+{
+    struct mf_journal *journal = t_journal(MF_JOURNAL_NEW);
+    uint32_t stores[4] = {0};
+
+    for (uint64_t seq = 1; seq <= 2; seq++) {
+        struct mf_journal_attempt attempt = t_attempt(seq, MF_TASK_DONE);
+
+        attempt.region.store = 3;
+        cr_assert_eq(mf_journal_append(journal, &attempt, NULL), 0);
+    }
+    t_commit(journal);
+    cr_assert_eq(mf_journal_forget_output(journal, 2, NULL), 0);
+    t_commit(journal);
+    cr_assert_eq(mf_journal_each(journal, collect_stores, stores, NULL), 0);
+    cr_assert_eq(stores[1], 3u);
+    cr_assert_eq(stores[2], 0u);
+    t_close(journal);
+}
+
 Test(journal, a_named_text_is_there_at_once_and_after_reopening_and_can_be_replaced)
 {
     struct mf_journal *journal = t_journal(MF_JOURNAL_NEW);

@@ -112,3 +112,35 @@ Test(summary, a_run_of_nothing_divides_by_nothing)
     cr_assert_str_eq(print((struct mf_summary){.makespan_ns = 1, .busy_ns = 9, .n_slots = 1}),
                      "mpifarm: 0 done in 0 ms: 0 tasks/s, slots busy 100.0 %\n");
 }
+
+Test(summary, what_led_to_skipped_tasks_is_named)
+{
+    const struct mf_skip skips[] = {{"task 7 failed", 1200}, {"task b was cancelled", 1}};
+
+    cr_assert_str_eq(
+        print((struct mf_summary){.n_done = 1, .n_skipped = 1204, .skips = skips, .n_skips = 2}),
+        "mpifarm: 1 done, 1,204 skipped\n"
+        "mpifarm: 1,200 skipped because task 7 failed\n"
+        "mpifarm: 1 skipped because task b was cancelled\n"
+        "mpifarm: and 3 more skipped for other reasons\n");
+}
+
+Test(summary, tasks_that_could_never_start_are_counted)
+{
+    cr_assert_str_eq(
+        print((struct mf_summary){.n_failed = 3,
+                                  .n_unfit = 2,
+                                  .n_shown = 3,
+                                  .failures = (struct mf_failure[3]){{"1", "a", "x", 1},
+                                                                     {"2", "b", "x", 1},
+                                                                     {"3", "c", "x", 1}}}),
+        "mpifarm: 0 done, 3 failed\n"
+        "mpifarm: 2 of those that failed could never start: no worker is large "
+        "enough\n"
+        "mpifarm: failed: 1 (x): a\n"
+        "mpifarm: see its output: mpifarm logs mpifarm-run 1\n"
+        "mpifarm: failed: 2 (x): b\n"
+        "mpifarm: see its output: mpifarm logs mpifarm-run 2\n"
+        "mpifarm: failed: 3 (x): c\n"
+        "mpifarm: see its output: mpifarm logs mpifarm-run 3\n");
+}

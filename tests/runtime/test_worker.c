@@ -4,6 +4,7 @@
  */
 #include "base/clock.h"
 #include "base/command.h"
+#include "base/scratch.h"
 #include "exec/fake.h"
 #include "runtime/node.h"
 #include "runtime/worker.h"
@@ -14,7 +15,9 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Each test is a process of its own. */
 static struct mf_transport *scheduler, *worker_end;
@@ -25,6 +28,10 @@ static char output[200000];
 
 /* The GPUs that tasks were started with: "12:0,1 13:2 ". */
 static char given[1024];
+
+/* Where files of the worker go, and what the last command was. */
+static char scratch[MF_SCRATCH_BYTES];
+static char started[512];
 
 /* The slots of those with several: "12:0,1 ". */
 static char seats[1024];
@@ -46,7 +53,11 @@ static void note_slots(const struct mf_start *start)
 static void script(void *arg, const struct mf_start *start, struct mf_fake_run *run)
 {
     size_t size = strlen(given);
+    struct mf_command *command;
 
+    cr_assert(eq(int, mf_command_decode(start->command, start->command_size, &command), 0));
+    snprintf(started, sizeof(started), "%s", command->args[0]);
+    free(command);
     note_slots(start);
     if (start->gpus)
         snprintf(given + size, sizeof(given) - size, "%" PRIu64 ":%s ", start->task,
@@ -75,6 +86,8 @@ static const char *kind_name(enum mf_message_kind kind)
         return "DATA";
     case MF_MESSAGE_BROKEN:
         return "BROKEN";
+    case MF_MESSAGE_FETCH:
+        return "FETCH";
     case MF_MESSAGE_BYE:
         return "BYE";
     default:
@@ -194,8 +207,12 @@ static void setup(void)
 
     cr_assert(eq(int, mf_transport_local_pair(&scheduler, &worker_end), 0));
     struct mf_topo_resources resources = {0};
-    struct mf_worker_rank_config config = {
-        .transport = worker_end, .cores = &core, .n_cores = 1, .resources = &resources};
+    mf_scratch_name(scratch);
+    struct mf_worker_rank_config config = {.transport = worker_end,
+                                           .scratch = scratch,
+                                           .cores = &core,
+                                           .n_cores = 1,
+                                           .resources = &resources};
     cr_assert(eq(int, mf_worker_rank_create(&config, &worker), 0));
     cr_assert(eq(
         int, mf_fake_executor_create(NULL, mf_worker_rank_heard, worker, script, NULL, &executor),
@@ -496,4 +513,157 @@ Test(worker, says_bye_when_told_to_stop)
     turn();
     cr_assert(eq(str, heard(), "BYE"));
     cr_assert(mf_worker_rank_is_finished(worker));
+}
+
+/* --- files with the output of other tasks --- */
+
+/* A task that runs for 5 ms and takes the output, of so many bytes, of task 900. */
+static void run_taker(mf_task_id task, uint64_t n_bytes)
+{
+    const char *text = "{out:x}";
+    struct mf_command command = {.id = "t", .has_outs = true, .n_args = 1, .args = &text};
+    struct mf_buffer bytes = {0}, feeds = {0};
+
+    mf_command_encode(&command, &bytes);
+    mf_buffer_put_u64(&feeds, 900);
+    mf_buffer_put_u64(&feeds, n_bytes);
+    say(&(struct mf_message){.kind = MF_MESSAGE_RUN,
+                             .task = task,
+                             .attempt = 1,
+                             .n_slots = 1,
+                             .feeds = feeds.data,
+                             .feeds_size = feeds.size,
+                             .payload = bytes.data,
+                             .payload_size = bytes.size});
+    mf_buffer_finish(&bytes);
+    mf_buffer_finish(&feeds);
+}
+
+static void feed(uint64_t offset, const char *bytes, int error)
+{
+    say(&(struct mf_message){.kind = MF_MESSAGE_FEED,
+                             .task = 900,
+                             .offset = offset,
+                             .error = error,
+                             .payload = (const uint8_t *)bytes,
+                             .payload_size = strlen(bytes)});
+}
+
+/* What is in the file that the last command was given. */
+static const char *fed(void)
+{
+    static char bytes[64];
+    FILE *file = fopen(started, "r");
+
+    cr_assert(file != NULL, "%s", started);
+    bytes[fread(bytes, 1, sizeof(bytes) - 1, file)] = '\0';
+    fclose(file);
+    return bytes;
+}
+
+Test(worker, a_command_starts_once_the_output_that_it_takes_is_here)
+{
+    welcome(2);
+    run_taker(5, 6);
+    run_taker(6, 6);
+    turn();
+    cr_assert(eq(str, heard(), "FETCH 900"), "it is fetched once");
+    feed(0, "abc", 0);
+    turn();
+    cr_assert(eq(str, started, ""));
+    feed(3, "def", 0);
+    turn();
+    cr_assert(eq(str, (char *)fed(), "abcdef"));
+    pass_ms(6);
+    cr_assert(eq(str, heard(), "ENDED 5, ENDED 6"));
+}
+
+Test(worker, others_go_on_while_one_waits_for_an_output)
+{
+    welcome(1);
+    run_taker(5, 6);
+    run(1, 1);
+    turn();
+    pass_ms(2);
+    cr_assert(eq(str, heard(), "FETCH 900, ENDED 1"));
+}
+
+Test(worker, an_empty_output_is_a_file_at_once)
+{
+    welcome(1);
+    run_taker(5, 0);
+    turn();
+    cr_assert(eq(str, heard(), ""));
+    cr_assert(eq(str, (char *)fed(), ""));
+}
+
+Test(worker, a_file_goes_when_nothing_needs_it_any_more)
+{
+    welcome(1);
+    run_taker(5, 0);
+    turn();
+    say_about(MF_MESSAGE_UNFEED, 900);
+    turn();
+    cr_assert(eq(int, access(started, F_OK), 0), "its command still runs");
+    pass_ms(6);
+    cr_assert(eq(int, access(started, F_OK), -1));
+}
+
+Test(worker, a_file_stays_for_later_commands_until_the_scheduler_says_so)
+{
+    welcome(1);
+    run_taker(5, 3);
+    turn();
+    feed(0, "abc", 0);
+    pass_ms(8);
+    run_taker(6, 3);
+    turn();
+    cr_assert(eq(str, heard(), "FETCH 900, ENDED 5"));
+    cr_assert(eq(str, (char *)fed(), "abc"));
+    pass_ms(6);
+    say_about(MF_MESSAGE_UNFEED, 900);
+    turn();
+    cr_assert(eq(int, access(started, F_OK), -1));
+}
+
+Test(worker, an_output_that_cannot_be_read_ends_what_needs_it)
+{
+    welcome(1);
+    run_taker(5, 3);
+    run_taker(6, 3);
+    turn();
+    heard();
+    feed(0, "", EIO);
+    turn();
+    cr_assert(eq(str, heard(), "ENDED 5, ENDED 6"));
+    run_taker(7, 3);
+    turn();
+    cr_assert(eq(str, heard(), "FETCH 900"), "the next one tries again");
+}
+
+Test(worker, a_waiting_command_can_be_recalled_and_ended)
+{
+    welcome(1);
+    run_taker(5, 3);
+    run_taker(6, 3);
+    turn();
+    heard();
+    say_about(MF_MESSAGE_RECALL, 5);
+    say_about(MF_MESSAGE_END, 6);
+    turn();
+    cr_assert(eq(str, heard(), "RETURNED 5, ENDED 6"));
+    feed(0, "abc", 0);
+    cr_assert(turn() >= 0);
+    cr_assert(eq(str, started, ""));
+}
+
+Test(worker, nothing_is_left_of_its_files_in_the_end)
+{
+    welcome(1);
+    run_taker(5, 0);
+    turn();
+    cr_assert(eq(int, access(scratch, F_OK), 0));
+    teardown();
+    cr_assert(eq(int, access(scratch, F_OK), -1));
+    setup();
 }

@@ -29,6 +29,8 @@ int t_sleep(struct mpifarm_context *context, void *user);
 int t_ask(struct mpifarm_context *context, void *user);
 int t_hooks(struct mpifarm_context *context, void *user);
 int t_process(struct mpifarm_context *context, void *user);
+int t_use(struct mpifarm_context *context, void *user);
+int t_leave(struct mpifarm_context *context, void *user);
 
 static int n_inits;
 
@@ -208,4 +210,39 @@ int t_process(struct mpifarm_context *context, void *user)
 
     snprintf(text, sizeof(text), "%d\n", (int)getpid());
     return write_text(context, text);
+}
+
+/* Writes to all of it, whatever a compiler thinks of memory that nobody reads. */
+static void fill(volatile char *bytes, size_t n_bytes)
+{
+    for (size_t i = 0; i < n_bytes; i += 1024)
+        bytes[i] = 1;
+}
+
+/* Uses so many MiB, and goes on until it is ended if these are more than 50. */
+int t_use(struct mpifarm_context *context, void *user)
+{
+    size_t n_bytes = (size_t)number(context) << 20;
+    char *bytes = malloc(n_bytes + 1);
+
+    if (!bytes)
+        return mpifarm_fail(context, 1, "no memory");
+    fill(bytes, n_bytes);
+    while (n_bytes > (size_t)50 << 20)
+        sleep(1);
+    free(bytes);
+    return write_text(context, "used\n");
+}
+
+/* Leaves so many MiB behind in its process. */
+int t_leave(struct mpifarm_context *context, void *user)
+{
+    static char *bytes;
+    size_t n_bytes = (size_t)number(context) << 20;
+
+    bytes = realloc(bytes, n_bytes + 1);
+    if (!bytes)
+        return mpifarm_fail(context, 1, "no memory");
+    fill(bytes, n_bytes);
+    return write_text(context, "left\n");
 }

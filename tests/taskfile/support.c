@@ -224,6 +224,8 @@ static void show_order(FILE *out, const struct mf_entry *entry)
     for (uint32_t i = 0; i < entry->n_after; i++)
         fprintf(out, "%s%s%llu", i > 0 ? "," : " after=", names[entry->after[i].condition],
                 (unsigned long long)entry->after[i].task);
+    for (uint32_t i = 0; i < entry->n_outs; i++)
+        fprintf(out, "%s%llu", i > 0 ? "," : " outs=", (unsigned long long)entry->outs[i]);
     if (entry->is_behind_barrier)
         fputs(entry->barrier_checks ? " barrier=check" : " barrier", out);
 }

@@ -119,6 +119,10 @@ Test(keys, a_weight_is_a_number_above_0)
     refuses("weight=1e10", "weight: 1e10 is not greater than 0 and at most 1000000000");
     refuses("weight=-1", "weight: \"-1\" is not a number greater than 0");
     refuses("weight=nan", "weight: \"nan\" is not a number greater than 0");
+    refuses("weight=0x10", "weight: \"0x10\" is not a number greater than 0");
+    refuses("weight=+1", "weight: \"+1\" is not a number greater than 0");
+    refuses("weight=inf", "weight: \"inf\" is not a number greater than 0");
+    refuses("weight=1e999", "weight: \"1e999\" is not a number greater than 0");
     refuses("weight=1x", "weight: \"1x\" is not a number greater than 0");
     refuses("weight=", "weight: \"\" is not a number greater than 0");
 }
@@ -211,3 +215,11 @@ Test(keys, the_tasks_of_a_sweep_are_of_one_kind)
 }
 
 /* --- what cannot be read --- */
+
+Test(keys, an_id_that_stands_for_others_in_after_is_refused)
+{
+    refuses("id=a,b", "id: an id has no blanks, commas or control characters (byte 2)");
+    refuses("id=-1", "id: \"-1\" is what after= calls a task before its own, and no id");
+    tasks_are("[id=a-1] x\n[id=-] x\n[id=3-7] x\n[id=2024-01] x\n",
+              "a-1: [x]\n-: [x]\n3-7: [x]\n2024-01: [x]\n");
+}

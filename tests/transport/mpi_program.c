@@ -131,7 +131,7 @@ static const struct mf_buffer *await(uint32_t *ret_from)
     while ((r = mf_transport_receive(transport, ret_from, &frame)) == 0) {
         CHECK(mf_clock_monotonic_ns() < deadline_ns);
         usleep(50);
-        transport->has_slept = true;
+        transport->n_looks = MF_LOOKS_AFTER_PAUSE;
     }
     CHECK(r == 1);
     return frame;

@@ -51,6 +51,8 @@ Test(message, carries_a_run_with_its_command)
                              .mem_bytes = UINT64_C(3) << 40,
                              .try_number = 2,
                              .timeout_ns = 5000000000,
+                             .feeds = (const uint8_t *)"sixteen bytes...",
+                             .feeds_size = MF_FEED_BYTES,
                              .payload = (const uint8_t *)"command",
                              .payload_size = 7};
     struct mf_buffer frame = {0};
@@ -67,6 +69,34 @@ Test(message, carries_a_run_with_its_command)
     cr_assert(eq(i64, got.timeout_ns, 5000000000));
     cr_assert(eq(sz, got.payload_size, 7));
     cr_assert(memcmp(got.payload, "command", 7) == 0);
+    cr_assert(eq(sz, got.feeds_size, MF_FEED_BYTES));
+    cr_assert(memcmp(got.feeds, "sixteen bytes...", MF_FEED_BYTES) == 0);
+    mf_buffer_finish(&frame);
+}
+
+Test(message, carries_what_a_worker_fetches)
+{
+    struct mf_message fetch = {
+        .kind = MF_MESSAGE_FETCH, .task = 9, .offset = UINT64_C(5) << 32, .length = 77};
+    struct mf_message feed = {.kind = MF_MESSAGE_FEED,
+                              .task = 9,
+                              .offset = 12,
+                              .error = 5,
+                              .payload = (const uint8_t *)"piece",
+                              .payload_size = 5};
+    struct mf_buffer frame = {0};
+
+    mf_message_encode(&fetch, &frame);
+    struct mf_message got = decode_one(&frame);
+    cr_assert(eq(u64, got.task, 9));
+    cr_assert(eq(u64, got.offset, UINT64_C(5) << 32));
+    cr_assert(eq(u32, got.length, 77));
+    mf_buffer_clear(&frame);
+    mf_message_encode(&feed, &frame);
+    got = decode_one(&frame);
+    cr_assert(eq(u64, got.offset, 12));
+    cr_assert(eq(i32, got.error, 5));
+    cr_assert(memcmp(got.payload, "piece", 5) == 0);
     mf_buffer_finish(&frame);
 }
 
