@@ -4,7 +4,6 @@
 #include "base/call.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <string.h>
 
 #define ALL_CALL_FLAGS (MF_CALL_HAS_DETAILS | MF_CALL_IS_LARGE | MF_CALL_HAS_RESULTS)
@@ -160,9 +159,7 @@ bool mf_call_skip(struct mf_reader *reader, struct mf_call_header *ret_header, u
     return step_inputs(reader, ret_header->flags & MF_CALL_IS_LARGE, size, details.n_more);
 }
 
-/* Whether a header is that of a child, a large result, a failure, or several results, and can be.
- */
-static bool is_sound(const struct mf_entry_header *header)
+bool mf_entry_is_sound(const struct mf_entry_header *header)
 {
     bool is_large = header->flags & MF_CALL_IS_LARGE;
 
@@ -173,27 +170,4 @@ static bool is_sound(const struct mf_entry_header *header)
              (is_large || header->kind != MF_ENTRY_RESULT || header->cause != 0 ||
               header->size % ((uint64_t)header->n_more + 1) != 0)) &&
            !(header->kind == MF_ENTRY_CHILD && header->size < sizeof(struct mf_child));
-}
-
-int mf_entry_get(struct mf_reader *reader, struct mf_entry_header *ret_header,
-                 const uint8_t **ret_data)
-{
-    struct mf_entry_header header;
-
-    if (reader->has_failed)
-        return -EBADMSG;
-    if (reader->left == 0)
-        return 0;
-    if (reader->left < sizeof(header))
-        return -EBADMSG;
-    memcpy(&header, reader->data, sizeof(header));
-    /* Most are results of calls that are done. */
-    if (header.size > reader->left - sizeof(header) ||
-        ((header.kind | header.cause | header.flags | header.n_more) != 0 && !is_sound(&header)))
-        return -EBADMSG;
-    *ret_header = header;
-    *ret_data = reader->data + sizeof(header);
-    reader->data += sizeof(header) + header.size;
-    reader->left -= sizeof(header) + header.size;
-    return 1;
 }

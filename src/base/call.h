@@ -20,6 +20,7 @@
 
 #include "base/buffer.h"
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
@@ -180,8 +181,33 @@ static inline void mf_entry_put(struct mf_buffer *buffer, const struct mf_entry_
     buffer->size += sizeof(*header) + header->size;
 }
 
+/** Whether a header is that of a child, a large result, a failure or several results, and can be.
+ */
+bool mf_entry_is_sound(const struct mf_entry_header *header);
+
 /** The next entry; data is borrowed. Returns 1, 0 after the last, or -EBADMSG. */
-int mf_entry_get(struct mf_reader *reader, struct mf_entry_header *ret_header,
-                 const uint8_t **ret_data);
+static inline int mf_entry_get(struct mf_reader *reader, struct mf_entry_header *ret_header,
+                               const uint8_t **ret_data)
+{
+    struct mf_entry_header header;
+
+    if (reader->has_failed)
+        return -EBADMSG;
+    if (reader->left == 0)
+        return 0;
+    if (reader->left < sizeof(header))
+        return -EBADMSG;
+    memcpy(&header, reader->data, sizeof(header));
+    /* Most are results of calls that are done. */
+    if (header.size > reader->left - sizeof(header) ||
+        ((header.kind | header.cause | header.flags | header.n_more) != 0 &&
+         !mf_entry_is_sound(&header)))
+        return -EBADMSG;
+    *ret_header = header;
+    *ret_data = reader->data + sizeof(header);
+    reader->data += sizeof(header) + header.size;
+    reader->left -= sizeof(header) + header.size;
+    return 1;
+}
 
 #endif

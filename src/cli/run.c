@@ -22,7 +22,7 @@ const struct mf_subcommand mf_subcommand_run = {
         "  [id=fit cores=4 timeout=2h retries=3] ./fit --data \"a b.dat\"\n"
         "\n"
         "  id=NAME       name of the task, unique; the default is its line number\n"
-        "  after=LIST    begin when these are done: ids, lines, 3-7, -1; else it is skipped\n"
+        "  after=LIST    begin when these are done: ids, lines, 3-7, -1; else skipped\n"
         "  afterany=LIST, afternotok=LIST  when they have ended; when they have failed\n"
         "  cores=N       slots it occupies\n"
         "  mem=SIZE      memory it needs; ended when it uses more\n"

@@ -29,6 +29,10 @@ static const char *check_wish(const struct mf_farm *farm, const struct mf_task *
     if (task->wish == MF_WISH_END && task->end_cause != MF_CAUSE_STOPPED &&
         task->end_cause != MF_CAUSE_TIMEOUT)
         return "a task is to be ended without a cause";
+    if (task->wish == MF_WISH_SUSPEND && task->state != MF_TASK_RUNNING)
+        return "a task that does not run is to be suspended";
+    if (task->wish == MF_WISH_CONTINUE && is_placed)
+        return "a task that never ran is to go on";
     if (task->is_cancelled && task->wish != MF_WISH_END)
         return "a cancelled task is not asked to end";
     if (is_placed && task->wish == MF_WISH_NONE &&
@@ -37,6 +41,30 @@ static const char *check_wish(const struct mf_farm *farm, const struct mf_task *
     if (farm->stop == MF_STOP_NOW && task->wish != MF_WISH_END)
         return "a task is left to run though the farm stops now";
     return NULL;
+}
+
+/* Who has slots, who waits for some in line, and whose may be taken. */
+static const char *check_slots(const struct mf_farm *farm, const struct mf_task *task,
+                               const struct mf_worker *worker)
+{
+    bool is_in_line = mf_task_is_in_line(task);
+    bool is_victim = farm->preempts && task->spec.is_suspendable &&
+                     task->state == MF_TASK_RUNNING && task->wish == MF_WISH_NONE;
+    const struct mf_heap *heap = is_in_line ? &worker->suspended : &farm->victims;
+
+    if ((task->state == MF_TASK_SUSPENDED || is_in_line || task->wish == MF_WISH_CONTINUE) &&
+        (!farm->preempts || !task->spec.is_suspendable))
+        return "a task is suspended that cannot be";
+    if (task->has_slots ? is_in_line : !is_in_line && task->wish != MF_WISH_END)
+        return "a task waits for slots that it has, or has none and does not wait";
+    if ((is_in_line || is_victim) != (task->heap_index != MF_HEAP_NONE))
+        return "the tasks in line and those to suspend are not those in heaps";
+    if (task->heap_index != MF_HEAP_NONE &&
+        (task->heap_index >= heap->n_items || heap->items[task->heap_index] != task))
+        return "a held task is not where it thinks in its heap";
+    return task->ran_ns < 0 || (!farm->preempts && task->ran_ns > 0)
+               ? "a task has run for an impossible time"
+               : NULL;
 }
 
 static const char *check_held(const struct mf_farm *farm, const struct mf_task *task)
@@ -54,13 +82,17 @@ static const char *check_held(const struct mf_farm *farm, const struct mf_task *
     if (mf_list_is_empty(&task->node))
         return "a held task is in no worker's list";
     if (mf_list_is_empty(&task->running_node) ==
-        (task->state == MF_TASK_RUNNING && task->wish != MF_WISH_END))
+        (task->state == MF_TASK_RUNNING && task->wish == MF_WISH_NONE))
         return "the list of running tasks is not those that may go on running";
+    if (check_slots(farm, task, worker))
+        return check_slots(farm, task, worker);
     return check_wish(farm, task, worker);
 }
 
 static const char *check_not_held(const struct mf_farm *farm, const struct mf_task *task)
 {
+    if (task->has_slots || task->ran_ns != 0)
+        return "a task that no worker holds has slots";
     if (task->worker != MF_WORKER_NONE || !mf_list_is_empty(&task->node) ||
         !mf_list_is_empty(&task->running_node))
         return "a task that no worker holds is in a worker's list";
@@ -86,7 +118,7 @@ static const char *check_key(const struct mf_farm *farm, const struct mf_task *t
 
 static const char *check_task(const struct mf_farm *farm, const struct mf_task *task)
 {
-    bool is_in_heap = task->heap_index != MF_HEAP_NONE;
+    bool is_in_heap = task->heap_index != MF_HEAP_NONE && !mf_task_is_held(task);
     const struct mf_heap *heap;
 
     if ((unsigned int)task->state >= MF_TASK_STATE_COUNT)
@@ -152,7 +184,8 @@ static const char *check_tasks(const struct mf_farm *farm)
         n_parked += farm->asides[i].tasks.n_items;
     if (n[MF_TASK_READY] != farm->ready.n_items + n_parked)
         return "the heap holds what is not a ready task";
-    if (n[MF_TASK_WAITING] + n[MF_TASK_READY] + n[MF_TASK_PLACED] + n[MF_TASK_RUNNING] >
+    if (n[MF_TASK_WAITING] + n[MF_TASK_READY] + n[MF_TASK_PLACED] + n[MF_TASK_RUNNING] +
+            n[MF_TASK_SUSPENDED] >
         farm->ready.capacity)
         return "a task might find no memory to become ready";
     if (n_dirty != count_nodes(&farm->dirty, n_dirty))
@@ -171,9 +204,13 @@ static const char *check_running_order(const struct mf_farm *farm)
     mf_list_for_each (node, &farm->running) {
         const struct mf_task *task = mf_container_of(node, struct mf_task, running_node);
 
-        if (task->started_ns < last_ns || task->started_ns > farm->now_ns)
+        if (task->started_ns > farm->now_ns)
+            return "a task runs that was not started yet";
+        if (farm->preempts && farm->config.timeout_factor == 0)
+            continue;
+        if (task->started_ns - task->ran_ns < last_ns)
             return "the running tasks are not in order of their start";
-        last_ns = task->started_ns;
+        last_ns = task->started_ns - task->ran_ns;
     }
     return NULL;
 }
@@ -214,7 +251,8 @@ static const char *check_load(const struct mf_farm *farm, const struct mf_worker
         if (mf_tasks_find(&farm->tasks, task->id) != task || !mf_task_is_held(task) ||
             task->worker != worker->id)
             return "a worker's list has a task that it does not hold";
-        *(task->spec.needs.n_slots > 1 ? &n_wide : &n_single) += task->spec.needs.n_slots;
+        if (task->has_slots)
+            *(task->spec.needs.n_slots > 1 ? &n_wide : &n_single) += task->spec.needs.n_slots;
         n_recalling += task->wish == MF_WISH_RECALL;
         n_long += task->spec.is_long;
     }
@@ -224,6 +262,11 @@ static const char *check_load(const struct mf_farm *farm, const struct mf_worker
         return "a worker's load is not that of its tasks";
     if (n_wide > worker->n_slots)
         return "a task of several slots was sent ahead";
+    if (farm->preempts && worker->n_committed > worker->n_slots)
+        return "a worker was sent more ahead than allowed";
+    if (farm->preempts &&
+        worker->n_tasks > worker->n_slots * (1 + (uint64_t)farm->config.max_suspended_per_slot))
+        return "a worker has begun more tasks than it may";
     if (worker->n_committed > worker->n_slots * (1 + most))
         return "a worker was sent more ahead than allowed";
     if (n_recalling != worker->n_recalling)
@@ -244,6 +287,14 @@ static const char *check_worker(const struct mf_farm *farm, const struct mf_work
         (by_fullness->items[worker->fullness_index] != worker ||
          worker->fullness != mf_worker_fullness(worker)))
         return "a worker is not as full as it thinks";
+    if ((worker->resumable_index != MF_HEAP_NONE) !=
+        (worker->state != MF_WORKER_GONE && worker->suspended.n_items > 0 &&
+         worker->n_committed < worker->n_slots))
+        return "the workers on which a task could go on are not those in their heap";
+    if (check_heap(&worker->suspended))
+        return "a worker's line is out of order";
+    if (worker->is_awaited || !mf_list_is_empty(&worker->blocked_node))
+        return "a worker is blocked between two ticks";
     if (worker->state == MF_WORKER_GONE && worker->n_tasks > 0)
         return "a worker that is gone holds a task";
     if (worker->state == MF_WORKER_DRAINING && worker->n_tasks == 0)
@@ -321,6 +372,7 @@ static const char *check_workers(const struct mf_farm *farm)
 {
     const struct mf_workers *workers = &farm->workers;
     uint64_t n_held = 0;
+    uint64_t n_in_line = 0;
 
     for (uint32_t i = 0; i < workers->n_by_id; i++) {
         const struct mf_worker *worker = workers->by_id[i];
@@ -331,8 +383,12 @@ static const char *check_workers(const struct mf_farm *farm)
         if (worker && worker->id != i)
             return "a worker is kept under the wrong number";
         n_held += worker ? worker->n_tasks : 0;
+        n_in_line += worker ? worker->suspended.n_items : 0;
     }
-    if (n_held != farm->counts.by_state[MF_TASK_PLACED] + farm->counts.by_state[MF_TASK_RUNNING])
+    if (n_in_line != farm->n_in_line)
+        return "the count of tasks in line is wrong";
+    if (n_held != farm->counts.by_state[MF_TASK_PLACED] + farm->counts.by_state[MF_TASK_RUNNING] +
+                      farm->counts.by_state[MF_TASK_SUSPENDED])
         return "a held task is in two workers' lists or in none";
     return check_totals(workers);
 }
@@ -353,6 +409,10 @@ const char *mf_farm_check(const struct mf_farm *farm)
         breach = check_heap(&farm->asides[i].tasks);
     if (!breach)
         breach = check_shares(farm);
+    if (!breach)
+        breach = check_heap(&farm->victims);
+    if (!breach)
+        breach = check_heap(&farm->workers.resumable);
     if (!breach)
         breach = check_heap(&farm->workers.by_load);
     if (!breach)

@@ -18,6 +18,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* From a start to the first look at it. */
 #define FIRST_LOOK_NS (10 * MF_NS_PER_MS)
@@ -98,7 +99,8 @@ static struct mf_attempt *find_group(const struct mf_runner *runner, pid_t group
 static void end_large(struct mf_runner *runner, const struct mf_group_use *use)
 {
     struct mf_attempt *attempt = find_group(runner, use->group);
-    char limit[32], used[32], detail[sizeof(attempt->outcome.detail)];
+    char limit[32], used[32], detail[sizeof(attempt->outcome.detail)], *id;
+    struct mf_group_use strays = *use;
 
     /* Ends of others may have led to its own meanwhile. */
     if (!attempt || attempt->is_ending)
@@ -107,9 +109,12 @@ static void end_large(struct mf_runner *runner, const struct mf_group_use *use)
              mf_format_size(use->limit_bytes, limit, sizeof(limit)),
              mf_format_size(use->used_bytes, used, sizeof(used)));
     mf_attempt_note(attempt, detail);
-    /* What has left the group would not hear of its end. */
-    (void)mf_memory_kill_strays("/proc", use);
+    /* What has left the group would not hear of its end. Killed first it could let the main
+     * process end by itself; and the attempt may be gone after. */
+    strays.task_id = id = strdup(attempt->command->id);
     mf_runner_end(runner, attempt, MF_CAUSE_MEMORY);
+    (void)mf_memory_kill_strays("/proc", &strays);
+    free(id);
 }
 
 /* Notes what was seen of each; returns when the first of them should be looked at again. */

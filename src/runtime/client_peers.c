@@ -64,6 +64,8 @@ bool mf_stations_send(struct mf_client *client)
     struct mf_list *node, due;
     bool had_traffic = false;
 
+    if (mf_list_is_empty(&client->sending))
+        return false;
     /* Who is given up is in the list again, with a STOP that goes out the next time. */
     mf_list_take(&client->sending, &due);
     while ((node = mf_list_pop_front(&due))) {

@@ -10,6 +10,7 @@
  *     feeds.c      output of tasks to the workers that run others which take it
  *     transfer.c   output into the stores, fetched from workers where it is large
  *     settle.c     ended attempts: journal, and after the commit the telling
+ *     requests.c   what the user asks of the run while it goes on
  */
 #ifndef MF_RUNTIME_SCHEDULER_PRIVATE_H
 #define MF_RUNTIME_SCHEDULER_PRIVATE_H
@@ -82,6 +83,7 @@ struct mf_live {
     size_t command_size;
     uint32_t sent;
     uint32_t try_number;
+    int64_t suspended_wall_ns;
     struct mf_transfer *transfer;
     mf_task_id *outs;
     uint32_t n_outs;
@@ -205,6 +207,8 @@ struct mf_scheduler {
     struct mf_earlier_output *unprinted;
     uint32_t n_unprinted;
     uint64_t n_done_earlier, n_failed_earlier;
+
+    struct mf_requests *requests; /* see requests.c */
 
     struct json_t *learned; /* see learned.c; NULL when there is nothing */
     uint32_t last_kind;     /* of those that the farm was told of */
@@ -370,6 +374,20 @@ void mf_live_remove(struct mf_scheduler *scheduler, struct mf_live *live);
 /** NULL is accepted. */
 void mf_live_free(struct mf_live *live);
 void mf_live_free_all(struct mf_scheduler *scheduler);
+
+/* requests.c */
+
+/** Opens the control channel; where there can be none, says so. Returns 0 or -ENOMEM. */
+int mf_requests_create(struct mf_scheduler *scheduler);
+
+/** Closes it; says which tasks were to be cancelled and did not exist. */
+void mf_requests_destroy(struct mf_scheduler *scheduler);
+
+/** Looks for tasks that are to be cancelled. Returns whether it stopped early to be brief. */
+bool mf_requests_turn(struct mf_scheduler *scheduler);
+
+/** When it wants its next turn; INT64_MAX for never. */
+int64_t mf_requests_next_ns(const struct mf_scheduler *scheduler);
 
 /* settle.c */
 

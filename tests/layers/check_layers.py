@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 
-ADAPTERS = ['wire', 'transport', 'taskfile', 'exec', 'journal', 'topo', 'report']
+ADAPTERS = ['wire', 'transport', 'taskfile', 'exec', 'journal', 'topo', 'report', 'control']
 ABOVE_RUNTIME = ['base', 'core', *ADAPTERS]
 
 # What a folder may include besides itself.

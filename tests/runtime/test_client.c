@@ -30,9 +30,10 @@ static const struct mf_transport_ops transport_ops = {
 static struct mf_transport transport = {.ops = &transport_ops, .size = N_RANKS};
 static struct mf_client *client;
 static struct mf_functions functions;
-static struct mf_buffer hello, trace;
+static struct mf_buffer hello, stray, trace;
 static uint32_t n_hellos;
-static int n_failures; /* sends that fail before one succeeds */
+static uint32_t n_strays; /* reports of a unit that there is not, which are there to be received */
+static int n_failures;    /* sends that fail before one succeeds */
 
 /* --- the transport --- */
 
@@ -55,14 +56,20 @@ static int broken_send(struct mf_transport *which, uint32_t to, struct mf_buffer
     return 0;
 }
 
-/* Each server says HELLO, and nothing more. */
+/* Each server says HELLO, and then nothing but strays. */
 static int hello_receive(struct mf_transport *which, uint32_t *ret_from,
                          const struct mf_buffer **ret_frame)
 {
-    if (n_hellos == N_RANKS - 1)
+    if (n_hellos < N_RANKS - 1) {
+        *ret_from = ++n_hellos;
+        *ret_frame = &hello;
+        return 1;
+    }
+    if (n_strays == 0)
         return 0;
-    *ret_from = ++n_hellos;
-    *ret_frame = &hello;
+    n_strays--;
+    *ret_from = 1;
+    *ret_frame = &stray;
     return 1;
 }
 
@@ -102,6 +109,7 @@ static void setup(void)
         .log = &log, .remote = &transport, .functions = &functions, .max_attempts = 1};
 
     make_hello();
+    mf_record_put(&stray, &(struct mf_record){.kind = MF_RECORD_RETURNED, .unit = 99}, NULL, 0);
     cr_assert(eq(int, mf_client_create(&config, &client), 0));
     mf_client_turn(client, 1);
 }
@@ -110,6 +118,7 @@ static void teardown(void)
 {
     mf_client_destroy(client);
     mf_buffer_finish(&hello);
+    mf_buffer_finish(&stray);
     mf_buffer_finish(&trace);
 }
 
@@ -131,6 +140,26 @@ Test(client, servers_that_cannot_be_reached_any_more_are_gone)
     mf_client_turn(client, 2);
     cr_assert(mf_client_is_stopped(client));
     cr_assert(eq(int, n_failures, 1000 - 4), "the welcome of each, and its stop");
+}
+
+static void submit(void)
+{
+    const struct mf_order order = {.delivery = MF_DELIVER_NONE};
+    mf_ticket ticket;
+
+    cr_assert(eq(int, mf_client_submit(client, &order, &ticket), 0));
+}
+
+Test(client, one_look_a_turn_is_enough_while_no_server_owes_an_answer)
+{
+    begin();
+    n_strays = 2;
+    mf_client_turn(client, 2);
+    cr_assert(eq(u32, n_strays, 1));
+    submit();
+    n_strays = 3;
+    mf_client_turn(client, 3);
+    cr_assert(eq(u32, n_strays, 0), "a unit is out");
 }
 
 Test(client, a_server_for_which_sending_fails_once_is_told_to_stop)

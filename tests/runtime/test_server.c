@@ -437,6 +437,19 @@ Test(server, a_unit_gives_the_entries_of_its_calls_in_the_same_turn)
     cr_assert(eq(i64, mf_server_next_ns(server), INT64_MAX));
 }
 
+Test(server, a_rank_without_calls_begins_before_it_looks_for_more)
+{
+    add(ECHO, "one");
+    send_unit(1);
+    flush();
+    add(ECHO, "two");
+    send_unit(2);
+    cr_assert(eq(int, turn(), 1));
+    cr_assert(not(mf_server_is_busy(server)), "the second was not taken in");
+    run_all();
+    cr_assert(eq(str, heard(), "1: one.\n2: two.\n"));
+}
+
 Test(server, results_of_many_calls_come_in_eager_frames)
 {
     const struct mf_buffer *frame;

@@ -1,0 +1,229 @@
+/* The farm's end of the control channel. Runs in rank 0's only thread. */
+#include "control/control.h"
+
+#include "base/clock.h"
+#include "base/io.h"
+#include "control/place.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Who connects beyond these waits until one of them is done. */
+#define MAX_CLIENTS 16
+
+/* Time to say something, and to take the answer. */
+#define PATIENCE_NS (5 * MF_NS_PER_S)
+
+/* @control  NULL while the place is free */
+struct client {
+    struct mf_control *control;
+    int fd;
+    struct mf_watch *watch;
+    int64_t deadline_ns;
+};
+
+/* @watch  NULL while all places are taken, so that the loop does not turn for who waits */
+struct mf_control {
+    struct mf_loop *loop;
+    mf_control_fn fn;
+    void *arg;
+    int place_fd;
+    int fd;
+    struct mf_watch *watch;
+    struct client clients[MAX_CLIENTS];
+    uint32_t n_clients;
+};
+
+static void on_connect(void *arg, uint32_t events);
+
+/* Whoever has to wait is not even accepted: the kernel's queue is bounded, too. */
+static void listen_if_room(struct mf_control *control)
+{
+    bool has_room = control->n_clients < MAX_CLIENTS;
+
+    (void)mf_loop_modify(control->loop, control->watch, has_room ? EPOLLIN : 0);
+}
+
+static void hang_up(struct client *client)
+{
+    struct mf_control *control = client->control;
+
+    mf_loop_remove(control->loop, client->watch);
+    mf_close(&client->fd);
+    *client = (struct client){.fd = -1};
+    control->n_clients--;
+    listen_if_room(control);
+}
+
+/* --- one request --- */
+
+static void carry_out(struct client *client, const void *packet, size_t size,
+                      struct mf_control_reply *reply)
+{
+    struct mf_control *control = client->control;
+    struct mf_control_request request;
+    struct mf_error err;
+
+    if (mf_control_request_decode(packet, size, &request, &err) < 0) {
+        mf_control_reply_set(reply, false, "%s", err.text);
+        return;
+    }
+    control->fn(control->arg, &request, reply);
+    mf_control_request_finish(&request);
+}
+
+/* An answer goes into the socket's buffer at once or, to who reads none, nowhere. */
+static void answer(struct client *client, const struct mf_control_reply *reply)
+{
+    struct mf_buffer packet = {0};
+
+    if (mf_control_reply_encode(reply, &packet) == 0)
+        (void)send(client->fd, packet.data, packet.size, MSG_DONTWAIT | MSG_NOSIGNAL);
+    mf_buffer_finish(&packet);
+}
+
+static void on_packet(void *arg, uint32_t events)
+{
+    struct client *client = arg;
+    struct mf_control_reply reply = {0};
+    char *packet = malloc(MF_CONTROL_PACKET_BYTES + 1);
+    ssize_t n = -1;
+
+    (void)events;
+    if (packet)
+        n = recv(client->fd, packet, MF_CONTROL_PACKET_BYTES + 1, MSG_DONTWAIT);
+    if (n > MF_CONTROL_PACKET_BYTES)
+        mf_control_reply_set(&reply, false, "the request is too large");
+    else if (n > 0)
+        carry_out(client, packet, (size_t)n, &reply);
+    free(packet);
+    if (n > 0)
+        answer(client, &reply);
+    if (n >= 0 || (errno != EAGAIN && errno != EINTR))
+        hang_up(client);
+}
+
+/* --- connections --- */
+
+static struct client *find_place(struct mf_control *control)
+{
+    for (uint32_t i = 0; i < MAX_CLIENTS; i++)
+        if (!control->clients[i].control)
+            return &control->clients[i];
+    return NULL;
+}
+
+/* Takes fd. */
+static void admit(struct mf_control *control, int fd)
+{
+    struct client *client = find_place(control);
+
+    if (!client || !mf_control_is_own(fd)) {
+        mf_close(&fd);
+        return;
+    }
+    *client = (struct client){
+        .control = control, .fd = fd, .deadline_ns = mf_clock_monotonic_ns() + PATIENCE_NS};
+    if (mf_loop_add(control->loop, fd, EPOLLIN, on_packet, client, &client->watch) < 0) {
+        mf_close(&client->fd);
+        *client = (struct client){.fd = -1};
+        return;
+    }
+    control->n_clients++;
+}
+
+static void on_connect(void *arg, uint32_t events)
+{
+    struct mf_control *control = arg;
+    int fd = accept4(control->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+    (void)events;
+    if (fd >= 0)
+        admit(control, fd);
+    listen_if_room(control);
+}
+
+/* --- time --- */
+
+void mf_control_keep_time(struct mf_control *control, int64_t now_ns)
+{
+    for (uint32_t i = 0; i < MAX_CLIENTS; i++)
+        if (control->clients[i].control && now_ns >= control->clients[i].deadline_ns)
+            hang_up(&control->clients[i]);
+}
+
+int64_t mf_control_next_ns(const struct mf_control *control)
+{
+    int64_t next_ns = INT64_MAX;
+
+    for (uint32_t i = 0; i < MAX_CLIENTS; i++)
+        if (control->clients[i].control)
+            next_ns = mf_earliest_ns(next_ns, control->clients[i].deadline_ns);
+    return next_ns;
+}
+
+/* --- life --- */
+
+static int start_listening(struct mf_control *control, const struct sockaddr_un *address)
+{
+    int r;
+
+    control->fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (control->fd < 0)
+        return -errno;
+    if (unlinkat(control->place_fd, MF_CONTROL_SOCKET, 0) < 0 && errno != ENOENT)
+        return -errno;
+    if (bind(control->fd, (const struct sockaddr *)address, sizeof(*address)) < 0 ||
+        fchmodat(control->place_fd, MF_CONTROL_SOCKET, 0600, 0) < 0 ||
+        listen(control->fd, MAX_CLIENTS) < 0)
+        return -errno;
+    r = mf_loop_add(control->loop, control->fd, EPOLLIN, on_connect, control, &control->watch);
+    return r;
+}
+
+int mf_control_create(const char *run_dir, struct mf_loop *loop, mf_control_fn fn, void *arg,
+                      struct mf_control **ret_control, struct mf_error *err)
+{
+    struct mf_control *control = calloc(1, sizeof(*control));
+    struct sockaddr_un address;
+    int r;
+
+    if (!control)
+        return mf_error_set(err, -ENOMEM, "out of memory");
+    *control = (struct mf_control){.loop = loop, .fn = fn, .arg = arg, .fd = -1, .place_fd = -1};
+    r = control->place_fd = mf_control_open_place(run_dir, &address, err);
+    if (r >= 0) {
+        r = start_listening(control, &address);
+        if (r < 0)
+            mf_error_set(err, r, "%s/" MF_CONTROL_SOCKET ": %s", run_dir, strerror(-r));
+    }
+    if (r < 0) {
+        mf_control_destroy(control);
+        return r;
+    }
+    *ret_control = control;
+    return 0;
+}
+
+void mf_control_destroy(struct mf_control *control)
+{
+    if (!control)
+        return;
+    for (uint32_t i = 0; i < MAX_CLIENTS; i++)
+        if (control->clients[i].control)
+            hang_up(&control->clients[i]);
+    mf_loop_remove(control->loop, control->watch);
+    /* The next farm of this directory may have a socket there only after our lock is gone. */
+    if (control->watch)
+        (void)unlinkat(control->place_fd, MF_CONTROL_SOCKET, 0);
+    mf_close(&control->fd);
+    mf_close(&control->place_fd);
+    free(control);
+}

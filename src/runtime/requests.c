@@ -1,0 +1,277 @@
+/*
+ * What the user asks of a running farm through the control channel. Runs in
+ * rank 0's only thread.
+ *
+ * Tasks are cancelled by their ids, which the farm's core does not know and
+ * which stay in the input: they are looked for a few at a time, in all tasks
+ * that are known and in those that come later, until all were found.
+ */
+#include "runtime/scheduler_private.h"
+
+#include "control/control.h"
+#include "taskfile/names.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Tasks looked at in one turn: each may have to be read from the input again. */
+#define LOOKS_PER_TURN 512
+
+/* Ids that can be cancelled in one run. */
+#define MAX_CANCELLED 1000000
+
+/*
+ * @names     ids of tasks to cancel
+ * @n_found   tasks cancelled for that
+ * @looked    the last task that was looked at
+ */
+struct mf_requests {
+    struct mf_control *control;
+    struct mf_names names;
+    uint32_t n_found;
+    mf_task_id looked;
+};
+
+/* --- stop --- */
+
+static void on_stop(struct mf_scheduler *scheduler, const struct mf_control_request *request,
+                    struct mf_control_reply *reply)
+{
+    mf_log_info(scheduler->config.log, "stopped by mpifarm stop: %s",
+                request->is_now ? "ending the running tasks" : "running tasks may end");
+    mf_scheduler_stop(scheduler, request->is_now ? MF_STOP_NOW : MF_STOP_SOON, "mpifarm stop");
+    mf_control_reply_set(reply, true, "%s",
+                         request->is_now ? "the running tasks are being ended"
+                                         : "nothing new is started; running tasks may end");
+}
+
+/* --- cancel --- */
+
+static void on_cancel(struct mf_scheduler *scheduler, const struct mf_control_request *request,
+                      struct mf_control_reply *reply)
+{
+    struct mf_requests *requests = scheduler->requests;
+    uint32_t number = 1;
+
+    for (uint32_t i = 0; i < request->n_names && number > 0; i++)
+        if (mf_names_number(&requests->names, request->names[i], strlen(request->names[i]),
+                            MAX_CANCELLED, &number) < 0)
+            number = 0;
+    requests->looked = 0;
+    if (number == 0)
+        mf_control_reply_set(reply, false, "there are too many tasks to cancel");
+    else
+        mf_control_reply_set(reply, true, "%" PRIu32 " task%s will be cancelled unless ended",
+                             request->n_names, request->n_names == 1 ? "" : "s");
+}
+
+static bool is_named(struct mf_requests *requests, const char *id)
+{
+    uint32_t number;
+
+    return mf_names_number(&requests->names, id, strlen(id), requests->names.n, &number) == 0 &&
+           number > 0;
+}
+
+/* The task's id; NULL where it cannot be told any more. */
+static const char *id_of(struct mf_scheduler *scheduler, const struct mf_task *task)
+{
+    const struct mf_live *live = mf_live_find(scheduler, task->id);
+    const struct mf_entry *entry;
+    struct mf_error err;
+
+    if (live)
+        return live->id;
+    if (mf_source_load(scheduler->config.source, task->spec.cookie, &entry, &err) < 0)
+        return NULL;
+    return entry->command.id;
+}
+
+static void look_at(struct mf_scheduler *scheduler, mf_task_id number)
+{
+    const struct mf_task *task = mf_farm_find(scheduler->farm, number);
+    struct mf_event event = {.kind = MF_EVENT_CANCEL, .task = number};
+    const char *id;
+
+    if (!task || mf_task_state_is_final(task->state) || task->is_cancelled)
+        return;
+    id = id_of(scheduler, task);
+    if (!id || !is_named(scheduler->requests, id))
+        return;
+    scheduler->requests->n_found++;
+    mf_log_info(scheduler->config.log, "task %s is cancelled", id);
+    mf_scheduler_apply(scheduler, &event);
+}
+
+static bool look_for_cancelled(struct mf_scheduler *scheduler)
+{
+    struct mf_requests *requests = scheduler->requests;
+    mf_task_id last = mf_farm_last_id(scheduler->farm);
+
+    for (int i = 0; i < LOOKS_PER_TURN; i++) {
+        if (requests->n_found >= requests->names.n || requests->looked >= last)
+            return false;
+        look_at(scheduler, ++requests->looked);
+    }
+    return true;
+}
+
+/* --- drain --- */
+
+static bool is_of(const struct mf_peer *peer, const char *name)
+{
+    char rank[16];
+
+    snprintf(rank, sizeof(rank), "%" PRIu32, peer->rank);
+    return peer->state == MF_PEER_UP && (strcmp(name, rank) == 0 || strcmp(name, peer->host) == 0);
+}
+
+static bool is_working(const struct mf_scheduler *scheduler, const struct mf_peer *peer)
+{
+    const struct mf_worker *worker = mf_workers_find(mf_farm_workers(scheduler->farm), peer->rank);
+
+    return worker && worker->state == MF_WORKER_UP;
+}
+
+static bool is_asked_for(const struct mf_control_request *request, const struct mf_peer *peer)
+{
+    for (uint32_t i = 0; i < request->n_names; i++)
+        if (is_of(peer, request->names[i]))
+            return true;
+    return false;
+}
+
+/* Returns a name that is of no worker, or NULL. */
+static const char *find_stranger(const struct mf_scheduler *scheduler,
+                                 const struct mf_control_request *request)
+{
+    for (uint32_t i = 0; i < request->n_names; i++) {
+        bool is_known = false;
+
+        for (uint32_t k = 0; k < scheduler->n_peers && !is_known; k++)
+            is_known = is_of(&scheduler->peers[k], request->names[i]);
+        if (!is_known)
+            return request->names[i];
+    }
+    return NULL;
+}
+
+static uint32_t count_left(const struct mf_scheduler *scheduler,
+                           const struct mf_control_request *request)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < scheduler->n_peers; i++)
+        n += is_working(scheduler, &scheduler->peers[i]) &&
+             !is_asked_for(request, &scheduler->peers[i]);
+    return n;
+}
+
+static void on_drain(struct mf_scheduler *scheduler, const struct mf_control_request *request,
+                     struct mf_control_reply *reply)
+{
+    const char *stranger = find_stranger(scheduler, request);
+    uint32_t n = 0;
+
+    if (stranger) {
+        mf_control_reply_set(reply, false, "no worker has the rank or the host \"%.200s\"",
+                             stranger);
+        return;
+    }
+    if (count_left(scheduler, request) == 0) {
+        mf_control_reply_set(reply, false, "no worker would be left; mpifarm stop stops the run");
+        return;
+    }
+    for (uint32_t i = 0; i < scheduler->n_peers; i++) {
+        struct mf_peer *peer = &scheduler->peers[i];
+        struct mf_event event = {.kind = MF_EVENT_WORKER_DRAIN, .worker = peer->rank};
+
+        if (!is_asked_for(request, peer) || !is_working(scheduler, peer))
+            continue;
+        mf_log_info(scheduler->config.log, "rank %" PRIu32 " on %s gets no more work", peer->rank,
+                    peer->host);
+        mf_scheduler_apply(scheduler, &event);
+        n++;
+    }
+    mf_control_reply_set(reply, true, "%" PRIu32 " worker%s no more work", n,
+                         n == 1 ? " gets" : "s get");
+}
+
+/* --- all of them --- */
+
+static void on_request(void *arg, const struct mf_control_request *request,
+                       struct mf_control_reply *reply)
+{
+    struct mf_scheduler *scheduler = arg;
+
+    if (scheduler->is_leaving) {
+        mf_control_reply_set(reply, false, "the run is over");
+        return;
+    }
+    switch (request->verb) {
+    case MF_CONTROL_STOP:
+        on_stop(scheduler, request, reply);
+        break;
+    case MF_CONTROL_CANCEL:
+        on_cancel(scheduler, request, reply);
+        break;
+    case MF_CONTROL_DRAIN:
+        on_drain(scheduler, request, reply);
+        break;
+    }
+}
+
+int mf_requests_create(struct mf_scheduler *scheduler)
+{
+    struct mf_error err;
+
+    scheduler->requests = calloc(1, sizeof(*scheduler->requests));
+    if (!scheduler->requests)
+        return -ENOMEM;
+    /* A run goes on without, as some file systems have no sockets. */
+    if (mf_control_create(scheduler->config.run_dir, scheduler->config.loop, on_request, scheduler,
+                          &scheduler->requests->control, &err) < 0)
+        mf_log_warning(scheduler->config.log, "mpifarm stop, cancel and drain will not work: %s",
+                       err.text);
+    return 0;
+}
+
+/* Names are told once, at the end: until then a task may still come that has one. */
+static void warn_of_strangers(const struct mf_scheduler *scheduler)
+{
+    const struct mf_requests *requests = scheduler->requests;
+
+    if (requests->n_found < requests->names.n)
+        mf_log_warning(scheduler->config.log,
+                       "of %" PRIu32 " tasks to cancel, %" PRIu32 " had ended or do not exist",
+                       requests->names.n, requests->names.n - requests->n_found);
+}
+
+void mf_requests_destroy(struct mf_scheduler *scheduler)
+{
+    if (!scheduler->requests)
+        return;
+    warn_of_strangers(scheduler);
+    mf_control_destroy(scheduler->requests->control);
+    mf_names_finish(&scheduler->requests->names);
+    free(scheduler->requests);
+    scheduler->requests = NULL;
+}
+
+bool mf_requests_turn(struct mf_scheduler *scheduler)
+{
+    struct mf_requests *requests = scheduler->requests;
+
+    if (requests->control)
+        mf_control_keep_time(requests->control, scheduler->now_ns);
+    return look_for_cancelled(scheduler);
+}
+
+int64_t mf_requests_next_ns(const struct mf_scheduler *scheduler)
+{
+    const struct mf_control *control = scheduler->requests->control;
+
+    return control ? mf_control_next_ns(control) : INT64_MAX;
+}
