@@ -16,7 +16,11 @@ MODES = {
     "map": "mode=map",
 }
 BATCHED = "arrays of 1000"
-ISOLATED = f"{BATCHED}, isolated"
+IN_RANK = (BATCHED, "map")
+
+
+def isolated(name):
+    return f"{name}, isolated"
 
 
 def python_with(module):
@@ -49,7 +53,8 @@ def bench_functions(bench):
     for ranks in RANKS:
         library = {name: bench.ranks(ranks, "functions", arguments)
                    for name, arguments in MODES.items()}
-        library[ISOLATED] = bench.ranks(ranks, "functions", f"{MODES[BATCHED]} isolate=1")
+        for name in IN_RANK:
+            library[isolated(name)] = bench.ranks(ranks, "functions", f"{MODES[name]} isolate=1")
         printed = bench.interleaved(raw_commands(bench, ranks) | library |
                                     peer_commands(bench, ranks))
         report_ranks(f"{ranks} ranks", printed)
@@ -65,8 +70,10 @@ def report_ranks(ranks, printed):
         for raw, bar in ((ONE, ">= 1"), (SIXTY, ">= 0.5")):
             report("functions", f"{ranks}: {name} / {raw}", median(rounds), "tasks/s",
                    median(printed[raw]), median_ratio(rounds, printed[raw]), bar)
-    report("functions", f"{ranks}: isolated / in the rank", median(printed[ISOLATED]), "tasks/s",
-           median(printed[BATCHED]), median_ratio(printed[ISOLATED], printed[BATCHED]), ">= 0.333")
+    for name in IN_RANK:
+        apart = printed[isolated(name)]
+        report("functions", f"{ranks}: {name}, isolated / in the rank", median(apart), "tasks/s",
+               median(printed[name]), median_ratio(apart, printed[name]), ">= 0.333")
     for name in printed:
         if name.startswith("mpi4py"):
             report("functions", f"{ranks}: {BATCHED} / {name}", median(printed[BATCHED]), "tasks/s",
@@ -86,7 +93,7 @@ def functions_busy(bench):
     printed = bench.interleaved({
         SIXTY: bench.ranks(3, "raw_farm", f"per_message=60 bytes=64 {short}"),
         **{name: bench.ranks(3, "functions", f"{MODES[name]} {short}")
-           for name in (BATCHED, "map")}})
+           for name in IN_RANK}})
     ceiling = median(printed.pop(SIXTY)) * 1e-6 / 2
     report("functions", f"1 us, 2 workers: {SIXTY}", ceiling, "of time")
     for name, rounds in printed.items():

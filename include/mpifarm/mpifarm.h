@@ -352,6 +352,11 @@ MPIFARM_API int mpifarm_submit_many(struct mpifarm *farm, const struct mpifarm_t
 /**
  * mpifarm_submit_array() - one function over an array of inputs.
  *
+ * Without futures, and with MPIFARM_DELIVER_NONE, the array is kept as one: it
+ * costs its inputs alone, however many tasks it is, and some ten instructions of
+ * the client for each. They are tasks all the same: counted, tried again,
+ * cancelled with their group.
+ *
  * @inputs       n elements of input_size bytes each, copied
  * @options      for each; a tag of T gives element i the tag T + i
  * @ret_futures  n of them; NULL as for mpifarm_submit()
@@ -366,9 +371,11 @@ MPIFARM_API int mpifarm_submit_array(struct mpifarm *farm, int function, const v
 /**
  * mpifarm_map() - results[i] = function(inputs[i]), and wait for all.
  *
- * How many elements travel together follows from how long they take.
+ * How many elements travel together follows from how long they take. The map
+ * is kept as one, as such an array is, and nothing is copied but to and from
+ * messages: the quickest way there is.
  *
- * @inputs   n elements of input_size bytes each
+ * @inputs   n elements of input_size bytes each; borrowed, like results, until it returns
  * @results  room for n elements of result_size bytes each; what is shorter is
  *           filled up with zeros, what is longer fails its task. Elements whose task
  *           was not done are left as they were

@@ -158,26 +158,35 @@ int mpifarm_cancel(struct mpifarm *farm, mpifarm_future future)
     return 0;
 }
 
+/* Withdraws what is left of a task or range. Returns how many tasks that is. */
+static uint64_t cancel_whole(struct mpifarm *farm, uint32_t number)
+{
+    struct mf_book *book = mf_client_book(farm->client);
+    const struct mf_booking *booking = mf_book_at(book, number);
+    const struct mf_range *range = mf_booking_range(booking);
+    uint64_t n = range ? range->n_ready + range->n_placed : 1;
+
+    if (mf_task_state_is_final((enum mf_task_state)booking->state))
+        return 0;
+    mf_client_cancel(farm->client, mf_book_ticket(book, number));
+    return n;
+}
+
 int mpifarm_cancel_group(struct mpifarm *farm, uint32_t group)
 {
     struct mf_book *book;
-    uint64_t cursor = 0;
+    uint64_t cursor = 0, n = 0;
     uint32_t number;
-    int n = 0, r = mf_api_check_client(farm, "mpifarm_cancel_group");
+    int r = mf_api_check_client(farm, "mpifarm_cancel_group");
 
     if (r < 0)
         return r;
     book = mf_client_book(farm->client);
     while (group != 0 && mf_book_group_size(book, group) > 0 &&
-           mf_book_next(book, &cursor, &number)) {
-        const struct mf_booking *booking = mf_book_at(book, number);
-
-        if (booking->group != group || mf_task_state_is_final((enum mf_task_state)booking->state))
-            continue;
-        mf_client_cancel(farm->client, mf_book_ticket(book, number));
-        n += n < INT_MAX;
-    }
-    return n;
+           mf_book_next(book, &cursor, &number))
+        if (mf_book_at(book, number)->group == group)
+            n += cancel_whole(farm, number);
+    return n < INT_MAX ? (int)n : INT_MAX;
 }
 
 /* --- counts --- */

@@ -17,12 +17,6 @@
 #define MIN_TASKS_PER_TURN 256
 #define MAX_TASKS_PER_TURN 4096
 
-/* Elements of a map that are in the book at a time. */
-#define MAP_WINDOW 65536
-
-/* Elements of a map that are put into the book at a time. */
-#define MAP_STRETCH 1024
-
 /* Lets workers begin while the client is still submitting. */
 static void note_submitted(struct mpifarm *farm, size_t n)
 {
@@ -282,18 +276,33 @@ static int submit_array(struct mpifarm *farm, const struct mf_order *first, size
     return 0;
 }
 
+/* Booked as one, when nobody asks for single elements; those that are given results of others
+ * differ too much for that to pay. */
+static int submit_range(struct mpifarm *farm, const struct mf_order *first, size_t n,
+                        const struct mf_range_results *results, mf_ticket *ret_ticket)
+{
+    int r = mf_client_submit_range(farm->client, first, n, results, ret_ticket);
+
+    if (r < 0)
+        return explain(farm, first, r);
+    note_submitted(farm, n);
+    return 0;
+}
+
 int mpifarm_submit_array(struct mpifarm *farm, int function, const void *inputs, size_t input_size,
                          size_t n, const struct mpifarm_task_options *options,
                          mpifarm_future *ret_futures)
 {
     struct mf_order first;
-    mf_ticket *tickets;
+    mf_ticket *tickets, range;
     int r = mf_api_check_client(farm, "mpifarm_submit_array");
 
     if (r == 0)
         r = make_array(farm, function, inputs, input_size, n, options, ret_futures != NULL, &first);
     if (r < 0)
         return r;
+    if (!ret_futures && first.delivery == MF_DELIVER_NONE && first.n_after == 0 && n > 0)
+        return submit_range(farm, &first, n, NULL, &range);
     tickets = room_for_tickets(farm, n, ret_futures);
     if (!tickets)
         return -ENOMEM;
@@ -305,100 +314,29 @@ int mpifarm_submit_array(struct mpifarm *farm, int function, const void *inputs,
 
 /* --- map --- */
 
-/*
- * @element   of the next element
- * @futures   of the elements from first to next, in a ring of MAP_WINDOW
- * @n_failed  elements that were not done
- */
-struct map {
-    struct mf_order element;
-    size_t n, first, next;
-    char *results;
-    size_t result_size;
-    uint64_t n_failed;
-    mpifarm_future *futures;
-};
-
-/* The result of the first element that is out goes to its place. */
-static void take_first(struct mpifarm *farm, struct map *map)
+/* Waits for the whole. Returns how many of it were not done, or -errno. */
+static int run_map(struct mpifarm *farm, mf_ticket range)
 {
-    mpifarm_future future = map->futures[map->first % MAP_WINDOW];
-    char *place = map->results + map->first * map->result_size;
-    struct mpifarm_result result;
-
-    mf_api_describe(mf_book_find(mf_client_book(farm->client), future), &result);
-    if (result.status == MPIFARM_DONE && result.size <= map->result_size) {
-        if (result.size > 0)
-            memcpy(place, result.data, result.size);
-        if (result.size < map->result_size)
-            memset(place + result.size, 0, map->result_size - result.size);
-    } else {
-        map->n_failed++;
-    }
-    mf_book_release(mf_client_book(farm->client), future);
-    map->first++;
-}
-
-static bool is_first_over(struct mpifarm *farm, const struct map *map)
-{
-    mpifarm_future first = map->futures[map->first % MAP_WINDOW];
-
-    return map->first < map->next &&
-           mf_task_state_is_final(
-               (enum mf_task_state)mf_book_find(mf_client_book(farm->client), first)->state);
-}
-
-/* The elements that can be put into the book at once: as far as the ring and the window go. */
-static size_t next_stretch(const struct map *map)
-{
-    size_t n = map->n - map->next;
-    size_t place = map->next % MAP_WINDOW;
-
-    if (n > MAP_WINDOW - place)
-        n = MAP_WINDOW - place;
-    if (n > MAP_WINDOW - (map->next - map->first))
-        n = MAP_WINDOW - (map->next - map->first);
-    return n < MAP_STRETCH ? n : MAP_STRETCH;
-}
-
-static int submit_stretch(struct mpifarm *farm, struct map *map, size_t n)
-{
-    int r = submit_array(farm, &map->element, n, &map->futures[map->next % MAP_WINDOW]);
+    struct mf_book *book = mf_client_book(farm->client);
+    int r = mpifarm_wait(farm, range, MPIFARM_FOREVER);
+    uint64_t n_not_done;
 
     if (r < 0)
+        mf_client_cancel_range(farm->client, range);
+    n_not_done = mf_booking_range(mf_book_find(book, range))->n_not_done;
+    mf_book_release(book, range);
+    if (r < 0)
         return r;
-    map->next += n;
-    map->element.tag += n;
-    if (map->element.size > 0)
-        map->element.input = (const char *)map->element.input + n * map->element.size;
-    return 0;
-}
-
-static int run_map(struct mpifarm *farm, struct map *map)
-{
-    int r = 0;
-
-    while (r == 0 && map->first < map->n) {
-        size_t n = next_stretch(map);
-
-        if (n > 0) {
-            r = submit_stretch(farm, map, n);
-            continue;
-        }
-        r = mpifarm_wait(farm, map->futures[map->first % MAP_WINDOW], MPIFARM_FOREVER);
-        for (n = 0; r == 0 && n < MAP_STRETCH && is_first_over(farm, map); n++)
-            take_first(farm, map);
-    }
-    while (map->first < map->next)
-        withdraw(farm, map->futures[map->first++ % MAP_WINDOW]);
-    return r;
+    return n_not_done < INT_MAX ? (int)n_not_done : INT_MAX;
 }
 
 int mpifarm_map(struct mpifarm *farm, int function, const void *inputs, size_t input_size, size_t n,
                 void *results, size_t result_size, const struct mpifarm_task_options *options)
 {
-    struct map map = {.n = n, .results = results, .result_size = result_size};
     struct mpifarm_task_options own = options ? *options : (struct mpifarm_task_options){0};
+    const struct mf_range_results places = {.data = results, .size = result_size};
+    struct mf_order first;
+    mf_ticket range;
     int r = mf_api_check_client(farm, "mpifarm_map");
 
     if (r == 0 && farm->is_in_callback)
@@ -406,15 +344,9 @@ int mpifarm_map(struct mpifarm *farm, int function, const void *inputs, size_t i
     own.delivery = MPIFARM_DELIVER_FUTURE;
     own.tag = 0;
     if (r == 0)
-        r = make_array(farm, function, inputs, input_size, n, &own, true, &map.element);
-    if (r < 0)
+        r = make_array(farm, function, inputs, input_size, n, &own, true, &first);
+    if (r < 0 || n == 0)
         return r;
-    map.futures = reallocarray(NULL, MAP_WINDOW, sizeof(*map.futures));
-    if (!map.futures)
-        return mf_api_fail(farm, -ENOMEM, "out of memory");
-    r = run_map(farm, &map);
-    free(map.futures);
-    if (r < 0)
-        return r;
-    return map.n_failed < INT_MAX ? (int)map.n_failed : INT_MAX;
+    r = submit_range(farm, &first, n, &places, &range);
+    return r < 0 ? r : run_map(farm, range);
 }

@@ -14,18 +14,13 @@ static inline uint8_t *put_details(uint8_t *to, const struct mf_call *call)
 
     assert(details.try_number > 0);
     details.size_high = (uint32_t)((uint64_t)call->size >> 32);
-    details.unused = 0;
     memcpy(to, &details, sizeof(details));
-    mf_copy(to + sizeof(details), call->checkpoint, details.checkpoint_size);
-    return to + sizeof(details) + details.checkpoint_size;
+    return to + sizeof(details);
 }
 
-void mf_call_put(struct mf_buffer *buffer, const struct mf_call *call)
+static inline struct mf_call_header header_of(const struct mf_call *call, bool has_details)
 {
-    bool has_details = mf_call_has_details(call);
-    size_t n_details = has_details ? sizeof(call->details) + call->details.checkpoint_size : 0;
-    size_t n_input = call->is_large ? 0 : call->size;
-    struct mf_call_header header = {
+    return (struct mf_call_header){
         .task = call->task,
         .size_low = (uint32_t)call->size,
         .function = call->function,
@@ -33,6 +28,14 @@ void mf_call_put(struct mf_buffer *buffer, const struct mf_call *call)
                             (call->is_large ? MF_CALL_IS_LARGE : 0) |
                             (call->has_results ? MF_CALL_HAS_RESULTS : 0)),
     };
+}
+
+void mf_call_put(struct mf_buffer *buffer, const struct mf_call *call)
+{
+    bool has_details = mf_call_has_details(call);
+    size_t n_details = has_details ? sizeof(call->details) + call->details.checkpoint_size : 0;
+    size_t n_input = call->is_large ? 0 : call->size * ((size_t)call->details.n_more + 1);
+    struct mf_call_header header = header_of(call, has_details);
     uint8_t *to;
 
     if (mf_buffer_reserve(buffer, sizeof(header) + n_details + n_input) < 0)
@@ -40,10 +43,22 @@ void mf_call_put(struct mf_buffer *buffer, const struct mf_call *call)
     to = buffer->data + buffer->size;
     memcpy(to, &header, sizeof(header));
     to += sizeof(header);
-    if (has_details)
+    if (has_details) {
         to = put_details(to, call);
+        mf_copy(to, call->checkpoint, call->details.checkpoint_size);
+        to += call->details.checkpoint_size;
+    }
     mf_copy(to, call->input, n_input);
     buffer->size += sizeof(header) + n_details + n_input;
+}
+
+void mf_call_put_head(uint8_t head[static MF_STRETCH_HEAD_BYTES], const struct mf_call *call)
+{
+    struct mf_call_header header = header_of(call, true);
+
+    assert(call->details.checkpoint_size == 0);
+    memcpy(head, &header, sizeof(header));
+    put_details(head + sizeof(header), call);
 }
 
 static bool fail(struct mf_reader *reader)
@@ -75,7 +90,8 @@ static inline bool get_details(struct mf_reader *reader, struct mf_call_details 
     memcpy(ret_details, reader->data, sizeof(*ret_details));
     reader->data += sizeof(*ret_details);
     reader->left -= sizeof(*ret_details);
-    if (ret_details->try_number == 0 || ret_details->checkpoint_size > reader->left)
+    if (ret_details->try_number == 0 || ret_details->checkpoint_size > reader->left ||
+        (ret_details->n_more > 0 && ret_details->checkpoint_size > 0))
         return fail(reader);
     return true;
 }
@@ -88,6 +104,17 @@ static inline bool step(struct mf_reader *reader, size_t n)
     reader->data += n;
     reader->left -= n;
     return true;
+}
+
+/* Steps over the inputs of a call, or of a stretch, which has no large ones. */
+static inline bool step_inputs(struct mf_reader *reader, bool is_large, uint64_t size,
+                               uint32_t n_more)
+{
+    if (n_more == 0)
+        return is_large || step(reader, size);
+    if (is_large || size > reader->left / ((uint64_t)n_more + 1))
+        return fail(reader);
+    return step(reader, size * ((uint64_t)n_more + 1));
 }
 
 bool mf_call_get(struct mf_reader *reader, struct mf_call *ret_call)
@@ -114,10 +141,10 @@ bool mf_call_get(struct mf_reader *reader, struct mf_call *ret_call)
         }
     }
     ret_call->input = ret_call->is_large || ret_call->size == 0 ? NULL : reader->data;
-    return ret_call->is_large || step(reader, ret_call->size);
+    return step_inputs(reader, ret_call->is_large, ret_call->size, ret_call->details.n_more);
 }
 
-bool mf_call_skip(struct mf_reader *reader, struct mf_call_header *ret_header)
+bool mf_call_skip(struct mf_reader *reader, struct mf_call_header *ret_header, uint64_t *ret_n)
 {
     struct mf_call_details details = {0};
     uint64_t size;
@@ -128,7 +155,8 @@ bool mf_call_skip(struct mf_reader *reader, struct mf_call_header *ret_header)
         (!get_details(reader, &details) || !step(reader, details.checkpoint_size)))
         return false;
     size = (uint64_t)details.size_high << 32 | ret_header->size_low;
-    return ret_header->flags & MF_CALL_IS_LARGE || step(reader, size);
+    *ret_n = (uint64_t)details.n_more + 1;
+    return step_inputs(reader, ret_header->flags & MF_CALL_IS_LARGE, size, details.n_more);
 }
 
 bool mf_entry_is_sound(const struct mf_entry_header *header)
@@ -138,5 +166,8 @@ bool mf_entry_is_sound(const struct mf_entry_header *header)
     return header->kind <= MF_ENTRY_CHILD && !(header->flags & ~MF_CALL_IS_LARGE) &&
            header->cause <= MF_ENTRY_MAX_CAUSE && !(is_large && header->cause != 0) &&
            !(is_large && header->size != sizeof(uint64_t)) &&
+           !(header->n_more > 0 &&
+             (is_large || header->kind != MF_ENTRY_RESULT || header->cause != 0 ||
+              header->size % ((uint64_t)header->n_more + 1) != 0)) &&
            !(header->kind == MF_ENTRY_CHILD && header->size < sizeof(struct mf_child));
 }

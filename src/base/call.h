@@ -7,7 +7,10 @@
  *
  *     call   u64 task, u32 size, u16 function, u16 flags,
  *            [HAS_DETAILS: 40 bytes, checkpoint], [input]
- *     entry  u32 size, u8 kind, u8 cause, u16 flags, i32 code, u32 0, bytes
+ *     entry  u32 size, u8 kind, u8 cause, u16 flags, i32 code, u32 n_more, bytes
+ *
+ * Calls that are alike travel as one, a stretch: the details say how many more
+ * there are, whose inputs follow. Results that are alike share an entry.
  *
  * Nothing is aligned. Decoding checks every bound, so that any bytes at all
  * are either valid or fail the reader.
@@ -24,6 +27,9 @@
 
 /** Inputs and results that are larger than this do not travel with their call. */
 #define MF_CALL_LARGE_BYTES ((size_t)64 << 10)
+
+/** All calls of a unit, in the place of the index of one. */
+#define MF_EVERY_CALL UINT32_MAX
 
 /** Bytes of a function's message that are kept. */
 #define MF_CALL_MESSAGE_BYTES 4000
@@ -49,6 +55,8 @@ struct mf_call_header {
  * @tag, @group, @timeout_ns   as the submitter says
  * @try_number        which try of the task this is, from 1
  * @size_high         upper half of the input's size
+ * @n_more            calls alike that come after this one: their task and tag count up, and their
+ *                    inputs lie one behind the other. Not with a large input or a checkpoint
  * @checkpoint_size   bytes that an earlier try saved; they follow the details
  */
 struct mf_call_details {
@@ -57,11 +65,12 @@ struct mf_call_details {
     uint32_t group;
     uint32_t try_number;
     uint32_t size_high;
-    uint32_t unused;
+    uint32_t n_more;
     uint64_t checkpoint_size;
 };
 
-/** A call as decoded; pointers into the record. input is NULL when it is large. */
+/** A call as decoded, or the first of a stretch; pointers into the record. input is NULL when it is
+ * large. */
 struct mf_call {
     uint64_t task;
     uint16_t function;
@@ -87,6 +96,8 @@ enum mf_entry_kind {
  * @size   bytes that follow; of a large result, those of its task's number, u64
  * @cause  of a result: an enum mpifarm_cause
  * @code   of a result: what the function returned, a signal, an exit status
+ * @n_more results of calls that come after this one: all of them are done, and have equal shares
+ *         of the bytes
  */
 struct mf_entry_header {
     uint32_t size;
@@ -94,7 +105,7 @@ struct mf_entry_header {
     uint8_t cause;
     uint16_t flags;
     int32_t code;
-    uint32_t unused;
+    uint32_t n_more;
 };
 
 /** The bytes of a CHILD entry begin with this; the input follows. */
@@ -116,21 +127,47 @@ _Static_assert(sizeof(struct mf_entry_header) == 16, "travels as it stands");
 _Static_assert(sizeof(struct mf_child) == 40, "travels as it stands");
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "headers travel as they stand");
 
-/** Appends a call; its input too unless it is_large. Its try_number is at least 1 if it has
- * details. */
+/** Appends a call or a stretch; its input too unless it is_large. Its try_number is at least 1 if
+ * it has details. */
 void mf_call_put(struct mf_buffer *buffer, const struct mf_call *call);
 
-/** The next call; fails the reader when it is damaged. Returns whether there was one. */
+/** Bytes of a stretch before its first input, that is before all of them. */
+#define MF_STRETCH_HEAD_BYTES (sizeof(struct mf_call_header) + sizeof(struct mf_call_details))
+
+/** Writes these, of a call that has details and no checkpoint; the inputs are to follow. */
+void mf_call_put_head(uint8_t head[static MF_STRETCH_HEAD_BYTES], const struct mf_call *call);
+
+/** The next call or stretch; fails the reader when it is damaged. Returns whether there was one. */
 bool mf_call_get(struct mf_reader *reader, struct mf_call *ret_call);
 
-/** The same for its header alone, which is quicker. */
-bool mf_call_skip(struct mf_reader *reader, struct mf_call_header *ret_header);
+/** The same for its header, and how many calls it stands for, alone, which is quicker. */
+bool mf_call_skip(struct mf_reader *reader, struct mf_call_header *ret_header, uint64_t *ret_n);
+
+/** Goes on in a stretch by n calls, at most n_more. */
+static inline void mf_call_advance(struct mf_call *call, uint32_t n)
+{
+    call->task += n;
+    call->details.tag += n;
+    call->details.n_more -= n;
+    if (call->input)
+        call->input += n * call->size;
+}
+
+/** The next call, one by one: `call` is the one before, and starts as {0}. */
+static inline bool mf_call_next(struct mf_reader *reader, struct mf_call *call)
+{
+    if (call->details.n_more == 0)
+        return mf_call_get(reader, call);
+    mf_call_advance(call, 1);
+    return true;
+}
 
 /** Whether the call needs mf_call_details. */
 static inline bool mf_call_has_details(const struct mf_call *call)
 {
     return call->details.tag || call->details.timeout_ns || call->details.group ||
-           call->details.try_number > 1 || call->details.checkpoint_size || call->size > UINT32_MAX;
+           call->details.try_number > 1 || call->details.checkpoint_size || call->details.n_more ||
+           call->size > UINT32_MAX;
 }
 
 /** Appends an entry; data may be NULL if the header's size is 0. */
@@ -144,7 +181,8 @@ static inline void mf_entry_put(struct mf_buffer *buffer, const struct mf_entry_
     buffer->size += sizeof(*header) + header->size;
 }
 
-/** Whether a header is that of a child, of a large result, or of a failure, and can be. */
+/** Whether a header is that of a child, a large result, a failure or several results, and can be.
+ */
 bool mf_entry_is_sound(const struct mf_entry_header *header);
 
 /** The next entry; data is borrowed. Returns 1, 0 after the last, or -EBADMSG. */
@@ -162,7 +200,8 @@ static inline int mf_entry_get(struct mf_reader *reader, struct mf_entry_header 
     memcpy(&header, reader->data, sizeof(header));
     /* Most are results of calls that are done. */
     if (header.size > reader->left - sizeof(header) ||
-        ((header.kind | header.cause | header.flags) != 0 && !mf_entry_is_sound(&header)))
+        ((header.kind | header.cause | header.flags | header.n_more) != 0 &&
+         !mf_entry_is_sound(&header)))
         return -EBADMSG;
     *ret_header = header;
     *ret_data = reader->data + sizeof(header);

@@ -77,15 +77,18 @@ static void settle(struct mf_heap *heap, uint32_t at, void *item)
         sift_down(heap, at, item);
 }
 
-static int grow(struct mf_heap *heap)
+int mf_heap_reserve(struct mf_heap *heap, uint64_t n)
 {
-    uint32_t capacity = heap->capacity ? heap->capacity : FIRST_CAPACITY / 2;
+    uint32_t capacity = heap->capacity ? heap->capacity : FIRST_CAPACITY;
     void **items;
 
+    if (n <= heap->capacity)
+        return 0;
     /* The last index is MF_HEAP_NONE. */
-    if (capacity > UINT32_MAX / 2)
+    if (n > UINT32_MAX / 2)
         return -ENOMEM;
-    capacity *= 2;
+    while (capacity < n)
+        capacity *= 2;
     items = reallocarray(heap->items, capacity, sizeof(*items));
     if (!items)
         return -ENOMEM;
@@ -97,7 +100,7 @@ static int grow(struct mf_heap *heap)
 int mf_heap_push(struct mf_heap *heap, void *item)
 {
     if (heap->n_items == heap->capacity) {
-        int r = grow(heap);
+        int r = mf_heap_reserve(heap, (uint64_t)heap->n_items + 1);
 
         if (r < 0)
             return r;

@@ -40,6 +40,9 @@ void mf_heap_init(struct mf_heap *heap, mf_heap_before_fn before, size_t index_o
 /** Frees the array, not the elements. NULL is accepted. */
 void mf_heap_finish(struct mf_heap *heap);
 
+/** Memory for n elements in all, so that pushing so many never fails. Returns 0 or -ENOMEM. */
+int mf_heap_reserve(struct mf_heap *heap, uint64_t n);
+
 /** Adds an element in O(log n). Returns 0 or -ENOMEM. */
 int mf_heap_push(struct mf_heap *heap, void *item);
 

@@ -51,19 +51,23 @@ static void put_counts(const struct mf_explain *explain, FILE *file)
                        by_state[MF_TASK_SKIPPED] + by_state[MF_TASK_CANCELLED];
     uint64_t n_total = explain->status.n_total;
     uint64_t n_running = explain->life == MF_EXPLAIN_GOES_ON ? explain->status.n_running : 0;
+    uint64_t n_suspended = explain->life == MF_EXPLAIN_GOES_ON ? explain->status.n_suspended : 0;
     uint64_t n_left = n_total > n_ended ? n_total - n_ended : 0;
     char text[MF_COUNT_SIZE];
 
     /* status.json is up to a second older than the journal. */
     if (n_total > 0 && n_running > n_left)
         n_running = n_left;
+    if (n_total > 0 && n_suspended > n_left - n_running)
+        n_suspended = n_left - n_running;
     fprintf(file, "%s done", mf_count_format(by_state[MF_TASK_DONE], text));
     fprintf(file, ", %s failed", mf_count_format(by_state[MF_TASK_FAILED], text));
     put_count(by_state[MF_TASK_SKIPPED], "skipped", file);
     put_count(by_state[MF_TASK_CANCELLED], "cancelled", file);
     put_count(explain->n_retried, "tried again", file);
     put_count(n_running, "running", file);
-    put_count(n_total > 0 ? n_left - n_running : 0, "left", file);
+    put_count(n_suspended, "suspended", file);
+    put_count(n_total > 0 ? n_left - n_running - n_suspended : 0, "left", file);
     fputs(": ", file);
     mf_explain_put_life(explain, file);
     fputc('\n', file);

@@ -82,28 +82,6 @@ static int put_final(void *arg, const struct mf_journal_attempt *attempt)
     return 1;
 }
 
-/* A task that has not ended, or was taken up again. */
-static void put_pending(const struct asked *asked)
-{
-    uint32_t n = asked->end ? asked->end->n_attempts : 0;
-    FILE *file = asked->file;
-
-    put_start(asked);
-    if (asked->explain->life == MF_EXPLAIN_GOES_ON)
-        fputs("not ended yet: waiting or running", file);
-    else
-        fprintf(file, "%s: ", n > 0 ? "was not finished" : "was not run");
-    if (asked->explain->life != MF_EXPLAIN_GOES_ON)
-        mf_explain_put_life(asked->explain, file);
-    if (n > 0)
-        fprintf(file, ", after %" PRIu32 " attempt%s", n, n == 1 ? "" : "s");
-    if (!asked->end && !asked->set)
-        fputs("; --input FILE tells whether there is such a task", file);
-    fputc('\n', file);
-}
-
-/* --- its attempts --- */
-
 static const char *format_start(int64_t wall_ns, char text[32])
 {
     time_t seconds = (time_t)(wall_ns / MF_NS_PER_S);
@@ -113,6 +91,45 @@ static const char *format_start(int64_t wall_ns, char text[32])
         strcpy(text, "-");
     return text;
 }
+
+/* How a task stands in a run that goes on. Returns whether it is suspended. */
+static bool put_standing(const struct asked *asked)
+{
+    int64_t since_ns;
+    char since[32];
+
+    if (mf_status_find_suspended(asked->explain->run_dir, asked->id, &since_ns) < 0) {
+        fputs("not ended yet: waiting or running", asked->file);
+        return false;
+    }
+    fprintf(asked->file, "suspended since %s, while others have its slots",
+            format_start(since_ns, since));
+    return true;
+}
+
+/* A task that has not ended, or was taken up again. Returns whether it is suspended. */
+static bool put_pending(const struct asked *asked)
+{
+    uint32_t n = asked->end ? asked->end->n_attempts : 0;
+    FILE *file = asked->file;
+    bool is_suspended = false;
+
+    put_start(asked);
+    if (asked->explain->life == MF_EXPLAIN_GOES_ON)
+        is_suspended = put_standing(asked);
+    else
+        fprintf(file, "%s: ", n > 0 ? "was not finished" : "was not run");
+    if (asked->explain->life != MF_EXPLAIN_GOES_ON)
+        mf_explain_put_life(asked->explain, file);
+    if (n > 0)
+        fprintf(file, ", after %" PRIu32 " attempt%s", n, n == 1 ? "" : "s");
+    if (!asked->end && !asked->set && !is_suspended)
+        fputs("; --input FILE tells whether there is such a task", file);
+    fputc('\n', file);
+    return is_suspended;
+}
+
+/* --- its attempts --- */
 
 static void put_end(const struct mf_journal_attempt *attempt, FILE *file)
 {
@@ -262,6 +279,7 @@ int mf_explain_task(struct mf_explain *explain, const struct mf_task_set *set, c
                           .number = set ? find_in_set(set, id) : 0,
                           .file = file};
     bool is_final = mf_explain_is_final(explain, asked.end);
+    bool is_suspended = false;
     int r = 0;
 
     if (!exists(&asked))
@@ -269,8 +287,8 @@ int mf_explain_task(struct mf_explain *explain, const struct mf_task_set *set, c
     if (is_final)
         r = mf_journal_each(explain->journal, put_final, &asked, err);
     else
-        put_pending(&asked);
-    if (!is_final && asked.number > 0)
+        is_suspended = put_pending(&asked);
+    if (!is_final && !is_suspended && asked.number > 0)
         put_waits(&asked);
     return r < 0 ? r : put_attempts(&asked, err);
 }

@@ -29,6 +29,8 @@ enum {
     OPTION_POLICY,
     OPTION_AGEING,
     OPTION_SHARE,
+    OPTION_QUANTUM,
+    OPTION_MAX_SUSPENDED,
     OPTION_PLACEMENT,
     OPTION_RUN_DIR,
     OPTION_RESUME,
@@ -99,9 +101,13 @@ const struct mf_option mf_farming_options[MF_N_RUN_OPTIONS] = {
                                "first, and waiting counts), fifo, lifo, sjf (shortest first), lpt "
                                "(longest first), wspt (by weight over time), edf (earliest "
                                "deadline), critical-path, fair (shares for groups), auto (what "
-                               "simulations of the remaining work show to be best)."},
+                               "simulations of the remaining work show to be best); or rr (each in "
+                               "turn) and srtf (shortest remaining time first), which stop "
+                               "commands and let them go on later, while functions run on."},
     [OPTION_AGEING] = MF_AGEING_OPTION,
     [OPTION_SHARE] = MF_SHARE_OPTION,
+    [OPTION_QUANTUM] = MF_QUANTUM_OPTION,
+    [OPTION_MAX_SUSPENDED] = MF_MAX_SUSPENDED_OPTION,
     [OPTION_PLACEMENT] = {.name = "placement",
                           .value = "NAME",
                           .help = "How the worker of a task is chosen: least-loaded (the default), "
@@ -312,6 +318,10 @@ static int parse_value(struct mf_farming_settings *settings, size_t index, const
         return mf_ageing_parse(text, &settings->scheduler.farm.policy_settings, err);
     case OPTION_SHARE:
         return mf_group_shares_add(&settings->shares, text, err);
+    case OPTION_QUANTUM:
+        return mf_quantum_parse(text, &settings->scheduler.farm, err);
+    case OPTION_MAX_SUSPENDED:
+        return mf_max_suspended_parse(text, &settings->scheduler.farm, err);
     case OPTION_PLACEMENT:
         return mf_placement_parse(text, &settings->scheduler.farm.placement, err);
     case OPTION_MEM:
@@ -421,6 +431,7 @@ static int check_policy(const struct mf_farming_settings *settings, struct mf_er
 int mf_farming_parse(struct mf_farming_settings *settings, const struct mf_subcommand *subcommand,
                      int argc, char **argv, int min_words, struct mf_error *err)
 {
+    struct mf_farm_config *farm = &settings->scheduler.farm;
     int first, r;
 
     init_settings(settings);
@@ -436,6 +447,9 @@ int mf_farming_parse(struct mf_farming_settings *settings, const struct mf_subco
         return mf_error_set(err, -EINVAL,
                             "--no-isolation is about functions, and needs --module FILE");
     r = check_policy(settings, err);
+    if (r == 0)
+        r = mf_suspending_check(farm, farm->policy->turn_ns != NULL,
+                                mf_policy_preempts(farm->policy), err);
     if (r < 0)
         return r;
     settings->scheduler.shares = settings->shares.items;

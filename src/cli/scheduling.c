@@ -1,6 +1,7 @@
 /* Scheduling on the command line: see scheduling.h. */
 #include "cli/scheduling.h"
 
+#include "base/clock.h"
 #include "base/units.h"
 
 #include <errno.h>
@@ -12,6 +13,9 @@
 #define MAX_WEIGHT 1e9
 #define MAX_SATURATION 1e6
 #define MAX_SHARE 1e6
+
+/* Tasks that are suspended for each slot, unless --max-suspended says otherwise. */
+#define DEFAULT_SUSPENDED 15
 
 static int refuse(const char *what, const char *name, const char *const *names, size_t n,
                   struct mf_error *err)
@@ -121,5 +125,45 @@ int mf_group_shares_add(struct mf_group_shares *shares, const char *text, struct
     if (shares->n == MF_GROUP_SHARES_MAX)
         return mf_error_set(err, -E2BIG, "more than %d groups", MF_GROUP_SHARES_MAX);
     shares->items[shares->n++] = share;
+    return 0;
+}
+
+int mf_quantum_parse(const char *text, struct mf_farm_config *farm, struct mf_error *err)
+{
+    int64_t quantum_ns;
+    int r = mf_parse_duration(text, &quantum_ns, err);
+
+    if (r < 0)
+        return r;
+    if (quantum_ns < MF_NS_PER_MS)
+        return mf_error_set(err, -EINVAL,
+                            "%s is too short: tasks would be stopped all the time; the least is "
+                            "1ms",
+                            text);
+    farm->policy_settings.quantum_ns = quantum_ns;
+    return 0;
+}
+
+int mf_max_suspended_parse(const char *text, struct mf_farm_config *farm, struct mf_error *err)
+{
+    int64_t value;
+    int r = mf_parse_integer(text, 1, 1000000, &value, err);
+
+    if (r == 0)
+        farm->max_suspended_per_slot = (uint32_t)value;
+    return r;
+}
+
+int mf_suspending_check(struct mf_farm_config *farm, bool has_turns, bool preempts,
+                        struct mf_error *err)
+{
+    if (farm->policy_settings.quantum_ns > 0 && !has_turns)
+        return mf_error_set(err, -EINVAL, "--quantum is about turns, and needs --policy rr");
+    if (farm->max_suspended_per_slot > 0 && !preempts)
+        return mf_error_set(err, -EINVAL,
+                            "--max-suspended is about policies that suspend tasks, and needs "
+                            "--policy rr or srtf");
+    if (farm->max_suspended_per_slot == 0)
+        farm->max_suspended_per_slot = DEFAULT_SUSPENDED;
     return 0;
 }

@@ -1,11 +1,13 @@
 /*
  * What options of several subcommands say about scheduling: policies and their
- * parameters, and placements.
+ * parameters, how a policy suspends tasks, and placements.
  */
 #ifndef MF_CLI_SCHEDULING_H
 #define MF_CLI_SCHEDULING_H
 
 #include "base/error.h"
+#include "cli/cli.h"
+#include "core/farm.h"
 #include "core/placement.h"
 #include "core/policy.h"
 #include "runtime/sim.h"
@@ -44,5 +46,34 @@ struct mf_group_shares {
 
 /** Reads "NAME=N" for fair. Returns 0, or -errno with a sentence. */
 int mf_group_shares_add(struct mf_group_shares *shares, const char *text, struct mf_error *err);
+
+/** Options about that, the same for a run and for simulate. */
+#define MF_QUANTUM_OPTION                                                                          \
+    {                                                                                              \
+        .name = "quantum", .value = "TIME",                                                        \
+        .help = "Under --policy rr, how long a task runs while others wait before it is the next " \
+                "one's turn: 1ms or more. The default is 100ms."                                   \
+    }
+#define MF_MAX_SUSPENDED_OPTION                                                                    \
+    {                                                                                              \
+        .name = "max-suspended", .value = "N",                                                     \
+        .help = "Under --policy rr or srtf, suspend at most N tasks for each slot, as they keep "  \
+                "their memory. Further tasks begin when some of those have ended. The default is " \
+                "15."                                                                              \
+    }
+
+/** The values of these options, into what a farm goes by. Return 0, or -EINVAL with a sentence. */
+int mf_quantum_parse(const char *text, struct mf_farm_config *farm, struct mf_error *err);
+int mf_max_suspended_parse(const char *text, struct mf_farm_config *farm, struct mf_error *err);
+
+/**
+ * mf_suspending_check() - once all options are read: are these two about a policy that is used?
+ *
+ * @has_turns, @preempts  some policy that is used has turns, or suspends tasks
+ *
+ * Fills in what was not given. Returns 0, or -EINVAL with a sentence.
+ */
+int mf_suspending_check(struct mf_farm_config *farm, bool has_turns, bool preempts,
+                        struct mf_error *err);
 
 #endif

@@ -23,6 +23,8 @@
 enum {
     OPTION_WORKERS,
     OPTION_POLICY,
+    OPTION_QUANTUM,
+    OPTION_MAX_SUSPENDED,
     OPTION_PLACEMENT,
     OPTION_TIME,
     OPTION_RETRIES,
@@ -56,6 +58,8 @@ const struct mf_option mf_simulate_options[MF_SIMULATE_N_OPTIONS] = {
                        .help = "Order policies to compare, separated by commas. All there are is "
                                "the default, but for auto, which simulates the remaining work "
                                "within the simulation, as a run does."},
+    [OPTION_QUANTUM] = MF_QUANTUM_OPTION,
+    [OPTION_MAX_SUSPENDED] = MF_MAX_SUSPENDED_OPTION,
     [OPTION_PLACEMENT] = {.name = "placement",
                           .value = "NAME",
                           .help = "How the worker of a task is chosen; least-loaded is the "
@@ -320,6 +324,10 @@ static int parse_value(struct mf_simulate_settings *settings, size_t index, cons
         return parse_workers(settings, text, err);
     case OPTION_POLICY:
         return parse_policies(settings, text, err);
+    case OPTION_QUANTUM:
+        return mf_quantum_parse(text, &settings->sim.farm, err);
+    case OPTION_MAX_SUSPENDED:
+        return mf_max_suspended_parse(text, &settings->sim.farm, err);
     case OPTION_PLACEMENT:
         return mf_placement_parse(text, &settings->sim.farm.placement, err);
     case OPTION_TIME:
@@ -366,6 +374,19 @@ static int set_option(void *arg, size_t index, const char *text, struct mf_error
     }
 }
 
+/* Options that say something about some policies only. */
+static int check_policies(struct mf_simulate_settings *settings, struct mf_error *err)
+{
+    struct mf_farm_config *farm = &settings->sim.farm;
+    bool has_turns = false, preempts = false;
+
+    for (uint32_t i = 0; i < settings->n_policies; i++) {
+        has_turns |= settings->policies[i]->turn_ns != NULL;
+        preempts |= mf_policy_preempts(settings->policies[i]);
+    }
+    return mf_suspending_check(farm, has_turns, preempts, err);
+}
+
 int mf_simulate_parse(struct mf_simulate_settings *settings, int argc, char **argv,
                       struct mf_error *err)
 {
@@ -391,6 +412,8 @@ int mf_simulate_parse(struct mf_simulate_settings *settings, int argc, char **ar
                             "--trace is of one policy: choose it, as in --policy fifo");
     if (settings->n_policies == 0)
         choose_all_policies(settings);
+    if (check_policies(settings, err) < 0)
+        return -EINVAL;
     mf_resources_count(&settings->input.resources, settings->sim.farm.countables);
     return first;
 }

@@ -15,10 +15,11 @@
 /* Workers among which one is chosen to be reserved: the least loaded ones, more or less. */
 #define MAX_CANDIDATES 64
 
-/* When a task that a worker holds gives back what it has. */
+/* When a task that a worker holds gives back what it has: its slots only if it has any. */
 struct mf_release {
     int64_t at_ns;
     const struct mf_needs *needs;
+    bool has_slots;
 };
 
 static int compare_releases(const void *a, const void *b)
@@ -28,14 +29,15 @@ static int compare_releases(const void *a, const void *b)
     return (first->at_ns > second->at_ns) - (first->at_ns < second->at_ns);
 }
 
-/* When a task should end; never, if nobody knows. */
+/* When a task should end; never, if nobody knows, as of one that waits to go on. */
 static int64_t expected_end_ns(const struct mf_farm *farm, const struct mf_task *task)
 {
     int64_t estimate_ns = mf_farm_estimate_ns(farm, task);
     int64_t end_ns;
 
     /* From its placement: short tasks end before anybody hears that they have started. */
-    if (estimate_ns == 0 || __builtin_add_overflow(task->started_ns, estimate_ns, &end_ns))
+    if (estimate_ns == 0 || mf_task_is_in_line(task) ||
+        __builtin_add_overflow(task->started_ns - task->ran_ns, estimate_ns, &end_ns))
         return INT64_MAX;
     /* One that is over its time may end any moment. */
     return end_ns > farm->now_ns ? end_ns : farm->now_ns + 1;
@@ -58,7 +60,8 @@ static bool list_releases(struct mf_farm *farm, const struct mf_worker *worker)
     mf_list_for_each (node, &worker->tasks) {
         const struct mf_task *task = mf_container_of(node, struct mf_task, node);
 
-        farm->releases[n++] = (struct mf_release){expected_end_ns(farm, task), &task->spec.needs};
+        farm->releases[n++] =
+            (struct mf_release){expected_end_ns(farm, task), &task->spec.needs, task->has_slots};
     }
     qsort(farm->releases, n, sizeof(*farm->releases), compare_releases);
     return true;
@@ -97,10 +100,11 @@ static int64_t find_shadow(struct mf_farm *farm, const struct mf_worker *worker,
         return INT64_MAX;
     for (uint32_t i = 0; !fits(needs, &free) && i < worker->n_tasks; i++) {
         const struct mf_needs *back = farm->releases[i].needs;
-        uint32_t n_paid = back->n_slots < n_owed ? back->n_slots : n_owed;
+        uint32_t n_slots = farm->releases[i].has_slots ? back->n_slots : 0;
+        uint32_t n_paid = n_slots < n_owed ? n_slots : n_owed;
 
         n_owed -= n_paid;
-        free.n_slots += back->n_slots - n_paid;
+        free.n_slots += n_slots - n_paid;
         free.n_gpus += back->n_gpus;
         free.mem_bytes += back->mem_bytes;
         at_ns = farm->releases[i].at_ns;

@@ -52,8 +52,10 @@ static struct mf_ended *list_of(struct mf_book *book, unsigned delivery)
 
 static inline void move(struct mf_book *book, struct mf_booking *booking, enum mf_task_state to)
 {
-    book->by_state[booking->state]--;
-    book->by_state[to]++;
+    uint64_t n = mf_booking_count(booking);
+
+    book->by_state[booking->state] -= n;
+    book->by_state[to] += n;
     mf_booking_set_state(booking, to);
 }
 
@@ -65,8 +67,7 @@ static void drop_bytes(struct mf_booking *booking)
     booking->size = 0;
 }
 
-/* Copies bytes into the task, or takes them if they are on the heap. Returns 0 or -ENOMEM. */
-static int keep_bytes(struct mf_booking *booking, const void *bytes, size_t size, bool is_taken)
+int mf_booking_keep_bytes(struct mf_booking *booking, const void *bytes, size_t size, bool is_taken)
 {
     uint8_t *kept;
 
@@ -104,11 +105,12 @@ static void free_extra(struct mf_booking *booking)
     free(booking->extra->successors);
     free(booking->extra->predecessors);
     free(booking->extra->checkpoint);
+    mf_range_destroy(booking->extra->range);
     free(booking->extra);
     booking->extra = NULL;
 }
 
-static void forget(struct mf_book *book, uint32_t number)
+void mf_book_forget(struct mf_book *book, uint32_t number)
 {
     struct mf_booking *booking = mf_bookings_at(&book->bookings, number);
 
@@ -127,17 +129,18 @@ static inline bool is_awaited(const struct mf_booking *booking)
 
 void mf_book_forget_if_unwanted(struct mf_book *book, uint32_t number)
 {
-    struct mf_booking *booking = mf_bookings_at(&book->bookings, number);
+    const struct mf_booking *booking = mf_bookings_at(&book->bookings, number);
+    const struct mf_range *range = mf_booking_range(booking);
 
     if (booking->is_held || (list_of(book, booking->delivery) && !booking->is_heard) ||
-        is_awaited(booking))
+        is_awaited(booking) || (range && range->n_detached > 0))
         return;
-    forget(book, number);
+    mf_book_forget(book, number);
 }
 
 /* --- groups --- */
 
-static int join_group(struct mf_book *book, uint32_t group)
+static int join_group(struct mf_book *book, uint32_t group, uint64_t n)
 {
     void *place;
 
@@ -145,18 +148,19 @@ static int join_group(struct mf_book *book, uint32_t group)
         return 0;
     if (mf_table_insert(book->groups, &group, &place) < 0)
         return -ENOMEM;
-    ++*(uint64_t *)place;
+    *(uint64_t *)place += n;
     return 0;
 }
 
-static void leave_group(struct mf_book *book, uint32_t group)
+void mf_book_leave_group(struct mf_book *book, uint32_t group, uint64_t n)
 {
     uint64_t *n_tasks;
 
-    if (group == 0)
+    if (group == 0 || n == 0)
         return;
     n_tasks = mf_table_find(book->groups, &group);
-    if (--*n_tasks == 0)
+    *n_tasks -= n;
+    if (*n_tasks == 0)
         mf_table_remove(book->groups, &group);
 }
 
@@ -169,14 +173,15 @@ uint64_t mf_book_group_size(const struct mf_book *book, uint32_t group)
 
 /* --- ends, and what follows --- */
 
-/* Puts a task among the READY ones; without memory for that it fails. */
-static void make_ready(struct mf_book *book, uint32_t number, bool is_first)
+void mf_book_make_ready(struct mf_book *book, uint32_t number, bool is_first)
 {
     struct mf_booking *booking = mf_bookings_at(&book->bookings, number);
 
     move(book, booking, MF_TASK_READY);
     if (mf_ready_put(&book->ready, number, is_first) == 0)
         return;
+    if (mf_booking_range(booking))
+        mf_range_take_back(book, booking);
     drop_bytes(booking);
     booking->cause = MF_BOOK_OUT_OF_MEMORY;
     booking->code = 0;
@@ -193,7 +198,7 @@ static void hear_predecessor(struct mf_book *book, mf_ticket ticket, bool is_don
         return;
     if (is_done) {
         if (--booking->extra->n_waiting_for == 0)
-            make_ready(book, number, false);
+            mf_book_make_ready(book, number, false);
         return;
     }
     move(book, booking, MF_TASK_SKIPPED);
@@ -210,7 +215,7 @@ static void conclude_one(struct mf_book *book, uint32_t number)
 
     if (!is_done && booking->state != MF_TASK_FAILED)
         drop_bytes(booking);
-    leave_group(book, booking->group);
+    mf_book_leave_group(book, booking->group, mf_booking_count(booking));
     if (booking->extra) {
         for (uint32_t i = 0; i < booking->extra->n_successors; i++)
             hear_predecessor(book, booking->extra->successors[i], is_done);
@@ -222,6 +227,10 @@ static void conclude_one(struct mf_book *book, uint32_t number)
         booking->extra->checkpoint_size = 0;
         booking->extra->is_concluded = true;
         mf_book_let_go(book, booking);
+        if (booking->extra->range)
+            mf_range_end(booking->extra->range);
+        if (booking->extra->range_of)
+            mf_range_end_detached(book, booking->extra->range_of, is_done);
     }
     if (ended)
         push_ended(book, ended, number);
@@ -344,12 +353,12 @@ static void begin(struct mf_book *book, uint32_t number, bool is_skipped)
     struct mf_booking *booking = mf_bookings_at(&book->bookings, number);
 
     booking->state = MF_TASK_WAITING;
-    book->by_state[MF_TASK_WAITING]++;
-    book->n_added++;
+    book->by_state[MF_TASK_WAITING] += mf_booking_count(booking);
+    book->n_added += mf_booking_count(booking);
     if (is_skipped)
         mf_book_conclude(book, number, MF_TASK_SKIPPED);
     else if (!booking->extra || booking->extra->n_waiting_for == 0)
-        make_ready(book, number, false);
+        mf_book_make_ready(book, number, false);
 }
 
 /* Nothing is to be kept of it but what every task has, and nothing awaited. */
@@ -358,7 +367,21 @@ static bool is_plain(const struct mf_book *book, const struct mf_order *order)
     return order->group == 0 && !needs_extra(book, order);
 }
 
-static int add_any(struct mf_book *book, const struct mf_order *order, mf_ticket *ret_ticket)
+/* The bytes of a task, or those of a range, which has them already. Returns 0 or -ENOMEM. */
+static int keep_input(struct mf_book *book, struct mf_booking *booking,
+                      const struct mf_order *order, struct mf_range *range)
+{
+    if (!range)
+        return mf_booking_keep_bytes(booking, order->input, order->size, false);
+    if (!mf_book_need_extra(book, booking))
+        return -ENOMEM;
+    booking->extra->range = range;
+    booking->size = order->size;
+    return 0;
+}
+
+int mf_book_add_booking(struct mf_book *book, const struct mf_order *order, struct mf_range *range,
+                        mf_ticket *ret_ticket)
 {
     uint32_t number;
     struct mf_booking *booking = mf_bookings_add(&book->bookings, &number);
@@ -378,22 +401,27 @@ static int add_any(struct mf_book *book, const struct mf_order *order, mf_ticket
     r = fill_extra(book, booking, order);
     if (r == 0 && order->n_after > 0)
         r = wait_for(book, booking, ticket, order);
-    if (r >= 0 && join_group(book, order->group) < 0)
+    if (r >= 0 && join_group(book, order->group, range ? range->n : 1) < 0)
         r = -ENOMEM;
     if (r >= 0) {
         booking->group = order->group;
-        if (keep_bytes(booking, order->input, order->size, false) < 0) {
-            leave_group(book, order->group);
+        if (keep_input(book, booking, order, range) < 0) {
+            mf_book_leave_group(book, order->group, range ? range->n : 1);
             r = -ENOMEM;
         }
     }
     if (r < 0) {
-        forget(book, number);
+        mf_book_forget(book, number);
         return r;
     }
     *ret_ticket = ticket;
     begin(book, number, r > 0);
     return 0;
+}
+
+static int add_any(struct mf_book *book, const struct mf_order *order, mf_ticket *ret_ticket)
+{
+    return mf_book_add_booking(book, order, NULL, ret_ticket);
 }
 
 /*
@@ -415,9 +443,9 @@ static int add_plain(struct mf_book *book, const struct mf_order *order, mf_tick
         .function = order->function,
         .tag = order->tag,
     };
-    if (keep_bytes(booking, order->input, order->size, false) < 0 ||
+    if (mf_booking_keep_bytes(booking, order->input, order->size, false) < 0 ||
         mf_ready_put(&book->ready, number, false) < 0) {
-        forget(book, number);
+        mf_book_forget(book, number);
         return -ENOMEM;
     }
     book->by_state[MF_TASK_READY]++;
@@ -460,7 +488,7 @@ static void fail(struct mf_book *book, uint32_t number, uint8_t cause, int32_t c
 
     drop_bytes(booking);
     /* A failure without its message is still a failure. */
-    (void)keep_bytes(booking, message, size, false);
+    (void)mf_booking_keep_bytes(booking, message, size, false);
     booking->cause = cause & 127;
     booking->code = code;
     mf_book_conclude(book, number, MF_TASK_FAILED);
@@ -470,7 +498,7 @@ static void try_again(struct mf_book *book, uint32_t number)
 {
     mf_bookings_at(&book->bookings, number)->is_alone = true;
     book->n_retried++;
-    make_ready(book, number, true);
+    mf_book_make_ready(book, number, true);
 }
 
 static void end_failed(struct mf_book *book, uint32_t number, uint8_t cause, int32_t code,
@@ -505,9 +533,11 @@ int mf_book_end(struct mf_book *book, uint32_t number, uint8_t cause, int32_t co
     }
     drop_bytes(booking);
     if (!booking->is_held && booking->delivery == MF_DELIVER_NONE && !is_awaited(booking)) {
+        if (booking->extra && booking->extra->range_of)
+            mf_range_keep_result(book, booking, bytes, size);
         if (is_taken)
             free((void *)bytes);
-    } else if (keep_bytes(booking, bytes, size, is_taken) < 0) {
+    } else if (mf_booking_keep_bytes(booking, bytes, size, is_taken) < 0) {
         fail(book, number, MF_BOOK_OUT_OF_MEMORY, 0, NULL, 0);
         return -ENOMEM;
     }
@@ -517,13 +547,13 @@ int mf_book_end(struct mf_book *book, uint32_t number, uint8_t cause, int32_t co
     }
     move(book, booking, MF_TASK_DONE);
     if (!booking->is_held)
-        forget(book, number);
+        mf_book_forget(book, number);
     return 0;
 }
 
 void mf_book_return(struct mf_book *book, uint32_t number)
 {
-    make_ready(book, number, true);
+    mf_book_make_ready(book, number, true);
 }
 
 void mf_book_lose(struct mf_book *book, uint32_t number, uint32_t limit, uint8_t cause,
@@ -538,21 +568,26 @@ void mf_book_lose(struct mf_book *book, uint32_t number, uint32_t limit, uint8_t
         try_again(book, number);
 }
 
-void mf_book_refuse(struct mf_book *book, uint32_t number, uint8_t cause, const char *message)
+/* What is to end is not READY any more, and nothing of it is out. */
+static void leave_lists(struct mf_book *book, uint32_t number)
 {
     struct mf_booking *booking = mf_bookings_at(&book->bookings, number);
 
     if (booking->state == MF_TASK_READY)
         mf_ready_remove(&book->ready, number);
+    if (mf_booking_range(booking))
+        mf_range_take_back(book, booking);
+}
+
+void mf_book_refuse(struct mf_book *book, uint32_t number, uint8_t cause, const char *message)
+{
+    leave_lists(book, number);
     fail(book, number, cause, 0, message, strlen(message) + 1);
 }
 
 void mf_book_cancel(struct mf_book *book, uint32_t number)
 {
-    struct mf_booking *booking = mf_bookings_at(&book->bookings, number);
-
-    if (booking->state == MF_TASK_READY)
-        mf_ready_remove(&book->ready, number);
+    leave_lists(book, number);
     mf_book_conclude(book, number, MF_TASK_CANCELLED);
 }
 

@@ -29,6 +29,7 @@
 #include <stdint.h>
 
 struct mf_book;
+struct mf_range;
 
 /** A task in the book: its place, and a count that tells it from others there; 0 is none. */
 typedef uint64_t mf_ticket;
@@ -62,6 +63,8 @@ enum mf_delivery {
  * @has_results   the input is a bundle (base/bundle.h): its own, and the predecessors' results
  * @is_concluded  what follows from its end was carried out
  * @checkpoint    malloc()ed, checkpoint_size bytes
+ * @range         many tasks instead of one: see range.h. Owned
+ * @range_of, @element   the range that the task is element number `element` of; 0 for none
  * @hear, @hear_arg   the submitter's
  */
 struct mf_booking_extra {
@@ -83,6 +86,9 @@ struct mf_booking_extra {
     bool is_concluded;
     uint8_t *checkpoint;
     size_t checkpoint_size;
+    struct mf_range *range;
+    mf_ticket range_of;
+    uint64_t element;
     void (*hear)(void);
     void *hear_arg;
 };
@@ -244,20 +250,25 @@ mf_ticket mf_book_ticket(const struct mf_book *book, uint32_t number);
  * mf_book_take() - tasks for the next unit.
  *
  * From the READY ones of highest priority: one, and those behind it that are
- * like it (same priority and rank) as far as the limits allow.
+ * like it (same priority and rank) as far as the limits allow, up to the next
+ * range, whose elements mf_book_take_stretch() takes.
  *
  * @rank         tasks for this rank alone; 0: those that may run anywhere
  * @limits       of the unit
  * @unit         kept in the tasks
  * @ret_numbers  room for limits->n_calls
  *
- * Returns how many, 0 when there is none.
+ * Returns how many, 0 when there is none or a range is first.
  */
 uint32_t mf_book_take(struct mf_book *book, uint32_t rank, const struct mf_unit_limits *limits,
                       uint32_t unit, uint32_t *ret_numbers);
 
-/** Whether a task that may run anywhere is READY; how many such there are. */
+/** How many tasks are READY that may run anywhere. */
 uint64_t mf_book_n_ready(const struct mf_book *book);
+
+/** The number of the task or range that is next for a rank (0: any). Returns whether there is one.
+ */
+bool mf_book_first(const struct mf_book *book, uint32_t rank, uint32_t *ret_number);
 
 /** Whether there are READY tasks for one rank alone; and how many for this one. */
 bool mf_book_has_ranks(const struct mf_book *book);
@@ -308,10 +319,11 @@ void mf_book_return(struct mf_book *book, uint32_t number);
 void mf_book_lose(struct mf_book *book, uint32_t number, uint32_t limit, uint8_t cause,
                   const char *message);
 
-/** Fails a task that no worker can run. */
+/** Fails a task, or the elements of a range, that no worker can run. */
 void mf_book_refuse(struct mf_book *book, uint32_t number, uint8_t cause, const char *message);
 
-/** Withdraws an unfinished task: CANCELLED. One in a unit is the caller's to take out of it. */
+/** Withdraws an unfinished task, or what is left of a range but its detached tasks: CANCELLED. One
+ * in a unit is the caller's to take out of it. */
 void mf_book_cancel(struct mf_book *book, uint32_t number);
 
 /** Keeps bytes for the next try of a PLACED task, copied. Returns 0 or -ENOMEM. */

@@ -42,9 +42,10 @@ void mf_book_let_go(struct mf_book *book, struct mf_booking *taker)
     extra->n_predecessors = 0;
 }
 
-int mf_book_gather(struct mf_book *book, struct mf_booking *taker)
+int mf_book_gather_for(struct mf_book *book, const struct mf_booking *range,
+                       struct mf_booking *taker)
 {
-    struct mf_booking_extra *extra = taker->extra;
+    const struct mf_booking_extra *extra = range->extra;
     struct mf_part_bytes *parts;
     uint8_t *bytes;
     size_t size;
@@ -68,7 +69,15 @@ int mf_book_gather(struct mf_book *book, struct mf_booking *taker)
     taker->bytes = bytes;
     taker->size = size;
     taker->is_on_heap = true;
-    extra->has_results = true;
-    mf_book_let_go(book, taker);
+    taker->extra->has_results = true;
     return 0;
+}
+
+int mf_book_gather(struct mf_book *book, struct mf_booking *taker)
+{
+    int r = mf_book_gather_for(book, taker, taker);
+
+    if (r == 0)
+        mf_book_let_go(book, taker);
+    return r;
 }

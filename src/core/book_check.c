@@ -12,14 +12,14 @@ struct tally {
     bool has_failed;
 };
 
-static void add_to(struct tally *tally, const void *key)
+static void add_to(struct tally *tally, const void *key, uint64_t n)
 {
     void *place;
 
     if (tally->has_failed || mf_table_insert(tally->by_key, key, &place) < 0)
         tally->has_failed = true;
     else
-        ++*(uint64_t *)place;
+        *(uint64_t *)place += n;
 }
 
 static uint64_t count_in(const struct tally *tally, const void *key)
@@ -111,17 +111,24 @@ static bool is_to_be_heard(const struct mf_booking *booking)
            !booking->is_heard;
 }
 
+static bool has_detached(const struct mf_booking *booking)
+{
+    const struct mf_range *range = mf_booking_range(booking);
+
+    return range && range->n_detached > 0;
+}
+
 static const char *check_task(const struct mf_booking *booking)
 {
     bool is_final = mf_task_state_is_final((enum mf_task_state)booking->state);
 
     if (booking->state == MF_TASK_RUNNING)
         return "a task is in a state that the book does not use";
-    if (booking->size > MF_BOOKING_SMALL && !booking->is_on_heap)
+    if (booking->size > MF_BOOKING_SMALL && !booking->is_on_heap && !mf_booking_range(booking))
         return "a task has more bytes than room for them";
     if (!is_final && booking->is_heard)
         return "a task that has not ended was heard of";
-    if (is_final && !booking->is_held && !is_to_be_heard(booking) &&
+    if (is_final && !booking->is_held && !is_to_be_heard(booking) && !has_detached(booking) &&
         !(booking->extra && booking->extra->n_takers > 0))
         return "an ended task that nobody wants is kept";
     if ((booking->state == MF_TASK_CANCELLED || booking->state == MF_TASK_SKIPPED) &&
@@ -142,14 +149,78 @@ static void tally_successors(const struct mf_book *book, const struct mf_booking
         const struct mf_booking *successor = mf_book_find(book, booking->extra->successors[i]);
 
         if (successor && successor->state == MF_TASK_WAITING)
-            add_to(awaited, &booking->extra->successors[i]);
+            add_to(awaited, &booking->extra->successors[i], 1);
     }
+}
+
+/* --- ranges --- */
+
+/* The elements in stretches of a list; sets *has_failed when one cannot be. */
+static uint64_t count_in_stretches(const struct mf_list *list, uint64_t n, bool *has_failed)
+{
+    uint64_t sum = 0;
+
+    mf_list_for_each (node, list) {
+        const struct mf_stretch *stretch = mf_container_of(node, struct mf_stretch, node);
+
+        *has_failed |= stretch->n == 0 || stretch->first + stretch->n > n;
+        sum += stretch->n;
+        if (sum > n)
+            break;
+    }
+    return sum;
+}
+
+static uint64_t count_detached(const struct mf_book *book, mf_ticket range)
+{
+    uint64_t cursor = 0, n = 0;
+    uint32_t number;
+
+    while (mf_book_next(book, &cursor, &number))
+        n += mf_booking_is_of(mf_book_at(book, number), range);
+    return n;
+}
+
+static const char *check_range(const struct mf_book *book, uint32_t number)
+{
+    const struct mf_booking *booking = mf_book_at(book, number);
+    const struct mf_range *range = mf_booking_range(booking);
+    bool is_final = mf_task_state_is_final((enum mf_task_state)booking->state);
+    bool has_failed = false;
+
+    if (count_in_stretches(&range->waiting, range->n, &has_failed) != range->n_ready ||
+        count_in_stretches(&range->out, range->n, &has_failed) != range->n_placed)
+        return "elements of a range are in no stretch, or in two";
+    if (has_failed)
+        return "a stretch is empty or beyond its range";
+    if (count_detached(book, mf_book_ticket(book, number)) != range->n_detached)
+        return "the count of detached tasks of a range is wrong";
+    if (is_final ? range->n_ready + range->n_placed > 0
+                 : range->n_ready + range->n_placed + range->n_detached == 0)
+        return "a range is over that has elements, or not over though it has none";
+    if ((booking->state == MF_TASK_PLACED) != (!is_final && range->n_ready == 0))
+        return "a range is in the list of those READY, or is not";
+    return NULL;
+}
+
+/* Counts a task, or the elements of a range. */
+static void tally_booking(const struct mf_booking *booking, uint64_t *n, struct tally *groups)
+{
+    const struct mf_range *range = mf_booking_range(booking);
+    uint64_t n_open = !mf_task_state_is_final((enum mf_task_state)booking->state);
+
+    if (range)
+        n_open = range->n_ready + range->n_placed;
+    n[booking->state] += mf_booking_count(booking);
+    n[MF_TASK_PLACED] += range ? range->n_placed : 0;
+    if (booking->group != 0 && n_open > 0)
+        add_to(groups, &booking->group, n_open);
 }
 
 static void tally_predecessors(const struct mf_booking *booking, struct tally *takers)
 {
     for (uint32_t i = 0; booking->extra && i < booking->extra->n_predecessors; i++)
-        add_to(takers, &booking->extra->predecessors[i]);
+        add_to(takers, &booking->extra->predecessors[i], 1);
 }
 
 static const char *check_takers(const struct mf_book *book, const struct tally *takers)
@@ -185,11 +256,11 @@ static const char *check_tasks(const struct mf_book *book, struct tally *groups,
         const struct mf_booking *booking = mf_book_at(book, number);
         const char *breach = check_task(booking);
 
+        if (!breach && mf_booking_range(booking))
+            breach = check_range(book, number);
         if (breach)
             return breach;
-        n[booking->state]++;
-        if (booking->group != 0 && !mf_task_state_is_final((enum mf_task_state)booking->state))
-            add_to(groups, &booking->group);
+        tally_booking(booking, n, groups);
         tally_successors(book, booking, awaited);
         tally_predecessors(booking, takers);
     }
@@ -269,7 +340,8 @@ static const char *check_ready_list(const struct mf_book *book, const struct mf_
             return "a list of READY tasks is linked wrongly";
         if (key.rank != list->key.rank || key.priority != list->key.priority)
             return "a READY task is in the list of another rank or priority";
-        if (++*n > book->by_state[MF_TASK_READY])
+        *n += mf_booking_count(booking);
+        if (*n > book->by_state[MF_TASK_READY])
             return "a READY task is in two lists, or a list has no end";
         before = number;
     }

@@ -4,6 +4,7 @@
  *     book.c      tasks from their submission to their end
  *     book_take.c tasks into units
  *     book_after.c  results for the tasks that come after
+ *     range.c     tasks that are booked as one
  *     bookings.c  where they are kept
  *     ready.c     the READY ones
  */
@@ -32,6 +33,7 @@ struct mf_pace {
  * @is_concluding  that list is being worked off
  * @groups         group to number of unfinished tasks
  * @paces          n_paces functions
+ * @n_elements     of all ranges that were added
  */
 struct mf_book {
     uint32_t max_attempts;
@@ -46,6 +48,7 @@ struct mf_book {
     uint64_t by_state[MF_TASK_STATE_COUNT];
     uint64_t n_added;
     uint64_t n_retried;
+    uint64_t n_elements;
 };
 
 /** The one writer of a task's state; whoever calls it counts. */
@@ -55,13 +58,39 @@ static inline void mf_booking_set_state(struct mf_booking *booking, enum mf_task
     booking->state = (uint16_t)to & 7;
 }
 
+/** How many tasks a booking stands for: of a range, those that are in the booking's own state. */
+static inline uint64_t mf_booking_count(const struct mf_booking *booking)
+{
+    const struct mf_range *range = mf_booking_range(booking);
+
+    return range ? range->n_ready : 1;
+}
+
+/** A task or range as mf_book_add() has it; range is taken unless this fails, or NULL. */
+int mf_book_add_booking(struct mf_book *book, const struct mf_order *order, struct mf_range *range,
+                        mf_ticket *ret_ticket);
+
+/** Copies bytes into a booking, or takes them if they are on the heap. Returns 0 or -ENOMEM. */
+int mf_booking_keep_bytes(struct mf_booking *booking, const void *bytes, size_t size,
+                          bool is_taken);
+
+/** Frees what a booking has, and its place. */
+void mf_book_forget(struct mf_book *book, uint32_t number);
+
+/** n unfinished tasks fewer in a group. */
+void mf_book_leave_group(struct mf_book *book, uint32_t group, uint64_t n);
+
+/** Puts a task or range among the READY ones; without memory for that it fails. */
+void mf_book_make_ready(struct mf_book *book, uint32_t number, bool is_first);
+
 /** Moves a task that is in no list to a final state, and carries out all that follows. */
 void mf_book_conclude(struct mf_book *book, uint32_t number, enum mf_task_state state);
 
 /** What few tasks have; made if it is missing. NULL when memory is out. */
 struct mf_booking_extra *mf_book_need_extra(struct mf_book *book, struct mf_booking *booking);
 
-/** An ended task that nobody can ask for, has to hear of or takes the result of goes out. */
+/** An ended task or range that nobody can ask for, has to hear of, takes the result of or belongs
+ * to goes out. */
 void mf_book_forget_if_unwanted(struct mf_book *book, uint32_t number);
 
 /* book_after.c */
@@ -77,5 +106,31 @@ void mf_book_let_go(struct mf_book *book, struct mf_booking *taker);
 /** Before a READY task with predecessors is taken: puts their results behind its input. Returns 0
  * or -ENOMEM. */
 int mf_book_gather(struct mf_book *book, struct mf_booking *taker);
+
+/** The same for an element of a range that keeps its predecessors. */
+int mf_book_gather_for(struct mf_book *book, const struct mf_booking *range,
+                       struct mf_booking *taker);
+
+/* range.c */
+
+/** NULL is accepted. */
+void mf_range_destroy(struct mf_range *range);
+
+/** The first n elements of a stretch that waits, which is cut in two or taken out of its list
+ * whole. Returns it, in no list, or NULL when memory is out. */
+struct mf_stretch *mf_stretch_cut(struct mf_stretch *stretch, uint64_t n);
+
+/** Before a range is withdrawn: what is out is none of it any more. */
+void mf_range_take_back(struct mf_book *book, struct mf_booking *booking);
+
+/** A range is final: none of its elements is ready. */
+void mf_range_end(struct mf_range *range);
+
+/** The result of a detached task that is DONE goes to its place. */
+void mf_range_keep_result(struct mf_book *book, const struct mf_booking *booking, const void *bytes,
+                          size_t size);
+
+/** A detached task has ended. */
+void mf_range_end_detached(struct mf_book *book, mf_ticket range, bool is_done);
 
 #endif

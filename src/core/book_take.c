@@ -4,8 +4,14 @@
  */
 #include "core/book_private.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* See believe(). */
+#define MANY_CALLS 16
+#define FAR_ABOVE 16
+#define LEAST_NS 10
 
 static const struct mf_pace *pace_of(const struct mf_book *book, uint16_t function)
 {
@@ -19,6 +25,20 @@ double mf_book_duration_ns(const struct mf_book *book, uint16_t function)
     const struct mf_pace *pace = pace_of(book, function);
 
     return pace->n_calls > 0 ? pace->mean_ns : -1;
+}
+
+/*
+ * What many calls together took may be mostly that their rank was kept from
+ * running. One sample alone that is far above what is known counts less; if it
+ * stays like that, the next ones make it known within a few.
+ */
+static double believe(const struct mf_pace *pace, uint32_t n_calls, double mean_ns)
+{
+    double known_ns = pace->mean_ns > LEAST_NS ? pace->mean_ns : LEAST_NS;
+
+    if (n_calls < MANY_CALLS || pace->n_calls < MANY_CALLS || mean_ns < FAR_ABOVE * known_ns)
+        return mean_ns;
+    return FAR_ABOVE * known_ns;
 }
 
 void mf_book_note_duration(struct mf_book *book, uint16_t function, uint32_t n_calls,
@@ -40,7 +60,7 @@ void mf_book_note_duration(struct mf_book *book, uint16_t function, uint32_t n_c
         book->n_paces = n;
     }
     pace = &book->paces[function];
-    mean_ns = (double)duration_ns / n_calls;
+    mean_ns = believe(pace, n_calls, (double)duration_ns / n_calls);
     pace->n_calls += n_calls;
     /* The first samples count in full, later ones so that the last few hundred calls do. */
     weight = (double)n_calls / (double)(pace->n_calls < 256 ? pace->n_calls : 256 + n_calls);
@@ -95,7 +115,7 @@ static inline bool fill_room(const struct mf_book *book, const struct mf_booking
  */
 static inline int give_results(struct mf_book *book, struct mf_booking *booking)
 {
-    if (!booking->extra || booking->extra->n_predecessors == 0)
+    if (!booking->extra || booking->extra->n_predecessors == 0 || booking->extra->range)
         return 0;
     return mf_book_gather(book, booking);
 }
@@ -127,7 +147,7 @@ uint32_t mf_book_take(struct mf_book *book, uint32_t rank, const struct mf_unit_
     while (number != MF_BOOKING_NONE && n < limits->n_calls && !is_alone) {
         struct mf_booking *booking = mf_bookings_at(&book->bookings, number);
 
-        if (give_results(book, booking) < 0)
+        if (mf_booking_range(booking) || give_results(book, booking) < 0)
             break;
         is_alone = travels_alone(booking, limits);
         if ((is_alone && n > 0) || !fill_room(book, booking, limits, n, &room))
@@ -142,6 +162,76 @@ uint32_t mf_book_take(struct mf_book *book, uint32_t rank, const struct mf_unit_
     if (n > 0)
         mf_ready_cut(&book->ready, ret_numbers[n - 1], n);
     return n;
+}
+
+/* --- of ranges --- */
+
+/* How many elements of a range fit into a unit, of those that wait next. */
+static uint64_t count_fitting(const struct mf_book *book, const struct mf_booking *booking,
+                              const struct mf_stretch *next, const struct mf_unit_limits *limits)
+{
+    const struct mf_pace *pace = pace_of(book, booking->function);
+    size_t n_head = limits->call_bytes + limits->details_bytes;
+    size_t n_bytes = limits->n_bytes > n_head ? limits->n_bytes - n_head : 0;
+    uint64_t n = next->n < limits->n_calls ? next->n : limits->n_calls;
+
+    if (next->is_alone || travels_alone(booking, limits) ||
+        mf_booking_must_detach(booking, limits->large_bytes))
+        return 1;
+    if (n > 2 * pace->n_calls)
+        n = 2 * pace->n_calls;
+    if (booking->size > 0 && n > n_bytes / booking->size)
+        n = n_bytes / booking->size;
+    if ((double)n * pace->mean_ns > (double)limits->duration_ns)
+        n = (uint64_t)((double)limits->duration_ns / pace->mean_ns);
+    return n > 0 ? n : 1;
+}
+
+struct mf_stretch *mf_book_take_stretch(struct mf_book *book, uint32_t rank,
+                                        const struct mf_unit_limits *limits, int *ret_error)
+{
+    uint32_t number = mf_ready_first(&book->ready, rank);
+    struct mf_stretch *next, *taken;
+    struct mf_booking *booking;
+    struct mf_range *range;
+
+    *ret_error = 0;
+    if (number == MF_BOOKING_NONE)
+        return NULL;
+    booking = mf_bookings_at(&book->bookings, number);
+    range = mf_booking_range(booking);
+    if (!range)
+        return NULL;
+    next = mf_container_of(range->waiting.next, struct mf_stretch, node);
+    taken = mf_stretch_cut(next, count_fitting(book, booking, next, limits));
+    if (!taken) {
+        *ret_error = -ENOMEM;
+        return NULL;
+    }
+    taken->range = number;
+    mf_list_push_back(&range->out, &taken->node);
+    range->n_ready -= taken->n;
+    range->n_placed += taken->n;
+    book->by_state[MF_TASK_READY] -= taken->n;
+    book->by_state[MF_TASK_PLACED] += taken->n;
+    mf_ready_add(&book->ready, number, -(int64_t)taken->n);
+    if (range->n_ready == 0) {
+        mf_ready_remove(&book->ready, number);
+        mf_booking_set_state(booking, MF_TASK_PLACED);
+    }
+    return taken;
+}
+
+/* --- questions --- */
+
+bool mf_book_first(const struct mf_book *book, uint32_t rank, uint32_t *ret_number)
+{
+    uint32_t number = mf_ready_first(&book->ready, rank);
+
+    if (number == MF_BOOKING_NONE)
+        return false;
+    *ret_number = number;
+    return true;
 }
 
 uint64_t mf_book_n_ready(const struct mf_book *book)

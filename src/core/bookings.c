@@ -82,7 +82,7 @@ struct mf_booking *mf_bookings_add(struct mf_bookings *bookings, uint32_t *ret_n
     bookings->n_empty -= chunk->n_used++ == 0;
     if (chunk->first_free == MF_BOOKINGS_PER_CHUNK)
         mf_list_remove(&chunk->node);
-    if (++bookings->generation == 0)
+    if (++bookings->generation == MF_BOOKING_GENERATIONS)
         bookings->generation = 1;
     booking->generation = bookings->generation;
     *ret_number = chunk->index * MF_BOOKINGS_PER_CHUNK + place;

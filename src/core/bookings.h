@@ -11,6 +11,9 @@
 #define MF_BOOKINGS_PER_CHUNK 1024
 #define MF_BOOKING_NONE UINT32_MAX
 
+/** Generations are below this: the numbers of elements of ranges are above all tickets. */
+#define MF_BOOKING_GENERATIONS (UINT32_C(1) << 31)
+
 /**
  * @node        its place among the chunks with room
  * @first_free  number within the chunk of a free place, MF_BOOKINGS_PER_CHUNK for none;

@@ -7,8 +7,7 @@
 #include <math.h>
 #include <string.h>
 
-/* Nodes of a list, or UINT64_MAX if its links are broken or it has more than most. */
-static uint64_t count_nodes(const struct mf_list *head, uint64_t most)
+uint64_t mf_check_count_nodes(const struct mf_list *head, uint64_t most)
 {
     uint64_t n = 0;
 
@@ -29,6 +28,10 @@ static const char *check_wish(const struct mf_farm *farm, const struct mf_task *
     if (task->wish == MF_WISH_END && task->end_cause != MF_CAUSE_STOPPED &&
         task->end_cause != MF_CAUSE_TIMEOUT)
         return "a task is to be ended without a cause";
+    if (task->wish == MF_WISH_SUSPEND && task->state != MF_TASK_RUNNING)
+        return "a task that does not run is to be suspended";
+    if (task->wish == MF_WISH_CONTINUE && is_placed)
+        return "a task that never ran is to go on";
     if (task->is_cancelled && task->wish != MF_WISH_END)
         return "a cancelled task is not asked to end";
     if (is_placed && task->wish == MF_WISH_NONE &&
@@ -37,6 +40,30 @@ static const char *check_wish(const struct mf_farm *farm, const struct mf_task *
     if (farm->stop == MF_STOP_NOW && task->wish != MF_WISH_END)
         return "a task is left to run though the farm stops now";
     return NULL;
+}
+
+/* Who has slots, who waits for some in line, and whose may be taken. */
+static const char *check_slots(const struct mf_farm *farm, const struct mf_task *task,
+                               const struct mf_worker *worker)
+{
+    bool is_in_line = mf_task_is_in_line(task);
+    bool is_victim = farm->preempts && task->spec.is_suspendable &&
+                     task->state == MF_TASK_RUNNING && task->wish == MF_WISH_NONE;
+    const struct mf_heap *heap = is_in_line ? &worker->suspended : &farm->victims;
+
+    if ((task->state == MF_TASK_SUSPENDED || is_in_line || task->wish == MF_WISH_CONTINUE) &&
+        (!farm->preempts || !task->spec.is_suspendable))
+        return "a task is suspended that cannot be";
+    if (task->has_slots ? is_in_line : !is_in_line && task->wish != MF_WISH_END)
+        return "a task waits for slots that it has, or has none and does not wait";
+    if ((is_in_line || is_victim) != (task->heap_index != MF_HEAP_NONE))
+        return "the tasks in line and those to suspend are not those in heaps";
+    if (task->heap_index != MF_HEAP_NONE &&
+        (task->heap_index >= heap->n_items || heap->items[task->heap_index] != task))
+        return "a held task is not where it thinks in its heap";
+    return task->ran_ns < 0 || (!farm->preempts && task->ran_ns > 0)
+               ? "a task has run for an impossible time"
+               : NULL;
 }
 
 static const char *check_held(const struct mf_farm *farm, const struct mf_task *task)
@@ -54,13 +81,17 @@ static const char *check_held(const struct mf_farm *farm, const struct mf_task *
     if (mf_list_is_empty(&task->node))
         return "a held task is in no worker's list";
     if (mf_list_is_empty(&task->running_node) ==
-        (task->state == MF_TASK_RUNNING && task->wish != MF_WISH_END))
+        (task->state == MF_TASK_RUNNING && task->wish == MF_WISH_NONE))
         return "the list of running tasks is not those that may go on running";
+    if (check_slots(farm, task, worker))
+        return check_slots(farm, task, worker);
     return check_wish(farm, task, worker);
 }
 
 static const char *check_not_held(const struct mf_farm *farm, const struct mf_task *task)
 {
+    if (task->has_slots || task->ran_ns != 0)
+        return "a task that no worker holds has slots";
     if (task->worker != MF_WORKER_NONE || !mf_list_is_empty(&task->node) ||
         !mf_list_is_empty(&task->running_node))
         return "a task that no worker holds is in a worker's list";
@@ -86,7 +117,7 @@ static const char *check_key(const struct mf_farm *farm, const struct mf_task *t
 
 static const char *check_task(const struct mf_farm *farm, const struct mf_task *task)
 {
-    bool is_in_heap = task->heap_index != MF_HEAP_NONE;
+    bool is_in_heap = task->heap_index != MF_HEAP_NONE && !mf_task_is_held(task);
     const struct mf_heap *heap;
 
     if ((unsigned int)task->state >= MF_TASK_STATE_COUNT)
@@ -106,7 +137,7 @@ static const char *check_task(const struct mf_farm *farm, const struct mf_task *
     return mf_task_is_held(task) ? check_held(farm, task) : check_not_held(farm, task);
 }
 
-static const char *check_heap(const struct mf_heap *heap)
+const char *mf_check_heap(const struct mf_heap *heap)
 {
     for (uint32_t i = 1; i < heap->n_items; i++) {
         if (heap->before(heap->items[i], heap->items[(i - 1) / 2]))
@@ -152,12 +183,13 @@ static const char *check_tasks(const struct mf_farm *farm)
         n_parked += farm->asides[i].tasks.n_items;
     if (n[MF_TASK_READY] != farm->ready.n_items + n_parked)
         return "the heap holds what is not a ready task";
-    if (n[MF_TASK_WAITING] + n[MF_TASK_READY] + n[MF_TASK_PLACED] + n[MF_TASK_RUNNING] >
+    if (n[MF_TASK_WAITING] + n[MF_TASK_READY] + n[MF_TASK_PLACED] + n[MF_TASK_RUNNING] +
+            n[MF_TASK_SUSPENDED] >
         farm->ready.capacity)
         return "a task might find no memory to become ready";
-    if (n_dirty != count_nodes(&farm->dirty, n_dirty))
+    if (n_dirty != mf_check_count_nodes(&farm->dirty, n_dirty))
         return "the changes to tell are not those of the tasks that changed";
-    if (n_running != count_nodes(&farm->running, n_running))
+    if (n_running != mf_check_count_nodes(&farm->running, n_running))
         return "the list of running tasks has too many or too few";
     if (n_recalling != farm->n_recalling)
         return "the count of recalls is wrong";
@@ -171,84 +203,15 @@ static const char *check_running_order(const struct mf_farm *farm)
     mf_list_for_each (node, &farm->running) {
         const struct mf_task *task = mf_container_of(node, struct mf_task, running_node);
 
-        if (task->started_ns < last_ns || task->started_ns > farm->now_ns)
+        if (task->started_ns > farm->now_ns)
+            return "a task runs that was not started yet";
+        if (farm->preempts && farm->config.timeout_factor == 0)
+            continue;
+        if (task->started_ns - task->ran_ns < last_ns)
             return "the running tasks are not in order of their start";
-        last_ns = task->started_ns;
+        last_ns = task->started_ns - task->ran_ns;
     }
     return NULL;
-}
-
-/* What a worker has beside slots is its tasks' or free. */
-static const char *check_beside_slots(const struct mf_worker *worker)
-{
-    uint64_t n_gpus = worker->n_free_gpus;
-    uint64_t mem_bytes = worker->free_mem_bytes;
-
-    if (n_gpus > worker->n_gpus || mem_bytes > worker->mem_bytes)
-        return "a worker has more free than it has";
-    mf_list_for_each (node, &worker->tasks) {
-        const struct mf_task *task = mf_container_of(node, struct mf_task, node);
-
-        n_gpus += task->spec.needs.n_gpus;
-        mem_bytes += task->spec.needs.mem_bytes;
-    }
-    if (n_gpus != worker->n_gpus || mem_bytes != worker->mem_bytes)
-        return "the GPUs or the memory of a worker do not add up";
-    return NULL;
-}
-
-/* What the tasks of a worker add up to. */
-static const char *check_load(const struct mf_farm *farm, const struct mf_worker *worker)
-{
-    uint64_t n_single = 0;
-    uint64_t n_wide = 0;
-    uint32_t n_long = 0;
-    uint32_t n_recalling = 0;
-    uint64_t most = farm->config.delay_ns > 0 ? 0 : farm->config.max_prefetch_per_slot;
-
-    if (count_nodes(&worker->tasks, worker->n_tasks) != worker->n_tasks)
-        return "a worker's list has too many or too few tasks";
-    mf_list_for_each (node, &worker->tasks) {
-        const struct mf_task *task = mf_container_of(node, struct mf_task, node);
-
-        if (mf_tasks_find(&farm->tasks, task->id) != task || !mf_task_is_held(task) ||
-            task->worker != worker->id)
-            return "a worker's list has a task that it does not hold";
-        *(task->spec.needs.n_slots > 1 ? &n_wide : &n_single) += task->spec.needs.n_slots;
-        n_recalling += task->wish == MF_WISH_RECALL;
-        n_long += task->spec.is_long;
-    }
-    if (n_long != worker->n_long)
-        return "a worker's count of long tasks is wrong";
-    if (n_single + n_wide != worker->n_committed)
-        return "a worker's load is not that of its tasks";
-    if (n_wide > worker->n_slots)
-        return "a task of several slots was sent ahead";
-    if (worker->n_committed > worker->n_slots * (1 + most))
-        return "a worker was sent more ahead than allowed";
-    if (n_recalling != worker->n_recalling)
-        return "a worker's count of recalls is wrong";
-    return check_beside_slots(worker);
-}
-
-static const char *check_worker(const struct mf_farm *farm, const struct mf_worker *worker)
-{
-    const struct mf_heap *by_load = &farm->workers.by_load;
-    const struct mf_heap *by_fullness = &farm->workers.by_fullness;
-    bool is_in_heap =
-        worker->heap_index < by_load->n_items && by_load->items[worker->heap_index] == worker;
-
-    if ((worker->state == MF_WORKER_UP) != is_in_heap)
-        return "the workers in the order of load are not those that are up";
-    if (farm->workers.has_fullness && worker->state == MF_WORKER_UP &&
-        (by_fullness->items[worker->fullness_index] != worker ||
-         worker->fullness != mf_worker_fullness(worker)))
-        return "a worker is not as full as it thinks";
-    if (worker->state == MF_WORKER_GONE && worker->n_tasks > 0)
-        return "a worker that is gone holds a task";
-    if (worker->state == MF_WORKER_DRAINING && worker->n_tasks == 0)
-        return "a worker that drains holds nothing and is not gone";
-    return check_load(farm, worker);
 }
 
 /* What is free of the countables, and what held tasks have, is what there is. */
@@ -287,56 +250,6 @@ static const char *check_shares(const struct mf_farm *farm)
                : "the lines of the groups are not the ready tasks";
 }
 
-/* The totals over the workers that are UP. */
-static const char *check_totals(const struct mf_workers *workers)
-{
-    struct mf_workers sum = {0};
-
-    for (uint32_t i = 0; i < workers->n_by_id; i++) {
-        const struct mf_worker *worker = workers->by_id[i];
-
-        if (!worker || worker->state != MF_WORKER_UP)
-            continue;
-        sum.n_up++;
-        sum.n_slots_up += worker->n_slots;
-        sum.n_surplus += mf_worker_surplus(worker);
-        sum.n_free += worker->n_slots + mf_worker_surplus(worker) - worker->n_committed;
-    }
-    if (mf_room_check(&workers->room) != (workers->has_room ? (int64_t)sum.n_up : 0))
-        return "the workers by what they have free are not those that are up";
-    if (sum.n_up != workers->n_up || sum.n_up != workers->by_load.n_items ||
-        workers->by_fullness.n_items != (workers->has_fullness ? sum.n_up : 0))
-        return "the count of workers is wrong";
-    if (sum.n_slots_up != workers->n_slots_up || sum.n_free != workers->n_free ||
-        sum.n_surplus != workers->n_surplus)
-        return "the slots of all workers do not add up";
-    for (uint32_t i = 0; i < workers->n_shapes; i++)
-        sum.n_up -= workers->shapes[i].n_up;
-    if (sum.n_up != 0)
-        return "the workers of all shapes are not those that are up";
-    return NULL;
-}
-
-static const char *check_workers(const struct mf_farm *farm)
-{
-    const struct mf_workers *workers = &farm->workers;
-    uint64_t n_held = 0;
-
-    for (uint32_t i = 0; i < workers->n_by_id; i++) {
-        const struct mf_worker *worker = workers->by_id[i];
-        const char *breach = worker ? check_worker(farm, worker) : NULL;
-
-        if (breach)
-            return breach;
-        if (worker && worker->id != i)
-            return "a worker is kept under the wrong number";
-        n_held += worker ? worker->n_tasks : 0;
-    }
-    if (n_held != farm->counts.by_state[MF_TASK_PLACED] + farm->counts.by_state[MF_TASK_RUNNING])
-        return "a held task is in two workers' lists or in none";
-    return check_totals(workers);
-}
-
 const char *mf_farm_check(const struct mf_farm *farm)
 {
     const char *breach = check_tasks(farm);
@@ -346,18 +259,22 @@ const char *mf_farm_check(const struct mf_farm *farm)
     if (!breach)
         breach = check_countables(farm);
     if (!breach)
-        breach = check_heap(&farm->ready);
+        breach = mf_check_heap(&farm->ready);
     for (int i = 0; i < MF_N_COUNTABLES && !breach; i++)
-        breach = check_heap(&farm->parked[i]);
+        breach = mf_check_heap(&farm->parked[i]);
     for (uint32_t i = 0; i < farm->n_asides && !breach; i++)
-        breach = check_heap(&farm->asides[i].tasks);
+        breach = mf_check_heap(&farm->asides[i].tasks);
     if (!breach)
         breach = check_shares(farm);
     if (!breach)
-        breach = check_heap(&farm->workers.by_load);
+        breach = mf_check_heap(&farm->victims);
     if (!breach)
-        breach = check_heap(&farm->workers.by_fullness);
+        breach = mf_check_heap(&farm->workers.resumable);
     if (!breach)
-        breach = check_workers(farm);
+        breach = mf_check_heap(&farm->workers.by_load);
+    if (!breach)
+        breach = mf_check_heap(&farm->workers.by_fullness);
+    if (!breach)
+        breach = mf_check_workers(farm);
     return breach;
 }

@@ -12,37 +12,20 @@ static uint64_t count_live(const struct mf_farm *farm)
 {
     const uint64_t *n = farm->counts.by_state;
 
-    return n[MF_TASK_WAITING] + n[MF_TASK_READY] + n[MF_TASK_PLACED] + n[MF_TASK_RUNNING];
+    return n[MF_TASK_WAITING] + n[MF_TASK_READY] + n[MF_TASK_PLACED] + n[MF_TASK_RUNNING] +
+           n[MF_TASK_SUSPENDED];
 }
 
-/* Memory for n tasks. */
-static int reserve_heap(struct mf_heap *ready, uint64_t n)
-{
-    uint32_t capacity = ready->capacity ? ready->capacity : 64;
-    void **items;
-
-    if (n <= ready->capacity)
-        return 0;
-    if (n > UINT32_MAX / 2)
-        return -ENOMEM;
-    while (capacity < n)
-        capacity *= 2;
-    items = reallocarray(ready->items, capacity, sizeof(void *));
-    if (!items)
-        return -ENOMEM;
-    ready->items = items;
-    ready->capacity = capacity;
-    return 0;
-}
-
-/* Memory for n ready tasks, so that a retry, a recall or a lost worker never needs any. */
+/* Memory for n tasks, so that a retry, a recall, a lost worker or a start never needs any. */
 static int reserve_ready(struct mf_farm *farm, uint64_t n)
 {
-    int r = reserve_heap(&farm->ready, n);
+    int r = mf_heap_reserve(&farm->ready, n);
 
+    if (r == 0 && farm->preempts)
+        r = mf_heap_reserve(&farm->victims, n);
     for (int i = 0; i < MF_N_COUNTABLES && r == 0 && farm->has_countables; i++)
         if (farm->config.countables[i] > 0)
-            r = reserve_heap(&farm->parked[i], n);
+            r = mf_heap_reserve(&farm->parked[i], n);
     return r;
 }
 
@@ -172,14 +155,16 @@ static int handle_worker_drain(struct mf_farm *farm, const struct mf_event *even
 /* Its worker disappeared: that is no fault of the task, unless it happens to it again and again. */
 static void lose_task(struct mf_farm *farm, struct mf_task *task)
 {
-    bool was_running = task->state == MF_TASK_RUNNING;
+    bool was_suspended = task->state == MF_TASK_SUSPENDED;
+    bool was_running = task->state == MF_TASK_RUNNING || was_suspended;
     uint32_t limit = farm->config.crash_limit;
 
     if (farm->has_shares)
         mf_farm_account(farm, task, was_running ? farm->now_ns - task->started_ns : 0);
     mf_farm_release(farm, task);
     if (was_running) {
-        task->lost++;
+        /* One that was stopped has not brought it down. */
+        task->lost += !was_suspended;
         task->cause = MF_CAUSE_LOST;
     }
     if (task->is_cancelled) {
@@ -229,9 +214,38 @@ static int handle_started(struct mf_farm *farm, const struct mf_event *event)
 
     if (r != 0)
         return r;
-    if (task->state == MF_TASK_RUNNING)
+    if (task->state != MF_TASK_PLACED)
         return MF_FARM_E_STALE;
     mf_farm_start(farm, task);
+    return 0;
+}
+
+/* It was asked for, though something else may be wished by now. */
+static int handle_suspended(struct mf_farm *farm, const struct mf_event *event)
+{
+    struct mf_task *task;
+    int r = find_held(farm, event, &task);
+
+    if (r != 0)
+        return r;
+    if (task->state != MF_TASK_RUNNING || task->wish == MF_WISH_NONE || !farm->preempts)
+        return MF_FARM_E_STALE;
+    if (event->duration_ns > 0)
+        task->ran_ns = event->duration_ns;
+    mf_farm_note_suspended(farm, task);
+    return 0;
+}
+
+static int handle_continued(struct mf_farm *farm, const struct mf_event *event)
+{
+    struct mf_task *task;
+    int r = find_held(farm, event, &task);
+
+    if (r != 0)
+        return r;
+    if (task->state != MF_TASK_SUSPENDED || !task->has_slots)
+        return MF_FARM_E_STALE;
+    mf_farm_note_continued(farm, task);
     return 0;
 }
 
@@ -304,7 +318,7 @@ static int handle_returned(struct mf_farm *farm, const struct mf_event *event)
 
     if (r != 0)
         return r;
-    if (task->state == MF_TASK_RUNNING)
+    if (task->state != MF_TASK_PLACED)
         return -EINVAL;
     if (farm->has_shares)
         mf_farm_account(farm, task, 0);
@@ -363,6 +377,10 @@ int mf_farm_handle(struct mf_farm *farm, const struct mf_event *event)
         return handle_ended(farm, event);
     case MF_EVENT_RETURNED:
         return handle_returned(farm, event);
+    case MF_EVENT_SUSPENDED:
+        return handle_suspended(farm, event);
+    case MF_EVENT_CONTINUED:
+        return handle_continued(farm, event);
     case MF_EVENT_CANCEL:
         return handle_cancel(farm, event);
     case MF_EVENT_STOP:

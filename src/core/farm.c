@@ -40,6 +40,9 @@ int mf_farm_create(const struct mf_farm_config *config, struct mf_farm **ret_far
     if (!farm->config.placement)
         farm->config.placement = &mf_placement_least_loaded;
     farm->has_keys = farm->config.policy->key != NULL;
+    farm->preempts = mf_policy_preempts(farm->config.policy);
+    if (farm->config.policy->turn_ns)
+        farm->turn_ns = farm->config.policy->turn_ns(&config->policy_settings);
     farm->has_shares = farm->config.policy->charge != NULL;
     farm->has_homes = farm->config.placement->has_homes;
     farm->rekey_ns = mf_farm_rekey_interval(&farm->config);
@@ -47,6 +50,9 @@ int mf_farm_create(const struct mf_farm_config *config, struct mf_farm **ret_far
     farm->now_ns = farm->next_place_ns = INT64_MIN;
     mf_workers_init(&farm->workers);
     farm->workers.has_fullness = farm->config.placement->has_fullness;
+    farm->workers.preempts = farm->preempts;
+    farm->workers.max_suspended_per_slot = config->max_suspended_per_slot;
+    mf_heap_init(&farm->victims, mf_policy_key_before, offsetof(struct mf_task, heap_index));
     mf_heap_init(&farm->ready, farm->config.policy->before, offsetof(struct mf_task, heap_index));
     for (int i = 0; i < MF_N_COUNTABLES; i++) {
         mf_heap_init(&farm->parked[i], farm->config.policy->before,
@@ -57,6 +63,7 @@ int mf_farm_create(const struct mf_farm_config *config, struct mf_farm **ret_far
     mf_list_init(&farm->dirty);
     mf_list_init(&farm->running);
     mf_list_init(&farm->ended);
+    mf_list_init(&farm->blocked);
     mf_rng_init(&farm->rng, config->seed);
     if (config->has_dependencies && mf_links_init(&farm->links) < 0) {
         mf_farm_destroy(farm);
@@ -71,6 +78,7 @@ void mf_farm_destroy(struct mf_farm *farm)
     if (!farm)
         return;
     mf_heap_finish(&farm->ready);
+    mf_heap_finish(&farm->victims);
     for (int i = 0; i < MF_N_COUNTABLES; i++)
         mf_heap_finish(&farm->parked[i]);
     mf_asides_finish(farm);
@@ -159,7 +167,8 @@ uint64_t mf_farm_n_ready(const struct mf_farm *farm)
 
 uint64_t mf_farm_n_held(const struct mf_farm *farm)
 {
-    return farm->counts.by_state[MF_TASK_PLACED] + farm->counts.by_state[MF_TASK_RUNNING];
+    return farm->counts.by_state[MF_TASK_PLACED] + farm->counts.by_state[MF_TASK_RUNNING] +
+           farm->counts.by_state[MF_TASK_SUSPENDED];
 }
 
 uint64_t mf_farm_n_parked(const struct mf_farm *farm)
@@ -230,6 +239,7 @@ static int64_t next_timeout_ns(const struct mf_farm *farm)
     if (limit == INT64_MAX || mf_list_is_empty(&farm->running))
         return INT64_MAX;
     task = mf_container_of(farm->running.next, struct mf_task, running_node);
+    limit -= task->ran_ns < limit ? task->ran_ns : limit;
     return task->started_ns > INT64_MAX - limit ? INT64_MAX : task->started_ns + limit;
 }
 
@@ -243,6 +253,8 @@ int64_t mf_farm_next_tick_ns(const struct mf_farm *farm)
     if (farm->stop == MF_STOP_NONE && mf_heap_top(&farm->ready) &&
         farm->next_place_ns > farm->now_ns && farm->next_place_ns < next)
         next = farm->next_place_ns;
+    if (farm->preempts && mf_farm_next_turn_ns(farm) < next)
+        next = mf_farm_next_turn_ns(farm);
     return next;
 }
 

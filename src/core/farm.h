@@ -56,6 +56,8 @@ enum mf_stop {
  * @max_prefetch_per_slot  upper bound of tasks sent ahead per slot
  * @turnaround_ns        time from a free slot to a task sent for it, before
  *                       ticks tell it better
+ * @max_suspended_per_slot  under a policy that preempts: a worker begins so many tasks for
+ *                       each slot, beyond the one that runs; 0 suspends none
  */
 struct mf_farm_config {
     const struct mf_policy *policy;
@@ -74,6 +76,7 @@ struct mf_farm_config {
     uint32_t crash_limit;
     uint32_t max_prefetch_per_slot;
     int64_t turnaround_ns;
+    uint32_t max_suspended_per_slot;
 };
 
 /** What a task asks of another one that it comes after. Stored in journals: never renumber. */
@@ -100,6 +103,8 @@ enum mf_event_kind {
     MF_EVENT_STARTED,      /* worker, task, attempt */
     MF_EVENT_ENDED,        /* worker, task, attempt, cause, duration_ns */
     MF_EVENT_RETURNED,     /* worker, task, attempt: given back unstarted */
+    MF_EVENT_SUSPENDED,    /* worker, task, attempt, duration_ns: as wished; it ran so long */
+    MF_EVENT_CONTINUED,    /* worker, task, attempt: as wished; it runs again */
     MF_EVENT_CANCEL,       /* task: withdraw it, whatever its state */
     MF_EVENT_STOP,         /* stop: the user stops the run */
     MF_EVENT_LEARNED, /* spec.kind, duration_ns, n_samples: run time known from an earlier run */
@@ -145,7 +150,11 @@ struct mf_event {
  *
  *   PLACED                      send it to worker, unless this attempt was sent
  *   PLACED with wish RECALL     ask worker to give it back
- *   PLACED, RUNNING, wish END   ask worker to end it; cause says why (TIMEOUT, STOPPED)
+ *   PLACED, RUNNING, SUSPENDED, wish END   ask worker to end it; cause says why (TIMEOUT,
+ *                               STOPPED)
+ *   RUNNING with wish SUSPEND   ask worker to stop it; its slots are others' from now on
+ *   RUNNING, SUSPENDED, wish CONTINUE   ask worker to let it go on, when there are slots
+ *   RUNNING, SUSPENDED          nothing
  *   READY                       nothing: it waits, for another attempt
  *   a final state               settle it: this is the last change of the task
  *

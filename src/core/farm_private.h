@@ -9,10 +9,11 @@
  *   follow.c  what follows from the end of a task for those that come after it
  *   order.c   keys of READY tasks, what is known of run times, what groups are charged
  *   place.c   the tick: placing, prefetch, time limits
+ *   preempt.c whose slots are taken for others, and which suspended task goes on
  *   aside.c   tasks that nobody has room for now
  *   recall.c  which of those sent ahead come back
  *   worker.c  the workers and their load
- *   check.c   the invariants
+ *   check.c, check_workers.c   the invariants
  */
 #ifndef MF_CORE_FARM_PRIVATE_H
 #define MF_CORE_FARM_PRIVATE_H
@@ -69,7 +70,15 @@ struct mf_aside {
  * @ready          READY tasks in order of the policy; has memory for every task
  *                 that is not final, so that becoming READY never fails
  * @dirty          tasks whose change was not told yet, in order of the first change
- * @running        RUNNING tasks that were not asked to end, in order of start
+ * @running        RUNNING tasks of which nothing is wished, in order of start; in the order of
+ *                 how long they ran where that counts
+ * @preempts       the policy suspends tasks
+ * @turn_ns        with preempts: how long one keeps its slots while others wait, 0 for ever
+ * @victims        with preempts: the tasks among `running` that can be suspended, those first
+ *                 whose slots are taken first
+ * @blocked        in a tick: workers with a free slot that no suspended task may have
+ * @n_in_line      suspended tasks in line on all workers
+ * @n_lined_up, @n_turns   keys computed so far, and times that slots were given
  * @ended          final tasks from which nothing followed yet; empty between events
  * @links          what comes after what, if config.has_dependencies
  * @n_settled_earlier  tasks that were final when they were added: in no count by state
@@ -120,6 +129,12 @@ struct mf_farm {
     bool is_closed;
     enum mf_stop stop;
     uint64_t n_recalling;
+    bool preempts;
+    int64_t turn_ns;
+    struct mf_heap victims;
+    struct mf_list blocked;
+    uint64_t n_in_line;
+    uint64_t n_lined_up, n_turns;
     struct mf_farm_counts counts;
     struct mf_median median;
     int64_t rekey_ns;
@@ -149,6 +164,14 @@ void mf_workers_take(struct mf_workers *workers, struct mf_worker *worker,
 void mf_workers_give_back(struct mf_workers *workers, struct mf_worker *worker,
                           const struct mf_needs *needs);
 
+/** The same for slots alone. */
+void mf_workers_take_slots(struct mf_workers *workers, struct mf_worker *worker, uint32_t n_slots);
+void mf_workers_give_back_slots(struct mf_workers *workers, struct mf_worker *worker,
+                                uint32_t n_slots);
+
+/** Restores the order of those that could resume a task, after suspended ones of it changed. */
+void mf_workers_note_line(struct mf_workers *workers, struct mf_worker *worker);
+
 /** Slots committed beyond those it has: its prefetched tasks. */
 static inline uint32_t mf_worker_surplus(const struct mf_worker *worker)
 {
@@ -159,7 +182,15 @@ static inline uint32_t mf_worker_surplus(const struct mf_worker *worker)
 
 static inline bool mf_task_is_held(const struct mf_task *task)
 {
-    return task->state == MF_TASK_PLACED || task->state == MF_TASK_RUNNING;
+    return task->state == MF_TASK_PLACED || task->state == MF_TASK_RUNNING ||
+           task->state == MF_TASK_SUSPENDED;
+}
+
+/** Whether it waits, on the worker that holds it, for slots to go on. */
+static inline bool mf_task_is_in_line(const struct mf_task *task)
+{
+    return task->wish == MF_WISH_SUSPEND ||
+           (task->state == MF_TASK_SUSPENDED && task->wish == MF_WISH_NONE);
 }
 
 /** Puts a task that no worker holds among the READY ones. */
@@ -170,6 +201,16 @@ void mf_farm_place(struct mf_farm *farm, struct mf_task *task, struct mf_worker 
 
 /** PLACED to RUNNING, which answers a recall with no. */
 void mf_farm_start(struct mf_farm *farm, struct mf_task *task);
+
+/** Its slots become free, and it gets in line on its worker, for which there is memory. */
+void mf_farm_suspend(struct mf_farm *farm, struct mf_task *task, struct mf_worker *worker);
+
+/** A task in line gets slots. */
+void mf_farm_continue(struct mf_farm *farm, struct mf_task *task, struct mf_worker *worker);
+
+/** Its worker has stopped it, or let it go on: RUNNING to SUSPENDED, and back. */
+void mf_farm_note_suspended(struct mf_farm *farm, struct mf_task *task);
+void mf_farm_note_continued(struct mf_farm *farm, struct mf_task *task);
 
 /** Takes a task from its worker, before it moves to READY or a final state. */
 void mf_farm_release(struct mf_farm *farm, struct mf_task *task);
@@ -191,7 +232,10 @@ void mf_farm_wish(struct mf_farm *farm, struct mf_task *task, enum mf_wish wish,
  * makes no sense, or -ENOMEM. */
 int mf_farm_expect(struct mf_farm *farm, const struct mf_task_spec *spec);
 
-/** Computes the key of a task that becomes READY, if has_keys. O(1). */
+/** What a policy sees. */
+struct mf_policy_view mf_farm_view(struct mf_farm *farm);
+
+/** Computes the key of a task that becomes READY or gets in line, if has_keys. O(1). */
 void mf_farm_order(struct mf_farm *farm, struct mf_task *task);
 
 /** The same for all READY tasks, if it is time; called once a tick, with rekey_ns. */
@@ -208,6 +252,17 @@ void mf_farm_charge(struct mf_farm *farm, struct mf_task *task);
 
 /** Sets right what was charged, if has_shares, for a task still held: it ran for so long. */
 void mf_farm_account(struct mf_farm *farm, const struct mf_task *task, int64_t used_ns);
+
+/* check.c and check_workers.c */
+
+/** Nodes of a list, or UINT64_MAX if its links are broken or it has more than most. */
+uint64_t mf_check_count_nodes(const struct mf_list *head, uint64_t most);
+
+/** Whether a heap is in order; NULL or a sentence. */
+const char *mf_check_heap(const struct mf_heap *heap);
+
+/** The workers, and what they hold; NULL or a sentence. */
+const char *mf_check_workers(const struct mf_farm *farm);
 
 /* events.c */
 
@@ -235,7 +290,7 @@ int mf_farm_handle_settled(struct mf_farm *farm, const struct mf_event *event);
 
 /* countables.c */
 
-/** The heap of READY tasks that a task is in. */
+/** The heap that a task is in: of READY ones, of those in line on their worker, or of victims. */
 struct mf_heap *mf_farm_heap_of(struct mf_farm *farm, const struct mf_task *task);
 
 /** Whether there are ever as many countables as a task needs. */
@@ -301,6 +356,30 @@ void mf_farm_recall_surplus(struct mf_farm *farm);
 /** Asks a worker to give back what was sent ahead to it and comes behind a task in order. */
 void mf_farm_recall_behind(struct mf_farm *farm, struct mf_worker *worker,
                            const struct mf_task *first);
+
+/* preempt.c: under a policy that preempts. */
+
+/** Those whose turn is over wait behind others, if there are any; can_place: also READY ones. */
+void mf_farm_end_turns(struct mf_farm *farm, bool can_place);
+
+/** When the first turn is over while somebody waits, INT64_MAX for never. */
+int64_t mf_farm_next_turn_ns(const struct mf_farm *farm);
+
+/**
+ * Lets the first suspended task go on that may, if that goes before `other`, the first READY
+ * one, which may be NULL. Returns whether there was one.
+ */
+bool mf_farm_continue_next(struct mf_farm *farm, const struct mf_task *other);
+
+/** Lets all suspended tasks go on that may: the last word of a tick. */
+void mf_farm_continue_rest(struct mf_farm *farm);
+
+/** A worker that can take a task once slots were taken from others, which they were; or NULL. */
+struct mf_worker *mf_farm_make_room(struct mf_farm *farm, const struct mf_task *task,
+                                    mf_worker_id avoid);
+
+/** The keys of all tasks that are held are computed anew. */
+void mf_farm_reorder_held(struct mf_farm *farm);
 
 /** Decides what comes next: places, recalls, ends what is over its time. */
 void mf_farm_tick(struct mf_farm *farm, const struct mf_event *event);

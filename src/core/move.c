@@ -57,10 +57,104 @@ void mf_farm_place(struct mf_farm *farm, struct mf_task *task, struct mf_worker 
     farm->n_placed++;
     task->worker = worker->id;
     task->started_ns = farm->now_ns;
+    task->ran_ns = 0;
+    task->has_slots = true;
+    task->turn = ++farm->n_turns;
     mf_list_push_back(&worker->tasks, &task->node);
     worker->n_tasks++;
     worker->n_long += task->spec.is_long;
     mf_workers_take(&farm->workers, worker, &task->spec.needs);
+}
+
+/* Among those that run: in order of how long they ran, if that is limited. */
+static void watch(struct mf_farm *farm, struct mf_task *task)
+{
+    struct mf_list *before = farm->running.prev;
+
+    while (farm->preempts && farm->config.timeout_factor > 0 && before != &farm->running) {
+        const struct mf_task *other = mf_container_of(before, struct mf_task, running_node);
+
+        if (other->started_ns - other->ran_ns <= task->started_ns - task->ran_ns)
+            break;
+        before = before->prev;
+    }
+    mf_list_push_front(before, &task->running_node);
+}
+
+/* It runs, from now on in this turn, and nothing is wished of it. */
+static void begin_turn(struct mf_farm *farm, struct mf_task *task)
+{
+    struct mf_policy_view view;
+    int r;
+
+    task->started_ns = farm->now_ns;
+    watch(farm, task);
+    if (!farm->preempts || !task->spec.is_suspendable)
+        return;
+    view = mf_farm_view(farm);
+    task->key = farm->config.policy->yield_key(&view, task);
+    r = mf_heap_push(&farm->victims, task);
+    assert(r == 0 && "memory was reserved when the task was submitted");
+    (void)r;
+}
+
+/* Out of the order of those whose slots may be taken, or that wait for slots. */
+static void leave_heap(struct mf_farm *farm, struct mf_task *task, struct mf_worker *worker)
+{
+    if (task->heap_index == MF_HEAP_NONE)
+        return;
+    mf_heap_remove(mf_farm_heap_of(farm, task), task);
+    if (mf_task_is_in_line(task)) {
+        farm->n_in_line--;
+        mf_workers_note_line(&farm->workers, worker);
+    }
+}
+
+void mf_farm_suspend(struct mf_farm *farm, struct mf_task *task, struct mf_worker *worker)
+{
+    int r;
+
+    task->ran_ns = mf_task_ran_ns(task, farm->now_ns);
+    leave_heap(farm, task, worker);
+    mf_farm_wish(farm, task, MF_WISH_SUSPEND, MF_CAUSE_NONE);
+    task->has_slots = false;
+    mf_workers_give_back_slots(&farm->workers, worker, task->spec.needs.n_slots);
+    mf_farm_order(farm, task);
+    r = mf_heap_push(&worker->suspended, task);
+    assert(r == 0 && "memory was reserved before");
+    (void)r;
+    farm->n_in_line++;
+    mf_workers_note_line(&farm->workers, worker);
+}
+
+void mf_farm_continue(struct mf_farm *farm, struct mf_task *task, struct mf_worker *worker)
+{
+    /* While the change is not told, nobody has asked its worker to stop it. */
+    bool runs_on = task->state == MF_TASK_RUNNING && task->is_dirty;
+
+    leave_heap(farm, task, worker);
+    task->has_slots = true;
+    task->turn = ++farm->n_turns;
+    mf_workers_take_slots(&farm->workers, worker, task->spec.needs.n_slots);
+    mf_farm_wish(farm, task, runs_on ? MF_WISH_NONE : MF_WISH_CONTINUE, MF_CAUSE_NONE);
+    if (runs_on)
+        begin_turn(farm, task);
+}
+
+void mf_farm_note_suspended(struct mf_farm *farm, struct mf_task *task)
+{
+    move(farm, task, MF_TASK_SUSPENDED);
+    if (task->wish == MF_WISH_SUSPEND)
+        task->wish = MF_WISH_NONE;
+}
+
+void mf_farm_note_continued(struct mf_farm *farm, struct mf_task *task)
+{
+    move(farm, task, MF_TASK_RUNNING);
+    if (task->wish != MF_WISH_CONTINUE)
+        return;
+    task->wish = MF_WISH_NONE;
+    begin_turn(farm, task);
 }
 
 void mf_farm_start(struct mf_farm *farm, struct mf_task *task)
@@ -68,24 +162,30 @@ void mf_farm_start(struct mf_farm *farm, struct mf_task *task)
     if (task->wish == MF_WISH_RECALL)
         mf_farm_wish(farm, task, MF_WISH_NONE, MF_CAUSE_NONE);
     move(farm, task, MF_TASK_RUNNING);
-    task->started_ns = farm->now_ns;
-    if (task->wish != MF_WISH_END)
-        mf_list_push_back(&farm->running, &task->running_node);
+    if (task->wish == MF_WISH_NONE)
+        begin_turn(farm, task);
+    else
+        task->started_ns = farm->now_ns;
 }
 
 void mf_farm_release(struct mf_farm *farm, struct mf_task *task)
 {
     struct mf_worker *worker = mf_workers_find(&farm->workers, task->worker);
+    struct mf_needs needs = task->spec.needs;
 
     assert(mf_task_is_held(task));
+    leave_heap(farm, task, worker);
     mf_farm_wish(farm, task, MF_WISH_NONE, MF_CAUSE_NONE);
     mf_list_remove(&task->running_node);
     mf_list_remove(&task->node);
     worker->n_tasks--;
     worker->n_long -= task->spec.is_long;
-    mf_workers_give_back(&farm->workers, worker, &task->spec.needs);
+    needs.n_slots = task->has_slots ? needs.n_slots : 0;
+    mf_workers_give_back(&farm->workers, worker, &needs);
     mf_farm_give_back_countables(farm, &task->spec.needs);
     task->worker = MF_WORKER_NONE;
+    task->has_slots = false;
+    task->ran_ns = 0;
     if (worker->state == MF_WORKER_DRAINING && worker->n_tasks == 0)
         mf_workers_move(&farm->workers, worker, MF_WORKER_GONE);
 }
@@ -118,11 +218,14 @@ void mf_farm_wish(struct mf_farm *farm, struct mf_task *task, enum mf_wish wish,
         worker->n_recalling++;
         farm->n_recalling++;
     }
+    /* One that is suspended needs no slots to end. */
+    if (wish == MF_WISH_END)
+        leave_heap(farm, task, worker);
     task->wish = wish;
     task->end_cause = end_cause;
 
-    /* Once asked to end, it needs no more watching for its time limit. */
-    if (wish == MF_WISH_END)
+    /* Its time limit needs watching no more, or not now. */
+    if (wish != MF_WISH_NONE)
         mf_list_remove(&task->running_node);
     mark_dirty(farm, task);
 }

@@ -57,26 +57,28 @@ int mf_farm_learned(const struct mf_farm *farm, size_t *cursor, uint32_t *ret_ki
     return mf_estimates_next(&farm->estimates, cursor, ret_kind, ret_median_ns, ret_n_samples);
 }
 
-static struct mf_policy_view view_of(struct mf_farm *farm)
+struct mf_policy_view mf_farm_view(struct mf_farm *farm)
 {
     return (struct mf_policy_view){
         .farm = farm,
         .settings = &farm->config.policy_settings,
         .now_ns = farm->now_ns,
         .shares = &farm->shares,
+        .n_lined_up = farm->n_lined_up,
     };
 }
 
 void mf_farm_order(struct mf_farm *farm, struct mf_task *task)
 {
-    struct mf_policy_view view = view_of(farm);
+    struct mf_policy_view view = mf_farm_view(farm);
 
     task->key = farm->config.policy->key(&view, task);
+    farm->n_lined_up++;
 }
 
 void mf_farm_charge(struct mf_farm *farm, struct mf_task *task)
 {
-    struct mf_policy_view view = view_of(farm);
+    struct mf_policy_view view = mf_farm_view(farm);
 
     task->charged_ns = farm->config.policy->charge(&view, task);
     mf_shares_place(&farm->shares, task->spec.group, task->charged_ns);
@@ -99,7 +101,7 @@ static int compare_ids(const void *a, const void *b)
 
 static void order_all(struct mf_farm *farm)
 {
-    struct mf_policy_view view = view_of(farm);
+    struct mf_policy_view view = mf_farm_view(farm);
     struct mf_heap *ready = &farm->ready;
 
     view.is_anew = true;
@@ -115,6 +117,14 @@ static void order_all(struct mf_farm *farm)
         task->key = farm->config.policy->key(&view, task);
     }
     mf_heap_rebuild(ready);
+    if (farm->preempts)
+        mf_farm_reorder_held(farm);
+}
+
+/* Tasks that have a key. */
+static uint64_t n_ordered(const struct mf_farm *farm)
+{
+    return farm->counts.by_state[MF_TASK_READY] + farm->n_in_line + farm->victims.n_items;
 }
 
 /* What was sent ahead is compared with READY tasks to see whether it should come back. */
@@ -140,7 +150,8 @@ int64_t mf_farm_rekey_interval(const struct mf_farm_config *config)
 
 int mf_farm_change_policy(struct mf_farm *farm, const struct mf_policy *policy)
 {
-    if (!policy || policy->charge || farm->has_shares)
+    if (!policy || policy->charge || farm->has_shares || mf_policy_preempts(policy) ||
+        farm->preempts)
         return -EINVAL;
     mf_farm_unpark(farm, true);
     mf_farm_look_again(farm, true);
@@ -168,7 +179,7 @@ int mf_farm_change_policy(struct mf_farm *farm, const struct mf_policy *policy)
 static bool is_order_due(const struct mf_farm *farm)
 {
     uint64_t n_since = farm->n_ticks - farm->n_ticks_at_order;
-    uint64_t n_ready = farm->counts.by_state[MF_TASK_READY];
+    uint64_t n_ready = n_ordered(farm);
     int64_t n_intervals = 1 + (int64_t)(n_ready / SLOW_N_READY);
 
     return (farm->now_ns - farm->ordered_ns) / n_intervals >= farm->rekey_ns &&
@@ -178,7 +189,7 @@ static bool is_order_due(const struct mf_farm *farm)
 void mf_farm_reorder(struct mf_farm *farm)
 {
     farm->n_ticks++;
-    if (farm->counts.by_state[MF_TASK_READY] < 2 || !is_order_due(farm))
+    if (n_ordered(farm) < 2 || !is_order_due(farm))
         return;
     order_all(farm);
     farm->ordered_ns = farm->now_ns;

@@ -69,6 +69,9 @@ static void adapt_prefetch(struct mf_farm *farm)
         n = ((uint64_t)turnaround * 1024 + (uint64_t)duration - 1) / (uint64_t)duration;
     if (n > most)
         n = most;
+    /* What waits on a worker could not be put in order with what is suspended there. */
+    if (farm->preempts)
+        n = 0;
     farm->workers.prefetch_per_1024_slots = n < UINT32_MAX ? (uint32_t)n : UINT32_MAX;
 }
 
@@ -151,7 +154,8 @@ static enum verdict place_on_target(struct mf_farm *farm, struct mf_task *task)
 
     if (!worker || worker->state != MF_WORKER_UP || !mf_worker_could_run(worker, &task->spec.needs))
         return refuse(farm, task);
-    if (!mf_worker_has_room(&farm->workers, worker, &task->spec.needs))
+    if (!mf_worker_has_room(&farm->workers, worker, &task->spec.needs) &&
+        !(farm->preempts && mf_farm_make_room(farm, task, MF_WORKER_NONE)))
         return is_narrow(&task->spec.needs) ? ASIDE : STUCK;
     if (!may_have(farm, task, worker))
         return ASIDE;
@@ -200,6 +204,8 @@ static enum verdict place_one(struct mf_farm *farm, struct mf_task *task)
         if (worker && may_be_overtaken(farm, task))
             return ASIDE;
     }
+    if (!worker && farm->preempts)
+        worker = mf_farm_make_room(farm, task, avoid);
     if (!worker)
         return STUCK;
     farm->last_chosen = worker->id;
@@ -325,6 +331,8 @@ static bool place_ready(struct mf_farm *farm)
     while (may_place(farm) && pass.n_aside < MAX_ASIDE && pass.n_put < MAX_PUT) {
         struct mf_task *task = mf_heap_top(&farm->ready);
 
+        if (task && farm->preempts && mf_farm_continue_next(farm, task))
+            continue;
         if (!task || !look_at(farm, &pass, task))
             break;
     }
@@ -353,7 +361,7 @@ static void end_overdue(struct mf_farm *farm)
     while (!mf_list_is_empty(&farm->running)) {
         struct mf_task *task = mf_container_of(farm->running.next, struct mf_task, running_node);
 
-        if (farm->now_ns - task->started_ns < limit)
+        if (mf_task_ran_ns(task, farm->now_ns) < limit)
             break;
         mf_farm_wish(farm, task, MF_WISH_END, MF_CAUSE_TIMEOUT);
     }
@@ -367,7 +375,11 @@ void mf_farm_tick(struct mf_farm *farm, const struct mf_event *event)
     if (farm->rekey_ns > 0)
         mf_farm_reorder(farm);
     farm->has_more = false;
+    if (farm->preempts)
+        mf_farm_end_turns(farm, !event->is_paused && may_place(farm));
     if (!event->is_paused && place_ready(farm) && farm->stop == MF_STOP_NONE)
         mf_farm_recall_surplus(farm);
+    if (farm->preempts)
+        mf_farm_continue_rest(farm);
     end_overdue(farm);
 }

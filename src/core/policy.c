@@ -5,8 +5,9 @@
 #include <string.h>
 
 static const struct mf_policy *const policies[] = {
-    &mf_policy_fifo, &mf_policy_lifo, &mf_policy_priority,      &mf_policy_sjf,  &mf_policy_lpt,
-    &mf_policy_wspt, &mf_policy_edf,  &mf_policy_critical_path, &mf_policy_fair, &mf_policy_auto,
+    &mf_policy_fifo, &mf_policy_lifo, &mf_policy_priority, &mf_policy_sjf,
+    &mf_policy_lpt,  &mf_policy_wspt, &mf_policy_edf,      &mf_policy_critical_path,
+    &mf_policy_fair, &mf_policy_srtf, &mf_policy_rr,       &mf_policy_auto,
 };
 
 const struct mf_policy *mf_policy_find(const char *name)

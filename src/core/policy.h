@@ -18,7 +18,7 @@ struct mf_shares;
  * @ageing_window_ns   priority: about how long a task waits until half of that is added (1 h)
  * @ageing_saturation  priority: how long that half takes to come, in windows: the less, the
  *                     steeper the curve is there (0.25)
- * @quantum_ns         rr: how long a task runs before the next one's turn (1 s)
+ * @quantum_ns         rr: how long a task runs before the next one's turn (100 ms)
  * @rekey_ns           least time between two reorderings by what was learned (the policy's own)
  */
 struct mf_policy_settings {
@@ -36,6 +36,7 @@ struct mf_policy_settings {
  * @now_ns       time of the event
  * @shares       what groups have had: see core/shares.h
  * @is_anew      the task was READY already: all keys are computed anew
+ * @n_lined_up   keys computed before, to tell who came first
  */
 struct mf_policy_view {
     const struct mf_farm *farm;
@@ -43,6 +44,7 @@ struct mf_policy_view {
     int64_t now_ns;
     struct mf_shares *shares;
     bool is_anew;
+    uint64_t n_lined_up;
 };
 
 /**
@@ -59,6 +61,15 @@ struct mf_policy_view {
  * @charge   slot time that the task's group pays when it is placed, and which is set
  *           right when it ends; NULL where groups have no shares. With it, keys are
  *           computed anew in order of ids
+ *
+ * A policy that preempts has yield_key, orders by mf_policy_key_before(), charges nothing,
+ * and has at least one of the two that follow it; else all three are NULL. Tasks that are
+ * suspended wait in the same order as READY ones, each for slots of its worker.
+ *
+ * @yield_key  of a RUNNING task, computed when its turn begins: the least one's slots are taken
+ *             first; with turn_ns, of the lowest turn
+ * @turn_ns    how long a task runs until it has to wait behind those that wait
+ * @may_take   whether a task that waits may take the slots of one that runs
  */
 struct mf_policy {
     const char *name;
@@ -67,6 +78,10 @@ struct mf_policy {
     double (*key)(const struct mf_policy_view *view, const struct mf_task *task);
     int64_t (*rekey_ns)(const struct mf_policy_settings *settings);
     double (*charge)(const struct mf_policy_view *view, const struct mf_task *task);
+    double (*yield_key)(const struct mf_policy_view *view, const struct mf_task *task);
+    int64_t (*turn_ns)(const struct mf_policy_settings *settings);
+    bool (*may_take)(const struct mf_policy_view *view, const struct mf_task *waiting,
+                     const struct mf_task *running);
 };
 
 /** First come, first served, in order of submission. */
@@ -96,6 +111,12 @@ extern const struct mf_policy mf_policy_critical_path;
 /** Slot time in proportion to the shares of groups. */
 extern const struct mf_policy mf_policy_fair;
 
+/** Preemptive: shortest remaining time first; those that nothing is known of are last. */
+extern const struct mf_policy mf_policy_srtf;
+
+/** Preemptive: each task in turn runs for a quantum. */
+extern const struct mf_policy mf_policy_rr;
+
 /** As fifo, until simulations show another one to be better: see runtime/chooser.h. */
 extern const struct mf_policy mf_policy_auto;
 
@@ -109,6 +130,12 @@ const struct mf_policy *mf_policy_at(uint32_t i);
 
 /** The lower key first; ties go to the lower id. */
 bool mf_policy_key_before(const void *a, const void *b);
+
+/** Whether a policy suspends running tasks. */
+static inline bool mf_policy_preempts(const struct mf_policy *policy)
+{
+    return policy->yield_key != NULL;
+}
 
 /** How often policies that go by estimates compute keys anew: every second. */
 int64_t mf_policy_rekey_estimates(const struct mf_policy_settings *settings);

@@ -57,6 +57,14 @@ static struct mf_ready_key key_of(const struct mf_booking *booking)
     return (struct mf_ready_key){booking->extra->rank, booking->extra->priority};
 }
 
+/* The tasks that a booking stands for. */
+static uint64_t count(const struct mf_booking *booking)
+{
+    const struct mf_range *range = mf_booking_range(booking);
+
+    return range ? range->n_ready : 1;
+}
+
 static bool is_plain(struct mf_ready_key key)
 {
     return key.rank == 0 && key.priority == 0;
@@ -145,7 +153,8 @@ static void link_task(struct mf_ready *ready, struct mf_ready_list *list, uint32
 
 static int put_on_list(struct mf_ready *ready, uint32_t number, bool is_first)
 {
-    struct mf_ready_key key = key_of(mf_bookings_at(ready->bookings, number));
+    const struct mf_booking *booking = mf_bookings_at(ready->bookings, number);
+    struct mf_ready_key key = key_of(booking);
     struct mf_ready_rank *of_rank = rank_ready(ready, key.rank);
     struct mf_ready_list *list;
 
@@ -164,7 +173,7 @@ static int put_on_list(struct mf_ready *ready, uint32_t number, bool is_first)
         return -ENOMEM;
     }
     link_task(ready, list, number, is_first);
-    of_rank->n_tasks++;
+    of_rank->n_tasks += count(booking);
     return 0;
 }
 
@@ -204,6 +213,7 @@ void mf_ready_cut(struct mf_ready *ready, uint32_t last, uint64_t n)
     if (list->first == MF_BOOKING_NONE)
         retire(ready, of_rank, list);
 }
+
 void mf_ready_remove(struct mf_ready *ready, uint32_t number)
 {
     struct mf_booking *booking = mf_bookings_at(ready->bookings, number);
@@ -219,9 +229,16 @@ void mf_ready_remove(struct mf_ready *ready, uint32_t number)
         list->last = booking->prev;
     else
         mf_bookings_at(ready->bookings, booking->next)->prev = booking->prev;
-    of_rank->n_tasks--;
+    of_rank->n_tasks -= count(booking);
     if (list->first == MF_BOOKING_NONE)
         retire(ready, of_rank, list);
+}
+
+void mf_ready_add(struct mf_ready *ready, uint32_t number, int64_t n)
+{
+    struct mf_ready_key key = key_of(mf_bookings_at(ready->bookings, number));
+
+    rank_ready(ready, key.rank)->n_tasks += (uint64_t)n;
 }
 
 uint32_t mf_ready_first(const struct mf_ready *ready, uint32_t rank)

@@ -1,12 +1,14 @@
 /*
  * The READY tasks of the book: one list for each priority and rank, each in
- * order of submission. Private to the core.
+ * order of submission. A range is on a list once, and counts as its elements
+ * that are ready. Private to the core.
  */
 #ifndef MF_CORE_READY_H
 #define MF_CORE_READY_H
 
 #include "base/table.h"
 #include "core/bookings.h"
+#include "core/range.h"
 
 /** What tasks on one list have in common; all bytes are set, as keys are compared as memory. */
 struct mf_ready_key {
@@ -62,6 +64,9 @@ void mf_ready_remove(struct mf_ready *ready, uint32_t number);
 /** Takes the first n tasks, the last of which is `last`, off the list of which they are the front.
  */
 void mf_ready_cut(struct mf_ready *ready, uint32_t last, uint64_t n);
+
+/** A range on a list has so many more elements, or fewer. */
+void mf_ready_add(struct mf_ready *ready, uint32_t number, int64_t n);
 
 /** The first task of highest priority for a rank (0: any), or MF_BOOKING_NONE. O(1). */
 uint32_t mf_ready_first(const struct mf_ready *ready, uint32_t rank);

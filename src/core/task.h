@@ -27,14 +27,17 @@ enum mf_task_state {
     MF_TASK_FAILED = 5,    /* used up its attempts, or can never run */
     MF_TASK_CANCELLED = 6, /* withdrawn before it was done */
     MF_TASK_SKIPPED = 7,   /* something it depends on failed */
+    MF_TASK_SUSPENDED = 8, /* stopped on its worker, to go on there; not final */
 };
-#define MF_TASK_STATE_COUNT 8
+#define MF_TASK_STATE_COUNT 9
 
 /** What the farm wants from the worker that holds a task. */
 enum mf_wish {
     MF_WISH_NONE = 0,
-    MF_WISH_RECALL, /* give it back if it has not started */
-    MF_WISH_END,    /* end it */
+    MF_WISH_RECALL,   /* give it back if it has not started */
+    MF_WISH_END,      /* end it */
+    MF_WISH_SUSPEND,  /* stop it, and let another one have its slots */
+    MF_WISH_CONTINUE, /* let it go on as soon as there are slots */
 };
 
 /** Run-wide countables (licences) that tasks can ask for: so many kinds of them. */
@@ -90,6 +93,7 @@ void mf_needs_explain(const struct mf_needs *needs, const struct mf_needs *large
  * @target        with has_target: the one worker that may run it
  * @avoid         with has_avoid: a worker that should not, while another can
  * @is_long       it may keep its worker from giving anything back: nothing is sent ahead there
+ * @is_suspendable  it can be stopped and go on later: policies that preempt may do so
  */
 struct mf_task_spec {
     uint64_t cookie;
@@ -107,6 +111,7 @@ struct mf_task_spec {
     bool has_target;
     bool has_avoid;
     bool is_long;
+    bool is_suspendable;
 };
 
 /**
@@ -120,20 +125,27 @@ struct mf_task_spec {
  * @attempt       number of the current or last attempt, from 1; 0 before the first
  * @tries         attempts that count against max_attempts: those that ran to an
  *                end, not those recalled or lost with their worker
- * @worker        the worker that holds it while PLACED or RUNNING, else MF_WORKER_NONE
+ * @worker        the worker that holds it while PLACED, RUNNING or SUSPENDED, else MF_WORKER_NONE
+ * @has_slots     while held: slots of its worker are committed to it. One that is SUSPENDED, or
+ *                is to be, has none until it is to CONTINUE; all else that it needs it keeps
  * @avoid         worker of the last failed attempt, or MF_WORKER_NONE
  * @lost          how many workers disappeared while they ran it
  * @n_waiting_for tasks that it comes after which have not ended, while WAITING
  * @root          of a SKIPPED one: the task whose end led to that
- * @key           what its policy orders it by, as computed when it was READY last
+ * @key           what its policy orders it by, as computed when it got in line last; while it
+ *                runs under a policy that preempts, what says whose slot is taken first
  * @charged_ns    slot time that its group was charged for it, while a worker holds it
  * @ready_ns      when it was READY first
  * @is_overtaken  while READY: once only the worker that it avoids had room
  * @overtaken_from   with it: how many tasks had been placed in all then
- * @started_ns    when it was placed, or once it is RUNNING when that began, monotonic
- * @heap_index    its place among the ready tasks
+ * @started_ns    when it was placed, or once it is RUNNING when that began, monotonic; or its
+ *                present turn
+ * @ran_ns        how long its attempt had run before started_ns
+ * @turn          counts up with each time that a task is given slots
+ * @heap_index    its place among the ready tasks, those in line on its worker, or those whose
+ *                slots may be taken
  * @node          its place in the list of its worker
- * @running_node  its place among the running tasks that were not asked to end
+ * @running_node  its place among the running tasks of which nothing is wished
  * @dirty_node    its place among the tasks whose change was not told yet
  */
 struct mf_task {
@@ -145,6 +157,7 @@ struct mf_task {
     enum mf_cause end_cause : 8;
     bool is_dirty : 1;
     bool is_cancelled : 1;
+    bool has_slots : 1;
     bool is_overtaken : 1;
     uint8_t parked;
     uint32_t attempt;
@@ -160,6 +173,8 @@ struct mf_task {
     int64_t ready_ns;
     mf_heap_index heap_index;
     int64_t started_ns;
+    int64_t ran_ns;
+    uint64_t turn;
     struct mf_list node;
     struct mf_list running_node;
     struct mf_list dirty_node;
@@ -168,7 +183,15 @@ struct mf_task {
 /** Whether a task never changes again. */
 static inline bool mf_task_state_is_final(enum mf_task_state state)
 {
-    return state >= MF_TASK_DONE;
+    return state >= MF_TASK_DONE && state <= MF_TASK_SKIPPED;
+}
+
+/** How long its present attempt has run, without the time in which it was suspended. */
+static inline int64_t mf_task_ran_ns(const struct mf_task *task, int64_t now_ns)
+{
+    bool runs = task->state == MF_TASK_RUNNING && task->wish == MF_WISH_NONE;
+
+    return task->ran_ns + (runs ? now_ns - task->started_ns : 0);
 }
 
 /** The state machine's table: for each state, a bit for each that may follow it. */

@@ -59,6 +59,15 @@ static bool has_free_slot(const struct mf_worker *worker)
     return worker->n_committed < worker->n_slots;
 }
 
+/* By what the first of their suspended tasks is ordered by. */
+static bool resumes_before(const void *a, const void *b)
+{
+    const struct mf_worker *first = a;
+    const struct mf_worker *second = b;
+
+    return mf_policy_key_before(mf_heap_top(&first->suspended), mf_heap_top(&second->suspended));
+}
+
 static bool is_fuller(const void *a, const void *b)
 {
     const struct mf_worker *first = a;
@@ -76,16 +85,21 @@ void mf_workers_init(struct mf_workers *workers)
     *workers = (struct mf_workers){.room.before = is_less_loaded};
     mf_heap_init(&workers->by_load, is_less_loaded, offsetof(struct mf_worker, heap_index));
     mf_heap_init(&workers->by_fullness, is_fuller, offsetof(struct mf_worker, fullness_index));
+    mf_heap_init(&workers->resumable, resumes_before, offsetof(struct mf_worker, resumable_index));
 }
 
 void mf_workers_finish(struct mf_workers *workers)
 {
-    for (uint32_t i = 0; i < workers->n_by_id; i++)
+    for (uint32_t i = 0; i < workers->n_by_id; i++) {
+        if (workers->by_id[i])
+            mf_heap_finish(&workers->by_id[i]->suspended);
         free(workers->by_id[i]);
+    }
     free(workers->by_id);
     free(workers->shapes);
     mf_heap_finish(&workers->by_load);
     mf_heap_finish(&workers->by_fullness);
+    mf_heap_finish(&workers->resumable);
 }
 
 struct mf_worker *mf_workers_find(const struct mf_workers *workers, mf_worker_id id)
@@ -93,7 +107,7 @@ struct mf_worker *mf_workers_find(const struct mf_workers *workers, mf_worker_id
     return id < workers->n_by_id ? workers->by_id[id] : NULL;
 }
 
-static bool has_beside_slots(const struct mf_worker *worker, const struct mf_needs *needs)
+bool mf_worker_has_beside_slots(const struct mf_worker *worker, const struct mf_needs *needs)
 {
     return needs->n_gpus <= worker->n_free_gpus && needs->mem_bytes <= worker->free_mem_bytes;
 }
@@ -118,7 +132,9 @@ bool mf_needs_are_plain(const struct mf_needs *needs)
 bool mf_worker_has_room(const struct mf_workers *workers, const struct mf_worker *worker,
                         const struct mf_needs *needs)
 {
-    if (!has_beside_slots(worker, needs))
+    if (!mf_worker_has_beside_slots(worker, needs))
+        return false;
+    if (workers->preempts && (worker->is_awaited || !mf_worker_may_begin(workers, worker)))
         return false;
     if ((uint64_t)worker->n_committed + needs->n_slots <= worker->n_slots)
         return true;
@@ -271,6 +287,11 @@ static int put_in_order(struct mf_workers *workers, struct mf_worker *worker)
 {
     int r = mf_heap_push(&workers->by_load, worker);
 
+    if (r == 0 && workers->preempts) {
+        r = mf_heap_reserve(&workers->resumable, workers->n_by_id);
+        if (r < 0)
+            mf_heap_remove(&workers->by_load, worker);
+    }
     if (r == 0 && workers->has_fullness) {
         r = mf_heap_push(&workers->by_fullness, worker);
         if (r < 0)
@@ -308,8 +329,11 @@ int mf_workers_add(struct mf_workers *workers, mf_worker_id id, const struct mf_
         .n_free_gpus = has->n_gpus,
         .mem_bytes = has->mem_bytes,
         .free_mem_bytes = has->mem_bytes,
+        .resumable_index = MF_HEAP_NONE,
     };
     mf_list_init(&worker->tasks);
+    mf_list_init(&worker->blocked_node);
+    mf_heap_init(&worker->suspended, mf_policy_key_before, offsetof(struct mf_task, heap_index));
     shape = find_shape(workers, worker);
     r = shape ? put_in_order(workers, worker) : -ENOMEM;
     if (r < 0) {
@@ -342,6 +366,25 @@ void mf_workers_move(struct mf_workers *workers, struct mf_worker *worker, enum 
         find_shape(workers, worker)->n_up--;
     }
     worker->state = to;
+    mf_workers_note_line(workers, worker);
+}
+
+void mf_workers_note_line(struct mf_workers *workers, struct mf_worker *worker)
+{
+    bool is_there = worker->resumable_index != MF_HEAP_NONE;
+    bool belongs_there = worker->state != MF_WORKER_GONE && has_free_slot(worker) &&
+                         worker->suspended.n_items > 0 && mf_list_is_empty(&worker->blocked_node);
+
+    if (is_there && belongs_there) {
+        mf_heap_update(&workers->resumable, worker);
+    } else if (is_there) {
+        mf_heap_remove(&workers->resumable, worker);
+    } else if (belongs_there) {
+        int r = mf_heap_push(&workers->resumable, worker);
+
+        assert(r == 0 && "memory was reserved when the worker came");
+        (void)r;
+    }
 }
 
 static void update_fullness(struct mf_workers *workers, struct mf_worker *worker)
@@ -370,12 +413,27 @@ static void set_committed(struct mf_workers *workers, struct mf_worker *worker,
     mf_heap_update(&workers->by_load, worker);
 }
 
+void mf_workers_take_slots(struct mf_workers *workers, struct mf_worker *worker, uint32_t n_slots)
+{
+    set_committed(workers, worker, worker->n_committed + n_slots);
+    if (workers->preempts)
+        mf_workers_note_line(workers, worker);
+}
+
+void mf_workers_give_back_slots(struct mf_workers *workers, struct mf_worker *worker,
+                                uint32_t n_slots)
+{
+    set_committed(workers, worker, worker->n_committed - n_slots);
+    if (workers->preempts)
+        mf_workers_note_line(workers, worker);
+}
+
 void mf_workers_take(struct mf_workers *workers, struct mf_worker *worker,
                      const struct mf_needs *needs)
 {
     worker->n_free_gpus -= needs->n_gpus;
     worker->free_mem_bytes -= needs->mem_bytes;
-    set_committed(workers, worker, worker->n_committed + needs->n_slots);
+    mf_workers_take_slots(workers, worker, needs->n_slots);
 }
 
 void mf_workers_give_back(struct mf_workers *workers, struct mf_worker *worker,
@@ -383,5 +441,5 @@ void mf_workers_give_back(struct mf_workers *workers, struct mf_worker *worker,
 {
     worker->n_free_gpus += needs->n_gpus;
     worker->free_mem_bytes += needs->mem_bytes;
-    set_committed(workers, worker, worker->n_committed - needs->n_slots);
+    mf_workers_give_back_slots(workers, worker, needs->n_slots);
 }

@@ -25,10 +25,14 @@ enum mf_worker_state {
  * @n_free_gpus, @free_mem_bytes   of these, what no task that it holds was promised
  * @tasks        tasks it holds, in the order in which they were placed
  * @n_tasks      how many those are
+ * @suspended    of them, those that wait for slots to go on, in the order of the policy
+ * @is_awaited   the first of those waits for more slots than are free: no other task gets one
  * @n_recalling  tasks among them that it was asked to give back
  * @fullness     the largest part in use of its slots, GPUs or memory, if the workers are
  *               ordered by that
  * @heap_index   its place in the order of load
+ * @resumable_index   its place among those on which a suspended task might go on
+ * @blocked_node      its place among those of which this turned out not to be so
  * @fullness_index   its place in the order of fullness
  * @room         its place in the tree of what is free
  */
@@ -43,8 +47,12 @@ struct mf_worker {
     struct mf_list tasks;
     uint32_t n_tasks;
     uint32_t n_recalling;
+    struct mf_heap suspended;
+    bool is_awaited;
     double fullness;
     mf_heap_index heap_index;
+    mf_heap_index resumable_index;
+    struct mf_list blocked_node;
     mf_heap_index fullness_index;
     struct mf_room_node room;
 };
@@ -65,6 +73,9 @@ struct mf_worker_shape {
  * @by_fullness    with has_fullness: those with a free slot first, of these the fullest first,
  *                 then the lower number
  * @has_fullness   set before the first worker comes, for placements that look at it
+ * @resumable      those that have a free slot, and suspended tasks in line for it
+ * @preempts       the policy suspends tasks; set before the first worker comes
+ * @max_suspended_per_slot  with preempts: tasks that a worker begins, beyond one for each slot
  * @room           with has_room: in order of load, for tasks that need more than a slot
  * @has_room       set by mf_workers_keep_room(), since most runs have no such tasks
  * @n_up           how many are UP
@@ -80,6 +91,9 @@ struct mf_workers {
     struct mf_heap by_load;
     struct mf_heap by_fullness;
     bool has_fullness;
+    struct mf_heap resumable;
+    bool preempts;
+    uint32_t max_suspended_per_slot;
     struct mf_room room;
     bool has_room;
     uint32_t n_up;
@@ -101,6 +115,16 @@ struct mf_worker *mf_workers_find(const struct mf_workers *workers, mf_worker_id
  */
 bool mf_worker_has_room(const struct mf_workers *workers, const struct mf_worker *worker,
                         const struct mf_needs *needs);
+
+/** With preempts: whether it may begin one more task, since those that it suspends hold memory. */
+static inline bool mf_worker_may_begin(const struct mf_workers *workers,
+                                       const struct mf_worker *worker)
+{
+    return worker->n_tasks < worker->n_slots * (1 + (uint64_t)workers->max_suspended_per_slot);
+}
+
+/** Whether it has all that a task needs beside slots. */
+bool mf_worker_has_beside_slots(const struct mf_worker *worker, const struct mf_needs *needs);
 
 /** Whether a task needs one slot and nothing else, so that it may wait at a worker for that. */
 bool mf_needs_are_plain(const struct mf_needs *needs);

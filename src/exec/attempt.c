@@ -57,6 +57,7 @@ void mf_attempt_destroy(struct mf_attempt *attempt)
     free(attempt->command);
     free(attempt->slots);
     free(attempt->gpus);
+    free(attempt->outsiders);
     free(attempt);
 }
 
@@ -71,7 +72,7 @@ void mf_attempt_note_exit(struct mf_attempt *attempt, int status, const struct r
     struct mf_outcome *outcome = &attempt->outcome;
     enum mf_cause cause = MF_CAUSE_NONE;
 
-    outcome->duration_ns = now_ns - attempt->started_ns;
+    outcome->duration_ns = attempt->is_suspended ? attempt->ran_ns : now_ns - attempt->started_ns;
     outcome->user_ns = timeval_ns(usage->ru_utime);
     outcome->system_ns = timeval_ns(usage->ru_stime);
     outcome->max_rss_bytes = (uint64_t)usage->ru_maxrss * 1024;

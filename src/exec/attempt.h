@@ -27,9 +27,12 @@ enum mf_phase { MF_PHASE_STAGED, MF_PHASE_QUEUED, MF_PHASE_RUNNING, MF_PHASE_LEF
  * @streams       its pipes while it runs, and what was captured
  * @outcome       how it ends; its cause is set early when the farm ends it
  * @is_ending     the farm has sent it TERM
+ * @is_suspended  it is stopped, or waits in no queue, and has no slots
+ * @outsiders     n_outsiders processes of it in other process groups that were stopped with it
+ * @ran_ns        while suspended: how long it has run
  * @is_abandoned  its main process is gone and its output closed, but not its group
  * @has_group     its process group may still have members
- * @started_ns    monotonic
+ * @started_ns    monotonic; later by the time in which it was suspended
  * @watch_at_ns   when its pipes are to be watched
  * @deadline_ns   when it is to be ended, killed or given up; INT64_MAX for never
  * @heap_index    place among the deadlines
@@ -53,6 +56,10 @@ struct mf_attempt {
     struct mf_streams streams;
     struct mf_outcome outcome;
     bool is_ending;
+    bool is_suspended;
+    pid_t *outsiders;
+    uint32_t n_outsiders;
+    int64_t ran_ns;
     bool is_abandoned;
     bool has_group;
     int64_t started_ns;

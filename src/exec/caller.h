@@ -23,7 +23,7 @@ struct mf_caller;
  *
  * @unit, @attempt   what its events are about
  * @n_calls          at least 1
- * @calls, @size     their bytes (base/call.h), valid; borrowed during start()
+ * @calls, @size     their bytes (base/call.h), valid, a stretch alone; borrowed during start()
  * @has_large        whether the input of any of them is large
  * @slot             from 1, the slot they have to run on if there are several; 0 for any
  */
@@ -40,7 +40,7 @@ struct mf_caller_unit {
 enum mf_caller_event_kind {
     MF_CALLER_ENTRIES,    /* what came of the next n_calls calls of a unit; is_last: of all */
     MF_CALLER_LARGE,      /* the large result of task, whose entry comes next: data is taken */
-    MF_CALLER_CHECKPOINT, /* bytes saved by call `index` of the unit */
+    MF_CALLER_CHECKPOINT, /* bytes saved by call `index` of the unit; all before it were told */
     MF_CALLER_RETURNED,   /* what was not reported of the unit will not run (after a recall) */
     MF_CALLER_BROKEN,     /* error: nothing runs here any more, and nothing follows */
 };
@@ -88,8 +88,8 @@ struct mf_caller_config {
  *          inputs it has taken by then are lost
  * @recall  the unit gives back what has not begun: RETURNED follows, or its last entries if all of
  *          it has begun. An unknown unit is ignored
- * @cancel  nobody wants the result of call `index` any more: it is not run, or asked to stop, or
- *          ended; its entry comes all the same (cause FUNCTION if it was not run)
+ * @cancel  nobody wants the result of call `index`, or of MF_EVERY_CALL, any more: it is not run,
+ * or asked to stop, or ended; its entry comes all the same (cause FUNCTION if it was not run)
  * @attach  a block of shared memory, by the name that shm_open() knows, for calls from now on;
  *          the name has to last until these see it. Returns 0, -EINVAL if the shared memory is
  *          shorter, or -errno

@@ -150,7 +150,7 @@ static void empty(struct mf_buffer *buffer)
     mf_buffer_clear(buffer);
 }
 
-static bool is_aligned(const uint8_t *data)
+static inline bool is_aligned(const uint8_t *data)
 {
     return (uintptr_t)data % alignof(max_align_t) == 0;
 }
@@ -176,8 +176,10 @@ static int place_bytes(struct mpifarm_context *context, const struct mf_call *ca
     empty(&context->aligned);
     if (mf_buffer_reserve(&context->aligned, input_copy + checkpoint_copy) < 0)
         return -ENOMEM;
-    if (input_copy > 0)
-        context->input = memcpy(context->aligned.data, call->input, call->size);
+    if (input_copy > 0) {
+        mf_copy(context->aligned.data, call->input, call->size);
+        context->input = context->aligned.data;
+    }
     if (checkpoint_copy > 0)
         context->checkpoint =
             memcpy(context->aligned.data + input_copy, call->checkpoint, checkpoint_size);
@@ -275,6 +277,46 @@ void mf_context_put_entries(const struct mpifarm_context *context, const struct 
     }
     header.size = (uint32_t)bytes->size;
     mf_entry_put(buffer, &header, bytes->data);
+}
+
+/* One more result for the last entry, which is of such. */
+static void join_last(struct mf_entries *entries, const struct mf_buffer *result)
+{
+    struct mf_buffer *bytes = &entries->bytes;
+    struct mf_entry_header header;
+
+    if (mf_buffer_reserve(bytes, result->size) < 0)
+        return;
+    mf_copy(bytes->data + bytes->size, result->data, result->size);
+    bytes->size += result->size;
+    memcpy(&header, bytes->data + entries->open, sizeof(header));
+    header.n_more = entries->n_open++;
+    header.size += (uint32_t)result->size;
+    memcpy(bytes->data + entries->open, &header, sizeof(header));
+}
+
+void mf_entries_add(struct mf_entries *entries, const struct mpifarm_context *context,
+                    const struct mf_call_end *end)
+{
+    bool is_simple = end->cause == MPIFARM_CAUSE_NONE && !mf_context_is_large(context, end);
+
+    if (is_simple && entries->n_open > 0 && context->children.size == 0 &&
+        context->result.size == entries->open_size) {
+        join_last(entries, &context->result);
+        return;
+    }
+    entries->n_open = is_simple;
+    entries->open = entries->bytes.size + context->children.size;
+    entries->open_size = context->result.size;
+    mf_context_put_entries(context, end, &entries->bytes);
+}
+
+void mf_entries_clear(struct mf_entries *entries, size_t kept_bytes)
+{
+    if (entries->bytes.capacity > kept_bytes)
+        mf_buffer_finish(&entries->bytes);
+    mf_buffer_clear(&entries->bytes);
+    entries->n_open = 0;
 }
 
 uint8_t *mf_context_take_result(struct mpifarm_context *context, size_t *ret_size)

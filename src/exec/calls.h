@@ -165,6 +165,28 @@ static inline size_t mf_context_entries_bytes(const struct mpifarm_context *cont
 void mf_context_put_entries(const struct mpifarm_context *context, const struct mf_call_end *end,
                             struct mf_buffer *buffer);
 
+/**
+ * Entries of calls that have ended, one after the other: results that are alike share one. Starts
+ * as {0}.
+ *
+ * @n_open     results in the last entry, 0 when it can take no more
+ * @open       where that is
+ * @open_size  bytes of each of its results
+ */
+struct mf_entries {
+    struct mf_buffer bytes;
+    uint32_t n_open;
+    size_t open;
+    size_t open_size;
+};
+
+/** Appends what came of the last call, as mf_context_put_entries(). */
+void mf_entries_add(struct mf_entries *entries, const struct mpifarm_context *context,
+                    const struct mf_call_end *end);
+
+/** Forgets them, and memory of more than kept_bytes. */
+void mf_entries_clear(struct mf_entries *entries, size_t kept_bytes);
+
 /** Hands over the result of the last call, once its entries are put: malloc()ed, the caller's. */
 uint8_t *mf_context_take_result(struct mpifarm_context *context, size_t *ret_size);
 

@@ -55,6 +55,7 @@ void mf_runner_finish(struct mf_runner *runner, struct mf_attempt *attempt)
     uint64_t spilled_bytes;
     int n_files;
 
+    mf_runner_wake(attempt);
     detach(runner, attempt);
     n_files = mf_attempt_report(attempt, runner->config.channel, &spilled_bytes);
     mf_runner_note_error(runner, n_files);
@@ -168,6 +169,7 @@ static void begin_ending(struct mf_runner *runner, struct mf_attempt *attempt, e
     attempt->outcome.cause = cause;
     signal_group(attempt, SIGTERM);
     signal_group(attempt, SIGCONT);
+    mf_runner_wake(attempt);
     mf_runner_set_deadline(runner, attempt,
                            mf_later_ns(mf_clock_monotonic_ns(), runner->config.launcher->grace_ns));
 }

@@ -53,14 +53,17 @@ struct mf_start {
  * once; those that have not when it is BROKEN are lost, and nothing follows.
  */
 enum mf_executor_event_kind {
-    MF_EXECUTOR_STARTED,  /* task, attempt, slot; told of staged attempts only */
-    MF_EXECUTOR_ENDED,    /* task, attempt, slot, outcome, output; the slots are free */
-    MF_EXECUTOR_UNSTAGED, /* task, attempt: it had not begun and will not */
-    MF_EXECUTOR_BROKEN,   /* error: nothing runs any more, e.g. the launcher was killed */
+    MF_EXECUTOR_STARTED,   /* task, attempt, slot; told of staged attempts only */
+    MF_EXECUTOR_ENDED,     /* task, attempt, slot, outcome, output; the slots are free */
+    MF_EXECUTOR_UNSTAGED,  /* task, attempt: it had not begun and will not */
+    MF_EXECUTOR_BROKEN,    /* error: nothing runs any more, e.g. the launcher was killed */
+    MF_EXECUTOR_SUSPENDED, /* task, attempt, ran_ns: as asked for */
+    MF_EXECUTOR_CONTINUED, /* task, attempt: as asked for */
 };
 
 /**
  * @slot     index of the first slot it had; UINT32_MAX if it never had one
+ * @ran_ns   how long it has run so far, without the time in which it was suspended
  * @outcome  how it ended (borrowed during the call)
  * @output   what it wrote, now the receiver's to close; NULL when nothing
  */
@@ -69,6 +72,7 @@ struct mf_executor_event {
     mf_task_id task;
     uint32_t attempt;
     uint32_t slot;
+    int64_t ran_ns;
     const struct mf_outcome *outcome;
     struct mf_output *output;
     const struct mf_error *error;
@@ -97,6 +101,10 @@ struct mf_slot {
  *             if it has, nothing follows but its ENDED
  * @end        end an attempt: TERM to its processes, KILL after the grace; its
  *             ENDED has this cause. An unknown attempt is ignored.
+ * @suspend    stop an attempt that is not staged; its slots are the caller's again at once.
+ * SUSPENDED follows, unless its ENDED does. NULL where that cannot be
+ * @resume     let a suspended attempt go on in these slots. CONTINUED follows, unless its
+ *             ENDED does
  * @flush      hand on what was asked for since the last flush (batching)
  * @destroy    kill everything that runs, wait for it, free. NULL is accepted.
  *             Not from inside a callback.
@@ -108,6 +116,9 @@ struct mf_executor_ops {
     void (*unstage)(struct mf_executor *executor, mf_task_id task, uint32_t attempt);
     void (*end)(struct mf_executor *executor, mf_task_id task, uint32_t attempt,
                 enum mf_cause cause);
+    void (*suspend)(struct mf_executor *executor, mf_task_id task, uint32_t attempt);
+    void (*resume)(struct mf_executor *executor, mf_task_id task, uint32_t attempt,
+                   const uint32_t *slots, uint32_t n_slots);
     int (*flush)(struct mf_executor *executor);
     void (*destroy)(struct mf_executor *executor);
 };

@@ -215,7 +215,7 @@ static void run_portion(struct executor_process *process, const struct mf_host_r
     struct mf_reader reader = mf_reader_over(process->bytes.data, process->bytes.size);
     struct mf_host_portion *portion = mf_host_portion(&process->host, record->number);
     int64_t now_ns = mf_clock_monotonic_ns();
-    struct mf_call call;
+    struct mf_call call = {0};
 
     process->portion = portion;
     process->index = 0;
@@ -226,7 +226,7 @@ static void run_portion(struct executor_process *process, const struct mf_host_r
             if (mf_host_should_finish(&process->host) ||
                 atomic_load_explicit(&portion->should_stop, memory_order_relaxed))
                 break;
-            if (!mf_call_get(&reader, &call))
+            if (!mf_call_next(&reader, &call))
                 give_up();
             run_call(process, &call, process->index + 1 == record->n_calls);
         }

@@ -221,7 +221,7 @@ static bool ask_for_bells(struct mf_host_caller *caller)
         mf_host_ask_for_bell(&seat->host);
         has_come |= mf_seat_is_ready(seat) != was_ready;
         has_come |= !mf_ring_look_for_bytes(&seat->host.back) || mf_ring_filled(&seat->host.back);
-        if (seat->record_left + seat->body_left > 0)
+        if (seat->head_left + seat->body_left > 0)
             has_come |= !mf_ring_look_for_room(&seat->host.to) || mf_ring_room(&seat->host.to);
     }
     return has_come;

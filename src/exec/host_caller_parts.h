@@ -44,7 +44,9 @@ struct mf_host_large {
  * @n_sent, @sent_bytes           calls of which portions were made, and their bytes
  * @n_reported, @reported_bytes   calls reported, and at least their whole portions' bytes
  * @larges      n_larges, in order
+ * @stretch     if is_stretch, the first of its calls, which are all one stretch
  * @unwanted    a bit for each call that was cancelled; NULL for none
+ * @are_unwanted   all of them were
  * @is_recalled   no further portion is made
  * @is_sending  its bytes are being written; it is freed after that if is_over
  */
@@ -59,6 +61,9 @@ struct mf_host_unit {
     struct mf_host_large *larges;
     uint32_t n_larges;
     uint64_t *unwanted;
+    bool are_unwanted;
+    struct mf_call stretch;
+    bool is_stretch;
     bool is_recalled;
     bool is_sending;
     bool is_over;
@@ -69,7 +74,7 @@ struct mf_host_unit {
 /**
  * Calls of a unit that go together.
  *
- * @first, @offset   where they begin in the unit
+ * @first, @offset   where they begin in the unit: of a part of a stretch, its first input
  * @n_calls, @bytes  how many they are
  * @unwanted         bits of those cancelled
  * @large            the input of the only call, or NULL
@@ -93,15 +98,15 @@ int mf_host_unit_create(const struct mf_caller_unit *unit, const struct mf_calle
 /** Frees a unit that is in no list, now or when its bytes were written. */
 void mf_host_unit_end(struct mf_host_unit *unit);
 
-/** Marks a call. Returns 0, -EINVAL when there is none, or -ENOMEM. */
+/** Marks a call, or MF_EVERY_CALL. Returns 0, -EINVAL when there is none, or -ENOMEM. */
 int mf_host_unit_cancel(struct mf_host_unit *unit, uint32_t index);
 
 /** What the next portion of a unit would be; some calls are not sent. */
 void mf_host_unit_cut(struct mf_host_unit *unit, struct mf_host_cut *ret_cut);
 
-/** Call `skip` of those that begin at offset; returns the bytes up to it. */
-size_t mf_host_unit_look(const struct mf_host_unit *unit, size_t offset, uint32_t skip,
-                         struct mf_call *ret_call);
+/** Call `index` of those of a cut; returns the bytes of the unit up to it. */
+size_t mf_host_unit_look(const struct mf_host_unit *unit, const struct mf_host_cut *cut,
+                         uint32_t index, struct mf_call *ret_call);
 
 /* --- seats --- */
 
@@ -125,6 +130,12 @@ struct mf_seat_large {
     uint8_t *data;
     size_t size, left;
     bool is_there;
+};
+
+/** What is written before bytes that are elsewhere. */
+struct mf_seat_head {
+    struct mf_host_record record;
+    uint8_t stretch[MF_STRETCH_HEAD_BYTES];
 };
 
 /**
@@ -160,7 +171,8 @@ struct mf_seat_watch {
  *                 wait in between, and when to try again; 0 for not
  * @units          it is to run, in order; n_outstanding calls of them are not reported
  * @portions       from first_portion up to before next_portion, in portions[number % ...]
- * @record, @record_left, @body, @body_left   being written
+ * @head, @head_left, @body, @body_left   being written: a record and, of a part of a stretch, what
+ *                 comes before its inputs
  * @sending        unit that body belongs to, or NULL
  * @input_of       unit whose next portion's large input was sent, or NULL
  * @n_notices      of the caller's notices sent
@@ -192,8 +204,8 @@ struct mf_seat {
     struct mf_seat_portion portions[MF_HOST_PORTIONS];
     uint64_t first_portion, next_portion;
 
-    struct mf_host_record record;
-    size_t record_left;
+    struct mf_seat_head head;
+    size_t head_size, head_left;
     const uint8_t *body;
     size_t body_left;
     struct mf_host_unit *sending;
@@ -238,7 +250,7 @@ void mf_seat_revoke(struct mf_seat *seat, struct mf_host_unit *unit);
 /** Takes back what has not begun, and stops the rest; RETURNED is told now or later. */
 void mf_seat_recall(struct mf_seat *seat, struct mf_host_unit *unit);
 
-/** Tells the process that a call is not wanted. */
+/** Tells the process that a call, or MF_EVERY_CALL, is not wanted. */
 void mf_seat_cancel(struct mf_seat *seat, const struct mf_host_unit *unit, uint32_t index);
 
 /** The oldest portion on its way, or NULL. */

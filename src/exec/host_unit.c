@@ -19,14 +19,17 @@ static int check_calls(const struct mf_caller_unit *unit, uint32_t n_functions,
                        uint32_t *ret_n_larges)
 {
     struct mf_reader reader = mf_reader_over(unit->calls, unit->size);
-    uint32_t n_calls = 0, n_larges = 0;
+    uint64_t n_calls = 0;
+    uint32_t n_larges = 0;
+    bool is_stretch = false;
     struct mf_call call;
 
     while (mf_call_get(&reader, &call)) {
-        n_calls++;
-        n_larges += call.is_large;
-        if (call.function >= n_functions)
+        is_stretch |= call.details.n_more > 0;
+        if (call.function >= n_functions || (is_stretch && n_calls > 0))
             return -EBADMSG;
+        n_calls += (uint64_t)call.details.n_more + 1;
+        n_larges += call.is_large;
     }
     *ret_n_larges = n_larges;
     return mf_reader_finish(&reader) < 0 || n_calls == 0 || n_calls != unit->n_calls ? -EBADMSG : 0;
@@ -63,6 +66,16 @@ static int take_larges(struct mf_host_unit *unit, const struct mf_caller_config 
     return result;
 }
 
+static void note_stretch(struct mf_host_unit *unit)
+{
+    struct mf_reader reader = mf_reader_over(unit->calls, unit->size);
+
+    mf_call_get(&reader, &unit->stretch);
+    unit->is_stretch = unit->stretch.details.n_more > 0;
+    if (unit->is_stretch)
+        unit->sent_bytes = unit->reported_bytes = MF_STRETCH_HEAD_BYTES;
+}
+
 int mf_host_unit_create(const struct mf_caller_unit *unit, const struct mf_caller_config *config,
                         uint32_t n_functions, struct mf_host_unit **ret_unit)
 {
@@ -84,6 +97,7 @@ int mf_host_unit_create(const struct mf_caller_unit *unit, const struct mf_calle
     };
     mf_list_init(&copy->node);
     memcpy(copy->calls, unit->calls, unit->size);
+    note_stretch(copy);
     if (n_larges > 0) {
         copy->larges = calloc(n_larges, sizeof(*copy->larges));
         result = copy->larges ? take_larges(copy, config) : -ENOMEM;
@@ -110,6 +124,9 @@ void mf_host_unit_end(struct mf_host_unit *unit)
 
 int mf_host_unit_cancel(struct mf_host_unit *unit, uint32_t index)
 {
+    unit->are_unwanted |= index == MF_EVERY_CALL;
+    if (index == MF_EVERY_CALL)
+        return 0;
     if (index >= unit->n_calls)
         return -EINVAL;
     if (!unit->unwanted)
@@ -122,7 +139,8 @@ int mf_host_unit_cancel(struct mf_host_unit *unit, uint32_t index)
 
 static bool is_unwanted(const struct mf_host_unit *unit, uint32_t index)
 {
-    return unit->unwanted && unit->unwanted[index / BITS] >> index % BITS & 1;
+    return unit->are_unwanted ||
+           (unit->unwanted && unit->unwanted[index / BITS] >> index % BITS & 1);
 }
 
 static struct mf_host_large *find_large(struct mf_host_unit *unit, uint32_t index)
@@ -133,6 +151,26 @@ static struct mf_host_large *find_large(struct mf_host_unit *unit, uint32_t inde
     return NULL;
 }
 
+static void cut_stretch(const struct mf_host_unit *unit, struct mf_host_cut *ret_cut)
+{
+    size_t size = unit->stretch.size, n_fitting = size > 0 ? PORTION_BYTES / size : SIZE_MAX;
+    uint32_t n = unit->n_calls - unit->n_sent;
+
+    if (n > MF_HOST_PORTION_CALLS)
+        n = MF_HOST_PORTION_CALLS;
+    if (n > n_fitting)
+        n = n_fitting > 0 ? (uint32_t)n_fitting : 1;
+    *ret_cut = (struct mf_host_cut){
+        .first = unit->n_sent,
+        .n_calls = n,
+        .offset = unit->sent_bytes,
+        .bytes = n * size,
+        .has_limit = unit->stretch.details.timeout_ns > 0,
+    };
+    for (uint32_t i = 0; i < n && (unit->unwanted || unit->are_unwanted); i++)
+        ret_cut->unwanted |= (uint64_t)is_unwanted(unit, ret_cut->first + i) << i;
+}
+
 void mf_host_unit_cut(struct mf_host_unit *unit, struct mf_host_cut *ret_cut)
 {
     struct mf_reader reader =
@@ -140,6 +178,10 @@ void mf_host_unit_cut(struct mf_host_unit *unit, struct mf_host_cut *ret_cut)
     struct mf_host_cut cut = {.first = unit->n_sent, .offset = unit->sent_bytes};
     struct mf_call call;
 
+    if (unit->is_stretch) {
+        cut_stretch(unit, ret_cut);
+        return;
+    }
     while (cut.n_calls < MF_HOST_PORTION_CALLS && mf_call_get(&reader, &call)) {
         uint32_t index = cut.first + cut.n_calls;
         size_t bytes = unit->size - reader.left - cut.offset;
@@ -159,16 +201,21 @@ void mf_host_unit_cut(struct mf_host_unit *unit, struct mf_host_cut *ret_cut)
     *ret_cut = cut;
 }
 
-size_t mf_host_unit_look(const struct mf_host_unit *unit, size_t offset, uint32_t skip,
-                         struct mf_call *ret_call)
+size_t mf_host_unit_look(const struct mf_host_unit *unit, const struct mf_host_cut *cut,
+                         uint32_t index, struct mf_call *ret_call)
 {
-    struct mf_reader reader = mf_reader_over(unit->calls + offset, unit->size - offset);
+    struct mf_reader reader = mf_reader_over(unit->calls + cut->offset, unit->size - cut->offset);
     size_t at;
 
+    if (unit->is_stretch) {
+        *ret_call = unit->stretch;
+        mf_call_advance(ret_call, cut->first + index);
+        return cut->offset + index * unit->stretch.size;
+    }
     do {
         at = unit->size - reader.left;
         if (!mf_call_get(&reader, ret_call))
             break;
-    } while (skip-- > 0);
+    } while (index-- > 0);
     return at;
 }

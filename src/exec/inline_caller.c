@@ -51,7 +51,7 @@ struct inline_caller {
     struct mf_list units;
     struct mf_inline_unit *running;
     uint32_t index;
-    struct mf_buffer entries;
+    struct mf_entries entries;
     uint32_t n_gathered;
     int64_t mark_ns;
     int64_t duration_ns;
@@ -124,23 +124,21 @@ static void tell_entries(struct inline_caller *caller, const struct mf_inline_un
         .kind = MF_CALLER_ENTRIES,
         .n_calls = caller->n_gathered,
         .is_last = is_last,
-        .entries = caller->entries.data,
-        .size = caller->entries.size,
+        .entries = caller->entries.bytes.data,
+        .size = caller->entries.bytes.size,
         .duration_ns = caller->duration_ns,
         .idle_ns = caller->idle_ns,
     };
 
     if (caller->n_gathered == 0)
         return;
-    if (mf_buffer_status(&caller->entries) < 0)
+    if (mf_buffer_status(&caller->entries.bytes) < 0)
         tell_broken(caller, unit);
     tell(caller, &event, unit);
     caller->n_gathered = 0;
     caller->duration_ns = 0;
     caller->idle_ns = 0;
-    if (caller->entries.capacity > KEPT_BYTES)
-        mf_buffer_finish(&caller->entries);
-    mf_buffer_clear(&caller->entries);
+    mf_entries_clear(&caller->entries, KEPT_BYTES);
 }
 
 /* Tells of the calls before the one that has just ended. Telling is not counted as run time. */
@@ -194,6 +192,7 @@ static int checkpoint(void *arg, struct mpifarm_context *context, const void *da
     struct mf_caller_event event = {
         .kind = MF_CALLER_CHECKPOINT, .index = caller->index, .entries = data, .size = size};
 
+    tell_entries(caller, caller->running, false);
     tell(caller, &event, caller->running);
     return 0;
 }
@@ -234,11 +233,11 @@ static void gather(struct inline_caller *caller, const struct mf_inline_unit *un
                    const struct mf_call_end *end)
 {
     bool is_large = mf_context_is_large(&caller->context, end);
-    size_t n = mf_context_entries_bytes(&caller->context, end);
+    size_t n = caller->entries.bytes.size;
 
-    if (caller->entries.size > 0 && (is_large || caller->entries.size + n > GATHER_BYTES))
+    if (n > 0 && (is_large || n + mf_context_entries_bytes(&caller->context, end) > GATHER_BYTES))
         flush(caller, unit);
-    mf_context_put_entries(&caller->context, end, &caller->entries);
+    mf_entries_add(&caller->entries, &caller->context, end);
     caller->n_gathered++;
     if (is_large)
         tell_large(caller, unit);
@@ -252,16 +251,16 @@ static bool has_next(const struct inline_caller *caller, const struct mf_inline_
 
 static void run_calls(struct inline_caller *caller, struct mf_inline_unit *unit, uint32_t n)
 {
-    struct mf_call call;
+    struct mf_call *call = &unit->call;
 
     for (; n > 0 && has_next(caller, unit); n--) {
         struct mf_call_end end;
 
-        mf_call_get(&unit->rest, &call);
-        make_call(caller, unit, &call, &end);
+        mf_call_next(&unit->rest, call);
+        make_call(caller, unit, call, &end);
         unit->next++;
         gather(caller, unit, &end);
-        if (call.is_large)
+        if (call->is_large)
             mf_inline_unit_drop_input(unit);
     }
 }
@@ -431,7 +430,7 @@ static void destroy(struct mf_caller *base)
     stop(base);
     mf_blocks_finish(&caller->blocks);
     mf_context_finish(&caller->context);
-    mf_buffer_finish(&caller->entries);
+    mf_buffer_finish(&caller->entries.bytes);
     free(caller);
 }
 

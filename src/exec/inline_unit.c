@@ -72,6 +72,7 @@ void mf_inline_unit_end(struct mf_inline_unit *unit)
 /* Without memory for the mark the call is made, and nobody wants what comes of it. */
 void mf_inline_unit_cancel(struct mf_inline_unit *unit, uint32_t index)
 {
+    unit->are_cancelled |= index == MF_EVERY_CALL;
     if (index >= unit->n_calls)
         return;
     if (!unit->is_cancelled)

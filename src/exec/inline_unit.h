@@ -12,10 +12,12 @@
  * A unit of an inline caller.
  *
  * @node          its place among the caller's
- * @rest          the calls that have not begun, the first of which is `next`
+ * @rest          the calls that have not begun, the first of which is `next`; but for those in the
+ *                stretch that `call`, the last one begun, is of
  * @larges        large inputs of its calls in order, NULL where there was no memory for one; those
  *                before next_large were used
  * @is_cancelled  per call; NULL when none is
+ * @are_cancelled   all of them
  * @is_recalled   while it runs: its calls that have not begun are given back
  */
 struct mf_inline_unit {
@@ -25,10 +27,12 @@ struct mf_inline_unit {
     uint32_t n_calls;
     uint32_t next;
     struct mf_reader rest;
+    struct mf_call call;
     uint8_t **larges;
     uint32_t n_larges;
     uint32_t next_large;
     bool *is_cancelled;
+    bool are_cancelled;
     bool is_recalled;
     alignas(max_align_t) uint8_t calls[];
 };
@@ -44,7 +48,7 @@ int mf_inline_unit_create(const struct mf_caller_unit *given, const struct mf_ca
 /** Takes it out of its list and frees it. */
 void mf_inline_unit_end(struct mf_inline_unit *unit);
 
-/** Marks a call; one that is out of range is nothing to mark. */
+/** Marks a call, or MF_EVERY_CALL; one that is out of range is nothing to mark. */
 void mf_inline_unit_cancel(struct mf_inline_unit *unit, uint32_t index);
 
 /** Frees the large input of the call that has just ended; the next one is that of a later call. */
@@ -52,7 +56,7 @@ void mf_inline_unit_drop_input(struct mf_inline_unit *unit);
 
 static inline bool mf_inline_unit_is_cancelled(const struct mf_inline_unit *unit, uint32_t index)
 {
-    return unit->is_cancelled && unit->is_cancelled[index];
+    return unit->are_cancelled || (unit->is_cancelled && unit->is_cancelled[index]);
 }
 
 #endif

@@ -73,6 +73,22 @@ static void end(struct mf_executor *executor, mf_task_id task, uint32_t attempt,
     mixed->functions->ops->end(mixed->functions, task, attempt, cause);
 }
 
+/* Functions cannot be stopped: nobody asks for that. */
+static void suspend(struct mf_executor *executor, mf_task_id task, uint32_t attempt)
+{
+    struct mixed_executor *mixed = of_base(executor);
+
+    mixed->commands->ops->suspend(mixed->commands, task, attempt);
+}
+
+static void resume(struct mf_executor *executor, mf_task_id task, uint32_t attempt,
+                   const uint32_t *slots, uint32_t n_slots)
+{
+    struct mixed_executor *mixed = of_base(executor);
+
+    mixed->commands->ops->resume(mixed->commands, task, attempt, slots, n_slots);
+}
+
 static int flush(struct mf_executor *executor)
 {
     struct mixed_executor *mixed = of_base(executor);
@@ -106,6 +122,8 @@ static const struct mf_executor_ops ops = {
     .start = start,
     .unstage = unstage,
     .end = end,
+    .suspend = suspend,
+    .resume = resume,
     .flush = flush,
     .destroy = destroy,
 };

@@ -189,6 +189,23 @@ static int on_unstaged(struct process_executor *process, struct mf_reader *body)
     return 0;
 }
 
+static int on_suspended(struct process_executor *process, struct mf_reader *body, bool continued)
+{
+    struct mf_attempt_key key = mf_protocol_get_key(body);
+    struct mf_executor_event event = {
+        .kind = continued ? MF_EXECUTOR_CONTINUED : MF_EXECUTOR_SUSPENDED,
+        .task = key.task,
+        .attempt = (uint32_t)key.attempt,
+        .slot = MF_SLOT_NONE,
+        .ran_ns = continued ? 0 : mf_reader_get_i64(body),
+    };
+
+    if (mf_reader_finish(body) < 0 || !mf_table_find(process->records, &key))
+        return -EBADMSG;
+    process->fn(process->arg, &event);
+    return 0;
+}
+
 static int on_ended(struct process_executor *process, struct mf_reader *body)
 {
     struct mf_attempt_key key = mf_protocol_get_key(body);
@@ -222,6 +239,10 @@ static int handle_frame(struct process_executor *process, struct mf_frame *frame
         return on_started(process, &frame->body);
     case MF_FRAME_UNSTAGED:
         return on_unstaged(process, &frame->body);
+    case MF_FRAME_SUSPENDED:
+        return on_suspended(process, &frame->body, false);
+    case MF_FRAME_CONTINUED:
+        return on_suspended(process, &frame->body, true);
     case MF_FRAME_ENDED:
         return on_ended(process, &frame->body);
     default:
@@ -382,6 +403,27 @@ static void end(struct mf_executor *executor, mf_task_id task, uint32_t attempt,
     mf_channel_end(&process->channel);
 }
 
+static void suspend(struct mf_executor *executor, mf_task_id task, uint32_t attempt)
+{
+    struct process_executor *process = of_base(executor);
+    struct mf_attempt_key key = {task, attempt};
+
+    if (process->is_broken || !mf_table_find(process->records, &key))
+        return;
+    mf_protocol_put_key(mf_channel_begin(&process->channel, MF_FRAME_SUSPEND), key);
+    mf_channel_end(&process->channel);
+}
+
+static void resume(struct mf_executor *executor, mf_task_id task, uint32_t attempt,
+                   const uint32_t *slots, uint32_t n_slots)
+{
+    struct process_executor *process = of_base(executor);
+    struct mf_attempt_key key = {task, attempt};
+
+    if (!process->is_broken && mf_table_find(process->records, &key))
+        mf_protocol_put_continue(&process->channel, key, slots, n_slots);
+}
+
 /* The launcher takes the end of the socket as the end of everything. */
 static void destroy(struct mf_executor *executor)
 {
@@ -407,6 +449,8 @@ static const struct mf_executor_ops ops = {
     .start = start,
     .unstage = unstage,
     .end = end,
+    .suspend = suspend,
+    .resume = resume,
     .flush = flush,
     .destroy = destroy,
 };

@@ -207,3 +207,35 @@ int mf_protocol_get_stream(struct mf_reader *reader, struct mf_capture *capture)
     capture->capacity = memory_bytes;
     return 0;
 }
+
+void mf_protocol_put_continue(struct mf_channel *channel, struct mf_attempt_key key,
+                              const uint32_t *slots, uint32_t n_slots)
+{
+    struct mf_buffer *body = mf_channel_begin(channel, MF_FRAME_CONTINUE);
+
+    mf_protocol_put_key(body, key);
+    mf_buffer_put_u32(body, n_slots);
+    for (uint32_t i = 0; i < n_slots; i++)
+        mf_buffer_put_u32(body, slots[i]);
+    mf_channel_end(channel);
+}
+
+int mf_protocol_get_continue(struct mf_reader *reader, uint32_t **ret_slots, uint32_t *ret_n_slots)
+{
+    uint32_t n_slots = get_count(reader, sizeof(uint32_t));
+    uint32_t *slots = calloc(n_slots + 1, sizeof(*slots));
+    int result;
+
+    if (!slots)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < n_slots; i++)
+        slots[i] = mf_reader_get_u32(reader);
+    result = n_slots > 0 ? mf_reader_finish(reader) : -EBADMSG;
+    if (result < 0) {
+        free(slots);
+        return result;
+    }
+    *ret_slots = slots;
+    *ret_n_slots = n_slots;
+    return 0;
+}

@@ -7,10 +7,14 @@
  *                u32 n, n * u32 slot, bytes GPUs, bytes command
  *     UNSTAGE    u64 task, u32 attempt
  *     END        u64 task, u32 attempt, u8 cause
+ *     SUSPEND    u64 task, u32 attempt
+ *     CONTINUE   u64 task, u32 attempt, u32 n, n * u32 slot
  *     CLOSED     u64 bytes: an output with this much in files was closed
  *   to the rank
  *     STARTED    u64 task, u32 attempt, u32 slot, u32 pid, u8 was_staged
  *     UNSTAGED   u64 task, u32 attempt
+ *     SUSPENDED  u64 task, u32 attempt, i64 ran_ns
+ *     CONTINUED  u64 task, u32 attempt
  *     ENDED      u64 task, u32 attempt, u32 slot, outcome, 2 * stream; one
  *                descriptor travels along for each stream in a file
  *     stream     u64 limit, u64 produced, u64 stored, u8 is_file, bytes memory
@@ -40,6 +44,10 @@ enum mf_frame_kind {
     MF_FRAME_STARTED,
     MF_FRAME_UNSTAGED,
     MF_FRAME_ENDED,
+    MF_FRAME_SUSPEND,
+    MF_FRAME_CONTINUE,
+    MF_FRAME_SUSPENDED,
+    MF_FRAME_CONTINUED,
 };
 
 /** An attempt, as a key of tables: no padding, compared as memory. */
@@ -76,6 +84,13 @@ void mf_protocol_put_start(struct mf_channel *channel, const struct mf_start *st
  */
 int mf_protocol_get_start(struct mf_reader *reader, struct mf_start *ret_start,
                           uint32_t **ret_slots, char **ret_gpus, uint64_t *ret_ends_seen);
+
+/** A CONTINUE frame. */
+void mf_protocol_put_continue(struct mf_channel *channel, struct mf_attempt_key key,
+                              const uint32_t *slots, uint32_t n_slots);
+
+/** The slots, which the caller frees, behind the key. Returns 0, -EBADMSG or -ENOMEM. */
+int mf_protocol_get_continue(struct mf_reader *reader, uint32_t **ret_slots, uint32_t *ret_n_slots);
 
 /** Writes one stream, without its file. */
 void mf_protocol_put_stream(struct mf_buffer *buffer, const struct mf_capture *capture);

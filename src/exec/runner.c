@@ -149,6 +149,33 @@ static int on_end(struct mf_runner *runner, struct mf_reader *body)
     return mf_reader_finish(body);
 }
 
+static int on_suspend(struct mf_runner *runner, struct mf_reader *body)
+{
+    struct mf_attempt *attempt = find_attempt(runner, mf_protocol_get_key(body));
+
+    if (attempt)
+        mf_runner_suspend(runner, attempt);
+    return mf_reader_finish(body);
+}
+
+static int on_continue(struct mf_runner *runner, struct mf_reader *body)
+{
+    struct mf_attempt *attempt = find_attempt(runner, mf_protocol_get_key(body));
+    uint32_t *slots, n_slots;
+    int result = mf_protocol_get_continue(body, &slots, &n_slots);
+
+    if (result < 0)
+        return result;
+    for (uint32_t i = 0; i < n_slots; i++)
+        if (slots[i] >= runner->configuration.n_slots)
+            result = -EBADMSG;
+    if (result == 0 && attempt)
+        mf_runner_resume(runner, attempt, slots, n_slots);
+    else
+        free(slots);
+    return result;
+}
+
 static int on_closed(struct mf_runner *runner, struct mf_reader *body)
 {
     uint64_t bytes = mf_reader_get_u64(body);
@@ -173,6 +200,10 @@ int mf_runner_handle(struct mf_runner *runner, struct mf_frame *frame)
         return on_unstage(runner, &frame->body);
     case MF_FRAME_END:
         return on_end(runner, &frame->body);
+    case MF_FRAME_SUSPEND:
+        return on_suspend(runner, &frame->body);
+    case MF_FRAME_CONTINUE:
+        return on_continue(runner, &frame->body);
     case MF_FRAME_CLOSED:
         return on_closed(runner, &frame->body);
     default:

@@ -5,6 +5,7 @@
  *     starting.c  slots and starts
  *     ending.c    ends
  *     limiting.c  memory over its limit
+ *     suspending.c  attempts that are stopped, to go on later
  */
 #ifndef MF_EXEC_RUNNER_PARTS_H
 #define MF_EXEC_RUNNER_PARTS_H
@@ -125,6 +126,16 @@ void mf_runner_look_at_memory(struct mf_runner *runner);
 
 /** When that is to be done next; INT64_MAX for never. */
 int64_t mf_runner_next_look_ns(const struct mf_runner *runner);
+
+/** Stops an attempt and all its processes; its slots are the rank's again. */
+void mf_runner_suspend(struct mf_runner *runner, struct mf_attempt *attempt);
+
+/** Lets a suspended attempt go on in slots that the rank gave it (taken). */
+void mf_runner_resume(struct mf_runner *runner, struct mf_attempt *attempt, uint32_t *slots,
+                      uint32_t n_slots);
+
+/** Lets the processes of a suspended attempt go on, if only so that they can end. */
+void mf_runner_wake(struct mf_attempt *attempt);
 
 /** The mf_streams_fn of every attempt, which is its arg. */
 void mf_runner_on_stream(void *arg, int error);

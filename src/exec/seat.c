@@ -35,7 +35,7 @@ static void end_sending(struct mf_seat *seat)
     struct mf_host_unit *unit = seat->sending;
 
     seat->sending = NULL;
-    seat->record_left = seat->body_left = 0;
+    seat->head_left = seat->body_left = 0;
     if (!unit)
         return;
     unit->is_sending = false;
@@ -126,8 +126,8 @@ bool mf_seat_is_ready(struct mf_seat *seat)
 static void begin_record(struct mf_seat *seat, uint32_t kind, uint64_t number, const void *body,
                          size_t size)
 {
-    seat->record = (struct mf_host_record){.kind = kind, .number = number, .size = size};
-    seat->record_left = sizeof(seat->record);
+    seat->head.record = (struct mf_host_record){.kind = kind, .number = number, .size = size};
+    seat->head_size = seat->head_left = sizeof(seat->head.record);
     seat->body = body;
     seat->body_left = size;
 }
@@ -164,6 +164,19 @@ static void begin_unit_record(struct mf_seat *seat, struct mf_host_unit *unit, u
     unit->is_sending = true;
 }
 
+/* A part of a stretch is a stretch. */
+static void put_stretch(struct mf_seat *seat, const struct mf_host_unit *unit,
+                        const struct mf_host_cut *cut)
+{
+    struct mf_call call;
+
+    mf_host_unit_look(unit, cut, 0, &call);
+    call.details.n_more = cut->n_calls - 1;
+    mf_call_put_head(seat->head.stretch, &call);
+    seat->head_size = seat->head_left = sizeof(seat->head);
+    seat->head.record.size += sizeof(seat->head.stretch);
+}
+
 static void begin_portion(struct mf_seat *seat, struct mf_host_unit *unit,
                           const struct mf_host_cut *cut)
 {
@@ -175,7 +188,9 @@ static void begin_portion(struct mf_seat *seat, struct mf_host_unit *unit,
     unit->sent_bytes += cut->bytes;
     mf_host_offer(&seat->host, number, cut->unwanted);
     begin_unit_record(seat, unit, MF_HOST_PORTION, number, unit->calls + cut->offset, cut->bytes);
-    seat->record.n_calls = cut->n_calls;
+    seat->head.record.n_calls = cut->n_calls;
+    if (unit->is_stretch)
+        put_stretch(seat, unit, cut);
 }
 
 /* Returns whether there was anything to begin, and room for it in the table. */
@@ -194,7 +209,7 @@ static bool begin_next(struct mf_seat *seat)
     if (cut.large && cut.large->data && !cut.unwanted && seat->input_of != unit) {
         struct mf_call call;
 
-        mf_host_unit_look(unit, cut.offset, 0, &call);
+        mf_host_unit_look(unit, &cut, 0, &call);
         begin_unit_record(seat, unit, MF_HOST_INPUT, call.task, cut.large->data, cut.large->size);
         seat->input_of = unit;
         return true;
@@ -217,21 +232,20 @@ static size_t write_part(struct mf_ring *ring, const void *data, size_t left)
 static bool write_record(struct mf_seat *seat)
 {
     struct mf_ring *ring = &seat->host.to;
-    const uint8_t *record = (const uint8_t *)&seat->record;
+    const uint8_t *head = (const uint8_t *)&seat->head;
 
-    if (mf_ring_room(ring) < seat->record_left + seat->body_left && !mf_ring_look_for_room(ring))
+    if (mf_ring_room(ring) < seat->head_left + seat->body_left && !mf_ring_look_for_room(ring))
         seat->is_damaged = true;
     if (seat->is_damaged)
         return false;
-    seat->record_left -=
-        write_part(ring, record + sizeof(seat->record) - seat->record_left, seat->record_left);
-    if (seat->record_left == 0) {
+    seat->head_left -= write_part(ring, head + seat->head_size - seat->head_left, seat->head_left);
+    if (seat->head_left == 0) {
         size_t part = write_part(ring, seat->body, seat->body_left);
 
         seat->body_left -= part;
         seat->body += part;
     }
-    return seat->record_left + seat->body_left == 0;
+    return seat->head_left + seat->body_left == 0;
 }
 
 bool mf_seat_send(struct mf_seat *seat)
@@ -241,7 +255,7 @@ bool mf_seat_send(struct mf_seat *seat)
     if (!seat->is_alive || seat->has_died || seat->is_damaged)
         return false;
     do {
-        if (seat->record_left + seat->body_left > 0 && !write_record(seat))
+        if (seat->head_left + seat->body_left > 0 && !write_record(seat))
             break;
         end_sending(seat);
     } while (begin_next(seat));
@@ -311,9 +325,9 @@ void mf_seat_cancel(struct mf_seat *seat, const struct mf_host_unit *unit, uint3
         struct mf_seat_portion *portion = portion_at(seat, number);
         uint32_t bit = index - portion->cut.first;
 
-        if (portion->unit != unit || bit >= portion->cut.n_calls)
+        if (portion->unit != unit || (index != MF_EVERY_CALL && bit >= portion->cut.n_calls))
             continue;
-        portion->cut.unwanted |= UINT64_C(1) << bit;
+        portion->cut.unwanted |= index == MF_EVERY_CALL ? UINT64_MAX : UINT64_C(1) << bit;
         atomic_store_explicit(&mf_host_portion(&seat->host, number)->unwanted,
                               portion->cut.unwanted, memory_order_relaxed);
         seat->is_watched = true;

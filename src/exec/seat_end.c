@@ -40,7 +40,7 @@ static const char *name_function(const struct mf_seat *seat, const struct mf_sea
 {
     struct mf_call call;
 
-    mf_host_unit_look(portion->unit, portion->cut.offset, portion->n_reported, &call);
+    mf_host_unit_look(portion->unit, &portion->cut, portion->n_reported, &call);
     return seat->caller->functions->items[call.function].name;
 }
 
@@ -103,8 +103,7 @@ static void rewind_unit(struct mf_seat *seat, struct mf_host_unit *unit)
     struct mf_call call;
 
     if (portion && portion->unit == unit)
-        unit->reported_bytes =
-            mf_host_unit_look(unit, portion->cut.offset, portion->n_reported, &call);
+        unit->reported_bytes = mf_host_unit_look(unit, &portion->cut, portion->n_reported, &call);
     unit->n_sent = unit->n_reported;
     unit->sent_bytes = unit->reported_bytes;
 }

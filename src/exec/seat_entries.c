@@ -175,7 +175,7 @@ static uint64_t find_task(const struct mf_seat_portion *portion)
 {
     struct mf_call call;
 
-    mf_host_unit_look(portion->unit, portion->cut.offset, portion->n_reported, &call);
+    mf_host_unit_look(portion->unit, &portion->cut, portion->n_reported, &call);
     return call.task;
 }
 
@@ -293,7 +293,8 @@ static bool is_believable(const struct mf_entry_header *header)
 {
     bool is_large = header->flags & MF_CALL_IS_LARGE;
 
-    if (header->flags & ~MF_CALL_IS_LARGE || header->cause > MPIFARM_CAUSE_MEMORY)
+    if (header->flags & ~MF_CALL_IS_LARGE || header->cause > MPIFARM_CAUSE_MEMORY ||
+        header->n_more > 0)
         return false;
     if (header->kind != MF_ENTRY_RESULT && (header->flags || header->cause))
         return false;

@@ -140,7 +140,7 @@ static void begin_watch(struct mf_seat *seat, uint64_t number, uint64_t portion_
     int64_t timeout_ns;
     struct mf_call call;
 
-    mf_host_unit_look(portion->unit, portion->cut.offset, index, &call);
+    mf_host_unit_look(portion->unit, &portion->cut, index, &call);
     timeout_ns = call.details.timeout_ns;
     seat->watch = (struct mf_seat_watch){
         .number = number,

@@ -112,21 +112,20 @@ void mf_spawner_finish(struct mf_spawner *spawner)
     *spawner = (struct mf_spawner){0};
 }
 
-/* The mask of the spawn's slots, NULL when they have no processors. */
-static const void *choose_cpus(const struct mf_spawner *spawner, const struct mf_spawn *spawn,
-                               uint8_t *several)
+const void *mf_spawner_cpus(const struct mf_spawner *spawner, const uint32_t *slots,
+                            uint32_t n_slots, uint8_t *several)
 {
     uint32_t n_cpus = 0;
 
-    for (uint32_t i = 0; i < spawn->n_slots; i++)
-        n_cpus += spawner->configuration->slots[spawn->slots[i]].n_cpus;
+    for (uint32_t i = 0; i < n_slots; i++)
+        n_cpus += spawner->configuration->slots[slots[i]].n_cpus;
     if (n_cpus == 0)
         return NULL;
-    if (spawn->n_slots == 1)
-        return cpu_set_of(spawner, spawn->slots[0]);
+    if (n_slots == 1)
+        return cpu_set_of(spawner, slots[0]);
     memset(several, 0, spawner->cpu_set_bytes);
-    for (uint32_t i = 0; i < spawn->n_slots; i++) {
-        const uint8_t *one = cpu_set_of(spawner, spawn->slots[i]);
+    for (uint32_t i = 0; i < n_slots; i++) {
+        const uint8_t *one = cpu_set_of(spawner, slots[i]);
 
         for (size_t k = 0; k < spawner->cpu_set_bytes; k++)
             several[k] |= one[k];
@@ -210,7 +209,7 @@ static int lay_out(const struct mf_spawner *spawner, const struct mf_spawn *spaw
     /* The process may put the path of a script there. */
     birth->program = birth->image.argv[0];
     birth->cwd = spawn->command->cwd;
-    birth->cpus = choose_cpus(spawner, spawn, birth->own_cpus);
+    birth->cpus = mf_spawner_cpus(spawner, spawn->slots, spawn->n_slots, birth->own_cpus);
     birth->files = spawner->restores_files ? &spawner->original_files : NULL;
     birth->parent = spawner->own_pid;
     return 0;

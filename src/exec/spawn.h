@@ -77,6 +77,14 @@ struct mf_child {
 int mf_spawner_init(struct mf_spawner *spawner, const struct mf_configuration *configuration,
                     const struct rlimit *original_files);
 
+/**
+ * The mask of the processors of some slots, of cpu_set_bytes; NULL when they have none.
+ *
+ * @several  room for a mask, used where the slots are more than one
+ */
+const void *mf_spawner_cpus(const struct mf_spawner *spawner, const uint32_t *slots,
+                            uint32_t n_slots, uint8_t *several);
+
 /** Kills what has not executed its program yet. Commands are not borrowed after. */
 void mf_spawner_finish(struct mf_spawner *spawner);
 

@@ -180,6 +180,9 @@ static void refused(struct mf_runner *runner, struct mf_attempt *attempt, int er
     pause_starts(runner, attempt);
     if (runner->n_active > 0 || runner->refused_since_ns == 0)
         runner->refused_since_ns = runner->now_ns;
+    /* It is tried again when it goes on. */
+    if (attempt->is_suspended)
+        return;
     if (runner->now_ns - runner->refused_since_ns < GIVE_UP_AFTER_NS) {
         mf_list_push_front(&runner->queue, &attempt->node);
         return;

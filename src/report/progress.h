@@ -23,6 +23,7 @@ struct mf_progress_state {
     uint64_t n_failed;
     uint64_t n_skipped; /* as what they come after ended otherwise than they ask for */
     uint64_t n_running;
+    uint64_t n_suspended;
     uint64_t n_skipped_earlier; /* they do not count for the rate */
     uint32_t n_slots;
     const char *policy;        /* that orders the tasks now; for status.json alone, as the next */

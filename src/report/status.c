@@ -15,7 +15,24 @@ static int fail(const char *path, int code, struct mf_error *err)
     return mf_error_set(err, code, "%s: it cannot be written: %s", path, strerror(-code));
 }
 
-static json_t *describe(const struct mf_progress_state *state, bool is_finished)
+/* An id that is no UTF-8 cannot be told in JSON. */
+static json_t *describe_suspended(const struct mf_status_suspended *suspended, uint64_t n)
+{
+    json_t *tasks = json_array();
+
+    for (uint64_t i = 0; i < n && tasks; i++) {
+        json_t *task = json_pack("{s:s, s:f}", "id", suspended[i].id, "since",
+                                 (double)suspended[i].since_wall_ns / MF_NS_PER_S);
+
+        if (task)
+            (void)json_array_append_new(tasks, task);
+    }
+    return tasks;
+}
+
+static json_t *describe(const struct mf_progress_state *state,
+                        const struct mf_status_suspended *suspended, uint64_t n_suspended,
+                        bool is_finished)
 {
     char host[HOST_NAME_MAX + 1] = "";
     json_t *chosen = NULL;
@@ -24,18 +41,20 @@ static json_t *describe(const struct mf_progress_state *state, bool is_finished)
         chosen = json_pack("{s:I, s:s}", "changes", (json_int_t)state->n_policy_changes, "why",
                            state->policy_why);
     (void)gethostname(host, sizeof(host) - 1);
-    return json_pack("{s:s*, s:I, s:f, s:f, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:s*, s:o*}", "host",
-                     host, "pid", (json_int_t)getpid(), "updated",
-                     (double)mf_clock_wall_ns() / MF_NS_PER_S, "elapsed",
-                     (double)(state->now_ns - state->started_ns) / MF_NS_PER_S, "finished",
-                     is_finished, "total", (json_int_t)state->n_total, "done",
-                     (json_int_t)state->n_done, "failed", (json_int_t)state->n_failed, "skipped",
-                     (json_int_t)state->n_skipped, "running", (json_int_t)state->n_running, "slots",
-                     (json_int_t)state->n_slots, "policy", state->policy, "auto", chosen);
+    return json_pack(
+        "{s:s*, s:I, s:f, s:f, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:s*, s:o*}", "host",
+        host, "pid", (json_int_t)getpid(), "updated", (double)mf_clock_wall_ns() / MF_NS_PER_S,
+        "elapsed", (double)(state->now_ns - state->started_ns) / MF_NS_PER_S, "finished",
+        is_finished, "total", (json_int_t)state->n_total, "done", (json_int_t)state->n_done,
+        "failed", (json_int_t)state->n_failed, "skipped", (json_int_t)state->n_skipped, "running",
+        (json_int_t)state->n_running, "slots", (json_int_t)state->n_slots, "suspended",
+        (json_int_t)state->n_suspended, "suspended_tasks",
+        describe_suspended(suspended, n_suspended), "policy", state->policy, "auto", chosen);
 }
 
-int mf_status_write(const char *run_dir, const struct mf_progress_state *state, bool is_finished,
-                    struct mf_error *err)
+int mf_status_write(const char *run_dir, const struct mf_progress_state *state,
+                    const struct mf_status_suspended *suspended, uint64_t n_suspended,
+                    bool is_finished, struct mf_error *err)
 {
     char path[PATH_MAX], temporary[PATH_MAX];
     json_t *status;
@@ -45,7 +64,7 @@ int mf_status_write(const char *run_dir, const struct mf_progress_state *state, 
         snprintf(temporary, sizeof(temporary), "%s/.status.json", run_dir) >=
             (int)sizeof(temporary))
         return fail(run_dir, -ENAMETOOLONG, err);
-    status = describe(state, is_finished);
+    status = describe(state, suspended, n_suspended, is_finished);
     if (!status)
         return fail(path, -ENOMEM, err);
     errno = 0;
@@ -61,13 +80,10 @@ static bool is_time(double seconds)
     return seconds >= 0 && seconds < (double)(INT64_MAX / MF_NS_PER_S);
 }
 
-int mf_status_read(const char *run_dir, struct mf_status *ret_status)
+/* Returns 0 with what is there, NULL if that is no JSON; or -errno. */
+static int load(const char *run_dir, json_t **ret_status)
 {
     char path[PATH_MAX];
-    double updated, elapsed;
-    json_int_t n_total, n_running;
-    int is_finished, r;
-    json_t *status;
     FILE *file;
 
     if (snprintf(path, sizeof(path), "%s/status.json", run_dir) >= (int)sizeof(path))
@@ -75,18 +91,57 @@ int mf_status_read(const char *run_dir, struct mf_status *ret_status)
     file = fopen(path, "re");
     if (!file)
         return -errno;
-    status = json_loadf(file, 0, NULL);
+    *ret_status = json_loadf(file, 0, NULL);
     fclose(file);
-    r = json_unpack(status, "{s:F, s:F, s:b, s:I, s:I}", "updated", &updated, "elapsed", &elapsed,
-                    "finished", &is_finished, "total", &n_total, "running", &n_running);
+    return 0;
+}
+
+int mf_status_read(const char *run_dir, struct mf_status *ret_status)
+{
+    double updated, elapsed;
+    json_int_t n_total, n_running, n_suspended = 0;
+    int is_finished, r;
+    json_t *status;
+
+    r = load(run_dir, &status);
+    if (r < 0)
+        return r;
+    r = json_unpack(status, "{s:F, s:F, s:b, s:I, s:I, s?I}", "updated", &updated, "elapsed",
+                    &elapsed, "finished", &is_finished, "total", &n_total, "running", &n_running,
+                    "suspended", &n_suspended);
     json_decref(status);
-    if (r < 0 || n_total < 0 || n_running < 0 || !is_time(updated) || !is_time(elapsed))
+    if (r < 0 || n_total < 0 || n_running < 0 || n_suspended < 0 || !is_time(updated) ||
+        !is_time(elapsed))
         return -EBADMSG;
     *ret_status = (struct mf_status){
         .began_wall_ns = (int64_t)((updated - elapsed) * MF_NS_PER_S),
         .is_finished = is_finished,
         .n_total = (uint64_t)n_total,
         .n_running = (uint64_t)n_running,
+        .n_suspended = (uint64_t)n_suspended,
     };
     return 0;
+}
+
+int mf_status_find_suspended(const char *run_dir, const char *id, int64_t *ret_since_wall_ns)
+{
+    json_t *status, *task;
+    int r = -ENOENT;
+    size_t i;
+
+    if (load(run_dir, &status) < 0)
+        return r;
+    json_array_foreach(json_object_get(status, "suspended_tasks"), i, task)
+    {
+        const char *name;
+        double since;
+
+        if (json_unpack(task, "{s:s, s:F}", "id", &name, "since", &since) < 0 ||
+            strcmp(name, id) != 0 || !is_time(since))
+            continue;
+        *ret_since_wall_ns = (int64_t)(since * MF_NS_PER_S);
+        r = 0;
+    }
+    json_decref(status);
+    return r;
 }

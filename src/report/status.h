@@ -11,17 +11,25 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/** A task that is suspended, and since when (since 1970). */
+struct mf_status_suspended {
+    const char *id;
+    int64_t since_wall_ns;
+};
+
 /**
  * mf_status_write() - replace DIR/status.json.
  *
  * @run_dir       the run directory
  * @state         what the progress line shows
+ * @suspended     n_suspended tasks that are suspended, or some of them
  * @is_finished   whether the run is over
  *
  * Returns 0 or -errno with a sentence.
  */
-int mf_status_write(const char *run_dir, const struct mf_progress_state *state, bool is_finished,
-                    struct mf_error *err);
+int mf_status_write(const char *run_dir, const struct mf_progress_state *state,
+                    const struct mf_status_suspended *suspended, uint64_t n_suspended,
+                    bool is_finished, struct mf_error *err);
 
 /**
  * What status.json tells.
@@ -29,13 +37,15 @@ int mf_status_write(const char *run_dir, const struct mf_progress_state *state, 
  * @began_wall_ns  when the run, or its continuation, began (since 1970)
  * @is_finished    whether it was over when this was written
  * @n_total        tasks in all, 0 when unknown
- * @n_running      tasks that workers held
+ * @n_running      tasks that workers held and that were not suspended
+ * @n_suspended    tasks that were
  */
 struct mf_status {
     int64_t began_wall_ns;
     bool is_finished;
     uint64_t n_total;
     uint64_t n_running;
+    uint64_t n_suspended;
 };
 
 /**
@@ -44,5 +54,12 @@ struct mf_status {
  * Returns 0, -ENOENT if there is none, or -EBADMSG if it is something else.
  */
 int mf_status_read(const char *run_dir, struct mf_status *ret_status);
+
+/**
+ * mf_status_find_suspended() - since when a task is suspended.
+ *
+ * Returns 0, or -ENOENT if it is not, or nobody knows.
+ */
+int mf_status_find_suspended(const char *run_dir, const char *id, int64_t *ret_since_wall_ns);
 
 #endif

@@ -163,29 +163,54 @@ int mf_client_submit_child(struct mf_client *client, const struct mf_order *orde
     return r;
 }
 
+static void post_cancel(struct mf_client *client, const struct mf_unit *unit, uint32_t index)
+{
+    struct mf_record record = {
+        .kind = MF_RECORD_CANCEL, .number = index, .unit = unit->id, .attempt = unit->attempt};
+
+    mf_record_put(mf_station_frame(client, unit->station, sizeof(record)), &record, NULL, 0);
+}
+
 /* Takes a task out of its unit, and lets the server know. */
 static void withdraw(struct mf_client *client, uint32_t number)
 {
     struct mf_unit *unit = client->units[mf_book_at(client->book, number)->unit];
-    struct mf_record record = {
-        .kind = MF_RECORD_CANCEL, .unit = unit->id, .attempt = unit->attempt};
     uint32_t i = unit->n_reported;
 
-    while (unit->calls[i] != number)
-        i++;
-    unit->calls[i] = MF_NO_CALL;
-    if (!unit->station)
-        return;
-    record.number = i;
-    mf_record_put(mf_station_frame(client, unit->station, sizeof(record)), &record, NULL, 0);
+    if (unit->has_detached) {
+        unit->detached = MF_NO_CALL;
+    } else {
+        while (unit->calls[i] != number)
+            i++;
+        unit->calls[i] = MF_NO_CALL;
+    }
+    if (unit->station)
+        post_cancel(client, unit, i);
+}
+
+/* Of the elements of a range that are out, what runs is to stop, and nothing more to begin. */
+static void withdraw_range(struct mf_client *client, uint32_t number)
+{
+    for (uint32_t i = 0; i < client->n_units; i++) {
+        struct mf_unit *unit = client->units[i];
+
+        if (!unit || !unit->stretch || unit->stretch->range != number || !unit->station)
+            continue;
+        post_cancel(client, unit, MF_EVERY_CALL);
+        mf_unit_ask_back(client, unit);
+        unit->is_recalled = true;
+    }
 }
 
 void mf_client_cancel(struct mf_client *client, mf_ticket ticket)
 {
     struct mf_booking *booking = mf_book_find(client->book, ticket);
+    const struct mf_range *range = mf_booking_range(booking);
 
     client->is_stirred = true;
-    if (booking->state == MF_TASK_PLACED) {
+    if (range && range->n_placed > 0) {
+        withdraw_range(client, (uint32_t)ticket);
+    } else if (!range && booking->state == MF_TASK_PLACED) {
         withdraw(client, (uint32_t)ticket);
         mf_units_hand_over_input(client, (uint32_t)ticket);
     }

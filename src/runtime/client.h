@@ -11,7 +11,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
-#include "core/book.h"
+#include "core/range.h"
 #include "exec/calls.h"
 #include "topo/topo.h"
 #include "transport/transport.h"
@@ -101,8 +101,17 @@ int mf_client_submit(struct mf_client *client, const struct mf_order *order, mf_
 int mf_client_submit_array(struct mf_client *client, const struct mf_order *first, size_t n,
                            mf_ticket *ret_tickets, size_t *ret_n);
 
-/** Withdraws an unfinished task, wherever it is. */
+/** The same for n tasks, at least 1, as mf_book_add_range() has it. */
+int mf_client_submit_range(struct mf_client *client, const struct mf_order *first, uint64_t n,
+                           const struct mf_range_results *results, mf_ticket *ret_ticket);
+
+/** Withdraws an unfinished task, wherever it is; or what is left of a range but its detached tasks.
+ */
 void mf_client_cancel(struct mf_client *client, mf_ticket ticket);
+
+/** Withdraws what is left of a range, if anything is: what it borrowed is not needed any more.
+ * O(tasks). */
+void mf_client_cancel_range(struct mf_client *client, mf_ticket ticket);
 
 /** The tasks, for all that only reads, hears or releases. */
 struct mf_book *mf_client_book(const struct mf_client *client);

@@ -6,6 +6,7 @@
  *     client_units.c   tasks into units, and units to servers
  *     client_sent.c    what happens to units afterwards: splitting, losing, dissolving
  *     client_results.c what servers report
+ *     client_stretches.c units of elements of a range
  *     client_blocks.c  blocks of bytes for all
  */
 #ifndef MF_RUNTIME_CLIENT_PRIVATE_H
@@ -14,6 +15,7 @@
 #include "base/list.h"
 #include "base/table.h"
 #include "core/farm.h"
+#include "core/range.h"
 #include "runtime/client.h"
 #include "runtime/node.h"
 #include "runtime/outbox.h"
@@ -55,7 +57,10 @@ struct mf_station {
  * @number          its own, as kept in the tasks
  * @station         where it was sent
  * @target          the rank that alone may run it, 0 for any
- * @n_calls, @calls numbers of the tasks in order, MF_NO_CALL where one was withdrawn
+ * @n_calls, @calls numbers of the tasks in order, MF_NO_CALL where one was withdrawn; or
+ * @stretch         elements of a range instead, those that were not reported; else NULL
+ * @detached        if has_detached, the task that the element before these became, which is to be
+ *                  reported next: MF_NO_CALL when it was withdrawn
  * @n_reported      calls whose end is known
  * @function        that of the first call; is_mixed: others have another one
  * @duration_ns     spent in the calls reported
@@ -76,6 +81,9 @@ struct mf_unit {
     bool is_mixed;
     bool is_recalled;
     bool is_hungry;
+    bool has_detached;
+    uint32_t detached;
+    struct mf_stretch *stretch;
     uint32_t calls[];
 };
 
@@ -217,6 +225,26 @@ void mf_units_hand_over_input(struct mf_client *client, uint32_t number);
 
 /** How far ahead servers are supplied follows from how long they had nothing to do. */
 void mf_units_note_idle(struct mf_client *client, const struct mf_unit *unit, int64_t idle_ns);
+
+/* client_stretches.c */
+
+/** Whether anybody wants the call of a unit that is reported next, which is not beyond the last. */
+bool mf_unit_is_next_wanted(const struct mf_unit *unit);
+
+/** The task that the call of a unit that is reported next is; of a stretch, it is detached for
+ * that. MF_NO_CALL when it was withdrawn, or is lost as memory is out. */
+uint32_t mf_unit_next(struct mf_client *client, struct mf_unit *unit);
+
+/** The call that mf_unit_next() gave was reported, or is done with. */
+void mf_unit_step(struct mf_unit *unit);
+
+/** The next n elements of a unit's stretch are DONE, with n results of size bytes. */
+void mf_unit_end_elements(struct mf_client *client, struct mf_unit *unit, uint32_t n,
+                          const uint8_t *results, size_t size);
+
+/** Appends the stretch of a unit. */
+void mf_unit_put_stretch(const struct mf_client *client, const struct mf_unit *unit,
+                         struct mf_buffer *frame);
 
 /* client_results.c */
 

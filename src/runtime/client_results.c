@@ -84,16 +84,15 @@ static int end_failed(struct mf_client *client, struct mf_station *station, uint
 
 /* The next call of a unit has ended. Returns 0 or -errno if that makes no sense. */
 static int report_call(struct mf_client *client, struct mf_station *station, struct mf_unit *unit,
-                       const struct mf_entry_header *header, const uint8_t *data)
+                       const struct mf_entry_header *header, const uint8_t *data, size_t size)
 {
-    uint32_t number = unit->calls[unit->n_reported];
+    uint32_t number = mf_unit_next(client, unit);
     bool is_taken = header->flags & MF_CALL_IS_LARGE;
     uint8_t cause = 0;
-    size_t size = header->size;
     uint8_t *bytes = (uint8_t *)data;
 
     if (is_taken) {
-        int r = take_large(station, data, header->size, &bytes, &size);
+        int r = take_large(station, data, size, &bytes, &size);
 
         if (r == -ENOMEM) {
             cause = MF_BOOK_OUT_OF_MEMORY;
@@ -106,7 +105,7 @@ static int report_call(struct mf_client *client, struct mf_station *station, str
     }
     if (number != MF_NO_CALL && mf_book_at(client->book, number)->is_on_heap)
         mf_units_hand_over_input(client, number);
-    unit->n_reported++;
+    mf_unit_step(unit);
     if (number == MF_NO_CALL) {
         if (is_taken)
             free(bytes);
@@ -117,6 +116,25 @@ static int report_call(struct mf_client *client, struct mf_station *station, str
                     is_taken);
     }
     return 0;
+}
+
+/* The next calls of a unit have ended, as many as the entry is of. Returns 0 or -errno. */
+static int report_entry(struct mf_client *client, struct mf_station *station, struct mf_unit *unit,
+                        const struct mf_entry_header *header, const uint8_t *data)
+{
+    bool is_simple = header->cause == MPIFARM_CAUSE_NONE && !(header->flags & MF_CALL_IS_LARGE);
+    uint32_t n = header->n_more + 1;
+    size_t size = header->size / n;
+    int r = 0;
+
+    for (; n > 0 && r == 0; n--, data += size) {
+        if (is_simple && unit->stretch && !unit->has_detached) {
+            mf_unit_end_elements(client, unit, n, data, size);
+            break;
+        }
+        r = report_call(client, station, unit, header, data, size);
+    }
+    return r;
 }
 
 /* The entries of `n_calls` calls. */
@@ -132,15 +150,16 @@ static int report_calls(struct mf_client *client, struct mf_station *station, st
     while ((r = mf_entry_get(body, &header, &data)) == 1) {
         if (header.kind == MF_ENTRY_CHILD)
             continue;
-        if (n_calls-- == 0)
+        if (header.n_more >= n_calls)
             return -EPROTO;
+        n_calls -= header.n_more + 1;
         /* Children go first: the parent's group must not seem to be empty in between. */
         size_t n_children_bytes = (size_t)(data - children) - sizeof(header);
         if (n_children_bytes > 0 && header.cause == MPIFARM_CAUSE_NONE &&
-            unit->calls[unit->n_reported] != MF_NO_CALL)
+            mf_unit_is_next_wanted(unit))
             r = submit_children(client, children, n_children_bytes);
         if (r >= 0)
-            r = report_call(client, station, unit, &header, data);
+            r = report_entry(client, station, unit, &header, data);
         if (r < 0)
             return r;
         children = data + header.size;
@@ -229,15 +248,18 @@ static int on_checkpoint(struct mf_client *client, struct mf_station *station,
                          const struct mf_record *record, struct mf_reader *body)
 {
     struct mf_unit *unit = mf_unit_find(client, station, record->unit, record->attempt);
+    uint32_t number;
 
     if (!unit || record->number < unit->n_reported) {
         client->n_stale++;
         return 0;
     }
-    if (record->number >= unit->n_calls)
+    /* All before it was reported, if it is in a stretch. */
+    if (record->number >= unit->n_calls || (unit->stretch && record->number != unit->n_reported))
         return -EPROTO;
-    if (unit->calls[record->number] != MF_NO_CALL &&
-        mf_book_checkpoint(client->book, unit->calls[record->number], body->data, body->left) < 0)
+    number = unit->stretch ? mf_unit_next(client, unit) : unit->calls[record->number];
+    if (number != MF_NO_CALL &&
+        mf_book_checkpoint(client->book, number, body->data, body->left) < 0)
         mf_log_warning(client->config.log, "no memory to keep a checkpoint of %zu bytes",
                        body->left);
     return 0;

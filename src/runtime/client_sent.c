@@ -81,28 +81,37 @@ void mf_units_split(struct mf_client *client)
 
 /* --- coming back --- */
 
+static void give_back(struct mf_client *client, uint32_t number, bool is_suspect)
+{
+    if (number == MF_NO_CALL)
+        return;
+    mf_book_at(client->book, number)->is_alone |= is_suspect;
+    mf_book_return(client->book, number);
+}
+
+/* The last ones first, as each goes before those that are there. */
 void mf_unit_dissolve(struct mf_client *client, struct mf_unit *unit, bool is_suspect)
 {
-    for (uint32_t i = unit->n_calls; i > unit->n_reported; i--) {
-        uint32_t number = unit->calls[i - 1];
-
-        if (number == MF_NO_CALL)
-            continue;
-        mf_book_at(client->book, number)->is_alone |= is_suspect;
-        mf_book_return(client->book, number);
-    }
+    if (unit->stretch)
+        mf_book_return_stretch(client->book, unit->stretch, is_suspect);
+    for (uint32_t i = unit->n_calls; i > unit->n_reported && !unit->stretch; i--)
+        give_back(client, unit->calls[i - 1], is_suspect);
+    if (unit->has_detached)
+        give_back(client, unit->detached, is_suspect);
+    unit->stretch = NULL;
+    unit->has_detached = false;
     unit->n_calls = unit->n_reported;
 }
 
 /* The call that a server was in when it disappeared, or one of those behind it. */
 static void suspect(struct mf_client *client, struct mf_unit *unit)
 {
-    uint32_t number = unit->calls[unit->n_reported];
+    uint32_t number = mf_unit_next(client, unit);
 
     if (number != MF_NO_CALL)
         mf_book_lose(client->book, number, CRASH_LIMIT, MPIFARM_CAUSE_LOST,
                      "the ranks that ran it disappeared");
-    unit->calls[unit->n_reported] = MF_NO_CALL;
+    mf_unit_step(unit);
 }
 
 /* Units are run in the order in which they were sent, one for each slot. */
@@ -131,7 +140,7 @@ void mf_units_hand_over_input(struct mf_client *client, uint32_t number)
     struct mf_station *station = client->units[booking->unit]->station;
 
     if (!station || booking->size <= MF_CALL_LARGE_BYTES ||
-        !mf_outbox_hand_over(&station->outbox, mf_book_ticket(client->book, number), free,
+        !mf_outbox_hand_over(&station->outbox, mf_book_task_id(client->book, number), free,
                              booking->bytes))
         return;
     booking->is_on_heap = false;

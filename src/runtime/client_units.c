@@ -36,7 +36,7 @@
 #define UNITS_PER_TARGET 2
 
 static const struct mf_unit_limits unit_limits = {
-    .n_calls = MF_CALLS_PER_UNIT,
+    .n_calls = MF_CALLS_PER_STRETCH,
     .n_bytes = UNIT_BYTES,
     .duration_ns = UNIT_NS,
     .call_bytes = sizeof(struct mf_call_header),
@@ -78,24 +78,44 @@ static void free_unit(struct mf_client *client, struct mf_unit *unit)
 
 void mf_units_destroy(struct mf_client *client)
 {
-    for (uint32_t i = 0; i < client->n_units; i++)
+    for (uint32_t i = 0; i < client->n_units; i++) {
+        if (client->units[i] && client->units[i]->stretch)
+            mf_book_return_stretch(client->book, client->units[i]->stretch, false);
         free(client->units[i]);
+    }
     free(client->units);
     free(client->free_units);
 }
 
 /* --- making units --- */
 
-static void give_back(struct mf_client *client, const uint32_t *calls, uint32_t n_calls)
+/*
+ * What was taken for a unit.
+ *
+ * @stretch  elements of a range, else NULL
+ * @calls    n_calls tasks, if there is no stretch
+ */
+struct taken {
+    struct mf_stretch *stretch;
+    uint32_t n_calls;
+    uint32_t calls[MF_CALLS_PER_UNIT];
+};
+
+static void give_back(struct mf_client *client, struct taken *taken)
 {
-    while (n_calls-- > 0)
-        mf_book_return(client->book, calls[n_calls]);
+    if (taken->stretch) {
+        mf_book_return_stretch(client->book, taken->stretch, false);
+        return;
+    }
+    while (taken->n_calls-- > 0)
+        mf_book_return(client->book, taken->calls[taken->n_calls]);
 }
 
-/* What the farm has to know of a unit. */
-static struct mf_task_spec describe(const struct mf_client *client, const struct mf_unit *unit)
+/* What the farm has to know of a unit, whose first task or range is `number`. */
+static struct mf_task_spec describe(const struct mf_client *client, const struct mf_unit *unit,
+                                    uint32_t number)
 {
-    const struct mf_booking *booking = mf_book_at(client->book, unit->calls[0]);
+    const struct mf_booking *booking = mf_book_at(client->book, number);
     double duration_ns = mf_book_duration_ns(client->book, unit->function);
     struct mf_task_spec spec = {.cookie = unit->number,
                                 .needs.n_slots = 1,
@@ -112,21 +132,30 @@ static struct mf_task_spec describe(const struct mf_client *client, const struct
     return spec;
 }
 
-/* A unit of the tasks taken, made known to the farm. Returns 0 or -ENOMEM. */
-static int add_unit(struct mf_client *client, uint32_t number, const uint32_t *calls,
-                    uint32_t n_calls)
+static bool are_mixed(const struct mf_client *client, const struct taken *taken, uint16_t function)
 {
-    struct mf_unit *unit = malloc(sizeof(*unit) + n_calls * sizeof(*calls));
+    for (uint32_t i = 1; i < taken->n_calls && !taken->stretch; i++)
+        if (mf_book_at(client->book, taken->calls[i])->function != function)
+            return true;
+    return false;
+}
+
+/* A unit of what was taken, made known to the farm. Returns 0 or -ENOMEM. */
+static int add_unit(struct mf_client *client, uint32_t number, const struct taken *taken)
+{
+    size_t size = taken->stretch ? 0 : taken->n_calls * sizeof(taken->calls[0]);
+    uint32_t first = taken->stretch ? taken->stretch->range : taken->calls[0];
+    struct mf_unit *unit = malloc(sizeof(*unit) + size);
     struct mf_event event = {.kind = MF_EVENT_SUBMITTED};
 
     if (!unit)
         return -ENOMEM;
-    *unit = (struct mf_unit){.number = number, .n_calls = n_calls};
-    memcpy(unit->calls, calls, n_calls * sizeof(*calls));
-    unit->function = mf_book_at(client->book, calls[0])->function;
-    for (uint32_t i = 1; i < n_calls; i++)
-        unit->is_mixed |= mf_book_at(client->book, calls[i])->function != unit->function;
-    event.spec = describe(client, unit);
+    *unit =
+        (struct mf_unit){.number = number, .n_calls = taken->n_calls, .stretch = taken->stretch};
+    memcpy(unit->calls, taken->calls, size);
+    unit->function = mf_book_at(client->book, first)->function;
+    unit->is_mixed = are_mixed(client, taken, unit->function);
+    event.spec = describe(client, unit, first);
     if (mf_client_apply(client, &event) < 0) {
         free(unit);
         return -ENOMEM;
@@ -158,6 +187,41 @@ static int try_later(struct mf_client *client)
     return -ENOMEM;
 }
 
+/* What cannot travel in a stretch becomes a task: it is alone in this one. */
+static void detach_special(struct mf_client *client, uint32_t unit, struct taken *taken)
+{
+    struct mf_stretch *stretch = taken->stretch;
+
+    if (!mf_booking_must_detach(mf_book_at(client->book, stretch->range), MF_CALL_LARGE_BYTES))
+        return;
+    taken->calls[0] = mf_book_detach(client->book, stretch, unit);
+    taken->n_calls = taken->calls[0] != MF_NO_CALL;
+    taken->stretch = NULL;
+    mf_book_return_stretch(client->book, stretch, false);
+}
+
+/* Takes what is next for a unit. Returns 0 or -ENOMEM. */
+static int take(struct mf_client *client, uint32_t rank, uint32_t unit, struct taken *ret_taken)
+{
+    uint64_t share = fair_share(client, rank);
+    struct mf_unit_limits limits = unit_limits;
+    int r;
+
+    if (share < limits.n_calls)
+        limits.n_calls = (uint32_t)share;
+    ret_taken->stretch = mf_book_take_stretch(client->book, rank, &limits, &r);
+    if (ret_taken->stretch) {
+        ret_taken->n_calls = (uint32_t)ret_taken->stretch->n;
+        detach_special(client, unit, ret_taken);
+        return 0;
+    }
+    if (limits.n_calls > MF_CALLS_PER_UNIT)
+        limits.n_calls = MF_CALLS_PER_UNIT;
+    ret_taken->n_calls =
+        r < 0 ? 0 : mf_book_take(client->book, rank, &limits, unit, ret_taken->calls);
+    return r;
+}
+
 /*
  * The next unit, for one rank or, with rank 0, for any. Near the end of the work
  * units become smaller, so that all servers get a share of it.
@@ -166,35 +230,30 @@ static int try_later(struct mf_client *client)
  */
 static int make_unit(struct mf_client *client, uint32_t rank)
 {
-    uint64_t share = fair_share(client, rank);
-    struct mf_unit_limits limits = unit_limits;
-    uint32_t calls[MF_CALLS_PER_UNIT];
-    uint32_t number, n_calls;
+    struct taken taken;
+    uint32_t number;
     int r;
 
-    if (share < limits.n_calls)
-        limits.n_calls = (uint32_t)share;
     if (client->n_free_units == 0 && grow(client) < 0)
         return try_later(client);
     number = client->free_units[client->n_free_units - 1];
-    n_calls = mf_book_take(client->book, rank, &limits, number, calls);
-    if (n_calls == 0)
+    r = take(client, rank, number, &taken);
+    if (r == 0 && taken.n_calls == 0)
         return 0;
-    r = add_unit(client, number, calls, n_calls);
-    if (r < 0) {
-        give_back(client, calls, n_calls);
-        return try_later(client);
+    if (r == 0) {
+        r = add_unit(client, number, &taken);
+        if (r < 0)
+            give_back(client, &taken);
     }
-    return 1;
+    return r < 0 ? try_later(client) : 1;
 }
 
 /* Tasks for a rank that is gone can run nowhere. */
 static void refuse_rank(struct mf_client *client, uint32_t rank)
 {
-    const struct mf_unit_limits one = {.n_calls = 1};
     uint32_t number;
 
-    while (mf_book_take(client->book, rank, &one, 0, &number) == 1)
+    while (mf_book_first(client->book, rank, &number))
         mf_book_refuse(client->book, number, MPIFARM_CAUSE_UNFIT,
                        "the rank that it must run on is gone");
 }
@@ -259,7 +318,7 @@ static void put_call(struct mf_client *client, struct mf_buffer *frame, uint32_t
     const struct mf_booking *booking = mf_book_at(client->book, number);
     const struct mf_booking_extra *extra = booking->extra;
 
-    call->task = (mf_ticket)booking->generation << 32 | number;
+    call->task = mf_book_task_id(client->book, number);
     call->function = booking->function;
     call->is_large = booking->size > MF_CALL_LARGE_BYTES;
     call->has_results = extra && extra->has_results;
@@ -279,6 +338,8 @@ static void drop_withdrawn(struct mf_unit *unit)
 {
     uint32_t n = 0;
 
+    if (unit->stretch)
+        return;
     for (uint32_t i = 0; i < unit->n_calls; i++)
         if (unit->calls[i] != MF_NO_CALL)
             unit->calls[n++] = unit->calls[i];
@@ -289,6 +350,9 @@ static size_t size_of_calls(const struct mf_client *client, const struct mf_unit
 {
     size_t size = 0;
 
+    if (unit->stretch)
+        return MF_STRETCH_HEAD_BYTES +
+               unit->n_calls * mf_book_at(client->book, unit->stretch->range)->size;
     for (uint32_t i = 0; i < unit->n_calls; i++)
         size += mf_booking_call_bytes(mf_book_at(client->book, unit->calls[i]), &unit_limits);
     return size;
@@ -298,14 +362,26 @@ static size_t size_of_calls(const struct mf_client *client, const struct mf_unit
 static int send_large(struct mf_client *client, struct mf_station *station,
                       const struct mf_unit *unit)
 {
-    uint32_t number = unit->calls[0];
-    const struct mf_booking *booking = mf_book_at(client->book, number);
+    const struct mf_booking *booking;
 
-    if (booking->size <= MF_CALL_LARGE_BYTES)
+    if (unit->stretch || mf_book_at(client->book, unit->calls[0])->size <= MF_CALL_LARGE_BYTES)
         return 0;
+    booking = mf_book_at(client->book, unit->calls[0]);
     mf_station_frame(client, station, 0);
-    return mf_outbox_post_large(&station->outbox, mf_book_ticket(client->book, number), false,
-                                mf_booking_bytes(booking), booking->size, NULL, NULL);
+    return mf_outbox_post_large(&station->outbox, mf_book_task_id(client->book, unit->calls[0]),
+                                false, mf_booking_bytes(booking), booking->size, NULL, NULL);
+}
+
+static void put_calls(struct mf_client *client, struct mf_buffer *frame, const struct mf_unit *unit)
+{
+    struct mf_call call = {0};
+
+    if (unit->stretch) {
+        mf_unit_put_stretch(client, unit, frame);
+        return;
+    }
+    for (uint32_t i = 0; i < unit->n_calls; i++)
+        put_call(client, frame, unit->calls[i], &call);
 }
 
 static void send_unit(struct mf_client *client, struct mf_unit *unit,
@@ -314,7 +390,6 @@ static void send_unit(struct mf_client *client, struct mf_unit *unit,
     struct mf_station *station = mf_station_find(client, change->worker);
     struct mf_record record = {
         .kind = MF_RECORD_UNIT, .unit = unit->id, .attempt = change->attempt};
-    struct mf_call call = {0};
     struct mf_buffer *frame;
     size_t offset;
 
@@ -329,13 +404,14 @@ static void send_unit(struct mf_client *client, struct mf_unit *unit,
     frame =
         mf_station_frame(client, station, size_of_calls(client, unit) + sizeof(struct mf_record));
     offset = mf_record_begin(frame, &record);
-    for (uint32_t i = 0; i < unit->n_calls; i++)
-        put_call(client, frame, unit->calls[i], &call);
+    put_calls(client, frame, unit);
     mf_record_end(frame, offset);
 }
 
 static bool is_empty(const struct mf_unit *unit)
 {
+    if (unit->stretch)
+        return unit->stretch->range == MF_NO_RANGE;
     for (uint32_t i = unit->n_reported; i < unit->n_calls; i++)
         if (unit->calls[i] != MF_NO_CALL)
             return false;

@@ -191,8 +191,12 @@ static void place(struct mf_scheduler *scheduler, const struct mf_change *change
 
 static void carry_out_wish(struct mf_scheduler *scheduler, const struct mf_change *change)
 {
+    static const enum mf_message_kind kinds[] = {[MF_WISH_RECALL] = MF_MESSAGE_RECALL,
+                                                 [MF_WISH_END] = MF_MESSAGE_END,
+                                                 [MF_WISH_SUSPEND] = MF_MESSAGE_SUSPEND,
+                                                 [MF_WISH_CONTINUE] = MF_MESSAGE_CONTINUE};
     struct mf_message message = {
-        .kind = change->wish == MF_WISH_END ? MF_MESSAGE_END : MF_MESSAGE_RECALL,
+        .kind = kinds[change->wish],
         .task = change->task,
         .attempt = change->attempt,
         .cause = change->cause,
@@ -200,6 +204,17 @@ static void carry_out_wish(struct mf_scheduler *scheduler, const struct mf_chang
 
     if (change->wish != MF_WISH_NONE)
         mf_peer_post(mf_peers_find(scheduler, change->worker), &message);
+}
+
+/* Since when it is suspended, for those who ask. */
+static void note_suspended(struct mf_scheduler *scheduler, const struct mf_change *change)
+{
+    struct mf_live *live = mf_live_find(scheduler, change->task);
+
+    if (live && change->state != MF_TASK_SUSPENDED)
+        live->suspended_wall_ns = 0;
+    else if (live && live->suspended_wall_ns == 0)
+        live->suspended_wall_ns = mf_clock_wall_ns();
 }
 
 /* Says what a task that ended without a report of its own ended of. */
@@ -247,9 +262,12 @@ bool mf_dispatch_turn(struct mf_scheduler *scheduler)
             return false;
         if (change.state == MF_TASK_PLACED)
             place(scheduler, &change);
-        if (change.state == MF_TASK_PLACED || change.state == MF_TASK_RUNNING)
+        if (change.state == MF_TASK_PLACED || change.state == MF_TASK_RUNNING ||
+            change.state == MF_TASK_SUSPENDED)
             carry_out_wish(scheduler, &change);
-        else if (mf_task_state_is_final(change.state))
+        if (mf_policy_preempts(scheduler->config.farm.policy))
+            note_suspended(scheduler, &change);
+        if (mf_task_state_is_final(change.state))
             settle_final(scheduler, &change);
     }
     return true;

@@ -401,6 +401,7 @@ static void submit(struct mf_scheduler *scheduler, const struct mf_entry *entry)
         .deadline_ns = deadline_of(scheduler, entry),
         .upward_ns = entry->upward_ns,
         .max_attempts = entry->attempts ? entry->attempts : scheduler->config.attempts,
+        .is_suspendable = !entry->command.function,
     };
     mf_scheduler_apply(scheduler, &event);
 }
@@ -433,7 +434,8 @@ static bool is_any_unfinished(const struct mf_scheduler *scheduler)
 
     mf_farm_count(scheduler->farm, &counts);
     return counts.by_state[MF_TASK_WAITING] + counts.by_state[MF_TASK_READY] +
-               counts.by_state[MF_TASK_PLACED] + counts.by_state[MF_TASK_RUNNING] >
+               counts.by_state[MF_TASK_PLACED] + counts.by_state[MF_TASK_RUNNING] +
+               counts.by_state[MF_TASK_SUSPENDED] >
            0;
 }
 

@@ -30,6 +30,9 @@
 /* status.json is replaced this often. */
 #define STATUS_INTERVAL_NS MF_NS_PER_S
 
+/* Suspended tasks that status.json names. */
+#define MAX_SUSPENDED_TOLD 1000
+
 /* --- events and errors --- */
 
 int mf_scheduler_apply(struct mf_scheduler *scheduler, struct mf_event *event)
@@ -77,8 +80,11 @@ void mf_scheduler_stop(struct mf_scheduler *scheduler, enum mf_stop stop, const 
 static int apply_about_task(struct mf_scheduler *scheduler, enum mf_event_kind kind,
                             const struct mf_peer *peer, const struct mf_message *message)
 {
-    struct mf_event event = {
-        .kind = kind, .task = message->task, .attempt = message->attempt, .worker = peer->rank};
+    struct mf_event event = {.kind = kind,
+                             .task = message->task,
+                             .attempt = message->attempt,
+                             .worker = peer->rank,
+                             .duration_ns = kind == MF_EVENT_SUSPENDED ? message->ran_ns : 0};
     int r = mf_scheduler_apply(scheduler, &event);
 
     return r == -EINVAL ? -EPROTO : 0;
@@ -111,6 +117,10 @@ static int dispatch(struct mf_scheduler *scheduler, struct mf_peer *peer,
         return apply_about_task(scheduler, MF_EVENT_STARTED, peer, message);
     case MF_MESSAGE_RETURNED:
         return apply_about_task(scheduler, MF_EVENT_RETURNED, peer, message);
+    case MF_MESSAGE_SUSPENDED:
+        return apply_about_task(scheduler, MF_EVENT_SUSPENDED, peer, message);
+    case MF_MESSAGE_CONTINUED:
+        return apply_about_task(scheduler, MF_EVENT_CONTINUED, peer, message);
     case MF_MESSAGE_ENDED:
         mf_settle_on_ended(scheduler, peer, message);
         return 0;
@@ -205,6 +215,7 @@ static struct mf_progress_state progress_state(const struct mf_scheduler *schedu
         .n_done = scheduler->n_done + scheduler->n_done_earlier,
         .n_failed = scheduler->n_failed + scheduler->n_failed_earlier,
         .n_skipped = scheduler->n_skipped,
+        .n_suspended = counts.by_state[MF_TASK_SUSPENDED],
         .n_running = counts.by_state[MF_TASK_RUNNING] + counts.by_state[MF_TASK_PLACED],
         .n_skipped_earlier = scheduler->n_done_earlier + scheduler->n_failed_earlier,
         .n_slots = scheduler->n_slots,
@@ -217,6 +228,24 @@ static struct mf_progress_state progress_state(const struct mf_scheduler *schedu
     return state;
 }
 
+/* Some of the tasks that are suspended. Returns how many; ids are borrowed. */
+static uint64_t list_suspended(const struct mf_scheduler *scheduler,
+                               struct mf_status_suspended suspended[MAX_SUSPENDED_TOLD])
+{
+    size_t cursor = 0;
+    uint64_t n = 0;
+    void *place;
+
+    while (mf_policy_preempts(scheduler->config.farm.policy) && n < MAX_SUSPENDED_TOLD &&
+           mf_table_next(scheduler->live, &cursor, NULL, &place) == 1) {
+        const struct mf_live *live = *(struct mf_live **)place;
+
+        if (live->suspended_wall_ns > 0)
+            suspended[n++] = (struct mf_status_suspended){live->id, live->suspended_wall_ns};
+    }
+    return n;
+}
+
 /*
  * For onlookers only: where it cannot be written the run goes on, having said
  * so once. But a run directory that is gone has taken the journal with it.
@@ -224,6 +253,8 @@ static struct mf_progress_state progress_state(const struct mf_scheduler *schedu
 static void write_status(struct mf_scheduler *scheduler)
 {
     struct mf_progress_state state = progress_state(scheduler);
+    struct mf_status_suspended suspended[MAX_SUSPENDED_TOLD];
+    uint64_t n_suspended = list_suspended(scheduler, suspended);
     struct mf_error err;
 
     if (!scheduler->has_failed && mf_journal_check_place(scheduler->journal, &err) < 0)
@@ -231,7 +262,8 @@ static void write_status(struct mf_scheduler *scheduler)
     if (scheduler->has_failed)
         return;
     scheduler->next_status_ns = scheduler->now_ns + STATUS_INTERVAL_NS;
-    if (mf_status_write(scheduler->config.run_dir, &state, scheduler->is_finished, &err) < 0) {
+    if (mf_status_write(scheduler->config.run_dir, &state, suspended, n_suspended,
+                        scheduler->is_finished, &err) < 0) {
         if (!scheduler->is_status_lost)
             mf_log_warning(scheduler->config.log, "%s", err.text);
         scheduler->is_status_lost = true;
@@ -463,7 +495,7 @@ void mf_scheduler_tell_unfit(const struct mf_scheduler *scheduler)
 /* Whether all tasks must be known before the first is placed, or the order would be another one. */
 static bool orders_all(const struct mf_farm_config *farm, const struct mf_source_summary *summary)
 {
-    if (farm->policy == &mf_policy_fifo)
+    if (farm->policy == &mf_policy_fifo || farm->policy == &mf_policy_rr)
         return false;
     return farm->policy != &mf_policy_priority || summary->has_priority;
 }

@@ -84,6 +84,7 @@ struct mf_live {
     size_t command_size;
     uint32_t sent;
     uint32_t try_number;
+    int64_t suspended_wall_ns;
     struct mf_transfer *transfer;
     mf_task_id *outs;
     uint32_t n_outs;

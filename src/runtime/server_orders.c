@@ -56,14 +56,15 @@ static int decode_unit(const struct mf_server *server, const struct mf_record *r
     };
     struct mf_reader reader = *body;
     struct mf_call_header call;
-    uint32_t n = 0;
+    uint64_t n_alike = 1, n = 0;
 
-    for (; mf_call_skip(&reader, &call); n++) {
-        if (call.function >= server->functions->n_items)
+    for (; n_alike == 1 && mf_call_skip(&reader, &call, &n_alike); n += n_alike) {
+        /* A stretch is alone in its unit. */
+        if (call.function >= server->functions->n_items || (n_alike > 1 && n > 0))
             return -EBADMSG;
         unit.has_large |= (call.flags & MF_CALL_IS_LARGE) != 0;
     }
-    if (reader.has_failed || n != record->number || n == 0 || n > MF_CALLS_PER_UNIT)
+    if (mf_reader_finish(&reader) < 0 || n != record->number || n == 0 || n > MF_CALLS_PER_STRETCH)
         return -EBADMSG;
     *ret_unit = unit;
     return 0;

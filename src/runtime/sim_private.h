@@ -48,7 +48,14 @@ struct mf_sim_queue {
 struct mf_sim_record {
     mf_task_id task;
     uint32_t attempt;
-    enum { MF_SIM_RUN, MF_SIM_RECALL, MF_SIM_STOP, MF_SIM_REPORT } order : 8;
+    enum {
+        MF_SIM_RUN,
+        MF_SIM_RECALL,
+        MF_SIM_STOP,
+        MF_SIM_SUSPEND,
+        MF_SIM_CONTINUE,
+        MF_SIM_REPORT
+    } order : 8;
     enum mf_event_kind kind : 8;
     enum mf_cause cause : 8;
     int64_t duration_ns;
@@ -72,9 +79,14 @@ struct mf_sim_frame {
 };
 
 /**
- * An attempt at a worker: in its queue, or running and then the subject of one event.
+ * An attempt at a worker: in its queue, or running and then the subject of one event, or
+ * suspended.
  *
  * @is_gone     it ended before its event, which frees it
+ * @is_suspended  it has run, and is among the suspended ones or in the queue
+ * @began_ns    when it started
+ * @started_ns  the same, later by the time in which it was suspended
+ * @ran_ns      while suspended: how long it has run
  * @first_slot  head of the chain of its slots, see struct mf_sim_worker
  */
 struct mf_sim_job {
@@ -82,8 +94,8 @@ struct mf_sim_job {
     uint32_t attempt;
     uint32_t n_slots;
     uint32_t first_slot;
-    bool is_running, is_gone;
-    int64_t started_ns;
+    bool is_running, is_gone, is_suspended;
+    int64_t began_ns, started_ns, ran_ns;
     struct mf_sim_worker *worker;
     struct mf_list node;
 };
@@ -93,6 +105,7 @@ struct mf_sim_job {
  * @first_free  head of the chain of n_free slots that are free
  * @queue       jobs that wait for slots, in the order received
  * @running     jobs that run
+ * @suspended   jobs that are suspended
  * @outgoing    its last frame; no longer valid once the clock has gone on from last_post_ns
  * @orders      the frame for it of the turn under way, or NULL
  * @next_lost   the next one whose death was noticed
@@ -103,7 +116,7 @@ struct mf_sim_worker {
     bool is_alive;
     uint32_t *next_slot;
     uint32_t first_free, n_free;
-    struct mf_list queue, running;
+    struct mf_list queue, running, suspended;
     struct mf_sim_queue events;
     int64_t wake_ns;
     struct mf_sim_frame *outgoing;
@@ -162,6 +175,12 @@ struct mf_sim {
     bool has_totals;
     struct mf_sim_result result;
 };
+
+/** How long an attempt has run. */
+static inline int64_t mf_sim_ran_ns(const struct mf_sim *sim, const struct mf_sim_job *job)
+{
+    return job->is_running ? sim->now_ns - job->started_ns : job->ran_ns;
+}
 
 static inline const struct mf_sim_task *mf_sim_task_of(const struct mf_sim *sim, mf_task_id task)
 {

@@ -35,13 +35,13 @@ void mf_sim_note_start(struct mf_sim *sim, const struct mf_sim_job *job)
 
 void mf_sim_note_end(struct mf_sim *sim, const struct mf_sim_job *job, enum mf_sim_end end)
 {
-    int64_t run_ns = sim->now_ns - job->started_ns;
+    int64_t run_ns = mf_sim_ran_ns(sim, job);
     struct mf_sim_attempt attempt = {
         .task = job->task,
         .attempt = job->attempt,
         .worker = job->worker->id,
         .slot = job->first_slot + 1,
-        .start_ns = job->started_ns,
+        .start_ns = job->began_ns,
         .end_ns = sim->now_ns,
         .end = end,
     };

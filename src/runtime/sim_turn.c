@@ -183,13 +183,18 @@ static void order(struct mf_sim *sim, const struct mf_change *change,
 /* Returns whether it was a placement. */
 static bool carry_out(struct mf_sim *sim, const struct mf_change *change)
 {
+    static const int orders[] = {[MF_WISH_RECALL] = MF_SIM_RECALL,
+                                 [MF_WISH_END] = MF_SIM_STOP,
+                                 [MF_WISH_SUSPEND] = MF_SIM_SUSPEND,
+                                 [MF_WISH_CONTINUE] = MF_SIM_CONTINUE};
     struct mf_sim_record record = {
         .task = change->task, .attempt = change->attempt, .cause = change->cause};
     bool is_new = change->state == MF_TASK_PLACED && sim->sent[change->task - 1] != change->attempt;
 
     if (mf_task_state_is_final(change->state))
         mf_sim_note_final(sim, change);
-    if (change->state != MF_TASK_PLACED && change->state != MF_TASK_RUNNING)
+    if (change->state != MF_TASK_PLACED && change->state != MF_TASK_RUNNING &&
+        change->state != MF_TASK_SUSPENDED)
         return false;
     if (is_new) {
         sim->sent[change->task - 1] = change->attempt;
@@ -197,7 +202,7 @@ static bool carry_out(struct mf_sim *sim, const struct mf_change *change)
         order(sim, change, &record);
     }
     if (change->wish != MF_WISH_NONE) {
-        record.order = change->wish == MF_WISH_RECALL ? MF_SIM_RECALL : MF_SIM_STOP;
+        record.order = orders[change->wish];
         order(sim, change, &record);
     }
     return is_new;

@@ -69,6 +69,7 @@ int mf_sim_worker_add(struct mf_sim *sim, const struct mf_needs *has)
     worker->wake_ns = INT64_MAX;
     mf_list_init(&worker->queue);
     mf_list_init(&worker->running);
+    mf_list_init(&worker->suspended);
     if (make_slots(worker) < 0 || reserve_worker(sim) < 0) {
         mf_sim_worker_destroy(worker);
         return -ENOMEM;
@@ -93,6 +94,7 @@ void mf_sim_worker_destroy(struct mf_sim_worker *worker)
     mf_sim_queue_finish(&worker->events);
     free_jobs(&worker->queue);
     free_jobs(&worker->running);
+    free_jobs(&worker->suspended);
     free(worker->next_slot);
     free(worker);
 }
@@ -110,8 +112,7 @@ static void report(struct mf_sim *sim, const struct mf_sim_job *job, enum mf_eve
                                    .kind = kind,
                                    .cause = cause};
 
-    if (job->is_running)
-        record.duration_ns = sim->now_ns - job->started_ns;
+    record.duration_ns = mf_sim_ran_ns(sim, job);
     if (!worker->outgoing || worker->outgoing->posted_ns != sim->now_ns) {
         worker->outgoing = mf_sim_frame_create(sim, worker);
         if (!worker->outgoing)
@@ -173,6 +174,18 @@ static void plan(struct mf_sim *sim, struct mf_sim_job *job, int64_t at_ns,
     mf_sim_push(sim, at_ns, MF_SIM_WAKE, worker);
 }
 
+static void resume(struct mf_sim *sim, struct mf_sim_job *job)
+{
+    take_slots(job->worker, job);
+    mf_list_remove(&job->node);
+    mf_list_push_back(&job->worker->running, &job->node);
+    job->is_suspended = false;
+    job->is_running = true;
+    job->started_ns = sim->now_ns - job->ran_ns;
+    report(sim, job, MF_EVENT_CONTINUED, MF_CAUSE_NONE);
+    plan(sim, job, job->started_ns + run_ns(sim, job), MF_SIM_END);
+}
+
 static void start(struct mf_sim *sim, struct mf_sim_job *job)
 {
     struct mf_sim_worker *worker = job->worker;
@@ -183,7 +196,7 @@ static void start(struct mf_sim *sim, struct mf_sim_job *job)
     mf_list_remove(&job->node);
     mf_list_push_back(&worker->running, &job->node);
     job->is_running = true;
-    job->started_ns = sim->now_ns;
+    job->started_ns = job->began_ns = sim->now_ns;
     mf_sim_note_start(sim, job);
     plan(sim, job, sim->now_ns + (is_told ? TELL_STARTED_AFTER_NS : time_ns),
          is_told ? MF_SIM_TELL : MF_SIM_END);
@@ -197,7 +210,10 @@ static void start_queued(struct mf_sim *sim, struct mf_sim_worker *worker)
 
         if (job->n_slots > worker->n_free)
             return;
-        start(sim, job);
+        if (job->is_suspended)
+            resume(sim, job);
+        else
+            start(sim, job);
     }
 }
 
@@ -242,9 +258,40 @@ static void give_back(struct mf_sim *sim, struct mf_sim_job *job)
 static void end_early(struct mf_sim *sim, struct mf_sim_job *job, enum mf_cause cause)
 {
     report(sim, job, MF_EVENT_ENDED, cause);
-    if (job->is_running)
+    if (job->is_running || job->is_suspended)
         mf_sim_note_end(sim, job, MF_SIM_ENDED);
     drop(sim, job, false);
+}
+
+/* The event that would have ended it frees the job, in whose place another one is kept. */
+static void suspend(struct mf_sim *sim, struct mf_sim_job *job)
+{
+    struct mf_sim_job *kept;
+
+    if (!job->is_running)
+        return;
+    kept = malloc(sizeof(*kept));
+    if (!kept) {
+        mf_sim_fail(sim, -ENOMEM);
+        return;
+    }
+    *kept = *job;
+    kept->ran_ns = mf_sim_ran_ns(sim, job);
+    kept->is_running = false;
+    kept->is_suspended = true;
+    mf_list_push_back(&job->worker->suspended, &kept->node);
+    drop(sim, job, false);
+    sim->jobs[kept->task - 1] = kept;
+    report(sim, kept, MF_EVENT_SUSPENDED, MF_CAUSE_NONE);
+}
+
+/* It waits for slots among what came to be started. */
+static void enqueue(struct mf_sim_job *job)
+{
+    if (!job->is_suspended)
+        return;
+    mf_list_remove(&job->node);
+    mf_list_push_back(&job->worker->queue, &job->node);
 }
 
 static void obey(struct mf_sim *sim, struct mf_sim_worker *worker,
@@ -256,6 +303,10 @@ static void obey(struct mf_sim *sim, struct mf_sim_worker *worker,
         take_in(sim, worker, order);
     else if (job && job->attempt == order->attempt && order->order == MF_SIM_RECALL)
         give_back(sim, job);
+    else if (job && job->attempt == order->attempt && order->order == MF_SIM_SUSPEND)
+        suspend(sim, job);
+    else if (job && job->attempt == order->attempt && order->order == MF_SIM_CONTINUE)
+        enqueue(job);
     else if (job && job->attempt == order->attempt)
         end_early(sim, job, order->cause);
 }
@@ -335,6 +386,17 @@ void mf_sim_worker_wake(struct mf_sim *sim, struct mf_sim_worker *worker, int64_
         mf_sim_push(sim, worker->wake_ns, MF_SIM_WAKE, worker);
 }
 
+static void lose(struct mf_sim *sim, struct mf_list *jobs)
+{
+    mf_list_for_each_safe (node, jobs) {
+        struct mf_sim_job *job = mf_container_of(node, struct mf_sim_job, node);
+
+        if (job->is_running || job->is_suspended)
+            mf_sim_note_end(sim, job, MF_SIM_LOST);
+        drop(sim, job, false);
+    }
+}
+
 void mf_sim_worker_die(struct mf_sim *sim, struct mf_sim_worker *worker)
 {
     worker->is_alive = false;
@@ -343,13 +405,8 @@ void mf_sim_worker_die(struct mf_sim *sim, struct mf_sim_worker *worker)
     if (sim->n_final < sim->n_submitted &&
         ++sim->n_deaths > (uint64_t)MF_SIM_MAX_DEATHS * sim->n_first_workers)
         mf_sim_fail(sim, -ETIMEDOUT);
-    mf_list_for_each_safe (node, &worker->queue)
-        drop(sim, mf_container_of(node, struct mf_sim_job, node), false);
-    mf_list_for_each_safe (node, &worker->running) {
-        struct mf_sim_job *job = mf_container_of(node, struct mf_sim_job, node);
-
-        mf_sim_note_end(sim, job, MF_SIM_LOST);
-        drop(sim, job, false);
-    }
+    lose(sim, &worker->queue);
+    lose(sim, &worker->running);
+    lose(sim, &worker->suspended);
     mf_sim_push(sim, sim->now_ns + MF_SIM_NOTICE_NS, MF_SIM_NOTICE, worker);
 }

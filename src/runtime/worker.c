@@ -1,7 +1,8 @@
 /*
  * The worker's turn:
  *
- *     receive   RUN, RECALL, END, PULL, RELEASE, FEED, UNFEED from the scheduler
+ *     receive   RUN, RECALL, SUSPEND, CONTINUE, END, PULL, RELEASE, FEED, UNFEED from the
+ *               scheduler
  *     start     what fits into free slots, in the order received; stage more
  *     tell      who has been running for a while
  *     send      one frame with all there is to report
@@ -147,6 +148,8 @@ static void on_end(struct mf_worker_rank *worker, const struct mf_message *messa
 
     if (!attempt)
         return;
+    if (attempt->state == MF_ATTEMPT_SUSPENDED)
+        mf_list_remove(&attempt->node);
     if (!is_unstarted(attempt)) {
         worker->executor->ops->end(worker->executor, attempt->task, attempt->number,
                                    message->cause);
@@ -159,6 +162,25 @@ static void on_end(struct mf_worker_rank *worker, const struct mf_message *messa
                                .outcome = {.cause = message->cause}};
     mf_worker_rank_post(worker, &ended);
     mf_worker_rank_forget(worker, attempt);
+}
+
+static void on_suspend(struct mf_worker_rank *worker, const struct mf_message *message)
+{
+    struct mf_worker_attempt *attempt =
+        mf_worker_rank_find(worker, message->task, message->attempt);
+
+    if (attempt && attempt->state == MF_ATTEMPT_RUNNING && worker->executor->ops->suspend)
+        mf_worker_rank_suspend(worker, attempt);
+}
+
+/* It waits for slots among what came to be started. */
+static void on_continue(struct mf_worker_rank *worker, const struct mf_message *message)
+{
+    struct mf_worker_attempt *attempt =
+        mf_worker_rank_find(worker, message->task, message->attempt);
+
+    if (attempt && attempt->state == MF_ATTEMPT_SUSPENDED && mf_list_is_empty(&attempt->node))
+        mf_list_push_back(&worker->queue, &attempt->node);
 }
 
 static int on_pull(struct mf_worker_rank *worker, const struct mf_message *pull)
@@ -223,6 +245,12 @@ static int dispatch(struct mf_worker_rank *worker, const struct mf_message *mess
         return 0;
     case MF_MESSAGE_END:
         on_end(worker, message);
+        return 0;
+    case MF_MESSAGE_SUSPEND:
+        on_suspend(worker, message);
+        return 0;
+    case MF_MESSAGE_CONTINUE:
+        on_continue(worker, message);
         return 0;
     case MF_MESSAGE_PULL:
         return on_pull(worker, message);

@@ -102,6 +102,22 @@ static void give_slots(struct mf_worker_rank *worker, const struct mf_worker_att
     worker->n_wide -= attempt->n_slots > 1;
 }
 
+/* Those that it had, where its memory is near, or others. */
+static void take_back_slots(struct mf_worker_rank *worker, struct mf_worker_attempt *attempt)
+{
+    struct mf_stock *stock = &worker->stock;
+    uint32_t n_before = stock->n_free;
+
+    for (uint32_t i = 0; i < attempt->n_slots && stock->n_free == n_before - i; i++)
+        mf_stock_take_slot(stock, attempt->slots[i]);
+    if (stock->n_free == n_before - attempt->n_slots) {
+        worker->n_wide += attempt->n_slots > 1;
+        return;
+    }
+    mf_stock_give_slots(stock, n_before - stock->n_free, attempt->slots);
+    take_slots(worker, attempt);
+}
+
 void mf_worker_rank_refuse(struct mf_worker_rank *worker, struct mf_worker_attempt *attempt,
                            const char *detail)
 {
@@ -175,6 +191,24 @@ static void start_in_slots(struct mf_worker_rank *worker, struct mf_worker_attem
     mark_running(worker, attempt);
 }
 
+void mf_worker_rank_suspend(struct mf_worker_rank *worker, struct mf_worker_attempt *attempt)
+{
+    worker->suspends = true;
+    mf_list_remove(&attempt->node);
+    give_slots(worker, attempt);
+    attempt->state = MF_ATTEMPT_SUSPENDED;
+    worker->executor->ops->suspend(worker->executor, attempt->task, attempt->number);
+}
+
+static void resume_in_slots(struct mf_worker_rank *worker, struct mf_worker_attempt *attempt)
+{
+    mf_list_remove(&attempt->node);
+    take_back_slots(worker, attempt);
+    attempt->state = MF_ATTEMPT_RUNNING;
+    worker->executor->ops->resume(worker->executor, attempt->task, attempt->number, attempt->slots,
+                                  attempt->n_slots);
+}
+
 static void stage(struct mf_worker_rank *worker, struct mf_worker_attempt *attempt)
 {
     int r = give_to_executor(worker, attempt, 0);
@@ -201,10 +235,14 @@ void mf_worker_rank_start_queued(struct mf_worker_rank *worker)
     while ((node = worker->queue.next) != &worker->queue) {
         struct mf_worker_attempt *attempt = mf_container_of(node, struct mf_worker_attempt, node);
 
-        if (worker->n_staged == 0 && attempt->n_slots <= worker->stock.n_free)
+        bool fits = worker->n_staged == 0 && attempt->n_slots <= worker->stock.n_free;
+
+        if (fits && attempt->state == MF_ATTEMPT_SUSPENDED)
+            resume_in_slots(worker, attempt);
+        else if (fits)
             start_in_slots(worker, attempt);
-        else if (worker->executor->can_stage && attempt->n_slots == 1 && attempt->n_gpus == 0 &&
-                 worker->stock.n_free == 0 && worker->n_wide == 0 &&
+        else if (worker->executor->can_stage && !worker->suspends && attempt->n_slots == 1 &&
+                 attempt->n_gpus == 0 && worker->stock.n_free == 0 && worker->n_wide == 0 &&
                  worker->n_staged < STAGED_PER_SLOT * worker->n_slots)
             stage(worker, attempt);
         else
@@ -306,6 +344,20 @@ static void heard_unstaged(struct mf_worker_rank *worker, const struct mf_execut
     mf_worker_rank_forget(worker, attempt);
 }
 
+/* The farm has long counted on it: what it needs to know is how long it ran. */
+static void heard_suspended(struct mf_worker_rank *worker, const struct mf_executor_event *event)
+{
+    struct mf_message message = {
+        .kind = event->kind == MF_EXECUTOR_SUSPENDED ? MF_MESSAGE_SUSPENDED : MF_MESSAGE_CONTINUED,
+        .task = event->task,
+        .attempt = event->attempt,
+        .ran_ns = event->ran_ns,
+    };
+
+    if (mf_worker_rank_find(worker, event->task, event->attempt))
+        mf_worker_rank_post(worker, &message);
+}
+
 void mf_worker_rank_heard(void *arg, const struct mf_executor_event *event)
 {
     struct mf_worker_rank *worker = arg;
@@ -319,6 +371,10 @@ void mf_worker_rank_heard(void *arg, const struct mf_executor_event *event)
         break;
     case MF_EXECUTOR_UNSTAGED:
         heard_unstaged(worker, event);
+        break;
+    case MF_EXECUTOR_SUSPENDED:
+    case MF_EXECUTOR_CONTINUED:
+        heard_suspended(worker, event);
         break;
     case MF_EXECUTOR_BROKEN:
         mf_worker_rank_report_broken(worker, event->error->text);

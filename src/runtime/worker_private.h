@@ -19,6 +19,7 @@ enum mf_attempt_state {
     MF_ATTEMPT_QUEUED,
     MF_ATTEMPT_STAGED,
     MF_ATTEMPT_RUNNING,
+    MF_ATTEMPT_SUSPENDED,
     MF_ATTEMPT_KEPT,
 };
 
@@ -27,7 +28,8 @@ struct mf_feed;
 /*
  * An attempt this worker knows. While FETCHING or QUEUED it owns its RUN record's command;
  * `node` is in `fetching`, in the queue, in `untold`, or in no list. Its GPUs are booked from
- * the beginning, since the scheduler counts them so, and chosen with its slots.
+ * the beginning, since the scheduler counts them so, and chosen with its first slots. One that
+ * is SUSPENDED has no slots; it is in the queue when it is to go on.
  *
  * @has_gpus  whether they are chosen
  * @feeds     n_feeds, one for each place of a path in the command; none once it has ended
@@ -56,9 +58,10 @@ struct mf_worker_attempt {
 /*
  * @attempts    (task, attempt) to struct mf_worker_attempt *
  * @fetching    FETCHING ones in order of arrival
- * @queue       QUEUED ones in order of arrival
+ * @queue       QUEUED ones, and SUSPENDED ones that are to go on, in order of arrival
  * @untold      RUNNING ones that the scheduler does not know to run, oldest first
  * @n_wide      RUNNING ones with more than one slot
+ * @suspends    attempts are suspended: nothing is staged, since slots change hands here
  * @stock       slots and GPUs of this worker
  * @feeds       task to struct mf_feed *; NULL while there was none
  * @scratch     name of the directory that feeds are in
@@ -83,6 +86,7 @@ struct mf_worker_rank {
     bool is_welcome;
     bool is_broken;
     bool is_finished;
+    bool suspends;
 };
 
 /* The table's key; all bytes are set, since keys are compared as memory. */
@@ -109,6 +113,9 @@ void mf_worker_rank_forget(struct mf_worker_rank *worker, struct mf_worker_attem
 /** Ends an attempt that cannot be started, with the reason. */
 void mf_worker_rank_refuse(struct mf_worker_rank *worker, struct mf_worker_attempt *attempt,
                            const char *detail);
+
+/** Stops an attempt that runs: its slots are free. */
+void mf_worker_rank_suspend(struct mf_worker_rank *worker, struct mf_worker_attempt *attempt);
 
 /** Gives queued attempts to the executor as far as slots and staging allow. */
 void mf_worker_rank_start_queued(struct mf_worker_rank *worker);

@@ -21,6 +21,7 @@ enum {
     FIELD_HOST = 1 << 8,
     FIELD_FEEDS = 1 << 9,
     FIELD_PAYLOAD = 1 << 10,
+    FIELD_RAN = 1 << 11,
 };
 
 /* The fields of a kind, or -1 for a kind that there is not. */
@@ -34,7 +35,12 @@ static int fields_of(unsigned kind)
     case MF_MESSAGE_RECALL:
     case MF_MESSAGE_RELEASE:
     case MF_MESSAGE_UNFEED:
+    case MF_MESSAGE_CONTINUED:
+    case MF_MESSAGE_SUSPEND:
+    case MF_MESSAGE_CONTINUE:
         return FIELD_TASK;
+    case MF_MESSAGE_SUSPENDED:
+        return FIELD_TASK | FIELD_RAN;
     case MF_MESSAGE_ENDED:
         return FIELD_TASK | FIELD_OUTCOME | FIELD_PAYLOAD;
     case MF_MESSAGE_DATA:
@@ -85,6 +91,8 @@ void mf_message_encode(const struct mf_message *message, struct mf_buffer *frame
     }
     if (fields & FIELD_TIMEOUT)
         mf_buffer_put_i64(frame, message->timeout_ns);
+    if (fields & FIELD_RAN)
+        mf_buffer_put_i64(frame, message->ran_ns);
     if (fields & FIELD_CAUSE)
         mf_buffer_put_u8(frame, (uint8_t)message->cause);
     if (fields & FIELD_PLACE) {
@@ -182,6 +190,8 @@ int mf_message_decode(struct mf_reader *reader, struct mf_message *ret_message)
     }
     if (fields & FIELD_TIMEOUT)
         ret_message->timeout_ns = mf_reader_get_i64(reader);
+    if (fields & FIELD_RAN)
+        ret_message->ran_ns = mf_reader_get_i64(reader);
     if (fields & FIELD_CAUSE)
         decode_cause(reader, ret_message);
     if (fields & FIELD_PLACE)

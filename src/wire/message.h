@@ -23,7 +23,7 @@
 #include <stdint.h>
 
 /** Changes whenever a record's bytes do; all ranks of a run must agree. */
-#define MF_WIRE_VERSION 3
+#define MF_WIRE_VERSION 5
 
 /** A frame with batched records is sent before it grows beyond this, to stay eager in MPI. */
 #define MF_FRAME_EAGER_BYTES 4000
@@ -36,22 +36,26 @@ enum mf_message_kind {
     MF_MESSAGE_HELLO = 1,   /* host, payload: what the rank has of its node */
     MF_MESSAGE_STARTED = 2, /* task, attempt */
     MF_MESSAGE_ENDED = 3,   /* task, attempt, outcome, size, is_inline, payload: output if inline */
-    MF_MESSAGE_RETURNED = 4, /* task, attempt */
-    MF_MESSAGE_DATA = 5,     /* task, attempt, stream, offset, error, payload */
-    MF_MESSAGE_BROKEN = 6,   /* payload: why the rank can run nothing any more, as text */
-    MF_MESSAGE_BYE = 7,      /* the last word of a worker */
-    MF_MESSAGE_FETCH = 8,    /* task, stream, offset, length: of a feed */
+    MF_MESSAGE_RETURNED = 4,   /* task, attempt */
+    MF_MESSAGE_DATA = 5,       /* task, attempt, stream, offset, error, payload */
+    MF_MESSAGE_BROKEN = 6,     /* payload: why the rank can run nothing any more, as text */
+    MF_MESSAGE_BYE = 7,        /* the last word of a worker */
+    MF_MESSAGE_FETCH = 8,      /* task, stream, offset, length: of a feed */
+    MF_MESSAGE_SUSPENDED = 9,  /* task, attempt, ran_ns */
+    MF_MESSAGE_CONTINUED = 10, /* task, attempt */
     /* scheduler to worker */
     MF_MESSAGE_WELCOME = 16, /* payload: run directory, slots and GPUs */
     MF_MESSAGE_RUN =
         17, /* task, attempt, needs, try_number, timeout_ns, feeds, payload: encoded mf_command */
-    MF_MESSAGE_RECALL = 18,  /* task, attempt */
-    MF_MESSAGE_END = 19,     /* task, attempt, cause */
-    MF_MESSAGE_PULL = 20,    /* task, attempt, stream, offset, length */
-    MF_MESSAGE_RELEASE = 21, /* task, attempt: its output is not needed any more */
-    MF_MESSAGE_STOP = 22,    /* end everything and leave */
-    MF_MESSAGE_FEED = 23,    /* task, stream, offset, error, payload: a piece of its output */
-    MF_MESSAGE_UNFEED = 24,  /* task: nothing that runs takes its output any more */
+    MF_MESSAGE_RECALL = 18,   /* task, attempt */
+    MF_MESSAGE_END = 19,      /* task, attempt, cause */
+    MF_MESSAGE_PULL = 20,     /* task, attempt, stream, offset, length */
+    MF_MESSAGE_RELEASE = 21,  /* task, attempt: its output is not needed any more */
+    MF_MESSAGE_STOP = 22,     /* end everything and leave */
+    MF_MESSAGE_FEED = 23,     /* task, stream, offset, error, payload: a piece of its output */
+    MF_MESSAGE_UNFEED = 24,   /* task: nothing that runs takes its output any more */
+    MF_MESSAGE_SUSPEND = 25,  /* task, attempt: stop it, and use its slots for others */
+    MF_MESSAGE_CONTINUE = 26, /* task, attempt: let it go on when there are slots */
 };
 
 /**
@@ -59,6 +63,7 @@ enum mf_message_kind {
  *
  * @n_slots, @n_gpus, @mem_bytes   what the attempt needs; no memory is no limit
  * @try_number  which try of the task the attempt is, as the user counts
+ * @ran_ns     how long the attempt has run
  * @feeds      feeds_size bytes: u64 task and u64 bytes of standard output for each place of a
  *             path in the command; borrowed as payload
  * @size       bytes that the worker holds of each stream
@@ -75,6 +80,7 @@ struct mf_message {
     uint64_t mem_bytes;
     uint32_t try_number;
     int64_t timeout_ns;
+    int64_t ran_ns;
     enum mf_cause cause;
     enum mf_stream stream;
     uint64_t offset;

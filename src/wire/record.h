@@ -33,8 +33,9 @@
 /** Bytes of one piece. */
 #define MF_PIECE_BYTES ((size_t)1 << 20)
 
-/** Calls of one unit, at most. */
+/** Calls of one unit, at most; and if they are one stretch. */
 #define MF_CALLS_PER_UNIT 1024
+#define MF_CALLS_PER_STRETCH 65536
 
 enum mf_record_kind {
     /* worker to scheduler */
@@ -49,7 +50,8 @@ enum mf_record_kind {
     MF_RECORD_WELCOME = 48, /* body: slots, as mf_node_encode_welcome() */
     MF_RECORD_UNIT = 49,    /* unit, attempt; number: calls */
     MF_RECORD_RECALL = 50,  /* unit, attempt: give back what has not begun */
-    MF_RECORD_CANCEL = 51,  /* unit, attempt; number: which call; it is not wanted any more */
+    MF_RECORD_CANCEL = 51,  /* unit, attempt; number: which call, or MF_EVERY_CALL; it is not wanted
+                               any more */
     MF_RECORD_BLOCK = 52,   /* unit: block; number: 1 store it (pieces come first), 0 attach;
                              body: u64 size, name of the shared memory (text) */
     MF_RECORD_DROP = 53,    /* unit: block */

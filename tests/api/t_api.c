@@ -14,6 +14,7 @@ static const struct {
     {"waiting", t_waiting},   {"results", t_results},       {"callbacks", t_callbacks},
     {"children", t_children}, {"cancelling", t_cancelling}, {"sizes", t_sizes},
     {"blocks", t_blocks},     {"million", t_million},       {"crashing", t_crashing},
+    {"ranges", t_ranges},
 };
 
 #define N_AREAS (sizeof(areas) / sizeof(areas[0]))

@@ -206,7 +206,8 @@ struct t_scenario {
 
 /** Scenarios up to one without a name. */
 extern const struct t_scenario t_placing[], t_submitting[], t_waiting[], t_results[], t_callbacks[],
-    t_after[], t_children[], t_cancelling[], t_sizes[], t_blocks[], t_million[], t_crashing[];
+    t_after[], t_children[], t_cancelling[], t_sizes[], t_blocks[], t_million[], t_crashing[],
+    t_ranges[];
 
 /* --- what scenarios share --- */
 

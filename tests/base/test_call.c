@@ -110,6 +110,7 @@ Test(call, stepping_over_calls_gives_their_headers)
     struct mf_buffer bytes = {0};
     struct mf_call call = detailed();
     struct mf_call_header header;
+    uint64_t n;
 
     mf_call_put(&bytes, &call);
     call = (struct mf_call){.task = 2, .size = 3, .input = (const uint8_t *)"abc"};
@@ -117,13 +118,13 @@ Test(call, stepping_over_calls_gives_their_headers)
     call = (struct mf_call){.task = 3, .size = 3, .is_large = true};
     mf_call_put(&bytes, &call);
     struct mf_reader reader = mf_reader_over(bytes.data, bytes.size);
-    cr_assert(mf_call_skip(&reader, &header));
+    cr_assert(mf_call_skip(&reader, &header, &n));
     cr_assert(eq(u16, header.function, 65534));
-    cr_assert(mf_call_skip(&reader, &header));
+    cr_assert(mf_call_skip(&reader, &header, &n));
     cr_assert(eq(u64, header.task, 2));
-    cr_assert(mf_call_skip(&reader, &header));
+    cr_assert(mf_call_skip(&reader, &header, &n));
     cr_assert(eq(u16, header.flags, MF_CALL_IS_LARGE));
-    cr_assert(not(mf_call_skip(&reader, &header)));
+    cr_assert(not(mf_call_skip(&reader, &header, &n)));
     cr_assert(not(reader.has_failed));
     mf_buffer_finish(&bytes);
 }
@@ -132,6 +133,7 @@ static void expect_truncations_refused(const struct mf_call *sent)
 {
     struct mf_buffer bytes = {0};
     struct mf_call_header header;
+    uint64_t n;
     struct mf_call call;
 
     mf_call_put(&bytes, sent);
@@ -141,7 +143,7 @@ static void expect_truncations_refused(const struct mf_call *sent)
         cr_assert(not(mf_call_get(&reader, &call)), "at %zu bytes", size);
         cr_assert(reader.has_failed, "at %zu bytes", size);
         reader = mf_reader_over(bytes.data, size);
-        cr_assert(not(mf_call_skip(&reader, &header)), "at %zu bytes", size);
+        cr_assert(not(mf_call_skip(&reader, &header, &n)), "at %zu bytes", size);
         cr_assert(reader.has_failed, "at %zu bytes", size);
     }
     mf_buffer_finish(&bytes);
@@ -204,6 +206,138 @@ Test(call, changed_bytes_never_read_outside_the_record)
     }
 }
 
+static struct mf_call stretch(const uint8_t *inputs, size_t size, uint32_t n)
+{
+    return (struct mf_call){
+        .task = 500,
+        .function = 4,
+        .size = size,
+        .input = inputs,
+        .details = {.tag = 70, .group = 3, .try_number = 1, .n_more = n - 1},
+    };
+}
+
+Test(stretch, its_calls_come_one_by_one_with_their_own_input_task_and_tag)
+{
+    const uint8_t inputs[] = "aabbccdd";
+    struct mf_call sent = stretch(inputs, 2, 4), last = {.task = 9, .size = 1, .input = inputs};
+    struct mf_buffer bytes = {0};
+    struct mf_call call = {0};
+
+    mf_call_put(&bytes, &sent);
+    cr_assert(eq(sz, bytes.size, MF_STRETCH_HEAD_BYTES + 8));
+    last.details.try_number = 1;
+    mf_call_put(&bytes, &last);
+    struct mf_reader reader = mf_reader_over(bytes.data, bytes.size);
+    for (uint64_t i = 0; i < 4; i++) {
+        cr_assert(mf_call_next(&reader, &call));
+        cr_assert(eq(u64, call.task, 500 + i));
+        cr_assert(eq(u64, call.details.tag, 70 + i));
+        cr_assert(eq(u32, call.details.group, 3));
+        cr_assert(memcmp(call.input, inputs + 2 * i, 2) == 0);
+    }
+    cr_assert(mf_call_next(&reader, &call));
+    cr_assert(eq(u64, call.task, 9));
+    cr_assert(not(mf_call_next(&reader, &call)));
+    cr_assert(not(reader.has_failed));
+    mf_buffer_finish(&bytes);
+}
+
+Test(stretch, without_input_it_takes_no_more_bytes_however_many_calls_it_is)
+{
+    struct mf_call sent = stretch(NULL, 0, 100000);
+    struct mf_call_header header;
+    struct mf_buffer bytes = {0};
+    struct mf_call call = {0};
+    uint64_t n;
+
+    mf_call_put(&bytes, &sent);
+    cr_assert(eq(sz, bytes.size, MF_STRETCH_HEAD_BYTES));
+    struct mf_reader reader = mf_reader_over(bytes.data, bytes.size), skipping = reader;
+    cr_assert(mf_call_skip(&skipping, &header, &n));
+    cr_assert(eq(u64, n, 100000));
+    for (n = 0; mf_call_next(&reader, &call); n++)
+        cr_assert_null(call.input);
+    cr_assert(eq(u64, n, 100000));
+    cr_assert(eq(u64, call.details.tag, 70 + 99999));
+    mf_buffer_finish(&bytes);
+}
+
+Test(stretch, its_head_is_written_alone_before_inputs_from_elsewhere)
+{
+    const uint8_t inputs[] = "aabbcc";
+    struct mf_call sent = stretch(inputs, 2, 3), part = sent;
+    uint8_t head[MF_STRETCH_HEAD_BYTES];
+    struct mf_buffer whole = {0}, parts = {0};
+
+    mf_call_advance(&part, 1);
+    mf_call_put(&whole, &part);
+    mf_call_put_head(head, &part);
+    mf_buffer_append(&parts, head, sizeof(head));
+    mf_buffer_append(&parts, inputs + 2, 4);
+    cr_assert(eq(sz, parts.size, whole.size));
+    cr_assert(memcmp(parts.data, whole.data, whole.size) == 0);
+    mf_buffer_finish(&whole);
+    mf_buffer_finish(&parts);
+}
+
+Test(stretch, a_part_of_one_is_refused_at_every_length)
+{
+    const uint8_t inputs[] = "aabbcc";
+    struct mf_call sent = stretch(inputs, 2, 3);
+    struct mf_call_header header;
+    struct mf_buffer bytes = {0};
+    struct mf_call call;
+    uint64_t n;
+
+    mf_call_put(&bytes, &sent);
+    for (size_t size = 1; size < bytes.size; size++) {
+        struct mf_reader reader = mf_reader_over(bytes.data, size), skipping = reader;
+
+        cr_assert(not(mf_call_get(&reader, &call)));
+        cr_assert(not(mf_call_skip(&skipping, &header, &n)));
+        cr_assert(reader.has_failed && skipping.has_failed, "at %zu bytes", size);
+    }
+    mf_buffer_finish(&bytes);
+}
+
+Test(stretch, large_inputs_checkpoints_and_sums_that_overflow_are_refused)
+{
+    struct {
+        struct mf_call_header header;
+        struct mf_call_details details;
+        uint8_t bytes[64];
+    } large = {.header = {.size_low = 1, .flags = MF_CALL_HAS_DETAILS | MF_CALL_IS_LARGE},
+               .details = {.try_number = 1, .n_more = 1}},
+      saved = {.header = {.flags = MF_CALL_HAS_DETAILS},
+               .details = {.try_number = 1, .n_more = 1, .checkpoint_size = 1}},
+      vast = {.header = {.flags = MF_CALL_HAS_DETAILS},
+              .details = {.try_number = 1, .n_more = UINT32_MAX, .size_high = 1}};
+    const void *bad[] = {&large, &saved, &vast};
+    struct mf_call call;
+
+    for (size_t i = 0; i < 3; i++) {
+        struct mf_reader reader = mf_reader_over(bad[i], sizeof(large));
+
+        cr_assert(not(mf_call_get(&reader, &call)), "number %zu", i);
+        cr_assert(reader.has_failed);
+    }
+}
+
+Test(entry, results_that_are_alike_share_one)
+{
+    struct mf_entry_header results = {.size = 6, .n_more = 2}, got;
+    struct mf_buffer bytes = {0};
+    const uint8_t *data;
+
+    mf_entry_put(&bytes, &results, "aabbcc");
+    struct mf_reader reader = mf_reader_over(bytes.data, bytes.size);
+    cr_assert(eq(int, mf_entry_get(&reader, &got, &data), 1));
+    cr_assert(eq(u32, got.n_more, 2));
+    cr_assert(memcmp(data, "aabbcc", 6) == 0);
+    mf_buffer_finish(&bytes);
+}
+
 Test(entry, results_and_children_survive_the_way)
 {
     struct mf_entry_header child = {.kind = MF_ENTRY_CHILD, .size = sizeof(struct mf_child)};
@@ -240,8 +374,19 @@ Test(entry, results_and_children_survive_the_way)
 Test(entry, damaged_headers_are_refused)
 {
     static const struct mf_entry_header bad[] = {
-        {.size = 1}, {.size = UINT32_MAX}, {.kind = 2}, {.flags = 1}, {.kind = MF_ENTRY_CHILD},
+        {.size = 1},
+        {.size = UINT32_MAX},
+        {.kind = 2},
+        {.flags = 1},
+        {.kind = MF_ENTRY_CHILD},
+        {.n_more = 1, .cause = 1},
+        {.n_more = 1, .kind = MF_ENTRY_CHILD},
+        {.n_more = 1, .flags = MF_CALL_IS_LARGE},
     };
+    static const struct {
+        struct mf_entry_header header;
+        uint8_t bytes[5];
+    } uneven = {{.n_more = 1, .size = 5}, "12345"};
     struct mf_entry_header got;
     const uint8_t *data;
 
@@ -250,4 +395,6 @@ Test(entry, damaged_headers_are_refused)
 
         cr_assert(eq(int, mf_entry_get(&reader, &got, &data), -EBADMSG), "number %zu", i);
     }
+    struct mf_reader reader = mf_reader_over(&uneven, sizeof(struct mf_entry_header) + 5);
+    cr_assert(eq(int, mf_entry_get(&reader, &got, &data), -EBADMSG));
 }

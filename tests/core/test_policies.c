@@ -403,8 +403,8 @@ Test(policies, fair_takes_the_group_that_had_least_for_its_share)
 
 Test(policies, each_is_found_by_its_name)
 {
-    const char *names[] = {"fifo", "lifo", "priority",      "sjf",  "lpt",
-                           "wspt", "edf",  "critical-path", "fair", "auto"};
+    const char *names[] = {"fifo", "lifo",          "priority", "sjf",  "lpt", "wspt",
+                           "edf",  "critical-path", "fair",     "srtf", "rr",  "auto"};
     uint32_t n = sizeof(names) / sizeof(names[0]);
 
     for (uint32_t i = 0; i < n; i++) {

@@ -38,6 +38,12 @@ static void on_event(void *arg, const struct mf_executor_event *event)
         return;
     }
     cr_assert(!task->has_ended && !task->is_unstaged, "task %d was already over", (int)event->task);
+    if (event->kind == MF_EXECUTOR_SUSPENDED || event->kind == MF_EXECUTOR_CONTINUED) {
+        task->is_suspended = event->kind == MF_EXECUTOR_SUSPENDED;
+        task->is_continued = !task->is_suspended;
+        task->ran_ns = event->ran_ns;
+        return;
+    }
     task->slot = event->slot;
     if (event->kind == MF_EXECUTOR_STARTED) {
         task->has_started = true;
@@ -175,6 +181,18 @@ void rig_wait_all(struct rig *rig, uint64_t n_ended)
         wait_event(rig);
 }
 
+void rig_suspend(struct rig *rig, mf_task_id task)
+{
+    rig->executor->ops->suspend(rig->executor, task, 1);
+    rig_wait(rig, &rig->tasks[task].is_suspended);
+}
+
+void rig_resume(struct rig *rig, mf_task_id task, uint32_t slot)
+{
+    rig->executor->ops->resume(rig->executor, task, 1, &slot, 1);
+    rig_wait(rig, &rig->tasks[task].is_continued);
+}
+
 struct rig_task *rig_wait_ended(struct rig *rig, mf_task_id task)
 {
     rig_wait(rig, &rig->tasks[task].has_ended);
@@ -211,8 +229,7 @@ pid_t rig_wait_pid(const char *path)
     return 0;
 }
 
-/* A zombie may stay until a strange parent reaps it, but it runs no more. */
-static bool is_gone(pid_t pid)
+char rig_process_state(pid_t pid)
 {
     char path[64], line[256] = "";
     FILE *file;
@@ -221,12 +238,31 @@ static bool is_gone(pid_t pid)
     snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
     file = fopen(path, "re");
     if (!file)
-        return true;
+        return 0;
     if (!fgets(line, sizeof(line), file))
         line[0] = '\0';
     fclose(file);
     rest = strrchr(line, ')');
-    return !rest || rest[2] == 'Z' || rest[2] == 'X';
+    return rest ? rest[2] : 0;
+}
+
+/* A zombie may stay until a strange parent reaps it, but it runs no more. */
+static bool is_gone(pid_t pid)
+{
+    char state = rig_process_state(pid);
+
+    return state == 0 || state == 'Z' || state == 'X';
+}
+
+void rig_wait_stopped(pid_t pid, bool is_stopped)
+{
+    int64_t end_ns = mf_clock_monotonic_ns() + PATIENCE_NS;
+
+    while ((rig_process_state(pid) == 'T') != is_stopped) {
+        cr_assert(mf_clock_monotonic_ns() < end_ns, "process %d is %c", (int)pid,
+                  rig_process_state(pid));
+        nap();
+    }
 }
 
 void rig_wait_gone(pid_t pid)

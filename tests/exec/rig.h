@@ -20,6 +20,9 @@ struct rig_task {
     bool has_started;
     bool has_ended;
     bool is_unstaged;
+    bool is_suspended;
+    bool is_continued;
+    int64_t ran_ns;
     uint32_t slot;
     uint64_t ended_as;
     struct mf_outcome outcome;
@@ -65,6 +68,10 @@ void rig_start_command(struct rig *rig, mf_task_id task, int slot, int64_t timeo
 /** Starts a shell command. */
 void rig_sh(struct rig *rig, mf_task_id task, int slot, const char *text);
 
+/** Suspends attempt 1 of a task, or lets it go on in a slot; waits until that is told. */
+void rig_suspend(struct rig *rig, mf_task_id task);
+void rig_resume(struct rig *rig, mf_task_id task, uint32_t slot);
+
 void rig_flush(struct rig *rig);
 
 /** Lets the loop turn until *flag is true. */
@@ -78,6 +85,12 @@ struct rig_task *rig_run(struct rig *rig, const char *text);
 
 /** Waits until a file has a number in it (written by a command), and returns that. */
 pid_t rig_wait_pid(const char *path);
+
+/** The state of a process as in /proc/PID/stat ('R', 'S', 'T', ...), or 0 if it is gone. */
+char rig_process_state(pid_t pid);
+
+/** Waits until a process is stopped, or until it is not. */
+void rig_wait_stopped(pid_t pid, bool is_stopped);
 
 /** Waits until no such process is there, or until it is a zombie. */
 void rig_wait_gone(pid_t pid);

@@ -27,19 +27,22 @@ static void check_calls(struct mf_reader body)
     struct mf_reader skipping = body;
     struct mf_call_header header;
     struct mf_call call, again;
+    uint64_t n;
 
     while (mf_call_get(&body, &call)) {
         struct mf_buffer bytes = {0};
 
-        require(mf_call_skip(&skipping, &header) && skipping.left == body.left);
+        require(mf_call_skip(&skipping, &header, &n) && skipping.left == body.left);
         require(header.task == call.task && header.function == call.function);
+        require(n == (uint64_t)call.details.n_more + 1);
 
         mf_call_put(&bytes, &call);
         struct mf_reader reader = mf_reader_over(bytes.data, bytes.size);
         require(mf_call_get(&reader, &again) && reader.left == 0);
         require(again.task == call.task && again.function == call.function);
         require(again.size == call.size && again.is_large == call.is_large);
-        require(call.is_large || is_same(again.input, call.input, call.size));
+        require(call.is_large || is_same(again.input, call.input, call.size * n));
+        require(again.details.n_more == call.details.n_more);
         require(again.details.tag == call.details.tag);
         require(again.details.timeout_ns == call.details.timeout_ns);
         require(again.details.group == call.details.group);
@@ -47,7 +50,7 @@ static void check_calls(struct mf_reader body)
         require(is_same(again.checkpoint, call.checkpoint, call.details.checkpoint_size));
         mf_buffer_finish(&bytes);
     }
-    require(!mf_call_skip(&skipping, &header) && skipping.has_failed == body.has_failed);
+    require(!mf_call_skip(&skipping, &header, &n) && skipping.has_failed == body.has_failed);
 }
 
 static void check_entries(struct mf_reader body)

@@ -22,17 +22,27 @@ static void write_text(const char *text)
 
 Test(status, is_read_back_as_it_was_written)
 {
-    struct mf_progress_state state = {
-        .now_ns = 100 * MF_NS_PER_S, .started_ns = 40 * MF_NS_PER_S, .n_total = 9, .n_running = 4};
+    struct mf_progress_state state = {.now_ns = 100 * MF_NS_PER_S,
+                                      .started_ns = 40 * MF_NS_PER_S,
+                                      .n_total = 9,
+                                      .n_running = 4,
+                                      .n_suspended = 3};
+    struct mf_status_suspended suspended[] = {
+        {"fit", 500 * MF_NS_PER_S}, {"no\xffutf", MF_NS_PER_S}, {"plot", 700 * MF_NS_PER_S}};
+    int64_t since_ns;
     int64_t began_ns = mf_clock_wall_ns() - 60 * MF_NS_PER_S;
     struct mf_status status;
     struct mf_error err;
 
-    cr_assert_eq(mf_status_write(t_path("."), &state, true, &err), 0, "%s", err.text);
+    cr_assert_eq(mf_status_write(t_path("."), &state, suspended, 3, true, &err), 0, "%s", err.text);
     cr_assert_eq(mf_status_read(t_path("."), &status), 0);
     cr_assert(status.is_finished);
     cr_assert_eq(status.n_total, 9u);
     cr_assert_eq(status.n_running, 4u);
+    cr_assert_eq(status.n_suspended, 3u);
+    cr_assert_eq(mf_status_find_suspended(t_path("."), "plot", &since_ns), 0);
+    cr_assert_eq(since_ns, 700 * MF_NS_PER_S);
+    cr_assert_eq(mf_status_find_suspended(t_path("."), "other", &since_ns), -ENOENT);
     cr_assert(llabs(status.began_wall_ns - began_ns) < 30 * MF_NS_PER_S);
 }
 

@@ -296,6 +296,54 @@ Test(simulator, what_a_dead_worker_ran_runs_elsewhere)
     free(sim);
 }
 
+/* --- policies that preempt --- */
+
+static struct mf_sim_task *add_suspendable(struct t_sim *sim, int64_t duration_ns)
+{
+    struct mf_sim_task *task = t_sim_add(sim, duration_ns);
+
+    task->spec.is_suspendable = true;
+    return task;
+}
+
+Test(simulator, under_srtf_a_short_task_interrupts_a_long_one)
+{
+    struct t_sim *sim = t_sim_create(1, 1);
+
+    sim->config.farm.policy = &mf_policy_srtf;
+    sim->config.farm.max_suspended_per_slot = 15;
+    add_suspendable(sim, 10 * T_S);
+    add_suspendable(sim, T_S)->arrival_ns = 2 * T_S;
+    t_sim_run(sim);
+    cr_assert(eq(u32, sim->n_attempts, 2));
+    cr_assert(eq(u64, sim->attempts[0].task, 2));
+    cr_assert(eq(i64, sim->attempts[0].start_ns, 2 * T_S));
+    cr_assert(eq(i64, sim->attempts[0].end_ns, 3 * T_S));
+    cr_assert(eq(i64, sim->attempts[1].start_ns, 0));
+    cr_assert(eq(i64, sim->attempts[1].end_ns, 11 * T_S));
+    cr_assert(ieee_ulp_eq(dbl, sim->result.utilisation, 1.0, 4));
+    free(sim);
+}
+
+Test(simulator, under_rr_equal_tasks_end_together)
+{
+    struct t_sim *sim = t_sim_create(1, 2);
+    int64_t first_ns = INT64_MAX;
+
+    sim->config.farm.policy = &mf_policy_rr;
+    sim->config.farm.policy_settings.quantum_ns = T_S / 10;
+    sim->config.farm.max_suspended_per_slot = 15;
+    for (int i = 0; i < 10; i++)
+        add_suspendable(sim, 5 * T_S);
+    t_sim_run(sim);
+    for (uint32_t i = 0; i < sim->n_attempts; i++)
+        first_ns = sim->attempts[i].end_ns < first_ns ? sim->attempts[i].end_ns : first_ns;
+    /* A round takes five turns, and what is told late makes the first ones longer. */
+    cr_assert(first_ns >= 24 * T_S);
+    cr_assert(eq(i64, sim->result.makespan_ns, 25 * T_S));
+    free(sim);
+}
+
 /* --- whatever is simulated --- */
 
 static void fill_wildly(struct t_sim *sim, uint64_t seed)
@@ -353,6 +401,25 @@ static bool collide(const struct mf_sim_attempt *a, const struct mf_sim_attempt 
 {
     return a->worker == b->worker && a->slot == b->slot && a->start_ns < b->end_ns &&
            b->start_ns < a->end_ns;
+}
+
+/* Also what was suspended on a worker that died, and with orders and reports that cross. */
+Test(simulator, every_task_comes_to_an_end_under_policies_that_preempt)
+{
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        struct t_sim *sim = t_sim_create(4, 3);
+        const uint64_t *n = sim->result.n_by_state;
+
+        fill_wildly(sim, seed);
+        sim->config.farm.policy = seed % 2 ? &mf_policy_rr : &mf_policy_srtf;
+        sim->config.farm.max_suspended_per_slot = 1 + (uint32_t)seed % 5;
+        for (uint32_t i = 0; i < sim->n_tasks; i++)
+            sim->tasks[i].spec.is_suspendable = true;
+        t_sim_run(sim);
+        cr_assert(eq(u64, n[MF_TASK_DONE] + n[MF_TASK_FAILED] + n[MF_TASK_SKIPPED], 300));
+        cr_assert(sim->result.utilisation <= 1);
+        free(sim);
+    }
 }
 
 Test(simulator, no_slot_is_lent_twice_and_no_task_overtakes_what_it_comes_after)

@@ -84,6 +84,10 @@ static const char *kind_name(enum mf_message_kind kind)
         return "RETURNED";
     case MF_MESSAGE_DATA:
         return "DATA";
+    case MF_MESSAGE_SUSPENDED:
+        return "SUSPENDED";
+    case MF_MESSAGE_CONTINUED:
+        return "CONTINUED";
     case MF_MESSAGE_BROKEN:
         return "BROKEN";
     case MF_MESSAGE_FETCH:
@@ -666,4 +670,112 @@ Test(worker, nothing_is_left_of_its_files_in_the_end)
     teardown();
     cr_assert(eq(int, access(scratch, F_OK), -1));
     setup();
+}
+
+/* --- suspending: by an executor that notes what is asked of it, and obeys when told to --- */
+
+static struct mf_executor_ops own_ops;
+static char asked[1024];
+
+static void note_suspend(struct mf_executor *self, mf_task_id task, uint32_t attempt)
+{
+    size_t size = strlen(asked);
+
+    snprintf(asked + size, sizeof(asked) - size, "suspend %" PRIu64 " ", task);
+}
+
+static void note_resume(struct mf_executor *self, mf_task_id task, uint32_t attempt,
+                        const uint32_t *slots, uint32_t n_slots)
+{
+    size_t size = strlen(asked);
+
+    snprintf(asked + size, sizeof(asked) - size, "resume %" PRIu64 " in %" PRIu32 " ", task,
+             slots[0]);
+}
+
+static void let_suspend(void)
+{
+    own_ops = *executor->ops;
+    own_ops.suspend = note_suspend;
+    own_ops.resume = note_resume;
+    executor->ops = &own_ops;
+}
+
+static void tell(enum mf_executor_event_kind kind, mf_task_id task)
+{
+    mf_worker_rank_heard(
+        worker, &(struct mf_executor_event){
+                    .kind = kind, .task = task, .attempt = 1, .slot = UINT32_MAX, .ran_ns = 5});
+    turn();
+}
+
+Test(worker, a_suspended_attempt_leaves_its_slot_to_the_next_and_gets_one_again)
+{
+    let_suspend();
+    welcome(1);
+    run(900, 1);
+    pass_ms(30);
+    cr_assert(eq(str, heard(), "STARTED 900"));
+    say_about(MF_MESSAGE_SUSPEND, 900);
+    run(5, 1);
+    turn();
+    cr_assert(eq(str, asked, "suspend 900 "));
+    tell(MF_EXECUTOR_SUSPENDED, 900);
+    cr_assert(eq(str, heard(), "SUSPENDED 900"));
+    /* It waits for a slot like any other. */
+    say_about(MF_MESSAGE_CONTINUE, 900);
+    turn();
+    cr_assert(eq(str, asked, "suspend 900 "));
+    pass_ms(5);
+    cr_assert(eq(str, heard(), "ENDED 5"));
+    cr_assert(eq(str, asked, "suspend 900 resume 900 in 0 "));
+    tell(MF_EXECUTOR_CONTINUED, 900);
+    cr_assert(eq(str, heard(), "CONTINUED 900"));
+}
+
+Test(worker, an_attempt_that_goes_on_gets_the_slot_that_it_had_if_that_is_free)
+{
+    let_suspend();
+    welcome(3);
+    run(901, 1);
+    run(902, 1);
+    run(903, 1);
+    turn();
+    say_about(MF_MESSAGE_SUSPEND, 902);
+    say_about(MF_MESSAGE_SUSPEND, 903);
+    say_about(MF_MESSAGE_SUSPEND, 901);
+    say_about(MF_MESSAGE_CONTINUE, 902);
+    turn();
+    cr_assert(eq(str, asked, "suspend 902 suspend 903 suspend 901 resume 902 in 1 "));
+}
+
+Test(worker, a_suspended_attempt_that_is_ended_needs_no_slot)
+{
+    let_suspend();
+    welcome(1);
+    run(900, 1);
+    turn();
+    say_about(MF_MESSAGE_SUSPEND, 900);
+    run(50, 1);
+    say_about(MF_MESSAGE_CONTINUE, 900);
+    say_about(MF_MESSAGE_END, 900);
+    turn();
+    pass_ms(1);
+    cr_assert(eq(str, heard(), "ENDED 900"));
+    pass_ms(50);
+    cr_assert(eq(str, heard(), "STARTED 50, ENDED 50"));
+    cr_assert(eq(str, asked, "suspend 900 "));
+}
+
+Test(worker, what_is_asked_of_an_attempt_that_has_ended_is_ignored)
+{
+    let_suspend();
+    welcome(1);
+    run(1, 1);
+    pass_ms(2);
+    say_about(MF_MESSAGE_SUSPEND, 1);
+    say_about(MF_MESSAGE_CONTINUE, 1);
+    turn();
+    cr_assert(eq(str, asked, ""));
+    cr_assert(eq(str, heard(), "ENDED 1"));
 }

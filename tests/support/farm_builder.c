@@ -124,6 +124,7 @@ static struct mf_task_spec read_spec(struct t_farm *t, const char *word)
         .has_target = strchr(word, '@') != NULL,
         .avoid = (mf_worker_id)number_after(word, '~', 0),
         .has_avoid = strchr(word, '~') != NULL,
+        .is_suspendable = true,
     };
 }
 
@@ -229,6 +230,16 @@ void t_return(struct t_farm *t, const char *names)
     apply_to_each(t, names, (struct mf_event){.kind = MF_EVENT_RETURNED});
 }
 
+void t_suspended(struct t_farm *t, const char *names)
+{
+    apply_to_each(t, names, (struct mf_event){.kind = MF_EVENT_SUSPENDED});
+}
+
+void t_continued(struct t_farm *t, const char *names)
+{
+    apply_to_each(t, names, (struct mf_event){.kind = MF_EVENT_CONTINUED});
+}
+
 void t_cancel(struct t_farm *t, const char *names)
 {
     apply_to_each(t, names, (struct mf_event){.kind = MF_EVENT_CANCEL});
@@ -251,6 +262,11 @@ void t_run_one(struct t_farm *t, int64_t duration_ns)
     t_trace(t);
 }
 
+static const char *const wishes[] = {[MF_WISH_RECALL] = "RECALL",
+                                     [MF_WISH_END] = "END",
+                                     [MF_WISH_SUSPEND] = "SUSPEND",
+                                     [MF_WISH_CONTINUE] = "CONTINUE"};
+
 static void add_change(struct t_farm *t, FILE *out, const struct mf_change *change)
 {
     if (change->task <= t->n_named)
@@ -263,7 +279,7 @@ static void add_change(struct t_farm *t, FILE *out, const struct mf_change *chan
     if (change->worker != MF_WORKER_NONE && change->attempt > 1)
         fprintf(out, "#%u", change->attempt);
     if (change->wish != MF_WISH_NONE)
-        fprintf(out, "/%s", change->wish == MF_WISH_END ? "END" : "RECALL");
+        fprintf(out, "/%s", wishes[change->wish]);
     if (change->cause != MF_CAUSE_NONE &&
         (change->worker == MF_WORKER_NONE || change->wish == MF_WISH_END))
         fprintf(out, "(%s)", mf_cause_name(change->cause));

@@ -63,6 +63,8 @@ void t_farm_tick(struct t_farm *t, struct mf_event event);
 /* What happens to the present attempt of each of the tasks named, in order. */
 void t_start(struct t_farm *t, const char *names);
 void t_return(struct t_farm *t, const char *names);
+void t_suspended(struct t_farm *t, const char *names);
+void t_continued(struct t_farm *t, const char *names);
 void t_cancel(struct t_farm *t, const char *names);
 
 /** They succeed, unless a cause is named; each took duration_ns. */

@@ -44,7 +44,9 @@ struct job {
     struct mf_needs needs;
     bool is_running;
     bool is_told; /* that it runs */
+    bool is_stopped, is_to_continue;
     int64_t run_ns;
+    int64_t ran_ns; /* before started_ns */
     int64_t started_ns;
 };
 
@@ -149,6 +151,11 @@ static int apply(struct sim *sim, struct mf_event event)
 
 /* ---- workers ---- */
 
+static int64_t ran_ns(const struct sim *sim, const struct job *job)
+{
+    return job->ran_ns + (job->is_running ? sim->now_ns - job->started_ns : 0);
+}
+
 static void tell(struct sim *sim, mf_worker_id worker, enum mf_event_kind kind,
                  const struct job *job, enum mf_cause cause)
 {
@@ -158,8 +165,9 @@ static void tell(struct sim *sim, mf_worker_id worker, enum mf_event_kind kind,
                                       .attempt = job->attempt,
                                       .cause = cause}};
 
-    if (kind == MF_EVENT_ENDED && job->is_running)
-        letter.event.duration_ns = sim->now_ns - job->started_ns;
+    if ((kind == MF_EVENT_ENDED || kind == MF_EVENT_SUSPENDED) &&
+        (job->is_running || job->is_stopped))
+        letter.event.duration_ns = ran_ns(sim, job);
     post(sim, &sim->outbox, letter);
     if (chance(sim, sim->repeat_chance))
         post(sim, &sim->outbox, letter);
@@ -169,8 +177,9 @@ static void drop_job(struct fake_worker *worker, size_t at)
 {
     const struct job *job = &worker->jobs[at];
 
-    if (job->is_running) {
+    if (job->is_running)
         worker->busy.n_slots -= job->needs.n_slots;
+    if (job->is_running || job->is_stopped) {
         worker->busy.n_gpus -= job->needs.n_gpus;
         worker->busy.mem_bytes -= job->needs.mem_bytes;
     }
@@ -191,6 +200,18 @@ static bool runs_somewhere(const struct sim *sim, mf_task_id task)
         }
     }
     return false;
+}
+
+static void stop_job(struct sim *sim, mf_worker_id id, struct job *job)
+{
+    if (!job->is_running)
+        return;
+    job->ran_ns = ran_ns(sim, job);
+    job->is_running = false;
+    job->is_stopped = true;
+    sim->workers[id].busy.n_slots -= job->needs.n_slots;
+    tell(sim, id, MF_EVENT_SUSPENDED, job, MF_CAUSE_NONE);
+    sim->stats->suspended++;
 }
 
 static void obey(struct sim *sim, mf_worker_id id, const struct letter *order)
@@ -216,6 +237,11 @@ static void obey(struct sim *sim, mf_worker_id id, const struct letter *order)
     if (order->wish == MF_WISH_END) {
         tell(sim, id, MF_EVENT_ENDED, &worker->jobs[at], order->event.cause);
         drop_job(worker, at);
+    } else if (order->wish == MF_WISH_SUSPEND) {
+        claim(sim, sim->tasks[order->event.task].spec.is_suspendable, "a function was suspended");
+        stop_job(sim, id, &worker->jobs[at]);
+    } else if (order->wish == MF_WISH_CONTINUE) {
+        worker->jobs[at].is_to_continue = worker->jobs[at].is_stopped;
     } else if (!worker->jobs[at].is_running) {
         tell(sim, id, MF_EVENT_RETURNED, &worker->jobs[at], MF_CAUSE_NONE);
         drop_job(worker, at);
@@ -229,13 +255,32 @@ static void end_jobs(struct sim *sim, mf_worker_id id)
     for (size_t at = 0; at < worker->n_jobs;) {
         struct job *job = &worker->jobs[at];
 
-        if (!job->is_running || sim->now_ns - job->started_ns < job->run_ns) {
+        if (!job->is_running || ran_ns(sim, job) < job->run_ns) {
             at++;
             continue;
         }
         tell(sim, id, MF_EVENT_ENDED, job,
              chance(sim, sim->fail_chance) ? MF_CAUSE_EXIT : MF_CAUSE_NONE);
         drop_job(worker, at);
+    }
+}
+
+/* Lets those go on that are to and have their slots. */
+static void continue_jobs(struct sim *sim, mf_worker_id id)
+{
+    struct fake_worker *worker = &sim->workers[id];
+
+    for (size_t at = 0; at < worker->n_jobs; at++) {
+        struct job *job = &worker->jobs[at];
+
+        if (!job->is_to_continue || worker->busy.n_slots + job->needs.n_slots > worker->has.n_slots)
+            continue;
+        job->is_to_continue = job->is_stopped = false;
+        job->is_running = true;
+        job->started_ns = sim->now_ns;
+        worker->busy.n_slots += job->needs.n_slots;
+        tell(sim, id, MF_EVENT_CONTINUED, job, MF_CAUSE_NONE);
+        sim->stats->continued++;
     }
 }
 
@@ -253,6 +298,8 @@ static void start_jobs(struct sim *sim, mf_worker_id id)
             job->is_told = true;
             continue;
         }
+        if (job->is_stopped)
+            continue;
         if (worker->busy.n_slots + job->needs.n_slots > worker->has.n_slots)
             break;
         claim(sim, !runs_somewhere(sim, job->task), "a task runs twice at once");
@@ -273,6 +320,7 @@ static void work(struct sim *sim, mf_worker_id id)
     while (take(sim, &sim->workers[id].inbox, &order))
         obey(sim, id, &order);
     end_jobs(sim, id);
+    continue_jobs(sim, id);
     start_jobs(sim, id);
 }
 
@@ -356,6 +404,7 @@ static void submit_some(struct sim *sim)
         spec->target = (mf_worker_id)draw(sim, sim->n_workers + 1);
         spec->has_avoid = chance(sim, sim->avoid_chance);
         spec->is_long = chance(sim, 100);
+        spec->is_suspendable = chance(sim, 800);
         spec->avoid = (mf_worker_id)draw(sim, sim->n_workers + 1);
         draw_countables(sim, &spec->needs);
         draw_after(sim, sim->n_submitted);
@@ -411,12 +460,13 @@ static const struct mf_policy *draw_policy(struct sim *sim)
     return mf_policy_at((uint32_t)draw(sim, n));
 }
 
-/* Groups' accounts are kept from the start, or never. */
+/* Groups have accounts, and tasks are suspended, from the start or never. */
 static void change_policy(struct sim *sim)
 {
     const struct mf_policy *policy = draw_policy(sim);
 
-    if (!policy->charge && !mf_farm_policy(sim->farm)->charge)
+    if (!policy->charge && !policy->yield_key && !mf_farm_policy(sim->farm)->charge &&
+        !mf_farm_policy(sim->farm)->yield_key)
         apply(sim, (struct mf_event){.kind = MF_EVENT_POLICY, .policy = policy});
 }
 
@@ -583,6 +633,7 @@ static void check_no_slot_idles(struct sim *sim)
                 continue;
             claim(sim,
                   (worker->id == task->avoid && !task->spec.has_target) ||
+                      (sim->config.policy->yield_key && !mf_worker_may_begin(workers, worker)) ||
                       worker->n_committed >= worker->n_slots,
                   "a slot idles while a task waits for it");
         }
@@ -631,7 +682,9 @@ static void set_up(struct sim *sim, uint64_t seed)
         .placement = draw_placement(sim),
         .policy_settings = {.ageing_window_ns = (int64_t)draw(sim, 100) * MS,
                             .ageing_weight = chance(sim, 200) ? -1 : (double)draw(sim, 10),
+                            .quantum_ns = (int64_t)draw(sim, 10) * MS,
                             .rekey_ns = (int64_t)draw(sim, 20) * MS},
+        .max_suspended_per_slot = (uint32_t)draw(sim, 6),
         .seed = seed,
         .max_prefetch_per_slot = (uint32_t)draw(sim, 5),
         .turnaround_ns = (int64_t)draw(sim, 3) * MS,

@@ -203,3 +203,17 @@ Test(message, changed_bytes_never_read_outside_the_frame)
         mf_buffer_finish(&frame);
     }
 }
+
+Test(message, carries_how_long_a_suspended_attempt_has_run)
+{
+    struct mf_message suspended = {
+        .kind = MF_MESSAGE_SUSPENDED, .task = 12, .attempt = 3, .ran_ns = INT64_C(5) << 33};
+    struct mf_buffer frame = {0};
+
+    mf_message_encode(&suspended, &frame);
+    struct mf_message got = decode_one(&frame);
+    cr_assert(eq(int, got.kind, MF_MESSAGE_SUSPENDED));
+    cr_assert(eq(u64, got.task, 12));
+    cr_assert(eq(i64, got.ran_ns, INT64_C(5) << 33));
+    mf_buffer_finish(&frame);
+}
