@@ -233,20 +233,32 @@ void mf_peers_share_nodes(struct mf_scheduler *scheduler)
 
 /* --- leaving --- */
 
-static uint32_t count_up(const struct mf_scheduler *scheduler)
+/* One that drains still has tasks to end. */
+static bool is_any_left(const struct mf_workers *workers)
 {
-    uint32_t n_up = 0;
+    if (workers->n_up > 0)
+        return true;
+    for (uint32_t i = 0; i < workers->n_by_id; i++)
+        if (workers->by_id[i] && workers->by_id[i]->state == MF_WORKER_DRAINING)
+            return true;
+    return false;
+}
 
-    for (uint32_t i = 0; i < scheduler->n_peers; i++)
-        n_up += scheduler->peers[i].state == MF_PEER_UP;
-    return n_up;
+void mf_peers_check_left(struct mf_scheduler *scheduler)
+{
+    struct mf_error err;
+
+    if (!scheduler->is_sharing_done || scheduler->is_leaving || scheduler->has_failed ||
+        is_any_left(mf_farm_workers(scheduler->farm)))
+        return;
+    mf_error_set(&err, -EIO, "no worker is left");
+    mf_scheduler_fail(scheduler, &err);
 }
 
 void mf_peer_lose(struct mf_scheduler *scheduler, struct mf_peer *peer, const char *why)
 {
     struct mf_event event = {.kind = MF_EVENT_WORKER_LOST, .worker = peer->rank};
     bool was_up = peer->state == MF_PEER_UP;
-    struct mf_error err;
 
     if (peer->state == MF_PEER_GONE)
         return;
@@ -257,10 +269,6 @@ void mf_peer_lose(struct mf_scheduler *scheduler, struct mf_peer *peer, const ch
     mf_log_warning(scheduler->config.log, "rank %" PRIu32 " on %s is lost: %s", peer->rank,
                    peer->host, why);
     mf_scheduler_apply(scheduler, &event);
-    if (count_up(scheduler) == 0) {
-        mf_error_set(&err, -EIO, "no worker is left");
-        mf_scheduler_fail(scheduler, &err);
-    }
 }
 
 void mf_peer_dismiss(struct mf_scheduler *scheduler, struct mf_peer *peer, const char *why)

@@ -349,8 +349,12 @@ static void finish(struct mf_scheduler *scheduler)
 
 static void end_turn(struct mf_scheduler *scheduler)
 {
-    bool is_over =
-        scheduler->has_failed || (mf_farm_is_finished(scheduler->farm) && !scheduler->is_telling);
+    bool is_done = mf_farm_is_finished(scheduler->farm) && !scheduler->is_telling;
+    bool is_over;
+
+    if (!is_done)
+        mf_peers_check_left(scheduler);
+    is_over = scheduler->has_failed || is_done;
 
     if (is_over && !scheduler->is_leaving)
         begin_leaving(scheduler);

@@ -314,6 +314,9 @@ void mf_peer_lose(struct mf_scheduler *scheduler, struct mf_peer *peer, const ch
 /** The same for one that still listens: it is told to stop, and leaves in order. */
 void mf_peer_dismiss(struct mf_scheduler *scheduler, struct mf_peer *peer, const char *why);
 
+/** Ends the run if tasks are left, and no worker that could run them. */
+void mf_peers_check_left(struct mf_scheduler *scheduler);
+
 /** Tells every worker to stop: from then on the scheduler is leaving. */
 void mf_peers_stop(struct mf_scheduler *scheduler);
 
