@@ -172,6 +172,22 @@ Test(order, auto_changes_the_order_while_it_runs_and_tells_why)
     cr_assert(t_has(status, "\"policy\": \"") && t_has(status, "\"changes\": "), "%s", status);
 }
 
+/* The first one leaves a slot, but none of those behind it fits there. */
+Test(order, auto_looks_at_tasks_that_fit_nowhere_now_as_well)
+{
+    struct t_result result;
+
+    t_write("tasks", "[time=1] while ! [ -e go ]; do sleep 0.01; done\n"
+                     "[cores=2 time=4] echo slow\n[cores=2 time=4] echo slow\n"
+                     "[cores=2 time=1 weight=9] echo dear\n");
+    result =
+        t_sh("mpifarm run -j 2 --policy auto tasks & while kill -0 $! && ! grep -qs "
+             "'\"why\": \"auto: after' mpifarm-run/status.json; do sleep 0.01; done; touch go; "
+             "wait $!");
+    cr_assert(eq(int, result.status, 0), "%s", result.err);
+    cr_assert(eq(str, result.out, "dear\nslow\nslow\n"), "%s", result.err);
+}
+
 Test(order, a_policy_or_placement_that_nobody_knows_is_refused)
 {
     struct t_result result = t_sh("mpifarm run --policy fifi x; mpifarm run --placement pakc x");

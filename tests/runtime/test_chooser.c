@@ -148,6 +148,23 @@ Test(outlook, is_small_however_large_the_farm)
     mf_outlook_finish(&outlook);
 }
 
+Test(outlook, tasks_that_stand_aside_are_known_as_well)
+{
+    struct t_farm *t = t_farm("a+3000 b*2+1000 c*2+1000 d*2+1000", .workers = 1, .slots = 2);
+    struct mf_chooser *chooser = create(&(struct mf_farm_config){0});
+    struct mf_preference preference;
+    struct mf_outlook outlook;
+
+    t_tick(t);
+    cr_assert_eq(mf_outlook_take(t->farm, t->now_ns, &outlook), 0);
+    cr_assert(eq(u32, outlook.n_tasks, 4));
+    for (uint32_t i = 1; i < 4; i++)
+        cr_assert(eq(u32, outlook.tasks[i].spec.needs.n_slots, 2));
+    mf_outlook_finish(&outlook);
+    cr_assert(eq(int, choose(chooser, t, &preference), 0), "all orders are equal");
+    mf_chooser_destroy(chooser);
+}
+
 /* --- what is chosen --- */
 
 Test(chooser, takes_the_policy_of_the_shortest_makespan)
