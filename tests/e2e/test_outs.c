@@ -178,6 +178,17 @@ Test(outs, after_kill_9_outputs_are_found_and_files_removed)
     cr_assert(eq(str, result.out, "0\nx\n1\n"), "%s", result.err);
 }
 
+Test(outs, nothing_is_kept_of_later_lines_that_were_run_again)
+{
+    t_write("tasks.txt", "test -e go && cat {out:3}\ncat {out:3}\n"
+                         "cat {out:4}; echo x\necho y; echo ran >> log\n");
+    t_sh("mpifarm run -q tasks.txt; rm mpifarm-run/out/feed.*");
+    struct t_result result =
+        t_sh("touch go; " IN_SCRATCH "mpifarm run -q -k --resume-failed tasks.txt; echo $?; "
+             "wc -l < log" NOTHING_LEFT);
+    cr_assert(eq(str, result.out, "y\nx\ny\nx\ny\n0\n2\n"), "%s", result.err);
+}
+
 Test(outs, equal_lines_keep_their_own_outputs_when_resumed)
 {
     /* Larger than a file of the store, so that each has a file of its own. */
