@@ -162,6 +162,12 @@ struct mf_earlier_output {
     uint32_t next; /* as first_unprinted */
 };
 
+/** How the task ended that was last in a place of the input. */
+struct mf_earlier_place {
+    enum mf_task_state state;
+    uint32_t unprinted; /* its output, as first_unprinted */
+};
+
 /** A task that ended and was not DONE; its id, as the user knows it, is owned. */
 struct mf_bad_end {
     char *id;
@@ -206,7 +212,7 @@ struct mf_scheduler {
     uint64_t n_total; /* 0 when unknown */
     uint64_t n_entries;
     struct mf_table *earlier;
-    struct mf_table *earlier_places; /* key and place in the input, to an enum mf_task_state */
+    struct mf_table *earlier_places; /* key and place in the input, to an mf_earlier_place */
     struct mf_table *earlier_outs;   /* the same, or a key and 0, to an index of unprinted */
     struct mf_earlier_output *unprinted;
     uint32_t n_unprinted;
@@ -456,9 +462,9 @@ void mf_settle_attempt_ended(struct mf_scheduler *scheduler, struct mf_live *liv
 /** Takes over all output of an earlier run that was not surely printed, before any is printed. */
 void mf_settle_adopt_earlier(struct mf_scheduler *scheduler);
 
-/** Prints the output of a task that an earlier run has done, if it was not surely printed. */
+/** Prints the output of a task that an earlier run has done; NULL if it was surely printed. */
 void mf_settle_print_earlier(struct mf_scheduler *scheduler, uint64_t seq, const char *tag,
-                             struct mf_earlier *earlier);
+                             const struct mf_earlier_output *output);
 
 /** Whether so much output waits that no more should be made. */
 bool mf_settle_is_backed_up(const struct mf_scheduler *scheduler);

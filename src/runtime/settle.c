@@ -216,17 +216,9 @@ void mf_settle_adopt_earlier(struct mf_scheduler *scheduler)
 }
 
 void mf_settle_print_earlier(struct mf_scheduler *scheduler, uint64_t seq, const char *tag,
-                             struct mf_earlier *earlier)
+                             const struct mf_earlier_output *output)
 {
-    const struct mf_earlier_output *output;
-
-    if (earlier->first_unprinted == 0 || scheduler->config.output_dir) {
-        skip_group(scheduler, seq);
-        return;
-    }
-    output = &scheduler->unprinted[earlier->first_unprinted - 1];
-    earlier->first_unprinted = output->next;
-    if (output->is_gone)
+    if (!output || output->is_gone || scheduler->config.output_dir)
         skip_group(scheduler, seq);
     else
         print_group(scheduler, seq, output->row, tag, &output->region);
