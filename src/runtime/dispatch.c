@@ -173,6 +173,7 @@ static void send_run(struct mf_scheduler *scheduler, const struct mf_change *cha
     mf_peer_post(peer, &message);
     mf_buffer_finish(&feeds);
     live->sent = change->attempt;
+    live->sent_ns = scheduler->now_ns;
     live->try_number = change->tries + 1;
 }
 

@@ -69,6 +69,7 @@ struct mf_peer {
  * @text      as one line, for journal and joblog
  * @sent      the attempt that was last sent, 0 for none
  * @try_number  which try of the task that is, as the user counts
+ * @sent_ns     when that was
  * @transfer  its output on the way here, NULL for none
  * @outs      n_outs tasks whose output the command takes, as those of its entry
  */
@@ -84,6 +85,7 @@ struct mf_live {
     size_t command_size;
     uint32_t sent;
     uint32_t try_number;
+    int64_t sent_ns;
     int64_t suspended_wall_ns;
     struct mf_transfer *transfer;
     mf_task_id *outs;

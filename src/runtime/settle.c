@@ -86,10 +86,19 @@ void mf_settle_attempt(struct mf_scheduler *scheduler, struct mf_live *live,
     mf_list_push_back(&scheduler->unsettled, &unsettled->node);
 }
 
-static void note_times(struct mf_scheduler *scheduler, const struct mf_outcome *outcome,
-                       uint32_t n_slots)
+/* What was suspended has run for less time than it took; but nothing is sent ahead then. */
+static int64_t began_ns(const struct mf_scheduler *scheduler, const struct mf_live *live,
+                        const struct mf_outcome *outcome)
 {
-    int64_t start_ns = scheduler->now_ns - outcome->duration_ns;
+    if (mf_policy_preempts(scheduler->config.farm.policy))
+        return live->sent_ns;
+    return scheduler->now_ns - outcome->duration_ns;
+}
+
+static void note_times(struct mf_scheduler *scheduler, const struct mf_live *live,
+                       const struct mf_outcome *outcome, uint32_t n_slots)
+{
+    int64_t start_ns = began_ns(scheduler, live, outcome);
 
     if (scheduler->first_start_ns == 0 || start_ns < scheduler->first_start_ns)
         scheduler->first_start_ns = start_ns;
@@ -116,7 +125,7 @@ void mf_settle_attempt_ended(struct mf_scheduler *scheduler, struct mf_live *liv
         return;
     }
     task = mf_farm_find(scheduler->farm, live->task);
-    note_times(scheduler, outcome, task->spec.needs.n_slots);
+    note_times(scheduler, live, outcome, task->spec.needs.n_slots);
     mf_settle_attempt(scheduler, live, peer, task->state, outcome, region);
 }
 

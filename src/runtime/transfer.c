@@ -183,8 +183,7 @@ void mf_transfers_on_data(struct mf_scheduler *scheduler, struct mf_peer *peer,
         return;
     }
     transfer->received += expected;
-    if (transfer->outcome.cause != MF_CAUSE_OUTPUT &&
-        transfer->received < mf_region_total(transfer->region.size))
+    if (transfer->received < mf_region_total(transfer->region.size))
         return;
     end_transfer(scheduler, transfer);
     free_transfer(transfer);

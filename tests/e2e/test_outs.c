@@ -96,6 +96,11 @@ Test(outs, an_output_that_was_cut_is_not_given_to_another)
               "%s", result.out);
     cr_assert(t_has(result.out, "\n2\n"), "b and what takes it are printed: %s", result.out);
     cr_assert(t_sh("test -e never").status != 0);
+
+    /* The same where what is kept comes in several pieces. */
+    result = t_sh("mpifarm run --force -q --output-limit 500K tasks.txt >all; echo $?; "
+                  "grep -c bee all; mpifarm logs mpifarm-run a | tail -n 1");
+    cr_assert(eq(str, result.out, "1\n2\n100000\n"), "%s", result.err);
 }
 
 Test(outs, a_retried_task_finds_the_output_again)
