@@ -138,7 +138,7 @@ static int add_task(struct files *files, uint32_t number, const struct mf_line *
         .seq = files->first_seq[number] + task,
     };
     struct mf_fields fields;
-    bool checks;
+    bool checks = false;
     int r = mf_cursor_check(&files->front, line, &files->arena, &fields, err);
 
     if (r < 0)
