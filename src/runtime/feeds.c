@@ -91,14 +91,15 @@ static int count_taker(struct mf_scheduler *scheduler, const struct mf_entry *en
 /*
  * What resuming needs to know of each task.
  *
- * @tasks    n of them, from task number 1
- * @again    numbers of tasks that are to be run and take outputs, not looked at yet
+ * @tasks    n of them, from task number 1; is_counted once counted as a taker
+ * @again    numbers of tasks that are to be run again for their output
  */
 struct plan {
     struct planned {
         uint64_t cookie;
         enum mf_task_state state;
         bool is_taker;
+        bool is_counted;
     } * tasks;
     uint64_t n, capacity;
     struct mf_buffer again;
@@ -186,10 +187,14 @@ static int look_at_taker(struct mf_scheduler *scheduler, struct plan *plan, mf_t
     const struct mf_entry *entry;
     mf_task_id *outs;
     uint32_t n_outs;
-    int r = mf_source_load(scheduler->config.source, planned->cookie, &entry, err);
+    int r;
 
+    if (planned->is_counted)
+        return 0;
+    r = mf_source_load(scheduler->config.source, planned->cookie, &entry, err);
     if (r < 0 || entry->n_outs == 0)
         return r;
+    planned->is_counted = true;
     if (count_taker(scheduler, entry, has_ended) < 0)
         return mf_error_set(err, -ENOMEM, "out of memory");
     n_outs = entry->n_outs;
@@ -227,7 +232,7 @@ static void give_up_output(struct mf_scheduler *scheduler, uint64_t row,
 
     if (region->store != MF_STORE_FEED)
         return;
-    if (mf_journal_forget_output(scheduler->config.journal, row, &err) < 0)
+    if (mf_journal_forget_output(scheduler->journal, row, &err) < 0)
         mf_scheduler_fail(scheduler, &err);
     if (!is_gone)
         mf_store_release(scheduler->feed, region->file, mf_region_total(region->size));

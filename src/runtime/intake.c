@@ -21,9 +21,12 @@ struct load {
     uint32_t capacity;
 };
 
-/* Notes the output of a row; one that was not printed is found by its command. */
+/*
+ * Notes the output of a row; one that was not printed is found by its command,
+ * or by its place where one is known.
+ */
 static int note_output(struct load *load, struct mf_earlier *earlier,
-                       const struct mf_journal_attempt *attempt)
+                       struct mf_earlier_place *where, const struct mf_journal_attempt *attempt)
 {
     struct mf_scheduler *scheduler = load->scheduler;
 
@@ -41,8 +44,11 @@ static int note_output(struct load *load, struct mf_earlier *earlier,
                                    .row = attempt->row,
                                    .region = attempt->region,
                                    .next = earlier->first_unprinted};
-    if (!attempt->is_printed)
-        earlier->first_unprinted = scheduler->n_unprinted;
+    if (attempt->is_printed)
+        return 0;
+    earlier->first_unprinted = scheduler->n_unprinted;
+    if (where)
+        where->unprinted = scheduler->n_unprinted;
     return 0;
 }
 
@@ -53,18 +59,24 @@ struct place {
 };
 _Static_assert(sizeof(struct place) == MF_KEY_SIZE + sizeof(uint64_t), "compared as memory");
 
-/* Which of several equal commands it was matters where tasks come after others. */
-static int note_place(struct mf_scheduler *scheduler, const struct mf_journal_attempt *attempt)
+/*
+ * Which of several equal commands it was matters where tasks come after others.
+ * The last attempt in a place replaces what was noted of those before it.
+ */
+static int note_place(struct mf_scheduler *scheduler, const struct mf_journal_attempt *attempt,
+                      struct mf_earlier_place **ret_where)
 {
     struct place place = {.seq = attempt->seq};
-    void *state;
+    void *where;
 
+    *ret_where = NULL;
     if (!scheduler->earlier_places)
         return 0;
     memcpy(place.key, attempt->key, sizeof(place.key));
-    if (mf_table_insert(scheduler->earlier_places, &place, &state) < 0)
+    if (mf_table_insert(scheduler->earlier_places, &place, &where) < 0)
         return -ENOMEM;
-    *(enum mf_task_state *)state = attempt->state;
+    *ret_where = where;
+    **ret_where = (struct mf_earlier_place){.state = attempt->state};
     return 0;
 }
 
@@ -95,12 +107,15 @@ static bool may_be_taken(const struct mf_scheduler *scheduler,
 static int note_attempt(void *arg, const struct mf_journal_attempt *attempt)
 {
     struct load *load = arg;
+    struct mf_earlier_place *where;
     void *place;
     int r;
 
+    if (attempt->state == MF_TASK_FAILED && load->scheduler->config.resume == MF_RESUME_WITH_FAILED)
+        return 0;
     if (attempt->state != MF_TASK_DONE && attempt->state != MF_TASK_FAILED &&
         attempt->state != MF_TASK_SKIPPED)
-        return 0; /* tried again, cancelled, or failed and wanted again */
+        return 0; /* tried again, or cancelled */
     r = mf_table_insert(load->scheduler->earlier, attempt->key, &place);
     if (r < 0)
         return r;
@@ -109,7 +124,7 @@ static int note_attempt(void *arg, const struct mf_journal_attempt *attempt)
         earlier->n_skipped++;
         return 0;
     }
-    r = note_place(load->scheduler, attempt);
+    r = note_place(load->scheduler, attempt, &where);
     if (r < 0)
         return r;
     if (attempt->state == MF_TASK_DONE)
@@ -120,7 +135,7 @@ static int note_attempt(void *arg, const struct mf_journal_attempt *attempt)
     if (attempt->is_printed && attempt->region.store != MF_STORE_FEED &&
         !may_be_taken(load->scheduler, attempt))
         return 0;
-    r = note_output(load, earlier, attempt);
+    r = note_output(load, earlier, where, attempt);
     if (r == 0 && may_be_taken(load->scheduler, attempt))
         r = note_out(load->scheduler, attempt, load->scheduler->n_unprinted - 1);
     return r;
@@ -136,19 +151,14 @@ int mf_intake_load_earlier(struct mf_scheduler *scheduler, struct mf_error *err)
         return 0;
     r = mf_table_create(MF_KEY_SIZE, sizeof(struct mf_earlier), &scheduler->earlier);
     if (r == 0 && scheduler->has_dependencies)
-        r = mf_table_create(sizeof(struct place), sizeof(enum mf_task_state),
+        r = mf_table_create(sizeof(struct place), sizeof(struct mf_earlier_place),
                             &scheduler->earlier_places);
     mf_source_summarize(scheduler->config.source, &summary);
     if (r == 0 && summary.has_outs)
         r = mf_table_create(sizeof(struct place), sizeof(uint32_t), &scheduler->earlier_outs);
     if (r < 0)
         return mf_error_set(err, r, "out of memory");
-    if (scheduler->config.resume == MF_RESUME_WITH_FAILED) {
-        r = mf_journal_forgive(scheduler->config.journal, err);
-        if (r < 0)
-            return r;
-    }
-    return mf_journal_each(scheduler->config.journal, note_attempt, &load, err);
+    return mf_journal_each(scheduler->journal, note_attempt, &load, err);
 }
 
 bool mf_intake_was_skipped(struct mf_scheduler *scheduler, const uint8_t *key)
@@ -173,6 +183,15 @@ static bool is_bound_to_place(const struct mf_scheduler *scheduler,
     return summary.has_dependencies;
 }
 
+static struct mf_earlier_place *find_place(const struct mf_scheduler *scheduler,
+                                           const struct mf_command *command, const uint8_t *key)
+{
+    struct place place = {.seq = command->seq};
+
+    memcpy(place.key, key, sizeof(place.key));
+    return mf_table_find(scheduler->earlier_places, &place);
+}
+
 /*
  * Which of the earlier ends of equal commands is that of this task, or WAITING
  * for none. They are interchangeable, so each done one in the journal stands
@@ -184,13 +203,10 @@ static enum mf_task_state choose_end(const struct mf_scheduler *scheduler,
                                      const struct mf_earlier *earlier,
                                      const struct mf_command *command, const uint8_t *key)
 {
-    struct place place = {.seq = command->seq};
-    const enum mf_task_state *state;
-
     if (is_bound_to_place(scheduler, command)) {
-        memcpy(place.key, key, sizeof(place.key));
-        state = mf_table_find(scheduler->earlier_places, &place);
-        return state ? *state : MF_TASK_WAITING;
+        const struct mf_earlier_place *where = find_place(scheduler, command, key);
+
+        return where ? where->state : MF_TASK_WAITING;
     }
     if (earlier->n_done > 0)
         return MF_TASK_DONE;
@@ -217,6 +233,34 @@ struct mf_earlier_output *mf_intake_earlier_output(const struct mf_scheduler *sc
     mf_command_key(command, place.key);
     index = mf_table_find(scheduler->earlier_outs, &place);
     return index ? &scheduler->unprinted[*index] : NULL;
+}
+
+/*
+ * The unprinted output of this task, or NULL. It is handed out once. A task that is
+ * bound to its place has its own, as another task may take that; of other equal
+ * commands any will do.
+ */
+static struct mf_earlier_output *take_unprinted(struct mf_scheduler *scheduler,
+                                                struct mf_earlier *earlier,
+                                                const struct mf_command *command,
+                                                const uint8_t *key)
+{
+    struct mf_earlier_output *output;
+    uint32_t number;
+
+    if (is_bound_to_place(scheduler, command)) {
+        struct mf_earlier_place *where = find_place(scheduler, command, key);
+
+        number = where ? where->unprinted : 0;
+        if (where)
+            where->unprinted = 0;
+        return number > 0 ? &scheduler->unprinted[number - 1] : NULL;
+    }
+    if (earlier->first_unprinted == 0)
+        return NULL;
+    output = &scheduler->unprinted[earlier->first_unprinted - 1];
+    earlier->first_unprinted = output->next;
+    return output;
 }
 
 /* How this task ended, if the journal already has it; else WAITING. */
@@ -246,7 +290,8 @@ static enum mf_task_state settled_earlier(struct mf_scheduler *scheduler,
     default:
         return MF_TASK_WAITING;
     }
-    mf_settle_print_earlier(scheduler, command->seq, command->tag, earlier);
+    mf_settle_print_earlier(scheduler, command->seq, command->tag,
+                            take_unprinted(scheduler, earlier, command, key));
     return state;
 }
 

@@ -2,6 +2,7 @@
  * The scheduler's state, shared by the files it is made of:
  *
  *     scheduler.c  life, the turn, the end
+ *     beginning.c  whether the run can begin, and what there is of an earlier one
  *     peers.c      the workers: HELLO, shares of nodes, frames to each
  *     choosing.c   the policy auto
  *     intake.c     tasks from the source into the farm; what was done earlier
@@ -161,6 +162,12 @@ struct mf_earlier_output {
     uint32_t next; /* as first_unprinted */
 };
 
+/** How the task ended that was last in a place of the input. */
+struct mf_earlier_place {
+    enum mf_task_state state;
+    uint32_t unprinted; /* its output, as first_unprinted */
+};
+
 /** A task that ended and was not DONE; its id, as the user knows it, is owned. */
 struct mf_bad_end {
     char *id;
@@ -185,6 +192,9 @@ struct mf_choosing {
 struct mf_scheduler {
     struct mf_scheduler_config config;
     struct mf_farm *farm;
+    struct mf_journal *journal; /* NULL until it is open */
+    bool is_begun;              /* tasks may be read, and parts below exist: see beginning.c */
+    bool is_refused;            /* it will never be */
     int64_t now_ns;
     int64_t created_ns;
 
@@ -202,7 +212,7 @@ struct mf_scheduler {
     uint64_t n_total; /* 0 when unknown */
     uint64_t n_entries;
     struct mf_table *earlier;
-    struct mf_table *earlier_places; /* key and place in the input, to an enum mf_task_state */
+    struct mf_table *earlier_places; /* key and place in the input, to an mf_earlier_place */
     struct mf_table *earlier_outs;   /* the same, or a key and 0, to an index of unprinted */
     struct mf_earlier_output *unprinted;
     uint32_t n_unprinted;
@@ -263,6 +273,22 @@ void mf_scheduler_fail_with(struct mf_scheduler *scheduler, int code, const char
 /** Applies an event at the time of this turn; only out of memory is an error here. */
 int mf_scheduler_apply(struct mf_scheduler *scheduler, struct mf_event *event);
 
+/* beginning.c */
+
+/**
+ * mf_beginning_turn() - begin the run, once all workers have said what they have.
+ *
+ * Refuses it, with a sentence in the log, if the input asks for more of something than the
+ * largest worker has, or if there is no place for the run. Then, and when it is stopped before,
+ * the workers are let go and the scheduler is finished.
+ *
+ * Returns whether the run has begun.
+ */
+bool mf_beginning_turn(struct mf_scheduler *scheduler);
+
+/** When it wants its next turn, while the run has not begun. */
+int64_t mf_beginning_next_ns(const struct mf_scheduler *scheduler);
+
 /* peers.c */
 
 int mf_peers_create(struct mf_scheduler *scheduler);
@@ -285,17 +311,23 @@ int mf_peers_on_hello(struct mf_scheduler *scheduler, struct mf_peer *peer,
 /** Once all ranks said HELLO, or time is up, gives each its share of its node. */
 void mf_peers_share_nodes(struct mf_scheduler *scheduler);
 
+/** When time is up for that. */
+int64_t mf_peers_deadline_ns(const struct mf_scheduler *scheduler);
+
 /** A worker can do nothing more: its tasks go to others. */
 void mf_peer_lose(struct mf_scheduler *scheduler, struct mf_peer *peer, const char *why);
 
 /** The same for one that still listens: it is told to stop, and leaves in order. */
 void mf_peer_dismiss(struct mf_scheduler *scheduler, struct mf_peer *peer, const char *why);
 
-/** Tells every worker to stop. */
+/** Ends the run if tasks are left, and no worker that could run them. */
+void mf_peers_check_left(struct mf_scheduler *scheduler);
+
+/** Tells every worker to stop: from then on the scheduler is leaving. */
 void mf_peers_stop(struct mf_scheduler *scheduler);
 
-/** Whether all workers have left. */
-bool mf_peers_are_gone(const struct mf_scheduler *scheduler);
+/** After that: whether all workers have left, or need not be waited for any more. */
+bool mf_peers_have_left(const struct mf_scheduler *scheduler);
 
 /* intake.c */
 
@@ -430,9 +462,9 @@ void mf_settle_attempt_ended(struct mf_scheduler *scheduler, struct mf_live *liv
 /** Takes over all output of an earlier run that was not surely printed, before any is printed. */
 void mf_settle_adopt_earlier(struct mf_scheduler *scheduler);
 
-/** Prints the output of a task that an earlier run has done, if it was not surely printed. */
+/** Prints the output of a task that an earlier run has done; NULL if it was surely printed. */
 void mf_settle_print_earlier(struct mf_scheduler *scheduler, uint64_t seq, const char *tag,
-                             struct mf_earlier *earlier);
+                             const struct mf_earlier_output *output);
 
 /** Whether so much output waits that no more should be made. */
 bool mf_settle_is_backed_up(const struct mf_scheduler *scheduler);

@@ -29,13 +29,13 @@ Test(order, the_summary_names_what_led_to_skipped_tasks)
     struct t_result result;
 
     t_write("tasks", "[id=bad] false\n[after=bad] echo a\n[after=2] echo b\n[id=c cores=9999] c\n");
-    result = t_sh("mpifarm run tasks");
+    result = t_sh("cat tasks | mpifarm run -");
     expect(&result, 1, "");
     cr_assert(t_has(result.err, "\nmpifarm: 2 skipped because task bad failed\n"), "%s",
               result.err);
     cr_assert(t_has(result.err, "\nmpifarm: 1 of those that failed could never start"), "%s",
               result.err);
-    result = t_sh("mpifarm run -q --force tasks");
+    result = t_sh("cat tasks | mpifarm run -q --force -");
     expect(&result, 1, "");
     cr_assert(t_has(result.err, "1 task could never start: no worker is large enough"), "%s",
               result.err);

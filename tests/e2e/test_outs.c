@@ -61,7 +61,8 @@ Test(outs, objects_repeats_and_functions_of_shells_take_outputs)
                        "{\"cmd\":[\"echo\",\"\\\\{out:b}\"]}\n");
     t_write("b.txt", "echo 1\n#DISBATCH REPEAT 3 expr 1 + $(cat {out:-1})\n");
     struct t_result result = t_sh("mpifarm run -k -q a.jsonl && mpifarm run --force -k -q b.txt");
-    cr_assert(eq(str, result.out, "one two\none two {out:a}\n{out:b}\n1\n2\n3\n4\n"), "%s", result.err);
+    cr_assert(eq(str, result.out, "one two\none two {out:a}\n{out:b}\n1\n2\n3\n4\n"), "%s",
+              result.err);
 }
 
 Test(outs, a_thousand_outputs_in_a_chain_leave_nothing_behind)
@@ -175,6 +176,40 @@ Test(outs, after_kill_9_outputs_are_found_and_files_removed)
                         "touch flag; mpifarm run -q -k --resume tasks.txt > out; echo $?; tail -n "
                         "1 out; wc -l < log" NOTHING_LEFT);
     cr_assert(eq(str, result.out, "0\nx\n1\n"), "%s", result.err);
+}
+
+Test(outs, nothing_is_kept_of_later_lines_that_were_run_again)
+{
+    t_write("tasks.txt", "test -e go && cat {out:3}\ncat {out:3}\n"
+                         "cat {out:4}; echo x\necho y; echo ran >> log\n");
+    t_sh("mpifarm run -q tasks.txt; rm mpifarm-run/out/feed.*");
+    struct t_result result =
+        t_sh("touch go; " IN_SCRATCH "mpifarm run -q -k --resume-failed tasks.txt; echo $?; "
+             "wc -l < log" NOTHING_LEFT);
+    cr_assert(eq(str, result.out, "y\nx\ny\nx\ny\n0\n2\n"), "%s", result.err);
+}
+
+Test(outs, equal_lines_keep_their_own_outputs_when_resumed)
+{
+    /* Larger than a file of the store, so that each has a file of its own. */
+    static const char big[] = "head -c 5000000 /dev/urandom | base64 -w 0; echo";
+
+    t_write("tasks.txt",
+            "until test -e go; do sleep 0.01; done\n"
+            "%s\n[after=2] %s\n"
+            "[id=shown] until [ \"$(cat out | wc -l)\" = 2 ]; do sleep 0.05; done\n"
+            "[after=shown] cksum < {out:2} > 2.taken\n[after=shown] cksum < {out:3} > 3.taken\n",
+            big, big);
+    /* Under -k nothing of them is printed before the first task ends. */
+    struct t_result result =
+        t_sh("touch out; mpifarm run -q -k -j 4 tasks.txt & pid=$!; "
+             "done_twice() { [ $(mpifarm logs mpifarm-run | grep -c DONE) = 2 ]; }; "
+             "await done_twice; launcher=$(cat /proc/$pid/task/$pid/children); kill -9 $pid; "
+             "wait $pid; while is_alive ${launcher%% *}; do sleep 0.01; done; "
+             "touch go; mpifarm run -q -k -j 4 --resume tasks.txt > out; echo $?; "
+             "head -n 1 out | cksum | cmp - 2.taken && tail -n 1 out | cksum | cmp - 3.taken && "
+             "ls mpifarm-run/out");
+    cr_assert(eq(str, result.out, "0\n"), "%s %s", result.out, result.err);
 }
 
 /* --- without running --- */
