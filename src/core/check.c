@@ -179,8 +179,7 @@ static const char *check_tasks(const struct mf_farm *farm)
         return "a task was lost or counted twice";
     for (int i = 0; i < MF_N_COUNTABLES; i++)
         n_parked += farm->parked[i].n_items;
-    for (uint32_t i = 0; i < farm->n_asides; i++)
-        n_parked += farm->asides[i].tasks.n_items;
+    n_parked += mf_farm_n_aside(farm);
     if (n[MF_TASK_READY] != farm->ready.n_items + n_parked)
         return "the heap holds what is not a ready task";
     /* The one found last is behind all others. */

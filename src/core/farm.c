@@ -180,6 +180,15 @@ uint64_t mf_farm_n_parked(const struct mf_farm *farm)
     return n;
 }
 
+uint64_t mf_farm_n_aside(const struct mf_farm *farm)
+{
+    uint64_t n = 0;
+
+    for (uint32_t i = 0; i < farm->n_asides; i++)
+        n += farm->asides[i].tasks.n_items;
+    return n;
+}
+
 const struct mf_task *mf_farm_ready_at(const struct mf_farm *farm, uint64_t i)
 {
     if (i < farm->ready.n_items)

@@ -264,6 +264,9 @@ const struct mf_policy *mf_farm_policy(const struct mf_farm *farm);
 /** READY tasks that wait for a countable. */
 uint64_t mf_farm_n_parked(const struct mf_farm *farm);
 
+/** READY tasks that stand aside, since nobody had room for them or their like. */
+uint64_t mf_farm_n_aside(const struct mf_farm *farm);
+
 /** How the farm is being stopped, by the user or by --halt. */
 enum mf_stop mf_farm_stopping(const struct mf_farm *farm);
 

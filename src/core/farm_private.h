@@ -378,6 +378,9 @@ void mf_farm_continue_rest(struct mf_farm *farm);
 struct mf_worker *mf_farm_make_room(struct mf_farm *farm, const struct mf_task *task,
                                     mf_worker_id avoid);
 
+/** Whether mf_farm_make_room() would find one; takes nothing. */
+bool mf_farm_could_make_room(struct mf_farm *farm, const struct mf_task *task, mf_worker_id avoid);
+
 /** The keys of all tasks that are held are computed anew. */
 void mf_farm_reorder_held(struct mf_farm *farm);
 

@@ -247,6 +247,24 @@ static bool may_go_on_behind(struct mf_farm *farm, const struct mf_task *task)
     return true;
 }
 
+/*
+ * Whether slots would be taken for one like this task with as little memory as any of its class.
+ * Run times need no look: what may take slots comes before what may not, and this one may not.
+ */
+static bool could_make_room_for_less(struct mf_farm *farm, const struct mf_task *task,
+                                     const struct mf_task *least)
+{
+    mf_worker_id avoid =
+        task->spec.has_target ? MF_WORKER_NONE : mf_farm_worker_to_avoid(farm, task);
+    struct mf_task other = *task;
+
+    /* A worker that is kept for this task is not for the others. */
+    other.id = 0;
+    other.spec.needs = least->spec.needs;
+    return farm->preempts && other.spec.needs.mem_bytes < task->spec.needs.mem_bytes &&
+           mf_farm_could_make_room(farm, &other, avoid);
+}
+
 /* Whether one that needs no more than any of the class of a task fits nowhere either. */
 static bool is_class_stuck(struct mf_farm *farm, const struct mf_task *task)
 {
@@ -258,6 +276,8 @@ static bool is_class_stuck(struct mf_farm *farm, const struct mf_task *task)
     if (least.spec.needs.mem_bytes == task->spec.needs.mem_bytes &&
         least.spec.estimate_ns == task->spec.estimate_ns)
         return true;
+    if (could_make_room_for_less(farm, task, &least))
+        return false;
     if (!task->spec.has_target)
         return !choose_allowed(farm, &least, avoid);
     target = mf_workers_find(&farm->workers, task->spec.target);

@@ -59,11 +59,13 @@ struct mf_placement {
 
 /*
  * With k workers that have a free slot, of n in all. Finding that none fits takes
- * O(log n). Where all have all that the task needs, or none has a free slot:
+ * O(log n) where one kind of resource is short, and up to n looks where each of slots, GPUs and
+ * memory is to be had, but on different workers: see room.h. Where all have all that the task
+ * needs, or none has a free slot:
  */
 
 /** The worker with the least work outstanding per slot; ties go to the lower rank.
- * O(log n) also where few of them fit: see room.h. */
+ * O(log n) also where few of them fit, if that is for one kind of resource; else up to O(n). */
 extern const struct mf_placement mf_placement_least_loaded;
 
 /** The next one by number after the last one chosen. O(1), else O(k). */

@@ -178,23 +178,32 @@ static struct mf_task *find_victim(struct mf_farm *farm, const struct mf_worker 
     return first;
 }
 
+static bool could_take_slots(struct mf_farm *farm, struct mf_worker *worker,
+                             const struct mf_task *task)
+{
+    uint32_t n_takeable;
+
+    (void)find_victim(farm, worker, task, &n_takeable);
+    return has_memory(worker) && n_free_slots(worker) + n_takeable >= task->spec.needs.n_slots;
+}
+
 /* Frees as many slots of a worker as a task needs, or none. */
 static bool take_slots(struct mf_farm *farm, struct mf_worker *worker, const struct mf_task *task)
 {
-    uint32_t n_wanted = task->spec.needs.n_slots, n_takeable;
-    struct mf_task *victim = find_victim(farm, worker, task, &n_takeable);
+    uint32_t n_takeable;
 
-    if (!has_memory(worker) || n_free_slots(worker) + n_takeable < n_wanted)
+    if (!could_take_slots(farm, worker, task))
         return false;
-    while (n_free_slots(worker) < n_wanted) {
-        mf_farm_suspend(farm, victim, worker);
-        victim = find_victim(farm, worker, task, &n_takeable);
-    }
+    while (n_free_slots(worker) < task->spec.needs.n_slots)
+        mf_farm_suspend(farm, find_victim(farm, worker, task, &n_takeable), worker);
     return true;
 }
 
-struct mf_worker *mf_farm_make_room(struct mf_farm *farm, const struct mf_task *task,
-                                    mf_worker_id avoid)
+typedef bool (*take_fn)(struct mf_farm *farm, struct mf_worker *worker, const struct mf_task *task);
+
+/* The first worker by its victims that lacks slots only, and lets `take` have them. */
+static struct mf_worker *find_room(struct mf_farm *farm, const struct mf_task *task,
+                                   mf_worker_id avoid, take_fn take)
 {
     struct mf_policy_view view = mf_farm_view(farm);
     struct mf_task *aside[MAX_TRIED], *victim;
@@ -206,7 +215,7 @@ struct mf_worker *mf_farm_make_room(struct mf_farm *farm, const struct mf_task *
            farm->config.policy->may_take(&view, task, victim)) {
         struct mf_worker *worker = mf_workers_find(&farm->workers, victim->worker);
 
-        if (lacks_slots_only(farm, worker, task, avoid) && take_slots(farm, worker, task))
+        if (lacks_slots_only(farm, worker, task, avoid) && take(farm, worker, task))
             found = worker;
         else
             aside[n_aside++] = mf_heap_pop(&farm->victims);
@@ -214,6 +223,17 @@ struct mf_worker *mf_farm_make_room(struct mf_farm *farm, const struct mf_task *
     while (n_aside > 0)
         (void)mf_heap_push(&farm->victims, aside[--n_aside]);
     return found;
+}
+
+struct mf_worker *mf_farm_make_room(struct mf_farm *farm, const struct mf_task *task,
+                                    mf_worker_id avoid)
+{
+    return find_room(farm, task, avoid, take_slots);
+}
+
+bool mf_farm_could_make_room(struct mf_farm *farm, const struct mf_task *task, mf_worker_id avoid)
+{
+    return find_room(farm, task, avoid, could_take_slots) != NULL;
 }
 
 void mf_farm_reorder_held(struct mf_farm *farm)

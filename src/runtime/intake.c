@@ -14,6 +14,9 @@
 /* Entries read in one turn: enough to be cheap, few enough that a turn stays short. */
 #define ENTRIES_PER_TURN 2048
 
+/* Tasks that nobody has room for, past which others are read: all of them are held in memory. */
+#define MAX_ASIDE (64 * 1024)
+
 /* --- what was done earlier --- */
 
 struct load {
@@ -454,14 +457,19 @@ static void submit(struct mf_scheduler *scheduler, const struct mf_entry *entry)
     mf_scheduler_apply(scheduler, &event);
 }
 
-/* Tasks that could be placed, or are; those that wait for others or a licence do not count. */
+/*
+ * Tasks that could be placed, or are. Those that wait for others or a licence do not count, nor
+ * those that fit nowhere, up to a bound: what is behind them may fit.
+ */
 static uint64_t count_at_hand(const struct mf_scheduler *scheduler)
 {
+    uint64_t n_aside = mf_farm_n_aside(scheduler->farm);
     struct mf_farm_counts counts;
 
     mf_farm_count(scheduler->farm, &counts);
-    return counts.by_state[MF_TASK_READY] - mf_farm_n_parked(scheduler->farm) +
-           counts.by_state[MF_TASK_PLACED] + counts.by_state[MF_TASK_RUNNING];
+    return counts.by_state[MF_TASK_READY] - mf_farm_n_parked(scheduler->farm) -
+           (n_aside < MAX_ASIDE ? n_aside : MAX_ASIDE) + counts.by_state[MF_TASK_PLACED] +
+           counts.by_state[MF_TASK_RUNNING];
 }
 
 /* --- barriers --- */
@@ -485,11 +493,6 @@ static bool is_any_unfinished(const struct mf_scheduler *scheduler)
                counts.by_state[MF_TASK_PLACED] + counts.by_state[MF_TASK_RUNNING] +
                counts.by_state[MF_TASK_SUSPENDED] >
            0;
-}
-
-bool mf_intake_may_pass(const struct mf_scheduler *scheduler)
-{
-    return scheduler->is_at_barrier && !is_any_unfinished(scheduler);
 }
 
 /*
@@ -536,6 +539,13 @@ static bool may_read(const struct mf_scheduler *scheduler)
 {
     return !scheduler->is_source_done && !scheduler->is_source_waiting && !scheduler->has_failed &&
            mf_farm_stopping(scheduler->farm) == MF_STOP_NONE;
+}
+
+bool mf_intake_may_go_on(const struct mf_scheduler *scheduler)
+{
+    if (scheduler->is_at_barrier)
+        return !is_any_unfinished(scheduler);
+    return may_read(scheduler) && count_at_hand(scheduler) < scheduler->lookahead;
 }
 
 bool mf_intake_turn(struct mf_scheduler *scheduler)

@@ -381,8 +381,8 @@ int mf_scheduler_turn(struct mf_scheduler *scheduler, int64_t now_ns)
         mf_choosing_turn(scheduler);
         decide(scheduler);
     }
-    /* The last of them may have been refused or skipped just now, of which nothing else tells. */
-    scheduler->is_reading |= mf_intake_may_pass(scheduler);
+    /* The last of them may have been refused, skipped or put aside, of which nothing else tells. */
+    scheduler->is_reading |= mf_intake_may_go_on(scheduler);
     had_traffic |= scheduler->is_telling;
     mf_transfers_pull(scheduler);
     had_traffic |= mf_feeds_turn(scheduler);

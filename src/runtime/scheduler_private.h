@@ -348,8 +348,11 @@ enum mf_task_state mf_intake_ended_earlier(const struct mf_scheduler *scheduler,
 struct mf_earlier_output *mf_intake_earlier_output(const struct mf_scheduler *scheduler,
                                                    const struct mf_command *command);
 
-/** Whether all tasks before the barrier have ended, at which the reading of tasks waits. */
-bool mf_intake_may_pass(const struct mf_scheduler *scheduler);
+/**
+ * Whether tasks can be read: all before the barrier at which that waits have ended, or fewer are at
+ * hand than are to be.
+ */
+bool mf_intake_may_go_on(const struct mf_scheduler *scheduler);
 
 void mf_intake_finish(struct mf_scheduler *scheduler);
 

@@ -29,7 +29,7 @@
  * @fd       open for writing until it is complete
  * @asked, @received   bytes of `size`
  * @n_users  places in commands of attempts that have not ended
- * @error    why it cannot be used, 0 or -errno; then no new attempt uses it
+ * @error    why it cannot be used, 0 or -errno; then whatever attempt takes it is refused
  * @is_unwanted  no new attempt will come
  */
 struct mf_feed {

@@ -141,6 +141,37 @@ Test(suspending, a_suspended_task_keeps_its_memory_and_countables)
     cr_assert_str_eq(t_trace(t), "b:DONE a:SUSPENDED@0/CONTINUE");
 }
 
+/* Submits a task of two slots. */
+static void submit_wide(struct t_farm *t, uint64_t mem_bytes, int64_t estimate_ms)
+{
+    t_apply(t, .kind = MF_EVENT_SUBMITTED,
+            .spec = {.needs = {.n_slots = 2, .mem_bytes = mem_bytes},
+                     .max_attempts = 1,
+                     .estimate_ns = estimate_ms * T_MS,
+                     .is_suspendable = true});
+}
+
+/* Each worker has a slot left. The second one, where the first such task can begin soon, is kept.
+ */
+Test(suspending, a_task_takes_slots_where_one_that_needs_more_memory_cannot)
+{
+    struct t_farm *t = t_farm("", .config = config_of(&mf_policy_srtf));
+
+    for (mf_worker_id worker = 0; worker < 2; worker++) {
+        t_apply(t, .kind = MF_EVENT_WORKER_UP, .worker = worker,
+                .has = {.n_slots = 3, .mem_bytes = 200});
+        submit_wide(t, 80, worker == 0 ? 1000 : 5);
+        t_tick(t);
+        t_apply(t, .kind = MF_EVENT_STARTED, .task = worker + 1, .attempt = 1);
+    }
+    submit_wide(t, 127, 10);
+    submit_wide(t, 126, 11);
+    submit_wide(t, 100, 12);
+    t_trace(t);
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "#1:RUNNING@0/SUSPEND #5:PLACED@0");
+}
+
 Test(suspending, a_suspended_task_that_is_cancelled_is_asked_to_end_without_slots)
 {
     struct t_farm *t = farm_with_suspended();

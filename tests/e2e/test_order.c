@@ -188,6 +188,16 @@ Test(order, auto_looks_at_tasks_that_fit_nowhere_now_as_well)
     cr_assert(eq(str, result.out, "dear\nslow\nslow\n"), "%s", result.err);
 }
 
+/* More tasks than are read ahead need both slots, one of which the first task holds. */
+Test(order, thousands_that_fit_nowhere_do_not_keep_what_is_behind_them_from_being_read)
+{
+    t_sh("{ echo '[time=1h] while ! [ -e go ]; do sleep 0.01; done'; "
+         "yes '[cores=2] true' | head -n 12000; echo '[time=1] touch seen'; } > tasks; "
+         "mpifarm run -j 2 tasks & i=0; while ! [ -e seen ] && [ $i -lt 3000 ]; do sleep 0.01; "
+         "i=$((i + 1)); done; kill $!; touch go; wait $!");
+    cr_assert(eq(int, access("seen", F_OK), 0));
+}
+
 Test(order, a_policy_or_placement_that_nobody_knows_is_refused)
 {
     struct t_result result = t_sh("mpifarm run --policy fifi x; mpifarm run --placement pakc x");

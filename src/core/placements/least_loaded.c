@@ -7,7 +7,8 @@
  * two workers may be ruled out.
  *
  * That is so for a task that needs one slot and nothing else, for which all workers are the
- * same. For others there is a tree that knows what is free: see room.h.
+ * same. For others there is a tree that knows what is free. It looks at many
+ * workers only where slots, GPUs and memory are free on different ones: see room.h.
  */
 #include "core/placement.h"
 
