@@ -1,9 +1,13 @@
 /* Outputs that other tasks take, as the scheduler gives them to workers that are not there. */
 #include "runtime/scheduler_private.h"
 
+#include "core/policy.h"
+#include "support/farm_builder.h"
+
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 TestSuite(feeds);
 
@@ -134,5 +138,28 @@ Test(feeds, each_worker_that_was_told_of_an_output_is_told_once_that_it_is_over)
     mf_buffer_finish(&feeds);
     mf_source_close(scheduler.config.source);
     remove(name);
+    finish(&scheduler);
+}
+
+Test(feeds, a_task_is_not_sent_without_the_output_that_it_takes)
+{
+    struct mf_scheduler scheduler = create();
+    struct t_farm *t = t_farm("a", .workers = 1);
+    struct mf_live *live = calloc(1, sizeof(*live));
+    void *place;
+
+    *live = (struct mf_live){.task = 1, .n_outs = 1, .outs = malloc(sizeof(*live->outs))};
+    live->outs[0] = 7;
+    mf_list_init(&scheduler.fetches);
+    scheduler.farm = t->farm;
+    scheduler.config.farm.policy = &mf_policy_fifo;
+    cr_assert_eq(mf_table_create(sizeof(mf_task_id), sizeof(struct mf_live *), &scheduler.live), 0);
+    cr_assert_eq(mf_table_insert(scheduler.live, &live->task, &place), 0);
+    *(struct mf_live **)place = live;
+    t_tick(t);
+    mf_dispatch_turn(&scheduler);
+    cr_assert(scheduler.has_failed && !has_answer(0));
+    cr_assert_eq(t_counts(t).by_state[MF_TASK_PLACED], 0);
+    mf_live_free_all(&scheduler);
     finish(&scheduler);
 }
