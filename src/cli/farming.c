@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <limits.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -118,8 +119,15 @@ static int exit_status(enum mf_run_result result)
     return MPIFARM_EXIT_STOPPED;
 }
 
-/* What rank 0 has open for a run. */
+/**
+ * What rank 0 has open for a run.
+ *
+ * @given_output_dir  as the user names it; output_dir is its name from anywhere, "" for none
+ * @run_dir           name of the run directory from anywhere, whether it exists or not
+ */
 struct run {
+    struct mf_farming_settings *settings;
+    const char *given_output_dir;
     struct mf_function_names functions;
     struct mf_source_options options;
     struct mf_journal *journal;
@@ -129,20 +137,10 @@ struct run {
     char output_dir[PATH_MAX];
 };
 
-static int open_journal(struct run *run, struct mf_farming_settings *settings, struct mf_error *err)
-{
-    enum mf_journal_mode mode = settings->is_forced ? MF_JOURNAL_REPLACE : MF_JOURNAL_NEW;
-
-    if (settings->scheduler.resume != MF_RESUME_NONE)
-        mode = MF_JOURNAL_CONTINUE;
-    return mf_journal_open(settings->run_dir, mode, &run->journal, err);
-}
-
 /* Makes the directory for stored output, and its name one that holds from anywhere. */
-static int make_output_dir(struct run *run, struct mf_farming_settings *settings,
-                           struct mf_error *err)
+static int make_output_dir(struct run *run, struct mf_error *err)
 {
-    const char *dir = settings->scheduler.output_dir;
+    const char *dir = run->given_output_dir;
 
     if (!dir)
         return 0;
@@ -152,7 +150,6 @@ static int make_output_dir(struct run *run, struct mf_farming_settings *settings
         return mf_error_set(err, -errno, "%s: %s", dir, strerror(errno));
     if (access(run->output_dir, W_OK | X_OK) < 0)
         return mf_error_set(err, -errno, "%s: %s", dir, strerror(errno));
-    settings->scheduler.output_dir = run->output_dir;
     return 0;
 }
 
@@ -177,47 +174,96 @@ static int check_joblog(const struct mf_farming_settings *settings, struct mf_er
  * Where kept output is, for `mpifarm logs`. One run has one such place: its
  * journal names files, not directories.
  */
-static int note_output_dir(struct run *run, const struct mf_farming_settings *settings,
-                           struct mf_error *err)
+static int note_output_dir(struct run *run, struct mf_error *err)
 {
     char earlier[PATH_MAX];
     int r = mf_journal_get_text(run->journal, "output", earlier, sizeof(earlier), err);
 
     if (r == 0 && strcmp(earlier, run->output_dir) != 0)
         return mf_error_set(err, -EINVAL, "%s: this run was begun %s%s; continue it so",
-                            settings->run_dir, earlier[0] ? "with --output " : "without --output",
-                            earlier);
+                            run->settings->run_dir,
+                            earlier[0] ? "with --output " : "without --output", earlier);
     if (r < 0 && r != -ENOENT)
         return r;
     return r == 0 ? 0 : mf_journal_set_text(run->journal, "output", run->output_dir, err);
 }
 
 /*
- * All that can be wrong is looked at before the journal is opened, because
- * opening it replaces what an earlier run has left.
+ * Opening the journal replaces what an earlier run has left, so that all else
+ * that can be wrong is looked at before.
  */
-static int open_run(struct run *run, struct mf_farming_settings *settings,
-                    mf_open_source_fn open_source, char **words, int n_words, struct mf_error *err)
+static int open_journal(void *arg, struct mf_journal **ret_journal, struct mf_error *err)
 {
+    struct run *run = arg;
+    const struct mf_farming_settings *settings = run->settings;
+    enum mf_journal_mode mode = settings->is_forced ? MF_JOURNAL_REPLACE : MF_JOURNAL_NEW;
+    int r = make_output_dir(run, err);
+
+    if (settings->scheduler.resume != MF_RESUME_NONE)
+        mode = MF_JOURNAL_CONTINUE;
+    if (r == 0)
+        r = check_joblog(settings, err);
+    if (r == 0)
+        r = mf_journal_open(settings->run_dir, mode, &run->journal, err);
+    if (r == 0)
+        r = note_output_dir(run, err);
+    if (r == 0)
+        *ret_journal = run->journal;
+    return r;
+}
+
+/* The name from anywhere of a directory that may be missing. Where its parent is missing too, it
+ * cannot be made, which is told when it is tried. */
+static int find_run_dir(struct run *run, struct mf_error *err)
+{
+    const char *dir = run->settings->run_dir;
+    char parent_copy[PATH_MAX], name_copy[PATH_MAX], parent[PATH_MAX];
+    int n;
+
+    if (realpath(dir, run->run_dir))
+        return 0;
+    if (strlen(dir) >= PATH_MAX)
+        return mf_error_set(err, -ENAMETOOLONG, "%s: %s", dir, strerror(ENAMETOOLONG));
+    strcpy(parent_copy, dir);
+    strcpy(name_copy, dir);
+    if (!realpath(dirname(parent_copy), parent))
+        return 0;
+    n = snprintf(run->run_dir, sizeof(run->run_dir), "%s/%s", parent, basename(name_copy));
+    if (n >= PATH_MAX)
+        return mf_error_set(err, -ENAMETOOLONG, "%s: %s", dir, strerror(ENAMETOOLONG));
+    return 0;
+}
+
+static int open_run(struct run *run, mf_open_source_fn open_source, char **words, int n_words,
+                    struct mf_error *err)
+{
+    struct mf_farming_settings *settings = run->settings;
     int r;
 
     run->options = source_options(settings, &run->functions);
     r = open_source((const char *const *)words, (uint32_t)n_words, &run->options, &run->source,
                     err);
     if (r == 0)
-        r = make_output_dir(run, settings, err);
-    if (r == 0)
-        r = check_joblog(settings, err);
-    if (r == 0)
-        r = open_journal(run, settings, err);
-    if (r == 0)
-        r = note_output_dir(run, settings, err);
+        r = find_run_dir(run, err);
     if (r < 0)
         return r;
-    if (!realpath(settings->run_dir, run->run_dir))
-        return mf_error_set(err, -errno, "%s: %s", settings->run_dir, strerror(errno));
     r = mf_progress_create(stderr, settings->progress, terminal_columns(), &run->progress);
     return r < 0 ? mf_error_set(err, r, "out of memory") : 0;
+}
+
+/* What the scheduler is to use of it. */
+static void hand_over(struct run *run)
+{
+    struct mf_scheduler_config *config = &run->settings->scheduler;
+
+    run->given_output_dir = config->output_dir;
+    config->source = run->source;
+    config->open_journal = open_journal;
+    config->open_arg = run;
+    config->progress = run->progress;
+    config->run_dir = run->run_dir;
+    config->shown_run_dir = run->settings->run_dir;
+    config->output_dir = config->output_dir ? run->output_dir : NULL;
 }
 
 static int close_run(struct mf_context *context, struct run *run, int status)
@@ -238,20 +284,17 @@ static int schedule(struct mf_context *context, struct mf_rank *rank,
                     struct mf_farming_settings *settings, mf_open_source_fn open_source,
                     char **words, int n_words)
 {
-    struct run run = {.functions = {.check = mf_modules_check, .arg = rank->modules}};
+    struct run run = {.settings = settings,
+                      .functions = {.check = mf_modules_check, .arg = rank->modules}};
     struct mf_error err = {0};
     enum mf_run_result result;
     int r, status = MPIFARM_EXIT_USAGE;
 
-    r = open_run(&run, settings, open_source, words, n_words, &err);
+    r = open_run(&run, open_source, words, n_words, &err);
     if (r == 0) {
         context->log.before = mf_progress_step_aside;
         context->log.before_arg = run.progress;
-        settings->scheduler.source = run.source;
-        settings->scheduler.journal = run.journal;
-        settings->scheduler.progress = run.progress;
-        settings->scheduler.run_dir = run.run_dir;
-        settings->scheduler.shown_run_dir = settings->run_dir;
+        hand_over(&run);
         r = mf_rank_schedule(rank, &settings->scheduler, settings->is_quiet ? NULL : stderr,
                              &result, &err);
     }

@@ -183,6 +183,9 @@ static const char *check_tasks(const struct mf_farm *farm)
         n_parked += farm->asides[i].tasks.n_items;
     if (n[MF_TASK_READY] != farm->ready.n_items + n_parked)
         return "the heap holds what is not a ready task";
+    /* The one found last is behind all others. */
+    if (n[MF_TASK_READY] > 0 && !mf_farm_ready_at(farm, n[MF_TASK_READY] - 1))
+        return "a ready task is not found by its number";
     if (n[MF_TASK_WAITING] + n[MF_TASK_READY] + n[MF_TASK_PLACED] + n[MF_TASK_RUNNING] +
             n[MF_TASK_SUSPENDED] >
         farm->ready.capacity)

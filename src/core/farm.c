@@ -190,6 +190,11 @@ const struct mf_task *mf_farm_ready_at(const struct mf_farm *farm, uint64_t i)
             return farm->parked[j].items[i];
         i -= farm->parked[j].n_items;
     }
+    for (uint32_t j = 0; j < farm->n_asides; j++) {
+        if (i < farm->asides[j].tasks.n_items)
+            return farm->asides[j].tasks.items[i];
+        i -= farm->asides[j].tasks.n_items;
+    }
     return NULL;
 }
 

@@ -243,7 +243,10 @@ uint64_t mf_farm_n_ready(const struct mf_farm *farm);
 uint64_t mf_farm_n_held(const struct mf_farm *farm);
 mf_task_id mf_farm_last_id(const struct mf_farm *farm);
 
-/** The i-th of mf_farm_n_ready() READY tasks, from 0, in no particular order. O(1). */
+/**
+ * The i-th of mf_farm_n_ready() READY tasks, from 0, in no particular order. O(1), and as many
+ * steps as there are classes of tasks that stand aside, 255 at most.
+ */
 const struct mf_task *mf_farm_ready_at(const struct mf_farm *farm, uint64_t i);
 
 /**

@@ -33,6 +33,22 @@ const char *mf_task_state_name(enum mf_task_state state)
     return (unsigned int)state < MF_TASK_STATE_COUNT ? names[state] : "UNKNOWN";
 }
 
+void mf_needs_raise(struct mf_needs *largest, const struct mf_needs *needs)
+{
+    if (needs->n_slots > largest->n_slots)
+        largest->n_slots = needs->n_slots;
+    if (needs->n_gpus > largest->n_gpus)
+        largest->n_gpus = needs->n_gpus;
+    if (needs->mem_bytes > largest->mem_bytes)
+        largest->mem_bytes = needs->mem_bytes;
+}
+
+bool mf_needs_exceed(const struct mf_needs *needs, const struct mf_needs *largest)
+{
+    return needs->n_slots > largest->n_slots || needs->n_gpus > largest->n_gpus ||
+           needs->mem_bytes > largest->mem_bytes;
+}
+
 void mf_needs_explain(const struct mf_needs *needs, const struct mf_needs *largest, char *text,
                       size_t size)
 {

@@ -58,6 +58,12 @@ struct mf_needs {
     uint32_t countables[MF_N_COUNTABLES];
 };
 
+/** Makes largest the most of both, countables aside. */
+void mf_needs_raise(struct mf_needs *largest, const struct mf_needs *needs);
+
+/** Whether needs has more of a kind than largest, countables aside. */
+bool mf_needs_exceed(const struct mf_needs *needs, const struct mf_needs *largest);
+
 /**
  * mf_needs_explain() - say why no worker has what a task needs.
  *

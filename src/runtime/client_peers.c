@@ -124,7 +124,7 @@ static int bring_up(struct mf_client *client, struct mf_station *station,
 
     if (!client->config.is_isolated && share->n_slots > 1)
         share->n_slots = 1;
-    mf_node_encode_welcome("", share, split, pin, &welcome);
+    mf_node_encode_welcome("", share, split, pin, false, &welcome);
     r = mf_buffer_status(&welcome);
     if (r == 0)
         post(client, station, MF_RECORD_WELCOME, &welcome);

@@ -237,7 +237,7 @@ static void give_up_output(struct mf_scheduler *scheduler, uint64_t row,
 
     if (region->store != MF_STORE_FEED)
         return;
-    if (mf_journal_forget_output(scheduler->config.journal, row, &err) < 0)
+    if (mf_journal_forget_output(scheduler->journal, row, &err) < 0)
         mf_scheduler_fail(scheduler, &err);
     if (!is_gone)
         mf_store_release(scheduler->feed, region->file, mf_region_total(region->size));

@@ -111,9 +111,11 @@ static int note_attempt(void *arg, const struct mf_journal_attempt *attempt)
     void *place;
     int r;
 
+    if (attempt->state == MF_TASK_FAILED && load->scheduler->config.resume == MF_RESUME_WITH_FAILED)
+        return 0;
     if (attempt->state != MF_TASK_DONE && attempt->state != MF_TASK_FAILED &&
         attempt->state != MF_TASK_SKIPPED)
-        return 0; /* tried again, cancelled, or failed and wanted again */
+        return 0; /* tried again, or cancelled */
     r = mf_table_insert(load->scheduler->earlier, attempt->key, &place);
     if (r < 0)
         return r;
@@ -156,12 +158,7 @@ int mf_intake_load_earlier(struct mf_scheduler *scheduler, struct mf_error *err)
         r = mf_table_create(sizeof(struct place), sizeof(uint32_t), &scheduler->earlier_outs);
     if (r < 0)
         return mf_error_set(err, r, "out of memory");
-    if (scheduler->config.resume == MF_RESUME_WITH_FAILED) {
-        r = mf_journal_forgive(scheduler->config.journal, err);
-        if (r < 0)
-            return r;
-    }
-    return mf_journal_each(scheduler->config.journal, note_attempt, &load, err);
+    return mf_journal_each(scheduler->journal, note_attempt, &load, err);
 }
 
 bool mf_intake_was_skipped(struct mf_scheduler *scheduler, const uint8_t *key)

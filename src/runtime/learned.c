@@ -25,8 +25,8 @@ static json_t *read_note(struct mf_scheduler *scheduler)
     char *text = malloc(LEARNED_BYTES);
     json_t *note = NULL;
 
-    if (text && mf_journal_get_text(scheduler->config.journal, MF_JOURNAL_LEARNED, text,
-                                    LEARNED_BYTES, NULL) == 0)
+    if (text &&
+        mf_journal_get_text(scheduler->journal, MF_JOURNAL_LEARNED, text, LEARNED_BYTES, NULL) == 0)
         note = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
     free(text);
     if (!json_is_object(note)) {
@@ -129,7 +129,7 @@ static int write_note(struct mf_scheduler *scheduler, json_t *note, struct mf_er
     int r = 0;
 
     if (text)
-        r = mf_journal_set_text(scheduler->config.journal, MF_JOURNAL_LEARNED, text, err);
+        r = mf_journal_set_text(scheduler->journal, MF_JOURNAL_LEARNED, text, err);
     free(text);
     return r;
 }

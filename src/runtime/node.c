@@ -181,9 +181,11 @@ void mf_offer_finish(struct mf_offer *offer)
 }
 
 void mf_node_encode_welcome(const char *run_dir, const struct mf_topo_rank *rank,
-                            const struct mf_topo_split *split, bool pin, struct mf_buffer *buffer)
+                            const struct mf_topo_split *split, bool pin, bool suspends,
+                            struct mf_buffer *buffer)
 {
     mf_buffer_put_text(buffer, run_dir);
+    mf_buffer_put_u8(buffer, suspends);
     mf_buffer_put_u32(buffer, rank->n_slots);
     for (uint32_t i = 0; i < rank->n_slots; i++) {
         const struct mf_core *core = &split->pool[rank->slot_cores[i]];
@@ -248,6 +250,7 @@ int mf_node_decode_welcome(const void *data, size_t size, struct mf_welcome *ret
     const uint8_t *run_dir = mf_reader_get_bytes(&reader, &length);
     int r;
 
+    welcome.suspends = mf_reader_get_u8(&reader) != 0;
     welcome.n_slots = mf_reader_get_u32(&reader);
     if (reader.has_failed || welcome.n_slots > MAX_SLOTS)
         return -EBADMSG;

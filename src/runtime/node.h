@@ -11,6 +11,7 @@
 #include "topo/stock.h"
 #include "topo/topo.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /** Bytes of a host's name with its NUL, as in MF_MESSAGE_HELLO. */
@@ -58,9 +59,13 @@ int mf_node_decode_offer(const void *data, size_t size, struct mf_offer *ret_off
 /** Frees what decode allocated; {0} is accepted. */
 void mf_offer_finish(struct mf_offer *offer);
 
-/** What WELCOME says; places of the n_slots slots. A worker of function tasks has no GPUs. */
+/**
+ * What WELCOME says; places of the n_slots slots. A worker of function tasks has no GPUs. With
+ * `suspends`, the scheduler may take the slots of an attempt that runs for another one.
+ */
 struct mf_welcome {
     char *run_dir;
+    bool suspends;
     struct mf_slot *slots;
     struct mf_place *places;
     uint32_t n_slots;
@@ -71,12 +76,14 @@ struct mf_welcome {
 /**
  * mf_node_encode_welcome() - the payload of WELCOME for one rank.
  *
- * @rank   its share
- * @split  of its node
- * @pin    false leaves the slots without processors
+ * @rank      its share
+ * @split     of its node
+ * @pin       false leaves the slots without processors
+ * @suspends  attempts may be suspended
  */
 void mf_node_encode_welcome(const char *run_dir, const struct mf_topo_rank *rank,
-                            const struct mf_topo_split *split, bool pin, struct mf_buffer *buffer);
+                            const struct mf_topo_split *split, bool pin, bool suspends,
+                            struct mf_buffer *buffer);
 
 /** Reads it; returns 0 and what mf_welcome_finish() frees, -EBADMSG or -ENOMEM. */
 int mf_node_decode_welcome(const void *data, size_t size, struct mf_welcome *ret_welcome);

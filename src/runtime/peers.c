@@ -11,6 +11,9 @@
 /* A rank that passed MPI_Init says HELLO at once; one that has not by then is left out. */
 #define HELLO_TIMEOUT_NS (15 * MF_NS_PER_S)
 
+/* Workers that do not say BYE by then are left to the launcher. */
+#define LEAVE_TIMEOUT_NS (15 * MF_NS_PER_S)
+
 static void init_peer(struct mf_peer *peer, uint32_t rank, struct mf_transport *transport)
 {
     peer->rank = rank;
@@ -140,7 +143,7 @@ static int bring_up(struct mf_scheduler *scheduler, struct mf_peer *peer,
         return 0;
     }
     mf_node_encode_welcome(scheduler->config.run_dir, share, split, scheduler->config.pin,
-                           &welcome);
+                           mf_policy_preempts(scheduler->config.farm.policy), &welcome);
     message.payload = welcome.data;
     message.payload_size = welcome.size;
     mf_peer_post(peer, &message);
@@ -204,9 +207,14 @@ static int share_nodes(struct mf_scheduler *scheduler)
     return r;
 }
 
+int64_t mf_peers_deadline_ns(const struct mf_scheduler *scheduler)
+{
+    return scheduler->created_ns + HELLO_TIMEOUT_NS;
+}
+
 void mf_peers_share_nodes(struct mf_scheduler *scheduler)
 {
-    bool is_late = scheduler->now_ns > scheduler->created_ns + HELLO_TIMEOUT_NS;
+    bool is_late = scheduler->now_ns >= mf_peers_deadline_ns(scheduler);
     struct mf_error err;
     int r;
 
@@ -225,20 +233,32 @@ void mf_peers_share_nodes(struct mf_scheduler *scheduler)
 
 /* --- leaving --- */
 
-static uint32_t count_up(const struct mf_scheduler *scheduler)
+/* One that drains still has tasks to end. */
+static bool is_any_left(const struct mf_workers *workers)
 {
-    uint32_t n_up = 0;
+    if (workers->n_up > 0)
+        return true;
+    for (uint32_t i = 0; i < workers->n_by_id; i++)
+        if (workers->by_id[i] && workers->by_id[i]->state == MF_WORKER_DRAINING)
+            return true;
+    return false;
+}
 
-    for (uint32_t i = 0; i < scheduler->n_peers; i++)
-        n_up += scheduler->peers[i].state == MF_PEER_UP;
-    return n_up;
+void mf_peers_check_left(struct mf_scheduler *scheduler)
+{
+    struct mf_error err;
+
+    if (!scheduler->is_sharing_done || scheduler->is_leaving || scheduler->has_failed ||
+        is_any_left(mf_farm_workers(scheduler->farm)))
+        return;
+    mf_error_set(&err, -EIO, "no worker is left");
+    mf_scheduler_fail(scheduler, &err);
 }
 
 void mf_peer_lose(struct mf_scheduler *scheduler, struct mf_peer *peer, const char *why)
 {
     struct mf_event event = {.kind = MF_EVENT_WORKER_LOST, .worker = peer->rank};
     bool was_up = peer->state == MF_PEER_UP;
-    struct mf_error err;
 
     if (peer->state == MF_PEER_GONE)
         return;
@@ -249,10 +269,6 @@ void mf_peer_lose(struct mf_scheduler *scheduler, struct mf_peer *peer, const ch
     mf_log_warning(scheduler->config.log, "rank %" PRIu32 " on %s is lost: %s", peer->rank,
                    peer->host, why);
     mf_scheduler_apply(scheduler, &event);
-    if (count_up(scheduler) == 0) {
-        mf_error_set(&err, -EIO, "no worker is left");
-        mf_scheduler_fail(scheduler, &err);
-    }
 }
 
 void mf_peer_dismiss(struct mf_scheduler *scheduler, struct mf_peer *peer, const char *why)
@@ -264,6 +280,8 @@ void mf_peer_dismiss(struct mf_scheduler *scheduler, struct mf_peer *peer, const
 
 void mf_peers_stop(struct mf_scheduler *scheduler)
 {
+    scheduler->is_leaving = true;
+    scheduler->leave_deadline_ns = scheduler->now_ns + LEAVE_TIMEOUT_NS;
     for (uint32_t i = 0; i < scheduler->n_peers; i++) {
         struct mf_peer *peer = &scheduler->peers[i];
 
@@ -274,8 +292,10 @@ void mf_peers_stop(struct mf_scheduler *scheduler)
     }
 }
 
-bool mf_peers_are_gone(const struct mf_scheduler *scheduler)
+bool mf_peers_have_left(const struct mf_scheduler *scheduler)
 {
+    if (scheduler->now_ns >= scheduler->leave_deadline_ns)
+        return true;
     for (uint32_t i = 0; i < scheduler->n_peers; i++)
         if (scheduler->peers[i].state != MF_PEER_GONE)
             return false;

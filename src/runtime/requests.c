@@ -169,10 +169,61 @@ static uint32_t count_left(const struct mf_scheduler *scheduler,
     return n;
 }
 
+static bool could_run_elsewhere(const struct mf_scheduler *scheduler,
+                                const struct mf_control_request *request,
+                                const struct mf_needs *needs)
+{
+    const struct mf_workers *workers = mf_farm_workers(scheduler->farm);
+
+    for (uint32_t i = 0; i < scheduler->n_peers; i++)
+        if (is_working(scheduler, &scheduler->peers[i]) &&
+            !is_asked_for(request, &scheduler->peers[i]) &&
+            mf_worker_could_run(mf_workers_find(workers, scheduler->peers[i].rank), needs))
+            return true;
+    return false;
+}
+
+/*
+ * A known task that fits some worker now, and would fit none: the farm would
+ * fail it for that. Returns its number, or 0. Most tasks need the same.
+ */
+static mf_task_id find_stranded(const struct mf_scheduler *scheduler,
+                                const struct mf_control_request *request)
+{
+    const struct mf_workers *workers = mf_farm_workers(scheduler->farm);
+    struct mf_needs last = {.n_slots = 1};
+
+    for (mf_task_id number = 1; number <= mf_farm_last_id(scheduler->farm); number++) {
+        const struct mf_task *task = mf_farm_find(scheduler->farm, number);
+        const struct mf_needs *needs;
+
+        if (!task || mf_task_state_is_final(task->state))
+            continue;
+        needs = &task->spec.needs;
+        if (needs->n_slots == last.n_slots && needs->n_gpus == last.n_gpus &&
+            needs->mem_bytes == last.mem_bytes)
+            continue;
+        if (mf_workers_n_able(workers, needs) > 0 &&
+            !could_run_elsewhere(scheduler, request, needs))
+            return number;
+        last = *needs;
+    }
+    return 0;
+}
+
+static void refuse_stranding(struct mf_scheduler *scheduler, mf_task_id number,
+                             struct mf_control_reply *reply)
+{
+    const char *id = id_of(scheduler, mf_farm_find(scheduler->farm, number));
+
+    mf_control_reply_set(reply, false, "task %.200s could run nowhere else", id ? id : "?");
+}
+
 static void on_drain(struct mf_scheduler *scheduler, const struct mf_control_request *request,
                      struct mf_control_reply *reply)
 {
     const char *stranger = find_stranger(scheduler, request);
+    mf_task_id stranded;
     uint32_t n = 0;
 
     if (stranger) {
@@ -182,6 +233,11 @@ static void on_drain(struct mf_scheduler *scheduler, const struct mf_control_req
     }
     if (count_left(scheduler, request) == 0) {
         mf_control_reply_set(reply, false, "no worker would be left; mpifarm stop stops the run");
+        return;
+    }
+    stranded = find_stranded(scheduler, request);
+    if (stranded > 0) {
+        refuse_stranding(scheduler, stranded, reply);
         return;
     }
     for (uint32_t i = 0; i < scheduler->n_peers; i++) {

@@ -2,6 +2,7 @@
  * The scheduler's life and its turn. Runs in rank 0's only thread.
  *
  *     receive   what workers report
+ *     begin     once, when all of them have said what they have
  *     read      tasks from the source
  *     choose    under the policy auto, a slice of finding out which one is best
  *     decide    one tick of the core
@@ -28,9 +29,6 @@
 
 /* status.json is replaced this often. */
 #define STATUS_INTERVAL_NS MF_NS_PER_S
-
-/* Workers that do not say BYE by then are left to the launcher. */
-#define LEAVE_TIMEOUT_NS (15 * MF_NS_PER_S)
 
 /* Suspended tasks that status.json names. */
 #define MAX_SUSPENDED_TOLD 1000
@@ -259,7 +257,7 @@ static void write_status(struct mf_scheduler *scheduler)
     uint64_t n_suspended = list_suspended(scheduler, suspended);
     struct mf_error err;
 
-    if (!scheduler->has_failed && mf_journal_check_place(scheduler->config.journal, &err) < 0)
+    if (!scheduler->has_failed && mf_journal_check_place(scheduler->journal, &err) < 0)
         mf_scheduler_fail(scheduler, &err);
     if (scheduler->has_failed)
         return;
@@ -300,8 +298,6 @@ static void measure_turn(struct mf_scheduler *scheduler)
 /* The work is over: let the workers go. */
 static void begin_leaving(struct mf_scheduler *scheduler)
 {
-    scheduler->is_leaving = true;
-    scheduler->leave_deadline_ns = scheduler->now_ns + LEAVE_TIMEOUT_NS;
     mf_settle_turn(scheduler, true);
     mf_printer_release_order(scheduler->printer);
     mf_peers_stop(scheduler);
@@ -328,11 +324,11 @@ static int journal_end(struct mf_scheduler *scheduler, struct mf_error *err)
 {
     bool is_complete = mf_scheduler_result(scheduler) == MF_RUN_DONE;
     const char *why = stopped_by(scheduler);
-    int r = mf_journal_set_finished(scheduler->config.journal, is_complete, err);
+    int r = mf_journal_set_finished(scheduler->journal, is_complete, err);
 
     return r < 0 ? r
-                 : mf_journal_set_text(scheduler->config.journal, MF_JOURNAL_STOPPED_BY,
-                                       why ? why : "", err);
+                 : mf_journal_set_text(scheduler->journal, MF_JOURNAL_STOPPED_BY, why ? why : "",
+                                       err);
 }
 
 /* The journal calls the run complete only once all its output is out. */
@@ -353,14 +349,18 @@ static void finish(struct mf_scheduler *scheduler)
 
 static void end_turn(struct mf_scheduler *scheduler)
 {
-    bool is_over =
-        scheduler->has_failed || (mf_farm_is_finished(scheduler->farm) && !scheduler->is_telling);
+    bool is_done = mf_farm_is_finished(scheduler->farm) && !scheduler->is_telling;
+    bool is_over;
+
+    if (!is_done)
+        mf_peers_check_left(scheduler);
+    is_over = scheduler->has_failed || is_done;
 
     if (is_over && !scheduler->is_leaving)
         begin_leaving(scheduler);
     if (!scheduler->is_leaving || !has_printed(scheduler))
         return;
-    if (mf_peers_are_gone(scheduler) || scheduler->now_ns >= scheduler->leave_deadline_ns)
+    if (mf_peers_have_left(scheduler))
         finish(scheduler);
 }
 
@@ -372,6 +372,8 @@ int mf_scheduler_turn(struct mf_scheduler *scheduler, int64_t now_ns)
     scheduler->turn_began_ns = mf_clock_monotonic_ns();
     had_traffic = receive(scheduler);
     mf_peers_share_nodes(scheduler);
+    if (!mf_beginning_turn(scheduler))
+        return mf_peers_send(scheduler) || had_traffic;
     scheduler->is_reading = mf_intake_turn(scheduler);
     scheduler->is_reading |= mf_requests_turn(scheduler);
     had_traffic |= scheduler->is_reading;
@@ -395,9 +397,12 @@ int mf_scheduler_turn(struct mf_scheduler *scheduler, int64_t now_ns)
 
 int64_t mf_scheduler_next_ns(const struct mf_scheduler *scheduler)
 {
-    int64_t next_ns = scheduler->is_reading || scheduler->is_telling ? scheduler->now_ns
-                                                                     : mf_settle_next_ns(scheduler);
+    int64_t next_ns = scheduler->now_ns;
 
+    if (!scheduler->is_begun)
+        return mf_beginning_next_ns(scheduler);
+    if (!scheduler->is_reading && !scheduler->is_telling)
+        next_ns = mf_settle_next_ns(scheduler);
     next_ns = mf_earliest_ns(next_ns, scheduler->next_status_ns);
     next_ns = mf_earliest_ns(next_ns, mf_requests_next_ns(scheduler));
     if (scheduler->config.progress)
@@ -405,7 +410,7 @@ int64_t mf_scheduler_next_ns(const struct mf_scheduler *scheduler)
     if (!scheduler->is_leaving)
         return mf_earliest_ns(mf_earliest_ns(next_ns, mf_choosing_next_ns(scheduler)),
                               mf_farm_next_tick_ns(scheduler->farm));
-    if (!mf_peers_are_gone(scheduler) && scheduler->now_ns < scheduler->leave_deadline_ns)
+    if (!mf_peers_have_left(scheduler))
         next_ns = mf_earliest_ns(next_ns, scheduler->leave_deadline_ns);
     return next_ns;
 }
@@ -429,11 +434,11 @@ static uint64_t count_left(const struct mf_scheduler *scheduler)
 
 enum mf_run_result mf_scheduler_result(const struct mf_scheduler *scheduler)
 {
-    if (scheduler->is_input_bad && scheduler->n_entries == 0)
+    if (scheduler->is_refused || (scheduler->is_input_bad && scheduler->n_entries == 0))
         return MF_RUN_REFUSED;
-    if (scheduler->has_failed || scheduler->cannot_print || scheduler->is_input_bad ||
-        !mf_printer_is_idle(scheduler->printer) || !scheduler->is_source_done ||
-        scheduler->n_cancelled > 0 || count_left(scheduler) > 0)
+    if (!scheduler->is_begun || scheduler->has_failed || scheduler->cannot_print ||
+        scheduler->is_input_bad || !mf_printer_is_idle(scheduler->printer) ||
+        !scheduler->is_source_done || scheduler->n_cancelled > 0 || count_left(scheduler) > 0)
         return MF_RUN_STOPPED;
     return scheduler->n_failed + scheduler->n_failed_earlier > 0 ? MF_RUN_FAILED : MF_RUN_DONE;
 }
@@ -527,19 +532,7 @@ static int create_parts(struct mf_scheduler *scheduler, struct mf_error *err)
         r = mf_table_create(sizeof(mf_task_id), sizeof(struct mf_bad_end), &scheduler->bad_ends);
     if (r == 0)
         r = mf_peers_create(scheduler);
-    if (r == 0)
-        r = mf_requests_create(scheduler);
-    if (r < 0)
-        return mf_error_set(err, r, "cannot set up the scheduler: %s", strerror(-r));
-    mf_learned_load(scheduler);
-    r = mf_intake_load_earlier(scheduler, err);
-    if (r < 0)
-        return r;
-    r = mf_settle_create(scheduler, err);
-    if (r < 0)
-        return r;
-    mf_settle_adopt_earlier(scheduler);
-    return mf_feeds_plan(scheduler, err);
+    return r < 0 ? mf_error_set(err, r, "cannot set up the scheduler: %s", strerror(-r)) : 0;
 }
 
 int mf_scheduler_create(const struct mf_scheduler_config *config,

@@ -38,7 +38,10 @@ enum mf_resume {
  * @local             the scheduler's end of a local pair to the worker in this process
  * @remote            to the other ranks; NULL when there are none
  * @source            where tasks come from
- * @journal           open; the scheduler is its only writer
+ * @open_journal      called with open_arg once it is known that the run can begin: nothing of an
+ *                    earlier run has been touched before. Gives the journal, whose only writer
+ *                    the scheduler is then (borrowed); or -errno with a sentence, which refuses
+ *                    the run. Where resume says so, it may be called before a refusal
  * @progress          NULL for none
  * @farm              configuration of the core
  * @shares            n_shares of groups, by name
@@ -46,7 +49,7 @@ enum mf_resume {
  * @pin               whether slots are bound to cores
  * @attempts, @timeout_ns   for tasks that do not say: tries in all; 0 for no limit
  * @resume            how to treat what the journal holds
- * @run_dir           absolute path of the run directory
+ * @run_dir           absolute path of the run directory, which open_journal makes
  * @shown_run_dir     the same as the user knows it, for the summary
  * @output_dir        store output there instead of printing it; NULL to print
  * @joblog            a joblog beside the one in the run directory; NULL for none
@@ -58,7 +61,8 @@ struct mf_scheduler_config {
     struct mf_transport *local;
     struct mf_transport *remote;
     struct mf_source *source;
-    struct mf_journal *journal;
+    int (*open_journal)(void *arg, struct mf_journal **ret_journal, struct mf_error *err);
+    void *open_arg;
     struct mf_progress *progress;
     struct mf_farm_config farm;
     const struct mf_group_share *shares;
@@ -81,7 +85,7 @@ enum mf_run_result {
     MF_RUN_DONE,    /* all tasks done */
     MF_RUN_FAILED,  /* all tasks were run, and some failed */
     MF_RUN_STOPPED, /* not all tasks were run */
-    MF_RUN_REFUSED, /* the input was bad, and nothing was started */
+    MF_RUN_REFUSED, /* it could not begin, or the input was bad: nothing was started */
 };
 
 /** Returns 0, or -errno with a sentence in err; nothing has been started then. */

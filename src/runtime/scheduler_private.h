@@ -2,6 +2,7 @@
  * The scheduler's state, shared by the files it is made of:
  *
  *     scheduler.c  life, the turn, the end
+ *     beginning.c  whether the run can begin, and what there is of an earlier one
  *     peers.c      the workers: HELLO, shares of nodes, frames to each
  *     choosing.c   the policy auto
  *     intake.c     tasks from the source into the farm; what was done earlier
@@ -191,6 +192,9 @@ struct mf_choosing {
 struct mf_scheduler {
     struct mf_scheduler_config config;
     struct mf_farm *farm;
+    struct mf_journal *journal; /* NULL until it is open */
+    bool is_begun;              /* tasks may be read, and parts below exist: see beginning.c */
+    bool is_refused;            /* it will never be */
     int64_t now_ns;
     int64_t created_ns;
 
@@ -269,6 +273,22 @@ void mf_scheduler_fail_with(struct mf_scheduler *scheduler, int code, const char
 /** Applies an event at the time of this turn; only out of memory is an error here. */
 int mf_scheduler_apply(struct mf_scheduler *scheduler, struct mf_event *event);
 
+/* beginning.c */
+
+/**
+ * mf_beginning_turn() - begin the run, once all workers have said what they have.
+ *
+ * Refuses it, with a sentence in the log, if the input asks for more of something than the
+ * largest worker has, or if there is no place for the run. Then, and when it is stopped before,
+ * the workers are let go and the scheduler is finished.
+ *
+ * Returns whether the run has begun.
+ */
+bool mf_beginning_turn(struct mf_scheduler *scheduler);
+
+/** When it wants its next turn, while the run has not begun. */
+int64_t mf_beginning_next_ns(const struct mf_scheduler *scheduler);
+
 /* peers.c */
 
 int mf_peers_create(struct mf_scheduler *scheduler);
@@ -291,17 +311,23 @@ int mf_peers_on_hello(struct mf_scheduler *scheduler, struct mf_peer *peer,
 /** Once all ranks said HELLO, or time is up, gives each its share of its node. */
 void mf_peers_share_nodes(struct mf_scheduler *scheduler);
 
+/** When time is up for that. */
+int64_t mf_peers_deadline_ns(const struct mf_scheduler *scheduler);
+
 /** A worker can do nothing more: its tasks go to others. */
 void mf_peer_lose(struct mf_scheduler *scheduler, struct mf_peer *peer, const char *why);
 
 /** The same for one that still listens: it is told to stop, and leaves in order. */
 void mf_peer_dismiss(struct mf_scheduler *scheduler, struct mf_peer *peer, const char *why);
 
-/** Tells every worker to stop. */
+/** Ends the run if tasks are left, and no worker that could run them. */
+void mf_peers_check_left(struct mf_scheduler *scheduler);
+
+/** Tells every worker to stop: from then on the scheduler is leaving. */
 void mf_peers_stop(struct mf_scheduler *scheduler);
 
-/** Whether all workers have left. */
-bool mf_peers_are_gone(const struct mf_scheduler *scheduler);
+/** After that: whether all workers have left, or need not be waited for any more. */
+bool mf_peers_have_left(const struct mf_scheduler *scheduler);
 
 /* intake.c */
 

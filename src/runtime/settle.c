@@ -47,7 +47,7 @@ static void journal_attempt(struct mf_scheduler *scheduler, struct mf_unsettled 
     struct mf_error err;
 
     memcpy(row.key, live->key, sizeof(row.key));
-    if (mf_journal_append(scheduler->config.journal, &row, &err) < 0)
+    if (mf_journal_append(scheduler->journal, &row, &err) < 0)
         mf_scheduler_fail(scheduler, &err);
     unsettled->row = row.row;
 }
@@ -245,7 +245,7 @@ static void group_printed(void *arg, const struct mf_group *group)
         mf_store_release(scheduler->spool, group->file, mf_region_total(group->size));
     else if (group->store == scheduler->feed)
         feed_printed(scheduler, group);
-    if (mf_journal_set_printed(scheduler->config.journal, group->row, &err) < 0)
+    if (mf_journal_set_printed(scheduler->journal, group->row, &err) < 0)
         mf_scheduler_fail(scheduler, &err);
 }
 
@@ -368,8 +368,7 @@ static void tell(struct mf_scheduler *scheduler)
 /* Something waits for a commit, or to be told behind one. */
 static bool has_pending(const struct mf_scheduler *scheduler)
 {
-    return mf_journal_pending(scheduler->config.journal) > 0 ||
-           !mf_list_is_empty(&scheduler->unsettled);
+    return mf_journal_pending(scheduler->journal) > 0 || !mf_list_is_empty(&scheduler->unsettled);
 }
 
 int64_t mf_settle_next_ns(const struct mf_scheduler *scheduler)
@@ -395,13 +394,13 @@ static int commit(struct mf_scheduler *scheduler, struct mf_error *err)
     if (r == 0)
         r = mf_store_sync(scheduler->feed, err);
     if (r == 0)
-        r = mf_journal_commit(scheduler->config.journal, err);
+        r = mf_journal_commit(scheduler->journal, err);
     return r;
 }
 
 void mf_settle_turn(struct mf_scheduler *scheduler, bool now)
 {
-    uint64_t n_pending = mf_journal_pending(scheduler->config.journal);
+    uint64_t n_pending = mf_journal_pending(scheduler->journal);
     int64_t began_ns;
     struct mf_error err;
 
@@ -426,7 +425,7 @@ void mf_settle_rescue(struct mf_scheduler *scheduler)
     if (commit(scheduler, &err) == 0)
         tell(scheduler);
     else
-        mf_journal_discard(scheduler->config.journal);
+        mf_journal_discard(scheduler->journal);
 }
 
 bool mf_settle_is_backed_up(const struct mf_scheduler *scheduler)

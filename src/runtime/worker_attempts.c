@@ -193,7 +193,6 @@ static void start_in_slots(struct mf_worker_rank *worker, struct mf_worker_attem
 
 void mf_worker_rank_suspend(struct mf_worker_rank *worker, struct mf_worker_attempt *attempt)
 {
-    worker->suspends = true;
     mf_list_remove(&attempt->node);
     give_slots(worker, attempt);
     attempt->state = MF_ATTEMPT_SUSPENDED;
@@ -227,6 +226,10 @@ static void stage(struct mf_worker_rank *worker, struct mf_worker_attempt *attem
  * over the slot of a single-slot one that ends, so staging needs all slots to
  * be held by such, and a wide attempt waits until all staged ones have begun. So
  * does one with GPUs, which are to be near the slot that it gets.
+ *
+ * Where attempts are suspended none is staged. One that comes before the order
+ * to suspend another gets a slot by that order, and not by an end, which is
+ * all that the executor passes slots on by.
  */
 void mf_worker_rank_start_queued(struct mf_worker_rank *worker)
 {
@@ -241,8 +244,8 @@ void mf_worker_rank_start_queued(struct mf_worker_rank *worker)
             resume_in_slots(worker, attempt);
         else if (fits)
             start_in_slots(worker, attempt);
-        else if (worker->executor->can_stage && !worker->suspends && attempt->n_slots == 1 &&
-                 attempt->n_gpus == 0 && worker->stock.n_free == 0 && worker->n_wide == 0 &&
+        else if (worker->may_stage && attempt->n_slots == 1 && attempt->n_gpus == 0 &&
+                 worker->stock.n_free == 0 && worker->n_wide == 0 &&
                  worker->n_staged < STAGED_PER_SLOT * worker->n_slots)
             stage(worker, attempt);
         else

@@ -61,7 +61,8 @@ struct mf_worker_attempt {
  * @queue       QUEUED ones, and SUSPENDED ones that are to go on, in order of arrival
  * @untold      RUNNING ones that the scheduler does not know to run, oldest first
  * @n_wide      RUNNING ones with more than one slot
- * @suspends    attempts are suspended: nothing is staged, since slots change hands here
+ * @may_stage   attempts may wait in the executor: none is suspended, since then slots change
+ *              hands here
  * @stock       slots and GPUs of this worker
  * @feeds       task to struct mf_feed *; NULL while there was none
  * @scratch     name of the directory that feeds are in
@@ -86,7 +87,7 @@ struct mf_worker_rank {
     bool is_welcome;
     bool is_broken;
     bool is_finished;
-    bool suspends;
+    bool may_stage;
 };
 
 /* The table's key; all bytes are set, since keys are compared as memory. */

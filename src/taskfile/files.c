@@ -304,6 +304,7 @@ static void summarize(const struct mf_source *source, struct mf_source_summary *
         .has_outs = files->has_outs,
         .has_barriers = mf_files_have_barriers(files),
         .has_estimates = files->has_estimates,
+        .largest = files->largest,
     };
 
     for (uint32_t i = 0; i < files->n_files; i++) {
@@ -323,6 +324,20 @@ static void rewind_files(struct mf_source *source)
     mf_cursor_seek(&files->front, &files->files[0], 0);
 }
 
+static int at_task(struct mf_source *source, uint64_t cookie, int r, struct mf_error *err)
+{
+    struct files *files = files_of(source);
+    uint32_t number = (uint32_t)(cookie >> TASK_BITS);
+    struct mf_error trouble;
+    struct mf_line line;
+    int found = mf_files_find_line(files, number, cookie & ((UINT64_C(1) << TASK_BITS) - 1), &line,
+                                   &trouble);
+
+    if (found < 0)
+        return mf_error_set(err, found, "%s", trouble.text);
+    return mf_files_at_line(files, number, line.number, r, err);
+}
+
 static int wait_fd(const struct mf_source *source)
 {
     const struct files *files = files_of(source);
@@ -340,6 +355,7 @@ static const struct mf_source_ops ops = {
     .summarize = summarize,
     .next = next_task,
     .rewind = rewind_files,
+    .at = at_task,
     .fd = wait_fd,
     .graph = graph_of,
     .load = load_task,

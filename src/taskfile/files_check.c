@@ -70,6 +70,7 @@ int mf_files_register(struct files *files, uint32_t number, const struct mf_line
     files->has_dependencies |= mf_after_is_given(fields);
     files->has_outs |= fields->n_outs > 0;
     files->has_estimates |= fields->estimate_ns > 0;
+    mf_needs_raise(&files->largest, &fields->needs);
     return 0;
 }
 

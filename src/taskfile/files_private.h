@@ -14,6 +14,7 @@
  * @graph       NULL if tasks come in any order, or with a stream
  * @after       of the entry last made: without a graph, or where it takes outputs
  * @front, @back  read for next and load
+ * @largest     the most that any task seen so far needs of each kind
  * @current     number of the file that `front` reads
  * @entry       the one last given, with the memory of its texts
  */
@@ -34,6 +35,7 @@ struct files {
     bool has_first_priority, has_priority;
     bool has_dependencies, has_outs, has_estimates;
     int32_t first_priority;
+    struct mf_needs largest;
     struct mf_arena arena;
     struct mf_entry entry;
 };

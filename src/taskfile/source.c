@@ -40,6 +40,11 @@ void mf_source_rewind(struct mf_source *source)
     source->ops->rewind(source);
 }
 
+int mf_source_at(struct mf_source *source, uint64_t cookie, int r, struct mf_error *err)
+{
+    return source->ops->at(source, cookie, r, err);
+}
+
 int mf_source_fd(const struct mf_source *source)
 {
     return source->ops->fd(source);

@@ -73,6 +73,8 @@ struct mf_entry {
  * @has_outs          whether a command takes the output of another task
  * @has_barriers      whether there is a barrier
  * @has_estimates     whether a task says how long it should run
+ * @largest           the most that any of them needs of each kind, countables aside; 0 where
+ *                    none says
  */
 struct mf_source_summary {
     uint64_t n_tasks;
@@ -82,6 +84,7 @@ struct mf_source_summary {
     bool has_outs;
     bool has_barriers;
     bool has_estimates;
+    struct mf_needs largest;
 };
 
 /**
@@ -198,8 +201,19 @@ const char *mf_source_group_name(const struct mf_source *source, uint32_t group)
 int mf_source_next(struct mf_source *source, const struct mf_entry **ret_entry,
                    struct mf_error *err);
 
-/** Goes back to the first task; only for a source whose summary has_outs. */
+/** Goes back to the first task; only for a source whose summary is_counted, sweeps aside. */
 void mf_source_rewind(struct mf_source *source);
+
+/**
+ * mf_source_at() - put where a task stands before a sentence about it.
+ *
+ * @cookie  of a task of a source that can be rewound
+ * @r       -errno, whose sentence is in err
+ *
+ * Returns r, with `file:line: ` or `file: json.path: ` before the sentence; or another -errno
+ * with a sentence of its own.
+ */
+int mf_source_at(struct mf_source *source, uint64_t cookie, int r, struct mf_error *err);
 
 /** The descriptor to wait for after -EAGAIN; -1 for a source that never says so. */
 int mf_source_fd(const struct mf_source *source);

@@ -12,7 +12,8 @@ struct mf_source_ops {
     void (*close)(struct mf_source *source);
     void (*summarize)(const struct mf_source *source, struct mf_source_summary *ret_summary);
     int (*next)(struct mf_source *source, const struct mf_entry **ret_entry, struct mf_error *err);
-    void (*rewind)(struct mf_source *source); /* NULL where there are no outs */
+    void (*rewind)(struct mf_source *source); /* this and at: NULL in sweeps */
+    int (*at)(struct mf_source *source, uint64_t cookie, int r, struct mf_error *err);
     int (*fd)(const struct mf_source *source);
     const struct mf_graph *(*graph)(const struct mf_source *source);
     int (*load)(struct mf_source *source, uint64_t cookie, const struct mf_entry **ret_entry,

@@ -26,6 +26,7 @@
  * @args        n_args words, the program first; none when the file does not say
  * @after       n_after tasks by number, in ascending order
  * @place       where it stands among the tasks of the specification, from 0
+ * @execution_place   where it stands among those of the execution, if it has a run time
  */
 struct mf_workflow_task {
     const char *id;
@@ -38,6 +39,7 @@ struct mf_workflow_task {
     struct mf_dependency *after;
     uint32_t n_after;
     size_t place;
+    size_t execution_place;
 };
 
 /**

@@ -170,6 +170,8 @@ static int read_entry(struct mf_workflow_reader *reader, json_t *object, size_t 
     if (r == 0)
         r = take_runtime(task, object, path, err);
     if (r == 0)
+        task->execution_place = index;
+    if (r == 0)
         r = take_needs(task, object, path, err);
     if (r == 0)
         r = take_priority(task, object, path, err);

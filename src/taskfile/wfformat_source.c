@@ -5,23 +5,29 @@
  */
 #include "taskfile/wfformat_source.h"
 
+#include "taskfile/input.h"
 #include "taskfile/source_ops.h"
 #include "taskfile/wfformat.h"
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 /**
+ * @path             of the file, as sentences name it; in the arena of the workflow
  * @next             place of the task that mf_source_next() gives next
  * @has_priority     whether tasks differ in it
  * @has_estimates    whether a task has a run time
+ * @largest          the most that any task needs of each kind
  */
 struct flow {
     struct mf_source source;
     struct mf_workflow workflow;
+    const char *path;
     struct mf_graph *graph;
     size_t next;
     bool has_priority, has_dependencies, has_estimates;
+    struct mf_needs largest;
     struct mf_entry entry;
 };
 
@@ -49,6 +55,7 @@ static void summarize(const struct mf_source *source, struct mf_source_summary *
         .has_priority = flow->has_priority,
         .has_dependencies = flow->has_dependencies,
         .has_estimates = flow->has_estimates,
+        .largest = flow->largest,
     };
 }
 
@@ -104,6 +111,20 @@ static int next_task(struct mf_source *source, const struct mf_entry **ret_entry
     return load_task(source, ++flow->next, ret_entry, err);
 }
 
+static void rewind_flow(struct mf_source *source)
+{
+    flow_of(source)->next = 0;
+}
+
+/* What a task needs stands among the executions. */
+static int at_task(struct mf_source *source, uint64_t cookie, int r, struct mf_error *err)
+{
+    const struct flow *flow = flow_of(source);
+
+    return mf_error_prefix(err, r, "%s: workflow.execution.tasks[%zu]: ", flow->path,
+                           flow->workflow.tasks[cookie - 1].execution_place);
+}
+
 static int wait_fd(const struct mf_source *source)
 {
     return -1;
@@ -118,23 +139,29 @@ static const struct mf_source_ops ops = {
     .close = close_flow,
     .summarize = summarize,
     .next = next_task,
+    .rewind = rewind_flow,
+    .at = at_task,
     .fd = wait_fd,
     .graph = graph_of,
     .load = load_task,
 };
 
 /* Tasks stand behind those that they come after, so that there is no cycle to find. */
-static int build_graph(struct flow *flow)
+static int take_in(struct flow *flow, const char *path)
 {
     mf_task_id task, missing;
     int r = mf_graph_create(&flow->graph);
 
+    flow->path = mf_arena_copy(&flow->workflow.arena, path, strlen(path));
+    if (!flow->path)
+        return -ENOMEM;
     for (size_t i = 0; r == 0 && i < flow->workflow.n_tasks; i++) {
         const struct mf_workflow_task *added = &flow->workflow.tasks[i];
 
         flow->has_dependencies |= added->n_after > 0;
         flow->has_estimates |= added->runtime_ns >= 0;
         flow->has_priority |= added->priority != flow->workflow.tasks[0].priority;
+        mf_needs_raise(&flow->largest, &added->needs);
         r = mf_graph_add(flow->graph, estimate_ns(added), added->needs.n_slots, added->after,
                          added->n_after);
     }
@@ -167,7 +194,7 @@ int mf_source_open_workflow(const char *path, bool is_run, struct mf_source **re
     if (r == 0 && is_run)
         r = check_commands(&flow->workflow, path, err);
     if (r == 0) {
-        r = build_graph(flow);
+        r = take_in(flow, mf_input_name(path));
         if (r < 0)
             mf_error_set(err, r, "out of memory");
     }

@@ -26,6 +26,19 @@ Test(task, what_no_worker_has_is_named_with_what_the_largest_has)
                      "needs 3.0 GiB of memory, and the largest worker has 300.0 KiB");
 }
 
+Test(task, the_most_of_each_kind_is_exceeded_by_more_of_any)
+{
+    struct mf_needs largest = {0};
+
+    mf_needs_raise(&largest, &(struct mf_needs){.n_slots = 4, .mem_bytes = KIB});
+    mf_needs_raise(&largest, &(struct mf_needs){.n_slots = 2, .n_gpus = 2});
+    cr_assert(largest.n_slots == 4 && largest.n_gpus == 2 && largest.mem_bytes == KIB);
+    cr_assert(!mf_needs_exceed(&largest, &largest));
+    cr_assert(mf_needs_exceed(&(struct mf_needs){.n_slots = 5}, &largest));
+    cr_assert(mf_needs_exceed(&(struct mf_needs){.n_gpus = 3}, &largest));
+    cr_assert(mf_needs_exceed(&(struct mf_needs){.mem_bytes = KIB + 1}, &largest));
+}
+
 Test(task, what_no_worker_has_together_is_told_so)
 {
     struct mf_needs largest = {.n_slots = 4, .n_gpus = 2, .mem_bytes = 3 * GIB};

@@ -107,6 +107,63 @@ Test(bad_input, resources_that_cannot_be_had_are_refused)
     expect_refusal("mpifarm run --resource licence.x=2 tasks.txt", "the run has 2");
 }
 
+Test(bad_input, needs_beyond_any_worker_are_refused_with_the_place)
+{
+    refuse_file("touch ran\n[cores=9999] touch ran\n[cores=9998] true\n",
+                "tasks.txt:2: the task needs 9999 cores, and the largest worker has ");
+    refuse_file("{\"cmd\": \"touch ran\"}\n{\"cmd\": \"touch ran\", \"cores\": 9999}\n",
+                "tasks.txt:2: the task needs 9999 cores, and the largest worker has ");
+    t_write("tasks.txt", "touch ran\n#FARM gpus=3\n\ntouch ran\n");
+    expect_refusal("mpifarm run --gpus 2 tasks.txt",
+                   "tasks.txt:4: the task needs 3 GPUs, and the largest worker has 2");
+    t_write("tasks.txt", "touch ran\n[mem=3G] touch ran\n");
+    expect_refusal("mpifarm run --mem 2G --output out tasks.txt",
+                   "tasks.txt:2: the task needs 3.0 GiB of memory, and the largest worker has 2.0");
+    cr_assert(access("mpifarm-run", F_OK) != 0 && access("out", F_OK) != 0, "nothing is made");
+}
+
+Test(bad_input, needs_of_a_workflow_beyond_any_worker_are_refused_with_the_path)
+{
+    t_write("flow.json",
+            "{\"schemaVersion\": \"1.5\", \"workflow\": {\"specification\": {\"tasks\": ["
+            "{\"name\": \"b\", \"id\": \"b\", \"parents\": [\"a\"], \"children\": []},"
+            "{\"name\": \"a\", \"id\": \"a\", \"parents\": [], \"children\": [\"b\"]}]},"
+            "\"execution\": {\"tasks\": ["
+            "{\"id\": \"a\", \"runtimeInSeconds\": 1, \"command\": {\"program\": \"touch\", "
+            "\"arguments\": [\"ran\"]}},"
+            "{\"id\": \"b\", \"runtimeInSeconds\": 1, \"coreCount\": 9999, \"command\": "
+            "{\"program\": \"true\"}}]}}}");
+    expect_refusal("mpifarm run --format wfformat flow.json",
+                   "flow.json: workflow.execution.tasks[1]: the task needs 9999 cores, and ");
+}
+
+Test(bad_input, a_run_refused_for_its_needs_leaves_the_earlier_one_as_it_was)
+{
+    struct t_result before, after;
+
+    t_write("good.txt", "echo earlier\n");
+    t_write("tasks.txt", "touch ran\n[cores=9999] touch ran\n");
+    cr_assert(eq(int, t_sh("mpifarm run --output out good.txt").status, 0));
+    before = t_sh("cat mpifarm-run/joblog.tsv; mpifarm logs mpifarm-run 1");
+    expect_refusal("mpifarm run --output out tasks.txt", "tasks.txt:2: ");
+    expect_refusal("mpifarm run --output out --force tasks.txt", "tasks.txt:2: ");
+    after = t_sh("cat mpifarm-run/joblog.tsv; mpifarm logs mpifarm-run 1");
+    cr_assert(t_has(before.out, "earlier"), "%s", before.err);
+    cr_assert(eq(str, after.out, before.out), "%s", after.err);
+}
+
+Test(bad_input, needs_of_tasks_that_an_earlier_run_has_settled_are_not_looked_at)
+{
+    struct t_result result;
+
+    t_write("tasks.txt", "echo one >> done\n[cores=9999] touch ran\n");
+    cr_assert(eq(int, t_sh("cat tasks.txt | mpifarm run -").status, 1));
+    t_sh("echo 'echo three >> done' >> tasks.txt");
+    expect_refusal("mpifarm run --resume-failed tasks.txt", "tasks.txt:2: ");
+    result = t_sh("mpifarm run --resume tasks.txt; echo $?; cat done");
+    cr_assert(eq(str, result.out, "1\none\nthree\n"), "%s", result.err);
+}
+
 Test(bad_input, a_placeholder_without_a_list_is_refused)
 {
     expect_refusal("mpifarm map touch ran{2} ::: a", "{2}");
@@ -118,6 +175,19 @@ Test(bad_input, over_mpi_it_is_said_once)
     struct t_result result = t_sh("%s run tasks.txt", t_mpifarm(4));
     cr_assert(eq(int, result.status, 2), "%s", result.err);
     cr_assert(eq(int, t_count_lines(result.err, "mpifarm: tasks.txt:2: "), 1), "%s", result.err);
+    cr_assert(access("ran", F_OK) != 0);
+}
+
+Test(bad_input, over_mpi_needs_are_compared_with_what_a_worker_has_of_its_node)
+{
+    t_write("tasks.txt", "touch ran\n[gpus=2] touch ran\n");
+    struct t_result result = t_sh("%s run --gpus 2 -j 4 tasks.txt", t_mpifarm(3));
+    cr_assert(eq(int, result.status, 2), "%s", result.err);
+    cr_assert(eq(int,
+                 t_count_lines(result.err, "mpifarm: tasks.txt:2: the task needs 2 GPUs, and the "
+                                           "largest worker has 1"),
+                 1),
+              "%s", result.err);
     cr_assert(access("ran", F_OK) != 0);
 }
 

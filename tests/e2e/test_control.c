@@ -102,6 +102,42 @@ Test(control, drained_workers_get_no_more_and_the_last_one_stays)
               "%s", result.err);
 }
 
+Test(control, a_worker_that_alone_can_run_a_task_is_not_drained)
+{
+    t_write("tasks.farm", "touch started; while [ ! -e go ]; do sleep 0.01; done\n"
+                          "while [ ! -e go ]; do sleep 0.01; done\n"
+                          "while [ ! -e go ]; do sleep 0.01; done\n"
+                          "[id=wide cores=2] true\n");
+    struct t_result result = t_sh(IN_BACKGROUND(
+        MPIRUN "mpifarm run -j 3 tasks.farm") "for rank in 1 2; do mpifarm drain mpifarm-run $rank "
+                                              "2>> why; echo $?; done; cat why; "
+                                              "touch go; wait $pid; echo $?");
+
+    cr_assert(t_has(result.out, "1 worker gets no more work\n"), "%s", result.out);
+    cr_assert(
+        t_has(result.out, "1\nmpifarm: mpifarm-run: task wide could run nowhere else\n0\n") ||
+            t_has(result.out, "0\nmpifarm: mpifarm-run: task wide could run nowhere else\n0\n"),
+        "%s", result.out);
+}
+
+Test(control, a_run_whose_other_workers_were_lost_ends_when_the_drained_one_is_done)
+{
+    t_write("tasks.farm",
+            "touch started; echo $PPID > p.$MPIFARM_RANK; while [ ! -e go ]; do sleep 0.01; done\n"
+            "echo $PPID > p.$MPIFARM_RANK; while [ ! -e go ]; do sleep 0.01; done\n"
+            "true\ntrue\n");
+    struct t_result result = t_sh(IN_BACKGROUND(
+        MPIRUN
+        "mpifarm run -j 2 tasks.farm") "while [ ! -s p.1 ] || [ ! -s p.2 ]; do sleep 0.01; done; "
+                                       "mpifarm drain mpifarm-run 1; kill -9 $(cat p.2); "
+                                       "while ! grep -q 'rank 2 on .* is lost' err; do sleep 0.01; "
+                                       "done; "
+                                       "touch go; wait $pid; echo $?; grep -c 'no worker is left' "
+                                       "err");
+
+    cr_assert(eq(str, result.out, "1 worker gets no more work\n3\n1\n"), "%s", result.err);
+}
+
 Test(control, without_a_run_there_is_a_sentence)
 {
     const struct {

@@ -29,13 +29,13 @@ Test(order, the_summary_names_what_led_to_skipped_tasks)
     struct t_result result;
 
     t_write("tasks", "[id=bad] false\n[after=bad] echo a\n[after=2] echo b\n[id=c cores=9999] c\n");
-    result = t_sh("mpifarm run tasks");
+    result = t_sh("cat tasks | mpifarm run -");
     expect(&result, 1, "");
     cr_assert(t_has(result.err, "\nmpifarm: 2 skipped because task bad failed\n"), "%s",
               result.err);
     cr_assert(t_has(result.err, "\nmpifarm: 1 of those that failed could never start"), "%s",
               result.err);
-    result = t_sh("mpifarm run -q --force tasks");
+    result = t_sh("cat tasks | mpifarm run -q --force -");
     expect(&result, 1, "");
     cr_assert(t_has(result.err, "1 task could never start: no worker is large enough"), "%s",
               result.err);
@@ -170,6 +170,22 @@ Test(order, auto_changes_the_order_while_it_runs_and_tells_why)
     cr_assert(t_has(result.err, ", simulating 6 tasks\n"), "%s", result.err);
     status = t_read("mpifarm-run/status.json");
     cr_assert(t_has(status, "\"policy\": \"") && t_has(status, "\"changes\": "), "%s", status);
+}
+
+/* The first one leaves a slot, but none of those behind it fits there. */
+Test(order, auto_looks_at_tasks_that_fit_nowhere_now_as_well)
+{
+    struct t_result result;
+
+    t_write("tasks", "[time=1] while ! [ -e go ]; do sleep 0.01; done\n"
+                     "[cores=2 time=4] echo slow\n[cores=2 time=4] echo slow\n"
+                     "[cores=2 time=1 weight=9] echo dear\n");
+    result =
+        t_sh("mpifarm run -j 2 --policy auto tasks & while kill -0 $! && ! grep -qs "
+             "'\"why\": \"auto: after' mpifarm-run/status.json; do sleep 0.01; done; touch go; "
+             "wait $!");
+    cr_assert(eq(int, result.status, 0), "%s", result.err);
+    cr_assert(eq(str, result.out, "dear\nslow\nslow\n"), "%s", result.err);
 }
 
 Test(order, a_policy_or_placement_that_nobody_knows_is_refused)

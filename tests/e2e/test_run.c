@@ -67,10 +67,10 @@ Test(run, a_wide_task_has_its_cores_for_itself)
     cr_assert(eq(int, result.status, 0), "%s", result.err);
 }
 
-Test(run, a_task_that_fits_no_worker_fails_at_once_with_the_numbers)
+Test(run, a_task_of_a_stream_that_fits_no_worker_fails_at_once_with_the_numbers)
 {
     t_write("tasks.txt", "[cores=99] true\ntrue\n");
-    struct t_result result = t_sh("mpifarm run -j 2 tasks.txt");
+    struct t_result result = t_sh("cat tasks.txt | mpifarm run -j 2 -");
     cr_assert(eq(int, result.status, 1));
     cr_assert(t_has(result.err, "needs 99 cores, and the largest worker has 2"), "%s", result.err);
 }

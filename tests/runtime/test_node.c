@@ -64,9 +64,10 @@ Test(node, a_welcome_gives_slots_their_numbers_and_processors)
     struct mf_buffer bytes = {0};
     struct mf_welcome welcome;
 
-    mf_node_encode_welcome("/run/dir", &share, &split, true, &bytes);
+    mf_node_encode_welcome("/run/dir", &share, &split, true, true, &bytes);
     cr_assert(eq(int, mf_node_decode_welcome(bytes.data, bytes.size, &welcome), 0));
     cr_assert(eq(str, welcome.run_dir, "/run/dir"));
+    cr_assert(welcome.suspends);
     cr_assert(eq(u32, welcome.n_slots, 2));
     cr_assert(eq(u32, welcome.slots[0].number, 5));
     cr_assert(eq(u32, welcome.slots[0].n_cpus, 2));
@@ -94,9 +95,10 @@ Test(node, without_pinning_slots_have_no_processors)
     struct mf_buffer bytes = {0};
     struct mf_welcome welcome;
 
-    mf_node_encode_welcome("/", &share, &split, false, &bytes);
+    mf_node_encode_welcome("/", &share, &split, false, false, &bytes);
     cr_assert(eq(int, mf_node_decode_welcome(bytes.data, bytes.size, &welcome), 0));
     cr_assert(eq(u32, welcome.slots[0].n_cpus, 0));
+    cr_assert_not(welcome.suspends);
     mf_welcome_finish(&welcome);
     mf_buffer_finish(&bytes);
 }

@@ -252,7 +252,7 @@ static void welcome(void)
     struct mf_topo_split split = {.pool = &core, .n_pool = 1};
     struct mf_buffer body = {0};
 
-    mf_node_encode_welcome("", &share, &split, false, &body);
+    mf_node_encode_welcome("", &share, &split, false, false, &body);
     say(&(struct mf_record){.kind = MF_RECORD_WELCOME}, body.data, body.size);
     mf_buffer_finish(&body);
 }

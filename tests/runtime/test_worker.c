@@ -173,6 +173,9 @@ static void pass_ms(int ms)
     }
 }
 
+/* Whether the worker is told that attempts may be suspended. */
+static bool suspends;
+
 /* Slot I is on core I of the pool. */
 static void welcome_to(const struct mf_core *pool, uint32_t n_slots, const struct mf_gpu *gpus,
                        uint32_t n_gpus)
@@ -187,7 +190,7 @@ static void welcome_to(const struct mf_core *pool, uint32_t n_slots, const struc
     struct mf_topo_split split = {.pool = (struct mf_core *)pool, .n_pool = n_slots};
     struct mf_buffer payload = {0};
 
-    mf_node_encode_welcome("/run", &share, &split, false, &payload);
+    mf_node_encode_welcome("/run", &share, &split, false, suspends, &payload);
     say(&(struct mf_message){
         .kind = MF_MESSAGE_WELCOME, .payload = payload.data, .payload_size = payload.size});
     mf_buffer_finish(&payload);
@@ -695,6 +698,7 @@ static void note_resume(struct mf_executor *self, mf_task_id task, uint32_t atte
 
 static void let_suspend(void)
 {
+    suspends = true;
     own_ops = *executor->ops;
     own_ops.suspend = note_suspend;
     own_ops.resume = note_resume;
@@ -731,6 +735,21 @@ Test(worker, a_suspended_attempt_leaves_its_slot_to_the_next_and_gets_one_again)
     cr_assert(eq(str, asked, "suspend 900 resume 900 in 0 "));
     tell(MF_EXECUTOR_CONTINUED, 900);
     cr_assert(eq(str, heard(), "CONTINUED 900"));
+}
+
+Test(worker, an_attempt_may_come_before_the_order_that_makes_room_for_it)
+{
+    let_suspend();
+    welcome(1);
+    run(900, 1);
+    pass_ms(30);
+    run(5, 1);
+    turn();
+    say_about(MF_MESSAGE_SUSPEND, 900);
+    turn();
+    tell(MF_EXECUTOR_SUSPENDED, 900);
+    pass_ms(5);
+    cr_assert(eq(str, heard(), "STARTED 900, SUSPENDED 900, ENDED 5"));
 }
 
 Test(worker, an_attempt_that_goes_on_gets_the_slot_that_it_had_if_that_is_free)

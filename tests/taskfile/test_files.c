@@ -2,6 +2,7 @@
 #include "support.h"
 
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -88,6 +89,31 @@ Test(files, a_cookie_that_was_never_given_is_refused)
     cr_assert(mf_source_load(source, 3, &entry, &err) < 0);
     cr_assert_str_eq(err.text, "there is no task with cookie 3");
     cr_assert(mf_source_load(source, UINT64_C(1) << 40, &entry, &err) < 0);
+    mf_source_close(source);
+}
+
+Test(files, the_summary_has_the_most_of_each_need_and_tasks_have_their_place)
+{
+    struct mf_source *source;
+    struct mf_source_summary summary;
+    struct mf_error err = {0};
+    uint64_t cookie;
+
+    t_write("a.farm", "#FARM mem=2K\na\n\n[cores=3 mem=1K] b\n");
+    t_write("b.farm", "# c\n[gpus=4] c\n");
+    source = t_open("a.farm", "b.farm", NULL);
+    mf_source_summarize(source, &summary);
+    cr_assert(summary.largest.n_slots == 3 && summary.largest.n_gpus == 4);
+    cr_assert_eq(summary.largest.mem_bytes, 2048);
+    t_next(source);
+    t_next(source);
+    cookie = t_next(source)->cookie;
+    mf_source_rewind(source);
+    cr_assert_str_eq(t_show(t_next(source)), "a.farm:2: [a] mem=2048");
+    mf_error_set(&err, -ERANGE, "too much");
+    cr_assert_eq(mf_source_at(source, cookie, -ERANGE, &err), -ERANGE);
+    cr_assert_str_eq(err.text, "b.farm:2: too much");
+    cr_assert_str_eq(t_show(t_next(source)), "a.farm:4: [b] cores=3 mem=1024");
     mf_source_close(source);
 }
 

@@ -1,0 +1,136 @@
+/*
+ * Whether a run can begin. That is known only once the workers have said what
+ * they have, so the run directory is opened after that: a run that is refused
+ * leaves everything as it was. Runs in rank 0's only thread.
+ */
+#include "runtime/scheduler_private.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* --- what no worker has --- */
+
+static bool is_settled(const struct mf_scheduler *scheduler, const struct mf_entry *entry)
+{
+    return scheduler->earlier &&
+           mf_intake_ended_earlier(scheduler, &entry->command) != MF_TASK_WAITING;
+}
+
+static int refuse_task(struct mf_scheduler *scheduler, const struct mf_entry *entry,
+                       const struct mf_needs *largest, struct mf_error *err)
+{
+    uint64_t cookie = entry->cookie;
+    char why[256];
+
+    mf_needs_explain(&entry->needs, largest, why, sizeof(why));
+    return mf_source_at(scheduler->config.source, cookie,
+                        mf_error_set(err, -ERANGE, "the task %s", why), err);
+}
+
+/* Looks for the first task that is still to be run and needs more of a kind than any worker has. */
+static int find_unfit(struct mf_scheduler *scheduler, const struct mf_needs *largest,
+                      struct mf_error *err)
+{
+    struct mf_source *source = scheduler->config.source;
+    const struct mf_entry *entry;
+    int r;
+
+    while ((r = mf_source_next(source, &entry, err)) == 0)
+        if (mf_needs_exceed(&entry->needs, largest) && !is_settled(scheduler, entry))
+            return refuse_task(scheduler, entry, largest, err);
+    if (r < 0)
+        return r;
+    mf_source_rewind(source);
+    return 0;
+}
+
+/*
+ * The tasks are read for it only if there is one to be found. Of an input that
+ * comes bit by bit nobody knows the rest: such tasks fail when their turn comes.
+ */
+static int check_needs(struct mf_scheduler *scheduler, struct mf_error *err)
+{
+    struct mf_needs largest = mf_workers_largest(mf_farm_workers(scheduler->farm));
+    struct mf_source_summary summary;
+
+    mf_source_summarize(scheduler->config.source, &summary);
+    if (!summary.is_counted || !mf_needs_exceed(&summary.largest, &largest))
+        return 0;
+    return find_unfit(scheduler, &largest, err);
+}
+
+/* --- the beginning --- */
+
+/* What needs the run directory, and what may write into it. */
+static int create_parts(struct mf_scheduler *scheduler, struct mf_error *err)
+{
+    int r = 0;
+
+    if (scheduler->config.resume == MF_RESUME_WITH_FAILED)
+        r = mf_journal_forgive(scheduler->journal, err);
+    if (r < 0)
+        return r;
+    r = mf_requests_create(scheduler);
+    if (r < 0)
+        return mf_error_set(err, r, "cannot set up the scheduler: %s", strerror(-r));
+    mf_learned_load(scheduler);
+    r = mf_settle_create(scheduler, err);
+    if (r < 0)
+        return r;
+    mf_settle_adopt_earlier(scheduler);
+    return mf_feeds_plan(scheduler, err);
+}
+
+/* Opening the journal replaces an earlier run, unless that is continued: then it tells what is
+ * settled. */
+static int begin(struct mf_scheduler *scheduler, struct mf_error *err)
+{
+    bool is_resumed = scheduler->config.resume != MF_RESUME_NONE;
+    int r = is_resumed ? 0 : check_needs(scheduler, err);
+
+    if (r == 0)
+        r = scheduler->config.open_journal(scheduler->config.open_arg, &scheduler->journal, err);
+    if (r == 0)
+        r = mf_intake_load_earlier(scheduler, err);
+    if (r == 0 && is_resumed)
+        r = check_needs(scheduler, err);
+    return r < 0 ? r : create_parts(scheduler, err);
+}
+
+static void try_to_begin(struct mf_scheduler *scheduler)
+{
+    struct mf_error err;
+
+    scheduler->is_begun = begin(scheduler, &err) == 0;
+    if (scheduler->is_begun)
+        return;
+    scheduler->is_refused = true;
+    mf_log_error(scheduler->config.log, "%s", err.text);
+}
+
+/* --- the turn --- */
+
+static bool is_given_up(const struct mf_scheduler *scheduler)
+{
+    return scheduler->is_refused || scheduler->has_failed ||
+           mf_farm_stopping(scheduler->farm) != MF_STOP_NONE;
+}
+
+bool mf_beginning_turn(struct mf_scheduler *scheduler)
+{
+    if (!scheduler->is_begun && scheduler->is_sharing_done && !is_given_up(scheduler))
+        try_to_begin(scheduler);
+    if (scheduler->is_begun)
+        return true;
+    if (!is_given_up(scheduler))
+        return false;
+    if (!scheduler->is_leaving)
+        mf_peers_stop(scheduler);
+    scheduler->is_finished = mf_peers_have_left(scheduler);
+    return false;
+}
+
+int64_t mf_beginning_next_ns(const struct mf_scheduler *scheduler)
+{
+    return scheduler->is_leaving ? scheduler->leave_deadline_ns : mf_peers_deadline_ns(scheduler);
+}
