@@ -129,19 +129,25 @@ static int load_live(struct mf_scheduler *scheduler, const struct mf_change *cha
 
 /* --- carrying out --- */
 
-/* The task cannot be read any more: give it back unrun, and start nothing new. */
-static void give_up(struct mf_scheduler *scheduler, const struct mf_change *change,
-                    const struct mf_error *err)
+/* As if the worker had, which was not sent it. */
+static void give_back(struct mf_scheduler *scheduler, const struct mf_change *change)
 {
     struct mf_event returned = {.kind = MF_EVENT_RETURNED,
                                 .task = change->task,
                                 .attempt = change->attempt,
                                 .worker = change->worker};
 
+    mf_scheduler_apply(scheduler, &returned);
+}
+
+/* The task cannot be read any more: give it back unrun, and start nothing new. */
+static void give_up(struct mf_scheduler *scheduler, const struct mf_change *change,
+                    const struct mf_error *err)
+{
     if (mf_farm_stopping(scheduler->farm) == MF_STOP_NONE)
         mf_log_error(scheduler->config.log, "%s", err->text);
     mf_scheduler_stop(scheduler, MF_STOP_SOON, "the error above");
-    mf_scheduler_apply(scheduler, &returned);
+    give_back(scheduler, change);
 }
 
 static void send_run(struct mf_scheduler *scheduler, const struct mf_change *change,
@@ -165,8 +171,12 @@ static void send_run(struct mf_scheduler *scheduler, const struct mf_change *cha
     if (live->n_outs > 0) {
         int r = mf_feeds_encode(scheduler, live, change->worker, &feeds);
 
-        if (r < 0)
+        if (r < 0) {
             mf_scheduler_fail_with(scheduler, r, "cannot give a task the output that it takes");
+            give_back(scheduler, change);
+            mf_buffer_finish(&feeds);
+            return;
+        }
         message.feeds = feeds.data;
         message.feeds_size = feeds.size;
     }

@@ -11,8 +11,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Bytes under way to all workers, above which none are read. */
+/*
+ * Bytes under way to all workers, above which none are read, and those to one
+ * worker, above which it has to wait. More to one of them does not count, so
+ * that those who take nothing leave room for the others.
+ */
 #define UNSENT_MAX_BYTES ((uint64_t)32 << 20)
+#define PEER_UNSENT_MAX_BYTES ((uint64_t)1 << 20)
 
 /* Bytes read in one turn: a turn stays short. */
 #define BYTES_PER_TURN ((uint64_t)4 << 20)
@@ -24,7 +29,7 @@
  * @is_printed   it need not be printed any more
  * @n_undone     tasks that take it and are not DONE
  * @n_unended    of these, those that have not ended in any way
- * @ranks        n_ranks workers that were told of it
+ * @ranks        n_ranks workers that were told of it, in ascending order
  */
 struct mf_wanted {
     bool has_region;
@@ -363,11 +368,28 @@ void mf_feeds_note_taker_ended(struct mf_scheduler *scheduler, const struct mf_l
 
 /* --- to the workers --- */
 
+/* Where the rank is among those that were told, or belongs: they are in ascending order. */
+static uint32_t find_rank(const struct mf_wanted *wanted, uint32_t rank)
+{
+    uint32_t first = 0, end = wanted->n_ranks;
+
+    while (first < end) {
+        uint32_t middle = first + (end - first) / 2;
+
+        if (wanted->ranks[middle] < rank)
+            first = middle + 1;
+        else
+            end = middle;
+    }
+    return first;
+}
+
 static int note_rank(struct mf_wanted *wanted, uint32_t rank)
 {
-    for (uint32_t i = 0; i < wanted->n_ranks; i++)
-        if (wanted->ranks[i] == rank)
-            return 0;
+    uint32_t i = find_rank(wanted, rank);
+
+    if (i < wanted->n_ranks && wanted->ranks[i] == rank)
+        return 0;
     if (wanted->n_ranks == wanted->capacity) {
         uint32_t capacity = wanted->capacity ? 2 * wanted->capacity : 4;
         uint32_t *ranks = reallocarray(wanted->ranks, capacity, sizeof(*ranks));
@@ -377,7 +399,10 @@ static int note_rank(struct mf_wanted *wanted, uint32_t rank)
         wanted->ranks = ranks;
         wanted->capacity = capacity;
     }
-    wanted->ranks[wanted->n_ranks++] = rank;
+    memmove(&wanted->ranks[i + 1], &wanted->ranks[i],
+            (wanted->n_ranks - i) * sizeof(*wanted->ranks));
+    wanted->ranks[i] = rank;
+    wanted->n_ranks++;
     return 0;
 }
 
@@ -445,19 +470,42 @@ static void answer(struct mf_scheduler *scheduler, const struct fetch *fetch, ui
     mf_peer_post(fetch->peer, &feed);
 }
 
+/* What was posted in this turn is not sent yet, but counts as well. */
+static uint64_t unsent_of(const struct mf_peer *peer)
+{
+    return peer->frame.size + mf_transport_unsent(peer->transport, peer->address);
+}
+
 static uint64_t count_unsent(const struct mf_scheduler *scheduler)
 {
     uint64_t n = 0;
 
-    for (uint32_t i = 0; i < scheduler->n_peers; i++)
-        if (scheduler->peers[i].state == MF_PEER_UP)
-            n += mf_transport_unsent(scheduler->peers[i].transport, scheduler->peers[i].address);
+    for (uint32_t i = 0; i < scheduler->n_peers; i++) {
+        uint64_t unsent =
+            scheduler->peers[i].state == MF_PEER_UP ? unsent_of(&scheduler->peers[i]) : 0;
+
+        n += unsent < PEER_UNSENT_MAX_BYTES ? unsent : PEER_UNSENT_MAX_BYTES;
+    }
     return n;
+}
+
+/* Answers a worker that has room, and forgets one that is lost. Returns whether it was either. */
+static bool serve(struct mf_scheduler *scheduler, struct fetch *fetch, uint8_t *bytes)
+{
+    if (fetch->peer->state == MF_PEER_UP) {
+        if (unsent_of(fetch->peer) >= PEER_UNSENT_MAX_BYTES)
+            return false;
+        answer(scheduler, fetch, bytes);
+    }
+    mf_list_remove(&fetch->node);
+    free(fetch);
+    return true;
 }
 
 bool mf_feeds_turn(struct mf_scheduler *scheduler)
 {
     uint64_t n_bytes = 0;
+    bool was_any = false;
     uint8_t *bytes;
 
     if (mf_list_is_empty(&scheduler->fetches) || count_unsent(scheduler) >= UNSENT_MAX_BYTES)
@@ -467,15 +515,17 @@ bool mf_feeds_turn(struct mf_scheduler *scheduler)
         mf_scheduler_fail_with(scheduler, -ENOMEM, "cannot give output to a worker");
         return false;
     }
-    while (n_bytes < BYTES_PER_TURN && !mf_list_is_empty(&scheduler->fetches)) {
-        struct mf_list *node = mf_list_pop_front(&scheduler->fetches);
+    mf_list_for_each_safe (node, &scheduler->fetches) {
         struct fetch *fetch = mf_container_of(node, struct fetch, node);
+        uint32_t length = fetch->length;
 
-        if (fetch->peer->state == MF_PEER_UP)
-            answer(scheduler, fetch, bytes);
-        n_bytes += fetch->length;
-        free(fetch);
+        if (!serve(scheduler, fetch, bytes))
+            continue;
+        was_any = true;
+        n_bytes += length;
+        if (n_bytes >= BYTES_PER_TURN)
+            break;
     }
     free(bytes);
-    return true;
+    return was_any;
 }
