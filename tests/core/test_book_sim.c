@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define N_RUNS 1500
+#define N_RUNS 1000
 #define N_STEPS 250
 #define MAX_TASKS (N_STEPS + 1)
 #define MAX_AFTER 4

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define N_RUNS 1500
+#define N_RUNS 600
 #define N_STEPS 200
 #define MAX_RANGES 8
 #define MAX_ELEMENTS 40
