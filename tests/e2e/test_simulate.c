@@ -301,7 +301,7 @@ Test(check, prints_only_counts_where_nothing_comes_after_anything)
 
 /* Where the program can live with so little address space; with sanitizers it cannot. */
 #define IN_LITTLE_MEMORY                                                                           \
-    "if (ulimit -v 2000000; mpifarm help) > help 2>&1; then ulimit -v 2000000; fi; "
+    "if sh -c 'ulimit -v 2000000; mpifarm help' > help 2>&1; then ulimit -v 2000000; fi; "
 
 Test(check, a_line_that_repeats_without_end_takes_no_memory)
 {
