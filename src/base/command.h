@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 /**
  * A place in an argument where the number of the slot is inserted when the
@@ -90,6 +91,9 @@ void mf_command_print(const struct mf_command *command, struct mf_buffer *buffer
 
 /** Appends text quoted for sh if any character needs it. */
 void mf_shell_quote(const char *text, struct mf_buffer *buffer);
+
+/** The same into a file; unquoted where memory is out, which is better than nothing. */
+void mf_shell_put(const char *text, FILE *file);
 
 /**
  * mf_command_key() - identity of a command across runs.

@@ -90,3 +90,15 @@ void mf_command_print(const struct mf_command *command, struct mf_buffer *buffer
     }
     mf_buffer_finish(&word);
 }
+
+void mf_shell_put(const char *text, FILE *file)
+{
+    struct mf_buffer quoted = {0};
+
+    mf_shell_quote(text, &quoted);
+    if (mf_buffer_status(&quoted) == 0)
+        fwrite(quoted.data, 1, quoted.size, file);
+    else
+        fputs(text, file);
+    mf_buffer_finish(&quoted);
+}

@@ -4,6 +4,7 @@
  */
 #include "cli/explain_private.h"
 
+#include "base/command.h"
 #include "journal/rundir.h"
 
 #include <errno.h>
@@ -151,23 +152,11 @@ void mf_explain_put_text(const char *text, FILE *file)
         fputc((unsigned char)*text < ' ' || *text == 0x7f ? ' ' : *text, file);
 }
 
-static void put_quoted(const char *text, FILE *file)
-{
-    struct mf_buffer quoted = {0};
-
-    mf_shell_quote(text, &quoted);
-    if (mf_buffer_status(&quoted) == 0)
-        fwrite(quoted.data, 1, quoted.size, file);
-    else
-        fputs(text, file);
-    mf_buffer_finish(&quoted);
-}
-
 void mf_explain_put_logs(const struct mf_explain *explain, const char *id, FILE *file)
 {
     fputs("mpifarm logs ", file);
-    put_quoted(explain->run_dir, file);
+    mf_shell_put(explain->run_dir, file);
     fputc(' ', file);
-    put_quoted(id, file);
+    mf_shell_put(id, file);
     fputc('\n', file);
 }

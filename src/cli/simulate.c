@@ -39,16 +39,8 @@ static struct mf_needs find_largest(const struct mf_simulate_settings *settings)
 {
     struct mf_needs largest = {0};
 
-    for (uint32_t i = 0; i < settings->sim.n_groups; i++) {
-        const struct mf_needs *has = &settings->groups[i].has;
-
-        if (has->n_slots > largest.n_slots)
-            largest.n_slots = has->n_slots;
-        if (has->n_gpus > largest.n_gpus)
-            largest.n_gpus = has->n_gpus;
-        if (has->mem_bytes > largest.mem_bytes)
-            largest.mem_bytes = has->mem_bytes;
-    }
+    for (uint32_t i = 0; i < settings->sim.n_groups; i++)
+        mf_needs_raise(&largest, &settings->groups[i].has);
     return largest;
 }
 

@@ -191,15 +191,11 @@ struct mf_needs mf_workers_largest(const struct mf_workers *workers)
 
     for (uint32_t i = 0; i < workers->n_shapes; i++) {
         const struct mf_worker_shape *shape = &workers->shapes[i];
+        const struct mf_needs has = {
+            .n_slots = shape->n_slots, .n_gpus = shape->n_gpus, .mem_bytes = shape->mem_bytes};
 
-        if (shape->n_up == 0)
-            continue;
-        if (shape->n_slots > most.n_slots)
-            most.n_slots = shape->n_slots;
-        if (shape->n_gpus > most.n_gpus)
-            most.n_gpus = shape->n_gpus;
-        if (shape->mem_bytes > most.mem_bytes)
-            most.mem_bytes = shape->mem_bytes;
+        if (shape->n_up > 0)
+            mf_needs_raise(&most, &has);
     }
     return most;
 }

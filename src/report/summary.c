@@ -102,19 +102,6 @@ static void put_command(const char *text, FILE *file)
     fputs(n > COMMAND_WIDTH ? "..." : "", file);
 }
 
-static void put_quoted(const char *text, FILE *file)
-{
-    struct mf_buffer quoted = {0};
-
-    mf_shell_quote(text, &quoted);
-    /* Out of memory at the very end: unquoted is better than nothing. */
-    if (mf_buffer_status(&quoted) == 0)
-        fwrite(quoted.data, 1, quoted.size, file);
-    else
-        fputs(text, file);
-    mf_buffer_finish(&quoted);
-}
-
 static void put_failure(const struct mf_summary *summary, const struct mf_failure *failure,
                         FILE *file)
 {
@@ -124,9 +111,9 @@ static void put_failure(const struct mf_summary *summary, const struct mf_failur
     fputs("): ", file);
     put_command(failure->command_text, file);
     fputs("\nmpifarm: see its output: mpifarm logs ", file);
-    put_quoted(summary->run_dir, file);
+    mf_shell_put(summary->run_dir, file);
     fputc(' ', file);
-    put_quoted(failure->id, file);
+    mf_shell_put(failure->id, file);
     fputc('\n', file);
 }
 
@@ -141,7 +128,7 @@ static void put_failures(const struct mf_summary *summary, FILE *file)
     fprintf(file, "mpifarm: %s%s %s: mpifarm logs --failed ", summary->n_shown ? "and " : "",
             mf_count_format(summary->n_failed - summary->n_shown, text),
             summary->n_shown ? "more" : "failed");
-    put_quoted(summary->run_dir, file);
+    mf_shell_put(summary->run_dir, file);
     fputc('\n', file);
 }
 

@@ -232,13 +232,15 @@ static void note_suspended(struct mf_scheduler *scheduler, const struct mf_chang
 static void explain(struct mf_scheduler *scheduler, const struct mf_change *change,
                     struct mf_outcome *outcome)
 {
-    struct mf_needs largest = mf_workers_largest(mf_farm_workers(scheduler->farm));
+    struct mf_needs largest;
 
     *outcome = (struct mf_outcome){
         .cause = change->cause, .exit_status = -1, .started_wall_ns = mf_clock_wall_ns()};
-    if (change->cause == MF_CAUSE_UNFIT)
+    if (change->cause == MF_CAUSE_UNFIT) {
+        largest = mf_workers_largest(mf_farm_workers(scheduler->farm));
         mf_needs_explain(&change->needs, &largest, outcome->detail, sizeof(outcome->detail));
-    else if (change->cause == MF_CAUSE_SKIPPED)
+    }
+    if (change->cause == MF_CAUSE_SKIPPED)
         mf_intake_explain_skip(scheduler, change->root, outcome->detail, sizeof(outcome->detail));
 }
 
@@ -276,7 +278,7 @@ bool mf_dispatch_turn(struct mf_scheduler *scheduler)
         if (change.state == MF_TASK_PLACED || change.state == MF_TASK_RUNNING ||
             change.state == MF_TASK_SUSPENDED)
             carry_out_wish(scheduler, &change);
-        if (mf_policy_preempts(scheduler->config.farm.policy))
+        if (mf_policy_preempts(mf_farm_policy(scheduler->farm)))
             note_suspended(scheduler, &change);
         if (mf_task_state_is_final(change.state))
             settle_final(scheduler, &change);

@@ -143,7 +143,7 @@ static int bring_up(struct mf_scheduler *scheduler, struct mf_peer *peer,
         return 0;
     }
     mf_node_encode_welcome(scheduler->config.run_dir, share, split, scheduler->config.pin,
-                           mf_policy_preempts(scheduler->config.farm.policy), &welcome);
+                           mf_policy_preempts(mf_farm_policy(scheduler->farm)), &welcome);
     message.payload = welcome.data;
     message.payload_size = welcome.size;
     mf_peer_post(peer, &message);

@@ -236,7 +236,7 @@ static uint64_t list_suspended(const struct mf_scheduler *scheduler,
     uint64_t n = 0;
     void *place;
 
-    while (mf_policy_preempts(scheduler->config.farm.policy) && n < MAX_SUSPENDED_TOLD &&
+    while (mf_policy_preempts(mf_farm_policy(scheduler->farm)) && n < MAX_SUSPENDED_TOLD &&
            mf_table_next(scheduler->live, &cursor, NULL, &place) == 1) {
         const struct mf_live *live = *(struct mf_live **)place;
 

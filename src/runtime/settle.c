@@ -90,7 +90,7 @@ void mf_settle_attempt(struct mf_scheduler *scheduler, struct mf_live *live,
 static int64_t began_ns(const struct mf_scheduler *scheduler, const struct mf_live *live,
                         const struct mf_outcome *outcome)
 {
-    if (mf_policy_preempts(scheduler->config.farm.policy))
+    if (mf_policy_preempts(mf_farm_policy(scheduler->farm)))
         return live->sent_ns;
     return scheduler->now_ns - outcome->duration_ns;
 }
