@@ -102,8 +102,10 @@ static void try_to_begin(struct mf_scheduler *scheduler)
     struct mf_error err;
 
     scheduler->is_begun = begin(scheduler, &err) == 0;
-    if (scheduler->is_begun)
+    if (scheduler->is_begun) {
+        mf_hooks_begin(scheduler);
         return;
+    }
     scheduler->is_refused = true;
     mf_log_error(scheduler->config.log, "%s", err.text);
 }

@@ -292,6 +292,13 @@ void mf_peers_stop(struct mf_scheduler *scheduler)
     }
 }
 
+void mf_peers_on_busy(struct mf_scheduler *scheduler, struct mf_peer *peer)
+{
+    peer->is_busy = true;
+    if (scheduler->is_leaving)
+        scheduler->leave_deadline_ns = scheduler->now_ns + LEAVE_TIMEOUT_NS;
+}
+
 bool mf_peers_have_left(const struct mf_scheduler *scheduler)
 {
     if (scheduler->now_ns >= scheduler->leave_deadline_ns)

@@ -262,6 +262,11 @@ static void on_request(void *arg, const struct mf_control_request *request,
 {
     struct mf_scheduler *scheduler = arg;
 
+    if (scheduler->is_leaving && request->verb == MF_CONTROL_STOP && request->is_now) {
+        mf_hooks_hurry(scheduler);
+        mf_control_reply_set(reply, true, "the run is over, and its workers leave at once");
+        return;
+    }
     if (scheduler->is_leaving) {
         mf_control_reply_set(reply, false, "the run is over");
         return;

@@ -72,6 +72,8 @@ void mf_scheduler_stop(struct mf_scheduler *scheduler, enum mf_stop stop, const 
 
     if (scheduler->stopped_by[0] == '\0')
         strncpy(scheduler->stopped_by, why, sizeof(scheduler->stopped_by) - 1);
+    if (stop == MF_STOP_NOW && scheduler->is_leaving)
+        mf_hooks_hurry(scheduler);
     mf_scheduler_apply(scheduler, &event);
 }
 
@@ -108,6 +110,12 @@ static int dispatch(struct mf_scheduler *scheduler, struct mf_peer *peer,
         return mf_peers_on_hello(scheduler, peer, message);
     if (message->kind == MF_MESSAGE_BYE) {
         mf_peer_lose(scheduler, peer, "it left");
+        return 0;
+    }
+    if (message->kind == MF_MESSAGE_HOOKED)
+        return mf_hooks_on_ended(scheduler, peer, message);
+    if (message->kind == MF_MESSAGE_BUSY) {
+        mf_peers_on_busy(scheduler, peer);
         return 0;
     }
     if (peer->state != MF_PEER_UP)
@@ -440,7 +448,9 @@ enum mf_run_result mf_scheduler_result(const struct mf_scheduler *scheduler)
         scheduler->is_input_bad || !mf_printer_is_idle(scheduler->printer) ||
         !scheduler->is_source_done || scheduler->n_cancelled > 0 || count_left(scheduler) > 0)
         return MF_RUN_STOPPED;
-    return scheduler->n_failed + scheduler->n_failed_earlier > 0 ? MF_RUN_FAILED : MF_RUN_DONE;
+    return scheduler->n_failed + scheduler->n_failed_earlier + scheduler->n_hooks_failed > 0
+               ? MF_RUN_FAILED
+               : MF_RUN_DONE;
 }
 
 void mf_scheduler_summarize(const struct mf_scheduler *scheduler, FILE *file)

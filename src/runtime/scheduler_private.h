@@ -12,6 +12,7 @@
  *     transfer.c   output into the stores, fetched from workers where it is large
  *     settle.c     ended attempts: journal, and after the commit the telling
  *     requests.c   what the user asks of the run while it goes on
+ *     hooks.c      commands that workers run when they join and leave
  */
 #ifndef MF_RUNTIME_SCHEDULER_PRIVATE_H
 #define MF_RUNTIME_SCHEDULER_PRIVATE_H
@@ -45,6 +46,7 @@ enum mf_peer_state {
  * @transport, @address  how to reach it
  * @has                  what its HELLO said
  * @frame                records of this turn
+ * @is_busy              it was told to stop and has said that hooks still run
  * @send_error           why nothing can be sent to it any more, 0 or -errno
  * @transfers            outputs being pulled from it
  */
@@ -57,6 +59,7 @@ struct mf_peer {
     struct mf_offer has;
     uint32_t n_slots;
     struct mf_buffer frame;
+    bool is_busy;
     int send_error;
     struct mf_list transfers;
 };
@@ -245,6 +248,7 @@ struct mf_scheduler {
     int64_t oldest_unsettled_ns;
     int64_t last_commit_ns, commit_cost_ns;
 
+    uint64_t n_hooks_failed;
     uint64_t n_done, n_failed, n_cancelled, n_skipped, n_truncated, n_unfit;
     struct mf_kept_skip skips[MF_MAX_SHOWN_SKIPS];
     uint32_t n_skips;
@@ -328,8 +332,23 @@ void mf_peers_check_left(struct mf_scheduler *scheduler);
 /** Tells every worker to stop: from then on the scheduler is leaving. */
 void mf_peers_stop(struct mf_scheduler *scheduler);
 
+/** A worker that was told to stop runs hooks: it is waited for. */
+void mf_peers_on_busy(struct mf_scheduler *scheduler, struct mf_peer *peer);
+
 /** After that: whether all workers have left, or need not be waited for any more. */
 bool mf_peers_have_left(const struct mf_scheduler *scheduler);
+
+/* hooks.c */
+
+/** The run begins: workers are told what to run before their first task and at their end. */
+void mf_hooks_begin(struct mf_scheduler *scheduler);
+
+/** A hook has ended on a worker. Returns 0, or -EPROTO for one that there is not. */
+int mf_hooks_on_ended(struct mf_scheduler *scheduler, const struct mf_peer *peer,
+                      const struct mf_message *message);
+
+/** Workers that leave are not to run hooks any longer. */
+void mf_hooks_hurry(struct mf_scheduler *scheduler);
 
 /* intake.c */
 

@@ -1,8 +1,9 @@
 /*
  * The worker's turn:
  *
- *     receive   RUN, RECALL, SUSPEND, CONTINUE, END, PULL, RELEASE, FEED, UNFEED from the
+ *     receive   HOOKS, RUN, RECALL, SUSPEND, CONTINUE, END, PULL, RELEASE, FEED, UNFEED from the
  *               scheduler
+ *     hooks     before the first task, and after the last
  *     start     what fits into free slots, in the order received; stage more
  *     tell      who has been running for a while
  *     send      one frame with all there is to report
@@ -218,7 +219,7 @@ static void on_release(struct mf_worker_rank *worker, const struct mf_message *m
         mf_worker_rank_forget(worker, attempt);
 }
 
-static void on_stop(struct mf_worker_rank *worker)
+static void leave(struct mf_worker_rank *worker)
 {
     worker->executor->ops->destroy(worker->executor);
     worker->executor = NULL;
@@ -226,6 +227,13 @@ static void on_stop(struct mf_worker_rank *worker)
     mf_worker_rank_post_simple(worker, MF_MESSAGE_BYE, 0, 0);
     send_frame(worker);
     worker->is_finished = true;
+}
+
+static void on_stop(struct mf_worker_rank *worker)
+{
+    mf_worker_hooks_stop(worker);
+    if (!mf_worker_hooks_are_left(worker))
+        leave(worker);
 }
 
 static int dispatch(struct mf_worker_rank *worker, const struct mf_message *message)
@@ -239,6 +247,8 @@ static int dispatch(struct mf_worker_rank *worker, const struct mf_message *mess
     if (!worker->is_welcome)
         return -EPROTO;
     switch (message->kind) {
+    case MF_MESSAGE_HOOKS:
+        return mf_worker_hooks_take(worker, message);
     case MF_MESSAGE_RUN:
         return on_run(worker, message);
     case MF_MESSAGE_RECALL:
@@ -330,7 +340,9 @@ int mf_worker_rank_turn(struct mf_worker_rank *worker, int64_t now_ns)
     if (worker->is_finished)
         return had_traffic;
     if (!worker->is_broken) {
-        mf_worker_rank_start_queued(worker);
+        mf_worker_hooks_turn(worker);
+        if (mf_worker_hooks_let_work(worker))
+            mf_worker_rank_start_queued(worker);
         r = worker->executor->ops->flush(worker->executor);
         if (r < 0)
             mf_worker_rank_report_broken(worker, strerror(-r));
@@ -338,15 +350,24 @@ int mf_worker_rank_turn(struct mf_worker_rank *worker, int64_t now_ns)
     tell_started(worker);
     had_traffic |= worker->frame.size > 0;
     send_frame(worker);
+    if (worker->hooks.is_stopping && !mf_worker_hooks_are_left(worker)) {
+        leave(worker);
+        had_traffic = 1;
+    }
     return worker->error < 0 ? worker->error : had_traffic;
 }
 
 int64_t mf_worker_rank_next_ns(const struct mf_worker_rank *worker)
 {
-    if (mf_list_is_empty(&worker->untold) || worker->is_finished)
+    int64_t hooks_ns = mf_worker_hooks_next_ns(worker), untold_ns;
+
+    if (worker->is_finished)
         return INT64_MAX;
-    return mf_container_of(worker->untold.next, struct mf_worker_attempt, node)->started_ns +
-           TELL_STARTED_AFTER_NS;
+    if (mf_list_is_empty(&worker->untold))
+        return hooks_ns;
+    untold_ns = mf_container_of(worker->untold.next, struct mf_worker_attempt, node)->started_ns +
+                TELL_STARTED_AFTER_NS;
+    return mf_earliest_ns(hooks_ns, untold_ns);
 }
 
 bool mf_worker_rank_is_finished(const struct mf_worker_rank *worker)
@@ -416,6 +437,7 @@ void mf_worker_rank_destroy(struct mf_worker_rank *worker)
         mf_worker_attempt_free(*(struct mf_worker_attempt **)place);
     mf_table_destroy(worker->attempts);
     mf_worker_feeds_finish(worker);
+    mf_worker_hooks_finish(worker);
     mf_buffer_finish(&worker->frame);
     mf_stock_finish(&worker->stock);
     free(worker);

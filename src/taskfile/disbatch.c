@@ -89,8 +89,7 @@ static int take_perengine(struct rest *rest, struct mf_disbatch *line, struct mf
 {
     line->is_stop = take_word(rest, "STOP");
     if (!line->is_stop && !take_word(rest, "START"))
-        return mf_error_set(err, -EINVAL,
-                            DISBATCH " PERENGINE: START or STOP, and then a command");
+        return mf_error_set(err, -EINVAL, DISBATCH " PERENGINE: START or STOP, and then a command");
     take_text(rest, line);
     return 0;
 }

@@ -23,7 +23,7 @@
 #include <stdint.h>
 
 /** Changes whenever a record's bytes do; all ranks of a run must agree. */
-#define MF_WIRE_VERSION 6
+#define MF_WIRE_VERSION 7
 
 /** A frame with batched records is sent before it grows beyond this, to stay eager in MPI. */
 #define MF_FRAME_EAGER_BYTES 4000
@@ -43,19 +43,22 @@ enum mf_message_kind {
     MF_MESSAGE_FETCH = 8,      /* task, stream, offset, length: of a feed */
     MF_MESSAGE_SUSPENDED = 9,  /* task, attempt, ran_ns */
     MF_MESSAGE_CONTINUED = 10, /* task, attempt */
+    MF_MESSAGE_HOOKED = 11,    /* task: number of the hook; outcome, size, payload: its output */
+    MF_MESSAGE_BUSY = 12,      /* was told to stop, and is about it: hooks still run */
     /* scheduler to worker */
     MF_MESSAGE_WELCOME = 16, /* payload: run directory, slots and GPUs */
     MF_MESSAGE_RUN =
         17, /* task, attempt, needs, try_number, timeout_ns, feeds, payload: encoded mf_command */
-    MF_MESSAGE_RECALL = 18,   /* task, attempt */
-    MF_MESSAGE_END = 19,      /* task, attempt, cause */
-    MF_MESSAGE_PULL = 20,     /* task, attempt, stream, offset, length */
-    MF_MESSAGE_RELEASE = 21,  /* task, attempt: its output is not needed any more */
-    MF_MESSAGE_STOP = 22,     /* end everything and leave */
-    MF_MESSAGE_FEED = 23,     /* task, stream, offset, error, payload: a piece of its output */
+    MF_MESSAGE_RECALL = 18,  /* task, attempt */
+    MF_MESSAGE_END = 19,     /* task, attempt, cause */
+    MF_MESSAGE_PULL = 20,    /* task, attempt, stream, offset, length */
+    MF_MESSAGE_RELEASE = 21, /* task, attempt: its output is not needed any more */
+    MF_MESSAGE_STOP = 22, /* end everything, run the hooks for that, and leave; once more: leave */
+    MF_MESSAGE_FEED = 23, /* task, stream, offset, error, payload: a piece of its output */
     MF_MESSAGE_UNFEED = 24,   /* task: nothing that runs takes its output any more */
     MF_MESSAGE_SUSPEND = 25,  /* task, attempt: stop it, and use its slots for others */
     MF_MESSAGE_CONTINUE = 26, /* task, attempt: let it go on when there are slots */
+    MF_MESSAGE_HOOKS = 27,    /* payload: commands to run before the first task, and at the end */
 };
 
 /**
