@@ -32,6 +32,25 @@ static int print_command(const struct mf_entry *entry, struct mf_buffer *line)
     return fwrite(line->data, 1, line->size, stdout) == line->size ? 0 : -errno;
 }
 
+/* What workers run once is no command of the farm: it stands there as comments. */
+static int print_hooks(struct mf_source *source, struct mf_error *err)
+{
+    struct mf_buffer lines = {0};
+    const struct mf_hook *hook;
+    int r;
+
+    for (size_t i = 0; (hook = mf_source_hook(source, i)); i++) {
+        mf_buffer_print(&lines, "# PERENGINE %s: ", hook->is_stop ? "STOP" : "START");
+        mf_command_print(&hook->command, &lines);
+        mf_buffer_put_u8(&lines, '\n');
+    }
+    r = mf_buffer_status(&lines);
+    if (r == 0 && fwrite(lines.data, 1, lines.size, stdout) < lines.size)
+        r = -errno;
+    mf_buffer_finish(&lines);
+    return r < 0 ? mf_error_set(err, r, "cannot print the commands: %s", strerror(-r)) : 0;
+}
+
 static int print_commands(struct mf_source *source, struct mf_error *err)
 {
     const struct mf_entry *entry;
@@ -86,6 +105,8 @@ static int dry_run(struct mf_context *context, const struct mf_farming_settings 
     options = source_options(settings, &functions);
     if (r == 0)
         r = open_source((const char *const *)words, (uint32_t)n_words, &options, &source, &err);
+    if (r == 0)
+        r = print_hooks(source, &err);
     if (r == 0)
         r = print_commands(source, &err);
     mf_source_close(source);

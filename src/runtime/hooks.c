@@ -46,22 +46,23 @@ static void tell_output(const struct mf_scheduler *scheduler, const struct mf_pe
     }
 }
 
+/* One that was ended since the run was over has not failed. */
 static void tell_end(const struct mf_scheduler *scheduler, const struct mf_peer *peer,
                      const struct mf_hook *hook, const struct mf_outcome *outcome)
 {
     const char *why = hook->is_stop ? "" : "; its tasks are run all the same";
+    const char *name = hook->is_stop ? "STOP" : "START";
     char cause[256];
 
-    mf_outcome_describe(outcome, cause, sizeof(cause));
     if (outcome->cause == MF_CAUSE_STOPPED)
         mf_log_warning(scheduler->config.log,
                        "rank %" PRIu32 " on %s: PERENGINE %s (line %" PRIu64 ") was ended",
-                       peer->rank, peer->host, hook->is_stop ? "STOP" : "START", hook->line);
+                       peer->rank, peer->host, name, hook->line);
     else if (!mf_outcome_is_success(outcome))
         mf_log_error(scheduler->config.log,
                      "rank %" PRIu32 " on %s: PERENGINE %s (line %" PRIu64 ") failed: %s%s",
-                     peer->rank, peer->host, hook->is_stop ? "STOP" : "START", hook->line, cause,
-                     why);
+                     peer->rank, peer->host, name, hook->line,
+                     mf_outcome_describe(outcome, cause, sizeof(cause)), why);
 }
 
 int mf_hooks_on_ended(struct mf_scheduler *scheduler, const struct mf_peer *peer,
@@ -71,19 +72,30 @@ int mf_hooks_on_ended(struct mf_scheduler *scheduler, const struct mf_peer *peer
 
     if (!hook)
         return -EPROTO;
-    if (!mf_outcome_is_success(&message->outcome))
-        scheduler->n_hooks_failed++;
+    scheduler->n_hooks_failed +=
+        !mf_outcome_is_success(&message->outcome) && message->outcome.cause != MF_CAUSE_STOPPED;
     tell_output(scheduler, peer, hook->is_stop ? "STOP" : "START", message);
     tell_end(scheduler, peer, hook, &message->outcome);
     return 0;
 }
 
+static void hurry(struct mf_peer *peer)
+{
+    if (peer->state == MF_PEER_STOPPING && peer->is_busy)
+        mf_peer_post(peer, &(struct mf_message){.kind = MF_MESSAGE_STOP});
+}
+
 void mf_hooks_hurry(struct mf_scheduler *scheduler)
 {
-    for (uint32_t i = 0; i < scheduler->n_peers; i++) {
-        struct mf_peer *peer = &scheduler->peers[i];
+    scheduler->is_hurried = true;
+    for (uint32_t i = 0; i < scheduler->n_peers; i++)
+        hurry(&scheduler->peers[i]);
+}
 
-        if (peer->state == MF_PEER_STOPPING && peer->is_busy)
-            mf_peer_post(peer, &(struct mf_message){.kind = MF_MESSAGE_STOP});
-    }
+void mf_hooks_on_busy(struct mf_scheduler *scheduler, struct mf_peer *peer)
+{
+    peer->is_busy = true;
+    mf_peers_await(scheduler);
+    if (scheduler->is_hurried)
+        hurry(peer);
 }

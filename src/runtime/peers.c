@@ -292,9 +292,8 @@ void mf_peers_stop(struct mf_scheduler *scheduler)
     }
 }
 
-void mf_peers_on_busy(struct mf_scheduler *scheduler, struct mf_peer *peer)
+void mf_peers_await(struct mf_scheduler *scheduler)
 {
-    peer->is_busy = true;
     if (scheduler->is_leaving)
         scheduler->leave_deadline_ns = scheduler->now_ns + LEAVE_TIMEOUT_NS;
 }

@@ -115,7 +115,7 @@ static int dispatch(struct mf_scheduler *scheduler, struct mf_peer *peer,
     if (message->kind == MF_MESSAGE_HOOKED)
         return mf_hooks_on_ended(scheduler, peer, message);
     if (message->kind == MF_MESSAGE_BUSY) {
-        mf_peers_on_busy(scheduler, peer);
+        mf_hooks_on_busy(scheduler, peer);
         return 0;
     }
     if (peer->state != MF_PEER_UP)

@@ -265,6 +265,7 @@ struct mf_scheduler {
     bool has_failed;   /* by itself: disk, input, workers; nothing more is journaled */
     bool is_leaving;   /* STOP was sent to all */
     int64_t leave_deadline_ns;
+    bool is_hurried; /* workers that leave are to run hooks no longer */
     bool is_finished;
 };
 
@@ -332,8 +333,8 @@ void mf_peers_check_left(struct mf_scheduler *scheduler);
 /** Tells every worker to stop: from then on the scheduler is leaving. */
 void mf_peers_stop(struct mf_scheduler *scheduler);
 
-/** A worker that was told to stop runs hooks: it is waited for. */
-void mf_peers_on_busy(struct mf_scheduler *scheduler, struct mf_peer *peer);
+/** A worker that leaves has said that it is about it: the time for that begins anew. */
+void mf_peers_await(struct mf_scheduler *scheduler);
 
 /** After that: whether all workers have left, or need not be waited for any more. */
 bool mf_peers_have_left(const struct mf_scheduler *scheduler);
@@ -346,6 +347,9 @@ void mf_hooks_begin(struct mf_scheduler *scheduler);
 /** A hook has ended on a worker. Returns 0, or -EPROTO for one that there is not. */
 int mf_hooks_on_ended(struct mf_scheduler *scheduler, const struct mf_peer *peer,
                       const struct mf_message *message);
+
+/** A worker that was told to stop still runs hooks: it is waited for. */
+void mf_hooks_on_busy(struct mf_scheduler *scheduler, struct mf_peer *peer);
 
 /** Workers that leave are not to run hooks any longer. */
 void mf_hooks_hurry(struct mf_scheduler *scheduler);

@@ -53,7 +53,7 @@ Test(bad_input, a_duplicate_id_names_both_lines)
 Test(bad_input, unknown_syntax_of_other_tools_is_not_ignored)
 {
     refuse_file("touch ran\n[# 2 #] touch ran\n", "tasks.txt:2: ");
-    refuse_file("#DISBATCH PERENGINE START touch ran\ntouch ran\n", "tasks.txt:1: ");
+    refuse_file("touch ran\n#DISBATCH PERENGINE START touch ran\n", "tasks.txt:2: ");
 }
 
 Test(bad_input, a_nul_byte_names_its_line)
