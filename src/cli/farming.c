@@ -74,6 +74,26 @@ static int print_commands(struct mf_source *source, struct mf_error *err)
     return r < 0 ? r : 0;
 }
 
+/* Where a stream is closed the output of tasks would be lost, after they have run. */
+static int check_stream(int fd, const char *name, struct mf_error *err)
+{
+    int flags = fcntl(fd, F_GETFL);
+
+    if (flags >= 0 && (flags & O_ACCMODE) != O_RDONLY)
+        return 0;
+    return mf_error_set(err, -EBADF,
+                        "%s is closed, or not open for writing: output of tasks could not be "
+                        "printed; >/dev/null throws it away",
+                        name);
+}
+
+static int check_streams(struct mf_error *err)
+{
+    int r = check_stream(STDOUT_FILENO, "standard output", err);
+
+    return r < 0 ? r : check_stream(STDERR_FILENO, "standard error", err);
+}
+
 /* What there is to know of the run for those who read its tasks. */
 static struct mf_source_options source_options(const struct mf_farming_settings *settings,
                                                const struct mf_function_names *functions)
@@ -261,6 +281,9 @@ static int open_run(struct run *run, mf_open_source_fn open_source, char **words
     struct mf_farming_settings *settings = run->settings;
     int r;
 
+    r = check_streams(err);
+    if (r < 0)
+        return r;
     run->options = source_options(settings, &run->functions);
     r = open_source((const char *const *)words, (uint32_t)n_words, &run->options, &run->source,
                     err);

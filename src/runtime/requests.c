@@ -36,9 +36,26 @@ struct mf_requests {
 
 /* --- stop --- */
 
+/* What it has come to before, if it has. */
+static const char *stopped_before(enum mf_stop before, bool is_now)
+{
+    if (before == MF_STOP_NOW)
+        return "the running tasks are being ended already";
+    if (before != MF_STOP_NONE && !is_now)
+        return "nothing new is started already; running tasks may end, and mpifarm stop --now ends "
+               "them";
+    return NULL;
+}
+
 static void on_stop(struct mf_scheduler *scheduler, const struct mf_control_request *request,
                     struct mf_control_reply *reply)
 {
+    const char *before = stopped_before(mf_farm_stopping(scheduler->farm), request->is_now);
+
+    if (before) {
+        mf_control_reply_set(reply, true, "%s", before);
+        return;
+    }
     mf_log_info(scheduler->config.log, "stopped by mpifarm stop: %s",
                 request->is_now ? "ending the running tasks" : "running tasks may end");
     mf_scheduler_stop(scheduler, request->is_now ? MF_STOP_NOW : MF_STOP_SOON, "mpifarm stop");

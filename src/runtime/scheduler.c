@@ -324,6 +324,8 @@ static const char *stopped_by(const struct mf_scheduler *scheduler)
 {
     if (mf_scheduler_result(scheduler) != MF_RUN_STOPPED)
         return NULL;
+    if (scheduler->stopped_by[0] == '\0' && scheduler->n_cancelled > 0)
+        return "mpifarm cancel, which withdrew tasks";
     return scheduler->stopped_by[0] ? scheduler->stopped_by : "the end of the run";
 }
 
@@ -487,7 +489,8 @@ void mf_scheduler_summarize(const struct mf_scheduler *scheduler, FILE *file)
         failures[i] = (struct mf_failure){.id = scheduler->failures[i].id,
                                           .command_text = scheduler->failures[i].text,
                                           .cause = scheduler->failures[i].cause,
-                                          .attempts = scheduler->failures[i].attempts};
+                                          .attempts = scheduler->failures[i].attempts,
+                                          .was_started = scheduler->failures[i].was_started};
     for (uint32_t i = 0; i < scheduler->n_skips; i++)
         skips[i] = (struct mf_skip){scheduler->skips[i].cause, scheduler->skips[i].n_tasks};
     mf_summary_print(&summary, file);

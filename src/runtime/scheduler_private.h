@@ -147,6 +147,7 @@ struct mf_kept_skip {
 struct mf_kept_failure {
     char *id, *text, *cause;
     uint32_t attempts;
+    bool was_started;
 };
 
 /** What the journal knew of a command before this run: tasks of equal key are alike. */
