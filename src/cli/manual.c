@@ -26,7 +26,7 @@ const struct mf_section mf_manual_sections[] = {
                     "  3  stopped before the end: --resume continues"},
     {"Environment of a task",
      "  MPIFARM_TASK_ID   its id: given, or its line number\n"
-     "  MPIFARM_ATTEMPT   1 at the first try, 2 at the second, ...\n"
+     "  MPIFARM_ATTEMPT   1 at the first try, 2 at the second, ...; --resume counts on\n"
      "  MPIFARM_RANK      the rank that runs it\n"
      "  MPIFARM_SLOT      the slot on its node, from 1\n"
      "  MPIFARM_CORES     the numbers of its processors, as in 0,1\n"

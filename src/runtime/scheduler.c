@@ -576,6 +576,7 @@ void mf_scheduler_destroy(struct mf_scheduler *scheduler)
     mf_requests_destroy(scheduler);
     mf_peers_destroy(scheduler);
     mf_intake_finish(scheduler);
+    mf_earlier_finish(scheduler);
     mf_learned_finish(scheduler);
     mf_feeds_finish(scheduler);
     mf_choosing_destroy(scheduler);

@@ -5,13 +5,15 @@
  *     beginning.c  whether the run can begin, and what there is of an earlier one
  *     peers.c      the workers: HELLO, shares of nodes, frames to each
  *     choosing.c   the policy auto
- *     intake.c     tasks from the source into the farm; what was done earlier
+ *     intake.c     tasks from the source into the farm
+ *     earlier.c    what was done earlier
  *     learned.c    run times of kinds of tasks, from run to run
  *     dispatch.c   changes of the farm into records to workers
  *     feeds.c      output of tasks to the workers that run others which take it
  *     transfer.c   output into the stores, fetched from workers where it is large
  *     settle.c     ended attempts: journal, and after the commit the telling
  *     requests.c   what the user asks of the run while it goes on
+ *     cancelling.c tasks that the user withdraws
  *     hooks.c      commands that workers run when they join and leave
  */
 #ifndef MF_RUNTIME_SCHEDULER_PRIVATE_H
@@ -27,6 +29,7 @@
 #include "runtime/chooser.h"
 #include "runtime/node.h"
 #include "runtime/scheduler.h"
+#include "taskfile/names.h"
 #include "wire/message.h"
 
 /** Failures that the summary shows. */
@@ -71,6 +74,7 @@ struct mf_peer {
  * @command   encoded, for sending
  * @text      as one line, for journal and joblog
  * @sent      the attempt that was last sent, 0 for none
+ * @n_tries_earlier  what they are counted on from
  * @try_number  which try of the task that is, as the user counts
  * @sent_ns     when that was
  * @transfer  its output on the way here, NULL for none
@@ -87,6 +91,7 @@ struct mf_live {
     uint8_t *command;
     size_t command_size;
     uint32_t sent;
+    uint32_t n_tries_earlier;
     uint32_t try_number;
     int64_t sent_ns;
     int64_t suspended_wall_ns;
@@ -174,6 +179,13 @@ struct mf_earlier_place {
     uint32_t unprinted; /* its output, as first_unprinted */
 };
 
+/** By number of the id, from 1: the last attempt that was not the end of its task. */
+struct mf_earlier_tries {
+    struct mf_names ids;
+    uint32_t *numbers;
+    uint32_t n;
+};
+
 /** A task that ended and was not DONE; its id, as the user knows it, is owned. */
 struct mf_bad_end {
     char *id;
@@ -222,6 +234,7 @@ struct mf_scheduler {
     struct mf_table *earlier_outs;   /* the same, or a key and 0, to an index of unprinted */
     struct mf_earlier_output *unprinted;
     uint32_t n_unprinted;
+    struct mf_earlier_tries earlier_tries;
     uint64_t n_done_earlier, n_failed_earlier;
 
     struct mf_requests *requests; /* see requests.c */
@@ -355,22 +368,36 @@ void mf_hooks_on_busy(struct mf_scheduler *scheduler, struct mf_peer *peer);
 /** Workers that leave are not to run hooks any longer. */
 void mf_hooks_hurry(struct mf_scheduler *scheduler);
 
-/* intake.c */
+/* earlier.c */
 
 /** Reads the journal of an earlier run into scheduler->earlier. */
-int mf_intake_load_earlier(struct mf_scheduler *scheduler, struct mf_error *err);
+int mf_earlier_load(struct mf_scheduler *scheduler, struct mf_error *err);
+
+/** How the task ended, as the journal of an earlier run has it; WAITING if it has not. */
+enum mf_task_state mf_earlier_state(const struct mf_scheduler *scheduler,
+                                    const struct mf_command *command);
+
+/** What an earlier run has of the output of a task that it has done, or NULL. */
+struct mf_earlier_output *mf_earlier_find_output(const struct mf_scheduler *scheduler,
+                                                 const struct mf_command *command);
+
+/** How this task ended, if the journal has it, else WAITING; that end is used up, and told of. */
+enum mf_task_state mf_earlier_settle(struct mf_scheduler *scheduler,
+                                     const struct mf_command *command);
+
+/** The number of the last attempt of a task that was not settled, 0 if there was none. */
+uint32_t mf_earlier_attempts(struct mf_scheduler *scheduler, const char *id);
+
+/** Whether an earlier run has recorded that a task of that key was skipped, once for each. */
+bool mf_earlier_was_skipped(struct mf_scheduler *scheduler, const uint8_t *key);
+
+void mf_earlier_finish(struct mf_scheduler *scheduler);
+
+/* intake.c */
 
 /** Submits tasks until the farm knows enough of them. Returns whether it stopped early to be brief.
  */
 bool mf_intake_turn(struct mf_scheduler *scheduler);
-
-/** How the task ended, as the journal of an earlier run has it; WAITING if it has not. */
-enum mf_task_state mf_intake_ended_earlier(const struct mf_scheduler *scheduler,
-                                           const struct mf_command *command);
-
-/** What an earlier run has of the output of a task that it has done, or NULL. */
-struct mf_earlier_output *mf_intake_earlier_output(const struct mf_scheduler *scheduler,
-                                                   const struct mf_command *command);
 
 /**
  * Whether tasks can be read: all before the barrier at which that waits have ended, or fewer are at
@@ -383,9 +410,6 @@ void mf_intake_finish(struct mf_scheduler *scheduler);
 /** Remembers how a task ended that was not DONE, if others may come after it. */
 void mf_intake_note_end(struct mf_scheduler *scheduler, mf_task_id task, const char *id,
                         enum mf_task_state state);
-
-/** Whether an earlier run has recorded that a task of that key was skipped, once for each. */
-bool mf_intake_was_skipped(struct mf_scheduler *scheduler, const uint8_t *key);
 
 /** Why a task is skipped: "task 3, which failed". Returns text, which holds size bytes. */
 char *mf_intake_explain_skip(const struct mf_scheduler *scheduler, mf_task_id root, char *text,

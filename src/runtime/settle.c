@@ -71,7 +71,7 @@ void mf_settle_attempt(struct mf_scheduler *scheduler, struct mf_live *live,
     unsettled->region = *region;
     unsettled->is_printed =
         !is_shown || scheduler->config.output_dir || mf_region_total(region->size) == 0;
-    unsettled->is_known = state == MF_TASK_SKIPPED && mf_intake_was_skipped(scheduler, live->key);
+    unsettled->is_known = state == MF_TASK_SKIPPED && mf_earlier_was_skipped(scheduler, live->key);
     if (!unsettled->is_known)
         journal_attempt(scheduler, unsettled, live, peer);
     if (state == MF_TASK_DONE)
