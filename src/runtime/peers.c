@@ -305,8 +305,7 @@ void mf_peer_doubt(struct mf_scheduler *scheduler, struct mf_peer *peer, const c
 
 void mf_peer_bring_back(struct mf_scheduler *scheduler, struct mf_peer *peer)
 {
-    struct mf_event event = {
-        .kind = MF_EVENT_WORKER_UP, .worker = peer->rank, .has = peer->share};
+    struct mf_event event = {.kind = MF_EVENT_WORKER_UP, .worker = peer->rank, .has = peer->share};
 
     mf_log_info(scheduler->config.log, "rank %" PRIu32 " on %s is back", peer->rank, peer->host);
     peer->state = MF_PEER_UP;

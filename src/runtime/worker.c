@@ -368,9 +368,8 @@ int64_t mf_worker_rank_next_ns(const struct mf_worker_rank *worker)
     if (mf_list_is_empty(&worker->untold))
         return next_ns;
     return mf_earliest_ns(
-        next_ns,
-        mf_container_of(worker->untold.next, struct mf_worker_attempt, node)->started_ns +
-            TELL_STARTED_AFTER_NS);
+        next_ns, mf_container_of(worker->untold.next, struct mf_worker_attempt, node)->started_ns +
+                     TELL_STARTED_AFTER_NS);
 }
 
 bool mf_worker_rank_is_finished(const struct mf_worker_rank *worker)

@@ -44,8 +44,10 @@ static bool has_begun(const struct mf_worker_attempt *attempt)
            attempt->state == MF_ATTEMPT_SUSPENDED;
 }
 
-/* All attempts there are, as ending one may take it out of the table at once. NULL without memory. */
-static struct mf_worker_attempt_key *list_attempts(const struct mf_worker_rank *worker, size_t *ret_n)
+/* All attempts there are, as ending one may take it out of the table at once. NULL without memory.
+ */
+static struct mf_worker_attempt_key *list_attempts(const struct mf_worker_rank *worker,
+                                                   size_t *ret_n)
 {
     struct mf_worker_attempt_key *keys =
         calloc(mf_table_count(worker->attempts) + 1, sizeof(*keys));
