@@ -10,22 +10,38 @@
 #include <inttypes.h>
 #include <string.h>
 
-void mf_hooks_begin(struct mf_scheduler *scheduler)
+static int encode_list(const struct mf_scheduler *scheduler, struct mf_buffer *list)
 {
-    struct mf_message message = {.kind = MF_MESSAGE_HOOKS};
-    struct mf_buffer list = {0};
     const struct mf_hook *hook;
 
     for (size_t i = 0; (hook = mf_source_hook(scheduler->config.source, i)); i++)
-        mf_node_put_hook(hook->is_stop, &hook->command, &list);
-    if (mf_buffer_status(&list) < 0)
+        mf_node_put_hook(hook->is_stop, &hook->command, list);
+    return mf_buffer_status(list);
+}
+
+void mf_hooks_post(struct mf_scheduler *scheduler, struct mf_peer *peer)
+{
+    struct mf_message message = {.kind = MF_MESSAGE_HOOKS};
+    struct mf_buffer list = {0};
+
+    if (!scheduler->is_begun || peer->has_hooks || !mf_source_hook(scheduler->config.source, 0))
+        return;
+    if (encode_list(scheduler, &list) < 0) {
         mf_scheduler_fail_with(scheduler, -ENOMEM, "cannot tell workers what to run first");
-    message.payload = list.data;
-    message.payload_size = list.size;
-    for (uint32_t i = 0; i < scheduler->n_peers && list.size > 0; i++)
-        if (scheduler->peers[i].state == MF_PEER_UP)
-            mf_peer_post(&scheduler->peers[i], &message);
+    } else {
+        message.payload = list.data;
+        message.payload_size = list.size;
+        mf_peer_post(peer, &message);
+        peer->has_hooks = true;
+    }
     mf_buffer_finish(&list);
+}
+
+void mf_hooks_begin(struct mf_scheduler *scheduler)
+{
+    for (uint32_t i = 0; i < scheduler->n_peers; i++)
+        if (scheduler->peers[i].state == MF_PEER_UP)
+            mf_hooks_post(scheduler, &scheduler->peers[i]);
 }
 
 /* Each line of its output with where it comes from; both streams, one after the other. */
@@ -79,17 +95,17 @@ int mf_hooks_on_ended(struct mf_scheduler *scheduler, const struct mf_peer *peer
     return 0;
 }
 
-static void hurry(struct mf_peer *peer)
+static void hurry(const struct mf_scheduler *scheduler, struct mf_peer *peer)
 {
     if (peer->state == MF_PEER_STOPPING && peer->is_busy)
-        mf_peer_post(peer, &(struct mf_message){.kind = MF_MESSAGE_STOP});
+        mf_peer_post_stop(scheduler, peer);
 }
 
 void mf_hooks_hurry(struct mf_scheduler *scheduler)
 {
     scheduler->is_hurried = true;
     for (uint32_t i = 0; i < scheduler->n_peers; i++)
-        hurry(&scheduler->peers[i]);
+        hurry(scheduler, &scheduler->peers[i]);
 }
 
 void mf_hooks_on_busy(struct mf_scheduler *scheduler, struct mf_peer *peer)
@@ -97,5 +113,5 @@ void mf_hooks_on_busy(struct mf_scheduler *scheduler, struct mf_peer *peer)
     peer->is_busy = true;
     mf_peers_await(scheduler);
     if (scheduler->is_hurried)
-        hurry(peer);
+        hurry(scheduler, peer);
 }
