@@ -184,6 +184,12 @@ static void on_continue(struct mf_worker_rank *worker, const struct mf_message *
         mf_list_push_back(&worker->queue, &attempt->node);
 }
 
+static void on_warn(struct mf_worker_rank *worker, const struct mf_message *message)
+{
+    if (worker->executor->ops->warn)
+        worker->executor->ops->warn(worker->executor, (int)message->signal);
+}
+
 static int on_pull(struct mf_worker_rank *worker, const struct mf_message *pull)
 {
     struct mf_worker_attempt *attempt = mf_worker_rank_find(worker, pull->task, pull->attempt);
@@ -252,6 +258,9 @@ static int dispatch(struct mf_worker_rank *worker, const struct mf_message *mess
         return 0;
     case MF_MESSAGE_CONTINUE:
         on_continue(worker, message);
+        return 0;
+    case MF_MESSAGE_WARN:
+        on_warn(worker, message);
         return 0;
     case MF_MESSAGE_PULL:
         return on_pull(worker, message);
