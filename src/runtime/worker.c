@@ -81,6 +81,8 @@ static int on_welcome(struct mf_worker_rank *worker, const struct mf_message *me
         mf_welcome_finish(&welcome);
         return r;
     }
+    for (uint32_t i = 0; i < welcome.n_slots && worker->never_pins; i++)
+        welcome.slots[i].n_cpus = 0;
     worker->n_slots = welcome.n_slots;
     worker->may_stage = worker->executor->can_stage && !welcome.suspends;
     r = worker->executor->ops->configure(worker->executor, welcome.slots, welcome.n_slots,
@@ -390,6 +392,7 @@ int mf_worker_rank_create(const struct mf_worker_rank_config *config,
     worker->transport = config->transport;
     worker->scheduler = config->scheduler;
     worker->scratch = config->scratch;
+    worker->never_pins = config->never_pins;
     mf_list_init(&worker->fetching);
     mf_list_init(&worker->queue);
     mf_list_init(&worker->untold);
