@@ -33,7 +33,7 @@ static struct t_result in_cluster(int n_nodes, const char *script)
 {
     struct t_result result;
 
-    t_write("script", "%s", script);
+    t_write("script", "await() { until \"$@\"; do sleep 0.05; done; }\n%s", script);
     result = t_sh("timeout 240 cluster with %d 2 sh script", n_nodes);
     if (result.status == SKIPPED)
         cr_skip("%s", result.err);
@@ -130,4 +130,17 @@ Test(slurm, a_task_may_start_steps_and_mpirun_of_its_own)
 
     cr_assert(eq(str, result.out, "Submitted batch job 1\n0\n3\n"), "%s\n%s", result.err,
               t_read("out"));
+}
+
+Test(slurm, what_ran_on_a_node_that_crashes_runs_elsewhere)
+{
+    write_tasks(100);
+    struct t_result result = in_cluster(
+        4, "sbatch --no-kill -o out -N 4 --ntasks-per-node=1 --exclusive -t 5 --wrap 'srun "
+           "--no-kill --mpi=pmix mpifarm run tasks.txt; echo status $?' > /dev/null\n"
+           "await grep -qs n3 out; cluster crash n3\n"
+           "await grep -q 'on n3 is lost' out; scontrol update NodeName=n3 State=DOWN Reason=test\n"
+           "await grep status out; sort -u done | wc -l; wc -l < done\n");
+
+    cr_assert(eq(str, result.out, "status 0\n100\n100\n"), "%s", result.err);
 }
