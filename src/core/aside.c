@@ -14,7 +14,7 @@
 #include <string.h>
 
 /* Numbers of classes fit into struct mf_task's `parked`, behind those of the countables. */
-#define MAX_ASIDES (UINT8_MAX - MF_N_COUNTABLES)
+#define MAX_ASIDES (MF_PARKED_DELAYED - 1 - MF_N_COUNTABLES)
 
 /* 1 + floor(log2 n), and 0 for 0. */
 static uint8_t magnitude(uint64_t n)
@@ -39,6 +39,7 @@ static struct mf_aside_key key_of(const struct mf_task *task)
     key.kind = task->spec.kind;
     key.target = task->spec.has_target ? task->spec.target : MF_WORKER_NONE;
     key.avoid = task->avoid;
+    key.avoid_node = task->avoid_node;
     key.mem = magnitude(task->spec.needs.mem_bytes);
     key.estimate = magnitude((uint64_t)task->spec.estimate_ns);
     return key;
