@@ -134,6 +134,7 @@ static int bring_up(struct mf_scheduler *scheduler, struct mf_peer *peer,
     struct mf_event event = {
         .kind = MF_EVENT_WORKER_UP,
         .worker = peer->rank,
+        .node = peer->node,
         .has = {.n_slots = share->n_slots, .n_gpus = share->n_gpus, .mem_bytes = share->mem_bytes}};
     int r;
 
@@ -174,6 +175,7 @@ static int share_node(struct mf_scheduler *scheduler, uint32_t first, struct mf_
                                                .cores = peer->has.cores,
                                                .n_cores = peer->has.n_cores,
                                                .has = &peer->has.resources};
+        peer->node = first + 1;
         peers[n_ranks++] = peer;
     }
     r = mf_topo_share(ranks, n_ranks, &scheduler->config.jobs, &split);
@@ -257,7 +259,6 @@ void mf_peers_check_left(struct mf_scheduler *scheduler)
 
 void mf_peer_lose(struct mf_scheduler *scheduler, struct mf_peer *peer, const char *why)
 {
-    struct mf_event event = {.kind = MF_EVENT_WORKER_LOST, .worker = peer->rank};
     bool was_up = peer->state == MF_PEER_UP;
 
     if (peer->state == MF_PEER_GONE)
@@ -268,7 +269,7 @@ void mf_peer_lose(struct mf_scheduler *scheduler, struct mf_peer *peer, const ch
         return;
     mf_log_warning(scheduler->config.log, "rank %" PRIu32 " on %s is lost: %s", peer->rank,
                    peer->host, why);
-    mf_scheduler_apply(scheduler, &event);
+    mf_recovery_lose(scheduler, peer);
 }
 
 void mf_peer_dismiss(struct mf_scheduler *scheduler, struct mf_peer *peer, const char *why)
