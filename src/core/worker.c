@@ -374,13 +374,26 @@ void mf_workers_keep_room(struct mf_workers *workers)
     workers->has_room = true;
 }
 
+/* Frees one that is GONE, to be replaced by another of its number. */
+static void forget(struct mf_workers *workers, struct mf_worker *worker)
+{
+    struct mf_worker **at = &workers->nodes[worker->node].first;
+
+    while (*at != worker)
+        at = &(*at)->next_on_node;
+    *at = worker->next_on_node;
+    mf_heap_finish(&worker->suspended);
+    free(worker);
+    workers->n_added--;
+}
+
 int mf_workers_add(struct mf_workers *workers, mf_worker_id id, mf_node_id node,
                    const struct mf_needs *has)
 {
-    struct mf_worker *worker;
+    struct mf_worker *worker, *earlier = mf_workers_find(workers, id);
     int r;
 
-    if (has->n_slots == 0 || mf_workers_find(workers, id))
+    if (has->n_slots == 0 || (earlier && earlier->state != MF_WORKER_GONE))
         return -EINVAL;
     r = reach(workers, id);
     if (r == 0)
@@ -412,6 +425,9 @@ int mf_workers_add(struct mf_workers *workers, mf_worker_id id, mf_node_id node,
         return -ENOMEM;
     }
 
+    /* One that is gone and comes back has nothing of before. */
+    if (earlier)
+        forget(workers, earlier);
     workers->by_id[id] = worker;
     workers->n_added++;
     worker->next_on_node = workers->nodes[node].first;
