@@ -94,7 +94,7 @@ bool mf_peers_send(struct mf_scheduler *scheduler)
 static void post_stop(const struct mf_scheduler *scheduler, struct mf_peer *peer)
 {
     struct mf_message stop = {.kind = MF_MESSAGE_STOP,
-                              .error = scheduler->notice.n_lost > 0 ? EOWNERDEAD : 0};
+                              .error = scheduler->notice.n_gone > 0 ? EOWNERDEAD : 0};
 
     mf_peer_post(peer, &stop);
 }

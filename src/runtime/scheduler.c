@@ -446,7 +446,7 @@ static uint64_t count_left(const struct mf_scheduler *scheduler)
 
 bool mf_scheduler_has_losses(const struct mf_scheduler *scheduler)
 {
-    return scheduler->notice.n_lost > 0;
+    return scheduler->notice.n_gone > 0;
 }
 
 enum mf_run_result mf_scheduler_result(const struct mf_scheduler *scheduler)

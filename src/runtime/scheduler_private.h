@@ -84,7 +84,8 @@ struct mf_peer {
  * @life        of this process
  * @cursor, @paced_ns   who is looked at next for whether it has heard from here, as of when
  * @lost_ns     when the last one was lost
- * @n_lost      how often one was lost
+ * @n_lost      how often one was lost that had work
+ * @n_gone      how often one was gone, or seemed to be: whoever leaves waits for nobody then
  * @n_returned  how often one began again
  * @n_stale     records that came from LOST ones, and were dropped
  */
@@ -94,7 +95,7 @@ struct mf_notice {
     uint32_t cursor;
     int64_t paced_ns;
     int64_t lost_ns;
-    uint64_t n_lost, n_returned, n_stale;
+    uint64_t n_lost, n_gone, n_returned, n_stale;
 };
 
 /**
