@@ -3,8 +3,8 @@
  * and workers: what one sends arrives later, in order and once, as with MPI.
  *
  * Only a death disturbs that. The last frames of the dead may never arrive,
- * earlier ones may arrive again and in another order, what is sent to it is
- * lost, and after a while sending says so.
+ * earlier ones may arrive again and in another order, and what is sent to it is
+ * lost without a word.
  */
 #ifndef T_NET_H
 #define T_NET_H

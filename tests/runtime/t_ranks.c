@@ -25,7 +25,9 @@
 
 /* Deaths and stops fall into this time from the beginning on. */
 #define MISCHIEF_NS (4 * MF_NS_PER_S)
-#define LONGEST_STOP_NS (3 * MF_NS_PER_S)
+
+/* A rank that is stopped for less is not taken for dead. */
+#define DOUBTED_AFTER_NS MF_NS_PER_S
 
 #define MAX_TASKS 256
 #define MAX_RANKS 16
@@ -64,7 +66,7 @@ static struct mf_scheduler *scheduler;
 static struct mf_source *source;
 static struct mf_journal *journal;
 static struct rank ranks[MAX_RANKS];
-static uint32_t n_cut;
+static uint32_t n_cut, n_turns;
 static char dir[64], run_dir[96], file[96];
 static char much[MUCH_BYTES];
 static const char *wrong;
@@ -154,6 +156,7 @@ static void start_rank(uint32_t i, uint32_t n_cores)
     struct mf_core cores[MAX_CORES] = {0};
     struct mf_topo_resources none = {0};
     struct mf_worker_rank_config worker = {.transport = rank->transport,
+                                           .loop = i > 0 ? loop : NULL,
                                            .scratch = rank->scratch,
                                            .cores = cores,
                                            .n_cores = n_cores,
@@ -179,7 +182,7 @@ static void plan_mischief(void)
         struct rank *rank = &ranks[mf_rng_below(&rng, config.n_workers + 1)];
 
         rank->stop_ns = begin_ns + below_ns(MISCHIEF_NS);
-        rank->goes_on_ns = rank->stop_ns + below_ns(LONGEST_STOP_NS);
+        rank->goes_on_ns = rank->stop_ns + below_ns(config.longest_stop_ns);
     }
 }
 
@@ -279,6 +282,8 @@ static void turn_scheduler(void)
 {
     const char *broken;
 
+    if (is_stopped(&ranks[0]))
+        return;
     mf_scheduler_turn(scheduler, now_ns);
     broken = mf_farm_check(scheduler->farm);
     if (broken)
@@ -302,6 +307,11 @@ static int note_attempt(void *arg, const struct mf_journal_attempt *attempt)
     return 0;
 }
 
+static bool can_be_doubted(const struct rank *rank)
+{
+    return rank->is_dead || rank->goes_on_ns - rank->stop_ns > DOUBTED_AFTER_NS;
+}
+
 static void check_journal(void)
 {
     struct record records[MAX_TASKS + 1] = {0};
@@ -312,7 +322,7 @@ static void check_journal(void)
         uint32_t n_lasting = 0, n_all = 0;
 
         for (uint32_t i = 0; i <= config.n_workers; i++) {
-            n_lasting += ranks[i].is_dead ? 0 : ranks[i].n_done[task];
+            n_lasting += can_be_doubted(&ranks[i]) ? 0 : ranks[i].n_done[task];
             n_all += ranks[i].n_done[task];
         }
         if (records[task].n_done != 1 || records[task].last != MF_TASK_DONE)
@@ -320,16 +330,14 @@ static void check_journal(void)
         else if (n_all == 0)
             wrong = "a task is DONE that was never run to its end";
         else if (n_lasting > 1)
-            wrong = "a task was done twice by ranks that live";
+            wrong = "a task was done again without need";
     }
 }
 
 static void check_end(void)
 {
-    if (!wrong && mf_scheduler_result(scheduler) != MF_RUN_DONE) {
-        mf_scheduler_summarize(scheduler, stderr);
+    if (!wrong && mf_scheduler_result(scheduler) != MF_RUN_DONE)
         wrong = "not all tasks are done";
-    }
     if (!wrong)
         check_journal();
 }
@@ -383,9 +391,10 @@ static void tear_down(void)
 /* To the next thing that is due, and a little beyond, so that more comes together. */
 static void pass_time(void)
 {
-    int64_t next_ns = t_net_next_ns(net, 0);
+    int64_t next_ns = ranks[0].goes_on_ns;
 
-    next_ns = mf_earliest_ns(next_ns, mf_scheduler_next_ns(scheduler));
+    if (!is_stopped(&ranks[0]))
+        next_ns = mf_earliest_ns(t_net_next_ns(net, 0), mf_scheduler_next_ns(scheduler));
     for (uint32_t i = 0; i <= config.n_workers; i++)
         next_ns = mf_earliest_ns(next_ns, next_of_rank_ns(i));
     if (next_ns == INT64_MAX)
@@ -422,10 +431,10 @@ const char *t_ranks_run(const struct t_ranks_config *given)
     cr_assert(config.n_tasks <= MAX_TASKS && config.n_workers < MAX_RANKS);
     set_up();
     end_ns = now_ns + MAX_NS;
-    for (uint32_t n = 0; !mf_scheduler_is_finished(scheduler) && !wrong; n++) {
+    for (n_turns = 0; !mf_scheduler_is_finished(scheduler) && !wrong; n_turns++) {
         turn_all();
         pass_time();
-        if (n == MAX_TURNS || now_ns > end_ns)
+        if (n_turns == MAX_TURNS || now_ns > end_ns)
             wrong = "the run does not end";
     }
     check_end();
@@ -436,4 +445,9 @@ const char *t_ranks_run(const struct t_ranks_config *given)
 uint32_t t_ranks_n_cut(void)
 {
     return n_cut;
+}
+
+uint32_t t_ranks_n_turns(void)
+{
+    return n_turns;
 }

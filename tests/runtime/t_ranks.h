@@ -14,7 +14,8 @@
  * @n_workers  beside that of rank 0, which has two cores and does not die
  * @n_tasks    some of which come after others, fail at first, or write much
  * @n_deaths   of other ranks, at random moments
- * @n_stops    a rank does nothing for up to three seconds, so often
+ * @n_stops    a rank, that of the scheduler too, does nothing for a while, so often
+ * @longest_stop_ns   for how long, at most
  */
 struct t_ranks_config {
     uint64_t seed;
@@ -22,19 +23,21 @@ struct t_ranks_config {
     uint32_t n_tasks;
     uint32_t n_deaths;
     uint32_t n_stops;
+    int64_t longest_stop_ns;
 };
 
 /**
  * t_ranks_run() - run a farm to its end, and check it after each turn and in the end.
  *
- * Each task has to be DONE, once by the journal; and a task of which a rank reported that it is
- * done has not been run again unless that rank died.
+ * Each task has to be DONE, once by the journal; and one that a rank has run to its end is not run
+ * again, unless the rank died, or was stopped for so long that it could be taken for dead.
  *
  * Returns NULL, or what is wrong (static text).
  */
 const char *t_ranks_run(const struct t_ranks_config *config);
 
-/** Attempts of the last run that a death cut short. */
+/** Of the last run: attempts that a death cut short, and how often all had the chance of a turn. */
 uint32_t t_ranks_n_cut(void);
+uint32_t t_ranks_n_turns(void);
 
 #endif

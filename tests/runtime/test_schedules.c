@@ -5,6 +5,8 @@
  */
 #include "t_ranks.h"
 
+#include "base/clock.h"
+
 #include <criterion/criterion.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -36,26 +38,59 @@ static uint32_t explore(struct t_ranks_config config, uint64_t n)
 
 Test(schedules, every_task_is_done_once_whatever_the_order_of_things)
 {
-    explore((struct t_ranks_config){.n_workers = 3, .n_tasks = 40}, 400);
+    explore((struct t_ranks_config){.n_workers = 3, .n_tasks = 40}, 300);
+}
+
+Test(schedules, equal_seeds_give_equal_runs)
+{
+    const struct t_ranks_config config = {.seed = number_of("T_SEED", 1),
+                                          .n_workers = 4,
+                                          .n_tasks = 50,
+                                          .n_deaths = 2,
+                                          .n_stops = 2,
+                                          .longest_stop_ns = 3 * MF_NS_PER_S};
+    uint32_t n_turns, n_cut;
+
+    cr_assert_null(t_ranks_run(&config));
+    n_turns = t_ranks_n_turns();
+    n_cut = t_ranks_n_cut();
+    cr_assert_null(t_ranks_run(&config));
+    cr_assert_eq(t_ranks_n_turns(), n_turns);
+    cr_assert_eq(t_ranks_n_cut(), n_cut);
 }
 
 Test(schedules, nothing_is_lost_or_done_twice_when_workers_die)
 {
     uint32_t n_cut =
-        explore((struct t_ranks_config){.n_workers = 4, .n_tasks = 50, .n_deaths = 3}, 1000);
+        explore((struct t_ranks_config){.n_workers = 4, .n_tasks = 50, .n_deaths = 3}, 800);
 
     cr_assert(n_cut > 0, "no death has hit an attempt");
 }
 
 Test(schedules, a_rank_that_is_stopped_for_a_while_does_no_harm)
 {
-    explore((struct t_ranks_config){.n_workers = 3, .n_tasks = 40, .n_stops = 4}, 500);
+    explore(
+        (struct t_ranks_config){
+            .n_workers = 3, .n_tasks = 40, .n_stops = 4, .longest_stop_ns = 900 * MF_NS_PER_MS},
+        300);
+}
+
+Test(schedules, a_rank_that_was_taken_for_dead_goes_on_and_its_late_results_count_for_nothing)
+{
+    explore(
+        (struct t_ranks_config){
+            .n_workers = 3, .n_tasks = 60, .n_stops = 4, .longest_stop_ns = 4 * MF_NS_PER_S},
+        300);
 }
 
 Test(schedules, deaths_and_stops_together_leave_one_result)
 {
-    uint32_t n_cut = explore(
-        (struct t_ranks_config){.n_workers = 8, .n_tasks = 100, .n_deaths = 7, .n_stops = 5}, 500);
+    uint32_t n_cut = explore((struct t_ranks_config){.n_workers = 8,
+                                                     .n_tasks = 100,
+                                                     .n_deaths = 7,
+                                                     .n_stops = 5,
+                                                     .longest_stop_ns = 4 * MF_NS_PER_S},
+                             300);
 
     cr_assert(n_cut > 0, "no death has hit an attempt");
 }

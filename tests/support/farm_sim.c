@@ -338,6 +338,17 @@ static void bring_up(struct sim *sim)
     apply(sim, (struct mf_event){.kind = MF_EVENT_WORKER_UP, .worker = id, .has = has});
 }
 
+/* It was given up too early: it has ended all it had, and begins again. */
+static void bring_back(struct sim *sim, mf_worker_id id)
+{
+    struct fake_worker *worker = &sim->workers[id];
+
+    worker->is_alive = true;
+    worker->n_jobs = worker->inbox.n = 0;
+    worker->busy = (struct mf_needs){0};
+    apply(sim, (struct mf_event){.kind = MF_EVENT_WORKER_UP, .worker = id, .has = worker->has});
+}
+
 static void draw_needs(struct sim *sim, struct mf_needs *needs)
 {
     needs->n_slots = chance(sim, 300) ? 1 + (uint32_t)draw(sim, MAX_SLOTS) : 1;
@@ -432,6 +443,8 @@ static void hurt_workers(struct sim *sim)
     } else if (worker->state == MF_WORKER_UP && chance(sim, sim->drain_chance)) {
         sim->stats->drained++;
         apply(sim, (struct mf_event){.kind = MF_EVENT_WORKER_DRAIN, .worker = id});
+    } else if (worker->state == MF_WORKER_GONE && chance(sim, sim->lose_chance)) {
+        bring_back(sim, id);
     }
     if (mf_farm_workers(sim->farm)->n_up == 0 && sim->n_workers < MAX_WORKERS)
         bring_up(sim);
