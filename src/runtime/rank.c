@@ -135,6 +135,7 @@ static int start_worker(struct mf_rank *rank)
         .cores = rank->has.cores,
         .n_cores = rank->has.n_cores,
         .resources = &rank->has.resources,
+        .never_pins = rank->has.is_unconfined,
     };
     struct mf_executor *executor;
     int r = mf_worker_rank_create(&config, &rank->worker);

@@ -386,11 +386,13 @@ int mf_scheduler_turn(struct mf_scheduler *scheduler, int64_t now_ns)
     scheduler->is_reading |= mf_requests_turn(scheduler);
     had_traffic |= scheduler->is_reading;
     if (!scheduler->is_leaving) {
+        mf_walltime_turn(scheduler);
         mf_choosing_turn(scheduler);
         decide(scheduler);
     }
     /* The last of them may have been refused, skipped or put aside, of which nothing else tells. */
     scheduler->is_reading |= mf_intake_may_go_on(scheduler);
+    mf_walltime_stop_if_late(scheduler);
     had_traffic |= scheduler->is_telling;
     mf_transfers_pull(scheduler);
     had_traffic |= mf_feeds_turn(scheduler);
@@ -413,6 +415,7 @@ int64_t mf_scheduler_next_ns(const struct mf_scheduler *scheduler)
         next_ns = mf_settle_next_ns(scheduler);
     next_ns = mf_earliest_ns(next_ns, scheduler->next_status_ns);
     next_ns = mf_earliest_ns(next_ns, mf_requests_next_ns(scheduler));
+    next_ns = mf_earliest_ns(next_ns, mf_walltime_next_ns(scheduler));
     if (scheduler->config.progress)
         next_ns = mf_earliest_ns(next_ns, mf_progress_next_ns(scheduler->config.progress));
     if (!scheduler->is_leaving)

@@ -13,6 +13,7 @@
  *     transfer.c   output into the stores, fetched from workers where it is large
  *     settle.c     ended attempts: journal, and after the commit the telling
  *     requests.c   what the user asks of the run while it goes on
+ *     walltime.c   the end of the allocation
  */
 #ifndef MF_RUNTIME_SCHEDULER_PRIVATE_H
 #define MF_RUNTIME_SCHEDULER_PRIVATE_H
@@ -266,6 +267,8 @@ struct mf_scheduler {
 
     struct mf_choosing choosing;
 
+    int64_t warn_ns, stop_ns; /* see walltime.c; INT64_MAX for never */
+
     struct mf_table *live; /* task id to struct mf_live * */
     struct mf_buffer scratch;
     struct mf_store *kept, *spool, *feed;
@@ -431,6 +434,20 @@ bool mf_intake_was_skipped(struct mf_scheduler *scheduler, const uint8_t *key);
 /** Why a task is skipped: "task 3, which failed". Returns text, which holds size bytes. */
 char *mf_intake_explain_skip(const struct mf_scheduler *scheduler, mf_task_id root, char *text,
                              size_t size);
+
+/* walltime.c */
+
+/** Tells the farm when the allocation ends, if it does. */
+void mf_walltime_create(struct mf_scheduler *scheduler);
+
+/** Warns what runs, and stops the run, when it is time. */
+void mf_walltime_turn(struct mf_scheduler *scheduler);
+
+/** Behind the decisions of a turn: stops the run when nothing of it fits into the time left. */
+void mf_walltime_stop_if_late(struct mf_scheduler *scheduler);
+
+/** When it is time for a turn; INT64_MAX for never. */
+int64_t mf_walltime_next_ns(const struct mf_scheduler *scheduler);
 
 /* choosing.c */
 

@@ -85,6 +85,8 @@ static int on_welcome(struct mf_worker_rank *worker, const struct mf_message *me
         mf_welcome_finish(&welcome);
         return r;
     }
+    for (uint32_t i = 0; i < welcome.n_slots && worker->never_pins; i++)
+        welcome.slots[i].n_cpus = 0;
     worker->n_slots = welcome.n_slots;
     worker->may_stage = worker->executor->can_stage && !welcome.suspends;
     r = worker->executor->ops->configure(worker->executor, welcome.slots, welcome.n_slots,
@@ -190,6 +192,12 @@ static void on_continue(struct mf_worker_rank *worker, const struct mf_message *
         mf_list_push_back(&worker->queue, &attempt->node);
 }
 
+static void on_warn(struct mf_worker_rank *worker, const struct mf_message *message)
+{
+    if (worker->executor->ops->warn)
+        worker->executor->ops->warn(worker->executor, (int)message->signal);
+}
+
 static int on_pull(struct mf_worker_rank *worker, const struct mf_message *pull)
 {
     struct mf_worker_attempt *attempt = mf_worker_rank_find(worker, pull->task, pull->attempt);
@@ -266,6 +274,9 @@ static int dispatch(struct mf_worker_rank *worker, const struct mf_message *mess
         return 0;
     case MF_MESSAGE_CONTINUE:
         on_continue(worker, message);
+        return 0;
+    case MF_MESSAGE_WARN:
+        on_warn(worker, message);
         return 0;
     case MF_MESSAGE_PULL:
         return on_pull(worker, message);
@@ -415,6 +426,7 @@ int mf_worker_rank_create(const struct mf_worker_rank_config *config,
     worker->transport = config->transport;
     worker->scheduler = config->scheduler;
     worker->scratch = config->scratch;
+    worker->never_pins = config->never_pins;
     mf_list_init(&worker->fetching);
     mf_list_init(&worker->queue);
     mf_list_init(&worker->untold);

@@ -63,6 +63,7 @@ struct mf_worker_attempt {
  * @queue       QUEUED ones, and SUSPENDED ones that are to go on, in order of arrival
  * @untold      RUNNING ones that the scheduler does not know to run, oldest first
  * @n_wide      RUNNING ones with more than one slot
+ * @never_pins  slots are used without their processors
  * @may_stage   attempts may wait in the executor: none is suspended, since then slots change
  *              hands here
  * @stock       slots and GPUs of this worker
@@ -98,6 +99,7 @@ struct mf_worker_rank {
     bool is_orphan;
     bool has_losses;
     bool may_stage;
+    bool never_pins;
 };
 
 /* The table's key; all bytes are set, since keys are compared as memory. */

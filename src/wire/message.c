@@ -22,6 +22,7 @@ enum {
     FIELD_FEEDS = 1 << 9,
     FIELD_PAYLOAD = 1 << 10,
     FIELD_RAN = 1 << 11,
+    FIELD_SIGNAL = 1 << 13,
     FIELD_LIFE = 1 << 12,
 };
 
@@ -54,6 +55,8 @@ static int fields_of(unsigned kind)
         return FIELD_TASK | FIELD_NEEDS | FIELD_TIMEOUT | FIELD_FEEDS | FIELD_PAYLOAD;
     case MF_MESSAGE_END:
         return FIELD_TASK | FIELD_CAUSE;
+    case MF_MESSAGE_WARN:
+        return FIELD_SIGNAL;
     case MF_MESSAGE_PULL:
     case MF_MESSAGE_FETCH:
         return FIELD_TASK | FIELD_PLACE | FIELD_LENGTH;
@@ -108,6 +111,8 @@ void mf_message_encode(const struct mf_message *message, struct mf_buffer *frame
     }
     if (fields & FIELD_LENGTH)
         mf_buffer_put_u32(frame, message->length);
+    if (fields & FIELD_SIGNAL)
+        mf_buffer_put_u32(frame, message->signal);
     if (fields & FIELD_ERROR)
         mf_buffer_put_u32(frame, (uint32_t)message->error);
     if (fields & FIELD_OUTCOME) {
@@ -215,6 +220,8 @@ int mf_message_decode(struct mf_reader *reader, struct mf_message *ret_message)
         decode_place(reader, ret_message);
     if (fields & FIELD_LENGTH)
         ret_message->length = mf_reader_get_u32(reader);
+    if (fields & FIELD_SIGNAL)
+        ret_message->signal = mf_reader_get_u32(reader);
     if (fields & FIELD_ERROR)
         ret_message->error = (int32_t)mf_reader_get_u32(reader);
     if (fields & FIELD_OUTCOME)

@@ -60,6 +60,7 @@ enum mf_message_kind {
     MF_MESSAGE_UNFEED = 24,   /* task: nothing that runs takes its output any more */
     MF_MESSAGE_SUSPEND = 25,  /* task, attempt: stop it, and use its slots for others */
     MF_MESSAGE_CONTINUE = 26, /* task, attempt: let it go on when there are slots */
+    MF_MESSAGE_WARN = 31,     /* signal: for the processes of all that runs */
     MF_MESSAGE_PULSE = 27,    /* life of the scheduler; nothing else was sent for a while */
     MF_MESSAGE_RESET = 28,    /* the worker was given up: end everything, then say AGAIN */
 };
@@ -73,6 +74,7 @@ enum mf_message_kind {
  * @ran_ns     how long the attempt has run
  * @feeds      feeds_size bytes: u64 task and u64 bytes of standard output for each place of a
  *             path in the command; borrowed as payload
+ * @signal     number of a signal
  * @size       bytes that the worker holds of each stream
  * @is_inline  payload is the output: stdout, then stderr
  * @error      0, or the errno value that kept the worker from reading
@@ -92,6 +94,7 @@ struct mf_message {
     enum mf_stream stream;
     uint64_t offset;
     uint32_t length;
+    uint32_t signal;
     int32_t error;
     uint64_t size[MF_N_STREAMS];
     bool is_inline;
