@@ -121,7 +121,7 @@ void mf_scheduler_stop(struct mf_scheduler *scheduler, enum mf_stop stop, const 
 /** Whether the run is over and all workers have left. */
 bool mf_scheduler_is_finished(const struct mf_scheduler *scheduler);
 
-/** Whether a worker was lost, so that the ranks should not wait for each other. */
+/** Whether a rank is gone, so that the ranks should not wait for each other. */
 bool mf_scheduler_has_losses(const struct mf_scheduler *scheduler);
 
 /** After the end: how it went. */
