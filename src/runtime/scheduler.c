@@ -306,7 +306,7 @@ static void show(struct mf_scheduler *scheduler)
 /* An average over some eight turns, so that prefetch neither lags nor flutters. */
 static void measure_turn(struct mf_scheduler *scheduler)
 {
-    int64_t took_ns = mf_clock_monotonic_ns() - scheduler->turn_began_ns;
+    int64_t took_ns = scheduler->config.clock_ns() - scheduler->turn_began_ns;
 
     scheduler->turnaround_ns += (took_ns - scheduler->turnaround_ns) / 8;
 }
@@ -387,7 +387,7 @@ int mf_scheduler_turn(struct mf_scheduler *scheduler, int64_t now_ns)
     bool had_traffic;
 
     scheduler->now_ns = now_ns;
-    scheduler->turn_began_ns = mf_clock_monotonic_ns();
+    scheduler->turn_began_ns = scheduler->config.clock_ns();
     had_traffic = receive(scheduler);
     mf_notice_turn(scheduler);
     mf_peers_share_nodes(scheduler);
@@ -578,7 +578,9 @@ int mf_scheduler_create(const struct mf_scheduler_config *config,
     if (!scheduler)
         return mf_error_set(err, -ENOMEM, "out of memory");
     scheduler->config = *config;
-    scheduler->created_ns = scheduler->now_ns = mf_clock_monotonic_ns();
+    if (!config->clock_ns)
+        scheduler->config.clock_ns = mf_clock_monotonic_ns;
+    scheduler->created_ns = scheduler->now_ns = scheduler->config.clock_ns();
     mf_list_init(&scheduler->unsettled);
     mf_list_init(&scheduler->fetches);
     r = create_parts(scheduler, err);
