@@ -7,6 +7,8 @@
 #include "cli/walltime.h"
 
 #include "base/command.h"
+#include "cli/ending.h"
+#include "cli/supervise.h"
 #include "exec/modules.h"
 
 #include <errno.h>
@@ -249,9 +251,11 @@ static int open_journal(void *arg, struct mf_journal **ret_journal, struct mf_er
         r = mf_journal_open(settings->run_dir, mode, &run->journal, err);
     if (r == 0)
         r = note_output_dir(run, err);
-    if (r == 0)
-        *ret_journal = run->journal;
-    return r;
+    if (r < 0)
+        return r;
+    mf_ending_note_begun();
+    *ret_journal = run->journal;
+    return 0;
 }
 
 /* The name from anywhere of a directory that may be missing. Where its parent is missing too, it
@@ -381,14 +385,21 @@ static int take_part(struct mf_context *context, const struct mf_launch *launch,
         mf_walltime_find(&settings->scheduler, &context->log);
     settings->rank.launch = launch;
     settings->rank.log = &context->log;
+    settings->rank.is_supervised = mf_ending_is_awaited();
     r = mf_rank_start(&rank, &settings->rank, &err);
 
+    if (r == 0 && rank.is_root && !settings->is_quiet && launch->n_copies > 1 &&
+        mf_supervise_is_advised())
+        mf_log_info(&context->log,
+                    "mpirun ends all ranks when one dies; with --enable-recovery, "
+                    "or as mpifarm %s --np N, the others go on",
+                    settings->name);
     if (r == 0 && rank.is_root && settings->rank.n_modules > 0 &&
         mf_policy_preempts(settings->scheduler.farm.policy))
         mf_log_info(&context->log, "--policy %s suspends commands; functions run on to their end",
                     settings->scheduler.farm.policy->name);
     if (r == 0 && rank.is_root)
-        status = schedule(context, &rank, settings, open_source, words, n_words);
+        status = mf_ending_note(schedule(context, &rank, settings, open_source, words, n_words));
     if (r < 0)
         status = MPIFARM_EXIT_USAGE;
     if (r == 0 && !rank.is_root) {
@@ -422,8 +433,17 @@ int mf_farming_main(struct mf_context *context, const struct mf_subcommand *subc
         let_rank_0_speak(&launch);
         return MPIFARM_EXIT_USAGE;
     }
+    if (settings.n_ranks > 0 && launch.is_mpi && !mf_ending_is_awaited()) {
+        if (speaks)
+            mf_log_error(&context->log, "--np starts mpirun, which has started this already");
+        let_rank_0_speak(&launch);
+        return MPIFARM_EXIT_USAGE;
+    }
     if (settings.is_dry_run)
         return speaks ? dry_run(context, &settings, open_source, argv + first, argc - first)
                       : MPIFARM_EXIT_DONE;
+    if (settings.n_ranks > 0 && !launch.is_mpi)
+        return mf_supervise(context, settings.n_ranks, settings.run_dir);
+    settings.name = subcommand->name;
     return take_part(context, &launch, &settings, open_source, argv + first, argc - first);
 }

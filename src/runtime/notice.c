@@ -107,6 +107,7 @@ void mf_notice_on_late(struct mf_scheduler *scheduler, struct mf_peer *peer,
 
 static void give_up(struct mf_scheduler *scheduler, struct mf_peer *peer, enum mf_passing passing)
 {
+    scheduler->notice.n_gone++;
     if (passing == MF_PASSING_ENDED)
         mf_peer_lose(scheduler, peer, "its process has ended");
     else

@@ -212,6 +212,7 @@ static void decide(struct mf_scheduler *scheduler)
         scheduler->lookahead = wanted;
     if (mf_scheduler_apply(scheduler, &tick) != 0)
         return;
+    mf_recovery_turn(scheduler);
     scheduler->is_telling = mf_dispatch_turn(scheduler);
     if (mf_farm_stopping(scheduler->farm) != MF_STOP_NONE && scheduler->stopped_by[0] == '\0')
         strcpy(scheduler->stopped_by, "--halt");
@@ -305,7 +306,7 @@ static void show(struct mf_scheduler *scheduler)
 /* An average over some eight turns, so that prefetch neither lags nor flutters. */
 static void measure_turn(struct mf_scheduler *scheduler)
 {
-    int64_t took_ns = mf_clock_monotonic_ns() - scheduler->turn_began_ns;
+    int64_t took_ns = scheduler->config.clock_ns() - scheduler->turn_began_ns;
 
     scheduler->turnaround_ns += (took_ns - scheduler->turnaround_ns) / 8;
 }
@@ -386,7 +387,7 @@ int mf_scheduler_turn(struct mf_scheduler *scheduler, int64_t now_ns)
     bool had_traffic;
 
     scheduler->now_ns = now_ns;
-    scheduler->turn_began_ns = mf_clock_monotonic_ns();
+    scheduler->turn_began_ns = scheduler->config.clock_ns();
     had_traffic = receive(scheduler);
     mf_notice_turn(scheduler);
     mf_peers_share_nodes(scheduler);
@@ -455,7 +456,7 @@ static uint64_t count_left(const struct mf_scheduler *scheduler)
 
 bool mf_scheduler_has_losses(const struct mf_scheduler *scheduler)
 {
-    return scheduler->notice.n_lost > 0;
+    return scheduler->notice.n_gone > 0;
 }
 
 enum mf_run_result mf_scheduler_result(const struct mf_scheduler *scheduler)
@@ -476,6 +477,7 @@ void mf_scheduler_summarize(const struct mf_scheduler *scheduler, FILE *file)
     struct mf_failure failures[MF_MAX_SHOWN_FAILURES];
     struct mf_skip skips[MF_MAX_SHOWN_SKIPS];
     struct mf_farm_counts counts;
+    char quarantined[512];
     struct mf_summary summary = {
         .n_done = scheduler->n_done,
         .n_failed = scheduler->n_failed,
@@ -496,6 +498,7 @@ void mf_scheduler_summarize(const struct mf_scheduler *scheduler, FILE *file)
         .run_dir = scheduler->config.shown_run_dir,
         .policy_why = scheduler->choosing.why,
         .n_policy_changes = scheduler->choosing.n_changes,
+        .quarantined = mf_recovery_name_quarantined(scheduler, quarantined, sizeof(quarantined)),
     };
 
     mf_farm_count(scheduler->farm, &counts);
@@ -575,7 +578,9 @@ int mf_scheduler_create(const struct mf_scheduler_config *config,
     if (!scheduler)
         return mf_error_set(err, -ENOMEM, "out of memory");
     scheduler->config = *config;
-    scheduler->created_ns = scheduler->now_ns = mf_clock_monotonic_ns();
+    if (!config->clock_ns)
+        scheduler->config.clock_ns = mf_clock_monotonic_ns;
+    scheduler->created_ns = scheduler->now_ns = scheduler->config.clock_ns();
     mf_list_init(&scheduler->unsettled);
     mf_list_init(&scheduler->fetches);
     r = create_parts(scheduler, err);

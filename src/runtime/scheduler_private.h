@@ -13,6 +13,7 @@
  *     feeds.c      output of tasks to the workers that run others which take it
  *     transfer.c   output into the stores, fetched from workers where it is large
  *     settle.c     ended attempts: journal, and after the commit the telling
+ *     recovery.c   what lost workers leave behind; workers in quarantine
  *     requests.c   what the user asks of the run while it goes on
  *     cancelling.c tasks that the user withdraws
  *     hooks.c      commands that workers run when they join and leave
@@ -51,6 +52,8 @@ enum mf_peer_state {
  * A rank with a worker, as the scheduler sees it; rank 0's own is number 0.
  *
  * @transport, @address  how to reach it
+ * @node                 number of its node, from 1; 0 before it is UP
+ * @is_quarantined, @n_quarantines   whether it is in quarantine; how often it was put there
  * @has                  what its HELLO said
  * @frame                records of this turn
  * @has_hooks            it was told what to run first and last
@@ -67,6 +70,9 @@ struct mf_peer {
     struct mf_transport *transport;
     uint32_t address;
     char host[MF_HOST_SIZE];
+    mf_node_id node;
+    bool is_quarantined;
+    uint32_t n_quarantines;
     struct mf_offer has;
     uint32_t n_slots;
     struct mf_buffer frame;
@@ -86,7 +92,8 @@ struct mf_peer {
  * @life        of this process
  * @cursor, @paced_ns   who is looked at next for whether it has heard from here, as of when
  * @lost_ns     when the last one was lost
- * @n_lost      how often one was lost
+ * @n_lost      how often one was lost that had work
+ * @n_gone      how often one was gone, or seemed to be: whoever leaves waits for nobody then
  * @n_returned  how often one began again
  * @n_stale     records that came from LOST ones, and were dropped
  */
@@ -96,7 +103,7 @@ struct mf_notice {
     uint32_t cursor;
     int64_t paced_ns;
     int64_t lost_ns;
-    uint64_t n_lost, n_returned, n_stale;
+    uint64_t n_lost, n_gone, n_returned, n_stale;
 };
 
 /**
@@ -298,6 +305,8 @@ struct mf_scheduler {
     int64_t last_commit_ns, commit_cost_ns;
 
     uint64_t n_hooks_failed;
+    uint64_t n_quarantined; /* changes of that kind that were looked at */
+
     uint64_t n_done, n_failed, n_cancelled, n_skipped, n_truncated, n_unfit;
     struct mf_kept_skip skips[MF_MAX_SHOWN_SKIPS];
     uint32_t n_skips;
@@ -611,6 +620,17 @@ void mf_settle_print_earlier(struct mf_scheduler *scheduler, uint64_t seq, const
 
 /** Whether so much output waits that no more should be made. */
 bool mf_settle_is_backed_up(const struct mf_scheduler *scheduler);
+
+/* recovery.c */
+
+/** A worker that was UP is lost: its tasks go to others, and what ran there is recorded. */
+void mf_recovery_lose(struct mf_scheduler *scheduler, const struct mf_peer *peer);
+
+/** Says which workers were put in quarantine, or let out of it, since the last turn. */
+void mf_recovery_turn(struct mf_scheduler *scheduler);
+
+/** Names the workers that were in quarantine: "" for none. Returns text, which holds size bytes. */
+char *mf_recovery_name_quarantined(const struct mf_scheduler *scheduler, char *text, size_t size);
 
 /* feeds.c */
 

@@ -283,7 +283,7 @@ static void keep_failure(struct mf_scheduler *scheduler, struct mf_unsettled *un
 
     if (scheduler->n_failures == MF_MAX_SHOWN_FAILURES)
         return;
-    mf_outcome_describe(&unsettled->outcome, cause, sizeof(cause));
+    mf_outcome_describe_on(&unsettled->outcome, unsettled->host, cause, sizeof(cause));
     failure->cause = strdup(cause);
     if (!failure->cause)
         return;
@@ -437,13 +437,13 @@ void mf_settle_turn(struct mf_scheduler *scheduler, bool now)
         return;
     if (!now && n_pending < COMMIT_RECORDS && scheduler->now_ns < mf_settle_next_ns(scheduler))
         return;
-    began_ns = mf_clock_monotonic_ns();
+    began_ns = scheduler->config.clock_ns();
     if (commit(scheduler, &err) < 0) {
         mf_scheduler_fail(scheduler, &err);
         return;
     }
     scheduler->last_commit_ns = scheduler->now_ns;
-    scheduler->commit_cost_ns = mf_clock_monotonic_ns() - began_ns;
+    scheduler->commit_cost_ns = scheduler->config.clock_ns() - began_ns;
     tell(scheduler);
 }
 
