@@ -166,9 +166,11 @@ const struct mf_option mf_farming_options[MF_N_RUN_OPTIONS] = {
                             "gave."},
     [OPTION_MEM_RETRY] = {.name = "mem-retry",
                           .value = "xN",
-                          .help = "Try a task that was ended for using more than its mem= again "
-                                  "with N times as much, up to what the largest worker has, as "
-                                  "often as --retries or retries= lets it."},
+                          .help =
+                              "Try a task that was ended for using more than its mem= again "
+                              "with N times as much, up to what the largest worker has, as "
+                              "often as --retries or retries= lets it. Where none has more it is "
+                              "not tried again."},
     [OPTION_GPUS] = {.name = "gpus",
                      .value = "N",
                      .help =
