@@ -78,6 +78,9 @@ struct mf_executor_event {
     const struct mf_error *error;
 };
 
+/** What suspend() returns for an attempt that keeps its slots until it yields. */
+enum { MF_EXECUTOR_E_LATER = 1 };
+
 typedef void (*mf_executor_fn)(void *arg, const struct mf_executor_event *event);
 
 /**
@@ -101,8 +104,10 @@ struct mf_slot {
  *             if it has, nothing follows but its ENDED
  * @end        end an attempt: TERM to its processes, KILL after the grace; its
  *             ENDED has this cause. An unknown attempt is ignored.
- * @suspend    stop an attempt that is not staged; its slots are the caller's again at once.
- * SUSPENDED follows, unless its ENDED does. NULL where that cannot be
+ * @suspend    stop an attempt that is not staged. SUSPENDED follows, unless its ENDED does.
+ *             Returns 0, and its slots are the caller's again at once; or
+ *             MF_EXECUTOR_E_LATER, and they are with its SUSPENDED, which follows when the
+ *             attempt lets that happen. NULL where that cannot be
  * @resume     let a suspended attempt go on in these slots. CONTINUED follows, unless its
  *             ENDED does
  * @flush      hand on what was asked for since the last flush (batching)
@@ -116,7 +121,7 @@ struct mf_executor_ops {
     void (*unstage)(struct mf_executor *executor, mf_task_id task, uint32_t attempt);
     void (*end)(struct mf_executor *executor, mf_task_id task, uint32_t attempt,
                 enum mf_cause cause);
-    void (*suspend)(struct mf_executor *executor, mf_task_id task, uint32_t attempt);
+    int (*suspend)(struct mf_executor *executor, mf_task_id task, uint32_t attempt);
     void (*resume)(struct mf_executor *executor, mf_task_id task, uint32_t attempt,
                    const uint32_t *slots, uint32_t n_slots);
     int (*flush)(struct mf_executor *executor);

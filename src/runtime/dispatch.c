@@ -205,6 +205,7 @@ static void carry_out_wish(struct mf_scheduler *scheduler, const struct mf_chang
     static const enum mf_message_kind kinds[] = {[MF_WISH_RECALL] = MF_MESSAGE_RECALL,
                                                  [MF_WISH_END] = MF_MESSAGE_END,
                                                  [MF_WISH_SUSPEND] = MF_MESSAGE_SUSPEND,
+                                                 [MF_WISH_YIELD] = MF_MESSAGE_SUSPEND,
                                                  [MF_WISH_CONTINUE] = MF_MESSAGE_CONTINUE};
     struct mf_message message = {
         .kind = kinds[change->wish],

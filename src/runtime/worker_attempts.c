@@ -191,12 +191,22 @@ static void start_in_slots(struct mf_worker_rank *worker, struct mf_worker_attem
     mark_running(worker, attempt);
 }
 
-void mf_worker_rank_suspend(struct mf_worker_rank *worker, struct mf_worker_attempt *attempt)
+static void leave_slots(struct mf_worker_rank *worker, struct mf_worker_attempt *attempt)
 {
     mf_list_remove(&attempt->node);
     give_slots(worker, attempt);
     attempt->state = MF_ATTEMPT_SUSPENDED;
-    worker->executor->ops->suspend(worker->executor, attempt->task, attempt->number);
+    attempt->is_yielding = false;
+}
+
+void mf_worker_rank_suspend(struct mf_worker_rank *worker, struct mf_worker_attempt *attempt)
+{
+    struct mf_executor *executor = worker->executor;
+
+    if (executor->ops->suspend(executor, attempt->task, attempt->number) == MF_EXECUTOR_E_LATER)
+        attempt->is_yielding = true;
+    else
+        leave_slots(worker, attempt);
 }
 
 static void resume_in_slots(struct mf_worker_rank *worker, struct mf_worker_attempt *attempt)
@@ -347,18 +357,26 @@ static void heard_unstaged(struct mf_worker_rank *worker, const struct mf_execut
     mf_worker_rank_forget(worker, attempt);
 }
 
-/* The farm has long counted on it: what it needs to know is how long it ran. */
+/*
+ * Unless it has yielded just now, the farm has long counted on it: what it
+ * needs to know is how long it ran.
+ */
 static void heard_suspended(struct mf_worker_rank *worker, const struct mf_executor_event *event)
 {
+    bool is_suspended = event->kind == MF_EXECUTOR_SUSPENDED;
+    struct mf_worker_attempt *attempt = mf_worker_rank_find(worker, event->task, event->attempt);
     struct mf_message message = {
-        .kind = event->kind == MF_EXECUTOR_SUSPENDED ? MF_MESSAGE_SUSPENDED : MF_MESSAGE_CONTINUED,
+        .kind = is_suspended ? MF_MESSAGE_SUSPENDED : MF_MESSAGE_CONTINUED,
         .task = event->task,
         .attempt = event->attempt,
         .ran_ns = event->ran_ns,
     };
 
-    if (mf_worker_rank_find(worker, event->task, event->attempt))
-        mf_worker_rank_post(worker, &message);
+    if (!attempt)
+        return;
+    if (is_suspended && attempt->is_yielding)
+        leave_slots(worker, attempt);
+    mf_worker_rank_post(worker, &message);
 }
 
 void mf_worker_rank_heard(void *arg, const struct mf_executor_event *event)

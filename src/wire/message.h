@@ -47,14 +47,15 @@ enum mf_message_kind {
     MF_MESSAGE_WELCOME = 16, /* payload: run directory, slots and GPUs */
     MF_MESSAGE_RUN =
         17, /* task, attempt, needs, try_number, timeout_ns, feeds, payload: encoded mf_command */
-    MF_MESSAGE_RECALL = 18,   /* task, attempt */
-    MF_MESSAGE_END = 19,      /* task, attempt, cause */
-    MF_MESSAGE_PULL = 20,     /* task, attempt, stream, offset, length */
-    MF_MESSAGE_RELEASE = 21,  /* task, attempt: its output is not needed any more */
-    MF_MESSAGE_STOP = 22,     /* end everything and leave */
-    MF_MESSAGE_FEED = 23,     /* task, stream, offset, error, payload: a piece of its output */
-    MF_MESSAGE_UNFEED = 24,   /* task: nothing that runs takes its output any more */
-    MF_MESSAGE_SUSPEND = 25,  /* task, attempt: stop it, and use its slots for others */
+    MF_MESSAGE_RECALL = 18,  /* task, attempt */
+    MF_MESSAGE_END = 19,     /* task, attempt, cause */
+    MF_MESSAGE_PULL = 20,    /* task, attempt, stream, offset, length */
+    MF_MESSAGE_RELEASE = 21, /* task, attempt: its output is not needed any more */
+    MF_MESSAGE_STOP = 22,    /* end everything and leave */
+    MF_MESSAGE_FEED = 23,    /* task, stream, offset, error, payload: a piece of its output */
+    MF_MESSAGE_UNFEED = 24,  /* task: nothing that runs takes its output any more */
+    MF_MESSAGE_SUSPEND =
+        25, /* task, attempt: stop it where it can be, and use its slots for others */
     MF_MESSAGE_CONTINUE = 26, /* task, attempt: let it go on when there are slots */
 };
 
