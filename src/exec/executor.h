@@ -33,6 +33,7 @@ struct mf_output;
  *              "CUDA_VISIBLE_DEVICES=0,3"; NULL for none
  * @mem_bytes   most memory that its processes may use together, 0 for no limit
  * @timeout_ns  longest run time, 0 for none
+ * @saved       saved_size bytes that an earlier try saved (borrowed); NULL for none
  * @command, @command_size   an encoded mf_command (borrowed)
  */
 struct mf_start {
@@ -44,6 +45,8 @@ struct mf_start {
     const char *gpus;
     uint64_t mem_bytes;
     int64_t timeout_ns;
+    const uint8_t *saved;
+    size_t saved_size;
     const void *command;
     size_t command_size;
 };
@@ -59,11 +62,13 @@ enum mf_executor_event_kind {
     MF_EXECUTOR_BROKEN,    /* error: nothing runs any more, e.g. the launcher was killed */
     MF_EXECUTOR_SUSPENDED, /* task, attempt, ran_ns: as asked for */
     MF_EXECUTOR_CONTINUED, /* task, attempt: as asked for */
+    MF_EXECUTOR_SAVED,     /* task, attempt, saved: for the next try, if this one fails */
 };
 
 /**
  * @slot     index of the first slot it had; UINT32_MAX if it never had one
  * @ran_ns   how long it has run so far, without the time in which it was suspended
+ * @saved    saved_size bytes, in place of any that it saved before (borrowed during the call)
  * @outcome  how it ended (borrowed during the call)
  * @output   what it wrote, now the receiver's to close; NULL when nothing
  */
@@ -73,6 +78,8 @@ struct mf_executor_event {
     uint32_t attempt;
     uint32_t slot;
     int64_t ran_ns;
+    const uint8_t *saved;
+    size_t saved_size;
     const struct mf_outcome *outcome;
     struct mf_output *output;
     const struct mf_error *error;

@@ -26,6 +26,9 @@
 /* How long a flush goes on while there is something to do. */
 #define FLUSH_NS MF_NS_PER_MS
 
+/* What a function saves is told no more often, as long as it does not fail. */
+#define TELL_SAVED_NS MF_NS_PER_S
+
 /**
  * An attempt.
  *
@@ -35,6 +38,8 @@
  * @asked      why it was asked to end; NONE if it was not
  * @mem_bytes  most memory that its function may use, 0 for no limit
  * @memory     what it uses, as far as that is watched
+ * @saved      saved_size bytes of its last checkpoint that were not told, or NULL
+ * @told_ns    when a checkpoint was told last
  * @large      large_size bytes of a result whose entry comes next, or NULL
  */
 struct run {
@@ -48,6 +53,9 @@ struct run {
     enum mf_cause asked;
     uint64_t mem_bytes;
     struct mf_memory_watch memory;
+    uint8_t *saved;
+    size_t saved_size;
+    int64_t told_ns;
     uint8_t *large;
     size_t large_size;
 };
@@ -105,6 +113,7 @@ static void end_run(struct function_executor *functions, struct run *run)
         functions->slots[run->slot].run = NULL;
     functions->n_limited -= run->mem_bytes > 0;
     mf_list_remove(&run->node);
+    free(run->saved);
     free(run->large);
     free(run);
 }
@@ -143,6 +152,42 @@ static void set_times(const struct run *run, int64_t duration_ns, struct mf_outc
     outcome->started_wall_ns = run->started_wall_ns + most_ns - outcome->duration_ns;
 }
 
+/* What it saved last, if that was not told. */
+static void tell_saved(struct function_executor *functions, struct run *run)
+{
+    struct mf_executor_event event = {
+        .kind = MF_EXECUTOR_SAVED,
+        .task = run->task,
+        .attempt = run->attempt,
+        .slot = run->slot,
+        .saved = run->saved,
+        .saved_size = run->saved_size,
+    };
+
+    if (!run->saved)
+        return;
+    functions->config.fn(functions->config.arg, &event);
+    free(run->saved);
+    run->saved = NULL;
+    run->told_ns = mf_clock_monotonic_ns();
+}
+
+/* A function may save as often as it likes: it is told now and then, and at a failure. */
+static void on_checkpoint(struct function_executor *functions, struct run *run,
+                          const struct mf_caller_event *event)
+{
+    uint8_t *saved = malloc(event->size ? event->size : 1);
+
+    if (!saved)
+        return;
+    mf_copy(saved, event->entries, event->size);
+    free(run->saved);
+    run->saved = saved;
+    run->saved_size = event->size;
+    if (mf_clock_monotonic_ns() - run->told_ns >= TELL_SAVED_NS)
+        tell_saved(functions, run);
+}
+
 static void settle(struct function_executor *functions, struct run *run,
                    const struct mf_entry_header *entry, const uint8_t *bytes, int64_t duration_ns)
 {
@@ -165,6 +210,8 @@ static void settle(struct function_executor *functions, struct run *run,
 
     char limit[32], used[32];
 
+    if (entry->cause != MPIFARM_CAUSE_NONE)
+        tell_saved(functions, run);
     event.output = mf_function_outcome(&answer, &outcome);
     set_times(run, duration_ns, &outcome);
     outcome.slot = functions->slots[run->slot].number;
@@ -235,6 +282,8 @@ static void heard(void *arg, const struct mf_caller_event *event)
         on_large(run, event);
     else if (event->kind == MF_CALLER_ENTRIES && run)
         on_entries(functions, run, event);
+    else if (event->kind == MF_CALLER_CHECKPOINT && run)
+        on_checkpoint(functions, run, event);
     else if (event->kind == MF_CALLER_YIELDED && run)
         on_yielded(functions, run, event);
 }
@@ -356,9 +405,11 @@ static int encode(struct function_executor *functions, const struct mf_start *st
         .task = start->task,
         .size = strlen(command->args[0]),
         .input = (const uint8_t *)command->args[0],
+        .checkpoint = start->saved,
         .details = {.tag = command->seq,
                     .timeout_ns = start->timeout_ns,
-                    .try_number = start->try_number},
+                    .try_number = start->try_number,
+                    .checkpoint_size = start->saved_size},
     };
     int function =
         command->function ? mf_modules_find(functions->config.modules, command->function) : -EINVAL;

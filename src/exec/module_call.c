@@ -132,6 +132,8 @@ static int checkpoint(void *arg, struct mpifarm_context *context, const void *da
 {
     const struct place *place = arg;
 
+    if (size > MF_MODULE_SAVED_MAX_BYTES)
+        return -EMSGSIZE;
     return place->ops->checkpoint(place->arg, context, data, size);
 }
 

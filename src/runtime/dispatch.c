@@ -39,6 +39,7 @@ void mf_live_free(struct mf_live *live)
     free(live->tag);
     free(live->text);
     free(live->command);
+    free(live->saved);
     free(live->outs);
     free(live);
 }
@@ -164,6 +165,8 @@ static void send_run(struct mf_scheduler *scheduler, const struct mf_change *cha
         .mem_bytes = change->needs.mem_bytes,
         .try_number = change->tries + 1,
         .timeout_ns = live->timeout_ns,
+        .saved = live->saved,
+        .saved_size = live->saved_size,
         .payload = live->command,
         .payload_size = live->command_size,
     };

@@ -36,6 +36,7 @@ void mf_worker_attempt_free(struct mf_worker_attempt *attempt)
     free(attempt->slots);
     free(attempt->gpus);
     free(attempt->feeds);
+    free(attempt->saved);
     free(attempt->command);
     free(attempt);
 }
@@ -77,11 +78,15 @@ struct mf_worker_attempt *mf_worker_attempt_create(const struct mf_message *run)
     attempt->gpus = run->n_gpus ? calloc(run->n_gpus, sizeof(*attempt->gpus)) : NULL;
     attempt->command = malloc(run->payload_size ? run->payload_size : 1);
     attempt->command_size = run->payload_size;
-    if (!attempt->slots || !attempt->command || (run->n_gpus && !attempt->gpus)) {
+    attempt->saved = malloc(run->saved_size ? run->saved_size : 1);
+    attempt->saved_size = run->saved_size;
+    if (!attempt->slots || !attempt->command || !attempt->saved ||
+        (run->n_gpus && !attempt->gpus)) {
         mf_worker_attempt_free(attempt);
         return NULL;
     }
     memcpy(attempt->command, run->payload, run->payload_size);
+    mf_copy(attempt->saved, run->saved, run->saved_size);
     return attempt;
 }
 
@@ -148,6 +153,8 @@ static int give_to_executor(struct mf_worker_rank *worker, struct mf_worker_atte
         .slots = attempt->slots,
         .mem_bytes = attempt->mem_bytes,
         .timeout_ns = attempt->timeout_ns,
+        .saved = attempt->saved_size > 0 ? attempt->saved : NULL,
+        .saved_size = attempt->saved_size,
         .command = attempt->command,
         .command_size = attempt->command_size,
     };
@@ -165,7 +172,8 @@ static int give_to_executor(struct mf_worker_rank *worker, struct mf_worker_atte
     if (r < 0)
         return r;
     free(attempt->command);
-    attempt->command = NULL;
+    free(attempt->saved);
+    attempt->command = attempt->saved = NULL;
     mf_list_remove(&attempt->node);
     return 0;
 }
@@ -379,6 +387,20 @@ static void heard_suspended(struct mf_worker_rank *worker, const struct mf_execu
     mf_worker_rank_post(worker, &message);
 }
 
+static void heard_saved(struct mf_worker_rank *worker, const struct mf_executor_event *event)
+{
+    struct mf_message message = {
+        .kind = MF_MESSAGE_SAVED,
+        .task = event->task,
+        .attempt = event->attempt,
+        .payload = event->saved,
+        .payload_size = event->saved_size,
+    };
+
+    if (mf_worker_rank_find(worker, event->task, event->attempt))
+        mf_worker_rank_post(worker, &message);
+}
+
 void mf_worker_rank_heard(void *arg, const struct mf_executor_event *event)
 {
     struct mf_worker_rank *worker = arg;
@@ -396,6 +418,9 @@ void mf_worker_rank_heard(void *arg, const struct mf_executor_event *event)
     case MF_EXECUTOR_SUSPENDED:
     case MF_EXECUTOR_CONTINUED:
         heard_suspended(worker, event);
+        break;
+    case MF_EXECUTOR_SAVED:
+        heard_saved(worker, event);
         break;
     case MF_EXECUTOR_BROKEN:
         mf_worker_rank_report_broken(worker, event->error->text);

@@ -33,6 +33,7 @@ struct mf_feed;
  *
  * @has_gpus  whether they are chosen
  * @is_yielding  it was asked to give its slots up, which it has until it does
+ * @saved     saved_size bytes that an earlier try saved, until it starts
  * @feeds     n_feeds, one for each place of a path in the command; none once it has ended
  */
 struct mf_worker_attempt {
@@ -51,6 +52,8 @@ struct mf_worker_attempt {
     int64_t started_ns;
     uint8_t *command;
     size_t command_size;
+    uint8_t *saved;
+    size_t saved_size;
     struct mf_feed **feeds;
     uint32_t n_feeds;
     struct mf_output *output;

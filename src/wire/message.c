@@ -22,6 +22,7 @@ enum {
     FIELD_FEEDS = 1 << 9,
     FIELD_PAYLOAD = 1 << 10,
     FIELD_RAN = 1 << 11,
+    FIELD_SAVED = 1 << 12,
 };
 
 /* The fields of a kind, or -1 for a kind that there is not. */
@@ -41,6 +42,8 @@ static int fields_of(unsigned kind)
         return FIELD_TASK;
     case MF_MESSAGE_SUSPENDED:
         return FIELD_TASK | FIELD_RAN;
+    case MF_MESSAGE_SAVED:
+        return FIELD_TASK | FIELD_PAYLOAD;
     case MF_MESSAGE_ENDED:
         return FIELD_TASK | FIELD_OUTCOME | FIELD_PAYLOAD;
     case MF_MESSAGE_DATA:
@@ -50,7 +53,7 @@ static int fields_of(unsigned kind)
     case MF_MESSAGE_WELCOME:
         return FIELD_PAYLOAD;
     case MF_MESSAGE_RUN:
-        return FIELD_TASK | FIELD_NEEDS | FIELD_TIMEOUT | FIELD_FEEDS | FIELD_PAYLOAD;
+        return FIELD_TASK | FIELD_NEEDS | FIELD_TIMEOUT | FIELD_FEEDS | FIELD_SAVED | FIELD_PAYLOAD;
     case MF_MESSAGE_END:
         return FIELD_TASK | FIELD_CAUSE;
     case MF_MESSAGE_PULL:
@@ -113,6 +116,8 @@ void mf_message_encode(const struct mf_message *message, struct mf_buffer *frame
         mf_buffer_put_text(frame, message->host);
     if (fields & FIELD_FEEDS)
         mf_buffer_put_bytes(frame, message->feeds, message->feeds_size);
+    if (fields & FIELD_SAVED)
+        mf_buffer_put_bytes(frame, message->saved, message->saved_size);
     if (fields & FIELD_PAYLOAD)
         mf_buffer_put_bytes(frame, message->payload, message->payload_size);
 }
@@ -204,10 +209,12 @@ int mf_message_decode(struct mf_reader *reader, struct mf_message *ret_message)
         decode_outcome(reader, ret_message);
     if (fields & FIELD_HOST)
         mf_reader_get_text(reader, ret_message->host, sizeof(ret_message->host));
-    ret_message->feeds = ret_message->payload = NULL;
-    ret_message->feeds_size = ret_message->payload_size = 0;
+    ret_message->feeds = ret_message->saved = ret_message->payload = NULL;
+    ret_message->feeds_size = ret_message->saved_size = ret_message->payload_size = 0;
     if (fields & FIELD_FEEDS)
         ret_message->feeds = mf_reader_get_bytes(reader, &ret_message->feeds_size);
+    if (fields & FIELD_SAVED)
+        ret_message->saved = mf_reader_get_bytes(reader, &ret_message->saved_size);
     if (fields & FIELD_PAYLOAD)
         ret_message->payload = mf_reader_get_bytes(reader, &ret_message->payload_size);
     if (reader->has_failed || !is_consistent(ret_message))

@@ -23,7 +23,7 @@
 #include <stdint.h>
 
 /** Changes whenever a record's bytes do; all ranks of a run must agree. */
-#define MF_WIRE_VERSION 6
+#define MF_WIRE_VERSION 7
 
 /** A frame with batched records is sent before it grows beyond this, to stay eager in MPI. */
 #define MF_FRAME_EAGER_BYTES 4000
@@ -43,10 +43,11 @@ enum mf_message_kind {
     MF_MESSAGE_FETCH = 8,      /* task, stream, offset, length: of a feed */
     MF_MESSAGE_SUSPENDED = 9,  /* task, attempt, ran_ns */
     MF_MESSAGE_CONTINUED = 10, /* task, attempt */
+    MF_MESSAGE_SAVED = 11,     /* task, attempt, payload: what it saved for the next try */
     /* scheduler to worker */
     MF_MESSAGE_WELCOME = 16, /* payload: run directory, slots and GPUs */
-    MF_MESSAGE_RUN =
-        17, /* task, attempt, needs, try_number, timeout_ns, feeds, payload: encoded mf_command */
+    MF_MESSAGE_RUN = 17,     /* task, attempt, needs, try_number, timeout_ns, feeds, saved, payload:
+                                encoded mf_command */
     MF_MESSAGE_RECALL = 18,  /* task, attempt */
     MF_MESSAGE_END = 19,     /* task, attempt, cause */
     MF_MESSAGE_PULL = 20,    /* task, attempt, stream, offset, length */
@@ -67,6 +68,8 @@ enum mf_message_kind {
  * @ran_ns     how long the attempt has run
  * @feeds      feeds_size bytes: u64 task and u64 bytes of standard output for each place of a
  *             path in the command; borrowed as payload
+ * @saved      saved_size bytes that an earlier try saved, none if there are none; borrowed as
+ * payload
  * @size       bytes that the worker holds of each stream
  * @is_inline  payload is the output: stdout, then stderr
  * @error      0, or the errno value that kept the worker from reading
@@ -93,6 +96,8 @@ struct mf_message {
     char host[256];
     const uint8_t *feeds;
     size_t feeds_size;
+    const uint8_t *saved;
+    size_t saved_size;
     const uint8_t *payload;
     size_t payload_size;
 };
