@@ -8,6 +8,8 @@
  * n_begun tells whether it died in the call after these. Clock, bell and
  * sleep cost more than a short call, so they are seen to now and then.
  *
+ * A call that was asked to yield waits in its checkpoint until it may go on.
+ *
  * One thread. It ends by _exit(), since what the program wants done at its
  * exit is for the rank to do.
  */

@@ -14,6 +14,8 @@
  *
  * Units travel in portions of at most 64 calls. The executor takes a portion
  * before it begins, and until then the rank can revoke it: one word decides.
+ * Another one says whether the call that runs is to yield at its next checkpoint,
+ * or has and waits there.
  */
 #ifndef MF_EXEC_HOST_H
 #define MF_EXEC_HOST_H

@@ -19,7 +19,8 @@
  *     DIED      u32 seat, u32 life, u32 status as of wait()
  *     UNBORN    u32 seat, u32 life, u32 errno of fork()
  *
- * A seat has one process at a time; life counts them.
+ * A seat has one process at a time; life counts them. There are more seats than
+ * slots when calls have yielded.
  */
 #ifndef MF_EXEC_NURSERY_H
 #define MF_EXEC_NURSERY_H
