@@ -4,6 +4,7 @@
  * reads tasks and speaks.
  */
 #include "cli/farming_private.h"
+#include "cli/walltime.h"
 
 #include "base/command.h"
 #include "exec/modules.h"
@@ -332,6 +333,8 @@ static int take_part(struct mf_context *context, const struct mf_launch *launch,
     int status = MPIFARM_EXIT_DONE;
     int r;
 
+    if (launch->rank == 0)
+        mf_walltime_find(&settings->scheduler, &context->log);
     settings->rank.launch = launch;
     settings->rank.log = &context->log;
     r = mf_rank_start(&rank, &settings->rank, &err);

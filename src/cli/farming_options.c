@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/units.h"
+#include "cli/walltime.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -26,6 +27,8 @@ enum {
     OPTION_TIMEOUT,
     OPTION_HALT,
     OPTION_DELAY,
+    OPTION_WALLTIME,
+    OPTION_WARN,
     OPTION_POLICY,
     OPTION_AGEING,
     OPTION_SHARE,
@@ -95,6 +98,16 @@ const struct mf_option mf_farming_options[MF_N_RUN_OPTIONS] = {
     [OPTION_DELAY] = {.name = "delay",
                       .value = "TIME",
                       .help = "Wait at least TIME between two starts."},
+    [OPTION_WALLTIME] = {.name = "walltime",
+                         .value = "TIME",
+                         .help =
+                             "The run ends within TIME: a task that should run longer than what "
+                             "is left is not started, what still runs is ended shortly before, "
+                             "and --resume continues. The end of a Slurm job is the default."},
+    [OPTION_WARN] = {.name = "warn",
+                     .value = "SIGNAL@TIME",
+                     .help =
+                         "Send running tasks a signal TIME before the run has to end: USR1@5m."},
     [OPTION_POLICY] = {.name = "policy",
                        .value = "NAME",
                        .help = "Order in which tasks are begun: priority (the default: the highest "
@@ -312,6 +325,10 @@ static int parse_value(struct mf_farming_settings *settings, size_t index, const
         return parse_halt(&settings->scheduler.farm, text, err);
     case OPTION_DELAY:
         return mf_parse_duration(text, &settings->scheduler.farm.delay_ns, err);
+    case OPTION_WALLTIME:
+        return mf_walltime_parse(text, &settings->scheduler, err);
+    case OPTION_WARN:
+        return mf_warn_parse(text, &settings->scheduler, err);
     case OPTION_POLICY:
         return mf_policy_parse(text, &settings->scheduler.farm.policy, err);
     case OPTION_AGEING:

@@ -460,11 +460,11 @@ static void submit(struct mf_scheduler *scheduler, const struct mf_entry *entry)
 
 /*
  * Tasks that could be placed, or are. Those that wait for others or a licence do not count, nor
- * those that fit nowhere, up to a bound: what is behind them may fit.
+ * those that fit nowhere or into no time that is left, up to a bound: what is behind them may fit.
  */
 static uint64_t count_at_hand(const struct mf_scheduler *scheduler)
 {
-    uint64_t n_aside = mf_farm_n_aside(scheduler->farm);
+    uint64_t n_aside = mf_farm_n_aside(scheduler->farm) + mf_farm_n_late(scheduler->farm);
     struct mf_farm_counts counts;
 
     mf_farm_count(scheduler->farm, &counts);

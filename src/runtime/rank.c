@@ -130,10 +130,12 @@ static int start_worker(struct mf_rank *rank)
     struct mf_worker_rank_config config = {
         .transport = rank->is_root ? rank->local_worker : rank->remote,
         .scheduler = 0,
+        .loop = rank->is_root ? NULL : rank->loop,
         .scratch = rank->scratch,
         .cores = rank->has.cores,
         .n_cores = rank->has.n_cores,
         .resources = &rank->has.resources,
+        .never_pins = rank->has.is_unconfined,
     };
     struct mf_executor *executor;
     int r = mf_worker_rank_create(&config, &rank->worker);
@@ -151,6 +153,34 @@ static int start_worker(struct mf_rank *rank)
     return 0;
 }
 
+/* The same to all other ranks. Returns 0 or the first error. */
+static int tell_workers(struct mf_rank *rank, const struct mf_message *message)
+{
+    struct mf_buffer frame = {0};
+    int result = 0;
+
+    for (uint32_t to = 1; to < rank->remote->size; to++) {
+        int r;
+
+        mf_message_encode(message, &frame);
+        r = mf_transport_send(rank->remote, to, &frame);
+        if (r < 0 && result == 0)
+            result = r;
+        mf_buffer_clear(&frame);
+    }
+    mf_buffer_finish(&frame);
+    return result;
+}
+
+/* Long before there is a scheduler they are to know whether there can still be one. */
+static int say_who_schedules(struct mf_rank *rank)
+{
+    struct mf_message pulse = {.kind = MF_MESSAGE_PULSE};
+
+    mf_life_own(&pulse.life);
+    return tell_workers(rank, &pulse);
+}
+
 static int start_parts(struct mf_rank *rank)
 {
     int r = mf_loop_create(&rank->loop);
@@ -161,6 +191,8 @@ static int start_parts(struct mf_rank *rank)
     r = watch_signals(rank);
     if (r == 0 && rank->is_root)
         r = mf_transport_local_pair(&rank->local, &rank->local_worker);
+    if (r == 0 && rank->is_root && rank->remote)
+        r = say_who_schedules(rank);
     return r < 0 ? r : start_worker(rank);
 }
 
@@ -267,9 +299,15 @@ int mf_rank_work(struct mf_rank *rank, struct mf_error *err)
     for (;;) {
         int r = mf_worker_rank_turn(rank->worker, mf_clock_monotonic_ns());
 
+        rank->remote->has_losses = r < 0 || mf_worker_rank_has_losses(rank->worker);
         if (r < 0)
             return mf_error_set(err, r, "rank %" PRIu32 " lost touch with the scheduler: %s",
                                 rank->remote->rank, strerror(-r));
+        if (mf_worker_rank_is_orphan(rank->worker))
+            return mf_error_set(err, -EOWNERDEAD,
+                                "rank %" PRIu32 " has ended its tasks: the scheduler is gone; "
+                                "--resume goes on",
+                                rank->remote->rank);
         if (mf_worker_rank_is_finished(rank->worker))
             return 0;
         n_events = wait_for_more(rank, &backoff, r > 0 || n_events > 0,
@@ -354,6 +392,8 @@ int mf_rank_schedule(struct mf_rank *rank, struct mf_scheduler_config *config, F
         return 0;
     }
     rank->was_scheduled = true;
+    if (rank->remote)
+        rank->remote->has_losses = mf_scheduler_has_losses(rank->scheduler);
     *ret_result = mf_scheduler_result(rank->scheduler);
     if (summary && *ret_result != MF_RUN_REFUSED)
         mf_scheduler_summarize(rank->scheduler, summary);
@@ -368,15 +408,10 @@ int mf_rank_schedule(struct mf_rank *rank, struct mf_scheduler_config *config, F
 static void dismiss_workers(struct mf_rank *rank)
 {
     struct mf_message stop = {.kind = MF_MESSAGE_STOP};
-    struct mf_buffer frame = {0};
+    int r = tell_workers(rank, &stop);
 
-    for (uint32_t to = 1; to < rank->remote->size; to++) {
-        mf_message_encode(&stop, &frame);
-        if (mf_transport_send(rank->remote, to, &frame) < 0)
-            mf_log_error(rank->log, "rank %" PRIu32 " cannot be told to stop", to);
-        mf_buffer_clear(&frame);
-    }
-    mf_buffer_finish(&frame);
+    if (r < 0)
+        mf_log_error(rank->log, "the other ranks cannot be told to stop: %s", strerror(-r));
 }
 
 void mf_rank_finish(struct mf_rank *rank)

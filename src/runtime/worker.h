@@ -24,17 +24,22 @@ struct mf_worker_rank;
 /**
  * @transport  to the scheduler (borrowed)
  * @scheduler  number of the scheduler's end
+ * @loop       tells when the scheduler's process ends (borrowed). NULL when that is this process:
+ *             then neither tells the other that it is there
  * @scratch    name of a directory for files of its tasks, from mf_scratch_name(); made when
  *             it is needed and removed in the end (borrowed)
  * @cores, @n_cores, @resources   what HELLO says of this rank (borrowed during create)
+ * @never_pins  slots are used without their processors, whatever WELCOME says
  */
 struct mf_worker_rank_config {
     struct mf_transport *transport;
     uint32_t scheduler;
+    struct mf_loop *loop;
     const char *scratch;
     const struct mf_core *cores;
     uint32_t n_cores;
     const struct mf_topo_resources *resources;
+    bool never_pins;
 };
 
 /**
@@ -65,7 +70,13 @@ int mf_worker_rank_turn(struct mf_worker_rank *worker, int64_t now_ns);
 /** When it wants its next turn even if nothing happens; INT64_MAX for never. */
 int64_t mf_worker_rank_next_ns(const struct mf_worker_rank *worker);
 
-/** Whether it was told to stop and has said BYE. */
+/** Whether it was told to stop and has said BYE, or has ended its tasks without a scheduler. */
 bool mf_worker_rank_is_finished(const struct mf_worker_rank *worker);
+
+/** Whether its scheduler is gone. */
+bool mf_worker_rank_is_orphan(const struct mf_worker_rank *worker);
+
+/** After the end: whether ranks were lost, so that none should wait for all the others. */
+bool mf_worker_rank_has_losses(const struct mf_worker_rank *worker);
 
 #endif

@@ -327,7 +327,7 @@ static void report_ended(struct mf_worker_rank *worker, struct mf_worker_attempt
     }
     mf_worker_rank_post(worker, &message);
     mf_buffer_finish(&bytes);
-    if (message.is_inline) {
+    if (message.is_inline || worker->is_resetting) {
         mf_output_close(event->output);
         mf_worker_rank_forget(worker, attempt);
         return;

@@ -4,12 +4,14 @@
  *     worker.c           life, the turn, what the scheduler says
  *     worker_attempts.c  attempts, their slots, what the executor says
  *     worker_feeds.c     files with the output of tasks that others take
+ *     worker_notice.c    that the scheduler is there, that this worker is, and beginning again
  */
 #ifndef MF_RUNTIME_WORKER_PRIVATE_H
 #define MF_RUNTIME_WORKER_PRIVATE_H
 
 #include "base/list.h"
 #include "base/table.h"
+#include "runtime/sentry.h"
 #include "runtime/worker.h"
 #include "topo/stock.h"
 #include "wire/message.h"
@@ -66,11 +68,15 @@ struct mf_worker_attempt {
  * @queue       QUEUED ones, and SUSPENDED ones that are to go on, in order of arrival
  * @untold      RUNNING ones that the scheduler does not know to run, oldest first
  * @n_wide      RUNNING ones with more than one slot
+ * @never_pins  slots are used without their processors
  * @may_stage   attempts may wait in the executor: none is suspended, since then slots change
  *              hands here
  * @stock       slots and GPUs of this worker
  * @feeds       task to struct mf_feed *; NULL while there was none
  * @scratch     name of the directory that feeds are in
+ * @sentry      watches the scheduler, as its only peer; NULL when that is in this process
+ * @sent_ns     when a frame was last sent
+ * @is_resetting  the scheduler has given this worker up: all it has is to end, unreported
  */
 struct mf_worker_rank {
     struct mf_transport *transport;
@@ -87,12 +93,18 @@ struct mf_worker_rank {
     struct mf_stock stock;
     struct mf_table *feeds;
     const char *scratch;
+    struct mf_sentry *sentry;
+    int64_t sent_ns;
     int64_t now_ns;
     int error;
     bool is_welcome;
     bool is_broken;
     bool is_finished;
+    bool is_resetting;
+    bool is_orphan;
+    bool has_losses;
     bool may_stage;
+    bool never_pins;
 };
 
 /* The table's key; all bytes are set, since keys are compared as memory. */
@@ -149,6 +161,31 @@ void mf_worker_feeds_on_unfeed(struct mf_worker_rank *worker, const struct mf_me
 
 /** Removes all files. */
 void mf_worker_feeds_finish(struct mf_worker_rank *worker);
+
+/* worker_notice.c */
+
+/** Begins to watch the scheduler. Returns 0 or -ENOMEM. */
+int mf_worker_notice_create(struct mf_worker_rank *worker, struct mf_loop *loop);
+
+/** The scheduler says which process it is. */
+void mf_worker_notice_on_pulse(struct mf_worker_rank *worker, const struct mf_message *pulse);
+
+/** The scheduler has given this worker up, and takes it back when it has ended all it has. */
+void mf_worker_notice_on_reset(struct mf_worker_rank *worker);
+
+/** After what came was taken in: looks whether the scheduler is there, and says that this worker
+ * is. */
+void mf_worker_notice_turn(struct mf_worker_rank *worker);
+
+/** When the scheduler should next hear of this worker; INT64_MAX for never. */
+int64_t mf_worker_notice_next_ns(const struct mf_worker_rank *worker);
+
+/**
+ * mf_worker_rank_on_scheduler_lost() - what a worker does when its scheduler is gone.
+ *
+ * It ends its tasks, and is finished.
+ */
+void mf_worker_rank_on_scheduler_lost(struct mf_worker_rank *worker);
 
 /* worker.c */
 
