@@ -110,14 +110,13 @@ static void leave_heap(struct mf_farm *farm, struct mf_task *task, struct mf_wor
     }
 }
 
-/* Its slots are others', and it waits for some. */
+/* Its slots are others', and it waits for some, in the order of its key. */
 static void get_in_line(struct mf_farm *farm, struct mf_task *task, struct mf_worker *worker)
 {
     int r;
 
     task->has_slots = false;
     mf_workers_give_back_slots(&farm->workers, worker, task->spec.needs.n_slots);
-    mf_farm_order(farm, task);
     r = mf_heap_push(&worker->suspended, task);
     assert(r == 0 && "memory was reserved before");
     (void)r;
@@ -129,11 +128,13 @@ void mf_farm_suspend(struct mf_farm *farm, struct mf_task *task, struct mf_worke
 {
     leave_heap(farm, task, worker);
     if (task->spec.yields) {
+        mf_farm_order(farm, task);
         mf_farm_wish(farm, task, MF_WISH_YIELD, MF_CAUSE_NONE);
         return;
     }
     task->ran_ns = mf_task_ran_ns(task, farm->now_ns);
     mf_farm_wish(farm, task, MF_WISH_SUSPEND, MF_CAUSE_NONE);
+    mf_farm_order(farm, task);
     get_in_line(farm, task, worker);
 }
 
@@ -162,8 +163,12 @@ void mf_farm_note_suspended(struct mf_farm *farm, struct mf_task *task, int64_t 
         mf_farm_wish(farm, task, MF_WISH_NONE, MF_CAUSE_NONE);
     else if (task->wish == MF_WISH_SUSPEND)
         task->wish = MF_WISH_NONE;
-    if (has_yielded)
-        get_in_line(farm, task, mf_workers_find(&farm->workers, task->worker));
+    if (!has_yielded)
+        return;
+    /* Turns go round in the order in which they were over, whoever yields first. */
+    if (farm->turn_ns == 0)
+        mf_farm_order(farm, task);
+    get_in_line(farm, task, mf_workers_find(&farm->workers, task->worker));
 }
 
 void mf_farm_note_continued(struct mf_farm *farm, struct mf_task *task)
