@@ -150,13 +150,13 @@ void mf_farm_continue_rest(struct mf_farm *farm)
 
 /* Whether a worker has all for a task but slots. */
 static bool lacks_slots_only(const struct mf_farm *farm, const struct mf_worker *worker,
-                             const struct mf_task *task, mf_worker_id avoid)
+                             const struct mf_task *task, struct mf_avoid avoid)
 {
     const struct mf_reservation *reservation = &farm->reservation;
     bool is_kept = reservation->is_standing && reservation->worker == worker->id &&
                    reservation->task != task->id;
 
-    return worker->state == MF_WORKER_UP && worker->id != avoid && !is_kept &&
+    return worker->state == MF_WORKER_UP && mf_avoid_allows(avoid, worker) && !is_kept &&
            !worker->is_awaited && (!task->spec.has_target || worker->id == task->spec.target) &&
            mf_worker_could_run(worker, &task->spec.needs) &&
            mf_worker_has_beside_slots(worker, &task->spec.needs) &&
@@ -189,7 +189,8 @@ static bool could_take_slots(struct mf_farm *farm, struct mf_worker *worker,
     uint32_t n_takeable;
 
     (void)find_victim(farm, worker, task, &n_takeable);
-    return mf_farm_has_line(worker) && n_free_slots(worker) + n_takeable >= task->spec.needs.n_slots;
+    return mf_farm_has_line(worker) &&
+           n_free_slots(worker) + n_takeable >= task->spec.needs.n_slots;
 }
 
 /* Whether so many slots are to be yielded that there are some for a task, too. */
@@ -200,7 +201,7 @@ static bool has_coming(const struct mf_farm *farm, const struct mf_task *task)
 
 /* The first worker by its victims that lacks slots only, and has enough of them to take. */
 static struct mf_worker *find_room(struct mf_farm *farm, const struct mf_task *task,
-                                   mf_worker_id avoid)
+                                   struct mf_avoid avoid)
 {
     struct mf_policy_view view = mf_farm_view(farm);
     struct mf_task *aside[MAX_TRIED], *victim;
@@ -241,7 +242,7 @@ static bool take_slots(struct mf_farm *farm, struct mf_worker *worker, const str
 }
 
 struct mf_worker *mf_farm_make_room(struct mf_farm *farm, const struct mf_task *task,
-                                    mf_worker_id avoid)
+                                    struct mf_avoid avoid)
 {
     struct mf_worker *worker;
 
@@ -259,7 +260,8 @@ bool mf_farm_awaits_slots(struct mf_farm *farm, const struct mf_task *task)
     return true;
 }
 
-bool mf_farm_could_make_room(struct mf_farm *farm, const struct mf_task *task, mf_worker_id avoid)
+bool mf_farm_could_make_room(struct mf_farm *farm, const struct mf_task *task,
+                             struct mf_avoid avoid)
 {
     return find_room(farm, task, avoid) != NULL;
 }

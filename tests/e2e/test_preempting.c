@@ -307,3 +307,15 @@ Test(preempting, without_isolation_functions_run_on_and_that_is_said)
     cr_assert(t_has(result.err, "with --no-isolation functions run on to their end"), "%s",
               result.err);
 }
+
+Test(preempting, simulate_lets_functions_yield_too)
+{
+    struct t_result result;
+
+    t_write("tasks", "[func=t_meet time=3] a b\n[func=t_meet time=3] b a\n");
+    result =
+        t_sh("mpifarm simulate --module \"$T_MODULE\" --workers 1x1 --policy rr --quantum 100ms "
+             "--trace trace tasks > table; awk '$1 == 2 { print $5 }' trace");
+    cr_assert(eq(int, result.status, 0), "%s", result.err);
+    cr_assert(eq(str, result.out, "0.100000000\n"), "%s%s", result.err, t_read("trace"));
+}
