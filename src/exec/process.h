@@ -31,7 +31,7 @@ struct mf_launcher_config {
     const char *scratch;
 };
 
-/** A launcher process: its pid, and the rank's end of the socket pair. */
+/** A launcher process: the pid of its keeper, and the rank's end of the socket pair. */
 struct mf_launcher {
     pid_t pid;
     int fd;
