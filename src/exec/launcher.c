@@ -245,7 +245,7 @@ _Noreturn static void give_up(int error)
 _Noreturn void mf_launcher_main(const struct mf_launcher_config *config, int fd)
 {
     struct launcher launcher = {.signal_fd = -1, .flush_at_ns = INT64_MAX};
-    int result = mf_keeper_split(config->scratch);
+    int result = mf_keeper_split(config->scratch, config->door, config->door_fd);
 
     if (result < 0)
         give_up(result);
