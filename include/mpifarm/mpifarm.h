@@ -192,7 +192,7 @@ MPIFARM_API int mpifarm_hooks(struct mpifarm *farm, int (*init)(struct mpifarm *
  * Returns MPIFARM_CLIENT on rank 0 and MPIFARM_SERVED on the others; -EPROTO, on
  * all, when some rank registered other functions (the sentence names rank and
  * function); -ETIMEDOUT when some rank did not come within a minute; -EINVAL
- * when called twice; -ECONNABORTED on a rank that lost touch with rank 0.
+ * when called twice; -ECONNABORTED on a rank that lost touch with rank 0, or whose rank 0 is gone.
  */
 MPIFARM_API int mpifarm_start(struct mpifarm *farm);
 
@@ -203,7 +203,8 @@ MPIFARM_API int mpifarm_start(struct mpifarm *farm);
  * Tasks that are not finished are dropped, without a callback; a function that runs is given 5 s to
  * return. If it does not, the program is aborted with a message that names rank and function, since
  * MPI could not be ended without it. A client that exits without finishing is noticed by mpirun and
- * srun, which then end the other ranks.
+ * srun, which then end the other ranks. Once ranks have died, which mpirun --enable-recovery lets
+ * the others survive, it waits for nobody, and MPI is not finalized.
  *
  * NULL is accepted. Returns 0, or what went wrong.
  */
@@ -599,10 +600,17 @@ MPIFARM_API int mpifarm_spawn(struct mpifarm_context *context, int function, con
                               size_t size, const struct mpifarm_task_options *options);
 
 /**
- * mpifarm_checkpoint() - save bytes for the next attempt.
+ * mpifarm_checkpoint() - save bytes for the next attempt, and let others have the slot.
  *
- * They replace what was saved before, and are sent to rank 0 without waiting.
- * Returns 0, -EMSGSIZE for more than 1 GiB, -ENOTSUP in a module of mpifarm run, or -ENOMEM.
+ * They replace what was saved before, and are sent to rank 0 without waiting; of a module of
+ * mpifarm run now and then, and when the attempt fails.
+ *
+ * Under a policy of mpifarm run that preempts, the call of an isolated function returns when its
+ * task has a slot again: others have had it meanwhile. The function goes on in its process, and the
+ * time until then counts for no limit. Threads that it has started run on. One that has nothing to
+ * save calls it with NULL, 0.
+ *
+ * Returns 0, -EMSGSIZE for more than 1 GiB, in a module of mpifarm run 1 MiB, or -ENOMEM.
  */
 MPIFARM_API int mpifarm_checkpoint(struct mpifarm_context *context, const void *data, size_t size);
 

@@ -30,6 +30,8 @@ static const char *check_wish(const struct mf_farm *farm, const struct mf_task *
         return "a task is to be ended without a cause";
     if (task->wish == MF_WISH_SUSPEND && task->state != MF_TASK_RUNNING)
         return "a task that does not run is to be suspended";
+    if (task->wish == MF_WISH_YIELD && (task->state != MF_TASK_RUNNING || !task->spec.yields))
+        return "a task that does not run, or cannot yield, is to do so";
     if (task->wish == MF_WISH_CONTINUE && is_placed)
         return "a task that never ran is to go on";
     if (task->is_cancelled && task->wish != MF_WISH_END)
@@ -51,7 +53,8 @@ static const char *check_slots(const struct mf_farm *farm, const struct mf_task 
                      task->state == MF_TASK_RUNNING && task->wish == MF_WISH_NONE;
     const struct mf_heap *heap = is_in_line ? &worker->suspended : &farm->victims;
 
-    if ((task->state == MF_TASK_SUSPENDED || is_in_line || task->wish == MF_WISH_CONTINUE) &&
+    if ((task->state == MF_TASK_SUSPENDED || is_in_line || task->wish == MF_WISH_CONTINUE ||
+         task->wish == MF_WISH_YIELD) &&
         (!farm->preempts || !task->spec.is_suspendable))
         return "a task is suspended that cannot be";
     if (task->has_slots ? is_in_line : !is_in_line && task->wish != MF_WISH_END)
@@ -74,14 +77,15 @@ static const char *check_held(const struct mf_farm *farm, const struct mf_task *
         return "a task is held by a worker that is not there";
     if (task->attempt == 0 || task->tries >= task->attempt)
         return "a task has used up more tries than it had attempts";
-    if (task->tries >= task->spec.max_attempts)
+    if (task->charged >= task->spec.max_attempts || task->charged > task->tries)
         return "a task is tried more often than it may be";
+    if (task->is_probe && worker->state == MF_WORKER_UP)
+        return "a worker that is up runs a probe";
     if (task->spec.has_target && task->worker != task->spec.target)
         return "a task is held by a worker that may not run it";
     if (mf_list_is_empty(&task->node))
         return "a held task is in no worker's list";
-    if (mf_list_is_empty(&task->running_node) ==
-        (task->state == MF_TASK_RUNNING && task->wish == MF_WISH_NONE))
+    if (mf_list_is_empty(&task->running_node) == mf_task_runs_on(task))
         return "the list of running tasks is not those that may go on running";
     if (check_slots(farm, task, worker))
         return check_slots(farm, task, worker);
@@ -101,7 +105,9 @@ static const char *check_not_held(const struct mf_farm *farm, const struct mf_ta
         return task->is_dirty ? NULL : "a settled task was told and is still kept";
     if (task->is_cancelled)
         return "a cancelled task is tried again";
-    if (task->tries > 0 && task->tries >= task->spec.max_attempts)
+    if (task->is_probe)
+        return "a task that no worker holds is a probe";
+    if (task->charged >= task->spec.max_attempts)
         return "a task that used up its attempts is not settled";
     return NULL;
 }
@@ -153,6 +159,7 @@ static const char *check_tasks(const struct mf_farm *farm)
     uint64_t n_dirty = 0;
     uint64_t n_running = 0;
     uint64_t n_recalling = 0;
+    uint64_t n_yielding = 0;
     uint64_t n_parked = 0;
     uint64_t n_all = 0;
 
@@ -162,10 +169,14 @@ static const char *check_tasks(const struct mf_farm *farm)
 
         if (breach)
             return breach;
+        if (task->state == MF_TASK_READY && task->parked == MF_PARKED_DELAYED &&
+            farm->config.retry_delay_ns == 0)
+            return "a task waits to be tried again, which none does";
         n[task->state]++;
         n_dirty += task->is_dirty;
         n_running += !mf_list_is_empty(&task->running_node);
         n_recalling += task->wish == MF_WISH_RECALL;
+        n_yielding += task->wish == MF_WISH_YIELD ? task->spec.needs.n_slots : 0;
     }
     for (int state = 0; state < MF_TASK_STATE_COUNT; state++) {
         uint64_t counted = farm->counts.by_state[state];
@@ -179,7 +190,7 @@ static const char *check_tasks(const struct mf_farm *farm)
         return "a task was lost or counted twice";
     for (int i = 0; i < MF_N_COUNTABLES; i++)
         n_parked += farm->parked[i].n_items;
-    n_parked += mf_farm_n_aside(farm) + mf_farm_n_late(farm);
+    n_parked += mf_farm_n_aside(farm) + mf_farm_n_late(farm) + farm->delayed.n_items;
     if (n[MF_TASK_READY] != farm->ready.n_items + n_parked)
         return "the heap holds what is not a ready task";
     /* The one found last is behind all others. */
@@ -195,6 +206,8 @@ static const char *check_tasks(const struct mf_farm *farm)
         return "the list of running tasks has too many or too few";
     if (n_recalling != farm->n_recalling)
         return "the count of recalls is wrong";
+    if (n_yielding != farm->n_yielding)
+        return "the count of slots that are to be yielded is wrong";
     return NULL;
 }
 
@@ -268,6 +281,8 @@ const char *mf_farm_check(const struct mf_farm *farm)
         breach = mf_check_heap(&farm->late);
     for (uint32_t i = 0; i < farm->n_asides && !breach; i++)
         breach = mf_check_heap(&farm->asides[i].tasks);
+    if (!breach)
+        breach = mf_check_heap(&farm->delayed);
     if (!breach)
         breach = check_shares(farm);
     if (!breach)

@@ -12,6 +12,8 @@
  *   preempt.c whose slots are taken for others, and which suspended task goes on
  *   aside.c   tasks that nobody has room for now
  *   recall.c  which of those sent ahead come back
+ *   retry.c   budgets of failed attempts, and the wait before the next
+ *   quarantine.c  workers and nodes that get nothing more
  *   worker.c  the workers and their load
  *   check.c, check_workers.c   the invariants
  */
@@ -56,6 +58,7 @@ struct mf_aside_key {
     uint32_t countables[MF_N_COUNTABLES];
     uint32_t kind;
     mf_worker_id target, avoid;
+    mf_node_id avoid_node;
     uint8_t mem, estimate;
 };
 
@@ -70,8 +73,8 @@ struct mf_aside {
  * @ready          READY tasks in order of the policy; has memory for every task
  *                 that is not final, so that becoming READY never fails
  * @dirty          tasks whose change was not told yet, in order of the first change
- * @running        RUNNING tasks of which nothing is wished, in order of start; in the order of
- *                 how long they ran where that counts
+ * @running        RUNNING tasks of which nothing is wished, or to yield, in order of start; in the
+ * order of how long they ran where that counts
  * @preempts       the policy suspends tasks
  * @turn_ns        with preempts: how long one keeps its slots while others wait, 0 for ever
  * @victims        with preempts: the tasks among `running` that can be suspended, those first
@@ -90,11 +93,15 @@ struct mf_aside {
  * @parked         READY tasks that lack a countable, in the same order; see countables.c
  * @end_ns         when the allocation ends, INT64_MAX when that is not known
  * @late           READY tasks that should run beyond it; see walltime.c
+ * @delayed        READY tasks that wait to be tried again, in order of time; see retry.c
+ * @n_attempts_done, @n_attempts_failed   attempts that ended in either way
  * @asides         n_asides classes of READY tasks that nobody had room for
  * @has_more       the last tick did not look at all READY tasks, for the sake of its length
  * @reservation    of the first task that fits nowhere
  * @releases       scratch memory of backfill.c
  * @n_recalling    tasks with the wish RECALL
+ * @n_yielding     slots of those with the wish YIELD; n_claimed of them are awaited by READY tasks
+ *                 that were looked at in this tick; one was asked last at asked_ns
  * @rekey_ns       interval at which keys are computed anew, 0 for never
  * @ordered_ns     when that was done last
  * @n_ticks, @n_ticks_at_order   with rekey_ns, ticks so far, and then
@@ -120,6 +127,8 @@ struct mf_farm {
     uint64_t n_free_countables[MF_N_COUNTABLES];
     int64_t end_ns;
     struct mf_heap late;
+    struct mf_heap delayed;
+    uint64_t n_attempts_done, n_attempts_failed;
     struct mf_aside *asides;
     uint32_t n_asides;
     bool has_more;
@@ -133,6 +142,8 @@ struct mf_farm {
     bool is_closed;
     enum mf_stop stop;
     uint64_t n_recalling;
+    uint64_t n_yielding, n_claimed;
+    int64_t asked_ns;
     bool preempts;
     int64_t turn_ns;
     struct mf_heap victims;
@@ -150,13 +161,33 @@ struct mf_farm {
     struct mf_homes homes;
 };
 
+/** A worker and a node that a task keeps off, or MF_WORKER_NONE and MF_NODE_UNKNOWN. */
+struct mf_avoid {
+    mf_worker_id worker;
+    mf_node_id node;
+};
+
+#define MF_AVOID_NOTHING ((struct mf_avoid){MF_WORKER_NONE, MF_NODE_UNKNOWN})
+
+static inline bool mf_avoid_is_nothing(struct mf_avoid avoid)
+{
+    return avoid.worker == MF_WORKER_NONE && avoid.node == MF_NODE_UNKNOWN;
+}
+
+static inline bool mf_avoid_allows(struct mf_avoid avoid, const struct mf_worker *worker)
+{
+    return worker->id != avoid.worker &&
+           (avoid.node == MF_NODE_UNKNOWN || worker->node != avoid.node);
+}
+
 /* worker.c */
 
 void mf_workers_init(struct mf_workers *workers);
 void mf_workers_finish(struct mf_workers *workers);
 
 /** A new worker, UP. Returns 0, -EINVAL if there is one or the numbers are absurd, or -ENOMEM. */
-int mf_workers_add(struct mf_workers *workers, mf_worker_id id, const struct mf_needs *has);
+int mf_workers_add(struct mf_workers *workers, mf_worker_id id, mf_node_id node,
+                   const struct mf_needs *has);
 
 /** The only writer of a worker's state. */
 void mf_workers_move(struct mf_workers *workers, struct mf_worker *worker, enum mf_worker_state to);
@@ -197,23 +228,25 @@ static inline bool mf_task_is_in_line(const struct mf_task *task)
            (task->state == MF_TASK_SUSPENDED && task->wish == MF_WISH_NONE);
 }
 
-/** Puts a task that no worker holds among the READY ones. */
+/** Puts a task that no worker holds among the READY ones, or those that wait to be READY. */
 void mf_farm_make_ready(struct mf_farm *farm, struct mf_task *task);
 
-/** READY to PLACED, as a new attempt. */
+/** READY to PLACED, as a new attempt. The worker is UP, the task's target, or gets a probe. */
 void mf_farm_place(struct mf_farm *farm, struct mf_task *task, struct mf_worker *worker);
 
 /** PLACED to RUNNING, which answers a recall with no. */
 void mf_farm_start(struct mf_farm *farm, struct mf_task *task);
 
-/** Its slots become free, and it gets in line on its worker, for which there is memory. */
+/** Its slots become free, and it gets in line on its worker, for which there is memory; or it is
+ * asked to yield. */
 void mf_farm_suspend(struct mf_farm *farm, struct mf_task *task, struct mf_worker *worker);
 
 /** A task in line gets slots. */
 void mf_farm_continue(struct mf_farm *farm, struct mf_task *task, struct mf_worker *worker);
 
-/** Its worker has stopped it, or let it go on: RUNNING to SUSPENDED, and back. */
-void mf_farm_note_suspended(struct mf_farm *farm, struct mf_task *task);
+/** Its worker has stopped it after ran_ns, 0 if it has not said, or let it go on: RUNNING to
+ * SUSPENDED, and back. One that has yielded gets in line, for which there is memory. */
+void mf_farm_note_suspended(struct mf_farm *farm, struct mf_task *task, int64_t ran_ns);
 void mf_farm_note_continued(struct mf_farm *farm, struct mf_task *task);
 
 /** Takes a task from its worker, before it moves to READY or a final state. */
@@ -357,11 +390,55 @@ void mf_farm_note_backfill(struct mf_farm *farm, const struct mf_task *task);
 
 /* place.c */
 
-/** The worker a task must not go to: where it failed last, as long as another one could take it. */
-mf_worker_id mf_farm_worker_to_avoid(const struct mf_farm *farm, const struct mf_task *task);
+/**
+ * Where a task must not go now: the node where it failed last as long as a worker on another one
+ * could run it, else that worker as long as another one could.
+ */
+struct mf_avoid mf_farm_to_avoid(const struct mf_farm *farm, const struct mf_task *task);
 
 /** Returns a READY task that is in no heap to the others. */
 void mf_farm_put_back(struct mf_farm *farm, struct mf_task *task);
+
+/* retry.c */
+
+/** An attempt failed for the task's own cause: counts it against the budget that it is of. */
+void mf_farm_charge_failure(struct mf_farm *farm, struct mf_task *task, enum mf_cause cause);
+
+/** Whether a task may not be tried again after a failure of that cause. */
+bool mf_farm_is_used_up(const struct mf_farm *farm, const struct mf_task *task,
+                        enum mf_cause cause);
+
+/** It will be READY, for another attempt after one that failed or was lost: when. */
+void mf_farm_set_delay(struct mf_farm *farm, struct mf_task *task);
+
+/** Puts a READY task that is in no heap among those that wait. */
+void mf_farm_delay(struct mf_farm *farm, struct mf_task *task);
+
+/** Those whose wait is over are among the others from now on; or all, for their keys. */
+void mf_farm_end_delays(struct mf_farm *farm, bool all);
+
+/** After all: those whose wait is not over wait again. The heap of the others is to be rebuilt. */
+void mf_farm_delay_again(struct mf_farm *farm);
+
+bool mf_farm_delayed_before(const void *a, const void *b);
+
+/* quarantine.c */
+
+/** An attempt of a task has ended on a worker, by itself: what that says of it and of others. */
+void mf_farm_judge(struct mf_farm *farm, struct mf_task *task, struct mf_worker *worker,
+                   bool has_failed, int64_t duration_ns);
+
+/** A worker is not UP any more: those in quarantine may be needed. */
+void mf_farm_let_out_needed(struct mf_farm *farm);
+
+/** Gives a task each to workers in quarantine for which it is time. */
+void mf_farm_probe(struct mf_farm *farm);
+
+/** When that is for the first of them; INT64_MAX for never. */
+int64_t mf_farm_next_probe_ns(const struct mf_farm *farm);
+
+/** Asks for all PLACED tasks of a worker back: see events.c. */
+void mf_farm_recall_all(struct mf_farm *farm, struct mf_worker *worker);
 
 /* recall.c */
 
@@ -386,15 +463,25 @@ int64_t mf_farm_next_turn_ns(const struct mf_farm *farm);
  */
 bool mf_farm_continue_next(struct mf_farm *farm, const struct mf_task *other);
 
+/** Memory for a worker's line to take all of its tasks. */
+bool mf_farm_has_line(struct mf_worker *worker);
+
 /** Lets all suspended tasks go on that may: the last word of a tick. */
 void mf_farm_continue_rest(struct mf_farm *farm);
 
-/** A worker that can take a task once slots were taken from others, which they were; or NULL. */
+/**
+ * A worker that can take a task once slots were taken from others, which they were; or NULL, and
+ * others were asked to yield theirs: see mf_farm_awaits_slots().
+ */
 struct mf_worker *mf_farm_make_room(struct mf_farm *farm, const struct mf_task *task,
-                                    mf_worker_id avoid);
+                                    struct mf_avoid avoid);
 
-/** Whether mf_farm_make_room() would find one; takes nothing. */
-bool mf_farm_could_make_room(struct mf_farm *farm, const struct mf_task *task, mf_worker_id avoid);
+/** Whether slots are about to be given up for a task, beyond those for which others wait. */
+bool mf_farm_awaits_slots(struct mf_farm *farm, const struct mf_task *task);
+
+/** Whether there are slots that mf_farm_make_room() would take, or ask for; does neither. */
+bool mf_farm_could_make_room(struct mf_farm *farm, const struct mf_task *task,
+                             struct mf_avoid avoid);
 
 /** The keys of all tasks that are held are computed anew. */
 void mf_farm_reorder_held(struct mf_farm *farm);

@@ -36,6 +36,7 @@ enum mf_resume {
  * How to run a farm. All pointers are borrowed and outlive the scheduler.
  *
  * @log, @loop        of rank 0
+ * @clock_ns          monotonic time, that of turns as well; NULL for the real one
  * @local             the scheduler's end of a local pair to the worker in this process
  * @remote            to the other ranks; NULL when there are none
  * @life              of this process, for the other ranks; NULL without any
@@ -53,6 +54,7 @@ enum mf_resume {
  * @jobs              slots of a node
  * @pin               whether slots are bound to cores
  * @attempts, @timeout_ns   for tasks that do not say: tries in all; 0 for no limit
+ * @functions_yield   functions have processes of their own, and yield at their checkpoints
  * @resume            how to treat what the journal holds
  * @run_dir           absolute path of the run directory, which open_journal makes
  * @shown_run_dir     the same as the user knows it, for the summary
@@ -63,6 +65,7 @@ enum mf_resume {
 struct mf_scheduler_config {
     const struct mf_log *log;
     struct mf_loop *loop;
+    int64_t (*clock_ns)(void);
     struct mf_transport *local;
     struct mf_transport *remote;
     const struct mf_life *life;
@@ -81,6 +84,7 @@ struct mf_scheduler_config {
     bool pin;
     uint32_t attempts;
     int64_t timeout_ns;
+    bool functions_yield;
     enum mf_resume resume;
     const char *run_dir;
     const char *shown_run_dir;

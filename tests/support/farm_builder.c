@@ -65,7 +65,7 @@ static int number_after(const char *word, char mark, int otherwise)
 }
 
 /* The characters that end the name of a task, and begin what is said of it. */
-#define MARKS "*!^@~%=+$<"
+#define MARKS "*!^@~%=+$&<"
 
 static size_t length_of_name(const char *word)
 {
@@ -125,6 +125,7 @@ static struct mf_task_spec read_spec(struct t_farm *t, const char *word)
         .avoid = (mf_worker_id)number_after(word, '~', 0),
         .has_avoid = strchr(word, '~') != NULL,
         .is_suspendable = true,
+        .yields = strchr(word, '&') != NULL,
     };
 }
 
@@ -165,8 +166,14 @@ void t_wait(struct t_farm *t, int64_t ns)
 
 void t_up(struct t_farm *t, mf_worker_id worker, uint32_t n_slots)
 {
+    t_up_on(t, MF_NODE_UNKNOWN, worker, n_slots);
+}
+
+void t_up_on(struct t_farm *t, mf_node_id node, mf_worker_id worker, uint32_t n_slots)
+{
     apply(t,
-          (struct mf_event){.kind = MF_EVENT_WORKER_UP, .worker = worker, .has.n_slots = n_slots});
+          (struct mf_event){
+              .kind = MF_EVENT_WORKER_UP, .node = node, .worker = worker, .has.n_slots = n_slots});
 }
 
 void t_drain(struct t_farm *t, mf_worker_id worker)
@@ -265,6 +272,7 @@ void t_run_one(struct t_farm *t, int64_t duration_ns)
 static const char *const wishes[] = {[MF_WISH_RECALL] = "RECALL",
                                      [MF_WISH_END] = "END",
                                      [MF_WISH_SUSPEND] = "SUSPEND",
+                                     [MF_WISH_YIELD] = "YIELD",
                                      [MF_WISH_CONTINUE] = "CONTINUE"};
 
 static void add_change(struct t_farm *t, FILE *out, const struct mf_change *change)

@@ -10,7 +10,7 @@
  * Tasks are named by one word each, with "*n" for n slots, "!n" for priority n,
  * "^n" for n attempts in all, "@n" for worker n alone, "~n" for any but worker n,
  * "%n" for group n, "=n" for kind n, "+n" for an estimate of n ms and "$n" for n of
- * countable 0. "c<a,b?,d-" comes after a is done, b has ended and d has failed; these
+ * countable 0, and with "&" at its end if it yields. "c<a,b?,d-" comes after a is done, b has ended and d has failed; these
  * may be named later in the same text. Farms with such tasks need
  * .config.has_dependencies. Every step checks all invariants of the farm.
  * Farms are freed when the process of the test ends.
@@ -52,6 +52,7 @@ void t_submit_many(struct t_farm *t, uint64_t n);
 
 void t_wait(struct t_farm *t, int64_t ns);
 void t_up(struct t_farm *t, mf_worker_id worker, uint32_t n_slots);
+void t_up_on(struct t_farm *t, mf_node_id node, mf_worker_id worker, uint32_t n_slots);
 void t_drain(struct t_farm *t, mf_worker_id worker);
 void t_lose(struct t_farm *t, mf_worker_id worker);
 void t_stop(struct t_farm *t, enum mf_stop how);
