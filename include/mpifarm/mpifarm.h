@@ -192,7 +192,7 @@ MPIFARM_API int mpifarm_hooks(struct mpifarm *farm, int (*init)(struct mpifarm *
  * Returns MPIFARM_CLIENT on rank 0 and MPIFARM_SERVED on the others; -EPROTO, on
  * all, when some rank registered other functions (the sentence names rank and
  * function); -ETIMEDOUT when some rank did not come within a minute; -EINVAL
- * when called twice; -ECONNABORTED on a rank that lost touch with rank 0.
+ * when called twice; -ECONNABORTED on a rank that lost touch with rank 0, or whose rank 0 is gone.
  */
 MPIFARM_API int mpifarm_start(struct mpifarm *farm);
 
@@ -203,7 +203,8 @@ MPIFARM_API int mpifarm_start(struct mpifarm *farm);
  * Tasks that are not finished are dropped, without a callback; a function that runs is given 5 s to
  * return. If it does not, the program is aborted with a message that names rank and function, since
  * MPI could not be ended without it. A client that exits without finishing is noticed by mpirun and
- * srun, which then end the other ranks.
+ * srun, which then end the other ranks. Once ranks have died, which mpirun --enable-recovery lets
+ * the others survive, it waits for nobody, and MPI is not finalized.
  *
  * NULL is accepted. Returns 0, or what went wrong.
  */

@@ -2,13 +2,17 @@
 #include "api/farm.h"
 
 #include "base/clock.h"
+#include "base/io.h"
+#include "exec/keeper.h"
 
 #include <errno.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 
 /* The exit status when a function that does not return makes the end impossible. */
 #define ABORT_STATUS 3
@@ -108,6 +112,31 @@ static int set_options(struct mpifarm *farm, const struct mpifarm_options *optio
     return choose_isolation(farm, &farm->options, &farm->is_isolated);
 }
 
+/* Ranks of other nodes cannot see this process, which may be in a function for hours: another one
+ * answers for it. Where there can be none, they do not ask. */
+static void fork_keeper(struct mpifarm *farm)
+{
+    int fd = mf_door_open(&farm->life.door);
+    pid_t pid = fd < 0 ? fd : mf_keeper_fork(&farm->life.door, fd);
+
+    if (fd >= 0)
+        mf_close(&fd);
+    if (pid > 0)
+        farm->keeper = pid;
+    else
+        farm->life.door.port = 0;
+}
+
+/* It ends with this process, which does not wait for it then. */
+static void stop_keeper(struct mpifarm *farm)
+{
+    if (farm->keeper <= 0)
+        return;
+    (void)kill(farm->keeper, SIGKILL);
+    while (waitpid(farm->keeper, NULL, 0) < 0 && errno == EINTR)
+        ;
+}
+
 static int set_up(struct mpifarm *farm, int *argc, char ***argv,
                   const struct mpifarm_options *options)
 {
@@ -115,6 +144,9 @@ static int set_up(struct mpifarm *farm, int *argc, char ***argv,
 
     if (r == 0)
         r = mf_launch_detect(&farm->launch, &farm->err);
+    mf_life_own(&farm->life);
+    if (r == 0 && farm->launch.is_mpi && farm->launch.n_local != farm->launch.n_copies)
+        fork_keeper(farm);
     /* Before MPI_Init, and whatever the rank: which one this is, only MPI knows for sure. */
     if (r == 0 && farm->is_isolated) {
         /* All that runs in the copies that executor processes have of the farm are tasks. */
@@ -127,7 +159,7 @@ static int set_up(struct mpifarm *farm, int *argc, char ***argv,
         if (r == 0)
             r = mf_launch_verify(&farm->launch, farm->remote->size, &farm->err);
         if (r == 0 && farm->remote->rank == 0)
-            r = mf_client_announce(farm->remote);
+            r = mf_client_announce(farm->remote, &farm->life);
     }
     if (r == 0)
         r = mf_topo_cores(NULL, &farm->cores, &farm->n_cores, &farm->err);
@@ -217,6 +249,7 @@ static int create_server(struct mpifarm *farm, struct mf_transport *transport)
         .functions = &farm->functions,
         .cores = farm->cores,
         .n_cores = farm->n_cores,
+        .life = &farm->life,
         .watches = transport == farm->remote,
     };
     struct mf_caller *caller;
@@ -384,6 +417,7 @@ int mpifarm_finish(struct mpifarm *farm)
     mf_client_destroy(farm->client);
     mf_server_destroy(farm->server);
     mf_nursery_stop(&farm->nursery);
+    stop_keeper(farm);
     mf_loop_destroy(farm->loop);
     mf_transport_destroy(farm->local);
     mf_transport_destroy(farm->local_server);

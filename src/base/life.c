@@ -69,6 +69,7 @@ void mf_life_encode(const struct mf_life *life, struct mf_buffer *buffer)
     mf_buffer_put_u64(buffer, life->pid_namespace);
     mf_buffer_put_u64(buffer, life->started);
     mf_buffer_put_u32(buffer, (uint32_t)life->pid);
+    mf_door_encode(&life->door, buffer);
 }
 
 void mf_life_decode(struct mf_reader *reader, struct mf_life *ret_life)
@@ -77,6 +78,7 @@ void mf_life_decode(struct mf_reader *reader, struct mf_life *ret_life)
     ret_life->pid_namespace = mf_reader_get_u64(reader);
     ret_life->started = mf_reader_get_u64(reader);
     ret_life->pid = (int32_t)mf_reader_get_u32(reader);
+    mf_door_decode(reader, &ret_life->door);
 }
 
 static bool is_within_reach(const struct mf_life *life)

@@ -9,6 +9,7 @@
 #define MF_BASE_LIFE_H
 
 #include "base/buffer.h"
+#include "base/knock.h"
 
 #include <stdint.h>
 #include <sys/types.h>
@@ -17,15 +18,17 @@
  * @boot           identity of the node since it was booted; "" when it is not known
  * @pid_namespace  inode of the namespace that pid counts in
  * @started        when it began, in clock ticks since the boot
+ * @door           where others can ask for it
  */
 struct mf_life {
     char boot[40];
     uint64_t pid_namespace;
     uint64_t started;
     int32_t pid;
+    struct mf_door door;
 };
 
-/** Fills in the life of this process. */
+/** Fills in the life of this process, which has no door. */
 void mf_life_own(struct mf_life *ret_life);
 
 void mf_life_encode(const struct mf_life *life, struct mf_buffer *buffer);

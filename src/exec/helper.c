@@ -38,17 +38,11 @@ static int close_others(int kept_fd)
     return close_one_by_one(kept_fd);
 }
 
-int mf_helper_keep_only(int fd, bool keeps_output)
+/* Standard streams that are not kept, or that the rank did not have. */
+static int replace_streams(bool keeps_output)
 {
-    int kept_fd = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-    int null_fd, result;
+    int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 
-    if (kept_fd < 0)
-        return -errno;
-    result = close_others(kept_fd);
-    if (result < 0)
-        return result;
-    null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (null_fd < 0)
         return -errno;
     /* The rank may lack some of them; what is opened later must not take their place. */
@@ -60,7 +54,29 @@ int mf_helper_keep_only(int fd, bool keeps_output)
     }
     if (null_fd > STDERR_FILENO)
         close(null_fd);
-    return kept_fd;
+    return 0;
+}
+
+int mf_helper_keep_only(int fd, bool keeps_output)
+{
+    int kept_fd = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    int result;
+
+    if (kept_fd < 0)
+        return -errno;
+    result = close_others(kept_fd);
+    if (result == 0)
+        result = replace_streams(keeps_output);
+    return result < 0 ? result : kept_fd;
+}
+
+int mf_helper_close_all(void)
+{
+    int result = 0;
+
+    if (close_range(STDERR_FILENO + 1, UINT_MAX, 0) < 0)
+        result = close_one_by_one(-1);
+    return result < 0 ? result : replace_streams(false);
 }
 
 int mf_helper_mute_signals(void)

@@ -15,6 +15,10 @@
  */
 int mf_helper_keep_only(int fd, bool keeps_output);
 
+/** Closes all that the rank had open, but standard error; the rest of the three becomes /dev/null.
+ * Returns 0 or -errno. */
+int mf_helper_close_all(void);
+
 /** Blocks all signals and gives each its default action. Returns 0 or -errno. */
 int mf_helper_mute_signals(void);
 

@@ -21,6 +21,7 @@
 #include "base/scratch.h"
 #include "exec/descendants.h"
 #include "exec/helper.h"
+#include "exec/keeper.h"
 #include "exec/runner.h"
 
 #include <errno.h>
@@ -48,9 +49,11 @@
 #define MAX_GATHERED_BYTES ((size_t)64 << 10)
 
 /**
- * @signal_fd        SIGCHLD
+ * @signal_fd        SIGCHLD, and word that the keeper is gone
+ * @keeper           process above this one
  * @has_news         the socket has something to read
  * @has_ended        some process has ended
+ * @is_alone         the keeper has
  * @is_blocked       the socket is full
  * @gather_ns        how long reports may wait for others
  * @flush_at_ns      when to flush at the latest, INT64_MAX when nothing waits for that
@@ -60,10 +63,12 @@ struct launcher {
     struct mf_channel channel;
     struct mf_watch *channel_watch;
     int signal_fd;
+    pid_t keeper;
     struct mf_watch *signal_watch;
     struct mf_runner *runner;
     bool has_news;
     bool has_ended;
+    bool is_alone;
     bool is_blocked;
     int64_t gather_ns;
     int64_t flush_at_ns;
@@ -82,8 +87,11 @@ static void on_signal(void *arg, uint32_t events)
     struct signalfd_siginfo info;
 
     /* However many have ended, only one signal is pending. */
-    if (read(launcher->signal_fd, &info, sizeof(info)) > 0)
-        launcher->has_ended = true;
+    if (read(launcher->signal_fd, &info, sizeof(info)) != sizeof(info))
+        return;
+    launcher->has_ended |= info.ssi_signo == SIGCHLD;
+    /* Anybody can send the other one. */
+    launcher->is_alone |= info.ssi_signo == MF_KEEPER_GONE && getppid() != launcher->keeper;
 }
 
 static int receive(struct launcher *launcher)
@@ -155,6 +163,8 @@ static int turn(struct launcher *launcher)
         result = receive(launcher);
     if (result < 0)
         return result;
+    if (launcher->is_alone)
+        return -EPIPE;
     if (launcher->has_ended)
         mf_runner_reap(launcher->runner);
     result = mf_runner_advance(launcher->runner);
@@ -167,14 +177,15 @@ static int turn(struct launcher *launcher)
 /* Default dispositions for all that is started, and everything blocked. Returns a signalfd. */
 static int set_up_signals(void)
 {
-    sigset_t child_ended;
+    sigset_t heard;
     int result = mf_helper_mute_signals();
 
     if (result < 0)
         return result;
-    sigemptyset(&child_ended);
-    sigaddset(&child_ended, SIGCHLD);
-    result = signalfd(-1, &child_ended, SFD_CLOEXEC | SFD_NONBLOCK);
+    sigemptyset(&heard);
+    sigaddset(&heard, SIGCHLD);
+    sigaddset(&heard, MF_KEEPER_GONE);
+    result = signalfd(-1, &heard, SFD_CLOEXEC | SFD_NONBLOCK);
     return result < 0 ? -errno : result;
 }
 
@@ -234,8 +245,11 @@ _Noreturn static void give_up(int error)
 _Noreturn void mf_launcher_main(const struct mf_launcher_config *config, int fd)
 {
     struct launcher launcher = {.signal_fd = -1, .flush_at_ns = INT64_MAX};
-    int result;
+    int result = mf_keeper_split(config->scratch, config->door, config->door_fd);
 
+    if (result < 0)
+        give_up(result);
+    launcher.keeper = getppid();
     /* Keys pressed at a terminal are for the rank. */
     (void)setpgid(0, 0);
     (void)prctl(PR_SET_NAME, "mpifarm-launch");

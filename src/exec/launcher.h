@@ -5,9 +5,9 @@
 #include "exec/process.h"
 
 /**
- * mf_launcher_main() - be the launcher until the rank is gone.
+ * mf_launcher_main() - be the launcher and its keeper until the rank is gone.
  *
- * Called in a process that was just forked and has one thread.
+ * Called in a process that was just forked and has one thread, and that becomes the keeper.
  *
  * @fd  the launcher's end of the socket; every other descriptor but standard
  *      error is closed

@@ -11,6 +11,7 @@
 #ifndef MF_EXEC_PROCESS_H
 #define MF_EXEC_PROCESS_H
 
+#include "base/knock.h"
 #include "exec/executor.h"
 
 #include <sys/types.h>
@@ -18,6 +19,7 @@
 /**
  * @output_limit_bytes  kept of each stream of an attempt; UINT64_MAX for all
  * @grace_ns            from TERM to KILL
+ * @door, @door_fd      where the launcher's keeper answers for the rank; NULL for nowhere
  * @scratch             directory of the rank's that is removed when it has gone; NULL for none
  * @spill_dir           where large output waits, NULL for $TMPDIR or /tmp
  * @gather_ns           while every slot has a staged attempt to go on with, reports wait so long
@@ -29,9 +31,11 @@ struct mf_launcher_config {
     const char *spill_dir;
     int64_t gather_ns;
     const char *scratch;
+    const struct mf_door *door;
+    int door_fd;
 };
 
-/** A launcher process: its pid, and the rank's end of the socket pair. */
+/** A launcher process: the pid of its keeper, and the rank's end of the socket pair. */
 struct mf_launcher {
     pid_t pid;
     int fd;

@@ -76,6 +76,8 @@ static bool receive(struct mf_client *client)
         struct mf_station *station = mf_station_find(client, from);
 
         n++;
+        if (station && station->state == MF_STATION_GONE)
+            client->n_stale++;
         if (!station || station->state == MF_STATION_GONE)
             continue;
         if (client->sentry)

@@ -10,6 +10,7 @@
 #define MF_RUNTIME_CLIENT_H
 
 #include "base/error.h"
+#include "base/life.h"
 #include "base/log.h"
 #include "core/range.h"
 #include "exec/calls.h"
@@ -74,8 +75,10 @@ int mf_client_is_ready(struct mf_client *client, int64_t now_ns, struct mf_error
  * mf_client_announce() - let the other ranks know which process their scheduler is going to be.
  *
  * They wait for it, and have to know when there is nothing to wait for. Returns 0 or -errno.
+ *
+ * @life  of this process
  */
-int mf_client_announce(struct mf_transport *remote);
+int mf_client_announce(struct mf_transport *remote, const struct mf_life *life);
 
 /** Whether a server is gone, so that the ranks should not wait for each other in the end. */
 bool mf_client_has_losses(const struct mf_client *client);

@@ -15,6 +15,9 @@
 /* How long the servers may take to come. */
 #define HELLO_TIMEOUT_NS (60 * MF_NS_PER_S)
 
+/* How long it may be that nothing is heard of a server, nor of whoever answers for it. */
+#define SERVER_SILENCE_NS (2 * MF_NS_PER_S)
+
 /* --- frames --- */
 
 struct mf_station *mf_station_find(struct mf_client *client, uint32_t rank)
@@ -113,6 +116,8 @@ int mf_station_on_hello(struct mf_client *client, struct mf_station *station,
     station->state = MF_STATION_HELLO;
     if (client->sentry)
         mf_sentry_meet(client->sentry, station->rank, &life);
+    if (client->sentry)
+        mf_sentry_expect(client->sentry, station->rank);
     r = mf_functions_compare(client->config.functions, functions, n_functions_bytes, station->rank,
                              &err);
     if (r == -EPROTO)
@@ -299,6 +304,13 @@ void mf_station_dismiss(struct mf_client *client, struct mf_station *station, co
     post_stop(client, station, "");
 }
 
+/* If it is there after all it is told to stop; but nobody waits for that. */
+static void give_up_silent(struct mf_client *client, struct mf_station *station)
+{
+    mf_station_dismiss(client, station, "nothing is heard of it");
+    station->state = MF_STATION_GONE;
+}
+
 void mf_stations_look(struct mf_client *client)
 {
     enum mf_passing passing;
@@ -307,7 +319,10 @@ void mf_stations_look(struct mf_client *client)
     mf_sentry_look(client->sentry, client->now_ns);
     while (mf_sentry_next(client->sentry, &rank, &passing)) {
         client->n_gone++;
-        mf_station_lose(client, &client->stations[rank], "its process has ended");
+        if (passing == MF_PASSING_ENDED)
+            mf_station_lose(client, &client->stations[rank], "its process has ended");
+        else
+            give_up_silent(client, &client->stations[rank]);
     }
 }
 
@@ -351,14 +366,12 @@ static int tell_all(struct mf_transport *remote, enum mf_record_kind kind,
     return result;
 }
 
-int mf_client_announce(struct mf_transport *remote)
+int mf_client_announce(struct mf_transport *remote, const struct mf_life *life)
 {
     struct mf_buffer body = {0};
-    struct mf_life life;
     int r;
 
-    mf_life_own(&life);
-    mf_life_encode(&life, &body);
+    mf_life_encode(life, &body);
     r = tell_all(remote, MF_RECORD_LIFE, &body);
     mf_buffer_finish(&body);
     return r;
@@ -438,7 +451,8 @@ int mf_stations_create(struct mf_client *client)
     for (uint32_t i = 0; i < client->n_stations; i++)
         mf_list_init(&client->stations[i].node);
     if (!is_local) {
-        int r = mf_sentry_create(NULL, client->n_stations, INT64_MAX, &client->sentry);
+        int r = mf_sentry_create(NULL, client->n_stations, SERVER_SILENCE_NS, MF_SENTRY_ANSWERING,
+                                 &client->sentry);
 
         if (r < 0)
             return r;

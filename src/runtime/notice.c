@@ -22,7 +22,7 @@
 
 static void post_pulse(struct mf_scheduler *scheduler, struct mf_peer *peer)
 {
-    struct mf_message pulse = {.kind = MF_MESSAGE_PULSE, .life = scheduler->notice.life};
+    struct mf_message pulse = {.kind = MF_MESSAGE_PULSE, .life = *scheduler->config.life};
 
     mf_peer_post(peer, &pulse);
 }
@@ -33,9 +33,10 @@ int mf_notice_create(struct mf_scheduler *scheduler)
 
     if (!scheduler->config.remote)
         return 0;
-    mf_life_own(&notice->life);
     notice->paced_ns = scheduler->now_ns;
     return mf_sentry_create(scheduler->config.loop, scheduler->n_peers, WORKER_SILENCE_NS,
+                            scheduler->config.workers_may_be_silent ? MF_SENTRY_ANSWERING
+                                                                    : MF_SENTRY_ALL,
                             &notice->sentry);
 }
 

@@ -312,6 +312,7 @@ void mf_peer_bring_back(struct mf_scheduler *scheduler, struct mf_peer *peer)
     mf_log_info(scheduler->config.log, "rank %" PRIu32 " on %s is back", peer->rank, peer->host);
     peer->state = MF_PEER_UP;
     scheduler->notice.n_returned++;
+    scheduler->notice.n_gone--;
     mf_notice_expect(scheduler, peer);
     mf_hooks_post(scheduler, peer);
     mf_scheduler_apply(scheduler, &event);

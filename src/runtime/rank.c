@@ -148,6 +148,7 @@ static int start_worker(struct mf_rank *rank)
         .transport = rank->is_root ? rank->local_worker : rank->remote,
         .scheduler = 0,
         .loop = rank->is_root ? NULL : rank->loop,
+        .life = &rank->life,
         .scratch = rank->scratch,
         .cores = rank->has.cores,
         .n_cores = rank->has.n_cores,
@@ -194,7 +195,7 @@ static int say_who_schedules(struct mf_rank *rank)
 {
     struct mf_message pulse = {.kind = MF_MESSAGE_PULSE};
 
-    mf_life_own(&pulse.life);
+    pulse.life = rank->life;
     return tell_workers(rank, &pulse);
 }
 
@@ -248,9 +249,31 @@ static int look_around(struct mf_rank *rank, struct mf_error *err)
     return r;
 }
 
+/*
+ * The launcher, with a keeper that answers for this rank where others cannot see it. Without a
+ * network there is nobody to answer to.
+ */
+static int fork_launcher(struct mf_rank *rank, struct mf_error *err)
+{
+    struct mf_launcher_config launcher = rank->config->launcher;
+    int r, door_fd = -1;
+
+    mf_life_own(&rank->life);
+    if (rank->config->launch->n_copies > 1)
+        door_fd = mf_door_open(&rank->life.door);
+    if (door_fd >= 0) {
+        launcher.door = &rank->life.door;
+        launcher.door_fd = door_fd;
+    }
+    launcher.scratch = rank->scratch;
+    r = mf_launcher_fork(&launcher, &rank->launcher, err);
+    if (door_fd >= 0)
+        mf_close(&door_fd);
+    return r;
+}
+
 int mf_rank_start(struct mf_rank *rank, const struct mf_rank_config *config, struct mf_error *err)
 {
-    struct mf_launcher_config launcher = config->launcher;
     int r;
 
     rank->config = config;
@@ -260,9 +283,8 @@ int mf_rank_start(struct mf_rank *rank, const struct mf_rank_config *config, str
     rank->nursery.fd = -1;
     rank->is_root = config->launch->rank == 0;
     mf_scratch_name(rank->scratch);
-    launcher.scratch = rank->scratch;
     /* Before anything that makes threads or grows this process. */
-    r = mf_launcher_fork(&launcher, &rank->launcher, err);
+    r = fork_launcher(rank, err);
     if (r < 0)
         return r;
     /* After the fork: commands get the limit that was there before. */
@@ -398,6 +420,8 @@ int mf_rank_schedule(struct mf_rank *rank, struct mf_scheduler_config *config, F
     config->loop = rank->loop;
     config->local = rank->local;
     config->remote = rank->remote && rank->remote->size > 1 ? rank->remote : NULL;
+    config->life = &rank->life;
+    config->workers_may_be_silent = rank->config->is_inline;
     config->farm.turnaround_ns = config->remote ? MPI_TURNAROUND_NS : LOCAL_TURNAROUND_NS;
     r = mf_scheduler_create(config, &rank->scheduler, err);
     if (r < 0)

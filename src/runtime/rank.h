@@ -10,6 +10,7 @@
 #ifndef MF_RUNTIME_RANK_H
 #define MF_RUNTIME_RANK_H
 
+#include "base/life.h"
 #include "base/scratch.h"
 #include "exec/caller.h"
 #include "exec/modules.h"
@@ -50,6 +51,7 @@ struct mf_rank {
     struct mf_loop *loop;
     struct mf_offer has; /* what it may use of its node */
     char scratch[MF_SCRATCH_BYTES];
+    struct mf_life life; /* of this process */
     struct mf_launcher launcher;
     struct mf_modules *modules; /* NULL without any */
     struct mf_nursery nursery;

@@ -9,6 +9,7 @@
 #define MF_RUNTIME_SCHEDULER_H
 
 #include "base/error.h"
+#include "base/life.h"
 #include "base/log.h"
 #include "base/loop.h"
 #include "core/farm.h"
@@ -38,6 +39,8 @@ enum mf_resume {
  * @clock_ns          monotonic time, that of turns as well; NULL for the real one
  * @local             the scheduler's end of a local pair to the worker in this process
  * @remote            to the other ranks; NULL when there are none
+ * @life              of this process, for the other ranks; NULL without any
+ * @workers_may_be_silent   they run functions themselves, and say nothing meanwhile
  * @source            where tasks come from
  * @open_journal      called with open_arg once it is known that the run can begin: nothing of an
  *                    earlier run has been touched before. Gives the journal, whose only writer
@@ -65,6 +68,8 @@ struct mf_scheduler_config {
     int64_t (*clock_ns)(void);
     struct mf_transport *local;
     struct mf_transport *remote;
+    const struct mf_life *life;
+    bool workers_may_be_silent;
     struct mf_source *source;
     int (*open_journal)(void *arg, struct mf_journal **ret_journal, struct mf_error *err);
     void *open_arg;

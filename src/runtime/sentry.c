@@ -13,22 +13,55 @@
 /* A sentry with a loop of its own asks it so often. */
 #define ASK_NS (20 * MF_NS_PER_MS)
 
-/* `node` is in the sentry's list once the process has ended, until that was told. */
+/* Peers that are silent for this part of the time that they may be are asked for. */
+#define ASK_AFTER 3
+
+/* Between two rounds of asking, and after one in which answers may come. */
+#define ROUND_NS (250 * MF_NS_PER_MS)
+#define ANSWERS_NS (5 * MF_NS_PER_S)
+
+/* Questions in one round: many peers are asked in turn. */
+#define QUESTIONS 1024
+
+/**
+ * A peer.
+ *
+ * @door           where it is asked for; port 0 when its process is within reach
+ * @is_expected    by whoever has the sentry
+ * @has_answered   somebody stands behind the door
+ * @node           in the sentry's list once the process has ended, until that was told
+ */
 struct peer {
     struct mf_sentry *sentry;
     struct mf_watch *watch;
     int fd;
+    struct mf_door door;
+    bool is_expected;
+    bool has_answered;
     struct mf_list node;
 };
 
 /**
  * @own_loop  loop, if nobody else waits for it
  * @asked_ns  when it was last asked then
+ * @knock_fd, @token   to ask at doors, -1 until one is known
+ * @round_ns  when peers are next asked for
+ * @heard_ns  when answers were last looked for
+ * @answers_ns   until when some may come
+ * @has_asked    since the last look
+ * @cursor    peer to begin the next round with
  */
 struct mf_sentry {
     struct mf_loop *loop;
     struct mf_loop *own_loop;
     int64_t asked_ns;
+    enum mf_sentry_rule rule;
+    int64_t silence_ns;
+    int knock_fd;
+    uint64_t token;
+    int64_t now_ns, round_ns, heard_ns, answers_ns;
+    uint32_t cursor;
+    bool has_asked;
     struct mf_vigil *vigil;
     struct mf_list ended;
     uint32_t n_peers;
@@ -36,7 +69,7 @@ struct mf_sentry {
 };
 
 int mf_sentry_create(struct mf_loop *loop, uint32_t n_peers, int64_t silence_ns,
-                     struct mf_sentry **ret_sentry)
+                     enum mf_sentry_rule rule, struct mf_sentry **ret_sentry)
 {
     struct mf_sentry *sentry = calloc(1, sizeof(*sentry) + n_peers * sizeof(sentry->peers[0]));
     int r;
@@ -49,6 +82,9 @@ int mf_sentry_create(struct mf_loop *loop, uint32_t n_peers, int64_t silence_ns,
         mf_list_init(&sentry->peers[i].node);
     }
     sentry->n_peers = n_peers;
+    sentry->rule = rule;
+    sentry->silence_ns = silence_ns;
+    sentry->knock_fd = -1;
     r = mf_vigil_create(n_peers, silence_ns, &sentry->vigil);
     if (r == 0 && !loop)
         r = mf_loop_create(&sentry->own_loop);
@@ -74,6 +110,7 @@ void mf_sentry_destroy(struct mf_sentry *sentry)
         return;
     for (uint32_t i = 0; i < sentry->n_peers; i++)
         stop_watching(&sentry->peers[i]);
+    mf_close(&sentry->knock_fd);
     mf_loop_destroy(sentry->own_loop);
     mf_vigil_destroy(sentry->vigil);
     free(sentry);
@@ -91,14 +128,30 @@ static void on_ended(void *arg, uint32_t events)
     note_ended(arg);
 }
 
+/* The first question is only to know whether there is somebody to answer. */
+static void find_door(struct mf_sentry *sentry, uint32_t number, const struct mf_life *life)
+{
+    if (life->door.port == 0)
+        return;
+    if (sentry->knock_fd < 0)
+        sentry->knock_fd = mf_knock_open(&sentry->token);
+    if (sentry->knock_fd < 0)
+        return;
+    sentry->peers[number].door = life->door;
+    mf_knock(sentry->knock_fd, sentry->token, &life->door, number);
+    sentry->has_asked = true;
+}
+
 void mf_sentry_meet(struct mf_sentry *sentry, uint32_t number, const struct mf_life *life)
 {
     struct peer *peer = &sentry->peers[number];
     int r;
 
-    if (peer->watch)
+    if (peer->watch || peer->door.port != 0)
         return;
     r = mf_life_open(life, &peer->fd);
+    if (r == 0)
+        find_door(sentry, number, life);
     if (r == -ESRCH)
         note_ended(peer);
     /* A process that cannot be watched is one out of reach. */
@@ -106,10 +159,19 @@ void mf_sentry_meet(struct mf_sentry *sentry, uint32_t number, const struct mf_l
         mf_close(&peer->fd);
 }
 
+/* Where there is something to go by, and nothing better. */
+static void consider(struct mf_sentry *sentry, uint32_t number)
+{
+    const struct peer *peer = &sentry->peers[number];
+
+    if (peer->is_expected && !peer->watch && (sentry->rule == MF_SENTRY_ALL || peer->has_answered))
+        mf_vigil_begin(sentry->vigil, number);
+}
+
 void mf_sentry_expect(struct mf_sentry *sentry, uint32_t peer)
 {
-    if (!sentry->peers[peer].watch)
-        mf_vigil_begin(sentry->vigil, peer);
+    sentry->peers[peer].is_expected = true;
+    consider(sentry, peer);
 }
 
 void mf_sentry_heard(struct mf_sentry *sentry, uint32_t peer)
@@ -120,13 +182,74 @@ void mf_sentry_heard(struct mf_sentry *sentry, uint32_t peer)
 void mf_sentry_forget(struct mf_sentry *sentry, uint32_t peer)
 {
     stop_watching(&sentry->peers[peer]);
+    sentry->peers[peer].is_expected = false;
+    sentry->peers[peer].door.port = 0;
     mf_list_remove(&sentry->peers[peer].node);
     mf_vigil_end(sentry->vigil, peer);
 }
 
+/* --- asking --- */
+
+static void on_answer(struct mf_sentry *sentry, uint32_t number, bool is_there)
+{
+    struct peer *peer = &sentry->peers[number];
+
+    if (peer->door.port == 0)
+        return;
+    if (!is_there) {
+        note_ended(peer);
+        return;
+    }
+    mf_vigil_heard(sentry->vigil, number);
+    if (!peer->has_answered) {
+        peer->has_answered = true;
+        consider(sentry, number);
+    }
+}
+
+static void hear_answers(struct mf_sentry *sentry)
+{
+    uint32_t number;
+    bool is_there;
+
+    if (sentry->has_asked)
+        sentry->answers_ns = sentry->now_ns + ANSWERS_NS;
+    sentry->has_asked = false;
+    if (sentry->now_ns >= sentry->answers_ns || sentry->now_ns < sentry->heard_ns + ASK_NS)
+        return;
+    sentry->heard_ns = sentry->now_ns;
+    while (mf_knock_hear(sentry->knock_fd, sentry->token, &number, &is_there))
+        if (number < sentry->n_peers)
+            on_answer(sentry, number, is_there);
+}
+
+static void ask_around(struct mf_sentry *sentry)
+{
+    unsigned n_asked = 0;
+
+    if (sentry->knock_fd < 0 || sentry->now_ns < sentry->round_ns)
+        return;
+    sentry->round_ns = sentry->now_ns + ROUND_NS;
+    for (uint32_t n = 0; n < sentry->n_peers && n_asked < QUESTIONS; n++) {
+        uint32_t number = sentry->cursor;
+
+        sentry->cursor = (number + 1) % sentry->n_peers;
+        if (mf_vigil_silence_ns(sentry->vigil, number) < sentry->silence_ns / ASK_AFTER)
+            continue;
+        mf_knock(sentry->knock_fd, sentry->token, &sentry->peers[number].door, number);
+        n_asked++;
+    }
+    sentry->has_asked |= n_asked > 0;
+}
+
+/* --- looking --- */
+
 void mf_sentry_look(struct mf_sentry *sentry, int64_t now_ns)
 {
+    sentry->now_ns = now_ns;
+    hear_answers(sentry);
     mf_vigil_look(sentry->vigil, now_ns);
+    ask_around(sentry);
     if (!sentry->own_loop || now_ns < sentry->asked_ns + ASK_NS)
         return;
     sentry->asked_ns = now_ns;

@@ -1,7 +1,9 @@
 /*
  * Who of the peers is still there: by their processes where these are within
  * reach, else by their silence. A process that exists is there however silent
- * it is: it may be stopped, or its machine overloaded. One owner, one thread.
+ * it is: it may be stopped, or its machine overloaded. So before one that is
+ * out of reach is taken for gone, it is asked for at its door, where another
+ * process answers. One owner, one thread.
  */
 #ifndef MF_RUNTIME_SENTRY_H
 #define MF_RUNTIME_SENTRY_H
@@ -14,6 +16,12 @@
 
 struct mf_sentry;
 
+/** Which peers silence says something of. */
+enum mf_sentry_rule {
+    MF_SENTRY_ALL,      /* any: they let hear of them */
+    MF_SENTRY_ANSWERING /* those that are answered for: else they may be silent for hours */
+};
+
 /** How a peer went: its process has ended for sure, or nothing is heard of it any more. */
 enum mf_passing { MF_PASSING_ENDED, MF_PASSING_SILENT };
 
@@ -23,11 +31,12 @@ enum mf_passing { MF_PASSING_ENDED, MF_PASSING_SILENT };
  * @loop        tells of ended processes (borrowed, outlives the sentry); NULL for looks that find
  *              out by themselves
  * @silence_ns  how long a peer may be silent whose process is out of reach
+ * @rule        which of these
  *
  * Returns 0 or -errno.
  */
 int mf_sentry_create(struct mf_loop *loop, uint32_t n_peers, int64_t silence_ns,
-                     struct mf_sentry **ret_sentry);
+                     enum mf_sentry_rule rule, struct mf_sentry **ret_sentry);
 
 /** NULL is accepted. */
 void mf_sentry_destroy(struct mf_sentry *sentry);

@@ -10,11 +10,15 @@
  */
 #include "runtime/server_private.h"
 
+#include "base/clock.h"
 #include "runtime/node.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* How long it may be that nothing is heard of the scheduler, nor of whoever answers for it. */
+#define SCHEDULER_SILENCE_NS (5 * MF_NS_PER_S)
 
 /* --- saying --- */
 
@@ -46,7 +50,6 @@ static void say_hello(struct mf_server *server, const struct mf_server_config *c
 {
     struct mf_record record = {.kind = MF_RECORD_HELLO};
     struct mf_buffer body = {0}, part = {0};
-    struct mf_life life;
     char host[MF_HOST_SIZE];
 
     mf_node_host(host);
@@ -56,8 +59,7 @@ static void say_hello(struct mf_server *server, const struct mf_server_config *c
     mf_buffer_clear(&part);
     mf_functions_encode(config->functions, &part);
     mf_buffer_put_bytes(&body, part.data, part.size);
-    mf_life_own(&life);
-    mf_life_encode(&life, &body);
+    mf_life_encode(config->life, &body);
     if (part.has_failed || body.has_failed)
         server->outbox.error = -ENOMEM;
     mf_server_post(server, &record, body.data, body.size);
@@ -186,6 +188,8 @@ static int receive(struct mf_server *server)
 
         if (r == 0)
             break;
+        if (r > 0 && server->sentry)
+            mf_sentry_heard(server->sentry, 0);
         if (r > 0)
             r = mf_server_handle(server, frame);
         if (r < 0)
@@ -320,7 +324,7 @@ int mf_server_create(const struct mf_server_config *config, struct mf_server **r
     mf_outbox_init(&server->outbox, config->transport, config->scheduler);
     r = mf_inbox_create(&server->inbox);
     if (r == 0 && config->watches)
-        r = mf_sentry_create(NULL, 1, INT64_MAX, &server->sentry);
+        r = mf_sentry_create(NULL, 1, SCHEDULER_SILENCE_NS, MF_SENTRY_ANSWERING, &server->sentry);
     if (r == 0) {
         say_hello(server, config);
         r = mf_outbox_turn(&server->outbox);

@@ -9,6 +9,7 @@
 #define MF_RUNTIME_SERVER_H
 
 #include "base/error.h"
+#include "base/life.h"
 #include "exec/caller.h"
 #include "topo/topo.h"
 #include "transport/transport.h"
@@ -24,6 +25,7 @@ struct mf_server;
  * @rank        this rank
  * @functions   registered here (borrowed, outlive the server)
  * @cores, @n_cores   what HELLO says of this rank (borrowed during create)
+ * @life        of this process (borrowed during create)
  * @watches     whether the scheduler is another process, which may end
  */
 struct mf_server_config {
@@ -33,6 +35,7 @@ struct mf_server_config {
     const struct mf_functions *functions;
     const struct mf_core *cores;
     uint32_t n_cores;
+    const struct mf_life *life;
     bool watches;
 };
 

@@ -138,8 +138,10 @@ static int on_life(struct mf_server *server, struct mf_reader *body)
     mf_life_decode(body, &life);
     if (mf_reader_finish(body) < 0)
         return -EBADMSG;
-    if (server->sentry)
+    if (server->sentry) {
         mf_sentry_meet(server->sentry, 0, &life);
+        mf_sentry_expect(server->sentry, 0);
+    }
     return 0;
 }
 

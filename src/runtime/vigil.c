@@ -4,7 +4,6 @@
 #include "base/clock.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <stdlib.h>
 
 /* Between two looks this much counts at most. */
@@ -61,15 +60,20 @@ void mf_vigil_end(struct mf_vigil *vigil, uint32_t peer)
     vigil->heard_ns[peer] = NEVER;
 }
 
+bool mf_vigil_expects(const struct mf_vigil *vigil, uint32_t peer)
+{
+    return vigil->heard_ns[peer] != NEVER;
+}
+
 void mf_vigil_heard(struct mf_vigil *vigil, uint32_t peer)
 {
-    if (vigil->heard_ns[peer] != NEVER)
+    if (mf_vigil_expects(vigil, peer))
         vigil->heard_ns[peer] = vigil->listened_ns;
 }
 
 int64_t mf_vigil_silence_ns(const struct mf_vigil *vigil, uint32_t peer)
 {
-    return vigil->heard_ns[peer] == NEVER ? 0 : vigil->listened_ns - vigil->heard_ns[peer];
+    return mf_vigil_expects(vigil, peer) ? vigil->listened_ns - vigil->heard_ns[peer] : 0;
 }
 
 void mf_vigil_look(struct mf_vigil *vigil, int64_t now_ns)

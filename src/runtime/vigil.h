@@ -8,6 +8,7 @@
 #ifndef MF_RUNTIME_VIGIL_H
 #define MF_RUNTIME_VIGIL_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct mf_vigil;
@@ -32,6 +33,9 @@ void mf_vigil_begin(struct mf_vigil *vigil, uint32_t peer);
 
 /** From now on it is not. */
 void mf_vigil_end(struct mf_vigil *vigil, uint32_t peer);
+
+/** Whether the peer is expected. */
+bool mf_vigil_expects(const struct mf_vigil *vigil, uint32_t peer);
 
 /** The peer is there. */
 void mf_vigil_heard(struct mf_vigil *vigil, uint32_t peer);

@@ -11,6 +11,7 @@
 #ifndef MF_RUNTIME_WORKER_H
 #define MF_RUNTIME_WORKER_H
 
+#include "base/life.h"
 #include "exec/executor.h"
 #include "topo/resources.h"
 #include "topo/topo.h"
@@ -26,6 +27,7 @@ struct mf_worker_rank;
  * @scheduler  number of the scheduler's end
  * @loop       tells when the scheduler's process ends (borrowed). NULL when that is this process:
  *             then neither tells the other that it is there
+ * @life       of this process (borrowed during create)
  * @scratch    name of a directory for files of its tasks, from mf_scratch_name(); made when
  *             it is needed and removed in the end (borrowed)
  * @cores, @n_cores, @resources   what HELLO says of this rank (borrowed during create)
@@ -35,6 +37,7 @@ struct mf_worker_rank_config {
     struct mf_transport *transport;
     uint32_t scheduler;
     struct mf_loop *loop;
+    const struct mf_life *life;
     const char *scratch;
     const struct mf_core *cores;
     uint32_t n_cores;

@@ -18,7 +18,7 @@
 
 int mf_worker_notice_create(struct mf_worker_rank *worker, struct mf_loop *loop)
 {
-    return mf_sentry_create(loop, 1, SCHEDULER_SILENCE_NS, &worker->sentry);
+    return mf_sentry_create(loop, 1, SCHEDULER_SILENCE_NS, MF_SENTRY_ALL, &worker->sentry);
 }
 
 void mf_worker_notice_on_pulse(struct mf_worker_rank *worker, const struct mf_message *pulse)

@@ -85,3 +85,20 @@ Test(losing, workers_leave_when_there_will_be_no_client)
     cr_assert(ne(int, result.status, 124));
     cr_assert(t_has(result.err, "rank 2 has stopped: rank 0 is gone"), "%s", result.err);
 }
+
+/* Ranks that look like those of several nodes, the last one of them out of sight. */
+Test(losing, the_end_of_a_rank_elsewhere_is_noticed)
+{
+    struct t_result result;
+
+    if (t_sh("unshare --pid --fork --mount-proc true").status != 0)
+        cr_skip_test("namespaces cannot be made here");
+    result = t_sh("timeout -k 1 200 mpirun --enable-recovery --oversubscribe --bind-to none "
+                  "-n 2 env OMPI_COMM_WORLD_LOCAL_SIZE=1 losing target : "
+                  "-n 1 env OMPI_COMM_WORLD_LOCAL_SIZE=1 unshare --pid --fork --mount-proc "
+                  "sh -c 'losing target; sleep 5'");
+    cr_assert(eq(int, result.status, 0), "%s", result.err);
+    cr_assert(t_has(result.out, "first: status 2 cause 6\n"), "%s%s", result.out, result.err);
+    cr_assert(t_has(result.out, "other: status 1 cause 0\n"), "%s", result.out);
+    cr_assert(t_has(result.err, "is lost: its process has ended"), "%s", result.err);
+}

@@ -92,3 +92,67 @@ Test(survival, workers_whose_scheduler_is_killed_end_their_tasks_and_leave)
     cr_assert(eq(int, result.status, 0), "a task lives on");
     cr_assert(t_has(t_read("err"), "the scheduler is gone"), "%s", t_read("err"));
 }
+
+/* --- ranks that look like those of another node --- */
+
+/* Whether processes can be put where others do not see them: a namespace of their own. */
+static void need_namespaces(void)
+{
+    if (t_sh("unshare --pid --fork --mount-proc true").status != 0)
+        cr_skip_test("namespaces cannot be made here");
+}
+
+/* Two ranks here, and rank 2 elsewhere, under a shell; all there ends with that. */
+static struct t_result run_elsewhere(const char *while_it_runs, const char *afterwards)
+{
+    const char *mpirun = t_mpifarm_surviving(2);
+
+    return t_sh("rank_elsewhere() { pgrep -P $(pgrep -P $(rank_of $1 2)) mpifarm; }; "
+                "%s run -j 2 tasks.txt : -n 1 unshare --pid --fork --mount-proc "
+                "sh -c 'mpifarm run -j 2 tasks.txt; %s' >out 2>err & mpirun=$!; "
+                "await test -e effect.5; %s; wait $mpirun",
+                mpirun, afterwards, while_it_runs);
+}
+
+Test(survival, the_death_of_a_rank_elsewhere_is_told_by_whoever_answers_for_it)
+{
+    need_namespaces();
+    write_tasks(40, "0.1");
+    run_elsewhere("kill -9 $(rank_elsewhere $mpirun)", "sleep 5");
+    expect_all_done(40);
+    cr_assert(t_has(t_read("err"), "is lost: its process has ended"), "%s", t_read("err"));
+}
+
+Test(survival, a_stopped_rank_elsewhere_is_answered_for)
+{
+    need_namespaces();
+    write_tasks(12, "0.1");
+    run_elsewhere("rank=$(rank_elsewhere $mpirun); kill -STOP $rank; sleep 3; kill -CONT $rank",
+                  "true");
+    expect_all_done(12);
+    cr_assert(not(t_has(t_read("err"), "lost")), "%s", t_read("err"));
+}
+
+Test(survival, an_alarm_that_turns_out_false_is_taken_back)
+{
+    need_namespaces();
+    write_tasks(60, "0.1");
+    run_elsewhere("rank=$(rank_elsewhere $mpirun); keeper=$(pgrep -P $rank mpifarm-keep); "
+                  "kill -STOP $rank $keeper; await grep -q 'nothing is heard of it' err; "
+                  "kill -CONT $rank $keeper; "
+                  "await grep -q 'rank 2 on .* is back' err",
+                  "true");
+    expect_all_done(60);
+    cr_assert(t_has(t_read("err"), "60 done"), "%s", t_read("err"));
+}
+
+Test(survival, workers_elsewhere_leave_when_the_scheduler_is_killed)
+{
+    need_namespaces();
+    write_tasks(400, "0.1");
+    struct t_result result = run_elsewhere("kill -9 $(rank_of $mpirun 0)", "true");
+
+    cr_assert(ne(int, result.status, 124));
+    cr_assert(t_has(t_read("err"), "rank 2 has ended its tasks: the scheduler is gone"), "%s",
+              t_read("err"));
+}

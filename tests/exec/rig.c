@@ -82,6 +82,25 @@ static void configure(struct rig *rig, const struct rig_options *options)
     free(slots);
 }
 
+/* The launcher is the one child of its keeper. */
+static pid_t wait_for_child(pid_t parent)
+{
+    int64_t end_ns = mf_clock_monotonic_ns() + PATIENCE_NS;
+    char path[64];
+    int child = 0;
+
+    snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)parent, (int)parent);
+    while (child == 0) {
+        FILE *file = fopen(path, "re");
+
+        cr_assert(file && mf_clock_monotonic_ns() < end_ns, "there is no launcher");
+        if (fscanf(file, "%d", &child) != 1)
+            child = 0;
+        fclose(file);
+    }
+    return child;
+}
+
 struct rig *rig_create(struct rig_options options)
 {
     struct rig *rig = calloc(1, sizeof(*rig));
@@ -98,7 +117,8 @@ struct rig *rig_create(struct rig_options options)
     config.output_limit_bytes = options.limit ? options.limit : UINT64_MAX;
     config.grace_ns = options.grace_ns ? options.grace_ns : 5 * MF_NS_PER_S;
     cr_assert_eq(mf_launcher_fork(&config, &launcher, &err), 0, "%s", err.text);
-    rig->launcher_pid = launcher.pid;
+    rig->keeper_pid = launcher.pid;
+    rig->launcher_pid = wait_for_child(launcher.pid);
     cr_assert_eq(mf_loop_create(&rig->loop), 0);
     cr_assert_eq(mf_process_executor_create(&launcher, rig->loop, on_event, rig, &rig->executor),
                  0);

@@ -34,7 +34,7 @@ struct rig_task {
 struct rig {
     struct mf_loop *loop;
     struct mf_executor *executor;
-    pid_t launcher_pid;
+    pid_t keeper_pid, launcher_pid;
     struct rig_task tasks[RIG_MAX_TASKS];
     uint64_t n_ended;
     uint64_t n_events;

@@ -25,7 +25,8 @@ static void start_sleeper(struct rig *rig, mf_task_id task, int slot, const char
     rig_flush(rig);
 }
 
-Test(launcher, killed_launcher_breaks_the_executor_once_and_leaves_no_task)
+/* One of the two that the rank has is killed. */
+static void kill_helper(bool is_keeper)
 {
     struct rig *rig = rig_create((struct rig_options){0});
     char path[256], child[300];
@@ -36,7 +37,7 @@ Test(launcher, killed_launcher_breaks_the_executor_once_and_leaves_no_task)
     start_sleeper(rig, 1, 0, path);
     pid = rig_wait_pid(path);
     child_pid = rig_wait_pid(child);
-    cr_assert_eq(kill(rig->launcher_pid, SIGKILL), 0);
+    cr_assert_eq(kill(is_keeper ? rig->keeper_pid : rig->launcher_pid, SIGKILL), 0);
     while (!rig->n_broken) {
         rig_flush(rig);
         cr_assert_geq(mf_loop_wait(rig->loop, 60 * MF_NS_PER_S), 1);
@@ -46,10 +47,20 @@ Test(launcher, killed_launcher_breaks_the_executor_once_and_leaves_no_task)
     cr_assert(strstr(rig->broken.text, "killed by signal 9"), "%s", rig->broken.text);
     cr_assert_geq(mf_loop_wait(rig->loop, 0), 0);
     cr_assert_eq(rig->n_broken, 1);
-    cr_assert_eq(waitpid(rig->launcher_pid, NULL, WNOHANG), -1);
+    cr_assert_eq(waitpid(-1, NULL, WNOHANG), -1);
 
     cr_assert_eq(rig->executor->ops->flush(rig->executor), -EPIPE);
     rig_destroy(rig);
+}
+
+Test(launcher, killed_launcher_breaks_the_executor_once_and_leaves_no_task)
+{
+    kill_helper(false);
+}
+
+Test(launcher, killed_keeper_does_so_too)
+{
+    kill_helper(true);
 }
 
 /* At one of many moments between the start of a process and its program. */
@@ -81,7 +92,8 @@ Test(launcher, killed_while_it_starts_commands_it_leaves_none)
         kill_while_starting(round);
 }
 
-Test(launcher, death_of_the_rank_ends_all_tasks_and_the_launcher)
+/* A rank is killed, and if asked so in the same moment its launcher. */
+static void kill_rank(bool launcher_too)
 {
     const char *path = rig_path("pid");
     const char *launcher_path;
@@ -105,12 +117,28 @@ Test(launcher, death_of_the_rank_ends_all_tasks_and_the_launcher)
     launcher_pid = rig_wait_pid(launcher_path);
     pid = rig_wait_pid(copy);
     child_pid = rig_wait_pid(child);
+    if (launcher_too) {
+        cr_assert_eq(kill(launcher_pid, SIGSTOP), 0);
+        rig_wait_stopped(launcher_pid, true);
+    }
     cr_assert_eq(kill(rank, SIGKILL), 0);
+    if (launcher_too)
+        cr_assert_eq(kill(launcher_pid, SIGKILL), 0);
     cr_assert_eq(waitpid(rank, NULL, 0), rank);
     rig_wait_gone(pid);
     rig_wait_gone(child_pid);
     rig_wait_gone(launcher_pid);
     rig_remove_paths();
+}
+
+Test(launcher, death_of_the_rank_ends_all_tasks_and_the_launcher)
+{
+    kill_rank(false);
+}
+
+Test(launcher, death_of_rank_and_launcher_at_once_ends_all_tasks)
+{
+    kill_rank(true);
 }
 
 Test(launcher, signals_meant_for_the_rank_do_not_reach_it)

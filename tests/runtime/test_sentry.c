@@ -15,7 +15,7 @@ static int64_t now_ns;
 static void setup(void)
 {
     cr_assert(eq(int, mf_loop_create(&loop), 0));
-    cr_assert(eq(int, mf_sentry_create(loop, 2, 2 * MF_NS_PER_S, &sentry), 0));
+    cr_assert(eq(int, mf_sentry_create(loop, 2, 2 * MF_NS_PER_S, MF_SENTRY_ALL, &sentry), 0));
 }
 
 static void teardown(void)
@@ -102,6 +102,76 @@ Test(sentry, a_process_that_ended_before_it_was_met_is_told_of)
     life.started--;
     mf_sentry_meet(sentry, 1, &life);
     cr_assert(eq(int, n_passed(MF_PASSING_ENDED), 1));
+}
+
+/* --- peers that are asked for --- */
+
+static struct mf_door door;
+static int door_fd = -1;
+
+/* A sentry of the other rule, and a peer out of reach with a door that the test answers at. */
+static void meet_with_door(enum mf_sentry_rule rule)
+{
+    struct mf_life life;
+
+    mf_sentry_destroy(sentry);
+    cr_assert(eq(int, mf_sentry_create(loop, 2, 2 * MF_NS_PER_S, rule, &sentry), 0));
+    live(&life, true);
+    door_fd = mf_door_open(&door);
+    cr_assert(ge(int, door_fd, 0));
+    life.door = door;
+    now_ns += MF_NS_PER_S;
+    mf_sentry_look(sentry, now_ns);
+    mf_sentry_meet(sentry, 1, &life);
+    mf_sentry_expect(sentry, 1);
+}
+
+/* Listens in steps of 10 ms while somebody answers; the packets are on this host, and come at once.
+ */
+static int listen_answered_ms(int ms, bool is_there)
+{
+    enum mf_passing passing;
+    uint32_t peer;
+    int n = 0;
+
+    for (int i = 0; i < ms / 10; i++) {
+        (void)mf_door_answer(door_fd, &door, is_there);
+        now_ns += 10 * MF_NS_PER_MS;
+        mf_sentry_look(sentry, now_ns);
+        while (mf_sentry_next(sentry, &peer, &passing))
+            n += passing == MF_PASSING_ENDED ? 1 : 100;
+    }
+    return n;
+}
+
+Test(sentry, a_silent_peer_that_is_answered_for_is_there)
+{
+    meet_with_door(MF_SENTRY_ALL);
+    cr_assert(eq(int, listen_answered_ms(60000, true), 0));
+    close(door_fd);
+}
+
+Test(sentry, a_peer_of_which_it_is_answered_that_it_has_ended_is_gone)
+{
+    meet_with_door(MF_SENTRY_ALL);
+    cr_assert(eq(int, listen_answered_ms(3000, true), 0));
+    cr_assert(eq(int, listen_answered_ms(1500, false), 1));
+    close(door_fd);
+}
+
+Test(sentry, a_peer_that_is_answered_for_no_more_is_known_by_its_silence)
+{
+    meet_with_door(MF_SENTRY_ANSWERING);
+    cr_assert(eq(int, listen_answered_ms(10000, true), 0));
+    cr_assert(eq(int, listen_ms(10000), 1));
+    close(door_fd);
+}
+
+Test(sentry, a_peer_that_nobody_answers_for_may_be_silent_if_that_is_the_rule)
+{
+    meet_with_door(MF_SENTRY_ANSWERING);
+    cr_assert(eq(int, listen_ms(60000), 0));
+    close(door_fd);
 }
 
 Test(sentry, a_peer_out_of_reach_is_known_by_its_silence)

@@ -335,8 +335,14 @@ static void setup(void)
     cr_assert(eq(int, mf_transport_local_pair(&scheduler, &worker_end), 0));
     mf_outbox_init(&outbox, scheduler, 0);
     cr_assert(eq(int, mf_inbox_create(&inbox), 0));
-    struct mf_server_config config = {
-        .transport = worker_end, .rank = 3, .functions = &functions, .cores = &core, .n_cores = 1};
+    struct mf_life life;
+    struct mf_server_config config = {.life = &life,
+                                      .transport = worker_end,
+                                      .rank = 3,
+                                      .functions = &functions,
+                                      .cores = &core,
+                                      .n_cores = 1};
+    mf_life_own(&life);
     cr_assert(eq(int, mf_server_create(&config, &server), 0));
     caller_config = mf_server_caller_config(server);
     cr_assert(eq(int, mf_inline_caller_create(&caller_config, mf_server_poll, server, &caller), 0));

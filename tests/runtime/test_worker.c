@@ -219,8 +219,11 @@ static void setup(void)
 
     cr_assert(eq(int, mf_transport_local_pair(&scheduler, &worker_end), 0));
     struct mf_topo_resources resources = {0};
+    struct mf_life life;
+    mf_life_own(&life);
     mf_scratch_name(scratch);
     struct mf_worker_rank_config config = {.transport = worker_end,
+                                           .life = &life,
                                            .scratch = scratch,
                                            .cores = &core,
                                            .n_cores = 1,

@@ -123,9 +123,15 @@ static void setup(void)
 {
     struct mf_core core = {.n_cpus = 1};
     struct mf_topo_resources resources = {0};
-    struct mf_worker_rank_config config = {
-        .scratch = scratch, .cores = &core, .n_cores = 1, .resources = &resources};
+    struct mf_life life;
+    struct mf_worker_rank_config config = {.life = &life,
 
+                                           .scratch = scratch,
+                                           .cores = &core,
+                                           .n_cores = 1,
+                                           .resources = &resources};
+
+    mf_life_own(&life);
     mf_scratch_name(scratch);
     cr_assert(eq(int, mf_loop_create(&loop), 0));
     cr_assert(eq(int, mf_transport_local_pair(&scheduler, &worker_end), 0));

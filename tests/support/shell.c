@@ -187,7 +187,7 @@ void t_await_file(const char *path)
 
 static const char *under_mpirun(const char *flags, int ranks)
 {
-    static char text[256];
+    static char text[512];
 
     /* Open MPI leaves memory behind in modules that it has unloaded, where nothing can name it. */
     snprintf(text, sizeof(text),
