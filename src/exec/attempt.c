@@ -2,6 +2,7 @@
 #include "exec/attempt.h"
 
 #include "base/clock.h"
+#include "base/io.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -48,6 +49,15 @@ int mf_attempt_decode(struct mf_reader *reader, struct mf_attempt **ret_attempt,
     return 0;
 }
 
+void mf_attempt_forget_outsiders(struct mf_attempt *attempt)
+{
+    for (uint32_t i = 0; i < attempt->n_outsiders; i++)
+        mf_close(&attempt->outsiders[i].fd);
+    free(attempt->outsiders);
+    attempt->outsiders = NULL;
+    attempt->n_outsiders = 0;
+}
+
 void mf_attempt_destroy(struct mf_attempt *attempt)
 {
     mf_list_remove(&attempt->node);
@@ -57,7 +67,7 @@ void mf_attempt_destroy(struct mf_attempt *attempt)
     free(attempt->command);
     free(attempt->slots);
     free(attempt->gpus);
-    free(attempt->outsiders);
+    mf_attempt_forget_outsiders(attempt);
     free(attempt);
 }
 
@@ -75,7 +85,7 @@ void mf_attempt_note_exit(struct mf_attempt *attempt, int status, const struct r
     outcome->duration_ns = attempt->is_suspended ? attempt->ran_ns : now_ns - attempt->started_ns;
     outcome->user_ns = timeval_ns(usage->ru_utime);
     outcome->system_ns = timeval_ns(usage->ru_stime);
-    outcome->max_rss_bytes = (uint64_t)usage->ru_maxrss * 1024;
+    mf_attempt_note_memory(attempt, (uint64_t)usage->ru_maxrss * 1024);
     if (WIFSIGNALED(status)) {
         cause = MF_CAUSE_SIGNAL;
         outcome->signal = WTERMSIG(status);
@@ -87,6 +97,12 @@ void mf_attempt_note_exit(struct mf_attempt *attempt, int status, const struct r
     }
     if (!attempt->is_ending)
         outcome->cause = cause;
+}
+
+void mf_attempt_note_memory(struct mf_attempt *attempt, uint64_t used_bytes)
+{
+    if (attempt->outcome.max_rss_bytes < used_bytes)
+        attempt->outcome.max_rss_bytes = used_bytes;
 }
 
 void mf_attempt_note(struct mf_attempt *attempt, const char *detail)

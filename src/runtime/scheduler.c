@@ -73,6 +73,8 @@ void mf_scheduler_stop(struct mf_scheduler *scheduler, enum mf_stop stop, const 
 
     if (scheduler->stopped_by[0] == '\0')
         strncpy(scheduler->stopped_by, why, sizeof(scheduler->stopped_by) - 1);
+    if (stop == MF_STOP_NOW && scheduler->is_leaving)
+        mf_hooks_hurry(scheduler);
     mf_scheduler_apply(scheduler, &event);
 }
 
@@ -89,6 +91,23 @@ static int apply_about_task(struct mf_scheduler *scheduler, enum mf_event_kind k
     int r = mf_scheduler_apply(scheduler, &event);
 
     return r == -EINVAL ? -EPROTO : 0;
+}
+
+/* For the next try, if there is one. Without memory that begins as the last one did. */
+static void on_saved(struct mf_scheduler *scheduler, const struct mf_message *message)
+{
+    struct mf_live *live = mf_live_find(scheduler, message->task);
+    uint8_t *saved;
+
+    if (!live || live->sent != message->attempt)
+        return;
+    saved = message->payload_size > 0 ? malloc(message->payload_size) : NULL;
+    if (message->payload_size > 0 && !saved)
+        return;
+    mf_copy(saved, message->payload, message->payload_size);
+    free(live->saved);
+    live->saved = saved;
+    live->saved_size = message->payload_size;
 }
 
 static void on_broken(struct mf_scheduler *scheduler, struct mf_peer *peer,
@@ -113,6 +132,12 @@ static int dispatch(struct mf_scheduler *scheduler, struct mf_peer *peer,
         mf_peer_lose(scheduler, peer, "it left");
         return 0;
     }
+    if (message->kind == MF_MESSAGE_HOOKED)
+        return mf_hooks_on_ended(scheduler, peer, message);
+    if (message->kind == MF_MESSAGE_BUSY) {
+        mf_hooks_on_busy(scheduler, peer);
+        return 0;
+    }
     if (peer->state != MF_PEER_UP)
         return 0; /* what was on its way when it was told to stop */
     switch (message->kind) {
@@ -126,6 +151,9 @@ static int dispatch(struct mf_scheduler *scheduler, struct mf_peer *peer,
         return apply_about_task(scheduler, MF_EVENT_SUSPENDED, peer, message);
     case MF_MESSAGE_CONTINUED:
         return apply_about_task(scheduler, MF_EVENT_CONTINUED, peer, message);
+    case MF_MESSAGE_SAVED:
+        on_saved(scheduler, message);
+        return 0;
     case MF_MESSAGE_ENDED:
         mf_settle_on_ended(scheduler, peer, message);
         return 0;
@@ -324,6 +352,8 @@ static const char *stopped_by(const struct mf_scheduler *scheduler)
 {
     if (mf_scheduler_result(scheduler) != MF_RUN_STOPPED)
         return NULL;
+    if (scheduler->stopped_by[0] == '\0' && scheduler->n_cancelled > 0)
+        return "mpifarm cancel, which withdrew tasks";
     return scheduler->stopped_by[0] ? scheduler->stopped_by : "the end of the run";
 }
 
@@ -457,7 +487,9 @@ enum mf_run_result mf_scheduler_result(const struct mf_scheduler *scheduler)
         scheduler->is_input_bad || !mf_printer_is_idle(scheduler->printer) ||
         !scheduler->is_source_done || scheduler->n_cancelled > 0 || count_left(scheduler) > 0)
         return MF_RUN_STOPPED;
-    return scheduler->n_failed + scheduler->n_failed_earlier > 0 ? MF_RUN_FAILED : MF_RUN_DONE;
+    return scheduler->n_failed + scheduler->n_failed_earlier + scheduler->n_hooks_failed > 0
+               ? MF_RUN_FAILED
+               : MF_RUN_DONE;
 }
 
 void mf_scheduler_summarize(const struct mf_scheduler *scheduler, FILE *file)
@@ -496,7 +528,8 @@ void mf_scheduler_summarize(const struct mf_scheduler *scheduler, FILE *file)
         failures[i] = (struct mf_failure){.id = scheduler->failures[i].id,
                                           .command_text = scheduler->failures[i].text,
                                           .cause = scheduler->failures[i].cause,
-                                          .attempts = scheduler->failures[i].attempts};
+                                          .attempts = scheduler->failures[i].attempts,
+                                          .was_started = scheduler->failures[i].was_started};
     for (uint32_t i = 0; i < scheduler->n_skips; i++)
         skips[i] = (struct mf_skip){scheduler->skips[i].cause, scheduler->skips[i].n_tasks};
     mf_summary_print(&summary, file);
@@ -587,6 +620,7 @@ void mf_scheduler_destroy(struct mf_scheduler *scheduler)
     mf_notice_destroy(scheduler);
     mf_peers_destroy(scheduler);
     mf_intake_finish(scheduler);
+    mf_earlier_finish(scheduler);
     mf_learned_finish(scheduler);
     mf_feeds_finish(scheduler);
     mf_choosing_destroy(scheduler);
