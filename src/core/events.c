@@ -23,6 +23,8 @@ static int reserve_ready(struct mf_farm *farm, uint64_t n)
 
     if (r == 0 && farm->preempts)
         r = mf_heap_reserve(&farm->victims, n);
+    if (r == 0 && farm->config.retry_delay_ns > 0)
+        r = mf_heap_reserve(&farm->delayed, n);
     for (int i = 0; i < MF_N_COUNTABLES && r == 0 && farm->has_countables; i++)
         if (farm->config.countables[i] > 0)
             r = mf_heap_reserve(&farm->parked[i], n);
@@ -73,8 +75,7 @@ static int handle_closed(struct mf_farm *farm)
     return 0;
 }
 
-/* Asks for all PLACED tasks of a worker back. */
-static void recall_all(struct mf_farm *farm, struct mf_worker *worker)
+void mf_farm_recall_all(struct mf_farm *farm, struct mf_worker *worker)
 {
     mf_list_for_each (node, &worker->tasks) {
         struct mf_task *task = mf_container_of(node, struct mf_task, node);
@@ -107,7 +108,7 @@ static void stop(struct mf_farm *farm, enum mf_stop how)
         if (how == MF_STOP_NOW)
             end_all(farm, worker);
         else
-            recall_all(farm, worker);
+            mf_farm_recall_all(farm, worker);
     }
 }
 
@@ -148,14 +149,15 @@ static int handle_worker_drain(struct mf_farm *farm, const struct mf_event *even
     if (worker->state == MF_WORKER_DRAINING)
         return 0;
     mf_workers_move(&farm->workers, worker, MF_WORKER_DRAINING);
-    recall_all(farm, worker);
+    mf_farm_recall_all(farm, worker);
     if (worker->n_tasks == 0)
         mf_workers_move(&farm->workers, worker, MF_WORKER_GONE);
+    mf_farm_let_out_needed(farm);
     return 0;
 }
 
 /* Its worker disappeared: that is no fault of the task, unless it happens to it again and again. */
-static void lose_task(struct mf_farm *farm, struct mf_task *task)
+static void lose_task(struct mf_farm *farm, struct mf_task *task, const struct mf_worker *worker)
 {
     bool was_suspended = task->state == MF_TASK_SUSPENDED;
     bool was_running = task->state == MF_TASK_RUNNING || was_suspended;
@@ -167,14 +169,19 @@ static void lose_task(struct mf_farm *farm, struct mf_task *task)
     if (was_running) {
         /* One that was stopped has not brought it down. */
         task->lost += !was_suspended;
+        task->tries++;
         task->cause = MF_CAUSE_LOST;
+        task->avoid_node = worker->node;
     }
+    task->is_probe = false;
     if (task->is_cancelled) {
         mf_farm_settle(farm, task, MF_TASK_CANCELLED, MF_CAUSE_STOPPED);
     } else if (limit > 0 && task->lost >= limit) {
         mf_farm_settle(farm, task, MF_TASK_FAILED, MF_CAUSE_LOST);
     } else {
         farm->counts.retried += was_running;
+        if (was_running)
+            mf_farm_set_delay(farm, task);
         mf_farm_make_ready(farm, task);
     }
 }
@@ -189,7 +196,8 @@ static int handle_worker_lost(struct mf_farm *farm, const struct mf_event *event
         return MF_FARM_E_STALE;
     mf_workers_move(&farm->workers, worker, MF_WORKER_GONE);
     mf_list_for_each_safe (node, &worker->tasks)
-        lose_task(farm, mf_container_of(node, struct mf_task, node));
+        lose_task(farm, mf_container_of(node, struct mf_task, node), worker);
+    mf_farm_let_out_needed(farm);
     return 0;
 }
 
@@ -251,8 +259,11 @@ static int handle_continued(struct mf_farm *farm, const struct mf_event *event)
     return 0;
 }
 
-/* Tried with the same again it would end as before. A target may have less than others. */
-static void grow_memory(const struct mf_farm *farm, struct mf_task *task)
+/*
+ * Tried with the same again it would end as before. A target may have less than others. Returns
+ * whether there is more for it: with a factor there is no sense in another try without.
+ */
+static bool grow_memory(const struct mf_farm *farm, struct mf_task *task)
 {
     struct mf_needs *needs = &task->spec.needs;
     double wanted = (double)needs->mem_bytes * farm->config.mem_factor;
@@ -262,22 +273,26 @@ static void grow_memory(const struct mf_farm *farm, struct mf_task *task)
         most = mf_workers_find(&farm->workers, task->spec.target)->mem_bytes;
     if (wanted > (double)most)
         wanted = (double)most;
-    if (wanted > (double)needs->mem_bytes)
+    if (wanted > (double)needs->mem_bytes) {
         needs->mem_bytes = (uint64_t)wanted;
+        return true;
+    }
+    return farm->config.mem_factor <= 1;
 }
 
 /* A failed attempt: again, elsewhere if possible, or the end of the task. */
 static void fail_attempt(struct mf_farm *farm, struct mf_task *task, enum mf_cause cause)
 {
-    if (task->tries >= task->spec.max_attempts) {
+    if (mf_farm_is_used_up(farm, task, cause)) {
         mf_farm_settle(farm, task, MF_TASK_FAILED, cause);
     } else if (farm->stop != MF_STOP_NONE) {
         mf_farm_settle(farm, task, MF_TASK_CANCELLED, cause);
+    } else if (cause == MF_CAUSE_MEMORY && !grow_memory(farm, task)) {
+        mf_farm_settle(farm, task, MF_TASK_FAILED, cause);
     } else {
         task->cause = cause;
-        if (cause == MF_CAUSE_MEMORY)
-            grow_memory(farm, task);
         farm->counts.retried++;
+        mf_farm_set_delay(farm, task);
         mf_farm_make_ready(farm, task);
     }
 }
@@ -285,6 +300,7 @@ static void fail_attempt(struct mf_farm *farm, struct mf_task *task, enum mf_cau
 static int handle_ended(struct mf_farm *farm, const struct mf_event *event)
 {
     int64_t duration_ns = event->duration_ns > 0 ? event->duration_ns : 0;
+    struct mf_worker *worker = mf_workers_find(&farm->workers, event->worker);
     struct mf_task *task;
     int r;
 
@@ -298,6 +314,8 @@ static int handle_ended(struct mf_farm *farm, const struct mf_event *event)
         mf_farm_account(farm, task, duration_ns);
     mf_farm_release(farm, task);
     task->tries++;
+    if (event->cause != MF_CAUSE_STOPPED && !task->is_cancelled)
+        mf_farm_judge(farm, task, worker, event->cause != MF_CAUSE_NONE, duration_ns);
     mf_average_add(&farm->duration, event->duration_ns);
     if (event->cause == MF_CAUSE_NONE) {
         mf_median_add(&farm->median, duration_ns);
@@ -307,9 +325,12 @@ static int handle_ended(struct mf_farm *farm, const struct mf_event *event)
     } else if (event->cause == MF_CAUSE_STOPPED || task->is_cancelled) {
         mf_farm_settle(farm, task, MF_TASK_CANCELLED, event->cause);
     } else {
+        mf_farm_charge_failure(farm, task, event->cause);
         task->avoid = event->worker;
+        task->avoid_node = worker->node;
         fail_attempt(farm, task, event->cause);
     }
+    task->is_probe = false;
     return 0;
 }
 
@@ -326,6 +347,7 @@ static int handle_returned(struct mf_farm *farm, const struct mf_event *event)
         mf_farm_account(farm, task, 0);
     mf_farm_release(farm, task);
     farm->counts.recalled++;
+    task->is_probe = false;
     if (task->is_cancelled)
         mf_farm_settle(farm, task, MF_TASK_CANCELLED, MF_CAUSE_STOPPED);
     else
@@ -368,7 +390,7 @@ int mf_farm_handle(struct mf_farm *farm, const struct mf_event *event)
     case MF_EVENT_CLOSED:
         return handle_closed(farm);
     case MF_EVENT_WORKER_UP:
-        return mf_workers_add(&farm->workers, event->worker, &event->has);
+        return mf_workers_add(&farm->workers, event->worker, event->node, &event->has);
     case MF_EVENT_WORKER_DRAIN:
         return handle_worker_drain(farm, event);
     case MF_EVENT_WORKER_LOST:

@@ -38,7 +38,8 @@ enum mf_stream { MF_STDOUT = 0, MF_STDERR = 1 };
  * @slot            number of its first slot on its node, from 1; 0 when it never had one
  * @started_wall_ns, @duration_ns   when it started (since 1970) and how long it ran
  * @user_ns, @system_ns             processor time of it and the children it waited for
- * @max_rss_bytes   largest resident set of any one of its processes
+ * @max_rss_bytes   most memory that it was seen to use: the largest resident set of any process
+ *                  that was waited for, or with a limit what all had together, where that is more
  * @produced_bytes  what it wrote to each stream
  * @dropped_bytes   what of that was over --output-limit and is not kept
  * @detail          one clause for the user beyond what the fields say, may be empty:
@@ -82,6 +83,16 @@ void mf_outcome_decode(struct mf_reader *reader, struct mf_outcome *ret_outcome)
  * Returns text, which holds size bytes.
  */
 char *mf_outcome_describe(const struct mf_outcome *outcome, char *text, size_t size);
+
+/**
+ * mf_outcome_describe_on() - the same with the host, where that may be the reason: "killed by
+ * signal 9 (Killed) on n3; peak memory 63.9 of 64.0 GiB: probably out of memory", "its worker on
+ * n3 disappeared".
+ *
+ * @host  where the attempt ran, "" for nowhere
+ */
+char *mf_outcome_describe_on(const struct mf_outcome *outcome, const char *host, char *text,
+                             size_t size);
 
 /** "exit", "signal", "timeout", ...: the cause as one word for tables. */
 const char *mf_cause_name(enum mf_cause cause);

@@ -20,6 +20,7 @@
  * @task     the task to place
  * @avoid, @kept   workers that it must not get: where it failed, and one that is kept for
  *           another task; or MF_WORKER_NONE
+ * @avoid_node   node of which it must not get any worker, or MF_NODE_UNKNOWN
  * @home     the worker that ran a task of its group last, or MF_WORKER_NONE
  * @rng      for those that draw lots
  * @cursor   for those that go round: the number of the worker chosen last
@@ -29,15 +30,17 @@ struct mf_choice {
     const struct mf_task *task;
     mf_worker_id avoid;
     mf_worker_id kept;
+    mf_node_id avoid_node;
     mf_worker_id home;
     struct mf_rng *rng;
     mf_worker_id *cursor;
 };
 
-/** Whether a worker is neither of the two that the task must not get. */
+/** Whether a worker is none of those that the task must not get. */
 static inline bool mf_choice_allows(const struct mf_choice *choice, const struct mf_worker *worker)
 {
-    return worker->id != choice->avoid && worker->id != choice->kept;
+    return worker->id != choice->avoid && worker->id != choice->kept &&
+           (choice->avoid_node == MF_NODE_UNKNOWN || worker->node != choice->avoid_node);
 }
 
 /**
@@ -68,17 +71,19 @@ struct mf_placement {
  * O(log n) also where few of them fit, if that is for one kind of resource; else up to O(n). */
 extern const struct mf_placement mf_placement_least_loaded;
 
-/** The next one by number after the last one chosen. O(1), else O(k). */
+/** The next one by number after the last one chosen. O(n / k) where free ones are anywhere, at
+ * most O(k). */
 extern const struct mf_placement mf_placement_round_robin;
 
-/** Any of them, each as likely. O(1) expected, else O(k). */
+/** Any of them, each as likely. O(1) expected if most of the k fit, else O(k). */
 extern const struct mf_placement mf_placement_random;
 
-/** The less loaded of two drawn at random. O(1) expected, else O(k). */
+/** The less loaded of two drawn at random. As random. */
 extern const struct mf_placement mf_placement_two_choices;
 
 /** The worker that has least left then of slots, GPUs and memory, each as a part of the most
- * that any worker has. O(log n) as long as few are about as full, else O(k). */
+ * that any worker has. O(log n) where the slots are what is used most, or all are as full;
+ * else O(k). */
 extern const struct mf_placement mf_placement_best_fit;
 
 /** The fullest: with the largest part in use of its slots, GPUs or memory. O(log n), but that it
@@ -115,7 +120,7 @@ bool mf_choice_has_any(const struct mf_choice *choice);
 void mf_choice_visit(const struct mf_choice *choice,
                      void (*visit)(struct mf_worker *worker, void *data), void *data);
 
-/** One of those that fit, each as likely, or NULL. O(1) expected if most fit. */
+/** One of those that fit, each as likely, or NULL. O(1) expected if most with a free slot fit. */
 struct mf_worker *mf_choice_draw(const struct mf_choice *choice);
 
 /** Where the task is sent ahead, when no worker fits: the least loaded with room, or NULL. */

@@ -92,6 +92,9 @@ int mf_journal_forget_output(struct mf_journal *journal, uint64_t row, struct mf
 /** Text of a run that has ended: what stopped it early, "" if nothing did. */
 #define MF_JOURNAL_STOPPED_BY "stopped by"
 
+/** Text of a run: workers that were in quarantine. */
+#define MF_JOURNAL_QUARANTINED "quarantined"
+
 /** Stores a named text about the run ("command line", "output", ...). Returns 0 or -errno. */
 int mf_journal_set_text(struct mf_journal *journal, const char *name, const char *text,
                         struct mf_error *err);
@@ -132,6 +135,15 @@ typedef int (*mf_journal_fn)(void *arg, const struct mf_journal_attempt *attempt
 
 /** Calls fn for every committed attempt in order of rows. Returns 0, what fn gave, or -errno. */
 int mf_journal_each(struct mf_journal *journal, mf_journal_fn fn, void *arg, struct mf_error *err);
+
+/**
+ * mf_journal_find_state() - how the last attempt of the task with an id ended, as committed.
+ *
+ * Returns 0 with the state of the task after it, 1 for a task that no attempt is known of, or
+ * -errno with a sentence. O(attempts), without reading them into memory.
+ */
+int mf_journal_find_state(struct mf_journal *journal, const char *id, enum mf_task_state *ret_state,
+                          struct mf_error *err);
 
 /**
  * mf_journal_forgive() - tasks that FAILED are to be run again.

@@ -83,6 +83,13 @@ static void put_policy(const struct mf_summary *summary, FILE *file)
     fputc('\n', file);
 }
 
+/* Workers that were not trusted. */
+static void put_quarantined(const struct mf_summary *summary, FILE *file)
+{
+    if (summary->quarantined && summary->quarantined[0])
+        fprintf(file, "mpifarm: in quarantine: %s\n", summary->quarantined);
+}
+
 /* The command on one line: control characters as blanks, cut between characters of UTF-8. */
 static void put_command(const char *text, FILE *file)
 {
@@ -110,7 +117,10 @@ static void put_failure(const struct mf_summary *summary, const struct mf_failur
         fprintf(file, ", %u attempts", failure->attempts);
     fputs("): ", file);
     put_command(failure->command_text, file);
-    fputs("\nmpifarm: see its output: mpifarm logs ", file);
+    fputc('\n', file);
+    if (!failure->was_started)
+        return;
+    fputs("mpifarm: see its output: mpifarm logs ", file);
     mf_shell_put(summary->run_dir, file);
     fputc(' ', file);
     mf_shell_put(failure->id, file);
@@ -169,6 +179,7 @@ void mf_summary_print(const struct mf_summary *summary, FILE *file)
 {
     put_totals(summary, file);
     put_policy(summary, file);
+    put_quarantined(summary, file);
     put_failures(summary, file);
     put_skips(summary, file);
     put_end(summary, file);

@@ -91,10 +91,10 @@ bool mf_peers_send(struct mf_scheduler *scheduler)
     return had_traffic;
 }
 
-static void post_stop(const struct mf_scheduler *scheduler, struct mf_peer *peer)
+void mf_peer_post_stop(const struct mf_scheduler *scheduler, struct mf_peer *peer)
 {
     struct mf_message stop = {.kind = MF_MESSAGE_STOP,
-                              .error = scheduler->notice.n_lost > 0 ? EOWNERDEAD : 0};
+                              .error = scheduler->notice.n_gone > 0 ? EOWNERDEAD : 0};
 
     mf_peer_post(peer, &stop);
 }
@@ -111,7 +111,7 @@ int mf_peers_on_hello(struct mf_scheduler *scheduler, struct mf_peer *peer,
     if (scheduler->is_sharing_done) {
         mf_log_warning(scheduler->config.log, "rank %" PRIu32 " came too late and gets no work",
                        peer->rank);
-        post_stop(scheduler, peer);
+        mf_peer_post_stop(scheduler, peer);
         peer->state = MF_PEER_STOPPING;
         return 0;
     }
@@ -144,11 +144,12 @@ static int bring_up(struct mf_scheduler *scheduler, struct mf_peer *peer,
     struct mf_event event = {
         .kind = MF_EVENT_WORKER_UP,
         .worker = peer->rank,
+        .node = peer->node,
         .has = {.n_slots = share->n_slots, .n_gpus = share->n_gpus, .mem_bytes = share->mem_bytes}};
     int r;
 
     if (!share->is_worker) {
-        post_stop(scheduler, peer);
+        mf_peer_post_stop(scheduler, peer);
         peer->state = MF_PEER_STOPPING;
         return 0;
     }
@@ -186,6 +187,7 @@ static int share_node(struct mf_scheduler *scheduler, uint32_t first, struct mf_
                                                .cores = peer->has.cores,
                                                .n_cores = peer->has.n_cores,
                                                .has = &peer->has.resources};
+        peer->node = first + 1;
         peers[n_ranks++] = peer;
     }
     r = mf_topo_share(ranks, n_ranks, &scheduler->config.jobs, &split);
@@ -272,7 +274,6 @@ void mf_peers_check_left(struct mf_scheduler *scheduler)
 static void give_up(struct mf_scheduler *scheduler, struct mf_peer *peer, enum mf_peer_state state,
                     const char *why)
 {
-    struct mf_event event = {.kind = MF_EVENT_WORKER_LOST, .worker = peer->rank};
     bool was_up = peer->state == MF_PEER_UP;
 
     peer->state = state;
@@ -284,7 +285,7 @@ static void give_up(struct mf_scheduler *scheduler, struct mf_peer *peer, enum m
                    peer->host, why);
     scheduler->notice.n_lost++;
     scheduler->notice.lost_ns = scheduler->now_ns;
-    mf_scheduler_apply(scheduler, &event);
+    mf_recovery_lose(scheduler, peer);
 }
 
 void mf_peer_lose(struct mf_scheduler *scheduler, struct mf_peer *peer, const char *why)
@@ -305,19 +306,21 @@ void mf_peer_doubt(struct mf_scheduler *scheduler, struct mf_peer *peer, const c
 
 void mf_peer_bring_back(struct mf_scheduler *scheduler, struct mf_peer *peer)
 {
-    struct mf_event event = {.kind = MF_EVENT_WORKER_UP, .worker = peer->rank, .has = peer->share};
+    struct mf_event event = {
+        .kind = MF_EVENT_WORKER_UP, .worker = peer->rank, .node = peer->node, .has = peer->share};
 
     mf_log_info(scheduler->config.log, "rank %" PRIu32 " on %s is back", peer->rank, peer->host);
     peer->state = MF_PEER_UP;
     scheduler->notice.n_returned++;
     mf_notice_expect(scheduler, peer);
+    mf_hooks_post(scheduler, peer);
     mf_scheduler_apply(scheduler, &event);
 }
 
 void mf_peer_dismiss(struct mf_scheduler *scheduler, struct mf_peer *peer, const char *why)
 {
     mf_peer_lose(scheduler, peer, why);
-    post_stop(scheduler, peer);
+    mf_peer_post_stop(scheduler, peer);
     peer->state = MF_PEER_STOPPING;
 }
 
@@ -330,10 +333,16 @@ void mf_peers_stop(struct mf_scheduler *scheduler)
 
         if (peer->state == MF_PEER_STOPPING || peer->state == MF_PEER_GONE)
             continue;
-        post_stop(scheduler, peer);
+        mf_peer_post_stop(scheduler, peer);
         /* Nobody waits for one that is silent. */
         peer->state = peer->state == MF_PEER_LOST ? MF_PEER_GONE : MF_PEER_STOPPING;
     }
+}
+
+void mf_peers_await(struct mf_scheduler *scheduler)
+{
+    if (scheduler->is_leaving)
+        scheduler->leave_deadline_ns = scheduler->now_ns + LEAVE_TIMEOUT_NS;
 }
 
 bool mf_peers_have_left(const struct mf_scheduler *scheduler)

@@ -44,12 +44,14 @@ static int fields_of(unsigned kind)
     case MF_MESSAGE_SUSPENDED:
         return FIELD_TASK | FIELD_RAN;
     case MF_MESSAGE_ENDED:
+    case MF_MESSAGE_HOOKED:
         return FIELD_TASK | FIELD_OUTCOME | FIELD_PAYLOAD;
     case MF_MESSAGE_DATA:
     case MF_MESSAGE_FEED:
         return FIELD_TASK | FIELD_PLACE | FIELD_ERROR | FIELD_PAYLOAD;
     case MF_MESSAGE_BROKEN:
     case MF_MESSAGE_WELCOME:
+    case MF_MESSAGE_HOOKS:
         return FIELD_PAYLOAD;
     case MF_MESSAGE_RUN:
         return FIELD_TASK | FIELD_NEEDS | FIELD_TIMEOUT | FIELD_FEEDS | FIELD_PAYLOAD;
@@ -65,6 +67,7 @@ static int fields_of(unsigned kind)
     case MF_MESSAGE_PULSE:
         return FIELD_LIFE;
     case MF_MESSAGE_BYE:
+    case MF_MESSAGE_BUSY:
     case MF_MESSAGE_BEAT:
     case MF_MESSAGE_AGAIN:
     case MF_MESSAGE_RESET:
@@ -181,7 +184,7 @@ static void decode_outcome(struct mf_reader *reader, struct mf_message *message)
 /* An inline output must be as long as its sizes say, so that users can rely on it. */
 static bool is_consistent(const struct mf_message *message)
 {
-    if (message->kind != MF_MESSAGE_ENDED)
+    if (message->kind != MF_MESSAGE_ENDED && message->kind != MF_MESSAGE_HOOKED)
         return true;
     if (!message->is_inline)
         return message->payload_size == 0;
