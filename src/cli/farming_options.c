@@ -487,6 +487,7 @@ int mf_farming_parse(struct mf_farming_settings *settings, const struct mf_subco
                                 mf_policy_preempts(farm->policy), err);
     if (r < 0)
         return r;
+    settings->scheduler.functions_yield = !settings->rank.is_inline;
     settings->scheduler.shares = settings->shares.items;
     settings->scheduler.n_shares = settings->shares.n;
     mf_resources_count(&settings->resources, settings->scheduler.farm.countables);
