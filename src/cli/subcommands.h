@@ -11,6 +11,7 @@ extern const struct mf_subcommand mf_subcommand_logs;
 extern const struct mf_subcommand mf_subcommand_explain;
 extern const struct mf_subcommand mf_subcommand_check;
 extern const struct mf_subcommand mf_subcommand_simulate;
+extern const struct mf_subcommand mf_subcommand_status;
 extern const struct mf_subcommand mf_subcommand_stop;
 extern const struct mf_subcommand mf_subcommand_cancel;
 extern const struct mf_subcommand mf_subcommand_drain;
