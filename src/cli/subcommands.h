@@ -15,6 +15,7 @@ extern const struct mf_subcommand mf_subcommand_status;
 extern const struct mf_subcommand mf_subcommand_stop;
 extern const struct mf_subcommand mf_subcommand_cancel;
 extern const struct mf_subcommand mf_subcommand_drain;
+extern const struct mf_subcommand mf_subcommand_scale;
 extern const struct mf_subcommand mf_subcommand_topo;
 extern const struct mf_subcommand mf_subcommand_help;
 

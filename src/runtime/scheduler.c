@@ -195,10 +195,10 @@ static bool receive(struct mf_scheduler *scheduler)
 static void decide(struct mf_scheduler *scheduler)
 {
     uint64_t wanted = (uint64_t)scheduler->n_slots * LOOKAHEAD_PER_SLOT;
-    struct mf_event tick = {.kind = MF_EVENT_TICK,
-                            .turnaround_ns =
-                                scheduler->config.farm.turnaround_ns + 2 * scheduler->turnaround_ns,
-                            .is_paused = mf_settle_is_backed_up(scheduler)};
+    struct mf_event tick = {
+        .kind = MF_EVENT_TICK,
+        .turnaround_ns = scheduler->config.farm.turnaround_ns + 2 * scheduler->turnaround_ns,
+        .is_paused = mf_settle_is_backed_up(scheduler) || mf_respawn_is_missed(scheduler)};
 
     if (wanted > scheduler->lookahead)
         scheduler->lookahead = wanted;
@@ -383,6 +383,7 @@ int mf_scheduler_turn(struct mf_scheduler *scheduler, int64_t now_ns)
     scheduler->turn_began_ns = mf_clock_monotonic_ns();
     had_traffic = receive(scheduler);
     mf_notice_turn(scheduler);
+    mf_respawn_turn(scheduler);
     mf_peers_share_nodes(scheduler);
     if (!mf_beginning_turn(scheduler))
         return mf_peers_send(scheduler) || had_traffic;
@@ -417,6 +418,7 @@ int64_t mf_scheduler_next_ns(const struct mf_scheduler *scheduler)
         next_ns = mf_settle_next_ns(scheduler);
     next_ns = mf_earliest_ns(next_ns, scheduler->next_status_ns);
     next_ns = mf_earliest_ns(next_ns, mf_requests_next_ns(scheduler));
+    next_ns = mf_earliest_ns(next_ns, mf_respawn_next_ns(scheduler));
     if (scheduler->config.progress)
         next_ns = mf_earliest_ns(next_ns, mf_progress_next_ns(scheduler->config.progress));
     if (!scheduler->is_leaving)

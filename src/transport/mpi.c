@@ -56,7 +56,7 @@
 
 /* A process that has not got through MPI_Init() by then is given up; workers that hear nothing
  * from here leave after 5 s. */
-#define SPAWN_TIMEOUT_NS (4 * MF_NS_PER_S)
+#define SPAWN_TIMEOUT_NS (7 * MF_NS_PER_S / 2)
 
 /* A new end is told its number at once. */
 #define NUMBER_TIMEOUT_NS (10 * MF_NS_PER_S)
@@ -594,7 +594,7 @@ static int mpi_spawn(struct mf_transport *transport, const struct mf_spawn *spaw
 
     if (mpi->spawning)
         return -EBUSY;
-    if (transport->size >= transport->max_size || mpi->is_stuck)
+    if (transport->size >= transport->max_size)
         return -ENOSPC;
     take_back(mpi);
     r = copy_spawn(spawn, &mpi->spawning);

@@ -495,6 +495,9 @@ static void run_unborn(void)
     CHECK(await_spawned(&number) == -ETIMEDOUT);
     CHECK(transport->size == 2);
     play_with(1, true);
+    begin_spawn(program, "spawned");
+    CHECK(await_spawned(&number) == 1 && number == 2);
+    play_with(number, true);
 }
 
 /* --- the program --- */
