@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/units.h"
+#include "cli/walltime.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -16,6 +17,7 @@
 #define MAX_PREFETCH_PER_SLOT 32
 
 enum {
+    OPTION_NP,
     OPTION_JOBS,
     OPTION_KEEP_ORDER,
     OPTION_TAG,
@@ -29,6 +31,8 @@ enum {
     OPTION_TIMEOUT,
     OPTION_HALT,
     OPTION_DELAY,
+    OPTION_WALLTIME,
+    OPTION_WARN,
     OPTION_POLICY,
     OPTION_AGEING,
     OPTION_SHARE,
@@ -59,6 +63,11 @@ static_assert(N_COMMON_OPTIONS == MF_N_FARMING_OPTIONS, "the header gives the ta
 static_assert(N_OPTIONS == MF_N_RUN_OPTIONS, "the header gives the table's size");
 
 const struct mf_option mf_farming_options[MF_N_RUN_OPTIONS] = {
+    [OPTION_NP] = {.name = "np",
+                   .value = "N",
+                   .help = "Start mpirun with N ranks, spread over its nodes, such that the run "
+                           "survives the death of any but rank 0, and give the exit status of the "
+                           "run. Settings for mpirun go into OMPI_MCA_ variables."},
     [OPTION_JOBS] = {.name = "jobs",
                      .letter = 'j',
                      .value = "N",
@@ -103,6 +112,16 @@ const struct mf_option mf_farming_options[MF_N_RUN_OPTIONS] = {
     [OPTION_DELAY] = {.name = "delay",
                       .value = "TIME",
                       .help = "Wait at least TIME between two starts."},
+    [OPTION_WALLTIME] = {.name = "walltime",
+                         .value = "TIME",
+                         .help =
+                             "The run ends within TIME: a task that should run longer than what "
+                             "is left is not started, what still runs is ended shortly before, "
+                             "and --resume continues. The end of a Slurm job is the default."},
+    [OPTION_WARN] = {.name = "warn",
+                     .value = "SIGNAL@TIME",
+                     .help =
+                         "Send running tasks a signal TIME before the run has to end: USR1@5m."},
     [OPTION_POLICY] = {.name = "policy",
                        .value = "NAME",
                        .help = "Order in which tasks are begun: priority (the default: the highest "
@@ -263,6 +282,16 @@ static int parse_respawn(struct mf_farming_settings *settings, const char *text,
     return r;
 }
 
+static int parse_np(struct mf_farming_settings *settings, const char *text, struct mf_error *err)
+{
+    int64_t value;
+    int r = mf_parse_integer(text, 1, 1000000, &value, err);
+
+    if (r == 0)
+        settings->n_ranks = (uint32_t)value;
+    return r;
+}
+
 static int parse_mem(struct mf_farming_settings *settings, const char *text, struct mf_error *err)
 {
     int r = mf_parse_size(text, &settings->rank.mem_bytes, err);
@@ -308,6 +337,8 @@ static int parse_value(struct mf_farming_settings *settings, size_t index, const
                        struct mf_error *err)
 {
     switch (index) {
+    case OPTION_NP:
+        return parse_np(settings, text, err);
     case OPTION_JOBS:
         return mf_jobs_parse(text, &settings->scheduler.jobs, err);
     case OPTION_OUTPUT_LIMIT:
@@ -327,6 +358,10 @@ static int parse_value(struct mf_farming_settings *settings, size_t index, const
         return parse_halt(&settings->scheduler.farm, text, err);
     case OPTION_DELAY:
         return mf_parse_duration(text, &settings->scheduler.farm.delay_ns, err);
+    case OPTION_WALLTIME:
+        return mf_walltime_parse(text, &settings->scheduler, err);
+    case OPTION_WARN:
+        return mf_warn_parse(text, &settings->scheduler, err);
     case OPTION_POLICY:
         return mf_policy_parse(text, &settings->scheduler.farm.policy, err);
     case OPTION_AGEING:

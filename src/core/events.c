@@ -28,6 +28,8 @@ static int reserve_ready(struct mf_farm *farm, uint64_t n)
     for (int i = 0; i < MF_N_COUNTABLES && r == 0 && farm->has_countables; i++)
         if (farm->config.countables[i] > 0)
             r = mf_heap_reserve(&farm->parked[i], n);
+    if (r == 0 && farm->end_ns != INT64_MAX)
+        r = mf_heap_reserve(&farm->late, n);
     return r;
 }
 
@@ -257,8 +259,11 @@ static int handle_continued(struct mf_farm *farm, const struct mf_event *event)
     return 0;
 }
 
-/* Tried with the same again it would end as before. A target may have less than others. */
-static void grow_memory(const struct mf_farm *farm, struct mf_task *task)
+/*
+ * Tried with the same again it would end as before. A target may have less than others. Returns
+ * whether there is more for it: with a factor there is no sense in another try without.
+ */
+static bool grow_memory(const struct mf_farm *farm, struct mf_task *task)
 {
     struct mf_needs *needs = &task->spec.needs;
     double wanted = (double)needs->mem_bytes * farm->config.mem_factor;
@@ -268,8 +273,11 @@ static void grow_memory(const struct mf_farm *farm, struct mf_task *task)
         most = mf_workers_find(&farm->workers, task->spec.target)->mem_bytes;
     if (wanted > (double)most)
         wanted = (double)most;
-    if (wanted > (double)needs->mem_bytes)
+    if (wanted > (double)needs->mem_bytes) {
         needs->mem_bytes = (uint64_t)wanted;
+        return true;
+    }
+    return farm->config.mem_factor <= 1;
 }
 
 /* A failed attempt: again, elsewhere if possible, or the end of the task. */
@@ -279,10 +287,10 @@ static void fail_attempt(struct mf_farm *farm, struct mf_task *task, enum mf_cau
         mf_farm_settle(farm, task, MF_TASK_FAILED, cause);
     } else if (farm->stop != MF_STOP_NONE) {
         mf_farm_settle(farm, task, MF_TASK_CANCELLED, cause);
+    } else if (cause == MF_CAUSE_MEMORY && !grow_memory(farm, task)) {
+        mf_farm_settle(farm, task, MF_TASK_FAILED, cause);
     } else {
         task->cause = cause;
-        if (cause == MF_CAUSE_MEMORY)
-            grow_memory(farm, task);
         farm->counts.retried++;
         mf_farm_set_delay(farm, task);
         mf_farm_make_ready(farm, task);
@@ -407,6 +415,8 @@ int mf_farm_handle(struct mf_farm *farm, const struct mf_event *event)
         return mf_shares_set(&farm->shares, event->spec.group, (double)event->spec.weight);
     case MF_EVENT_POLICY:
         return mf_farm_change_policy(farm, event->policy);
+    case MF_EVENT_WALLTIME:
+        return mf_farm_handle_walltime(farm, event);
     default:
         return -EINVAL;
     }

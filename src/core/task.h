@@ -131,8 +131,9 @@ struct mf_task_spec {
  * @cause         why the last attempt that ended did so
  * @end_cause     why it is to be ended, with the wish END
  * @is_cancelled  it was withdrawn while a worker held it
- * @parked        while READY: the countable that it lacks plus 1, or beyond those the class with
- *                which it stands aside, MF_PARKED_DELAYED until not_before_ns, 0 for none
+ * @parked        while READY: the countable that it lacks plus 1, beyond those the class with
+ *                which it stands aside, MF_PARKED_LATE, or MF_PARKED_DELAYED until
+ *                not_before_ns; 0 for none
  * @attempt       number of the current or last attempt, from 1; 0 before the first
  * @tries         attempts that ran to an end or were lost with their worker, not those recalled
  * @charged       those of them that count against max_attempts: not those lost with their worker,
@@ -201,7 +202,9 @@ struct mf_task {
     struct mf_list dirty_node;
 };
 
+/* In a task's `parked`; the classes of tasks that stand aside have the numbers below. */
 #define MF_PARKED_DELAYED UINT8_MAX
+#define MF_PARKED_LATE (UINT8_MAX - 1)
 
 /** Whether a task never changes again. */
 static inline bool mf_task_state_is_final(enum mf_task_state state)

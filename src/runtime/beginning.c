@@ -12,8 +12,7 @@
 
 static bool is_settled(const struct mf_scheduler *scheduler, const struct mf_entry *entry)
 {
-    return scheduler->earlier &&
-           mf_intake_ended_earlier(scheduler, &entry->command) != MF_TASK_WAITING;
+    return scheduler->earlier && mf_earlier_state(scheduler, &entry->command) != MF_TASK_WAITING;
 }
 
 static int refuse_task(struct mf_scheduler *scheduler, const struct mf_entry *entry,
@@ -73,6 +72,7 @@ static int create_parts(struct mf_scheduler *scheduler, struct mf_error *err)
     r = mf_requests_create(scheduler);
     if (r < 0)
         return mf_error_set(err, r, "cannot set up the scheduler: %s", strerror(-r));
+    mf_walltime_create(scheduler);
     mf_learned_load(scheduler);
     r = mf_settle_create(scheduler, err);
     if (r < 0)
@@ -91,7 +91,7 @@ static int begin(struct mf_scheduler *scheduler, struct mf_error *err)
     if (r == 0)
         r = scheduler->config.open_journal(scheduler->config.open_arg, &scheduler->journal, err);
     if (r == 0)
-        r = mf_intake_load_earlier(scheduler, err);
+        r = mf_earlier_load(scheduler, err);
     if (r == 0 && is_resumed)
         r = check_needs(scheduler, err);
     return r < 0 ? r : create_parts(scheduler, err);
@@ -102,8 +102,10 @@ static void try_to_begin(struct mf_scheduler *scheduler)
     struct mf_error err;
 
     scheduler->is_begun = begin(scheduler, &err) == 0;
-    if (scheduler->is_begun)
+    if (scheduler->is_begun) {
+        mf_hooks_begin(scheduler);
         return;
+    }
     scheduler->is_refused = true;
     mf_log_error(scheduler->config.log, "%s", err.text);
 }

@@ -1,6 +1,6 @@
 /*
  * Tasks from the source into the farm, skipping those that an earlier run has
- * done. Runs in rank 0's only thread.
+ * done: see earlier.c. Runs in rank 0's only thread.
  */
 #include "runtime/scheduler_private.h"
 
@@ -16,287 +16,6 @@
 
 /* Tasks that nobody has room for, past which others are read: all of them are held in memory. */
 #define MAX_ASIDE (64 * 1024)
-
-/* --- what was done earlier --- */
-
-struct load {
-    struct mf_scheduler *scheduler;
-    uint32_t capacity;
-};
-
-/*
- * Notes the output of a row; one that was not printed is found by its command,
- * or by its place where one is known.
- */
-static int note_output(struct load *load, struct mf_earlier *earlier,
-                       struct mf_earlier_place *where, const struct mf_journal_attempt *attempt)
-{
-    struct mf_scheduler *scheduler = load->scheduler;
-
-    if (scheduler->n_unprinted == load->capacity) {
-        uint32_t capacity = load->capacity ? 2 * load->capacity : 64;
-        void *grown = realloc(scheduler->unprinted, capacity * sizeof(*scheduler->unprinted));
-
-        if (!grown)
-            return -ENOMEM;
-        scheduler->unprinted = grown;
-        load->capacity = capacity;
-    }
-    scheduler->unprinted[scheduler->n_unprinted++] =
-        (struct mf_earlier_output){.is_printed = attempt->is_printed,
-                                   .row = attempt->row,
-                                   .region = attempt->region,
-                                   .next = earlier->first_unprinted};
-    if (attempt->is_printed)
-        return 0;
-    earlier->first_unprinted = scheduler->n_unprinted;
-    if (where)
-        where->unprinted = scheduler->n_unprinted;
-    return 0;
-}
-
-/* A task and where it stood in the input. */
-struct place {
-    uint8_t key[MF_KEY_SIZE];
-    uint64_t seq;
-};
-_Static_assert(sizeof(struct place) == MF_KEY_SIZE + sizeof(uint64_t), "compared as memory");
-
-/*
- * Which of several equal commands it was matters where tasks come after others.
- * The last attempt in a place replaces what was noted of those before it.
- */
-static int note_place(struct mf_scheduler *scheduler, const struct mf_journal_attempt *attempt,
-                      struct mf_earlier_place **ret_where)
-{
-    struct place place = {.seq = attempt->seq};
-    void *where;
-
-    *ret_where = NULL;
-    if (!scheduler->earlier_places)
-        return 0;
-    memcpy(place.key, attempt->key, sizeof(place.key));
-    if (mf_table_insert(scheduler->earlier_places, &place, &where) < 0)
-        return -ENOMEM;
-    *ret_where = where;
-    **ret_where = (struct mf_earlier_place){.state = attempt->state};
-    return 0;
-}
-
-/* Where the output is of a task that was in this place, and of one with a given id in any. */
-static int note_out(struct mf_scheduler *scheduler, const struct mf_journal_attempt *attempt,
-                    uint32_t index)
-{
-    struct place place = {.seq = attempt->seq};
-    void *found;
-
-    memcpy(place.key, attempt->key, sizeof(place.key));
-    for (int i = 0; i < 2; i++, place.seq = 0) {
-        if (mf_table_insert(scheduler->earlier_outs, &place, &found) < 0)
-            return -ENOMEM;
-        *(uint32_t *)found = index;
-    }
-    return 0;
-}
-
-/* Whether its output may still be there, when a task takes it. Printed output is not kept. */
-static bool may_be_taken(const struct mf_scheduler *scheduler,
-                         const struct mf_journal_attempt *attempt)
-{
-    return scheduler->earlier_outs && attempt->state == MF_TASK_DONE &&
-           attempt->region.store != MF_STORE_SPOOL;
-}
-
-static int note_attempt(void *arg, const struct mf_journal_attempt *attempt)
-{
-    struct load *load = arg;
-    struct mf_earlier_place *where;
-    void *place;
-    int r;
-
-    if (attempt->state == MF_TASK_FAILED && load->scheduler->config.resume == MF_RESUME_WITH_FAILED)
-        return 0;
-    if (attempt->state != MF_TASK_DONE && attempt->state != MF_TASK_FAILED &&
-        attempt->state != MF_TASK_SKIPPED)
-        return 0; /* tried again, or cancelled */
-    r = mf_table_insert(load->scheduler->earlier, attempt->key, &place);
-    if (r < 0)
-        return r;
-    struct mf_earlier *earlier = place;
-    if (attempt->state == MF_TASK_SKIPPED) {
-        earlier->n_skipped++;
-        return 0;
-    }
-    r = note_place(load->scheduler, attempt, &where);
-    if (r < 0)
-        return r;
-    if (attempt->state == MF_TASK_DONE)
-        earlier->n_done++;
-    else
-        earlier->n_failed++;
-    /* What waits for others is given up here if it is not wanted any more. */
-    if (attempt->is_printed && attempt->region.store != MF_STORE_FEED &&
-        !may_be_taken(load->scheduler, attempt))
-        return 0;
-    r = note_output(load, earlier, where, attempt);
-    if (r == 0 && may_be_taken(load->scheduler, attempt))
-        r = note_out(load->scheduler, attempt, load->scheduler->n_unprinted - 1);
-    return r;
-}
-
-int mf_intake_load_earlier(struct mf_scheduler *scheduler, struct mf_error *err)
-{
-    struct load load = {.scheduler = scheduler};
-    struct mf_source_summary summary;
-    int r;
-
-    if (scheduler->config.resume == MF_RESUME_NONE)
-        return 0;
-    r = mf_table_create(MF_KEY_SIZE, sizeof(struct mf_earlier), &scheduler->earlier);
-    if (r == 0 && scheduler->has_dependencies)
-        r = mf_table_create(sizeof(struct place), sizeof(struct mf_earlier_place),
-                            &scheduler->earlier_places);
-    mf_source_summarize(scheduler->config.source, &summary);
-    if (r == 0 && summary.has_outs)
-        r = mf_table_create(sizeof(struct place), sizeof(uint32_t), &scheduler->earlier_outs);
-    if (r < 0)
-        return mf_error_set(err, r, "out of memory");
-    return mf_journal_each(scheduler->journal, note_attempt, &load, err);
-}
-
-bool mf_intake_was_skipped(struct mf_scheduler *scheduler, const uint8_t *key)
-{
-    struct mf_earlier *earlier = scheduler->earlier ? mf_table_find(scheduler->earlier, key) : NULL;
-
-    if (!earlier || earlier->n_skipped == 0)
-        return false;
-    earlier->n_skipped--;
-    return true;
-}
-
-/* Whether it matters which of several equal commands a task is, and its id does not tell. */
-static bool is_bound_to_place(const struct mf_scheduler *scheduler,
-                              const struct mf_command *command)
-{
-    struct mf_source_summary summary;
-
-    if (!scheduler->earlier_places || command->has_given_id)
-        return false;
-    mf_source_summarize(scheduler->config.source, &summary);
-    return summary.has_dependencies;
-}
-
-static struct mf_earlier_place *find_place(const struct mf_scheduler *scheduler,
-                                           const struct mf_command *command, const uint8_t *key)
-{
-    struct place place = {.seq = command->seq};
-
-    memcpy(place.key, key, sizeof(place.key));
-    return mf_table_find(scheduler->earlier_places, &place);
-}
-
-/*
- * Which of the earlier ends of equal commands is that of this task, or WAITING
- * for none. They are interchangeable, so each done one in the journal stands
- * for one in the input; of those left, as many as failed count as failed. But
- * where tasks come after others, only the one that stood in the same place is
- * surely the same.
- */
-static enum mf_task_state choose_end(const struct mf_scheduler *scheduler,
-                                     const struct mf_earlier *earlier,
-                                     const struct mf_command *command, const uint8_t *key)
-{
-    if (is_bound_to_place(scheduler, command)) {
-        const struct mf_earlier_place *where = find_place(scheduler, command, key);
-
-        return where ? where->state : MF_TASK_WAITING;
-    }
-    if (earlier->n_done > 0)
-        return MF_TASK_DONE;
-    return earlier->n_failed > 0 ? MF_TASK_FAILED : MF_TASK_WAITING;
-}
-
-enum mf_task_state mf_intake_ended_earlier(const struct mf_scheduler *scheduler,
-                                           const struct mf_command *command)
-{
-    const struct mf_earlier *earlier;
-    uint8_t key[MF_KEY_SIZE];
-
-    mf_command_key(command, key);
-    earlier = mf_table_find(scheduler->earlier, key);
-    return earlier ? choose_end(scheduler, earlier, command, key) : MF_TASK_WAITING;
-}
-
-struct mf_earlier_output *mf_intake_earlier_output(const struct mf_scheduler *scheduler,
-                                                   const struct mf_command *command)
-{
-    struct place place = {.seq = is_bound_to_place(scheduler, command) ? command->seq : 0};
-    const uint32_t *index;
-
-    mf_command_key(command, place.key);
-    index = mf_table_find(scheduler->earlier_outs, &place);
-    return index ? &scheduler->unprinted[*index] : NULL;
-}
-
-/*
- * The unprinted output of this task, or NULL. It is handed out once. A task that is
- * bound to its place has its own, as another task may take that; of other equal
- * commands any will do.
- */
-static struct mf_earlier_output *take_unprinted(struct mf_scheduler *scheduler,
-                                                struct mf_earlier *earlier,
-                                                const struct mf_command *command,
-                                                const uint8_t *key)
-{
-    struct mf_earlier_output *output;
-    uint32_t number;
-
-    if (is_bound_to_place(scheduler, command)) {
-        struct mf_earlier_place *where = find_place(scheduler, command, key);
-
-        number = where ? where->unprinted : 0;
-        if (where)
-            where->unprinted = 0;
-        return number > 0 ? &scheduler->unprinted[number - 1] : NULL;
-    }
-    if (earlier->first_unprinted == 0)
-        return NULL;
-    output = &scheduler->unprinted[earlier->first_unprinted - 1];
-    earlier->first_unprinted = output->next;
-    return output;
-}
-
-/* How this task ended, if the journal already has it; else WAITING. */
-static enum mf_task_state settled_earlier(struct mf_scheduler *scheduler,
-                                          const struct mf_command *command)
-{
-    enum mf_task_state state;
-    uint8_t key[MF_KEY_SIZE];
-    struct mf_earlier *earlier;
-
-    if (!scheduler->earlier || mf_feeds_must_rerun(scheduler, command->seq))
-        return MF_TASK_WAITING;
-    mf_command_key(command, key);
-    earlier = mf_table_find(scheduler->earlier, key);
-    if (!earlier)
-        return MF_TASK_WAITING;
-    state = choose_end(scheduler, earlier, command, key);
-    switch (state) {
-    case MF_TASK_DONE:
-        earlier->n_done--;
-        scheduler->n_done_earlier++;
-        break;
-    case MF_TASK_FAILED:
-        earlier->n_failed--;
-        scheduler->n_failed_earlier++;
-        break;
-    default:
-        return MF_TASK_WAITING;
-    }
-    mf_settle_print_earlier(scheduler, command->seq, command->tag,
-                            take_unprinted(scheduler, earlier, command, key));
-    return state;
-}
 
 /* --- reading --- */
 
@@ -430,7 +149,7 @@ static void meet_group(struct mf_scheduler *scheduler, uint32_t group)
 static void submit(struct mf_scheduler *scheduler, const struct mf_entry *entry)
 {
     struct mf_event event = {.kind = MF_EVENT_SUBMITTED};
-    enum mf_task_state earlier = settled_earlier(scheduler, &entry->command);
+    enum mf_task_state earlier = mf_earlier_settle(scheduler, &entry->command);
 
     scheduler->n_entries++;
     if (earlier != MF_TASK_WAITING) {
@@ -459,11 +178,11 @@ static void submit(struct mf_scheduler *scheduler, const struct mf_entry *entry)
 
 /*
  * Tasks that could be placed, or are. Those that wait for others or a licence do not count, nor
- * those that fit nowhere, up to a bound: what is behind them may fit.
+ * those that fit nowhere or into no time that is left, up to a bound: what is behind them may fit.
  */
 static uint64_t count_at_hand(const struct mf_scheduler *scheduler)
 {
-    uint64_t n_aside = mf_farm_n_aside(scheduler->farm);
+    uint64_t n_aside = mf_farm_n_aside(scheduler->farm) + mf_farm_n_late(scheduler->farm);
     struct mf_farm_counts counts;
 
     mf_farm_count(scheduler->farm, &counts);
@@ -592,9 +311,5 @@ static void free_bad_ends(struct mf_scheduler *scheduler)
 void mf_intake_finish(struct mf_scheduler *scheduler)
 {
     mf_loop_remove(scheduler->config.loop, scheduler->source_watch);
-    mf_table_destroy(scheduler->earlier);
-    mf_table_destroy(scheduler->earlier_places);
-    mf_table_destroy(scheduler->earlier_outs);
-    free(scheduler->unprinted);
     free_bad_ends(scheduler);
 }

@@ -108,10 +108,10 @@ bool mf_peers_send(struct mf_scheduler *scheduler)
     return had_traffic;
 }
 
-void mf_peer_post_stop(struct mf_scheduler *scheduler, struct mf_peer *peer)
+void mf_peer_post_stop(const struct mf_scheduler *scheduler, struct mf_peer *peer)
 {
     struct mf_message stop = {.kind = MF_MESSAGE_STOP,
-                              .error = scheduler->notice.n_lost > 0 ? EOWNERDEAD : 0};
+                              .error = scheduler->notice.n_gone > 0 ? EOWNERDEAD : 0};
 
     mf_peer_post(peer, &stop);
 }
@@ -339,6 +339,7 @@ void mf_peer_bring_back(struct mf_scheduler *scheduler, struct mf_peer *peer)
     peer->state = MF_PEER_UP;
     scheduler->notice.n_returned++;
     mf_notice_expect(scheduler, peer);
+    mf_hooks_post(scheduler, peer);
     mf_scheduler_apply(scheduler, &event);
 }
 
@@ -362,6 +363,12 @@ void mf_peers_stop(struct mf_scheduler *scheduler)
         /* Nobody waits for one that is silent. */
         peer->state = peer->state == MF_PEER_LOST ? MF_PEER_GONE : MF_PEER_STOPPING;
     }
+}
+
+void mf_peers_await(struct mf_scheduler *scheduler)
+{
+    if (scheduler->is_leaving)
+        scheduler->leave_deadline_ns = scheduler->now_ns + LEAVE_TIMEOUT_NS;
 }
 
 bool mf_peers_have_left(const struct mf_scheduler *scheduler)

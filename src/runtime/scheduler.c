@@ -73,6 +73,8 @@ void mf_scheduler_stop(struct mf_scheduler *scheduler, enum mf_stop stop, const 
 
     if (scheduler->stopped_by[0] == '\0')
         strncpy(scheduler->stopped_by, why, sizeof(scheduler->stopped_by) - 1);
+    if (stop == MF_STOP_NOW && scheduler->is_leaving)
+        mf_hooks_hurry(scheduler);
     mf_scheduler_apply(scheduler, &event);
 }
 
@@ -111,6 +113,12 @@ static int dispatch(struct mf_scheduler *scheduler, struct mf_peer *peer,
     }
     if (message->kind == MF_MESSAGE_BYE) {
         mf_peer_lose(scheduler, peer, "it left");
+        return 0;
+    }
+    if (message->kind == MF_MESSAGE_HOOKED)
+        return mf_hooks_on_ended(scheduler, peer, message);
+    if (message->kind == MF_MESSAGE_BUSY) {
+        mf_hooks_on_busy(scheduler, peer);
         return 0;
     }
     if (peer->state != MF_PEER_UP)
@@ -301,7 +309,7 @@ static void show(struct mf_scheduler *scheduler)
 /* An average over some eight turns, so that prefetch neither lags nor flutters. */
 static void measure_turn(struct mf_scheduler *scheduler)
 {
-    int64_t took_ns = mf_clock_monotonic_ns() - scheduler->turn_began_ns;
+    int64_t took_ns = scheduler->config.clock_ns() - scheduler->turn_began_ns;
 
     scheduler->turnaround_ns += (took_ns - scheduler->turnaround_ns) / 8;
 }
@@ -327,6 +335,8 @@ static const char *stopped_by(const struct mf_scheduler *scheduler)
 {
     if (mf_scheduler_result(scheduler) != MF_RUN_STOPPED)
         return NULL;
+    if (scheduler->stopped_by[0] == '\0' && scheduler->n_cancelled > 0)
+        return "mpifarm cancel, which withdrew tasks";
     return scheduler->stopped_by[0] ? scheduler->stopped_by : "the end of the run";
 }
 
@@ -380,7 +390,7 @@ int mf_scheduler_turn(struct mf_scheduler *scheduler, int64_t now_ns)
     bool had_traffic;
 
     scheduler->now_ns = now_ns;
-    scheduler->turn_began_ns = mf_clock_monotonic_ns();
+    scheduler->turn_began_ns = scheduler->config.clock_ns();
     had_traffic = receive(scheduler);
     mf_notice_turn(scheduler);
     mf_respawn_turn(scheduler);
@@ -391,11 +401,13 @@ int mf_scheduler_turn(struct mf_scheduler *scheduler, int64_t now_ns)
     scheduler->is_reading |= mf_requests_turn(scheduler);
     had_traffic |= scheduler->is_reading;
     if (!scheduler->is_leaving) {
+        mf_walltime_turn(scheduler);
         mf_choosing_turn(scheduler);
         decide(scheduler);
     }
     /* The last of them may have been refused, skipped or put aside, of which nothing else tells. */
     scheduler->is_reading |= mf_intake_may_go_on(scheduler);
+    mf_walltime_stop_if_late(scheduler);
     had_traffic |= scheduler->is_telling;
     mf_transfers_pull(scheduler);
     had_traffic |= mf_feeds_turn(scheduler);
@@ -419,6 +431,7 @@ int64_t mf_scheduler_next_ns(const struct mf_scheduler *scheduler)
     next_ns = mf_earliest_ns(next_ns, scheduler->next_status_ns);
     next_ns = mf_earliest_ns(next_ns, mf_requests_next_ns(scheduler));
     next_ns = mf_earliest_ns(next_ns, mf_respawn_next_ns(scheduler));
+    next_ns = mf_earliest_ns(next_ns, mf_walltime_next_ns(scheduler));
     if (scheduler->config.progress)
         next_ns = mf_earliest_ns(next_ns, mf_progress_next_ns(scheduler->config.progress));
     if (!scheduler->is_leaving)
@@ -448,7 +461,7 @@ static uint64_t count_left(const struct mf_scheduler *scheduler)
 
 bool mf_scheduler_has_losses(const struct mf_scheduler *scheduler)
 {
-    return scheduler->notice.n_lost > 0;
+    return scheduler->notice.n_gone > 0;
 }
 
 enum mf_run_result mf_scheduler_result(const struct mf_scheduler *scheduler)
@@ -459,7 +472,9 @@ enum mf_run_result mf_scheduler_result(const struct mf_scheduler *scheduler)
         scheduler->is_input_bad || !mf_printer_is_idle(scheduler->printer) ||
         !scheduler->is_source_done || scheduler->n_cancelled > 0 || count_left(scheduler) > 0)
         return MF_RUN_STOPPED;
-    return scheduler->n_failed + scheduler->n_failed_earlier > 0 ? MF_RUN_FAILED : MF_RUN_DONE;
+    return scheduler->n_failed + scheduler->n_failed_earlier + scheduler->n_hooks_failed > 0
+               ? MF_RUN_FAILED
+               : MF_RUN_DONE;
 }
 
 void mf_scheduler_summarize(const struct mf_scheduler *scheduler, FILE *file)
@@ -498,7 +513,8 @@ void mf_scheduler_summarize(const struct mf_scheduler *scheduler, FILE *file)
         failures[i] = (struct mf_failure){.id = scheduler->failures[i].id,
                                           .command_text = scheduler->failures[i].text,
                                           .cause = scheduler->failures[i].cause,
-                                          .attempts = scheduler->failures[i].attempts};
+                                          .attempts = scheduler->failures[i].attempts,
+                                          .was_started = scheduler->failures[i].was_started};
     for (uint32_t i = 0; i < scheduler->n_skips; i++)
         skips[i] = (struct mf_skip){scheduler->skips[i].cause, scheduler->skips[i].n_tasks};
     mf_summary_print(&summary, file);
@@ -567,7 +583,9 @@ int mf_scheduler_create(const struct mf_scheduler_config *config,
     if (!scheduler)
         return mf_error_set(err, -ENOMEM, "out of memory");
     scheduler->config = *config;
-    scheduler->created_ns = scheduler->now_ns = mf_clock_monotonic_ns();
+    if (!config->clock_ns)
+        scheduler->config.clock_ns = mf_clock_monotonic_ns;
+    scheduler->created_ns = scheduler->now_ns = scheduler->config.clock_ns();
     mf_list_init(&scheduler->unsettled);
     mf_list_init(&scheduler->fetches);
     r = create_parts(scheduler, err);
@@ -587,6 +605,7 @@ void mf_scheduler_destroy(struct mf_scheduler *scheduler)
     mf_notice_destroy(scheduler);
     mf_peers_destroy(scheduler);
     mf_intake_finish(scheduler);
+    mf_earlier_finish(scheduler);
     mf_learned_finish(scheduler);
     mf_feeds_finish(scheduler);
     mf_choosing_destroy(scheduler);

@@ -35,6 +35,7 @@ enum mf_resume {
  * How to run a farm. All pointers are borrowed and outlive the scheduler.
  *
  * @log, @loop        of rank 0
+ * @clock_ns          monotonic time, that of turns as well; NULL for the real one
  * @local             the scheduler's end of a local pair to the worker in this process
  * @remote            to the other ranks; NULL when there are none
  * @source            where tasks come from
@@ -44,6 +45,8 @@ enum mf_resume {
  *                    the run. Where resume says so, it may be called before a refusal
  * @progress          NULL for none
  * @farm              configuration of the core
+ * @end_ns            when the allocation ends, monotonic; 0 for no end
+ * @warn_signal       what running tasks get warn_before_ns before that; 0 for nothing
  * @shares            n_shares of groups, by name
  * @jobs              slots of a node
  * @pin               whether slots are bound to cores
@@ -59,6 +62,7 @@ enum mf_resume {
 struct mf_scheduler_config {
     const struct mf_log *log;
     struct mf_loop *loop;
+    int64_t (*clock_ns)(void);
     struct mf_transport *local;
     struct mf_transport *remote;
     struct mf_source *source;
@@ -66,6 +70,9 @@ struct mf_scheduler_config {
     void *open_arg;
     struct mf_progress *progress;
     struct mf_farm_config farm;
+    int64_t end_ns;
+    int64_t warn_before_ns;
+    int warn_signal;
     const struct mf_group_share *shares;
     uint32_t n_shares;
     struct mf_jobs jobs;
@@ -116,7 +123,7 @@ void mf_scheduler_stop(struct mf_scheduler *scheduler, enum mf_stop stop, const 
 /** Whether the run is over and all workers have left. */
 bool mf_scheduler_is_finished(const struct mf_scheduler *scheduler);
 
-/** Whether a worker was lost, so that the ranks should not wait for each other. */
+/** Whether a rank is gone, so that the ranks should not wait for each other. */
 bool mf_scheduler_has_losses(const struct mf_scheduler *scheduler);
 
 /** After the end: how it went. */

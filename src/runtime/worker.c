@@ -1,9 +1,10 @@
 /*
  * The worker's turn:
  *
- *     receive   RUN, RECALL, SUSPEND, CONTINUE, END, PULL, RELEASE, FEED, UNFEED from the
+ *     receive   HOOKS, RUN, RECALL, SUSPEND, CONTINUE, END, PULL, RELEASE, FEED, UNFEED from the
  *               scheduler
  *     notice    whether the scheduler is there; tell it that this worker is
+ *     hooks     before the first task, and after the last
  *     start     what fits into free slots, in the order received; stage more
  *     tell      who has been running for a while
  *     send      one frame with all there is to report
@@ -85,6 +86,8 @@ static int on_welcome(struct mf_worker_rank *worker, const struct mf_message *me
         mf_welcome_finish(&welcome);
         return r;
     }
+    for (uint32_t i = 0; i < welcome.n_slots && worker->never_pins; i++)
+        welcome.slots[i].n_cpus = 0;
     worker->n_slots = welcome.n_slots;
     worker->may_stage = worker->executor->can_stage && !welcome.suspends;
     r = worker->executor->ops->configure(worker->executor, welcome.slots, welcome.n_slots,
@@ -190,6 +193,12 @@ static void on_continue(struct mf_worker_rank *worker, const struct mf_message *
         mf_list_push_back(&worker->queue, &attempt->node);
 }
 
+static void on_warn(struct mf_worker_rank *worker, const struct mf_message *message)
+{
+    if (worker->executor->ops->warn)
+        worker->executor->ops->warn(worker->executor, (int)message->signal);
+}
+
 static int on_pull(struct mf_worker_rank *worker, const struct mf_message *pull)
 {
     struct mf_worker_attempt *attempt = mf_worker_rank_find(worker, pull->task, pull->attempt);
@@ -224,15 +233,22 @@ static void on_release(struct mf_worker_rank *worker, const struct mf_message *m
         mf_worker_rank_forget(worker, attempt);
 }
 
-static void on_stop(struct mf_worker_rank *worker, const struct mf_message *stop)
+static void leave(struct mf_worker_rank *worker)
 {
     worker->executor->ops->destroy(worker->executor);
     worker->executor = NULL;
     mf_buffer_clear(&worker->frame);
     mf_worker_rank_post_simple(worker, MF_MESSAGE_BYE, 0, 0);
     send_frame(worker);
-    worker->has_losses = stop->error != 0;
     worker->is_finished = true;
+}
+
+static void on_stop(struct mf_worker_rank *worker, const struct mf_message *stop)
+{
+    worker->has_losses = stop->error != 0;
+    mf_worker_hooks_stop(worker);
+    if (!mf_worker_hooks_are_left(worker))
+        leave(worker);
 }
 
 static int dispatch(struct mf_worker_rank *worker, const struct mf_message *message)
@@ -250,6 +266,8 @@ static int dispatch(struct mf_worker_rank *worker, const struct mf_message *mess
     if (!worker->is_welcome)
         return -EPROTO;
     switch (message->kind) {
+    case MF_MESSAGE_HOOKS:
+        return mf_worker_hooks_take(worker, message);
     case MF_MESSAGE_RUN:
         return on_run(worker, message);
     case MF_MESSAGE_RESET:
@@ -266,6 +284,9 @@ static int dispatch(struct mf_worker_rank *worker, const struct mf_message *mess
         return 0;
     case MF_MESSAGE_CONTINUE:
         on_continue(worker, message);
+        return 0;
+    case MF_MESSAGE_WARN:
+        on_warn(worker, message);
         return 0;
     case MF_MESSAGE_PULL:
         return on_pull(worker, message);
@@ -348,7 +369,9 @@ int mf_worker_rank_turn(struct mf_worker_rank *worker, int64_t now_ns)
     if (worker->is_finished)
         return had_traffic;
     if (!worker->is_broken) {
-        mf_worker_rank_start_queued(worker);
+        mf_worker_hooks_turn(worker);
+        if (mf_worker_hooks_let_work(worker))
+            mf_worker_rank_start_queued(worker);
         r = worker->executor->ops->flush(worker->executor);
         if (r < 0)
             mf_worker_rank_report_broken(worker, strerror(-r));
@@ -356,12 +379,17 @@ int mf_worker_rank_turn(struct mf_worker_rank *worker, int64_t now_ns)
     tell_started(worker);
     had_traffic |= worker->frame.size > 0;
     send_frame(worker);
+    if (worker->hooks.is_stopping && !mf_worker_hooks_are_left(worker)) {
+        leave(worker);
+        had_traffic = 1;
+    }
     return worker->error < 0 ? worker->error : had_traffic;
 }
 
 int64_t mf_worker_rank_next_ns(const struct mf_worker_rank *worker)
 {
-    int64_t next_ns = mf_worker_notice_next_ns(worker);
+    int64_t next_ns =
+        mf_earliest_ns(mf_worker_notice_next_ns(worker), mf_worker_hooks_next_ns(worker));
 
     if (worker->is_finished)
         return INT64_MAX;
@@ -415,6 +443,7 @@ int mf_worker_rank_create(const struct mf_worker_rank_config *config,
     worker->transport = config->transport;
     worker->scheduler = config->scheduler;
     worker->scratch = config->scratch;
+    worker->never_pins = config->never_pins;
     mf_list_init(&worker->fetching);
     mf_list_init(&worker->queue);
     mf_list_init(&worker->untold);
@@ -452,6 +481,7 @@ void mf_worker_rank_destroy(struct mf_worker_rank *worker)
         mf_worker_attempt_free(*(struct mf_worker_attempt **)place);
     mf_table_destroy(worker->attempts);
     mf_worker_feeds_finish(worker);
+    mf_worker_hooks_finish(worker);
     mf_sentry_destroy(worker->sentry);
     mf_buffer_finish(&worker->frame);
     mf_stock_finish(&worker->stock);

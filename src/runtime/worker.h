@@ -29,6 +29,7 @@ struct mf_worker_rank;
  * @scratch    name of a directory for files of its tasks, from mf_scratch_name(); made when
  *             it is needed and removed in the end (borrowed)
  * @cores, @n_cores, @resources   what HELLO says of this rank (borrowed during create)
+ * @never_pins  slots are used without their processors, whatever WELCOME says
  */
 struct mf_worker_rank_config {
     struct mf_transport *transport;
@@ -38,6 +39,7 @@ struct mf_worker_rank_config {
     const struct mf_core *cores;
     uint32_t n_cores;
     const struct mf_topo_resources *resources;
+    bool never_pins;
 };
 
 /**

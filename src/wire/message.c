@@ -22,6 +22,7 @@ enum {
     FIELD_FEEDS = 1 << 9,
     FIELD_PAYLOAD = 1 << 10,
     FIELD_RAN = 1 << 11,
+    FIELD_SIGNAL = 1 << 13,
     FIELD_LIFE = 1 << 12,
 };
 
@@ -43,17 +44,21 @@ static int fields_of(unsigned kind)
     case MF_MESSAGE_SUSPENDED:
         return FIELD_TASK | FIELD_RAN;
     case MF_MESSAGE_ENDED:
+    case MF_MESSAGE_HOOKED:
         return FIELD_TASK | FIELD_OUTCOME | FIELD_PAYLOAD;
     case MF_MESSAGE_DATA:
     case MF_MESSAGE_FEED:
         return FIELD_TASK | FIELD_PLACE | FIELD_ERROR | FIELD_PAYLOAD;
     case MF_MESSAGE_BROKEN:
     case MF_MESSAGE_WELCOME:
+    case MF_MESSAGE_HOOKS:
         return FIELD_PAYLOAD;
     case MF_MESSAGE_RUN:
         return FIELD_TASK | FIELD_NEEDS | FIELD_TIMEOUT | FIELD_FEEDS | FIELD_PAYLOAD;
     case MF_MESSAGE_END:
         return FIELD_TASK | FIELD_CAUSE;
+    case MF_MESSAGE_WARN:
+        return FIELD_SIGNAL;
     case MF_MESSAGE_PULL:
     case MF_MESSAGE_FETCH:
         return FIELD_TASK | FIELD_PLACE | FIELD_LENGTH;
@@ -62,6 +67,7 @@ static int fields_of(unsigned kind)
     case MF_MESSAGE_PULSE:
         return FIELD_LIFE;
     case MF_MESSAGE_BYE:
+    case MF_MESSAGE_BUSY:
     case MF_MESSAGE_BEAT:
     case MF_MESSAGE_AGAIN:
     case MF_MESSAGE_RESET:
@@ -108,6 +114,8 @@ void mf_message_encode(const struct mf_message *message, struct mf_buffer *frame
     }
     if (fields & FIELD_LENGTH)
         mf_buffer_put_u32(frame, message->length);
+    if (fields & FIELD_SIGNAL)
+        mf_buffer_put_u32(frame, message->signal);
     if (fields & FIELD_ERROR)
         mf_buffer_put_u32(frame, (uint32_t)message->error);
     if (fields & FIELD_OUTCOME) {
@@ -176,7 +184,7 @@ static void decode_outcome(struct mf_reader *reader, struct mf_message *message)
 /* An inline output must be as long as its sizes say, so that users can rely on it. */
 static bool is_consistent(const struct mf_message *message)
 {
-    if (message->kind != MF_MESSAGE_ENDED)
+    if (message->kind != MF_MESSAGE_ENDED && message->kind != MF_MESSAGE_HOOKED)
         return true;
     if (!message->is_inline)
         return message->payload_size == 0;
@@ -215,6 +223,8 @@ int mf_message_decode(struct mf_reader *reader, struct mf_message *ret_message)
         decode_place(reader, ret_message);
     if (fields & FIELD_LENGTH)
         ret_message->length = mf_reader_get_u32(reader);
+    if (fields & FIELD_SIGNAL)
+        ret_message->signal = mf_reader_get_u32(reader);
     if (fields & FIELD_ERROR)
         ret_message->error = (int32_t)mf_reader_get_u32(reader);
     if (fields & FIELD_OUTCOME)

@@ -503,8 +503,19 @@ static void change_policy(struct sim *sim)
         apply(sim, (struct mf_event){.kind = MF_EVENT_POLICY, .policy = policy});
 }
 
+/* The allocation is cut, and made as long as need be again. */
+static void change_walltime(struct sim *sim)
+{
+    int64_t left_ns = (int64_t)draw(sim, 20) * MS;
+
+    apply(sim, (struct mf_event){.kind = MF_EVENT_WALLTIME,
+                                 .end_ns = chance(sim, 700) ? INT64_MAX : sim->now_ns + left_ns});
+}
+
 static void interfere(struct sim *sim)
 {
+    if (chance(sim, 10))
+        change_walltime(sim);
     if (chance(sim, 20))
         tell_what_is_known(sim);
     if (chance(sim, 20))
@@ -674,7 +685,7 @@ static void check_no_slot_idles(struct sim *sim)
 
         if (!task || task->state != MF_TASK_READY ||
             (task->parked > 0 && task->parked <= MF_N_COUNTABLES) ||
-            task->parked == MF_PARKED_DELAYED)
+            task->parked == MF_PARKED_LATE || task->parked == MF_PARKED_DELAYED)
             continue;
         for (uint32_t i = 0; i < workers->by_load.n_items; i++) {
             const struct mf_worker *worker = workers->by_load.items[i];
@@ -701,6 +712,7 @@ static void tick(struct sim *sim)
                                  .is_paused = is_paused,
                                  .turnaround_ns =
                                      (int64_t)draw(sim, 2 * (uint64_t)sim->longest_trip_ns + 1)});
+    sim->stats->late += mf_farm_n_late(sim->farm) > 0;
     if (!is_paused)
         check_no_slot_idles(sim);
     while (mf_farm_next_change(sim->farm, &change) == 1) {
