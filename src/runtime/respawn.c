@@ -324,6 +324,7 @@ int mf_respawn_on_hello(struct mf_scheduler *scheduler, struct mf_peer *peer)
     welcome.payload = peer->welcome.data;
     welcome.payload_size = peer->welcome.size;
     mf_peer_post(peer, &welcome);
+    mf_hooks_post(scheduler, peer);
     mf_notice_expect(scheduler, peer);
     mf_log_info(scheduler->config.log, "rank %" PRIu32 " on %s takes the place of rank %" PRIu32,
                 peer->rank, peer->host, place->rank);
