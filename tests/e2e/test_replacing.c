@@ -102,6 +102,25 @@ Test(replacing, a_worker_is_started_when_one_was_lost_and_another_is_asked_for)
     expect_all_done(&result);
 }
 
+Test(replacing, a_worker_that_fails_what_others_do_gets_no_more_and_is_named)
+{
+    FILE *file = fopen("tasks.txt", "w");
+
+    cr_assert(file != NULL);
+    for (int i = 1; i <= 60; i++)
+        fprintf(file, ": %d; [ $MPIFARM_RANK != 1 ]\n", i);
+    fclose(file);
+    struct t_result result = t_sh("%s run -j 2 --retries 2 --quarantine 3 tasks.txt >out 2>err; "
+                                  "mpifarm explain mpifarm-run",
+                                  t_mpifarm_surviving(3));
+
+    cr_assert(t_has(t_read("err"), "60 done"), "%s", t_read("err"));
+    cr_assert(t_has(t_read("err"), " gets no more work: what fails there is done elsewhere"), "%s",
+              t_read("err"));
+    cr_assert(t_has(t_read("err"), "mpifarm: in quarantine: rank 1 on "), "%s", t_read("err"));
+    cr_assert(t_has(result.out, "in quarantine: rank 1 on "), "%s", result.out);
+}
+
 Test(replacing, what_is_asked_for_is_said_clearly)
 {
     struct t_result result = t_sh("mpifarm scale mpifarm-run");
