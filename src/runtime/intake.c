@@ -171,7 +171,8 @@ static void submit(struct mf_scheduler *scheduler, const struct mf_entry *entry)
         .deadline_ns = deadline_of(scheduler, entry),
         .upward_ns = entry->upward_ns,
         .max_attempts = entry->attempts ? entry->attempts : scheduler->config.attempts,
-        .is_suspendable = !entry->command.function,
+        .is_suspendable = !entry->command.function || scheduler->config.functions_yield,
+        .yields = entry->command.function != NULL,
     };
     mf_scheduler_apply(scheduler, &event);
 }

@@ -35,6 +35,8 @@ struct mf_feed;
  * is SUSPENDED has no slots; it is in the queue when it is to go on.
  *
  * @has_gpus  whether they are chosen
+ * @is_yielding  it was asked to give its slots up, which it has until it does
+ * @saved     saved_size bytes that an earlier try saved, until it starts
  * @feeds     n_feeds, one for each place of a path in the command; none once it has ended
  */
 struct mf_worker_attempt {
@@ -47,11 +49,14 @@ struct mf_worker_attempt {
     uint32_t n_gpus;
     uint32_t *gpus;
     bool has_gpus;
+    bool is_yielding;
     uint64_t mem_bytes;
     int64_t timeout_ns;
     int64_t started_ns;
     uint8_t *command;
     size_t command_size;
+    uint8_t *saved;
+    size_t saved_size;
     struct mf_feed **feeds;
     uint32_t n_feeds;
     struct mf_output *output;
@@ -159,7 +164,7 @@ void mf_worker_rank_forget(struct mf_worker_rank *worker, struct mf_worker_attem
 void mf_worker_rank_refuse(struct mf_worker_rank *worker, struct mf_worker_attempt *attempt,
                            const char *detail);
 
-/** Stops an attempt that runs: its slots are free. */
+/** Stops an attempt that runs: its slots are free, now or when it yields. */
 void mf_worker_rank_suspend(struct mf_worker_rank *worker, struct mf_worker_attempt *attempt);
 
 /** Gives queued attempts to the executor as far as slots and staging allow. */
