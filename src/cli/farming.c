@@ -114,6 +114,7 @@ static int exit_status(enum mf_run_result result)
     case MF_RUN_REFUSED:
         return MPIFARM_EXIT_USAGE;
     case MF_RUN_STOPPED:
+    case MF_RUN_SUPERSEDED:
         break;
     }
     return MPIFARM_EXIT_STOPPED;

@@ -202,6 +202,11 @@ void mf_farm_place(struct mf_farm *farm, struct mf_task *task, struct mf_worker 
 /** PLACED to RUNNING, which answers a recall with no. */
 void mf_farm_start(struct mf_farm *farm, struct mf_task *task);
 
+/** A withheld task to RUNNING or SUSPENDED: as the attempt that its worker says it has, for which
+ * there is memory. */
+void mf_farm_adopt(struct mf_farm *farm, struct mf_task *task, struct mf_worker *worker,
+                   const struct mf_event *event);
+
 /** Its slots become free, and it gets in line on its worker, for which there is memory. */
 void mf_farm_suspend(struct mf_farm *farm, struct mf_task *task, struct mf_worker *worker);
 

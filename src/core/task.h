@@ -130,7 +130,9 @@ struct mf_task_spec {
  *                is to be, has none until it is to CONTINUE; all else that it needs it keeps
  * @avoid         worker of the last failed attempt, or MF_WORKER_NONE
  * @lost          how many workers disappeared while they ran it
- * @n_waiting_for tasks that it comes after which have not ended, while WAITING
+ * @n_waiting_for tasks that it comes after which have not ended, while WAITING; one more while
+ *                it is_withheld
+ * @is_withheld   while WAITING: a worker may have an attempt of it, which it is to adopt
  * @root          of a SKIPPED one: the task whose end led to that
  * @key           what its policy orders it by, as computed when it got in line last; while it
  *                runs under a policy that preempts, what says whose slot is taken first
@@ -159,6 +161,7 @@ struct mf_task {
     bool is_cancelled : 1;
     bool has_slots : 1;
     bool is_overtaken : 1;
+    bool is_withheld : 1;
     uint8_t parked;
     uint32_t attempt;
     uint32_t tries;

@@ -3,6 +3,8 @@
  *
  *     scheduler.c  life, the turn, the end
  *     beginning.c  whether the run can begin, and what there is of an earlier one
+ *     adoption.c   what workers have of a scheduler that this one comes after
+ *     reign.c      with a standby: the epoch, and who would come next
  *     peers.c      the workers: HELLO, shares of nodes, frames to each
  *     choosing.c   the policy auto
  *     intake.c     tasks from the source into the farm; what was done earlier
@@ -45,6 +47,7 @@ enum mf_peer_state {
  * @transport, @address  how to reach it
  * @has                  what its HELLO said
  * @frame                records of this turn
+ * @share                what it has of its node, once it is UP
  * @send_error           why nothing can be sent to it any more, 0 or -errno
  * @transfers            outputs being pulled from it
  */
@@ -58,6 +61,7 @@ struct mf_peer {
     uint32_t n_slots;
     struct mf_buffer frame;
     int send_error;
+    struct mf_needs share;
     struct mf_list transfers;
 };
 
@@ -126,7 +130,10 @@ struct mf_unsettled {
     uint64_t row;
     char *id;
     uint32_t attempt;
-    const char *host; /* the peer's, or "" */
+    const char *host;  /* the peer's, or "" */
+    mf_worker_id rank; /* the peer's, or MF_WORKER_NONE */
+    mf_task_id task;
+    uint32_t sent; /* number of the attempt */
     struct mf_outcome outcome;
     struct mf_region region;
     bool is_printed;
@@ -164,9 +171,10 @@ struct mf_earlier_output {
     uint32_t next; /* as first_unprinted */
 };
 
-/** How the task ended that was last in a place of the input. */
+/** How the task ended that was last in a place of the input; READY if it was to be tried again. */
 struct mf_earlier_place {
     enum mf_task_state state;
+    uint32_t n_tries;   /* attempts that counted */
     uint32_t unprinted; /* its output, as first_unprinted */
 };
 
@@ -214,11 +222,19 @@ struct mf_scheduler {
     uint64_t n_total; /* 0 when unknown */
     uint64_t n_entries;
     struct mf_table *earlier;
+    struct mf_table *this_run; /* as earlier_places, of what this run has done before a takeover */
+    uint64_t first_row;        /* of this run in the journal */
     struct mf_table *earlier_places; /* key and place in the input, to an mf_earlier_place */
     struct mf_table *earlier_outs;   /* the same, or a key and 0, to an index of unprinted */
     struct mf_earlier_output *unprinted;
     uint32_t n_unprinted;
     uint64_t n_done_earlier, n_failed_earlier;
+
+    uint64_t epoch;            /* of this scheduler; 0 without a standby */
+    bool has_new_heirs;        /* workers are to be told who would come next */
+    bool is_superseded;        /* by another scheduler: nothing more is done */
+    struct mf_table *adoptees; /* see adoption.c; NULL but after a takeover */
+    uint64_t n_adopted;
 
     struct mf_requests *requests; /* see requests.c */
 
@@ -291,11 +307,85 @@ bool mf_beginning_turn(struct mf_scheduler *scheduler);
 /** When it wants its next turn, while the run has not begun. */
 int64_t mf_beginning_next_ns(const struct mf_scheduler *scheduler);
 
+/**
+ * Instead of that for a scheduler that takes over: opens the journal, whose lock says that the one
+ * before is gone. Returns 0 or -errno with a sentence.
+ */
+int mf_beginning_take_over(struct mf_scheduler *scheduler, struct mf_error *err);
+
+/* reign.c */
+
+/** Numbers this scheduler behind those before it, durably. Returns 0 or -errno with a sentence. */
+int mf_reign_claim(struct mf_scheduler *scheduler, struct mf_error *err);
+
+/** The ranks that were lost before this scheduler took over are not waited for. */
+int mf_reign_recall_lost(struct mf_scheduler *scheduler, struct mf_error *err);
+
+/** Tells all ranks that this one schedules now. */
+void mf_reign_take_over(struct mf_scheduler *scheduler);
+
+/** Tells workers who would come next, if that has changed. */
+void mf_reign_turn(struct mf_scheduler *scheduler);
+
+/** A rank is lost: the next scheduler is not to wait for it. */
+void mf_reign_note_lost(struct mf_scheduler *scheduler, const struct mf_peer *peer);
+
+/** A rank says that it has another scheduler. Returns 0 or -EPROTO. */
+int mf_reign_on_superseded(struct mf_scheduler *scheduler, const struct mf_message *message);
+
+/** A rank says that it is the scheduler. Returns 0 or -EPROTO. */
+int mf_reign_on_takeover(struct mf_scheduler *scheduler, struct mf_peer *peer,
+                         const struct mf_message *message);
+
+/** Whether this scheduler may still write. Returns 0, or -errno with a sentence. */
+int mf_reign_check(struct mf_scheduler *scheduler, struct mf_error *err);
+
+/* adoption.c */
+
+int mf_adoption_create(struct mf_scheduler *scheduler);
+void mf_adoption_finish(struct mf_scheduler *scheduler);
+
+/** A worker reports what it has. Returns 0, -EPROTO or -ENOMEM. */
+int mf_adoption_on_report(struct mf_scheduler *scheduler, struct mf_peer *peer,
+                          const struct mf_message *message);
+
+/** Whether a worker has an attempt of a task that waits to adopt it. */
+bool mf_adoption_awaits(const struct mf_scheduler *scheduler, mf_task_id task);
+
+/** If so, keeps how that attempt ended, and returns true. */
+bool mf_adoption_keep_ended(struct mf_scheduler *scheduler, const struct mf_peer *peer,
+                            const struct mf_message *message);
+
+/** Its attempts are gone. */
+void mf_adoption_on_peer_lost(struct mf_scheduler *scheduler, const struct mf_peer *peer);
+
+/** A task is there, withheld as mf_adoption_awaits() says: it adopts its attempt if it can. */
+void mf_adoption_on_submitted(struct mf_scheduler *scheduler, mf_task_id task);
+
+/**
+ * An attempt has ended and all its output is here: if no task has adopted it yet, its task does so
+ * now, as by the event ENDED. Returns whether that is so, and then what mf_farm_apply() said.
+ */
+bool mf_adoption_end(struct mf_scheduler *scheduler, const struct mf_event *ended, int *ret_r);
+
+/** A task needs no attempt: it is ended if there is one. */
+void mf_adoption_on_settled(struct mf_scheduler *scheduler, mf_task_id task);
+
+/** Adopts what could not be before, and ends what no task wants. */
+void mf_adoption_turn(struct mf_scheduler *scheduler);
+
 /* peers.c */
+
+/** A worker with that share of its node takes tasks. Returns 0 or -errno. */
+int mf_peer_bring_up(struct mf_scheduler *scheduler, struct mf_peer *peer,
+                     const struct mf_needs *share);
 
 int mf_peers_create(struct mf_scheduler *scheduler);
 void mf_peers_destroy(struct mf_scheduler *scheduler);
 struct mf_peer *mf_peers_find(struct mf_scheduler *scheduler, uint32_t rank);
+
+/** The rank that this scheduler is in. */
+uint32_t mf_peers_self(const struct mf_scheduler *scheduler);
 
 /** Appends a record for the peer; sends the frame first if that would make it too large. */
 void mf_peer_post(struct mf_peer *peer, const struct mf_message *message);
@@ -405,6 +495,11 @@ bool mf_dispatch_turn(struct mf_scheduler *scheduler);
 
 struct mf_live *mf_live_find(const struct mf_scheduler *scheduler, mf_task_id task);
 
+/** Reads the task from its source again, and keeps what is needed until it is settled. Returns 0 or
+ * -errno with a sentence. */
+int mf_live_load(struct mf_scheduler *scheduler, mf_task_id task, uint64_t cookie,
+                 struct mf_live **ret_live, struct mf_error *err);
+
 /** Takes the task out of the table; it is then the caller's to free. */
 void mf_live_remove(struct mf_scheduler *scheduler, struct mf_live *live);
 
@@ -427,6 +522,10 @@ bool mf_requests_turn(struct mf_scheduler *scheduler);
 int64_t mf_requests_next_ns(const struct mf_scheduler *scheduler);
 
 /* settle.c */
+
+/** With a standby, a worker keeps an ended attempt until it is told this. */
+void mf_settle_release(struct mf_scheduler *scheduler, mf_worker_id rank, mf_task_id task,
+                       uint32_t attempt);
 
 int mf_settle_create(struct mf_scheduler *scheduler, struct mf_error *err);
 void mf_settle_destroy(struct mf_scheduler *scheduler);

@@ -65,6 +65,31 @@ int mf_worker_rank_turn(struct mf_worker_rank *worker, int64_t now_ns);
 /** When it wants its next turn even if nothing happens; INT64_MAX for never. */
 int64_t mf_worker_rank_next_ns(const struct mf_worker_rank *worker);
 
+/**
+ * mf_worker_rank_on_scheduler_lost() - its scheduler is dead, or seems to be.
+ *
+ * Returns true if another one may take over: what runs goes on, until that one or the old one is
+ * heard of. False if there is no standby.
+ */
+bool mf_worker_rank_on_scheduler_lost(struct mf_worker_rank *worker);
+
+/** Whether that is so, and since when. */
+bool mf_worker_rank_is_orphan(const struct mf_worker_rank *worker, int64_t *ret_since_ns);
+
+/** Epoch of its scheduler; 0 as long as there is no standby. */
+uint64_t mf_worker_rank_epoch(const struct mf_worker_rank *worker);
+
+/**
+ * Whether this rank is to try now to take over: its scheduler is lost, and whoever comes before it
+ * has had time enough.
+ */
+bool mf_worker_rank_may_succeed(const struct mf_worker_rank *worker, mf_worker_id rank,
+                                int64_t now_ns);
+
+/** From now on its scheduler is at this address, and tells so by TAKEOVER. */
+void mf_worker_rank_turn_to(struct mf_worker_rank *worker, struct mf_transport *transport,
+                            uint32_t scheduler);
+
 /** Whether it was told to stop and has said BYE. */
 bool mf_worker_rank_is_finished(const struct mf_worker_rank *worker);
 

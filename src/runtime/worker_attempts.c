@@ -37,6 +37,7 @@ void mf_worker_attempt_free(struct mf_worker_attempt *attempt)
     free(attempt->gpus);
     free(attempt->feeds);
     free(attempt->command);
+    free(attempt->outcome);
     free(attempt);
 }
 
@@ -204,6 +205,7 @@ static void resume_in_slots(struct mf_worker_rank *worker, struct mf_worker_atte
     mf_list_remove(&attempt->node);
     take_back_slots(worker, attempt);
     attempt->state = MF_ATTEMPT_RUNNING;
+    attempt->started_ns = worker->now_ns - attempt->ran_ns;
     worker->executor->ops->resume(worker->executor, attempt->task, attempt->number, attempt->slots,
                                   attempt->n_slots);
 }
@@ -268,9 +270,10 @@ static void heard_started(struct mf_worker_rank *worker, const struct mf_executo
     mark_running(worker, attempt);
 }
 
-static int append_output(struct mf_buffer *bytes, const struct mf_output *output,
-                         enum mf_stream stream, uint64_t size)
+static int append_stream(const struct mf_output *output, enum mf_stream stream,
+                         struct mf_buffer *bytes)
 {
+    uint64_t size = mf_output_size(output, stream);
     int r = mf_buffer_reserve(bytes, size);
 
     if (r < 0)
@@ -286,30 +289,37 @@ static int append_output(struct mf_buffer *bytes, const struct mf_output *output
     return 0;
 }
 
-/* Puts small output into the record; large output stays here to be pulled. */
+int mf_worker_rank_read_output(const struct mf_output *output, struct mf_buffer *bytes)
+{
+    int r = append_stream(output, MF_STDOUT, bytes);
+
+    return r < 0 ? r : append_stream(output, MF_STDERR, bytes);
+}
+
+static bool is_small(const struct mf_output *output)
+{
+    return !output ||
+           (mf_output_is_small(output) &&
+            mf_output_size(output, MF_STDOUT) + mf_output_size(output, MF_STDERR) <= INLINE_BYTES);
+}
+
+/*
+ * Puts small output into the record; large output stays here to be pulled. With a standby all of it
+ * stays, as long as it could be asked for again.
+ */
 static void report_ended(struct mf_worker_rank *worker, struct mf_worker_attempt *attempt,
                          const struct mf_executor_event *event)
 {
-    struct mf_message message = {.kind = MF_MESSAGE_ENDED,
-                                 .task = attempt->task,
-                                 .attempt = attempt->number,
-                                 .outcome = *event->outcome};
-    struct mf_buffer bytes = {0};
+    bool is_kept;
 
-    for (int i = 0; i < MF_N_STREAMS && event->output; i++)
-        message.size[i] = mf_output_size(event->output, (enum mf_stream)i);
-    message.is_inline = !event->output || (mf_output_is_small(event->output) &&
-                                           message.size[0] + message.size[1] <= INLINE_BYTES);
-    for (int i = 0; i < MF_N_STREAMS && message.is_inline && event->output; i++)
-        if (append_output(&bytes, event->output, (enum mf_stream)i, message.size[i]) < 0)
-            message.is_inline = false;
-    if (message.is_inline) {
-        message.payload = bytes.data;
-        message.payload_size = bytes.size;
-    }
-    mf_worker_rank_post(worker, &message);
-    mf_buffer_finish(&bytes);
-    if (message.is_inline) {
+    attempt->is_inline = is_small(event->output);
+    if (worker->heirs.epoch > 0)
+        attempt->outcome = malloc(sizeof(*attempt->outcome));
+    if (attempt->outcome)
+        *attempt->outcome = *event->outcome;
+    is_kept = !mf_worker_rank_post_ended(worker, attempt, event->outcome, event->output) ||
+              attempt->outcome;
+    if (!is_kept) {
         mf_output_close(event->output);
         mf_worker_rank_forget(worker, attempt);
         return;
@@ -350,6 +360,7 @@ static void heard_unstaged(struct mf_worker_rank *worker, const struct mf_execut
 /* The farm has long counted on it: what it needs to know is how long it ran. */
 static void heard_suspended(struct mf_worker_rank *worker, const struct mf_executor_event *event)
 {
+    struct mf_worker_attempt *attempt = mf_worker_rank_find(worker, event->task, event->attempt);
     struct mf_message message = {
         .kind = event->kind == MF_EXECUTOR_SUSPENDED ? MF_MESSAGE_SUSPENDED : MF_MESSAGE_CONTINUED,
         .task = event->task,
@@ -357,8 +368,11 @@ static void heard_suspended(struct mf_worker_rank *worker, const struct mf_execu
         .ran_ns = event->ran_ns,
     };
 
-    if (mf_worker_rank_find(worker, event->task, event->attempt))
-        mf_worker_rank_post(worker, &message);
+    if (!attempt)
+        return;
+    if (event->kind == MF_EXECUTOR_SUSPENDED)
+        attempt->ran_ns = event->ran_ns;
+    mf_worker_rank_post(worker, &message);
 }
 
 void mf_worker_rank_heard(void *arg, const struct mf_executor_event *event)

@@ -4,12 +4,14 @@
  *     worker.c           life, the turn, what the scheduler says
  *     worker_attempts.c  attempts, their slots, what the executor says
  *     worker_feeds.c     files with the output of tasks that others take
+ *     worker_handover.c  from a scheduler that died to the next one
  */
 #ifndef MF_RUNTIME_WORKER_PRIVATE_H
 #define MF_RUNTIME_WORKER_PRIVATE_H
 
 #include "base/list.h"
 #include "base/table.h"
+#include "runtime/handover.h"
 #include "runtime/worker.h"
 #include "topo/stock.h"
 #include "wire/message.h"
@@ -32,7 +34,11 @@ struct mf_feed;
  * is SUSPENDED has no slots; it is in the queue when it is to go on.
  *
  * @has_gpus  whether they are chosen
+ * @ran_ns    when it was suspended last: how long it had run
  * @feeds     n_feeds, one for each place of a path in the command; none once it has ended
+ * @fingerprint  with a standby: of its command as it was received
+ * @outcome   with a standby, while KEPT: how it ended
+ * @is_inline with that: its output is small
  */
 struct mf_worker_attempt {
     mf_task_id task;
@@ -51,6 +57,10 @@ struct mf_worker_attempt {
     size_t command_size;
     struct mf_feed **feeds;
     uint32_t n_feeds;
+    int64_t ran_ns;
+    uint64_t fingerprint;
+    struct mf_outcome *outcome;
+    bool is_inline;
     struct mf_output *output;
     struct mf_list node;
 };
@@ -66,6 +76,11 @@ struct mf_worker_attempt {
  * @stock       slots and GPUs of this worker
  * @feeds       task to struct mf_feed *; NULL while there was none
  * @scratch     name of the directory that feeds are in
+ * @heirs       of the scheduler: its epoch, 0 without a standby, and who comes after it; the share
+ *              of this worker
+ * @is_orphan   its scheduler is lost, since orphan_since_ns
+ * @is_turned   another scheduler is expected at the address that it has
+ * @is_reporting  it owes a REPORT to its scheduler, and says nothing else until then
  */
 struct mf_worker_rank {
     struct mf_transport *transport;
@@ -88,6 +103,11 @@ struct mf_worker_rank {
     bool is_broken;
     bool is_finished;
     bool may_stage;
+    struct mf_takeover heirs;
+    int64_t orphan_since_ns;
+    bool is_orphan;
+    bool is_turned;
+    bool is_reporting;
 };
 
 /* The table's key; all bytes are set, since keys are compared as memory. */
@@ -121,6 +141,29 @@ void mf_worker_rank_suspend(struct mf_worker_rank *worker, struct mf_worker_atte
 /** Gives queued attempts to the executor as far as slots and staging allow. */
 void mf_worker_rank_start_queued(struct mf_worker_rank *worker);
 
+/** Appends all of an output, stdout first. Returns 0 or -errno. */
+int mf_worker_rank_read_output(const struct mf_output *output, struct mf_buffer *bytes);
+
+/* worker_handover.c */
+
+/** Tells how an attempt ended. Returns whether its output is in the record, else it is to be
+ * pulled.
+ */
+bool mf_worker_rank_post_ended(struct mf_worker_rank *worker,
+                               const struct mf_worker_attempt *attempt,
+                               const struct mf_outcome *outcome, const struct mf_output *output);
+
+/** Sends the REPORT that is owed, once it is known what it is. */
+void mf_worker_handover_turn(struct mf_worker_rank *worker);
+
+/** A rank says that it is the scheduler. Returns 0 or -errno. */
+int mf_worker_handover_on_takeover(struct mf_worker_rank *worker, uint32_t from,
+                                   const struct mf_message *message);
+
+/** A record of a rank that is not the scheduler, or not any more. Returns 0 or -errno. */
+int mf_worker_handover_on_stranger(struct mf_worker_rank *worker, uint32_t from,
+                                   const struct mf_message *message);
+
 /* worker_feeds.c */
 
 /**
@@ -141,6 +184,10 @@ void mf_worker_feeds_on_piece(struct mf_worker_rank *worker, const struct mf_mes
 
 /** A feed is not needed beyond the attempts that are here. */
 void mf_worker_feeds_on_unfeed(struct mf_worker_rank *worker, const struct mf_message *unfeed);
+
+/** Nobody knows any more of the feeds that are here: none stays beyond the attempts that take it.
+ */
+void mf_worker_feeds_forget(struct mf_worker_rank *worker);
 
 /** Removes all files. */
 void mf_worker_feeds_finish(struct mf_worker_rank *worker);

@@ -29,6 +29,7 @@ static int fields_of(unsigned kind)
 {
     switch (kind) {
     case MF_MESSAGE_HELLO:
+    case MF_MESSAGE_REPORT:
         return FIELD_HOST | FIELD_PAYLOAD;
     case MF_MESSAGE_STARTED:
     case MF_MESSAGE_RETURNED:
@@ -48,6 +49,8 @@ static int fields_of(unsigned kind)
         return FIELD_TASK | FIELD_PLACE | FIELD_ERROR | FIELD_PAYLOAD;
     case MF_MESSAGE_BROKEN:
     case MF_MESSAGE_WELCOME:
+    case MF_MESSAGE_SUPERSEDED:
+    case MF_MESSAGE_TAKEOVER:
         return FIELD_PAYLOAD;
     case MF_MESSAGE_RUN:
         return FIELD_TASK | FIELD_NEEDS | FIELD_TIMEOUT | FIELD_FEEDS | FIELD_PAYLOAD;

@@ -23,7 +23,7 @@
 #include <stdint.h>
 
 /** Changes whenever a record's bytes do; all ranks of a run must agree. */
-#define MF_WIRE_VERSION 6
+#define MF_WIRE_VERSION 7
 
 /** A frame with batched records is sent before it grows beyond this, to stay eager in MPI. */
 #define MF_FRAME_EAGER_BYTES 4000
@@ -43,6 +43,9 @@ enum mf_message_kind {
     MF_MESSAGE_FETCH = 8,      /* task, stream, offset, length: of a feed */
     MF_MESSAGE_SUSPENDED = 9,  /* task, attempt, ran_ns */
     MF_MESSAGE_CONTINUED = 10, /* task, attempt */
+    MF_MESSAGE_REPORT = 13, /* host, payload: what it has and runs, for a scheduler that is new to
+                               it; see handover.h */
+    MF_MESSAGE_SUPERSEDED = 14, /* payload: which scheduler it has now, for one that was before */
     /* scheduler to worker */
     MF_MESSAGE_WELCOME = 16, /* payload: run directory, slots and GPUs */
     MF_MESSAGE_RUN =
@@ -50,12 +53,13 @@ enum mf_message_kind {
     MF_MESSAGE_RECALL = 18,   /* task, attempt */
     MF_MESSAGE_END = 19,      /* task, attempt, cause */
     MF_MESSAGE_PULL = 20,     /* task, attempt, stream, offset, length */
-    MF_MESSAGE_RELEASE = 21,  /* task, attempt: its output is not needed any more */
+    MF_MESSAGE_RELEASE = 21,  /* task, attempt: nothing of it is needed any more */
     MF_MESSAGE_STOP = 22,     /* end everything and leave */
     MF_MESSAGE_FEED = 23,     /* task, stream, offset, error, payload: a piece of its output */
     MF_MESSAGE_UNFEED = 24,   /* task: nothing that runs takes its output any more */
     MF_MESSAGE_SUSPEND = 25,  /* task, attempt: stop it, and use its slots for others */
     MF_MESSAGE_CONTINUE = 26, /* task, attempt: let it go on when there are slots */
+    MF_MESSAGE_TAKEOVER = 29, /* payload: epoch of the scheduler, and who comes after it */
 };
 
 /**
