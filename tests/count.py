@@ -1,15 +1,17 @@
 #!/usr/bin/env python3
 """Counts the tests of `meson test` one by one and names those that failed.
 
-    count.py BUILD_DIR...
+    count.py [--no-skips] BUILD_DIR...
 
 Criterion programs and scripts report their tests by TAP; a program without
 subtests counts as one test. A program that crashed, ran out of time, or reported
 no test counts as one more that failed, and so does a directory without results.
+Tests that were skipped are named; with --no-skips they count as failed.
 The last line is "N passed, N failed"; the exit status is 0 if some passed and
 none failed.
 """
 
+import argparse
 import json
 import pathlib
 import sys
@@ -59,31 +61,40 @@ def count_program(program, cases):
 
 
 def count_directory(build_dir):
+    """How many passed, and sentences for those that failed and those that were skipped."""
     try:
         programs, suites = read_programs(build_dir), read_subtests(build_dir)
     except (OSError, ValueError, xml.etree.ElementTree.ParseError) as error:
-        return 0, [f'no results: {error}']
-    n_passed, failures = 0, []
+        return 0, [f'no results: {error}'], []
+    n_passed, failures, skips = 0, [], []
     for program in programs:
-        n, failed = count_program(program, suites.get(program['name'], []))
+        cases = suites.get(program['name'], [])
+        n, failed = count_program(program, cases)
         n_passed += n
         failures += failed
+        skips += [f'{program["name"]}: {case}' for case, outcome in cases if outcome == 'skipped']
     if not programs:
         failures.append('no test was run')
-    return n_passed, failures
+    return n_passed, failures, skips
 
 
-def main(build_dirs):
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument('--no-skips', action='store_true')
+    parser.add_argument('build_dirs', nargs='+')
+    args = parser.parse_args()
     n_passed = n_failed = 0
-    for build_dir in build_dirs:
-        n, failures = count_directory(build_dir)
+    for build_dir in args.build_dirs:
+        n, failures, skips = count_directory(build_dir)
         n_passed += n
-        n_failed += len(failures)
+        n_failed += len(failures) + (len(skips) if args.no_skips else 0)
         for failure in failures:
             print(f'FAILED in {build_dir}: {failure}')
+        for skip in skips:
+            print(f'SKIPPED in {build_dir}: {skip}')
     print(f'{n_passed} passed, {n_failed} failed')
     return 0 if n_passed > 0 and n_failed == 0 else 1
 
 
 if __name__ == '__main__':
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/units.h"
+#include "cli/walltime.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -26,6 +27,8 @@ enum {
     OPTION_TIMEOUT,
     OPTION_HALT,
     OPTION_DELAY,
+    OPTION_WALLTIME,
+    OPTION_WARN,
     OPTION_POLICY,
     OPTION_AGEING,
     OPTION_SHARE,
@@ -36,6 +39,7 @@ enum {
     OPTION_RESUME,
     OPTION_RESUME_FAILED,
     OPTION_FORCE,
+    OPTION_STANDBY,
     OPTION_JOBLOG,
     OPTION_DRY_RUN,
     OPTION_BAR,
@@ -95,6 +99,16 @@ const struct mf_option mf_farming_options[MF_N_RUN_OPTIONS] = {
     [OPTION_DELAY] = {.name = "delay",
                       .value = "TIME",
                       .help = "Wait at least TIME between two starts."},
+    [OPTION_WALLTIME] = {.name = "walltime",
+                         .value = "TIME",
+                         .help =
+                             "The run ends within TIME: a task that should run longer than what "
+                             "is left is not started, what still runs is ended shortly before, "
+                             "and --resume continues. The end of a Slurm job is the default."},
+    [OPTION_WARN] = {.name = "warn",
+                     .value = "SIGNAL@TIME",
+                     .help =
+                         "Send running tasks a signal TIME before the run has to end: USR1@5m."},
     [OPTION_POLICY] = {.name = "policy",
                        .value = "NAME",
                        .help = "Order in which tasks are begun: priority (the default: the highest "
@@ -126,6 +140,12 @@ const struct mf_option mf_farming_options[MF_N_RUN_OPTIONS] = {
     [OPTION_FORCE] = {.name = "force",
                       .help = "Start afresh, replacing what the run directory holds of an earlier "
                               "run."},
+    [OPTION_STANDBY] = {.name = "standby",
+                        .help = "When the rank that schedules dies, another one goes on with the "
+                                "run: of another node if there is one. Nothing is run again but "
+                                "what the death cut short. All nodes must reach the run directory "
+                                "and the task files, and mpirun must let the other ranks live "
+                                "(--enable-recovery)."},
     [OPTION_JOBLOG] = {.name = "joblog",
                        .value = "FILE",
                        .complete = MF_COMPLETE_FILE,
@@ -312,6 +332,10 @@ static int parse_value(struct mf_farming_settings *settings, size_t index, const
         return parse_halt(&settings->scheduler.farm, text, err);
     case OPTION_DELAY:
         return mf_parse_duration(text, &settings->scheduler.farm.delay_ns, err);
+    case OPTION_WALLTIME:
+        return mf_walltime_parse(text, &settings->scheduler, err);
+    case OPTION_WARN:
+        return mf_warn_parse(text, &settings->scheduler, err);
     case OPTION_POLICY:
         return mf_policy_parse(text, &settings->scheduler.farm.policy, err);
     case OPTION_AGEING:
@@ -370,6 +394,9 @@ static int set_option(void *arg, size_t index, const char *text, struct mf_error
         break;
     case OPTION_FORCE:
         settings->is_forced = true;
+        break;
+    case OPTION_STANDBY:
+        settings->scheduler.has_standby = true;
         break;
     case OPTION_JOBLOG:
         settings->scheduler.joblog = text;

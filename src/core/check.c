@@ -179,7 +179,7 @@ static const char *check_tasks(const struct mf_farm *farm)
         return "a task was lost or counted twice";
     for (int i = 0; i < MF_N_COUNTABLES; i++)
         n_parked += farm->parked[i].n_items;
-    n_parked += mf_farm_n_aside(farm);
+    n_parked += mf_farm_n_aside(farm) + mf_farm_n_late(farm);
     if (n[MF_TASK_READY] != farm->ready.n_items + n_parked)
         return "the heap holds what is not a ready task";
     /* The one found last is behind all others. */
@@ -264,6 +264,8 @@ const char *mf_farm_check(const struct mf_farm *farm)
         breach = mf_check_heap(&farm->ready);
     for (int i = 0; i < MF_N_COUNTABLES && !breach; i++)
         breach = mf_check_heap(&farm->parked[i]);
+    if (!breach)
+        breach = mf_check_heap(&farm->late);
     for (uint32_t i = 0; i < farm->n_asides && !breach; i++)
         breach = mf_check_heap(&farm->asides[i].tasks);
     if (!breach)

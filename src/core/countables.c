@@ -12,6 +12,8 @@ struct mf_heap *mf_farm_heap_of(struct mf_farm *farm, const struct mf_task *task
     if (mf_task_is_held(task))
         return mf_task_is_in_line(task) ? &mf_workers_find(&farm->workers, task->worker)->suspended
                                         : &farm->victims;
+    if (task->parked == MF_PARKED_LATE)
+        return &farm->late;
     if (task->parked > MF_N_COUNTABLES)
         return &farm->asides[task->parked - MF_N_COUNTABLES - 1].tasks;
     return task->parked > 0 ? &farm->parked[task->parked - 1] : &farm->ready;

@@ -26,6 +26,8 @@ static int reserve_ready(struct mf_farm *farm, uint64_t n)
     for (int i = 0; i < MF_N_COUNTABLES && r == 0 && farm->has_countables; i++)
         if (farm->config.countables[i] > 0)
             r = mf_heap_reserve(&farm->parked[i], n);
+    if (r == 0 && farm->end_ns != INT64_MAX)
+        r = mf_heap_reserve(&farm->late, n);
     return r;
 }
 
@@ -505,6 +507,8 @@ int mf_farm_handle(struct mf_farm *farm, const struct mf_event *event)
         return mf_shares_set(&farm->shares, event->spec.group, (double)event->spec.weight);
     case MF_EVENT_POLICY:
         return mf_farm_change_policy(farm, event->policy);
+    case MF_EVENT_WALLTIME:
+        return mf_farm_handle_walltime(farm, event);
     default:
         return -EINVAL;
     }

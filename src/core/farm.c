@@ -48,12 +48,14 @@ int mf_farm_create(const struct mf_farm_config *config, struct mf_farm **ret_far
     farm->rekey_ns = mf_farm_rekey_interval(&farm->config);
     farm->last_chosen = MF_WORKER_NONE;
     farm->now_ns = farm->next_place_ns = INT64_MIN;
+    farm->end_ns = INT64_MAX;
     mf_workers_init(&farm->workers);
     farm->workers.has_fullness = farm->config.placement->has_fullness;
     farm->workers.preempts = farm->preempts;
     farm->workers.max_suspended_per_slot = config->max_suspended_per_slot;
     mf_heap_init(&farm->victims, mf_policy_key_before, offsetof(struct mf_task, heap_index));
     mf_heap_init(&farm->ready, farm->config.policy->before, offsetof(struct mf_task, heap_index));
+    mf_heap_init(&farm->late, farm->config.policy->before, offsetof(struct mf_task, heap_index));
     for (int i = 0; i < MF_N_COUNTABLES; i++) {
         mf_heap_init(&farm->parked[i], farm->config.policy->before,
                      offsetof(struct mf_task, heap_index));
@@ -81,6 +83,7 @@ void mf_farm_destroy(struct mf_farm *farm)
     mf_heap_finish(&farm->victims);
     for (int i = 0; i < MF_N_COUNTABLES; i++)
         mf_heap_finish(&farm->parked[i]);
+    mf_heap_finish(&farm->late);
     mf_asides_finish(farm);
     free(farm->releases);
     mf_workers_finish(&farm->workers);
@@ -199,6 +202,9 @@ const struct mf_task *mf_farm_ready_at(const struct mf_farm *farm, uint64_t i)
             return farm->parked[j].items[i];
         i -= farm->parked[j].n_items;
     }
+    if (i < farm->late.n_items)
+        return farm->late.items[i];
+    i -= farm->late.n_items;
     for (uint32_t j = 0; j < farm->n_asides; j++) {
         if (i < farm->asides[j].tasks.n_items)
             return farm->asides[j].tasks.items[i];

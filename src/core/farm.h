@@ -115,6 +115,7 @@ enum mf_event_kind {
     MF_EVENT_LEARNED,   /* spec.kind, duration_ns, n_samples: run time known from an earlier run */
     MF_EVENT_SHARE,     /* spec.group, spec.weight: how much slot time a group gets beside others */
     MF_EVENT_POLICY,    /* policy: READY tasks are placed in its order from now on */
+    MF_EVENT_WALLTIME,  /* end_ns: nothing is started that should run beyond that */
     MF_EVENT_TICK,      /* turnaround_ns, is_paused: decide what comes next */
 };
 
@@ -129,6 +130,7 @@ enum mf_event_kind {
  * @n_tries        of its attempts before, those that counted
  * @n_samples      tasks that a run time known before stands for
  * @policy         that charges no groups, as their accounts are kept from the start or not at all
+ * @end_ns         as now_ns; INT64_MAX for no end
  * @turnaround_ns  measured time from a slot's becoming free to a new task there,
  *                 0 when there is no measurement
  * @is_paused      true: place nothing in this tick (output is backed up)
@@ -151,6 +153,7 @@ struct mf_event {
     uint64_t n_samples;
     enum mf_stop stop;
     const struct mf_policy *policy;
+    int64_t end_ns;
     int64_t turnaround_ns;
     bool is_paused;
 };
@@ -273,6 +276,9 @@ const struct mf_policy *mf_farm_policy(const struct mf_farm *farm);
 
 /** READY tasks that wait for a countable. */
 uint64_t mf_farm_n_parked(const struct mf_farm *farm);
+
+/** READY tasks that should run beyond the end of the allocation. */
+uint64_t mf_farm_n_late(const struct mf_farm *farm);
 
 /** READY tasks that stand aside, since nobody had room for them or their like. */
 uint64_t mf_farm_n_aside(const struct mf_farm *farm);

@@ -88,6 +88,8 @@ struct mf_aside {
  * @last_chosen    worker that got the task placed last
  * @has_countables  there are some; else they need no looking at
  * @parked         READY tasks that lack a countable, in the same order; see countables.c
+ * @end_ns         when the allocation ends, INT64_MAX when that is not known
+ * @late           READY tasks that should run beyond it; see walltime.c
  * @asides         n_asides classes of READY tasks that nobody had room for
  * @has_more       the last tick did not look at all READY tasks, for the sake of its length
  * @reservation    of the first task that fits nowhere
@@ -116,6 +118,8 @@ struct mf_farm {
     bool has_countables;
     struct mf_heap parked[MF_N_COUNTABLES];
     uint64_t n_free_countables[MF_N_COUNTABLES];
+    int64_t end_ns;
+    struct mf_heap late;
     struct mf_aside *asides;
     uint32_t n_asides;
     bool has_more;
@@ -309,6 +313,17 @@ bool mf_farm_park_if_lacking(struct mf_farm *farm, struct mf_task *task);
 
 /** Lets tasks try again that lacked what is free now; or all, for their keys to be computed. */
 void mf_farm_unpark(struct mf_farm *farm, bool all);
+
+/* walltime.c */
+
+/** Puts the first READY task among the late ones if it should run beyond the end. Returns whether
+ * it does. */
+bool mf_farm_put_late_if_so(struct mf_farm *farm, struct mf_task *task);
+
+/** Late tasks are looked at again, as the end or the order has changed. */
+void mf_farm_take_late(struct mf_farm *farm);
+
+int mf_farm_handle_walltime(struct mf_farm *farm, const struct mf_event *event);
 
 /* aside.c */
 

@@ -106,6 +106,7 @@ static void order_all(struct mf_farm *farm)
 
     view.is_anew = true;
     mf_farm_unpark(farm, true);
+    mf_farm_take_late(farm);
     mf_farm_look_again(farm, true);
     if (farm->has_shares) {
         qsort(ready->items, ready->n_items, sizeof(ready->items[0]), compare_ids);
@@ -154,6 +155,7 @@ int mf_farm_change_policy(struct mf_farm *farm, const struct mf_policy *policy)
         farm->preempts)
         return -EINVAL;
     mf_farm_unpark(farm, true);
+    mf_farm_take_late(farm);
     mf_farm_look_again(farm, true);
     farm->config.policy = policy;
     farm->has_keys = policy->key != NULL;
@@ -161,6 +163,7 @@ int mf_farm_change_policy(struct mf_farm *farm, const struct mf_policy *policy)
     farm->ready.before = policy->before;
     for (int i = 0; i < MF_N_COUNTABLES; i++)
         farm->parked[i].before = policy->before;
+    farm->late.before = policy->before;
     for (uint32_t i = 0; i < farm->n_asides; i++)
         farm->asides[i].tasks.before = policy->before;
     order_all(farm);

@@ -115,7 +115,7 @@ static bool is_narrow(const struct mf_needs *needs)
 enum verdict {
     PLACED,
     UNFIT,  /* no worker can ever run it: failed */
-    PARKED, /* it lacks a countable */
+    PARKED, /* it lacks a countable, or time */
     ASIDE,  /* there is room, but not for it: it avoids that worker, or is for another one */
     STUCK,  /* nobody has room for it */
 };
@@ -192,7 +192,7 @@ static enum verdict place_one(struct mf_farm *farm, struct mf_task *task)
 
     if (!mf_farm_has_countables(farm, &task->spec.needs))
         return refuse(farm, task);
-    if (mf_farm_park_if_lacking(farm, task))
+    if (mf_farm_put_late_if_so(farm, task) || mf_farm_park_if_lacking(farm, task))
         return PARKED;
     if (task->spec.has_target)
         return place_on_target(farm, task);

@@ -114,14 +114,17 @@ struct mf_task_spec {
     bool is_suspendable;
 };
 
+/** In a task's `parked`: it is late. Classes of tasks that stand aside have the numbers below. */
+#define MF_PARKED_LATE UINT8_MAX
+
 /**
  * A task in the farm. Policies read it; only the farm writes it.
  *
  * @cause         why the last attempt that ended did so
  * @end_cause     why it is to be ended, with the wish END
  * @is_cancelled  it was withdrawn while a worker held it
- * @parked        while READY: the countable that it lacks plus 1, or beyond those the class with
- *                which it stands aside, 0 for none
+ * @parked        while READY: the countable that it lacks plus 1, beyond those the class with
+ *                which it stands aside, or that it is late; 0 for none
  * @attempt       number of the current or last attempt, from 1; 0 before the first
  * @tries         attempts that count against max_attempts: those that ran to an
  *                end, not those recalled or lost with their worker

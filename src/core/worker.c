@@ -305,11 +305,11 @@ void mf_workers_keep_room(struct mf_workers *workers)
 
 int mf_workers_add(struct mf_workers *workers, mf_worker_id id, const struct mf_needs *has)
 {
-    struct mf_worker *worker;
+    struct mf_worker *worker, *earlier = mf_workers_find(workers, id);
     struct mf_worker_shape *shape;
     int r;
 
-    if (has->n_slots == 0 || mf_workers_find(workers, id))
+    if (has->n_slots == 0 || (earlier && earlier->state != MF_WORKER_GONE))
         return -EINVAL;
     r = reach(workers, id);
     if (r < 0)
@@ -337,6 +337,10 @@ int mf_workers_add(struct mf_workers *workers, mf_worker_id id, const struct mf_
         return r;
     }
 
+    /* One that is gone and comes back has nothing of before. */
+    if (earlier)
+        mf_heap_finish(&earlier->suspended);
+    free(earlier);
     if (workers->has_room)
         mf_room_insert(&workers->room, worker);
     shape->n_up++;

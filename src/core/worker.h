@@ -11,7 +11,7 @@
 enum mf_worker_state {
     MF_WORKER_UP,       /* takes tasks */
     MF_WORKER_DRAINING, /* finishes what it has */
-    MF_WORKER_GONE,     /* left or lost; never comes back under this number */
+    MF_WORKER_GONE,     /* left or lost; one that comes back under this number is a new one */
 };
 #define MF_WORKER_STATE_COUNT 3
 

@@ -105,6 +105,8 @@ struct mf_slot {
  * SUSPENDED follows, unless its ENDED does. NULL where that cannot be
  * @resume     let a suspended attempt go on in these slots. CONTINUED follows, unless its
  *             ENDED does
+ * @warn       send a signal to the processes of all commands that run; one that is suspended gets
+ *             it when it goes on. NULL where there are no processes
  * @flush      hand on what was asked for since the last flush (batching)
  * @destroy    kill everything that runs, wait for it, free. NULL is accepted.
  *             Not from inside a callback.
@@ -119,6 +121,7 @@ struct mf_executor_ops {
     void (*suspend)(struct mf_executor *executor, mf_task_id task, uint32_t attempt);
     void (*resume)(struct mf_executor *executor, mf_task_id task, uint32_t attempt,
                    const uint32_t *slots, uint32_t n_slots);
+    void (*warn)(struct mf_executor *executor, int number);
     int (*flush)(struct mf_executor *executor);
     void (*destroy)(struct mf_executor *executor);
 };

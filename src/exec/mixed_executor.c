@@ -89,6 +89,13 @@ static void resume(struct mf_executor *executor, mf_task_id task, uint32_t attem
     mixed->commands->ops->resume(mixed->commands, task, attempt, slots, n_slots);
 }
 
+static void warn(struct mf_executor *executor, int number)
+{
+    struct mixed_executor *mixed = of_base(executor);
+
+    mixed->commands->ops->warn(mixed->commands, number);
+}
+
 static int flush(struct mf_executor *executor)
 {
     struct mixed_executor *mixed = of_base(executor);
@@ -124,6 +131,7 @@ static const struct mf_executor_ops ops = {
     .end = end,
     .suspend = suspend,
     .resume = resume,
+    .warn = warn,
     .flush = flush,
     .destroy = destroy,
 };

@@ -424,6 +424,16 @@ static void resume(struct mf_executor *executor, mf_task_id task, uint32_t attem
         mf_protocol_put_continue(&process->channel, key, slots, n_slots);
 }
 
+static void warn(struct mf_executor *executor, int number)
+{
+    struct process_executor *process = of_base(executor);
+
+    if (process->is_broken)
+        return;
+    mf_buffer_put_u32(mf_channel_begin(&process->channel, MF_FRAME_WARN), (uint32_t)number);
+    mf_channel_end(&process->channel);
+}
+
 /* The launcher takes the end of the socket as the end of everything. */
 static void destroy(struct mf_executor *executor)
 {
@@ -451,6 +461,7 @@ static const struct mf_executor_ops ops = {
     .end = end,
     .suspend = suspend,
     .resume = resume,
+    .warn = warn,
     .flush = flush,
     .destroy = destroy,
 };

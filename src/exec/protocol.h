@@ -9,6 +9,7 @@
  *     END        u64 task, u32 attempt, u8 cause
  *     SUSPEND    u64 task, u32 attempt
  *     CONTINUE   u64 task, u32 attempt, u32 n, n * u32 slot
+ *     WARN       u32 signal
  *     CLOSED     u64 bytes: an output with this much in files was closed
  *   to the rank
  *     STARTED    u64 task, u32 attempt, u32 slot, u32 pid, u8 was_staged
@@ -48,6 +49,7 @@ enum mf_frame_kind {
     MF_FRAME_CONTINUE,
     MF_FRAME_SUSPENDED,
     MF_FRAME_CONTINUED,
+    MF_FRAME_WARN,
 };
 
 /** An attempt, as a key of tables: no padding, compared as memory. */

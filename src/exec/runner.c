@@ -176,6 +176,25 @@ static int on_continue(struct mf_runner *runner, struct mf_reader *body)
     return result;
 }
 
+/* What has not begun has nothing to save. */
+static int on_warn(struct mf_runner *runner, struct mf_reader *body)
+{
+    uint32_t number = mf_reader_get_u32(body);
+    size_t cursor = 0;
+    void *place;
+
+    if (number == 0 || number > (uint32_t)SIGRTMAX)
+        return -EBADMSG;
+    while (mf_table_next(runner->attempts, &cursor, NULL, &place)) {
+        const struct mf_attempt *attempt = *(struct mf_attempt **)place;
+
+        /* It fails where all have just ended. */
+        if (attempt->phase == MF_PHASE_RUNNING && attempt->has_group)
+            (void)kill(-attempt->outcome.pid, (int)number);
+    }
+    return mf_reader_finish(body);
+}
+
 static int on_closed(struct mf_runner *runner, struct mf_reader *body)
 {
     uint64_t bytes = mf_reader_get_u64(body);
@@ -204,6 +223,8 @@ int mf_runner_handle(struct mf_runner *runner, struct mf_frame *frame)
         return on_suspend(runner, &frame->body);
     case MF_FRAME_CONTINUE:
         return on_continue(runner, &frame->body);
+    case MF_FRAME_WARN:
+        return on_warn(runner, &frame->body);
     case MF_FRAME_CLOSED:
         return on_closed(runner, &frame->body);
     default:

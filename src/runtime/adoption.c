@@ -156,12 +156,27 @@ int mf_adoption_on_report(struct mf_scheduler *scheduler, struct mf_peer *peer,
         mf_report_decode(message->payload, message->payload_size, &report, &reader) < 0)
         return -EPROTO;
     memcpy(peer->host, message->host, sizeof(peer->host));
+    mf_notice_meet(scheduler, peer, &message->life);
     if (report.share.n_slots == 0) {
         mf_peer_dismiss(scheduler, peer, "it has no slots");
         return 0;
     }
     r = mf_peer_bring_up(scheduler, peer, &report.share);
     return r < 0 ? r : note_holdings(scheduler, peer, &reader, report.n_holdings);
+}
+
+void mf_adoption_on_late_report(struct mf_scheduler *scheduler, struct mf_peer *peer,
+                                const struct mf_message *message)
+{
+    struct mf_report report;
+    struct mf_reader reader;
+
+    if (mf_report_decode(message->payload, message->payload_size, &report, &reader) < 0 ||
+        report.share.n_slots == 0)
+        return;
+    memcpy(peer->host, message->host, sizeof(peer->host));
+    peer->share = report.share;
+    mf_notice_meet(scheduler, peer, &message->life);
 }
 
 bool mf_adoption_keep_ended(struct mf_scheduler *scheduler, const struct mf_peer *peer,
@@ -259,16 +274,21 @@ static struct mf_live *make_live(struct mf_scheduler *scheduler, const struct ad
     return live;
 }
 
-/* It goes the way of all ends; mf_adoption_end() lets the farm know. */
+/* It goes the way of all ends; mf_adoption_end() lets the farm know, and may free it. */
 static void settle(struct mf_scheduler *scheduler, struct adoptee *adoptee,
                    const struct mf_task *task)
 {
+    struct mf_message ended = adoptee->ended;
+    uint8_t *payload = adoptee->payload;
+
     if (!make_live(scheduler, adoptee, task)) {
         refuse(scheduler, adoptee);
         return;
     }
     adoptee->is_settling = true;
-    mf_settle_on_ended(scheduler, mf_peers_find(scheduler, adoptee->rank), &adoptee->ended);
+    adoptee->payload = NULL;
+    mf_settle_on_ended(scheduler, mf_peers_find(scheduler, adoptee->rank), &ended);
+    free(payload);
 }
 
 static void adopt(struct mf_scheduler *scheduler, struct adoptee *adoptee,

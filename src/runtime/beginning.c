@@ -73,6 +73,7 @@ static int create_parts(struct mf_scheduler *scheduler, struct mf_error *err)
     r = mf_requests_create(scheduler);
     if (r < 0)
         return mf_error_set(err, r, "cannot set up the scheduler: %s", strerror(-r));
+    mf_walltime_create(scheduler);
     mf_learned_load(scheduler);
     r = mf_settle_create(scheduler, err);
     if (r < 0)

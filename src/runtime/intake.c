@@ -316,8 +316,8 @@ static enum mf_task_state settled_in_this_run(struct mf_scheduler *scheduler,
     const struct mf_earlier_output *output =
         where->unprinted > 0 ? &scheduler->unprinted[where->unprinted - 1] : NULL;
 
-    scheduler->n_done_earlier += where->state == MF_TASK_DONE;
-    scheduler->n_failed_earlier += where->state == MF_TASK_FAILED;
+    scheduler->n_done += where->state == MF_TASK_DONE;
+    scheduler->n_failed += where->state == MF_TASK_FAILED;
     scheduler->n_cancelled += where->state == MF_TASK_CANCELLED;
     where->unprinted = 0;
     mf_settle_print_earlier(scheduler, command->seq, command->tag, output);
@@ -534,11 +534,11 @@ static void submit(struct mf_scheduler *scheduler, const struct mf_entry *entry)
 
 /*
  * Tasks that could be placed, or are. Those that wait for others or a licence do not count, nor
- * those that fit nowhere, up to a bound: what is behind them may fit.
+ * those that fit nowhere or into no time that is left, up to a bound: what is behind them may fit.
  */
 static uint64_t count_at_hand(const struct mf_scheduler *scheduler)
 {
-    uint64_t n_aside = mf_farm_n_aside(scheduler->farm);
+    uint64_t n_aside = mf_farm_n_aside(scheduler->farm) + mf_farm_n_late(scheduler->farm);
     struct mf_farm_counts counts;
 
     mf_farm_count(scheduler->farm, &counts);

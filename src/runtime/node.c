@@ -24,6 +24,8 @@ int mf_node_look(const char *synthetic, uint32_t n_gpus, struct mf_offer *ret_of
 
     if (r < 0)
         return r;
+    if (!synthetic)
+        offer.is_unconfined = mf_topo_keep_granted(offer.cores, &offer.n_cores);
     r = synthetic ? mf_topo_synthetic_gpus(synthetic, &offer.resources)
                   : mf_topo_resources("", &offer.resources);
     if (r == 0 && n_gpus != MF_GPUS_FOUND)

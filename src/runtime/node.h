@@ -31,11 +31,17 @@ int mf_node_decode_cores(const void *data, size_t size, struct mf_core **ret_cor
 void mf_node_encode_offer(const struct mf_core *cores, uint32_t n_cores,
                           const struct mf_topo_resources *resources, struct mf_buffer *buffer);
 
-/** What a rank has; cores are a heap block. */
+/**
+ * What a rank has; cores are a heap block.
+ *
+ * @is_unconfined  it was granted as many cores, but not told which: it pins nothing. Not told to
+ *                 others
+ */
 struct mf_offer {
     struct mf_core *cores;
     uint32_t n_cores;
     struct mf_topo_resources resources;
+    bool is_unconfined;
 };
 
 /** As many GPUs as are found. */

@@ -68,6 +68,7 @@ static void send_frame(struct mf_peer *peer)
 {
     int r = mf_transport_send(peer->transport, peer->address, &peer->frame);
 
+    peer->was_sent = true;
     /* The peer is lost for that, but not here, in the middle of somebody's use of it. */
     if (r < 0 && peer->send_error == 0)
         peer->send_error = r;
@@ -100,6 +101,14 @@ bool mf_peers_send(struct mf_scheduler *scheduler)
     return had_traffic;
 }
 
+static void post_stop(const struct mf_scheduler *scheduler, struct mf_peer *peer)
+{
+    struct mf_message stop = {.kind = MF_MESSAGE_STOP,
+                              .error = scheduler->notice.n_lost > 0 ? EOWNERDEAD : 0};
+
+    mf_peer_post(peer, &stop);
+}
+
 /* --- coming up --- */
 
 int mf_peers_on_hello(struct mf_scheduler *scheduler, struct mf_peer *peer,
@@ -112,7 +121,7 @@ int mf_peers_on_hello(struct mf_scheduler *scheduler, struct mf_peer *peer,
     if (scheduler->is_sharing_done) {
         mf_log_warning(scheduler->config.log, "rank %" PRIu32 " came too late and gets no work",
                        peer->rank);
-        mf_peer_post(peer, &(struct mf_message){.kind = MF_MESSAGE_STOP});
+        post_stop(scheduler, peer);
         peer->state = MF_PEER_STOPPING;
         return 0;
     }
@@ -121,6 +130,7 @@ int mf_peers_on_hello(struct mf_scheduler *scheduler, struct mf_peer *peer,
         return r;
     memcpy(peer->host, message->host, sizeof(peer->host));
     peer->state = MF_PEER_HELLO;
+    mf_notice_meet(scheduler, peer, &message->life);
     return 0;
 }
 
@@ -144,6 +154,7 @@ int mf_peer_bring_up(struct mf_scheduler *scheduler, struct mf_peer *peer,
     peer->state = MF_PEER_UP;
     peer->share = *share;
     peer->n_slots = share->n_slots;
+    mf_notice_expect(scheduler, peer);
     scheduler->n_slots += share->n_slots;
     scheduler->has_new_heirs = true;
     return mf_scheduler_apply(scheduler, &event);
@@ -159,7 +170,7 @@ static int welcome_peer(struct mf_scheduler *scheduler, struct mf_peer *peer,
     int r;
 
     if (!share->is_worker) {
-        mf_peer_post(peer, &(struct mf_message){.kind = MF_MESSAGE_STOP});
+        post_stop(scheduler, peer);
         peer->state = MF_PEER_STOPPING;
         return 0;
     }
@@ -229,13 +240,14 @@ int64_t mf_peers_deadline_ns(const struct mf_scheduler *scheduler)
            (scheduler->config.is_takeover ? REPORT_TIMEOUT_NS : HELLO_TIMEOUT_NS);
 }
 
-static void give_up(struct mf_scheduler *scheduler, struct mf_peer *peer)
+/* After a takeover it may have been stopped, and come back. */
+static void leave_out(struct mf_scheduler *scheduler, struct mf_peer *peer)
 {
     mf_log_warning(scheduler->config.log, "rank %" PRIu32 " does not answer", peer->rank);
     if (!scheduler->config.is_takeover)
         return;
-    peer->state = MF_PEER_GONE;
-    mf_reign_note_lost(scheduler, peer);
+    mf_peer_doubt_unseen(scheduler, peer);
+    mf_reign_note_lost(scheduler);
 }
 
 void mf_peers_share_nodes(struct mf_scheduler *scheduler)
@@ -248,7 +260,7 @@ void mf_peers_share_nodes(struct mf_scheduler *scheduler)
         return;
     for (uint32_t i = 0; i < scheduler->n_peers; i++)
         if (scheduler->peers[i].state == MF_PEER_EXPECTED)
-            give_up(scheduler, &scheduler->peers[i]);
+            leave_out(scheduler, &scheduler->peers[i]);
     scheduler->is_sharing_done = true;
     if (scheduler->config.is_takeover)
         return;
@@ -277,35 +289,74 @@ void mf_peers_check_left(struct mf_scheduler *scheduler)
     struct mf_error err;
 
     if (!scheduler->is_sharing_done || scheduler->is_leaving || scheduler->has_failed ||
-        is_any_left(mf_farm_workers(scheduler->farm)))
+        is_any_left(mf_farm_workers(scheduler->farm)) ||
+        scheduler->now_ns < mf_notice_patience_ns(scheduler))
         return;
     mf_error_set(&err, -EIO, "no worker is left");
     mf_scheduler_fail(scheduler, &err);
 }
 
-void mf_peer_lose(struct mf_scheduler *scheduler, struct mf_peer *peer, const char *why)
+/* Its tasks go to others; `state` is what becomes of the worker. */
+static void give_up(struct mf_scheduler *scheduler, struct mf_peer *peer, enum mf_peer_state state,
+                    const char *why)
 {
     struct mf_event event = {.kind = MF_EVENT_WORKER_LOST, .worker = peer->rank};
     bool was_up = peer->state == MF_PEER_UP;
 
-    if (peer->state == MF_PEER_GONE)
-        return;
-    peer->state = MF_PEER_GONE;
+    peer->state = state;
+    peer->is_reset = false;
     mf_transfers_drop(scheduler, peer);
     mf_adoption_on_peer_lost(scheduler, peer);
     if (!scheduler->is_leaving)
-        mf_reign_note_lost(scheduler, peer);
+        mf_reign_note_lost(scheduler);
     if (!was_up || scheduler->is_leaving)
         return;
     mf_log_warning(scheduler->config.log, "rank %" PRIu32 " on %s is lost: %s", peer->rank,
                    peer->host, why);
+    scheduler->notice.n_lost++;
+    scheduler->notice.lost_ns = scheduler->now_ns;
+    mf_scheduler_apply(scheduler, &event);
+}
+
+void mf_peer_doubt_unseen(struct mf_scheduler *scheduler, struct mf_peer *peer)
+{
+    peer->state = MF_PEER_LOST;
+    scheduler->notice.n_lost++;
+    scheduler->notice.lost_ns = scheduler->now_ns;
+}
+
+void mf_peer_lose(struct mf_scheduler *scheduler, struct mf_peer *peer, const char *why)
+{
+    if (peer->state == MF_PEER_GONE)
+        return;
+    mf_notice_forget(scheduler, peer);
+    give_up(scheduler, peer, MF_PEER_GONE, why);
+}
+
+void mf_peer_doubt(struct mf_scheduler *scheduler, struct mf_peer *peer, const char *why)
+{
+    if (peer->state == MF_PEER_UP)
+        give_up(scheduler, peer, MF_PEER_LOST, why);
+    else if (peer->state != MF_PEER_LOST)
+        mf_peer_lose(scheduler, peer, why);
+}
+
+void mf_peer_bring_back(struct mf_scheduler *scheduler, struct mf_peer *peer)
+{
+    struct mf_event event = {.kind = MF_EVENT_WORKER_UP, .worker = peer->rank, .has = peer->share};
+
+    mf_log_info(scheduler->config.log, "rank %" PRIu32 " on %s is back", peer->rank, peer->host);
+    peer->state = MF_PEER_UP;
+    scheduler->notice.n_returned++;
+    mf_reign_note_lost(scheduler);
+    mf_notice_expect(scheduler, peer);
     mf_scheduler_apply(scheduler, &event);
 }
 
 void mf_peer_dismiss(struct mf_scheduler *scheduler, struct mf_peer *peer, const char *why)
 {
     mf_peer_lose(scheduler, peer, why);
-    mf_peer_post(peer, &(struct mf_message){.kind = MF_MESSAGE_STOP});
+    post_stop(scheduler, peer);
     peer->state = MF_PEER_STOPPING;
 }
 
@@ -318,8 +369,9 @@ void mf_peers_stop(struct mf_scheduler *scheduler)
 
         if (peer->state == MF_PEER_STOPPING || peer->state == MF_PEER_GONE)
             continue;
-        mf_peer_post(peer, &(struct mf_message){.kind = MF_MESSAGE_STOP});
-        peer->state = MF_PEER_STOPPING;
+        post_stop(scheduler, peer);
+        /* Nobody waits for one that is silent. */
+        peer->state = peer->state == MF_PEER_LOST ? MF_PEER_GONE : MF_PEER_STOPPING;
     }
 }
 

@@ -29,6 +29,9 @@
 #define LOCAL_TURNAROUND_NS (20 * MF_NS_PER_MS)
 #define MPI_TURNAROUND_NS (22 * MF_NS_PER_MS)
 
+/* A rank that found the run taken looks again after this. */
+#define TRY_AGAIN_NS (250 * MF_NS_PER_MS)
+
 /* --- signals --- */
 
 static const int handled_signals[] = {SIGINT, SIGTERM, SIGHUP};
@@ -130,10 +133,12 @@ static int start_worker(struct mf_rank *rank)
     struct mf_worker_rank_config config = {
         .transport = rank->is_root ? rank->local_worker : rank->remote,
         .scheduler = 0,
+        .loop = rank->is_root ? NULL : rank->loop,
         .scratch = rank->scratch,
         .cores = rank->has.cores,
         .n_cores = rank->has.n_cores,
         .resources = &rank->has.resources,
+        .never_pins = rank->has.is_unconfined,
     };
     struct mf_executor *executor;
     int r = mf_worker_rank_create(&config, &rank->worker);
@@ -151,6 +156,34 @@ static int start_worker(struct mf_rank *rank)
     return 0;
 }
 
+/* The same to all other ranks. Returns 0 or the first error. */
+static int tell_workers(struct mf_rank *rank, const struct mf_message *message)
+{
+    struct mf_buffer frame = {0};
+    int result = 0;
+
+    for (uint32_t to = 1; to < rank->remote->size; to++) {
+        int r;
+
+        mf_message_encode(message, &frame);
+        r = mf_transport_send(rank->remote, to, &frame);
+        if (r < 0 && result == 0)
+            result = r;
+        mf_buffer_clear(&frame);
+    }
+    mf_buffer_finish(&frame);
+    return result;
+}
+
+/* Long before there is a scheduler they are to know whether there can still be one. */
+static int say_who_schedules(struct mf_rank *rank)
+{
+    struct mf_message pulse = {.kind = MF_MESSAGE_PULSE};
+
+    mf_life_own(&pulse.life);
+    return tell_workers(rank, &pulse);
+}
+
 static int start_parts(struct mf_rank *rank)
 {
     int r = mf_loop_create(&rank->loop);
@@ -161,6 +194,8 @@ static int start_parts(struct mf_rank *rank)
     r = watch_signals(rank);
     if (r == 0 && rank->is_root)
         r = mf_transport_local_pair(&rank->local, &rank->local_worker);
+    if (r == 0 && rank->is_root && rank->remote)
+        r = say_who_schedules(rank);
     return r < 0 ? r : start_worker(rank);
 }
 
@@ -259,6 +294,15 @@ static int wait_for_more(struct mf_rank *rank, struct mf_backoff *backoff, bool 
     return mf_loop_wait(rank->loop, timeout_ns);
 }
 
+/* Whether this rank is to try to take over now. */
+static bool is_due_to_succeed(const struct mf_rank *rank)
+{
+    int64_t now_ns = mf_clock_monotonic_ns();
+
+    return !rank->cannot_succeed && now_ns >= rank->next_try_ns &&
+           mf_worker_rank_may_succeed(rank->worker, rank->remote->rank, now_ns);
+}
+
 int mf_rank_work(struct mf_rank *rank, struct mf_error *err)
 {
     struct mf_backoff backoff = {0};
@@ -267,11 +311,19 @@ int mf_rank_work(struct mf_rank *rank, struct mf_error *err)
     for (;;) {
         int r = mf_worker_rank_turn(rank->worker, mf_clock_monotonic_ns());
 
+        rank->remote->has_losses = r < 0 || mf_worker_rank_has_losses(rank->worker);
         if (r < 0)
             return mf_error_set(err, r, "rank %" PRIu32 " lost touch with the scheduler: %s",
                                 rank->remote->rank, strerror(-r));
+        if (mf_worker_rank_is_orphan(rank->worker))
+            return mf_error_set(err, -EOWNERDEAD,
+                                "rank %" PRIu32 " has ended its tasks: the scheduler is gone; "
+                                "--resume goes on",
+                                rank->remote->rank);
         if (mf_worker_rank_is_finished(rank->worker))
             return 0;
+        if (is_due_to_succeed(rank))
+            return MF_RANK_SUCCEEDS;
         n_events = wait_for_more(rank, &backoff, r > 0 || n_events > 0,
                                  mf_worker_rank_next_ns(rank->worker));
         if (n_events < 0)
@@ -321,7 +373,7 @@ static int drive(struct mf_rank *rank, struct mf_error *err)
         bool has_more;
 
         if (r < 0)
-            return mf_error_set(err, r, "the worker of rank 0 failed: %s", strerror(-r));
+            return mf_error_set(err, r, "the worker beside the scheduler failed: %s", strerror(-r));
         if (mf_scheduler_is_finished(rank->scheduler))
             return 0;
         has_more = has_undelivered(rank) || (rank->remote && (r > 0 || n_events > 0));
@@ -334,6 +386,33 @@ static int drive(struct mf_rank *rank, struct mf_error *err)
     }
 }
 
+void mf_rank_try_later(struct mf_rank *rank)
+{
+    rank->next_try_ns = mf_clock_monotonic_ns() + TRY_AGAIN_NS;
+}
+
+/* The worker goes on in this process, under a scheduler that is here now. */
+static int take_over(struct mf_rank *rank, struct mf_scheduler_config *config, struct mf_error *err)
+{
+    int r = mf_transport_local_pair(&rank->local, &rank->local_worker);
+
+    if (r < 0)
+        return mf_error_set(err, r, "cannot take over: %s", strerror(-r));
+    config->local = rank->local;
+    r = mf_scheduler_create(config, &rank->scheduler, err);
+    if (r == 0) {
+        mf_worker_rank_turn_to(rank->worker, rank->local_worker, 0);
+        rank->is_root = true;
+        return 0;
+    }
+    mf_rank_try_later(rank);
+    rank->cannot_succeed = r != -EBUSY;
+    mf_transport_destroy(rank->local);
+    mf_transport_destroy(rank->local_worker);
+    rank->local = rank->local_worker = NULL;
+    return r;
+}
+
 int mf_rank_schedule(struct mf_rank *rank, struct mf_scheduler_config *config, FILE *summary,
                      enum mf_run_result *ret_result, struct mf_error *err)
 {
@@ -344,7 +423,9 @@ int mf_rank_schedule(struct mf_rank *rank, struct mf_scheduler_config *config, F
     config->local = rank->local;
     config->remote = rank->remote && rank->remote->size > 1 ? rank->remote : NULL;
     config->farm.turnaround_ns = config->remote ? MPI_TURNAROUND_NS : LOCAL_TURNAROUND_NS;
-    r = mf_scheduler_create(config, &rank->scheduler, err);
+    config->has_standby = config->has_standby && config->remote;
+    r = config->is_takeover ? take_over(rank, config, err)
+                            : mf_scheduler_create(config, &rank->scheduler, err);
     if (r < 0)
         return r;
     if (drive(rank, err) < 0) {
@@ -354,7 +435,11 @@ int mf_rank_schedule(struct mf_rank *rank, struct mf_scheduler_config *config, F
         return 0;
     }
     rank->was_scheduled = true;
+    if (rank->remote)
+        rank->remote->has_losses = mf_scheduler_has_losses(rank->scheduler);
     *ret_result = mf_scheduler_result(rank->scheduler);
+    if (*ret_result == MF_RUN_SUPERSEDED)
+        return 0;
     if (summary && *ret_result != MF_RUN_REFUSED)
         mf_scheduler_summarize(rank->scheduler, summary);
     else if (!summary)
@@ -368,15 +453,10 @@ int mf_rank_schedule(struct mf_rank *rank, struct mf_scheduler_config *config, F
 static void dismiss_workers(struct mf_rank *rank)
 {
     struct mf_message stop = {.kind = MF_MESSAGE_STOP};
-    struct mf_buffer frame = {0};
+    int r = tell_workers(rank, &stop);
 
-    for (uint32_t to = 1; to < rank->remote->size; to++) {
-        mf_message_encode(&stop, &frame);
-        if (mf_transport_send(rank->remote, to, &frame) < 0)
-            mf_log_error(rank->log, "rank %" PRIu32 " cannot be told to stop", to);
-        mf_buffer_clear(&frame);
-    }
-    mf_buffer_finish(&frame);
+    if (r < 0)
+        mf_log_error(rank->log, "the other ranks cannot be told to stop: %s", strerror(-r));
 }
 
 void mf_rank_finish(struct mf_rank *rank)

@@ -52,17 +52,15 @@ static int set_number(struct mf_scheduler *scheduler, const char *name, uint64_t
     return mf_journal_set_text(scheduler->journal, name, text, err);
 }
 
-/* A rank is appended to those that were lost. */
-static int add_lost(struct mf_scheduler *scheduler, uint64_t rank, struct mf_error *err)
+/* The ranks that are lost now. */
+static int set_lost(struct mf_scheduler *scheduler, struct mf_error *err)
 {
     char text[LOST_BYTES] = "";
-    size_t size;
-    int r = mf_journal_get_text(scheduler->journal, TEXT_LOST, text, sizeof(text) - 32, err);
+    size_t size = 0;
 
-    if (r < 0 && r != -ENOENT)
-        return r == -ERANGE ? 0 : r;
-    size = strlen(text);
-    snprintf(text + size, sizeof(text) - size, "%s%" PRIu64, size ? " " : "", rank);
+    for (uint32_t i = 0; i < scheduler->n_peers && size + 16 < sizeof(text); i++)
+        if (scheduler->peers[i].state == MF_PEER_GONE || scheduler->peers[i].state == MF_PEER_LOST)
+            size += (size_t)snprintf(text + size, sizeof(text) - size, " %" PRIu32, i);
     return mf_journal_set_text(scheduler->journal, TEXT_LOST, text, err);
 }
 
@@ -76,18 +74,15 @@ static int begin_reign(struct mf_scheduler *scheduler, struct mf_error *err)
     return r < 0 ? r : mf_journal_set_text(scheduler->journal, TEXT_LOST, "", err);
 }
 
-/* The scheduler before is dead, or its lock could not have been taken. */
+/* Where no scheduler was there is nothing to take over. */
 static int succeed(struct mf_scheduler *scheduler, struct mf_error *err)
 {
-    uint64_t earlier;
     int r = get_number(scheduler, TEXT_FIRST_ROW, &scheduler->first_row, err);
 
-    if (r == 0)
-        r = get_number(scheduler, TEXT_SCHEDULER, &earlier, err);
     if (r == 0 && (scheduler->epoch == 1 || scheduler->first_row == 0))
         return mf_error_set(err, -EINVAL, "%s: there is no run that can be taken over",
                             scheduler->config.shown_run_dir);
-    return r < 0 ? r : add_lost(scheduler, earlier, err);
+    return r < 0 ? r : get_number(scheduler, TEXT_SCHEDULER, &scheduler->former, err);
 }
 
 int mf_reign_claim(struct mf_scheduler *scheduler, struct mf_error *err)
@@ -113,41 +108,51 @@ int mf_reign_claim(struct mf_scheduler *scheduler, struct mf_error *err)
     return r;
 }
 
+/* They are told all the same: whoever lives begins again. */
+static void lose(struct mf_scheduler *scheduler, uint64_t rank)
+{
+    struct mf_peer *peer = rank < scheduler->n_peers ? &scheduler->peers[rank] : NULL;
+
+    if (peer && peer->state == MF_PEER_EXPECTED && rank != mf_peers_self(scheduler))
+        mf_peer_doubt_unseen(scheduler, peer);
+}
+
 int mf_reign_recall_lost(struct mf_scheduler *scheduler, struct mf_error *err)
 {
     char text[LOST_BYTES] = "", *rest = text, *end;
     int r = mf_journal_get_text(scheduler->journal, TEXT_LOST, text, sizeof(text), err);
 
-    if (r < 0)
-        return r == -ENOENT ? 0 : r;
+    if (r < 0 && r != -ENOENT)
+        return r;
     for (;;) {
         unsigned long rank = strtoul(rest, &end, 10);
-        struct mf_peer *peer = mf_peers_find(scheduler, (uint32_t)rank);
 
         if (end == rest)
-            return 0;
-        if (peer && rank != mf_peers_self(scheduler))
-            peer->state = MF_PEER_GONE;
+            break;
+        lose(scheduler, rank);
         rest = end;
     }
+    lose(scheduler, scheduler->former);
+    return set_lost(scheduler, err);
 }
 
-void mf_reign_note_lost(struct mf_scheduler *scheduler, const struct mf_peer *peer)
+void mf_reign_note_lost(struct mf_scheduler *scheduler)
 {
     struct mf_error err;
 
     if (scheduler->epoch == 0 || scheduler->has_failed || !scheduler->journal)
         return;
     scheduler->has_new_heirs = true;
-    if (add_lost(scheduler, peer->rank, &err) < 0)
+    if (set_lost(scheduler, &err) < 0)
         mf_scheduler_fail(scheduler, &err);
 }
 
 /* --- to workers --- */
 
-static void post_takeover(struct mf_peer *peer, const struct mf_takeover *takeover)
+static void post_takeover(const struct mf_scheduler *scheduler, struct mf_peer *peer,
+                          const struct mf_takeover *takeover)
 {
-    struct mf_message message = {.kind = MF_MESSAGE_TAKEOVER};
+    struct mf_message message = {.kind = MF_MESSAGE_TAKEOVER, .life = scheduler->notice.life};
     struct mf_buffer payload = {0};
 
     mf_takeover_encode(takeover, &payload);
@@ -178,10 +183,14 @@ void mf_reign_take_over(struct mf_scheduler *scheduler)
 {
     struct mf_takeover takeover = {.epoch = scheduler->epoch};
 
+    mf_log_warning(scheduler->config.log,
+                   "rank %" PRIu64 " is gone: rank %" PRIu32 " goes on with the run",
+                   scheduler->former, mf_peers_self(scheduler));
     choose_heirs(scheduler, MF_PEER_EXPECTED, &takeover);
     for (uint32_t i = 0; i < scheduler->n_peers; i++)
-        if (scheduler->peers[i].state == MF_PEER_EXPECTED)
-            post_takeover(&scheduler->peers[i], &takeover);
+        if (scheduler->peers[i].state == MF_PEER_EXPECTED ||
+            scheduler->peers[i].state == MF_PEER_LOST)
+            post_takeover(scheduler, &scheduler->peers[i], &takeover);
 }
 
 void mf_reign_turn(struct mf_scheduler *scheduler)
@@ -197,7 +206,7 @@ void mf_reign_turn(struct mf_scheduler *scheduler)
 
         takeover.share = peer->share;
         if (peer->state == MF_PEER_UP)
-            post_takeover(peer, &takeover);
+            post_takeover(scheduler, peer, &takeover);
     }
 }
 

@@ -2,6 +2,7 @@
  * The scheduler's life and its turn. Runs in rank 0's only thread.
  *
  *     receive   what workers report
+ *     notice    who is gone; let the others hear from here
  *     begin     once, when all of them have said what they have
  *     read      tasks from the source
  *     choose    under the policy auto, a slice of finding out which one is best
@@ -97,10 +98,8 @@ static void on_broken(struct mf_scheduler *scheduler, struct mf_peer *peer,
                       const struct mf_message *message)
 {
     char why[256];
-    size_t n = message->payload_size < sizeof(why) - 1 ? message->payload_size : sizeof(why) - 1;
 
-    memcpy(why, message->payload, n);
-    why[n] = '\0';
+    mf_message_text(message, why, sizeof(why));
     mf_peer_dismiss(scheduler, peer, why);
 }
 
@@ -109,19 +108,25 @@ static int dispatch(struct mf_scheduler *scheduler, struct mf_peer *peer,
 {
     if (message->kind == MF_MESSAGE_HELLO)
         return mf_peers_on_hello(scheduler, peer, message);
-    if (message->kind == MF_MESSAGE_BYE) {
-        mf_peer_lose(scheduler, peer, "it left");
-        return 0;
-    }
     if (message->kind == MF_MESSAGE_SUPERSEDED)
         return mf_reign_on_superseded(scheduler, message);
     if (message->kind == MF_MESSAGE_TAKEOVER)
         return mf_reign_on_takeover(scheduler, peer, message);
+    if (peer->state == MF_PEER_LOST) {
+        mf_notice_on_late(scheduler, peer, message);
+        return 0;
+    }
+    if (message->kind == MF_MESSAGE_BYE) {
+        mf_peer_lose(scheduler, peer, "it left");
+        return 0;
+    }
     if (message->kind == MF_MESSAGE_REPORT)
         return mf_adoption_on_report(scheduler, peer, message);
     if (peer->state != MF_PEER_UP)
         return 0; /* what was on its way when it was told to stop */
     switch (message->kind) {
+    case MF_MESSAGE_BEAT:
+        return 0; /* that something came is all there is to it */
     case MF_MESSAGE_STARTED:
         return apply_about_task(scheduler, MF_EVENT_STARTED, peer, message);
     case MF_MESSAGE_RETURNED:
@@ -178,8 +183,10 @@ static bool receive_from(struct mf_scheduler *scheduler, struct mf_transport *tr
             return i > 0;
         struct mf_peer *peer = mf_peers_find(
             scheduler, transport == scheduler->config.local ? mf_peers_self(scheduler) : from);
-        if (peer && peer->state != MF_PEER_GONE)
-            dispatch_frame(scheduler, peer, frame);
+        if (!peer || peer->state == MF_PEER_GONE)
+            continue;
+        mf_notice_heard(scheduler, peer);
+        dispatch_frame(scheduler, peer, frame);
     }
     return true;
 }
@@ -398,6 +405,7 @@ int mf_scheduler_turn(struct mf_scheduler *scheduler, int64_t now_ns)
     had_traffic = receive(scheduler);
     if (scheduler->is_superseded)
         return had_traffic;
+    mf_notice_turn(scheduler);
     mf_peers_share_nodes(scheduler);
     if (!mf_beginning_turn(scheduler))
         return mf_peers_send(scheduler) || had_traffic;
@@ -407,11 +415,13 @@ int mf_scheduler_turn(struct mf_scheduler *scheduler, int64_t now_ns)
     mf_adoption_turn(scheduler);
     mf_reign_turn(scheduler);
     if (!scheduler->is_leaving) {
+        mf_walltime_turn(scheduler);
         mf_choosing_turn(scheduler);
         decide(scheduler);
     }
     /* The last of them may have been refused, skipped or put aside, of which nothing else tells. */
     scheduler->is_reading |= mf_intake_may_go_on(scheduler);
+    mf_walltime_stop_if_late(scheduler);
     had_traffic |= scheduler->is_telling;
     mf_transfers_pull(scheduler);
     had_traffic |= mf_feeds_turn(scheduler);
@@ -434,6 +444,7 @@ int64_t mf_scheduler_next_ns(const struct mf_scheduler *scheduler)
         next_ns = mf_settle_next_ns(scheduler);
     next_ns = mf_earliest_ns(next_ns, scheduler->next_status_ns);
     next_ns = mf_earliest_ns(next_ns, mf_requests_next_ns(scheduler));
+    next_ns = mf_earliest_ns(next_ns, mf_walltime_next_ns(scheduler));
     if (scheduler->config.progress)
         next_ns = mf_earliest_ns(next_ns, mf_progress_next_ns(scheduler->config.progress));
     if (!scheduler->is_leaving)
@@ -459,6 +470,11 @@ static uint64_t count_left(const struct mf_scheduler *scheduler)
                          scheduler->n_failed_earlier;
 
     return n_all > n_settled ? n_all - n_settled : 0;
+}
+
+bool mf_scheduler_has_losses(const struct mf_scheduler *scheduler)
+{
+    return scheduler->notice.n_lost > 0;
 }
 
 enum mf_run_result mf_scheduler_result(const struct mf_scheduler *scheduler)
@@ -565,6 +581,10 @@ static int create_parts(struct mf_scheduler *scheduler, struct mf_error *err)
         r = mf_table_create(sizeof(mf_task_id), sizeof(struct mf_bad_end), &scheduler->bad_ends);
     if (r == 0)
         r = mf_peers_create(scheduler);
+    if (r == 0)
+        r = mf_notice_create(scheduler);
+    if (r == 0)
+        r = mf_notice_create(scheduler);
     if (r == 0 && scheduler->config.is_takeover)
         r = mf_adoption_create(scheduler);
     if (r == 0 && scheduler->config.is_takeover) {
@@ -602,6 +622,7 @@ void mf_scheduler_destroy(struct mf_scheduler *scheduler)
         return;
     mf_requests_destroy(scheduler);
     mf_adoption_finish(scheduler);
+    mf_notice_destroy(scheduler);
     mf_peers_destroy(scheduler);
     mf_intake_finish(scheduler);
     mf_learned_finish(scheduler);

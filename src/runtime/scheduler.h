@@ -44,6 +44,8 @@ enum mf_resume {
  *                    the run. Where resume says so, it may be called before a refusal
  * @progress          NULL for none
  * @farm              configuration of the core
+ * @end_ns            when the allocation ends, monotonic; 0 for no end
+ * @warn_signal       what running tasks get warn_before_ns before that; 0 for nothing
  * @shares            n_shares of groups, by name
  * @jobs              slots of a node
  * @pin               whether slots are bound to cores
@@ -68,6 +70,9 @@ struct mf_scheduler_config {
     void *open_arg;
     struct mf_progress *progress;
     struct mf_farm_config farm;
+    int64_t end_ns;
+    int64_t warn_before_ns;
+    int warn_signal;
     const struct mf_group_share *shares;
     uint32_t n_shares;
     struct mf_jobs jobs;
@@ -119,6 +124,9 @@ void mf_scheduler_stop(struct mf_scheduler *scheduler, enum mf_stop stop, const 
 
 /** Whether the run is over and all workers have left. */
 bool mf_scheduler_is_finished(const struct mf_scheduler *scheduler);
+
+/** Whether a worker was lost, so that the ranks should not wait for each other. */
+bool mf_scheduler_has_losses(const struct mf_scheduler *scheduler);
 
 /** After the end: how it went. */
 enum mf_run_result mf_scheduler_result(const struct mf_scheduler *scheduler);

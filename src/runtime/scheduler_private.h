@@ -6,6 +6,7 @@
  *     adoption.c   what workers have of a scheduler that this one comes after
  *     reign.c      with a standby: the epoch, and who would come next
  *     peers.c      the workers: HELLO, shares of nodes, frames to each
+ *     notice.c     which of them are there, and those that were given up too early
  *     choosing.c   the policy auto
  *     intake.c     tasks from the source into the farm; what was done earlier
  *     learned.c    run times of kinds of tasks, from run to run
@@ -14,6 +15,7 @@
  *     transfer.c   output into the stores, fetched from workers where it is large
  *     settle.c     ended attempts: journal, and after the commit the telling
  *     requests.c   what the user asks of the run while it goes on
+ *     walltime.c   the end of the allocation
  */
 #ifndef MF_RUNTIME_SCHEDULER_PRIVATE_H
 #define MF_RUNTIME_SCHEDULER_PRIVATE_H
@@ -28,6 +30,7 @@
 #include "runtime/chooser.h"
 #include "runtime/node.h"
 #include "runtime/scheduler.h"
+#include "runtime/sentry.h"
 #include "wire/message.h"
 
 /** Failures that the summary shows. */
@@ -38,6 +41,7 @@ enum mf_peer_state {
     MF_PEER_HELLO,    /* waits for its share of the node */
     MF_PEER_UP,       /* works */
     MF_PEER_STOPPING, /* was told to stop; BYE is awaited */
+    MF_PEER_LOST,     /* its tasks went elsewhere; if it is heard of, it may begin again */
     MF_PEER_GONE,
 };
 
@@ -47,9 +51,11 @@ enum mf_peer_state {
  * @transport, @address  how to reach it
  * @has                  what its HELLO said
  * @frame                records of this turn
- * @share                what it has of its node, once it is UP
  * @send_error           why nothing can be sent to it any more, 0 or -errno
  * @transfers            outputs being pulled from it
+ * @share                what it has of its node
+ * @was_sent             since it was last looked at whether something was
+ * @is_reset             LOST, and told to begin again
  */
 struct mf_peer {
     uint32_t rank;
@@ -61,8 +67,30 @@ struct mf_peer {
     uint32_t n_slots;
     struct mf_buffer frame;
     int send_error;
-    struct mf_needs share;
     struct mf_list transfers;
+    struct mf_needs share;
+    bool was_sent;
+    bool is_reset;
+};
+
+/**
+ * Of workers that are there, and those that are not any more.
+ *
+ * @sentry      NULL when there are no other ranks
+ * @life        of this process
+ * @cursor, @paced_ns   who is looked at next for whether it has heard from here, as of when
+ * @lost_ns     when the last one was lost
+ * @n_lost      how often one was lost
+ * @n_returned  how often one began again
+ * @n_stale     records that came from LOST ones, and were dropped
+ */
+struct mf_notice {
+    struct mf_sentry *sentry;
+    struct mf_life life;
+    uint32_t cursor;
+    int64_t paced_ns;
+    int64_t lost_ns;
+    uint64_t n_lost, n_returned, n_stale;
 };
 
 /**
@@ -212,6 +240,7 @@ struct mf_scheduler {
     uint32_t n_peers;
     bool is_sharing_done;
     uint32_t n_slots;
+    struct mf_notice notice;
 
     bool is_source_done;
     bool is_source_waiting;
@@ -231,6 +260,7 @@ struct mf_scheduler {
     uint64_t n_done_earlier, n_failed_earlier;
 
     uint64_t epoch;            /* of this scheduler; 0 without a standby */
+    uint64_t former;           /* rank of the scheduler before */
     bool has_new_heirs;        /* workers are to be told who would come next */
     bool is_superseded;        /* by another scheduler: nothing more is done */
     struct mf_table *adoptees; /* see adoption.c; NULL but after a takeover */
@@ -251,6 +281,8 @@ struct mf_scheduler {
     struct mf_list fetches;
 
     struct mf_choosing choosing;
+
+    int64_t warn_ns, stop_ns; /* see walltime.c; INT64_MAX for never */
 
     struct mf_table *live; /* task id to struct mf_live * */
     struct mf_buffer scratch;
@@ -327,8 +359,8 @@ void mf_reign_take_over(struct mf_scheduler *scheduler);
 /** Tells workers who would come next, if that has changed. */
 void mf_reign_turn(struct mf_scheduler *scheduler);
 
-/** A rank is lost: the next scheduler is not to wait for it. */
-void mf_reign_note_lost(struct mf_scheduler *scheduler, const struct mf_peer *peer);
+/** A rank is lost, or back: the next scheduler is not to wait for those that are lost. */
+void mf_reign_note_lost(struct mf_scheduler *scheduler);
 
 /** A rank says that it has another scheduler. Returns 0 or -EPROTO. */
 int mf_reign_on_superseded(struct mf_scheduler *scheduler, const struct mf_message *message);
@@ -348,6 +380,10 @@ void mf_adoption_finish(struct mf_scheduler *scheduler);
 /** A worker reports what it has. Returns 0, -EPROTO or -ENOMEM. */
 int mf_adoption_on_report(struct mf_scheduler *scheduler, struct mf_peer *peer,
                           const struct mf_message *message);
+
+/** The same from one that was given up, which has to begin again. */
+void mf_adoption_on_late_report(struct mf_scheduler *scheduler, struct mf_peer *peer,
+                                const struct mf_message *message);
 
 /** Whether a worker has an attempt of a task that waits to adopt it. */
 bool mf_adoption_awaits(const struct mf_scheduler *scheduler, mf_task_id task);
@@ -375,6 +411,9 @@ void mf_adoption_on_settled(struct mf_scheduler *scheduler, mf_task_id task);
 void mf_adoption_turn(struct mf_scheduler *scheduler);
 
 /* peers.c */
+
+/** A rank that this scheduler has never heard of is lost, but may come. */
+void mf_peer_doubt_unseen(struct mf_scheduler *scheduler, struct mf_peer *peer);
 
 /** A worker with that share of its node takes tasks. Returns 0 or -errno. */
 int mf_peer_bring_up(struct mf_scheduler *scheduler, struct mf_peer *peer,
@@ -409,6 +448,12 @@ int64_t mf_peers_deadline_ns(const struct mf_scheduler *scheduler);
 /** A worker can do nothing more: its tasks go to others. */
 void mf_peer_lose(struct mf_scheduler *scheduler, struct mf_peer *peer, const char *why);
 
+/** The same for one that is only silent: it may turn out to be there. */
+void mf_peer_doubt(struct mf_scheduler *scheduler, struct mf_peer *peer, const char *why);
+
+/** A worker that was LOST has nothing of before, and takes tasks again. */
+void mf_peer_bring_back(struct mf_scheduler *scheduler, struct mf_peer *peer);
+
 /** The same for one that still listens: it is told to stop, and leaves in order. */
 void mf_peer_dismiss(struct mf_scheduler *scheduler, struct mf_peer *peer, const char *why);
 
@@ -420,6 +465,35 @@ void mf_peers_stop(struct mf_scheduler *scheduler);
 
 /** After that: whether all workers have left, or need not be waited for any more. */
 bool mf_peers_have_left(const struct mf_scheduler *scheduler);
+
+/* notice.c */
+
+/** Begins to watch the ranks. Returns 0 or -ENOMEM. */
+int mf_notice_create(struct mf_scheduler *scheduler);
+void mf_notice_destroy(struct mf_scheduler *scheduler);
+
+/** A rank says which process it is. */
+void mf_notice_meet(struct mf_scheduler *scheduler, const struct mf_peer *peer,
+                    const struct mf_life *life);
+
+/** From now on the rank should not be silent. */
+void mf_notice_expect(struct mf_scheduler *scheduler, const struct mf_peer *peer);
+
+/** The rank is not watched any more. */
+void mf_notice_forget(struct mf_scheduler *scheduler, const struct mf_peer *peer);
+
+/** Something came from a rank. */
+void mf_notice_heard(struct mf_scheduler *scheduler, const struct mf_peer *peer);
+
+/** A record of a LOST worker: out of date, or the word that nothing of before is left. */
+void mf_notice_on_late(struct mf_scheduler *scheduler, struct mf_peer *peer,
+                       const struct mf_message *message);
+
+/** After what came was taken in: gives up who is gone, and lets the others hear from here. */
+void mf_notice_turn(struct mf_scheduler *scheduler);
+
+/** When a run without workers need not wait any more for one that may come back. */
+int64_t mf_notice_patience_ns(const struct mf_scheduler *scheduler);
 
 /* intake.c */
 
@@ -456,6 +530,20 @@ bool mf_intake_was_skipped(struct mf_scheduler *scheduler, const uint8_t *key);
 /** Why a task is skipped: "task 3, which failed". Returns text, which holds size bytes. */
 char *mf_intake_explain_skip(const struct mf_scheduler *scheduler, mf_task_id root, char *text,
                              size_t size);
+
+/* walltime.c */
+
+/** Tells the farm when the allocation ends, if it does. */
+void mf_walltime_create(struct mf_scheduler *scheduler);
+
+/** Warns what runs, and stops the run, when it is time. */
+void mf_walltime_turn(struct mf_scheduler *scheduler);
+
+/** Behind the decisions of a turn: stops the run when nothing of it fits into the time left. */
+void mf_walltime_stop_if_late(struct mf_scheduler *scheduler);
+
+/** When it is time for a turn; INT64_MAX for never. */
+int64_t mf_walltime_next_ns(const struct mf_scheduler *scheduler);
 
 /* choosing.c */
 

@@ -408,7 +408,10 @@ int64_t mf_settle_next_ns(const struct mf_scheduler *scheduler)
         return INT64_MAX;
     if (after_ns < COMMIT_AFTER_NS)
         after_ns = COMMIT_AFTER_NS;
-    if (mf_list_is_empty(&scheduler->unsettled)) /* marks of printed output are in no hurry */
+    /* Marks of printed output are in no hurry, unless another scheduler would print it again. */
+    if (mf_list_is_empty(&scheduler->unsettled) && scheduler->epoch > 0)
+        return scheduler->last_commit_ns + after_ns;
+    if (mf_list_is_empty(&scheduler->unsettled))
         return scheduler->last_commit_ns + MF_NS_PER_S;
     return scheduler->oldest_unsettled_ns + after_ns;
 }

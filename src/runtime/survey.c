@@ -20,6 +20,7 @@ static int tell(struct mf_transport *transport, const struct mf_offer *has)
     int r;
 
     mf_node_host(hello.host);
+    mf_life_own(&hello.life);
     mf_node_encode_offer(has->cores, has->n_cores, &has->resources, &payload);
     hello.payload = payload.data;
     hello.payload_size = payload.size;

@@ -3,6 +3,7 @@
  *
  *     receive   RUN, RECALL, SUSPEND, CONTINUE, END, PULL, RELEASE, FEED, UNFEED from the
  *               scheduler
+ *     notice    whether the scheduler is there; tell it that this worker is
  *     start     what fits into free slots, in the order received; stage more
  *     tell      a scheduler that took over what there is, or who has been running for a while
  *     send      one frame with all there is to report
@@ -28,8 +29,11 @@
 
 static void send_frame(struct mf_worker_rank *worker)
 {
-    int r = mf_transport_send(worker->transport, worker->scheduler, &worker->frame);
+    int r;
 
+    if (worker->frame.size > 0)
+        worker->sent_ns = worker->now_ns;
+    r = mf_transport_send(worker->transport, worker->scheduler, &worker->frame);
     if (r < 0 && worker->error == 0)
         worker->error = r;
 }
@@ -84,6 +88,8 @@ static int on_welcome(struct mf_worker_rank *worker, const struct mf_message *me
         mf_welcome_finish(&welcome);
         return r;
     }
+    for (uint32_t i = 0; i < welcome.n_slots && worker->never_pins; i++)
+        welcome.slots[i].n_cpus = 0;
     worker->n_slots = welcome.n_slots;
     worker->may_stage = worker->executor->can_stage && !welcome.suspends;
     r = worker->executor->ops->configure(worker->executor, welcome.slots, welcome.n_slots,
@@ -92,6 +98,8 @@ static int on_welcome(struct mf_worker_rank *worker, const struct mf_message *me
     if (r < 0)
         mf_worker_rank_report_broken(worker, strerror(-r));
     worker->is_welcome = true;
+    if (worker->sentry)
+        mf_sentry_expect(worker->sentry, 0);
     return 0;
 }
 
@@ -189,6 +197,12 @@ static void on_continue(struct mf_worker_rank *worker, const struct mf_message *
         mf_list_push_back(&worker->queue, &attempt->node);
 }
 
+static void on_warn(struct mf_worker_rank *worker, const struct mf_message *message)
+{
+    if (worker->executor->ops->warn)
+        worker->executor->ops->warn(worker->executor, (int)message->signal);
+}
+
 static int on_pull(struct mf_worker_rank *worker, const struct mf_message *pull)
 {
     struct mf_worker_attempt *attempt = mf_worker_rank_find(worker, pull->task, pull->attempt);
@@ -224,13 +238,14 @@ static void on_release(struct mf_worker_rank *worker, const struct mf_message *m
         mf_worker_rank_forget(worker, attempt);
 }
 
-static void on_stop(struct mf_worker_rank *worker)
+static void on_stop(struct mf_worker_rank *worker, const struct mf_message *stop)
 {
     worker->executor->ops->destroy(worker->executor);
     worker->executor = NULL;
     mf_buffer_clear(&worker->frame);
     mf_worker_rank_post_simple(worker, MF_MESSAGE_BYE, 0, 0);
     send_frame(worker);
+    worker->has_losses = stop->error != 0;
     worker->is_finished = true;
 }
 
@@ -239,7 +254,11 @@ static int dispatch(struct mf_worker_rank *worker, const struct mf_message *mess
     if (message->kind == MF_MESSAGE_WELCOME)
         return on_welcome(worker, message);
     if (message->kind == MF_MESSAGE_STOP) {
-        on_stop(worker);
+        on_stop(worker, message);
+        return 0;
+    }
+    if (message->kind == MF_MESSAGE_PULSE) {
+        mf_worker_notice_on_pulse(worker, message);
         return 0;
     }
     if (message->kind == MF_MESSAGE_TAKEOVER)
@@ -249,6 +268,9 @@ static int dispatch(struct mf_worker_rank *worker, const struct mf_message *mess
     switch (message->kind) {
     case MF_MESSAGE_RUN:
         return on_run(worker, message);
+    case MF_MESSAGE_RESET:
+        mf_worker_notice_on_reset(worker);
+        return 0;
     case MF_MESSAGE_RECALL:
         on_recall(worker, message);
         return 0;
@@ -260,6 +282,9 @@ static int dispatch(struct mf_worker_rank *worker, const struct mf_message *mess
         return 0;
     case MF_MESSAGE_CONTINUE:
         on_continue(worker, message);
+        return 0;
+    case MF_MESSAGE_WARN:
+        on_warn(worker, message);
         return 0;
     case MF_MESSAGE_PULL:
         return on_pull(worker, message);
@@ -292,7 +317,9 @@ static int dispatch_frame(struct mf_worker_rank *worker, uint32_t from,
             return r;
     }
     if (r >= 0)
-        worker->is_orphan = false;
+        worker->awaits_heir = false;
+    if (worker->sentry)
+        mf_sentry_heard(worker->sentry, 0);
     while (r >= 0 && !worker->is_finished && (r = mf_message_decode(&reader, &message)) == 1)
         r = dispatch(worker, &message);
     return r;
@@ -345,6 +372,8 @@ int mf_worker_rank_turn(struct mf_worker_rank *worker, int64_t now_ns)
         mf_worker_rank_report_broken(worker, strerror(-had_traffic));
         had_traffic = 1;
     }
+    if (worker->sentry && !worker->is_finished)
+        mf_worker_notice_turn(worker);
     if (worker->is_finished)
         return had_traffic;
     if (!worker->is_broken) {
@@ -362,15 +391,30 @@ int mf_worker_rank_turn(struct mf_worker_rank *worker, int64_t now_ns)
 
 int64_t mf_worker_rank_next_ns(const struct mf_worker_rank *worker)
 {
-    if (mf_list_is_empty(&worker->untold) || worker->is_finished)
+    int64_t next_ns = mf_worker_notice_next_ns(worker);
+
+    if (worker->is_finished)
         return INT64_MAX;
-    return mf_container_of(worker->untold.next, struct mf_worker_attempt, node)->started_ns +
-           TELL_STARTED_AFTER_NS;
+    if (mf_list_is_empty(&worker->untold))
+        return next_ns;
+    return mf_earliest_ns(
+        next_ns, mf_container_of(worker->untold.next, struct mf_worker_attempt, node)->started_ns +
+                     TELL_STARTED_AFTER_NS);
 }
 
 bool mf_worker_rank_is_finished(const struct mf_worker_rank *worker)
 {
     return worker->is_finished;
+}
+
+bool mf_worker_rank_is_orphan(const struct mf_worker_rank *worker)
+{
+    return worker->is_orphan;
+}
+
+bool mf_worker_rank_has_losses(const struct mf_worker_rank *worker)
+{
+    return worker->has_losses || worker->is_orphan;
 }
 
 /* --- life --- */
@@ -381,6 +425,7 @@ static void say_hello(struct mf_worker_rank *worker, const struct mf_worker_rank
     struct mf_buffer payload = {0};
 
     mf_node_host(hello.host);
+    mf_life_own(&hello.life);
     mf_node_encode_offer(config->cores, config->n_cores, config->resources, &payload);
     hello.payload = payload.data;
     hello.payload_size = payload.size;
@@ -400,11 +445,14 @@ int mf_worker_rank_create(const struct mf_worker_rank_config *config,
     worker->transport = config->transport;
     worker->scheduler = config->scheduler;
     worker->scratch = config->scratch;
+    worker->never_pins = config->never_pins;
     mf_list_init(&worker->fetching);
     mf_list_init(&worker->queue);
     mf_list_init(&worker->untold);
     r = mf_table_create(sizeof(struct mf_worker_attempt_key), sizeof(struct mf_worker_attempt *),
                         &worker->attempts);
+    if (r == 0 && config->loop)
+        r = mf_worker_notice_create(worker, config->loop);
     if (r == 0) {
         say_hello(worker, config);
         r = worker->error;
@@ -435,6 +483,7 @@ void mf_worker_rank_destroy(struct mf_worker_rank *worker)
         mf_worker_attempt_free(*(struct mf_worker_attempt **)place);
     mf_table_destroy(worker->attempts);
     mf_worker_feeds_finish(worker);
+    mf_sentry_destroy(worker->sentry);
     mf_buffer_finish(&worker->frame);
     mf_stock_finish(&worker->stock);
     free(worker);

@@ -24,17 +24,22 @@ struct mf_worker_rank;
 /**
  * @transport  to the scheduler (borrowed)
  * @scheduler  number of the scheduler's end
+ * @loop       tells when the scheduler's process ends (borrowed). NULL when that is this process:
+ *             then neither tells the other that it is there
  * @scratch    name of a directory for files of its tasks, from mf_scratch_name(); made when
  *             it is needed and removed in the end (borrowed)
  * @cores, @n_cores, @resources   what HELLO says of this rank (borrowed during create)
+ * @never_pins  slots are used without their processors, whatever WELCOME says
  */
 struct mf_worker_rank_config {
     struct mf_transport *transport;
     uint32_t scheduler;
+    struct mf_loop *loop;
     const char *scratch;
     const struct mf_core *cores;
     uint32_t n_cores;
     const struct mf_topo_resources *resources;
+    bool never_pins;
 };
 
 /**
@@ -65,17 +70,6 @@ int mf_worker_rank_turn(struct mf_worker_rank *worker, int64_t now_ns);
 /** When it wants its next turn even if nothing happens; INT64_MAX for never. */
 int64_t mf_worker_rank_next_ns(const struct mf_worker_rank *worker);
 
-/**
- * mf_worker_rank_on_scheduler_lost() - its scheduler is dead, or seems to be.
- *
- * Returns true if another one may take over: what runs goes on, until that one or the old one is
- * heard of. False if there is no standby.
- */
-bool mf_worker_rank_on_scheduler_lost(struct mf_worker_rank *worker);
-
-/** Whether that is so, and since when. */
-bool mf_worker_rank_is_orphan(const struct mf_worker_rank *worker, int64_t *ret_since_ns);
-
 /** Epoch of its scheduler; 0 as long as there is no standby. */
 uint64_t mf_worker_rank_epoch(const struct mf_worker_rank *worker);
 
@@ -90,7 +84,13 @@ bool mf_worker_rank_may_succeed(const struct mf_worker_rank *worker, mf_worker_i
 void mf_worker_rank_turn_to(struct mf_worker_rank *worker, struct mf_transport *transport,
                             uint32_t scheduler);
 
-/** Whether it was told to stop and has said BYE. */
+/** Whether it was told to stop and has said BYE, or has ended its tasks without a scheduler. */
 bool mf_worker_rank_is_finished(const struct mf_worker_rank *worker);
+
+/** Whether its scheduler is gone, and no other has come. */
+bool mf_worker_rank_is_orphan(const struct mf_worker_rank *worker);
+
+/** After the end: whether ranks were lost, so that none should wait for all the others. */
+bool mf_worker_rank_has_losses(const struct mf_worker_rank *worker);
 
 #endif

@@ -319,7 +319,7 @@ static void report_ended(struct mf_worker_rank *worker, struct mf_worker_attempt
         *attempt->outcome = *event->outcome;
     is_kept = !mf_worker_rank_post_ended(worker, attempt, event->outcome, event->output) ||
               attempt->outcome;
-    if (!is_kept) {
+    if (!is_kept || worker->is_resetting) {
         mf_output_close(event->output);
         mf_worker_rank_forget(worker, attempt);
         return;

@@ -17,22 +17,20 @@
 /* Those that come before get so long each, as they may be dead too. */
 #define HEIR_STEP_NS (MF_NS_PER_S / 2)
 
+/* What runs goes on so long without any scheduler: where the lock of a dead node is held by a file
+ * server, that takes a while to let it go. */
+#define PATIENCE_NS (120 * MF_NS_PER_S)
+
 /* --- who schedules --- */
 
-bool mf_worker_rank_on_scheduler_lost(struct mf_worker_rank *worker)
+bool mf_worker_handover_await(struct mf_worker_rank *worker)
 {
-    if (worker->heirs.epoch == 0 || worker->is_finished)
+    if (worker->heirs.epoch == 0)
         return false;
-    if (!worker->is_orphan)
-        worker->orphan_since_ns = worker->now_ns;
-    worker->is_orphan = true;
-    return true;
-}
-
-bool mf_worker_rank_is_orphan(const struct mf_worker_rank *worker, int64_t *ret_since_ns)
-{
-    *ret_since_ns = worker->orphan_since_ns;
-    return worker->is_orphan;
+    if (!worker->awaits_heir)
+        worker->lost_ns = worker->now_ns;
+    worker->awaits_heir = true;
+    return worker->now_ns - worker->lost_ns < PATIENCE_NS;
 }
 
 uint64_t mf_worker_rank_epoch(const struct mf_worker_rank *worker)
@@ -43,11 +41,11 @@ uint64_t mf_worker_rank_epoch(const struct mf_worker_rank *worker)
 bool mf_worker_rank_may_succeed(const struct mf_worker_rank *worker, mf_worker_id rank,
                                 int64_t now_ns)
 {
-    if (!worker->is_orphan || worker->is_broken)
+    if (!worker->awaits_heir || worker->is_broken)
         return false;
     for (uint32_t i = 0; i < worker->heirs.n_heirs; i++)
         if (worker->heirs.heirs[i] == rank)
-            return now_ns - worker->orphan_since_ns >= i * HEIR_STEP_NS;
+            return now_ns - worker->lost_ns >= i * HEIR_STEP_NS;
     return false;
 }
 
@@ -57,6 +55,10 @@ void mf_worker_rank_turn_to(struct mf_worker_rank *worker, struct mf_transport *
     worker->transport = transport;
     worker->scheduler = scheduler;
     worker->is_turned = true;
+    worker->awaits_heir = false;
+    /* It is in this process. */
+    mf_sentry_destroy(worker->sentry);
+    worker->sentry = NULL;
     mf_buffer_clear(&worker->frame);
 }
 
@@ -193,11 +195,13 @@ void mf_worker_handover_turn(struct mf_worker_rank *worker)
     struct mf_message message = {.kind = MF_MESSAGE_REPORT};
     struct mf_buffer payload = {0};
 
-    if (!worker->is_reporting || (worker->n_staged > 0 && !worker->is_broken))
+    if (!worker->is_reporting || worker->is_resetting ||
+        (worker->n_staged > 0 && !worker->is_broken))
         return;
     worker->is_reporting = false;
     forget_untold(worker);
     mf_node_host(message.host);
+    mf_life_own(&message.life);
     encode_report(worker, &payload);
     message.payload = payload.data;
     message.payload_size = payload.size;
@@ -215,8 +219,13 @@ void mf_worker_handover_turn(struct mf_worker_rank *worker)
 /* --- what schedulers say --- */
 
 /* A scheduler that is new to this worker: it is told all, once that is certain. */
-static void follow(struct mf_worker_rank *worker, uint32_t from)
+static void follow(struct mf_worker_rank *worker, uint32_t from, const struct mf_life *life)
 {
+    if (worker->sentry) {
+        mf_sentry_forget(worker->sentry, 0);
+        mf_sentry_meet(worker->sentry, 0, life);
+        mf_sentry_expect(worker->sentry, 0);
+    }
     worker->scheduler = from;
     worker->is_turned = false;
     worker->is_reporting = true;
@@ -260,9 +269,9 @@ int mf_worker_handover_on_takeover(struct mf_worker_rank *worker, uint32_t from,
     if (takeover.share.n_slots == 0)
         takeover.share = worker->heirs.share;
     worker->heirs = takeover;
-    worker->is_orphan = false;
+    worker->awaits_heir = false;
     if (is_new)
-        follow(worker, from);
+        follow(worker, from, &message->life);
     return 0;
 }
 

@@ -5,6 +5,7 @@
  *     worker_attempts.c  attempts, their slots, what the executor says
  *     worker_feeds.c     files with the output of tasks that others take
  *     worker_handover.c  from a scheduler that died to the next one
+ *     worker_notice.c    that the scheduler is there, that this worker is, and beginning again
  */
 #ifndef MF_RUNTIME_WORKER_PRIVATE_H
 #define MF_RUNTIME_WORKER_PRIVATE_H
@@ -12,6 +13,7 @@
 #include "base/list.h"
 #include "base/table.h"
 #include "runtime/handover.h"
+#include "runtime/sentry.h"
 #include "runtime/worker.h"
 #include "topo/stock.h"
 #include "wire/message.h"
@@ -71,6 +73,7 @@ struct mf_worker_attempt {
  * @queue       QUEUED ones, and SUSPENDED ones that are to go on, in order of arrival
  * @untold      RUNNING ones that the scheduler does not know to run, oldest first
  * @n_wide      RUNNING ones with more than one slot
+ * @never_pins  slots are used without their processors
  * @may_stage   attempts may wait in the executor: none is suspended, since then slots change
  *              hands here
  * @stock       slots and GPUs of this worker
@@ -78,9 +81,12 @@ struct mf_worker_attempt {
  * @scratch     name of the directory that feeds are in
  * @heirs       of the scheduler: its epoch, 0 without a standby, and who comes after it; the share
  *              of this worker
- * @is_orphan   its scheduler is lost, since orphan_since_ns
+ * @awaits_heir  its scheduler is lost, since lost_ns, and another one may take over
  * @is_turned   another scheduler is expected at the address that it has
  * @is_reporting  it owes a REPORT to its scheduler, and says nothing else until then
+ * @sentry      watches the scheduler, as its only peer; NULL when that is in this process
+ * @sent_ns     when a frame was last sent
+ * @is_resetting  the scheduler has given this worker up: all it has is to end, unreported
  */
 struct mf_worker_rank {
     struct mf_transport *transport;
@@ -97,17 +103,23 @@ struct mf_worker_rank {
     struct mf_stock stock;
     struct mf_table *feeds;
     const char *scratch;
+    struct mf_sentry *sentry;
+    int64_t sent_ns;
     int64_t now_ns;
     int error;
     bool is_welcome;
     bool is_broken;
     bool is_finished;
+    bool is_resetting;
+    bool is_orphan;
+    bool has_losses;
     bool may_stage;
     struct mf_takeover heirs;
-    int64_t orphan_since_ns;
-    bool is_orphan;
+    int64_t lost_ns;
+    bool awaits_heir;
     bool is_turned;
     bool is_reporting;
+    bool never_pins;
 };
 
 /* The table's key; all bytes are set, since keys are compared as memory. */
@@ -153,6 +165,9 @@ bool mf_worker_rank_post_ended(struct mf_worker_rank *worker,
                                const struct mf_worker_attempt *attempt,
                                const struct mf_outcome *outcome, const struct mf_output *output);
 
+/** Its scheduler is lost. Returns whether another one may still take over. */
+bool mf_worker_handover_await(struct mf_worker_rank *worker);
+
 /** Sends the REPORT that is owed, once it is known what it is. */
 void mf_worker_handover_turn(struct mf_worker_rank *worker);
 
@@ -191,6 +206,32 @@ void mf_worker_feeds_forget(struct mf_worker_rank *worker);
 
 /** Removes all files. */
 void mf_worker_feeds_finish(struct mf_worker_rank *worker);
+
+/* worker_notice.c */
+
+/** Begins to watch the scheduler. Returns 0 or -ENOMEM. */
+int mf_worker_notice_create(struct mf_worker_rank *worker, struct mf_loop *loop);
+
+/** The scheduler says which process it is. */
+void mf_worker_notice_on_pulse(struct mf_worker_rank *worker, const struct mf_message *pulse);
+
+/** The scheduler has given this worker up, and takes it back when it has ended all it has. */
+void mf_worker_notice_on_reset(struct mf_worker_rank *worker);
+
+/** After what came was taken in: looks whether the scheduler is there, and says that this worker
+ * is. */
+void mf_worker_notice_turn(struct mf_worker_rank *worker);
+
+/** When the scheduler should next hear of this worker; INT64_MAX for never. */
+int64_t mf_worker_notice_next_ns(const struct mf_worker_rank *worker);
+
+/**
+ * mf_worker_rank_on_scheduler_lost() - what a worker does when its scheduler is gone.
+ *
+ * It ends its tasks, and is finished; but with a standby it goes on for a while, and waits for
+ * another one.
+ */
+void mf_worker_rank_on_scheduler_lost(struct mf_worker_rank *worker);
 
 /* worker.c */
 

@@ -139,6 +139,21 @@ static void look_at_slurm(uint64_t *mem_bytes)
                    get_number("SLURM_CPUS_ON_NODE") * (get_number("SLURM_MEM_PER_CPU") << 20));
 }
 
+bool mf_topo_keep_granted(const struct mf_core *cores, uint32_t *n_cores)
+{
+    uint64_t n_granted = getenv("SLURM_JOB_ID") ? get_number("SLURM_CPUS_ON_NODE") : 0;
+    uint64_t n_cpus = 0;
+
+    for (uint32_t i = 0; i < *n_cores && n_granted > 0; i++) {
+        if (n_cpus >= n_granted) {
+            *n_cores = i;
+            return true;
+        }
+        n_cpus += cores[i].n_cpus;
+    }
+    return false;
+}
+
 int mf_topo_resources(const char *root, struct mf_topo_resources *ret_resources)
 {
     struct mf_topo_resources resources = {0};

@@ -57,6 +57,18 @@ struct mf_topo_resources {
 };
 
 /**
+ * mf_topo_keep_granted() - no more cores than Slurm has granted to the job on this node.
+ *
+ * Where Slurm does not confine a job to its processors, it may run anywhere on a node that it
+ * shares with other jobs; SLURM_CPUS_ON_NODE says how many it was granted.
+ *
+ * @n_cores  in: how many there are; out: how many to use
+ *
+ * Returns whether some were left out: then nobody knows which of the cores are the job's own.
+ */
+bool mf_topo_keep_granted(const struct mf_core *cores, uint32_t *n_cores);
+
+/**
  * mf_topo_resources() - memory and GPUs that this process may use.
  *
  * Memory is the least of what the machine has, the limits of this process's

@@ -358,7 +358,9 @@ static void mpi_destroy(struct mf_transport *transport)
 
     drain_sends(mpi);
     free_ring(mpi);
-    MPI_Finalize();
+    /* It waits for all ranks, also for dead ones. Without it this was the last call of MPI. */
+    if (!transport->has_losses)
+        MPI_Finalize();
     /* Only now is MPI surely done with the memory of unfinished transfers. */
     free_transfers(&mpi->outgoing);
     free_transfers(&mpi->spare);

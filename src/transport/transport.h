@@ -23,7 +23,8 @@ struct mf_transport;
  * @receive  1 with a frame, borrowed until the next call, and its sender; 0 for
  *           none now; or -errno. Also moves what is being sent.
  * @unsent   bytes of frames to a peer that are still ours
- * @destroy  gives what is still being sent up to a second, then frees
+ * @destroy  gives what is still being sent up to a second, waits for the other ends unless
+ *           has_losses, and frees
  */
 struct mf_transport_ops {
     int (*send)(struct mf_transport *transport, uint32_t to, struct mf_buffer *frame);
@@ -43,12 +44,14 @@ struct mf_transport_ops {
  * @n_looks      set by the user: how often the next receive looks before it says that there is
  *               nothing, once if 0. MF_LOOKS_AFTER_PAUSE, since the first look after a pause may
  *               only get things going; more where there is nothing else to do
+ * @has_losses   set by the user: other ends are gone, and would be waited for in vain
  */
 struct mf_transport {
     const struct mf_transport_ops *ops;
     uint32_t rank;
     uint32_t size;
     uint32_t n_looks;
+    bool has_losses;
 };
 
 static inline int mf_transport_send(struct mf_transport *transport, uint32_t to,

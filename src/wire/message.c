@@ -22,6 +22,8 @@ enum {
     FIELD_FEEDS = 1 << 9,
     FIELD_PAYLOAD = 1 << 10,
     FIELD_RAN = 1 << 11,
+    FIELD_SIGNAL = 1 << 13,
+    FIELD_LIFE = 1 << 12,
 };
 
 /* The fields of a kind, or -1 for a kind that there is not. */
@@ -30,7 +32,7 @@ static int fields_of(unsigned kind)
     switch (kind) {
     case MF_MESSAGE_HELLO:
     case MF_MESSAGE_REPORT:
-        return FIELD_HOST | FIELD_PAYLOAD;
+        return FIELD_HOST | FIELD_LIFE | FIELD_PAYLOAD;
     case MF_MESSAGE_STARTED:
     case MF_MESSAGE_RETURNED:
     case MF_MESSAGE_RECALL:
@@ -50,17 +52,26 @@ static int fields_of(unsigned kind)
     case MF_MESSAGE_BROKEN:
     case MF_MESSAGE_WELCOME:
     case MF_MESSAGE_SUPERSEDED:
-    case MF_MESSAGE_TAKEOVER:
         return FIELD_PAYLOAD;
+    case MF_MESSAGE_TAKEOVER:
+        return FIELD_LIFE | FIELD_PAYLOAD;
     case MF_MESSAGE_RUN:
         return FIELD_TASK | FIELD_NEEDS | FIELD_TIMEOUT | FIELD_FEEDS | FIELD_PAYLOAD;
     case MF_MESSAGE_END:
         return FIELD_TASK | FIELD_CAUSE;
+    case MF_MESSAGE_WARN:
+        return FIELD_SIGNAL;
     case MF_MESSAGE_PULL:
     case MF_MESSAGE_FETCH:
         return FIELD_TASK | FIELD_PLACE | FIELD_LENGTH;
-    case MF_MESSAGE_BYE:
     case MF_MESSAGE_STOP:
+        return FIELD_ERROR;
+    case MF_MESSAGE_PULSE:
+        return FIELD_LIFE;
+    case MF_MESSAGE_BYE:
+    case MF_MESSAGE_BEAT:
+    case MF_MESSAGE_AGAIN:
+    case MF_MESSAGE_RESET:
         return 0;
     default:
         return -1;
@@ -104,6 +115,8 @@ void mf_message_encode(const struct mf_message *message, struct mf_buffer *frame
     }
     if (fields & FIELD_LENGTH)
         mf_buffer_put_u32(frame, message->length);
+    if (fields & FIELD_SIGNAL)
+        mf_buffer_put_u32(frame, message->signal);
     if (fields & FIELD_ERROR)
         mf_buffer_put_u32(frame, (uint32_t)message->error);
     if (fields & FIELD_OUTCOME) {
@@ -114,10 +127,20 @@ void mf_message_encode(const struct mf_message *message, struct mf_buffer *frame
     }
     if (fields & FIELD_HOST)
         mf_buffer_put_text(frame, message->host);
+    if (fields & FIELD_LIFE)
+        mf_life_encode(&message->life, frame);
     if (fields & FIELD_FEEDS)
         mf_buffer_put_bytes(frame, message->feeds, message->feeds_size);
     if (fields & FIELD_PAYLOAD)
         mf_buffer_put_bytes(frame, message->payload, message->payload_size);
+}
+
+void mf_message_text(const struct mf_message *message, char *text, size_t size)
+{
+    size_t n = message->payload_size < size - 1 ? message->payload_size : size - 1;
+
+    mf_copy(text, message->payload, n);
+    text[n] = '\0';
 }
 
 int mf_frame_open(const void *data, size_t size, struct mf_reader *ret_reader)
@@ -201,12 +224,16 @@ int mf_message_decode(struct mf_reader *reader, struct mf_message *ret_message)
         decode_place(reader, ret_message);
     if (fields & FIELD_LENGTH)
         ret_message->length = mf_reader_get_u32(reader);
+    if (fields & FIELD_SIGNAL)
+        ret_message->signal = mf_reader_get_u32(reader);
     if (fields & FIELD_ERROR)
         ret_message->error = (int32_t)mf_reader_get_u32(reader);
     if (fields & FIELD_OUTCOME)
         decode_outcome(reader, ret_message);
     if (fields & FIELD_HOST)
         mf_reader_get_text(reader, ret_message->host, sizeof(ret_message->host));
+    if (fields & FIELD_LIFE)
+        mf_life_decode(reader, &ret_message->life);
     ret_message->feeds = ret_message->payload = NULL;
     ret_message->feeds_size = ret_message->payload_size = 0;
     if (fields & FIELD_FEEDS)

@@ -16,6 +16,7 @@
 #define MF_WIRE_MESSAGE_H
 
 #include "base/buffer.h"
+#include "base/life.h"
 #include "core/outcome.h"
 #include "core/task.h"
 
@@ -23,7 +24,7 @@
 #include <stdint.h>
 
 /** Changes whenever a record's bytes do; all ranks of a run must agree. */
-#define MF_WIRE_VERSION 7
+#define MF_WIRE_VERSION 8
 
 /** A frame with batched records is sent before it grows beyond this, to stay eager in MPI. */
 #define MF_FRAME_EAGER_BYTES 4000
@@ -33,7 +34,7 @@
 
 enum mf_message_kind {
     /* worker to scheduler */
-    MF_MESSAGE_HELLO = 1,   /* host, payload: what the rank has of its node */
+    MF_MESSAGE_HELLO = 1,   /* host, life, payload: what the rank has of its node */
     MF_MESSAGE_STARTED = 2, /* task, attempt */
     MF_MESSAGE_ENDED = 3,   /* task, attempt, outcome, size, is_inline, payload: output if inline */
     MF_MESSAGE_RETURNED = 4,   /* task, attempt */
@@ -43,8 +44,10 @@ enum mf_message_kind {
     MF_MESSAGE_FETCH = 8,      /* task, stream, offset, length: of a feed */
     MF_MESSAGE_SUSPENDED = 9,  /* task, attempt, ran_ns */
     MF_MESSAGE_CONTINUED = 10, /* task, attempt */
-    MF_MESSAGE_REPORT = 13, /* host, payload: what it has and runs, for a scheduler that is new to
-                               it; see handover.h */
+    MF_MESSAGE_BEAT = 11,      /* nothing else was sent for a while */
+    MF_MESSAGE_AGAIN = 12,     /* after a RESET: nothing of before is left here */
+    MF_MESSAGE_REPORT = 13,    /* host, life, payload: what it has and runs, for a scheduler that is
+                                  new to    it; see handover.h */
     MF_MESSAGE_SUPERSEDED = 14, /* payload: which scheduler it has now, for one that was before */
     /* scheduler to worker */
     MF_MESSAGE_WELCOME = 16, /* payload: run directory, slots and GPUs */
@@ -54,12 +57,16 @@ enum mf_message_kind {
     MF_MESSAGE_END = 19,      /* task, attempt, cause */
     MF_MESSAGE_PULL = 20,     /* task, attempt, stream, offset, length */
     MF_MESSAGE_RELEASE = 21,  /* task, attempt: nothing of it is needed any more */
-    MF_MESSAGE_STOP = 22,     /* end everything and leave */
+    MF_MESSAGE_STOP = 22,     /* error: end everything and leave; 0 in order, else ranks were lost,
+                                 and none waits for the others any more */
     MF_MESSAGE_FEED = 23,     /* task, stream, offset, error, payload: a piece of its output */
     MF_MESSAGE_UNFEED = 24,   /* task: nothing that runs takes its output any more */
     MF_MESSAGE_SUSPEND = 25,  /* task, attempt: stop it, and use its slots for others */
     MF_MESSAGE_CONTINUE = 26, /* task, attempt: let it go on when there are slots */
-    MF_MESSAGE_TAKEOVER = 29, /* payload: epoch of the scheduler, and who comes after it */
+    MF_MESSAGE_WARN = 31,     /* signal: for the processes of all that runs */
+    MF_MESSAGE_PULSE = 27,    /* life of the scheduler; nothing else was sent for a while */
+    MF_MESSAGE_RESET = 28,    /* the worker was given up: end everything, then say AGAIN */
+    MF_MESSAGE_TAKEOVER = 29, /* life, payload: epoch of the scheduler, and who comes after it */
 };
 
 /**
@@ -67,9 +74,11 @@ enum mf_message_kind {
  *
  * @n_slots, @n_gpus, @mem_bytes   what the attempt needs; no memory is no limit
  * @try_number  which try of the task the attempt is, as the user counts
+ * @life       process of the rank that sends it
  * @ran_ns     how long the attempt has run
  * @feeds      feeds_size bytes: u64 task and u64 bytes of standard output for each place of a
  *             path in the command; borrowed as payload
+ * @signal     number of a signal
  * @size       bytes that the worker holds of each stream
  * @is_inline  payload is the output: stdout, then stderr
  * @error      0, or the errno value that kept the worker from reading
@@ -89,11 +98,13 @@ struct mf_message {
     enum mf_stream stream;
     uint64_t offset;
     uint32_t length;
+    uint32_t signal;
     int32_t error;
     uint64_t size[MF_N_STREAMS];
     bool is_inline;
     struct mf_outcome outcome;
     char host[256];
+    struct mf_life life;
     const uint8_t *feeds;
     size_t feeds_size;
     const uint8_t *payload;
@@ -108,6 +119,9 @@ void mf_frame_begin(struct mf_buffer *frame);
 
 /** Appends the record to a frame, beginning the frame if the buffer is empty. */
 void mf_message_encode(const struct mf_message *message, struct mf_buffer *frame);
+
+/** The payload of a record as text, as far as it fits into size bytes. */
+void mf_message_text(const struct mf_message *message, char *text, size_t size);
 
 /**
  * mf_frame_open() - check the header of a received frame.

@@ -272,7 +272,23 @@ Test(lost, what_a_lost_worker_still_says_is_stale)
     t_lose(t, 0);
     cr_assert_eq(t_apply(t, .kind = MF_EVENT_ENDED, .task = 1, .attempt = 1), MF_FARM_E_STALE);
     cr_assert_eq(t_apply(t, .kind = MF_EVENT_WORKER_LOST), MF_FARM_E_STALE);
+}
+
+Test(lost, a_worker_that_was_given_up_comes_back_with_nothing_of_before)
+{
+    struct t_farm *t = t_farm("a b", .workers = 1);
+
+    t_tick(t);
+    t_lose(t, 0);
+    cr_assert_eq(t_apply(t, .kind = MF_EVENT_WORKER_UP, .has.n_slots = 1), 0);
     cr_assert_eq(t_apply(t, .kind = MF_EVENT_WORKER_UP, .has.n_slots = 1), -EINVAL);
+    t_trace(t);
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "a:PLACED@0#2");
+    cr_assert_eq(t_apply(t, .kind = MF_EVENT_ENDED, .task = 1, .attempt = 1), MF_FARM_E_STALE);
+    t_end(t, "a");
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "a:DONE b:PLACED@0");
 }
 
 Test(lost, memory_for_the_tasks_of_a_lost_worker_was_set_aside)

@@ -31,7 +31,8 @@ Test(states, a_worker_never_comes_back)
     cr_assert(mf_worker_may_move(MF_WORKER_UP, MF_WORKER_GONE));
     cr_assert(mf_worker_may_move(MF_WORKER_DRAINING, MF_WORKER_GONE));
     cr_assert_not(mf_worker_may_move(MF_WORKER_DRAINING, MF_WORKER_UP));
-    cr_assert_not(mf_worker_may_move(MF_WORKER_GONE, MF_WORKER_UP));
+    cr_assert_not(mf_worker_may_move(MF_WORKER_GONE, MF_WORKER_UP),
+                  "one that comes back is another");
 }
 
 Test(states, each_has_a_name)

@@ -43,6 +43,7 @@ struct t_rank {
 /** What happened to a task. */
 struct t_world_task {
     bool fails_first; /* its first try fails */
+    bool is_loud;     /* its output is too large for a message */
     uint32_t n_done;  /* times that it ran to its end */
     uint32_t n_cut;   /* of these, on ranks that died before anybody had heard of it */
     int64_t duration_ns;

@@ -338,6 +338,17 @@ static void bring_up(struct sim *sim)
     apply(sim, (struct mf_event){.kind = MF_EVENT_WORKER_UP, .worker = id, .has = has});
 }
 
+/* It was given up too early: it has ended all it had, and begins again. */
+static void bring_back(struct sim *sim, mf_worker_id id)
+{
+    struct fake_worker *worker = &sim->workers[id];
+
+    worker->is_alive = true;
+    worker->n_jobs = worker->inbox.n = 0;
+    worker->busy = (struct mf_needs){0};
+    apply(sim, (struct mf_event){.kind = MF_EVENT_WORKER_UP, .worker = id, .has = worker->has});
+}
+
 static void draw_needs(struct sim *sim, struct mf_needs *needs)
 {
     needs->n_slots = chance(sim, 300) ? 1 + (uint32_t)draw(sim, MAX_SLOTS) : 1;
@@ -432,6 +443,8 @@ static void hurt_workers(struct sim *sim)
     } else if (worker->state == MF_WORKER_UP && chance(sim, sim->drain_chance)) {
         sim->stats->drained++;
         apply(sim, (struct mf_event){.kind = MF_EVENT_WORKER_DRAIN, .worker = id});
+    } else if (worker->state == MF_WORKER_GONE && chance(sim, sim->lose_chance)) {
+        bring_back(sim, id);
     }
     if (mf_farm_workers(sim->farm)->n_up == 0 && sim->n_workers < MAX_WORKERS)
         bring_up(sim);
@@ -470,8 +483,19 @@ static void change_policy(struct sim *sim)
         apply(sim, (struct mf_event){.kind = MF_EVENT_POLICY, .policy = policy});
 }
 
+/* The allocation is cut, and made as long as need be again. */
+static void change_walltime(struct sim *sim)
+{
+    int64_t left_ns = (int64_t)draw(sim, 20) * MS;
+
+    apply(sim, (struct mf_event){.kind = MF_EVENT_WALLTIME,
+                                 .end_ns = chance(sim, 700) ? INT64_MAX : sim->now_ns + left_ns});
+}
+
 static void interfere(struct sim *sim)
 {
+    if (chance(sim, 10))
+        change_walltime(sim);
     if (chance(sim, 20))
         tell_what_is_known(sim);
     if (chance(sim, 20))
@@ -624,7 +648,8 @@ static void check_no_slot_idles(struct sim *sim)
         const struct mf_task *task = mf_farm_find(sim->farm, id);
 
         if (!task || task->state != MF_TASK_READY ||
-            (task->parked > 0 && task->parked <= MF_N_COUNTABLES))
+            (task->parked > 0 && task->parked <= MF_N_COUNTABLES) ||
+            task->parked == MF_PARKED_LATE)
             continue;
         for (uint32_t i = 0; i < workers->by_load.n_items; i++) {
             const struct mf_worker *worker = workers->by_load.items[i];
@@ -649,6 +674,7 @@ static void tick(struct sim *sim)
                                  .is_paused = is_paused,
                                  .turnaround_ns =
                                      (int64_t)draw(sim, 2 * (uint64_t)sim->longest_trip_ns + 1)});
+    sim->stats->late += mf_farm_n_late(sim->farm) > 0;
     if (!is_paused)
         check_no_slot_idles(sim);
     while (mf_farm_next_change(sim->farm, &change) == 1) {

@@ -22,7 +22,13 @@
  * more. */
 static const char helpers[] =
     "await() { until \"$@\"; do sleep 0.01; done; }\n"
-    "is_alive() { grep -qs '^State:[[:space:]]*[^ZX]' \"/proc/$1/status\"; }\n";
+    "is_alive() { grep -qs '^State:[[:space:]]*[^ZX]' \"/proc/$1/status\"; }\n"
+    "rank_of() {\n"
+    "  for pid in $(pgrep -P \"$1\"); do\n"
+    "    grep -qsz \"^OMPI_COMM_WORLD_RANK=$2\\$\" \"/proc/$pid/environ\" && echo $pid && return\n"
+    "  done\n"
+    "  false\n"
+    "}\n";
 
 /* Each test is a process of its own, so this is the test's and nobody else's. */
 static char test_dir[64];
@@ -179,16 +185,24 @@ void t_await_file(const char *path)
     }
 }
 
-const char *t_mpifarm(int ranks)
+static const char *under_mpirun(const char *flags, int ranks)
 {
     static char text[256];
 
-    if (ranks == 0)
-        return "mpifarm";
     /* Open MPI leaves memory behind in modules that it has unloaded, where nothing can name it. */
     snprintf(text, sizeof(text),
-             "env ASAN_OPTIONS=$ASAN_OPTIONS:detect_leaks=0 mpirun --oversubscribe --bind-to none "
-             "-n %d mpifarm",
-             ranks);
+             "env ASAN_OPTIONS=$ASAN_OPTIONS:detect_leaks=0 mpirun %s --oversubscribe "
+             "--bind-to none -n %d mpifarm",
+             flags, ranks);
     return text;
+}
+
+const char *t_mpifarm(int ranks)
+{
+    return ranks == 0 ? "mpifarm" : under_mpirun("", ranks);
+}
+
+const char *t_mpifarm_surviving(int ranks)
+{
+    return under_mpirun("--enable-recovery", ranks);
 }

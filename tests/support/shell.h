@@ -33,6 +33,7 @@ void t_leave_dir(void);
  * Runs /bin/sh -c with the formatted text and waits for its end. The text can use
  *   await COMMAND...   to repeat a command until it succeeds
  *   is_alive PID       to know whether a process is there that has not ended
+ *   rank_of PID N      for the process of rank N that mpirun PID has started
  */
 struct t_result t_sh(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
@@ -50,6 +51,12 @@ int t_count_lines(const char *text, const char *prefix);
 
 /** Waits until a file exists, at most five minutes; fails the test otherwise. */
 void t_await_file(const char *path);
+
+/**
+ * "mpirun ... mpifarm" as t_mpifarm(), but the ranks live on when one dies. Valid until the next
+ * call of either.
+ */
+const char *t_mpifarm_surviving(int ranks);
 
 /** "mpifarm", or "mpirun ... -n RANKS mpifarm" for ranks > 0. Valid until the next call. */
 const char *t_mpifarm(int ranks);

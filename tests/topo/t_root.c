@@ -18,7 +18,7 @@ void t_make_root(void)
     static const char *const names[] = {
         "CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ZE_AFFINITY_MASK",
         "GPU_DEVICE_ORDINAL",   "SLURM_STEP_GPUS",      "SLURM_JOB_GPUS",      "SLURM_MEM_PER_NODE",
-        "SLURM_MEM_PER_CPU",    "SLURM_CPUS_ON_NODE"};
+        "SLURM_MEM_PER_CPU",    "SLURM_CPUS_ON_NODE",   "SLURM_JOB_ID"};
 
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         unsetenv(names[i]);

@@ -108,6 +108,45 @@ Test(resources, slurm_limits_the_memory_of_a_node)
     cr_assert(eq(u64, memory(), 1500 * MIB));
 }
 
+/* Cores that are used of four with two processors each, and whether some were left out. */
+static uint32_t n_granted(bool *ret_is_part)
+{
+    static const struct mf_core cores[4] = {
+        {.n_cpus = 2}, {.n_cpus = 2}, {.n_cpus = 2}, {.n_cpus = 2}};
+    uint32_t n_cores = 4;
+
+    *ret_is_part = mf_topo_keep_granted(cores, &n_cores);
+    return n_cores;
+}
+
+Test(resources, no_more_cores_are_used_than_slurm_has_granted)
+{
+    bool is_part;
+
+    setenv("SLURM_JOB_ID", "1", 1);
+    setenv("SLURM_CPUS_ON_NODE", "4", 1);
+    cr_assert(eq(u32, n_granted(&is_part), 2));
+    cr_assert(is_part);
+    setenv("SLURM_CPUS_ON_NODE", "3", 1);
+    cr_assert(eq(u32, n_granted(&is_part), 2));
+    setenv("SLURM_CPUS_ON_NODE", "1", 1);
+    cr_assert(eq(u32, n_granted(&is_part), 1));
+}
+
+Test(resources, cores_to_which_the_job_is_confined_are_all_used)
+{
+    bool is_part;
+
+    cr_assert(eq(u32, n_granted(&is_part), 4));
+    setenv("SLURM_JOB_ID", "1", 1);
+    cr_assert(eq(u32, n_granted(&is_part), 4));
+    setenv("SLURM_CPUS_ON_NODE", "8", 1);
+    cr_assert(eq(u32, n_granted(&is_part), 4));
+    cr_assert_not(is_part);
+    setenv("SLURM_CPUS_ON_NODE", "64", 1);
+    cr_assert(eq(u32, n_granted(&is_part), 4));
+}
+
 Test(resources, a_list_of_visible_gpus_goes_before_all_else)
 {
     t_put("/dev/nvidia0", "");

@@ -1,0 +1,78 @@
+/* When a run has to end: --walltime and --warn, and what Slurm says. */
+#include "cli/walltime.h"
+
+#include "base/clock.h"
+#include "base/units.h"
+#include "runtime/allocation.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* "USR1", "SIGUSR1" or "10"; 0 if it is no signal that a process could act on. */
+static int parse_signal(const char *text, size_t size)
+{
+    char name[16] = "";
+    int64_t number;
+    struct mf_error err;
+
+    if (size >= sizeof(name))
+        return 0;
+    memcpy(name, text, size);
+    if (mf_parse_integer(name, 1, SIGRTMAX, &number, &err) == 0)
+        return number == SIGKILL || number == SIGSTOP ? 0 : (int)number;
+    text = strncasecmp(name, "SIG", 3) == 0 ? name + 3 : name;
+    for (int i = 1; i < NSIG; i++) {
+        const char *known = sigabbrev_np(i);
+
+        if (known && strcasecmp(known, text) == 0)
+            return i == SIGKILL || i == SIGSTOP ? 0 : i;
+    }
+    return 0;
+}
+
+int mf_warn_parse(const char *text, struct mf_scheduler_config *config, struct mf_error *err)
+{
+    const char *at = strchr(text, '@');
+    int number = at ? parse_signal(text, (size_t)(at - text)) : 0;
+
+    if (number == 0)
+        return mf_error_set(err, -EINVAL,
+                            "\"%s\" is no signal that tasks could act on, and a time: as in "
+                            "USR1@5m",
+                            text);
+    config->warn_signal = number;
+    return mf_parse_duration(at + 1, &config->warn_before_ns, err);
+}
+
+int mf_walltime_parse(const char *text, struct mf_scheduler_config *config, struct mf_error *err)
+{
+    int64_t now_ns = mf_clock_monotonic_ns(), walltime_ns;
+    int r = mf_parse_duration(text, &walltime_ns, err);
+
+    if (r < 0)
+        return r;
+    if (walltime_ns == 0)
+        return mf_error_set(err, -EINVAL, "a walltime of 0 leaves time for nothing");
+    if (__builtin_add_overflow(now_ns, walltime_ns, &config->end_ns))
+        config->end_ns = INT64_MAX;
+    return 0;
+}
+
+void mf_walltime_find(struct mf_scheduler_config *config, const struct mf_log *log)
+{
+    int64_t now_ns = mf_clock_monotonic_ns(), left_ns;
+    struct mf_error err;
+    int r;
+
+    if (config->end_ns == 0) {
+        r = mf_allocation_time_left(&left_ns, &err);
+        if (r < 0)
+            mf_log_warning(log, "%s: the run does not know when it has to end", err.text);
+        if (r == 1)
+            config->end_ns = now_ns + left_ns;
+    }
+    if (config->end_ns == 0 && config->warn_signal > 0)
+        mf_log_warning(log, "--warn has no effect, as the run has no end: --walltime gives one");
+}

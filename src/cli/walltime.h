@@ -1,0 +1,19 @@
+/* When a run has to end: --walltime and --warn, and what Slurm says. */
+#ifndef MF_CLI_WALLTIME_H
+#define MF_CLI_WALLTIME_H
+
+#include "runtime/scheduler.h"
+
+/** "USR1@5m": running tasks get a signal so long before the end. Returns 0, -EINVAL or -ERANGE. */
+int mf_warn_parse(const char *text, struct mf_scheduler_config *config, struct mf_error *err);
+
+/** How long the run may take from now on. Returns 0, -EINVAL or -ERANGE. */
+int mf_walltime_parse(const char *text, struct mf_scheduler_config *config, struct mf_error *err);
+
+/**
+ * Unless the user has said it, finds out when the allocation ends. May ask squeue: rank 0 alone,
+ * before MPI_Init.
+ */
+void mf_walltime_find(struct mf_scheduler_config *config, const struct mf_log *log);
+
+#endif

@@ -1,0 +1,60 @@
+/*
+ * The end of the allocation. A READY task that should run beyond it is late: it is not
+ * started, and those behind it that fit into what is left of the time are. Time only goes
+ * on, so one that is late stays so, unless the allocation is made longer.
+ */
+#include "core/farm_private.h"
+
+#include <assert.h>
+
+/* Whether a task that starts now should run beyond the end. */
+static bool is_late(const struct mf_farm *farm, const struct mf_task *task)
+{
+    int64_t estimate_ns = mf_farm_estimate_ns(farm, task);
+
+    return farm->now_ns >= farm->end_ns || estimate_ns > farm->end_ns - farm->now_ns;
+}
+
+bool mf_farm_put_late_if_so(struct mf_farm *farm, struct mf_task *task)
+{
+    int r;
+
+    if (farm->end_ns == INT64_MAX || !is_late(farm, task))
+        return false;
+    mf_heap_remove(&farm->ready, task);
+    r = mf_heap_push(&farm->late, task);
+    assert(r == 0 && "memory was reserved when the task was submitted, or with the end");
+    (void)r;
+    task->parked = MF_PARKED_LATE;
+    return true;
+}
+
+void mf_farm_take_late(struct mf_farm *farm)
+{
+    struct mf_task *task;
+
+    while ((task = mf_heap_pop(&farm->late))) {
+        int r;
+
+        task->parked = 0;
+        r = mf_heap_push(&farm->ready, task);
+        assert(r == 0 && "memory was reserved when the task was submitted");
+        (void)r;
+    }
+}
+
+int mf_farm_handle_walltime(struct mf_farm *farm, const struct mf_event *event)
+{
+    int r = mf_heap_reserve(&farm->late, farm->ready.capacity);
+
+    if (r < 0)
+        return r;
+    farm->end_ns = event->end_ns;
+    mf_farm_take_late(farm);
+    return 0;
+}
+
+uint64_t mf_farm_n_late(const struct mf_farm *farm)
+{
+    return farm->late.n_items;
+}

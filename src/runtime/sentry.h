@@ -1,0 +1,59 @@
+/*
+ * Who of the peers is still there: by their processes where these are within
+ * reach, else by their silence. A process that exists is there however silent
+ * it is: it may be stopped, or its machine overloaded. One owner, one thread.
+ */
+#ifndef MF_RUNTIME_SENTRY_H
+#define MF_RUNTIME_SENTRY_H
+
+#include "base/life.h"
+#include "base/loop.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct mf_sentry;
+
+/** How a peer went: its process has ended for sure, or nothing is heard of it any more. */
+enum mf_passing { MF_PASSING_ENDED, MF_PASSING_SILENT };
+
+/**
+ * mf_sentry_create() - watch peers 0 to n_peers - 1, none of which is known yet.
+ *
+ * @loop        tells of ended processes (borrowed, outlives the sentry)
+ * @silence_ns  how long a peer may be silent whose process is out of reach
+ *
+ * Returns 0 or -ENOMEM.
+ */
+int mf_sentry_create(struct mf_loop *loop, uint32_t n_peers, int64_t silence_ns,
+                     struct mf_sentry **ret_sentry);
+
+/** NULL is accepted. */
+void mf_sentry_destroy(struct mf_sentry *sentry);
+
+/** The process of a peer is known: it is watched if it is within reach. */
+void mf_sentry_meet(struct mf_sentry *sentry, uint32_t peer, const struct mf_life *life);
+
+/** From now on the peer should not be silent, if that is all there is to go by. */
+void mf_sentry_expect(struct mf_sentry *sentry, uint32_t peer);
+
+/** Something came from the peer. */
+void mf_sentry_heard(struct mf_sentry *sentry, uint32_t peer);
+
+/** The peer is not watched any more. */
+void mf_sentry_forget(struct mf_sentry *sentry, uint32_t peer);
+
+/** Whoever has the sentry has just taken in all that came. */
+void mf_sentry_look(struct mf_sentry *sentry, int64_t now_ns);
+
+/**
+ * mf_sentry_next() - a peer that has passed.
+ *
+ * Each is told of once: one that ended is forgotten, one that is silent is not expected any more.
+ * Called after a look until there is none.
+ *
+ * Returns whether there is one.
+ */
+bool mf_sentry_next(struct mf_sentry *sentry, uint32_t *ret_peer, enum mf_passing *ret_passing);
+
+#endif

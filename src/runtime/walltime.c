@@ -1,0 +1,98 @@
+/*
+ * The end of the allocation, for a run in it. Runs in rank 0's only thread.
+ *
+ *     from the start     tasks that should run beyond the end are not started: core/walltime.c
+ *     warn_ns before it  what runs gets a signal, so that it can save what it has
+ *     MARGIN_NS before   what runs is ended, so that its output and the journal are complete
+ *                        when the launcher ends the ranks
+ *
+ * The run also stops when what is left is late and nothing runs any more.
+ */
+#include "runtime/scheduler_private.h"
+
+#include "base/clock.h"
+#include "base/units.h"
+
+#include <inttypes.h>
+
+/* For tasks to end when they are told to, and for what they have written to get here. */
+#define MARGIN_NS (10 * MF_NS_PER_S)
+
+/* In a short allocation no more than this part of it. */
+#define MARGIN_PART 4
+
+static bool has_end(const struct mf_scheduler *scheduler)
+{
+    return scheduler->config.end_ns > 0;
+}
+
+void mf_walltime_create(struct mf_scheduler *scheduler)
+{
+    const struct mf_scheduler_config *config = &scheduler->config;
+    int64_t left_ns = config->end_ns - scheduler->now_ns;
+    struct mf_event event = {.kind = MF_EVENT_WALLTIME};
+    char text[32];
+
+    scheduler->stop_ns = scheduler->warn_ns = INT64_MAX;
+    if (!has_end(scheduler))
+        return;
+    if (left_ns < 0)
+        left_ns = 0;
+    scheduler->stop_ns = config->end_ns - mf_earliest_ns(MARGIN_NS, left_ns / MARGIN_PART);
+    if (config->warn_signal > 0)
+        scheduler->warn_ns = config->end_ns - config->warn_before_ns;
+    mf_log_info(config->log, "the allocation ends in %s",
+                mf_format_duration(left_ns, text, sizeof(text)));
+    event.end_ns = scheduler->stop_ns;
+    mf_scheduler_apply(scheduler, &event);
+}
+
+static void warn(struct mf_scheduler *scheduler)
+{
+    struct mf_message message = {.kind = MF_MESSAGE_WARN,
+                                 .signal = (uint32_t)scheduler->config.warn_signal};
+
+    scheduler->warn_ns = INT64_MAX;
+    mf_log_info(scheduler->config.log, "the end is near: running tasks get signal %d",
+                scheduler->config.warn_signal);
+    for (uint32_t i = 0; i < scheduler->n_peers; i++)
+        if (scheduler->peers[i].state == MF_PEER_UP)
+            mf_peer_post(&scheduler->peers[i], &message);
+}
+
+/* Whether all that is at hand is late: nothing that runs would let any more start. */
+static bool is_all_late(const struct mf_scheduler *scheduler)
+{
+    uint64_t n_late = mf_farm_n_late(scheduler->farm);
+
+    return n_late > 0 && n_late == mf_farm_n_ready(scheduler->farm) &&
+           mf_farm_n_held(scheduler->farm) == 0 && !scheduler->is_source_waiting &&
+           !scheduler->is_reading && !mf_intake_may_go_on(scheduler);
+}
+
+void mf_walltime_turn(struct mf_scheduler *scheduler)
+{
+    if (!has_end(scheduler) || mf_farm_stopping(scheduler->farm) == MF_STOP_NOW)
+        return;
+    if (scheduler->now_ns >= scheduler->warn_ns)
+        warn(scheduler);
+    if (scheduler->now_ns >= scheduler->stop_ns) {
+        mf_log_info(scheduler->config.log, "the allocation ends: ending the running tasks");
+        mf_scheduler_stop(scheduler, MF_STOP_NOW, "the end of the allocation");
+    }
+}
+
+void mf_walltime_stop_if_late(struct mf_scheduler *scheduler)
+{
+    if (has_end(scheduler) && mf_farm_stopping(scheduler->farm) == MF_STOP_NONE &&
+        is_all_late(scheduler))
+        mf_scheduler_stop(scheduler, MF_STOP_SOON,
+                          "the end of the allocation, before which no other task could end");
+}
+
+int64_t mf_walltime_next_ns(const struct mf_scheduler *scheduler)
+{
+    if (mf_farm_stopping(scheduler->farm) == MF_STOP_NOW)
+        return INT64_MAX;
+    return mf_earliest_ns(scheduler->warn_ns, scheduler->stop_ns);
+}

@@ -1,0 +1,136 @@
+/*
+ * A worker and its scheduler: each knows that the other is there. What the
+ * worker does when the scheduler is gone, and when the scheduler took it for
+ * gone. Runs in the rank's only thread.
+ */
+#include "runtime/worker_private.h"
+
+#include "base/clock.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+/* The scheduler gives up whoever is silent for a few of these. */
+#define BEAT_NS (500 * MF_NS_PER_MS)
+
+/* The scheduler lets each worker hear from it far more often. */
+#define SCHEDULER_SILENCE_NS (5 * MF_NS_PER_S)
+
+int mf_worker_notice_create(struct mf_worker_rank *worker, struct mf_loop *loop)
+{
+    return mf_sentry_create(loop, 1, SCHEDULER_SILENCE_NS, &worker->sentry);
+}
+
+void mf_worker_notice_on_pulse(struct mf_worker_rank *worker, const struct mf_message *pulse)
+{
+    if (worker->sentry)
+        mf_sentry_meet(worker->sentry, 0, &pulse->life);
+}
+
+void mf_worker_rank_on_scheduler_lost(struct mf_worker_rank *worker)
+{
+    if (mf_worker_handover_await(worker))
+        return;
+    worker->is_orphan = true;
+    if (worker->executor)
+        worker->executor->ops->destroy(worker->executor);
+    worker->executor = NULL;
+    worker->is_finished = true;
+}
+
+/* --- beginning again --- */
+
+static bool has_begun(const struct mf_worker_attempt *attempt)
+{
+    return attempt->state == MF_ATTEMPT_STAGED || attempt->state == MF_ATTEMPT_RUNNING ||
+           attempt->state == MF_ATTEMPT_SUSPENDED;
+}
+
+/* All attempts there are, as ending one may take it out of the table at once. NULL without memory.
+ */
+static struct mf_worker_attempt_key *list_attempts(const struct mf_worker_rank *worker,
+                                                   size_t *ret_n)
+{
+    struct mf_worker_attempt_key *keys =
+        calloc(mf_table_count(worker->attempts) + 1, sizeof(*keys));
+    const void *key;
+    size_t cursor = 0, n = 0;
+    void *place;
+
+    while (keys && mf_table_next(worker->attempts, &cursor, &key, &place) == 1)
+        keys[n++] = *(const struct mf_worker_attempt_key *)key;
+    *ret_n = n;
+    return keys;
+}
+
+/* What runs is ended; the rest is dropped, as nobody will ask for it. */
+static void end_all(struct mf_worker_rank *worker)
+{
+    size_t n;
+    struct mf_worker_attempt_key *keys = list_attempts(worker, &n);
+
+    if (!keys) {
+        mf_worker_rank_report_broken(worker, "out of memory");
+        return;
+    }
+    for (size_t i = 0; i < n; i++) {
+        struct mf_worker_attempt *attempt =
+            mf_worker_rank_find(worker, keys[i].task, (uint32_t)keys[i].number);
+
+        if (!attempt)
+            continue;
+        if (attempt->state == MF_ATTEMPT_SUSPENDED)
+            mf_list_remove(&attempt->node);
+        if (has_begun(attempt))
+            worker->executor->ops->end(worker->executor, attempt->task, attempt->number,
+                                       MF_CAUSE_STOPPED);
+        else
+            mf_worker_rank_forget(worker, attempt);
+    }
+    free(keys);
+}
+
+void mf_worker_notice_on_reset(struct mf_worker_rank *worker)
+{
+    /* It was told before, but to nobody who listened. */
+    if (worker->is_broken) {
+        worker->is_broken = false;
+        mf_worker_rank_report_broken(worker, "nothing runs there any more");
+        return;
+    }
+    worker->is_resetting = true;
+    end_all(worker);
+}
+
+static void begin_again(struct mf_worker_rank *worker)
+{
+    worker->is_resetting = false;
+    mf_worker_feeds_finish(worker);
+    mf_worker_rank_post_simple(worker, MF_MESSAGE_AGAIN, 0, 0);
+}
+
+/* --- the turn --- */
+
+void mf_worker_notice_turn(struct mf_worker_rank *worker)
+{
+    enum mf_passing passing;
+    uint32_t peer;
+
+    mf_sentry_look(worker->sentry, worker->now_ns);
+    while (!worker->is_orphan && mf_sentry_next(worker->sentry, &peer, &passing))
+        mf_worker_rank_on_scheduler_lost(worker);
+    /* It is lost still, and maybe for too long. */
+    if (worker->awaits_heir)
+        mf_worker_rank_on_scheduler_lost(worker);
+    if (worker->is_finished)
+        return;
+    if (worker->is_resetting && mf_table_count(worker->attempts) == 0)
+        begin_again(worker);
+    if (worker->frame.size == 0 && worker->now_ns >= mf_worker_notice_next_ns(worker))
+        mf_worker_rank_post_simple(worker, MF_MESSAGE_BEAT, 0, 0);
+}
+
+int64_t mf_worker_notice_next_ns(const struct mf_worker_rank *worker)
+{
+    return worker->sentry ? worker->sent_ns + BEAT_NS : INT64_MAX;
+}

@@ -1,0 +1,93 @@
+/* Runs that have to end: --walltime, --warn, and what Slurm says of its job. */
+#include "support/shell.h"
+
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+
+TestSuite(walltime, .init = t_enter_dir, .fini = t_leave_dir);
+
+Test(walltime, what_cannot_end_in_time_is_left_for_another_run)
+{
+    t_write("tasks.farm", "[time=2h] echo long\n[time=1] echo short\necho unknown\n");
+    struct t_result result = t_sh("mpifarm run -j 1 --walltime 1h tasks.farm; echo $?; "
+                                  "mpifarm run --resume tasks.farm; echo $?");
+
+    cr_assert(eq(str, result.out, "short\nunknown\n3\nlong\n0\n"), "%s", result.err);
+    cr_assert(t_has(result.err, "stopped by the end of the allocation, before which no other task "
+                                "could end: 1 task left; --resume continues"),
+              "%s", result.err);
+}
+
+Test(walltime, what_runs_is_ended_in_time_and_run_again)
+{
+    t_write("tasks.farm", "echo begun; [ -e again ] || { touch again; sleep 300; }; echo ended\n");
+    struct t_result result = t_sh("mpifarm run --walltime 1s tasks.farm; echo $?; "
+                                  "mpifarm logs mpifarm-run 1; mpifarm run --resume tasks.farm");
+
+    cr_assert(eq(str, result.out, "3\nbegun\nbegun\nended\n"), "%s", result.err);
+    cr_assert(t_has(result.err, "stopped by the end of the allocation"), "%s", result.err);
+}
+
+Test(walltime, running_tasks_are_warned_before_the_end)
+{
+    t_write("tasks.farm",
+            "trap 'echo saved; exit 0' USR1; touch ready; while :; do sleep 0.02; done\n"
+            "trap 'echo saved; exit 0' USR1; touch ready2; while :; do sleep 0.02; done\n");
+    struct t_result result =
+        t_sh("mpifarm run -j 2 --walltime 120s --warn SIGUSR1@119s tasks.farm; "
+             "echo $?");
+
+    cr_assert(eq(str, result.out, "saved\nsaved\n0\n"), "%s", result.err);
+}
+
+Test(walltime, a_run_without_an_end_says_that_nobody_will_be_warned)
+{
+    struct t_result result = t_sh("unset SLURM_JOB_ID; echo true | mpifarm run --warn 10@5m -");
+
+    cr_assert(eq(int, result.status, 0));
+    cr_assert(t_has(result.err, "--warn has no effect, as the run has no end"), "%s", result.err);
+}
+
+Test(walltime, bad_values_are_refused)
+{
+    struct t_result result = t_sh("for value in USR1 KILL@1m NOSUCH@1m @1m USR1@; do "
+                                  "mpifarm run --warn $value x; echo $?; done; "
+                                  "mpifarm run --walltime 0 x; echo $?");
+
+    cr_assert(eq(str, result.out, "2\n2\n2\n2\n2\n2\n"), "%s", result.err);
+    cr_assert(t_has(result.err, "\"KILL@1m\" is no signal that tasks could act on"), "%s",
+              result.err);
+}
+
+Test(walltime, the_end_of_a_slurm_job_is_that_of_the_run)
+{
+    t_write("tasks.farm", "[time=2h] echo long\necho short\n");
+    struct t_result result =
+        t_sh("SLURM_JOB_ID=7 SLURM_JOB_END_TIME=$(($(date +%%s) + 3600)) mpifarm run tasks.farm; "
+             "echo $?");
+
+    cr_assert(eq(str, result.out, "short\n3\n"), "%s", result.err);
+}
+
+Test(walltime, squeue_is_asked_where_the_environment_does_not_say_it)
+{
+    t_write("tasks.farm", "[time=2h] echo long\necho short\n");
+    t_write("squeue", "#!/bin/sh\necho \"$*\" >> asked; echo 59:59\n");
+    struct t_result result =
+        t_sh("chmod +x squeue; unset SLURM_JOB_END_TIME; export SLURM_JOB_ID=7 PATH=$PWD:$PATH; "
+             "mpifarm run tasks.farm; echo $?; cat asked");
+
+    cr_assert(eq(str, result.out, "short\n3\n--noheader --format=%L --jobs 7\n"), "%s", result.err);
+}
+
+Test(walltime, a_squeue_that_fails_leaves_a_run_without_an_end)
+{
+    t_write("squeue", "#!/bin/sh\nexit 1\n");
+    struct t_result result =
+        t_sh("chmod +x squeue; unset SLURM_JOB_END_TIME; export SLURM_JOB_ID=7 PATH=$PWD:$PATH; "
+             "echo echo one | mpifarm run -; echo $?");
+
+    cr_assert(eq(str, result.out, "one\n0\n"), "%s", result.err);
+    cr_assert(t_has(result.err, "squeue knows no job 7: the run does not know when it has to end"),
+              "%s", result.err);
+}

@@ -1,0 +1,46 @@
+/* What Slurm says of the time that is left. */
+#include "runtime/allocation.h"
+
+#include "base/clock.h"
+
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+#include <errno.h>
+
+static int64_t left_s(const char *text)
+{
+    int64_t ns = 0;
+
+    cr_assert(eq(int, mf_allocation_parse_left(text, &ns), 1), "%s", text);
+    return ns / MF_NS_PER_S;
+}
+
+Test(allocation, times_are_read_as_slurm_writes_them)
+{
+    cr_assert(eq(i64, left_s("00:00"), 0));
+    cr_assert(eq(i64, left_s("4:05"), 245));
+    cr_assert(eq(i64, left_s("59:59"), 3599));
+    cr_assert(eq(i64, left_s("1:00:00"), 3600));
+    cr_assert(eq(i64, left_s("23:59:59"), 86399));
+    cr_assert(eq(i64, left_s("1-00:00:00"), 86400));
+    cr_assert(eq(i64, left_s("365-02:03:04"), 365 * INT64_C(86400) + 7384));
+}
+
+Test(allocation, a_job_may_have_no_end)
+{
+    int64_t ns;
+
+    cr_assert(eq(int, mf_allocation_parse_left("UNLIMITED", &ns), 0));
+    cr_assert(eq(int, mf_allocation_parse_left("NOT_SET", &ns), 0));
+}
+
+Test(allocation, what_is_no_time_is_refused)
+{
+    static const char *const bad[] = {"",      "INVALID",    "5",        "1-",          "1-05:06",
+                                      "60:00", "24:00:00",   "00:00:60", "1:2:3:4",     "-1:00",
+                                      "1:00 ", "x-00:00:00", "1-2-3:00", "999999-0:0:0"};
+    int64_t ns;
+
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        cr_assert(eq(int, mf_allocation_parse_left(bad[i], &ns), -EINVAL), "%s", bad[i]);
+}

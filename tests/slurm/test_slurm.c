@@ -1,0 +1,146 @@
+/*
+ * mpifarm in jobs of a real Slurm. Each test has a cluster of its own: see the program
+ * "cluster" beside this file.
+ */
+#include "support/shell.h"
+
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* What "cluster" says where there can be none. */
+#define SKIPPED 77
+
+/* The program "cluster" is found by its name, the scripts of slurm/ in $SCRIPTS. */
+static void enter(void)
+{
+    const char *source = getenv("T_SOURCE_DIR");
+    char path[8192], scripts[4096];
+
+    t_enter_dir();
+    cr_assert(source != NULL, "T_SOURCE_DIR names the directory of the source");
+    snprintf(path, sizeof(path), "%s/tests/slurm:%s", source, getenv("PATH"));
+    setenv("PATH", path, 1);
+    snprintf(scripts, sizeof(scripts), "%s/slurm", source);
+    setenv("SCRIPTS", scripts, 1);
+}
+
+TestSuite(slurm, .init = enter, .fini = t_leave_dir);
+
+/* Runs a shell script beside a cluster of so many nodes, of two CPUs each. */
+static struct t_result in_cluster(int n_nodes, const char *script)
+{
+    struct t_result result;
+
+    t_write("script", "await() { until \"$@\"; do sleep 0.05; done; }\n%s", script);
+    result = t_sh("timeout 240 cluster with %d 2 sh script", n_nodes);
+    if (result.status == SKIPPED)
+        cr_skip("%s", result.err);
+    return result;
+}
+
+/* Tasks that say where they run, and take long enough for all slots to get some. */
+static void write_tasks(int n)
+{
+    FILE *file = fopen("tasks.txt", "w");
+
+    cr_assert(file != NULL);
+    for (int i = 0; i < n; i++)
+        fprintf(file, "echo $(hostname)/$MPIFARM_SLOT; sleep 0.2; echo %d >> done\n", i);
+    cr_assert(fclose(file) == 0);
+}
+
+Test(slurm, a_batch_script_uses_all_cores_of_all_nodes_and_goes_on_where_it_stopped)
+{
+    write_tasks(30);
+    struct t_result result =
+        in_cluster(3, "sbatch -W -o out -N 3 -t 5 $SCRIPTS/farm.sbatch tasks.txt; echo $?\n"
+                      "grep ^n out | sort -u\nsort -n done | uniq | wc -l\n"
+                      "sbatch -W -o again -N 2 -t 5 $SCRIPTS/farm.sbatch tasks.txt; echo $?\n"
+                      "wc -l < done; grep -o 'from an earlier run.*' again\n");
+
+    cr_assert(eq(str, result.out,
+                 "Submitted batch job 1\n0\nn1/1\nn1/2\nn2/1\nn2/2\nn3/1\nn3/2\n30\n"
+                 "Submitted batch job 2\n0\n30\nfrom an earlier run: 30 done, 0 failed\n"),
+              "%s", result.err);
+}
+
+Test(slurm, mpirun_works_in_a_batch_job_too)
+{
+    write_tasks(20);
+    struct t_result result = in_cluster(
+        2, "sbatch -W -o out -N 2 --ntasks-per-node=1 -c 2 -t 5 --wrap 'mpirun --map-by node "
+           "--bind-to none mpifarm run tasks.txt'; echo $?\n"
+           "grep ^n out | sort -u; sort -u done | wc -l; wc -l < done\n");
+
+    cr_assert(eq(str, result.out, "Submitted batch job 1\n0\nn1/1\nn1/2\nn2/1\nn2/2\n20\n20\n"),
+              "%s", result.err);
+}
+
+Test(slurm, an_interactive_allocation_runs_a_farm)
+{
+    write_tasks(20);
+    struct t_result result = in_cluster(2, "salloc -N 2 --ntasks-per-node=1 -c 2 srun --mpi=pmix "
+                                           "mpifarm run tasks.txt > out; echo $?\n"
+                                           "sort -u out; sort -u done | wc -l\n");
+
+    cr_assert(eq(str, result.out, "0\nn1/1\nn1/2\nn2/1\nn2/2\n20\n"), "%s", result.err);
+}
+
+Test(slurm, each_node_has_as_many_slots_as_slurm_granted_cpus)
+{
+    write_tasks(20);
+    struct t_result result = in_cluster(
+        2, "sbatch -W -o out -N 2 -n 3 -t 5 --wrap 'srun --mpi=pmix -n 2 "
+           "--ntasks-per-node=1 mpifarm run tasks.txt'; echo $?; sort -u out | grep ^n\n");
+
+    cr_assert(eq(str, result.out, "Submitted batch job 1\n0\nn1/1\nn1/2\nn2/1\n"), "%s",
+              result.err);
+}
+
+Test(slurm, copies_that_do_not_know_of_each_other_are_refused)
+{
+    write_tasks(1);
+    struct t_result result = in_cluster(
+        2, "sbatch -W -o out -N 2 --ntasks-per-node=1 -t 5 --wrap 'srun --mpi=none mpifarm run "
+           "tasks.txt'; echo $?; grep -c 'use srun --mpi=pmix' out; ls done\n");
+
+    cr_assert(eq(str, result.out, "Submitted batch job 1\n2\n1\n"), "%s", result.err);
+}
+
+Test(slurm, what_cannot_end_before_the_job_does_is_not_started)
+{
+    t_write("tasks.txt", "[time=1h] touch long\ntouch short\n");
+    struct t_result result = in_cluster(
+        1, "sbatch -W -o out -t 30 $SCRIPTS/farm.sbatch tasks.txt; echo $?; ls long short; "
+           "grep -o 'stopped by the end of the allocation' out\n");
+
+    cr_assert(eq(str, result.out,
+                 "Submitted batch job 1\n3\nshort\nstopped by the end of the allocation\n"),
+              "%s", result.err);
+}
+
+Test(slurm, a_task_may_start_steps_and_mpirun_of_its_own)
+{
+    t_write("tasks.txt", "mpirun --oversubscribe -n 2 hostname\nsrun --overlap -N1 -n1 hostname\n");
+    struct t_result result =
+        in_cluster(1, "sbatch -W -o out -t 5 $SCRIPTS/farm.sbatch -j 1 tasks.txt; echo $?; "
+                      "grep -c '^n1$' out\n");
+
+    cr_assert(eq(str, result.out, "Submitted batch job 1\n0\n3\n"), "%s\n%s", result.err,
+              t_read("out"));
+}
+
+Test(slurm, what_ran_on_a_node_that_crashes_runs_elsewhere)
+{
+    write_tasks(100);
+    struct t_result result = in_cluster(
+        4, "sbatch --no-kill -o out -N 4 --ntasks-per-node=1 --exclusive -t 5 --wrap 'srun "
+           "--no-kill --mpi=pmix mpifarm run tasks.txt; echo status $?' > /dev/null\n"
+           "await grep -qs n3 out; cluster crash n3\n"
+           "await grep -q 'on n3 is lost' out; scontrol update NodeName=n3 State=DOWN Reason=test\n"
+           "await grep status out; sort -u done | wc -l; wc -l < done\n");
+
+    cr_assert(eq(str, result.out, "status 0\n100\n100\n"), "%s", result.err);
+}
