@@ -73,6 +73,21 @@ static void put_counts(const struct mf_explain *explain, FILE *file)
     fputc('\n', file);
 }
 
+/* Workers that were not trusted, as the run told it. */
+static void put_quarantined(const struct mf_explain *explain, FILE *file)
+{
+    struct mf_error ignored;
+    char text[1024];
+
+    if (mf_journal_get_text(explain->journal, MF_JOURNAL_QUARANTINED, text, sizeof(text),
+                            &ignored) < 0 ||
+        text[0] == '\0')
+        return;
+    fputs("in quarantine: ", file);
+    mf_explain_put_text(text, file);
+    fputc('\n', file);
+}
+
 /* --- groups --- */
 
 /* Why a task ended so, without what differs from task to task. */
@@ -185,6 +200,7 @@ int mf_explain_run(struct mf_explain *explain, FILE *file, struct mf_error *err)
         mf_error_set(err, r, "out of memory");
     if (r == 0) {
         put_counts(explain, file);
+        put_quarantined(explain, file);
         put_groups(explain, &groups[0], file);
         put_groups(explain, &groups[1], file);
     }

@@ -61,9 +61,10 @@ static void put_not_done(const struct asked *asked, const struct mf_journal_atte
     if (n > 0)
         fprintf(asked->file, " after %" PRIu32 " attempt%s", n, n == 1 ? "" : "s");
     fputs(": ", asked->file);
-    mf_explain_put_text(is_skipped ? attempt->outcome.detail
-                                   : mf_outcome_describe(&attempt->outcome, cause, sizeof(cause)),
-                        asked->file);
+    mf_explain_put_text(
+        is_skipped ? attempt->outcome.detail
+                   : mf_outcome_describe_on(&attempt->outcome, attempt->host, cause, sizeof(cause)),
+        asked->file);
     fputc('\n', asked->file);
 }
 

@@ -14,7 +14,6 @@
 #define DEFAULT_RUN_DIR "mpifarm-run"
 #define DEFAULT_OUTPUT_LIMIT (UINT64_C(64) << 20)
 #define KILL_GRACE_NS (5 * MF_NS_PER_S)
-#define CRASH_LIMIT 3
 #define MAX_PREFETCH_PER_SLOT 32
 
 enum {
@@ -24,6 +23,9 @@ enum {
     OPTION_OUTPUT,
     OPTION_OUTPUT_LIMIT,
     OPTION_RETRIES,
+    OPTION_RETRY_DELAY,
+    OPTION_CRASH_LIMIT,
+    OPTION_QUARANTINE,
     OPTION_TIMEOUT,
     OPTION_HALT,
     OPTION_DELAY,
@@ -83,10 +85,10 @@ const struct mf_option mf_farming_options[MF_N_RUN_OPTIONS] = {
                              .help = "Keep at the most SIZE of each stream of a task, half from "
                                      "its head and half from its tail, with a line that says how "
                                      "much was dropped. The default is 64M; 0 is no limit."},
-    [OPTION_RETRIES] = {.name = "retries",
-                        .value = "N",
-                        .help = "Try a failing task N times in all, on another worker each time "
-                                "if there is one. The default is 1."},
+    [OPTION_RETRIES] = MF_RETRIES_OPTION,
+    [OPTION_RETRY_DELAY] = MF_RETRY_DELAY_OPTION,
+    [OPTION_CRASH_LIMIT] = MF_CRASH_LIMIT_OPTION,
+    [OPTION_QUARANTINE] = MF_QUARANTINE_OPTION,
     [OPTION_TIMEOUT] = {.name = "timeout",
                         .value = "TIME",
                         .help = "End a task that runs longer: 90, 10m, 1h30m; or 200%: longer "
@@ -264,17 +266,6 @@ static int parse_output_limit(struct mf_farming_settings *settings, const char *
     return 0;
 }
 
-static int parse_retries(struct mf_farming_settings *settings, const char *text,
-                         struct mf_error *err)
-{
-    int64_t value;
-    int r = mf_parse_integer(text, 1, 1000000, &value, err);
-
-    if (r == 0)
-        settings->scheduler.attempts = (uint32_t)value;
-    return r;
-}
-
 static int parse_mem(struct mf_farming_settings *settings, const char *text, struct mf_error *err)
 {
     int r = mf_parse_size(text, &settings->rank.mem_bytes, err);
@@ -325,7 +316,14 @@ static int parse_value(struct mf_farming_settings *settings, size_t index, const
     case OPTION_OUTPUT_LIMIT:
         return parse_output_limit(settings, text, err);
     case OPTION_RETRIES:
-        return parse_retries(settings, text, err);
+        return mf_retries_parse(text, &settings->scheduler.attempts, &settings->scheduler.farm,
+                                err);
+    case OPTION_RETRY_DELAY:
+        return mf_retry_delay_parse(text, &settings->scheduler.farm, err);
+    case OPTION_CRASH_LIMIT:
+        return mf_crash_limit_parse(text, &settings->scheduler.farm, err);
+    case OPTION_QUARANTINE:
+        return mf_quarantine_parse(text, &settings->scheduler.farm, err);
     case OPTION_TIMEOUT:
         return parse_timeout(settings, text, err);
     case OPTION_HALT:
@@ -427,7 +425,6 @@ static void init_settings(struct mf_farming_settings *settings)
 {
     *settings = (struct mf_farming_settings){
         .scheduler = {.farm = {.policy = &mf_policy_priority,
-                               .crash_limit = CRASH_LIMIT,
                                .max_prefetch_per_slot = MAX_PREFETCH_PER_SLOT},
                       .jobs = {.kind = MF_JOBS_PERCENT, .value = 100},
                       .pin = true,
@@ -439,6 +436,7 @@ static void init_settings(struct mf_farming_settings *settings)
         .progress = isatty(STDERR_FILENO) ? MF_PROGRESS_BAR : MF_PROGRESS_LINES,
     };
     settings->rank.modules = settings->modules;
+    mf_recovering_init(&settings->scheduler.farm);
 }
 
 /* An option without any effect is a mistake. */

@@ -8,6 +8,7 @@
 #define MF_CLI_FARMING_PRIVATE_H
 
 #include "cli/farming.h"
+#include "cli/recovering.h"
 #include "cli/resources.h"
 #include "cli/scheduling.h"
 #include "runtime/rank.h"

@@ -1,6 +1,7 @@
 /* The options of simulate: their table, and what they say. */
 #include "cli/simulate_private.h"
 
+#include "cli/recovering.h"
 #include "cli/scheduling.h"
 
 #include "base/units.h"
@@ -13,7 +14,6 @@
 #include <string.h>
 
 /* As in a run: see farming_options.c. */
-#define CRASH_LIMIT 3
 #define MAX_PREFETCH_PER_SLOT 32
 
 #define MAX_WORKERS (1 << 20)
@@ -28,6 +28,9 @@ enum {
     OPTION_PLACEMENT,
     OPTION_TIME,
     OPTION_RETRIES,
+    OPTION_RETRY_DELAY,
+    OPTION_CRASH_LIMIT,
+    OPTION_QUARANTINE,
     OPTION_LATENCY,
     OPTION_COST,
     OPTION_FAIL,
@@ -68,10 +71,10 @@ const struct mf_option mf_simulate_options[MF_SIMULATE_N_OPTIONS] = {
                      .value = "TIME",
                      .help = "Run time of tasks that do not say theirs by time=. Without it, such "
                              "a task is an error."},
-    [OPTION_RETRIES] = {.name = "retries",
-                        .value = "N",
-                        .help = "Try a failing task N times in all, unless it says otherwise. The "
-                                "default is 1."},
+    [OPTION_RETRIES] = MF_RETRIES_OPTION,
+    [OPTION_RETRY_DELAY] = MF_RETRY_DELAY_OPTION,
+    [OPTION_CRASH_LIMIT] = MF_CRASH_LIMIT_OPTION,
+    [OPTION_QUARANTINE] = MF_QUARANTINE_OPTION,
     [OPTION_LATENCY] = {.name = "latency",
                         .value = "TIME",
                         .help = "How long a message takes, one way: 50us. The default is 0."},
@@ -300,20 +303,14 @@ static int parse_time(const char *text, int64_t *ret_ns, struct mf_error *err)
 
 /* --- all of them --- */
 
-static int parse_integers(struct mf_simulate_settings *settings, size_t index, const char *text,
-                          struct mf_error *err)
+static int parse_seed(struct mf_simulate_settings *settings, const char *text, struct mf_error *err)
 {
     int64_t value;
-    int r = index == OPTION_SEED ? mf_parse_integer(text, 0, INT64_MAX, &value, err)
-                                 : mf_parse_integer(text, 1, 1000000, &value, err);
+    int r = mf_parse_integer(text, 0, INT64_MAX, &value, err);
 
-    if (r < 0)
-        return r;
-    if (index == OPTION_SEED)
+    if (r == 0)
         settings->sim.seed = (uint64_t)value;
-    else
-        settings->input.attempts = (uint32_t)value;
-    return 0;
+    return r;
 }
 
 static int parse_value(struct mf_simulate_settings *settings, size_t index, const char *text,
@@ -350,8 +347,18 @@ static int parse_value(struct mf_simulate_settings *settings, size_t index, cons
         return mf_group_shares_add(&settings->input.shares, text, err);
     case OPTION_DELAY:
         return mf_parse_duration(text, &settings->sim.farm.delay_ns, err);
+    case OPTION_SEED:
+        return parse_seed(settings, text, err);
+    case OPTION_RETRIES:
+        return mf_retries_parse(text, &settings->input.attempts, &settings->sim.farm, err);
+    case OPTION_RETRY_DELAY:
+        return mf_retry_delay_parse(text, &settings->sim.farm, err);
+    case OPTION_CRASH_LIMIT:
+        return mf_crash_limit_parse(text, &settings->sim.farm, err);
+    case OPTION_QUARANTINE:
+        return mf_quarantine_parse(text, &settings->sim.farm, err);
     default:
-        return parse_integers(settings, index, text, err);
+        return 0;
     }
 }
 
@@ -395,10 +402,10 @@ int mf_simulate_parse(struct mf_simulate_settings *settings, int argc, char **ar
     *settings = (struct mf_simulate_settings){
         .input.attempts = 1,
         .sim = {.seed = 1,
-                .farm = {.crash_limit = CRASH_LIMIT,
-                         .placement = &mf_placement_least_loaded,
+                .farm = {.placement = &mf_placement_least_loaded,
                          .max_prefetch_per_slot = MAX_PREFETCH_PER_SLOT}},
     };
+    mf_recovering_init(&settings->sim.farm);
     first = mf_options_parse(&mf_subcommand_simulate, argc, argv, set_option, settings, err);
     if (first < 0)
         return first;

@@ -13,7 +13,7 @@
 #include "runtime/sim.h"
 
 #define MF_SIMULATE_POLICIES_MAX 64
-#define MF_SIMULATE_N_OPTIONS 20
+#define MF_SIMULATE_N_OPTIONS 23
 
 extern const struct mf_option mf_simulate_options[MF_SIMULATE_N_OPTIONS];
 

@@ -40,6 +40,7 @@ static struct mf_aside_key key_of(const struct mf_task *task)
     key.kind = task->spec.kind;
     key.target = task->spec.has_target ? task->spec.target : MF_WORKER_NONE;
     key.avoid = task->avoid;
+    key.avoid_node = task->avoid_node;
     key.mem = magnitude(task->spec.needs.mem_bytes);
     key.estimate = magnitude((uint64_t)task->spec.estimate_ns);
     return key;

@@ -124,7 +124,7 @@ static bool may_reserve(const struct mf_farm *farm, const struct mf_worker *work
     return worker && worker->state == MF_WORKER_UP &&
            mf_worker_could_run(worker, &task->spec.needs) &&
            (task->spec.has_target ? worker->id == task->spec.target
-                                  : worker->id != mf_farm_worker_to_avoid(farm, task));
+                                  : mf_avoid_allows(mf_farm_to_avoid(farm, task), worker));
 }
 
 /* The worker that could begin the task first, among some. O(workers) where few are able. */

@@ -74,8 +74,10 @@ static const char *check_held(const struct mf_farm *farm, const struct mf_task *
         return "a task is held by a worker that is not there";
     if (task->attempt == 0 || task->tries >= task->attempt)
         return "a task has used up more tries than it had attempts";
-    if (task->tries >= task->spec.max_attempts)
+    if (task->charged >= task->spec.max_attempts || task->charged > task->tries)
         return "a task is tried more often than it may be";
+    if (task->is_probe && worker->state == MF_WORKER_UP)
+        return "a worker that is up runs a probe";
     if (task->spec.has_target && task->worker != task->spec.target)
         return "a task is held by a worker that may not run it";
     if (mf_list_is_empty(&task->node))
@@ -101,7 +103,9 @@ static const char *check_not_held(const struct mf_farm *farm, const struct mf_ta
         return task->is_dirty ? NULL : "a settled task was told and is still kept";
     if (task->is_cancelled)
         return "a cancelled task is tried again";
-    if (task->tries > 0 && task->tries >= task->spec.max_attempts)
+    if (task->is_probe)
+        return "a task that no worker holds is a probe";
+    if (task->charged >= task->spec.max_attempts)
         return "a task that used up its attempts is not settled";
     return NULL;
 }
@@ -162,6 +166,9 @@ static const char *check_tasks(const struct mf_farm *farm)
 
         if (breach)
             return breach;
+        if (task->state == MF_TASK_READY && task->parked == MF_PARKED_DELAYED &&
+            farm->config.retry_delay_ns == 0)
+            return "a task waits to be tried again, which none does";
         n[task->state]++;
         n_dirty += task->is_dirty;
         n_running += !mf_list_is_empty(&task->running_node);
@@ -179,7 +186,7 @@ static const char *check_tasks(const struct mf_farm *farm)
         return "a task was lost or counted twice";
     for (int i = 0; i < MF_N_COUNTABLES; i++)
         n_parked += farm->parked[i].n_items;
-    n_parked += mf_farm_n_aside(farm) + mf_farm_n_late(farm);
+    n_parked += mf_farm_n_aside(farm) + mf_farm_n_late(farm) + farm->delayed.n_items;
     if (n[MF_TASK_READY] != farm->ready.n_items + n_parked)
         return "the heap holds what is not a ready task";
     /* The one found last is behind all others. */
@@ -268,6 +275,8 @@ const char *mf_farm_check(const struct mf_farm *farm)
         breach = mf_check_heap(&farm->late);
     for (uint32_t i = 0; i < farm->n_asides && !breach; i++)
         breach = mf_check_heap(&farm->asides[i].tasks);
+    if (!breach)
+        breach = mf_check_heap(&farm->delayed);
     if (!breach)
         breach = check_shares(farm);
     if (!breach)

@@ -84,6 +84,8 @@ static const char *check_worker(const struct mf_farm *farm, const struct mf_work
         return "a worker's line is out of order";
     if (worker->is_awaited || !mf_list_is_empty(&worker->blocked_node))
         return "a worker is blocked between two ticks";
+    if ((worker->state == MF_WORKER_QUARANTINED) == mf_list_is_empty(&worker->quarantine_node))
+        return "the workers in quarantine are not those in their list";
     if (worker->state == MF_WORKER_GONE && worker->n_tasks > 0)
         return "a worker that is gone holds a task";
     if (worker->state == MF_WORKER_DRAINING && worker->n_tasks == 0)
@@ -118,6 +120,11 @@ static const char *check_totals(const struct mf_workers *workers)
         sum.n_up -= workers->shapes[i].n_up;
     if (sum.n_up != 0)
         return "the workers of all shapes are not those that are up";
+    if (mf_check_count_nodes(&workers->quarantined, workers->n_quarantined) !=
+        workers->n_quarantined)
+        return "the count of workers in quarantine is wrong";
+    if (workers->n_quarantined > workers->n_up)
+        return "more workers are in quarantine than out of it";
     return NULL;
 }
 

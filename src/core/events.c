@@ -23,6 +23,8 @@ static int reserve_ready(struct mf_farm *farm, uint64_t n)
 
     if (r == 0 && farm->preempts)
         r = mf_heap_reserve(&farm->victims, n);
+    if (r == 0 && farm->config.retry_delay_ns > 0)
+        r = mf_heap_reserve(&farm->delayed, n);
     for (int i = 0; i < MF_N_COUNTABLES && r == 0 && farm->has_countables; i++)
         if (farm->config.countables[i] > 0)
             r = mf_heap_reserve(&farm->parked[i], n);
@@ -36,8 +38,7 @@ static int handle_submitted(struct mf_farm *farm, const struct mf_event *event)
     struct mf_task *task;
     int r;
 
-    if (farm->is_closed || event->spec.needs.n_slots == 0 ||
-        event->n_tries >= event->spec.max_attempts)
+    if (farm->is_closed || event->spec.needs.n_slots == 0 || event->spec.max_attempts == 0)
         return -EINVAL;
     if (event->task != 0 && event->task != farm->tasks.n_added + 1)
         return -EINVAL;
@@ -57,7 +58,8 @@ static int handle_submitted(struct mf_farm *farm, const struct mf_event *event)
         mf_workers_keep_room(&farm->workers);
     task = mf_tasks_add(&farm->tasks);
     task->spec = event->spec;
-    task->tries = event->n_tries;
+    if (event->history)
+        mf_farm_recall_history(farm, task, event->history);
     task->is_withheld = event->is_withheld;
     task->n_waiting_for = event->is_withheld;
     task->worker = MF_WORKER_NONE;
@@ -77,8 +79,7 @@ static int handle_closed(struct mf_farm *farm)
     return 0;
 }
 
-/* Asks for all PLACED tasks of a worker back. */
-static void recall_all(struct mf_farm *farm, struct mf_worker *worker)
+void mf_farm_recall_all(struct mf_farm *farm, struct mf_worker *worker)
 {
     mf_list_for_each (node, &worker->tasks) {
         struct mf_task *task = mf_container_of(node, struct mf_task, node);
@@ -111,7 +112,7 @@ static void stop(struct mf_farm *farm, enum mf_stop how)
         if (how == MF_STOP_NOW)
             end_all(farm, worker);
         else
-            recall_all(farm, worker);
+            mf_farm_recall_all(farm, worker);
     }
 }
 
@@ -152,14 +153,15 @@ static int handle_worker_drain(struct mf_farm *farm, const struct mf_event *even
     if (worker->state == MF_WORKER_DRAINING)
         return 0;
     mf_workers_move(&farm->workers, worker, MF_WORKER_DRAINING);
-    recall_all(farm, worker);
+    mf_farm_recall_all(farm, worker);
     if (worker->n_tasks == 0)
         mf_workers_move(&farm->workers, worker, MF_WORKER_GONE);
+    mf_farm_let_out_needed(farm);
     return 0;
 }
 
 /* Its worker disappeared: that is no fault of the task, unless it happens to it again and again. */
-static void lose_task(struct mf_farm *farm, struct mf_task *task)
+static void lose_task(struct mf_farm *farm, struct mf_task *task, const struct mf_worker *worker)
 {
     bool was_suspended = task->state == MF_TASK_SUSPENDED;
     bool was_running = task->state == MF_TASK_RUNNING || was_suspended;
@@ -171,14 +173,19 @@ static void lose_task(struct mf_farm *farm, struct mf_task *task)
     if (was_running) {
         /* One that was stopped has not brought it down. */
         task->lost += !was_suspended;
+        task->tries++;
         task->cause = MF_CAUSE_LOST;
+        task->avoid_node = worker->node;
     }
+    task->is_probe = false;
     if (task->is_cancelled) {
         mf_farm_settle(farm, task, MF_TASK_CANCELLED, MF_CAUSE_STOPPED);
     } else if (limit > 0 && task->lost >= limit) {
         mf_farm_settle(farm, task, MF_TASK_FAILED, MF_CAUSE_LOST);
     } else {
         farm->counts.retried += was_running;
+        if (was_running)
+            mf_farm_set_delay(farm, task);
         mf_farm_make_ready(farm, task);
     }
 }
@@ -193,7 +200,8 @@ static int handle_worker_lost(struct mf_farm *farm, const struct mf_event *event
         return MF_FARM_E_STALE;
     mf_workers_move(&farm->workers, worker, MF_WORKER_GONE);
     mf_list_for_each_safe (node, &worker->tasks)
-        lose_task(farm, mf_container_of(node, struct mf_task, node));
+        lose_task(farm, mf_container_of(node, struct mf_task, node), worker);
+    mf_farm_let_out_needed(farm);
     return 0;
 }
 
@@ -273,7 +281,7 @@ static void grow_memory(const struct mf_farm *farm, struct mf_task *task)
 /* A failed attempt: again, elsewhere if possible, or the end of the task. */
 static void fail_attempt(struct mf_farm *farm, struct mf_task *task, enum mf_cause cause)
 {
-    if (task->tries >= task->spec.max_attempts) {
+    if (mf_farm_is_used_up(farm, task, cause)) {
         mf_farm_settle(farm, task, MF_TASK_FAILED, cause);
     } else if (farm->stop != MF_STOP_NONE) {
         mf_farm_settle(farm, task, MF_TASK_CANCELLED, cause);
@@ -282,6 +290,7 @@ static void fail_attempt(struct mf_farm *farm, struct mf_task *task, enum mf_cau
         if (cause == MF_CAUSE_MEMORY)
             grow_memory(farm, task);
         farm->counts.retried++;
+        mf_farm_set_delay(farm, task);
         mf_farm_make_ready(farm, task);
     }
 }
@@ -302,19 +311,27 @@ static void leave_worker(struct mf_farm *farm, struct mf_task *task, int64_t use
 /* What becomes of a task whose attempt has ended, and has left its worker. */
 static void end_attempt(struct mf_farm *farm, struct mf_task *task, const struct mf_event *event)
 {
+    struct mf_worker *worker = mf_workers_find(&farm->workers, event->worker);
+    int64_t duration_ns = duration_of(event);
+
     task->tries++;
+    if (event->cause != MF_CAUSE_STOPPED && !task->is_cancelled)
+        mf_farm_judge(farm, task, worker, event->cause != MF_CAUSE_NONE, duration_ns);
     mf_average_add(&farm->duration, event->duration_ns);
     if (event->cause == MF_CAUSE_NONE) {
-        mf_median_add(&farm->median, duration_of(event));
+        mf_median_add(&farm->median, duration_ns);
         if (task->spec.kind != 0)
-            mf_estimates_learn(&farm->estimates, task->spec.kind, duration_of(event));
+            mf_estimates_learn(&farm->estimates, task->spec.kind, duration_ns);
         mf_farm_settle(farm, task, MF_TASK_DONE, MF_CAUSE_NONE);
     } else if (event->cause == MF_CAUSE_STOPPED || task->is_cancelled) {
         mf_farm_settle(farm, task, MF_TASK_CANCELLED, event->cause);
     } else {
+        mf_farm_charge_failure(farm, task, event->cause);
         task->avoid = event->worker;
+        task->avoid_node = worker->node;
         fail_attempt(farm, task, event->cause);
     }
+    task->is_probe = false;
 }
 
 static int handle_ended(struct mf_farm *farm, const struct mf_event *event)
@@ -344,6 +361,7 @@ static int handle_returned(struct mf_farm *farm, const struct mf_event *event)
         return -EINVAL;
     leave_worker(farm, task, 0);
     farm->counts.recalled++;
+    task->is_probe = false;
     if (task->is_cancelled)
         mf_farm_settle(farm, task, MF_TASK_CANCELLED, MF_CAUSE_STOPPED);
     else
@@ -412,7 +430,8 @@ static int handle_adopted(struct mf_farm *farm, const struct mf_event *event)
     if (!task || task->state != MF_TASK_WAITING || !task->is_withheld || task->n_waiting_for > 1 ||
         worker->state == MF_WORKER_GONE)
         return MF_FARM_E_STALE;
-    if (event->n_tries >= task->spec.max_attempts)
+    /* The end of that attempt is known already. */
+    if (event->n_tries < task->tries)
         return -EINVAL;
     if (event->state == MF_TASK_DONE) {
         adopt_ended(farm, task, worker, event);
@@ -478,7 +497,7 @@ int mf_farm_handle(struct mf_farm *farm, const struct mf_event *event)
     case MF_EVENT_CLOSED:
         return handle_closed(farm);
     case MF_EVENT_WORKER_UP:
-        return mf_workers_add(&farm->workers, event->worker, &event->has);
+        return mf_workers_add(&farm->workers, event->worker, event->node, &event->has);
     case MF_EVENT_WORKER_DRAIN:
         return handle_worker_drain(farm, event);
     case MF_EVENT_WORKER_LOST:

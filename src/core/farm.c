@@ -21,6 +21,7 @@ static bool config_makes_sense(const struct mf_farm_config *config)
     /* Written so that a NaN makes none. */
     return config->halt_fraction >= 0 && config->halt_fraction <= 1 &&
            config->timeout_factor >= 0 && config->delay_ns >= 0 && config->turnaround_ns >= 0 &&
+           config->retry_delay_ns >= 0 && config->retry_delay_max_ns >= config->retry_delay_ns &&
            (unsigned int)config->halt_when <= MF_HALT_NOW &&
            settings_make_sense(&config->policy_settings);
 }
@@ -54,6 +55,7 @@ int mf_farm_create(const struct mf_farm_config *config, struct mf_farm **ret_far
     farm->workers.preempts = farm->preempts;
     farm->workers.max_suspended_per_slot = config->max_suspended_per_slot;
     mf_heap_init(&farm->victims, mf_policy_key_before, offsetof(struct mf_task, heap_index));
+    mf_heap_init(&farm->delayed, mf_farm_delayed_before, offsetof(struct mf_task, heap_index));
     mf_heap_init(&farm->ready, farm->config.policy->before, offsetof(struct mf_task, heap_index));
     mf_heap_init(&farm->late, farm->config.policy->before, offsetof(struct mf_task, heap_index));
     for (int i = 0; i < MF_N_COUNTABLES; i++) {
@@ -81,6 +83,7 @@ void mf_farm_destroy(struct mf_farm *farm)
         return;
     mf_heap_finish(&farm->ready);
     mf_heap_finish(&farm->victims);
+    mf_heap_finish(&farm->delayed);
     for (int i = 0; i < MF_N_COUNTABLES; i++)
         mf_heap_finish(&farm->parked[i]);
     mf_heap_finish(&farm->late);
@@ -135,6 +138,7 @@ int mf_farm_next_change(struct mf_farm *farm, struct mf_change *ret_change)
         .cause = task->wish == MF_WISH_END ? task->end_cause : task->cause,
         .attempt = task->attempt,
         .tries = task->tries,
+        .charged = task->charged,
         .max_attempts = task->spec.max_attempts,
         .needs = task->spec.needs,
         .worker = task->worker,
@@ -210,7 +214,7 @@ const struct mf_task *mf_farm_ready_at(const struct mf_farm *farm, uint64_t i)
             return farm->asides[j].tasks.items[i];
         i -= farm->asides[j].tasks.n_items;
     }
-    return NULL;
+    return i < farm->delayed.n_items ? farm->delayed.items[i] : NULL;
 }
 
 uint32_t mf_farm_successors(const struct mf_farm *farm, mf_task_id task,
@@ -263,6 +267,13 @@ static int64_t next_timeout_ns(const struct mf_farm *farm)
     return task->started_ns > INT64_MAX - limit ? INT64_MAX : task->started_ns + limit;
 }
 
+static int64_t next_retry_ns(const struct mf_farm *farm)
+{
+    const struct mf_task *first = mf_heap_top(&farm->delayed);
+
+    return first ? first->not_before_ns : INT64_MAX;
+}
+
 int64_t mf_farm_next_tick_ns(const struct mf_farm *farm)
 {
     int64_t next = next_timeout_ns(farm);
@@ -275,6 +286,10 @@ int64_t mf_farm_next_tick_ns(const struct mf_farm *farm)
         next = farm->next_place_ns;
     if (farm->preempts && mf_farm_next_turn_ns(farm) < next)
         next = mf_farm_next_turn_ns(farm);
+    if (farm->stop == MF_STOP_NONE && next_retry_ns(farm) < next)
+        next = next_retry_ns(farm);
+    if (farm->stop == MF_STOP_NONE && mf_farm_next_probe_ns(farm) < next)
+        next = mf_farm_next_probe_ns(farm);
     return next;
 }
 

@@ -52,7 +52,13 @@ enum mf_stop {
  *                       time of those done is ended, once 3 are done; 0 for none
  * @mem_factor           a task that ended for its memory is tried again with so many times as
  *                       much, as far as a worker that could run it has that; 0 for the same
+ * @budgets              by enum mf_budget: a task fails with that many attempts that ended for
+ *                       the cause, and these do not count against its max_attempts; 0 for none
  * @crash_limit          a task that lost this many workers fails; 0 for no limit
+ * @retry_delay_ns, @retry_delay_max_ns   a task waits so long after its first failed attempt,
+ *                       twice as long after the next, up to the most; 0 for not at all
+ * @quarantine           what it takes for a worker to be put in quarantine, see quarantine.c;
+ *                       0 for never
  * @max_prefetch_per_slot  upper bound of tasks sent ahead per slot
  * @turnaround_ns        time from a free slot to a task sent for it, before
  *                       ticks tell it better
@@ -75,7 +81,10 @@ struct mf_farm_config {
     int64_t delay_ns;
     double timeout_factor;
     double mem_factor;
+    uint32_t budgets[MF_N_BUDGETS];
     uint32_t crash_limit;
+    int64_t retry_delay_ns, retry_delay_max_ns;
+    uint32_t quarantine;
     uint32_t max_prefetch_per_slot;
     int64_t turnaround_ns;
     uint32_t first_attempt;
@@ -95,12 +104,21 @@ struct mf_dependency {
     enum mf_condition condition;
 };
 
+/** The budget that a failure for this cause counts against. */
+enum mf_budget mf_budget_of(enum mf_cause cause);
+
+/** Attempts of a task so far. @failed  by budget, those that failed; @n_lost  with their worker */
+struct mf_task_history {
+    uint32_t failed[MF_N_BUDGETS];
+    uint32_t n_lost;
+};
+
 /** What can happen to a farm. */
 enum mf_event_kind {
-    MF_EVENT_SUBMITTED,    /* spec, after, n_tries, is_withheld: a new task, with the next id */
+    MF_EVENT_SUBMITTED,    /* spec, after, history, is_withheld: a new task, with the next id */
     MF_EVENT_SETTLED,      /* state: the next id is of a task that is final already; not told */
     MF_EVENT_CLOSED,       /* no more tasks will be submitted */
-    MF_EVENT_WORKER_UP,    /* worker, has: a worker that was not there takes tasks */
+    MF_EVENT_WORKER_UP,    /* worker, node, has: a worker that was not there takes tasks */
     MF_EVENT_WORKER_DRAIN, /* worker: it gets no more; it is GONE when it holds none */
     MF_EVENT_WORKER_LOST,  /* worker: it and what it ran are gone */
     MF_EVENT_ADOPTED,   /* worker, task, attempt, n_tries, state, duration_ns, cause: it is there */
@@ -123,11 +141,13 @@ enum mf_event_kind {
  * @now_ns         monotonic; never less than in the event before
  * @task, @attempt, @worker   what it is about, where the kind says so
  * @after          n_after tasks that a new one comes after, borrowed; no one twice
+ * @node           where a new worker is
  * @has            what a new worker has: n_slots, n_gpus, mem_bytes
  * @state          of a task that an earlier run has settled: DONE, FAILED, CANCELLED or SKIPPED;
  *                 of one that is ADOPTED, RUNNING or SUSPENDED, or DONE if it has ended, with cause
  * @is_withheld    it waits until it is ADOPTED or LET_GO
- * @n_tries        of its attempts before, those that counted
+ * @n_tries        attempts before the one that is ADOPTED which ended or were lost
+ * @history        what a new task has been through under an earlier scheduler, NULL for nothing
  * @n_samples      tasks that a run time known before stands for
  * @policy         that charges no groups, as their accounts are kept from the start or not at all
  * @end_ns         as now_ns; INT64_MAX for no end
@@ -141,11 +161,13 @@ struct mf_event {
     mf_task_id task;
     uint32_t attempt;
     mf_worker_id worker;
+    mf_node_id node;
     struct mf_task_spec spec;
     const struct mf_dependency *after;
     uint32_t n_after;
     enum mf_task_state state;
     uint32_t n_tries;
+    const struct mf_task_history *history;
     bool is_withheld;
     struct mf_needs has;
     enum mf_cause cause;
@@ -174,8 +196,8 @@ struct mf_event {
  * Doing it twice does no harm. A task that is READY for the first time is not
  * told, as nobody has to do anything. Without the wish END, cause is that of the
  * last attempt that ended. attempt numbers every placement, so that (task,
- * attempt) is unique; tries counts those that used up one of max_attempts.
- * root is the task whose end led to SKIPPED.
+ * attempt) is unique; tries counts those that ended or were lost with their worker, and charged
+ * those that used up one of max_attempts. root is the task whose end led to SKIPPED.
  */
 struct mf_change {
     mf_task_id task;
@@ -185,6 +207,7 @@ struct mf_change {
     enum mf_cause cause;
     uint32_t attempt;
     uint32_t tries;
+    uint32_t charged;
     uint32_t max_attempts;
     struct mf_needs needs;
     mf_worker_id worker;
@@ -198,6 +221,7 @@ struct mf_farm_counts {
     uint64_t retried; /* attempts that ended in another attempt */
     uint64_t stale;   /* events about attempts already given up */
     uint64_t recalled;
+    uint64_t quarantined; /* times that a worker was put in quarantine, or let out of it */
     uint32_t workers_up;
     uint32_t slots_up;
 };

@@ -12,6 +12,8 @@
  *   preempt.c whose slots are taken for others, and which suspended task goes on
  *   aside.c   tasks that nobody has room for now
  *   recall.c  which of those sent ahead come back
+ *   retry.c   budgets of failed attempts, and the wait before the next
+ *   quarantine.c  workers and nodes that get nothing more
  *   worker.c  the workers and their load
  *   check.c, check_workers.c   the invariants
  */
@@ -56,6 +58,7 @@ struct mf_aside_key {
     uint32_t countables[MF_N_COUNTABLES];
     uint32_t kind;
     mf_worker_id target, avoid;
+    mf_node_id avoid_node;
     uint8_t mem, estimate;
 };
 
@@ -90,6 +93,8 @@ struct mf_aside {
  * @parked         READY tasks that lack a countable, in the same order; see countables.c
  * @end_ns         when the allocation ends, INT64_MAX when that is not known
  * @late           READY tasks that should run beyond it; see walltime.c
+ * @delayed        READY tasks that wait to be tried again, in order of time; see retry.c
+ * @n_attempts_done, @n_attempts_failed   attempts that ended in either way
  * @asides         n_asides classes of READY tasks that nobody had room for
  * @has_more       the last tick did not look at all READY tasks, for the sake of its length
  * @reservation    of the first task that fits nowhere
@@ -120,6 +125,8 @@ struct mf_farm {
     uint64_t n_free_countables[MF_N_COUNTABLES];
     int64_t end_ns;
     struct mf_heap late;
+    struct mf_heap delayed;
+    uint64_t n_attempts_done, n_attempts_failed;
     struct mf_aside *asides;
     uint32_t n_asides;
     bool has_more;
@@ -150,13 +157,33 @@ struct mf_farm {
     struct mf_homes homes;
 };
 
+/** A worker and a node that a task keeps off, or MF_WORKER_NONE and MF_NODE_UNKNOWN. */
+struct mf_avoid {
+    mf_worker_id worker;
+    mf_node_id node;
+};
+
+#define MF_AVOID_NOTHING ((struct mf_avoid){MF_WORKER_NONE, MF_NODE_UNKNOWN})
+
+static inline bool mf_avoid_is_nothing(struct mf_avoid avoid)
+{
+    return avoid.worker == MF_WORKER_NONE && avoid.node == MF_NODE_UNKNOWN;
+}
+
+static inline bool mf_avoid_allows(struct mf_avoid avoid, const struct mf_worker *worker)
+{
+    return worker->id != avoid.worker &&
+           (avoid.node == MF_NODE_UNKNOWN || worker->node != avoid.node);
+}
+
 /* worker.c */
 
 void mf_workers_init(struct mf_workers *workers);
 void mf_workers_finish(struct mf_workers *workers);
 
 /** A new worker, UP. Returns 0, -EINVAL if there is one or the numbers are absurd, or -ENOMEM. */
-int mf_workers_add(struct mf_workers *workers, mf_worker_id id, const struct mf_needs *has);
+int mf_workers_add(struct mf_workers *workers, mf_worker_id id, mf_node_id node,
+                   const struct mf_needs *has);
 
 /** The only writer of a worker's state. */
 void mf_workers_move(struct mf_workers *workers, struct mf_worker *worker, enum mf_worker_state to);
@@ -197,10 +224,10 @@ static inline bool mf_task_is_in_line(const struct mf_task *task)
            (task->state == MF_TASK_SUSPENDED && task->wish == MF_WISH_NONE);
 }
 
-/** Puts a task that no worker holds among the READY ones. */
+/** Puts a task that no worker holds among the READY ones, or those that wait to be READY. */
 void mf_farm_make_ready(struct mf_farm *farm, struct mf_task *task);
 
-/** READY to PLACED, as a new attempt. */
+/** READY to PLACED, as a new attempt. The worker is UP, the task's target, or gets a probe. */
 void mf_farm_place(struct mf_farm *farm, struct mf_task *task, struct mf_worker *worker);
 
 /** PLACED to RUNNING, which answers a recall with no. */
@@ -362,11 +389,59 @@ void mf_farm_note_backfill(struct mf_farm *farm, const struct mf_task *task);
 
 /* place.c */
 
-/** The worker a task must not go to: where it failed last, as long as another one could take it. */
-mf_worker_id mf_farm_worker_to_avoid(const struct mf_farm *farm, const struct mf_task *task);
+/**
+ * Where a task must not go now: the node where it failed last as long as a worker on another one
+ * could run it, else that worker as long as another one could.
+ */
+struct mf_avoid mf_farm_to_avoid(const struct mf_farm *farm, const struct mf_task *task);
 
 /** Returns a READY task that is in no heap to the others. */
 void mf_farm_put_back(struct mf_farm *farm, struct mf_task *task);
+
+/* retry.c */
+
+/** What a new task has been through before. */
+void mf_farm_recall_history(const struct mf_farm *farm, struct mf_task *task,
+                            const struct mf_task_history *history);
+
+/** An attempt failed for the task's own cause: counts it against the budget that it is of. */
+void mf_farm_charge_failure(struct mf_farm *farm, struct mf_task *task, enum mf_cause cause);
+
+/** Whether a task may not be tried again after a failure of that cause. */
+bool mf_farm_is_used_up(const struct mf_farm *farm, const struct mf_task *task,
+                        enum mf_cause cause);
+
+/** It will be READY, for another attempt after one that failed or was lost: when. */
+void mf_farm_set_delay(struct mf_farm *farm, struct mf_task *task);
+
+/** Puts a READY task that is in no heap among those that wait. */
+void mf_farm_delay(struct mf_farm *farm, struct mf_task *task);
+
+/** Those whose wait is over are among the others from now on; or all, for their keys. */
+void mf_farm_end_delays(struct mf_farm *farm, bool all);
+
+/** After all: those whose wait is not over wait again. The heap of the others is to be rebuilt. */
+void mf_farm_delay_again(struct mf_farm *farm);
+
+bool mf_farm_delayed_before(const void *a, const void *b);
+
+/* quarantine.c */
+
+/** An attempt of a task has ended on a worker, by itself: what that says of it and of others. */
+void mf_farm_judge(struct mf_farm *farm, struct mf_task *task, struct mf_worker *worker,
+                   bool has_failed, int64_t duration_ns);
+
+/** A worker is not UP any more: those in quarantine may be needed. */
+void mf_farm_let_out_needed(struct mf_farm *farm);
+
+/** Gives a task each to workers in quarantine for which it is time. */
+void mf_farm_probe(struct mf_farm *farm);
+
+/** When that is for the first of them; INT64_MAX for never. */
+int64_t mf_farm_next_probe_ns(const struct mf_farm *farm);
+
+/** Asks for all PLACED tasks of a worker back: see events.c. */
+void mf_farm_recall_all(struct mf_farm *farm, struct mf_worker *worker);
 
 /* recall.c */
 
@@ -396,10 +471,11 @@ void mf_farm_continue_rest(struct mf_farm *farm);
 
 /** A worker that can take a task once slots were taken from others, which they were; or NULL. */
 struct mf_worker *mf_farm_make_room(struct mf_farm *farm, const struct mf_task *task,
-                                    mf_worker_id avoid);
+                                    struct mf_avoid avoid);
 
 /** Whether mf_farm_make_room() would find one; takes nothing. */
-bool mf_farm_could_make_room(struct mf_farm *farm, const struct mf_task *task, mf_worker_id avoid);
+bool mf_farm_could_make_room(struct mf_farm *farm, const struct mf_task *task,
+                             struct mf_avoid avoid);
 
 /** The keys of all tasks that are held are computed anew. */
 void mf_farm_reorder_held(struct mf_farm *farm);

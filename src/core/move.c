@@ -38,6 +38,10 @@ void mf_farm_make_ready(struct mf_farm *farm, struct mf_task *task)
     move(farm, task, MF_TASK_READY);
     if (farm->has_keys)
         mf_farm_order(farm, task);
+    if (task->not_before_ns > farm->now_ns) {
+        mf_farm_delay(farm, task);
+        return;
+    }
     r = mf_heap_push(&farm->ready, task);
     assert(r == 0 && "memory was reserved when the task was submitted");
     (void)r;
@@ -182,7 +186,8 @@ void mf_farm_adopt(struct mf_farm *farm, struct mf_task *task, struct mf_worker 
     mf_farm_make_ready(farm, task);
     mf_farm_place(farm, task, worker);
     task->attempt = event->attempt;
-    task->tries = event->n_tries;
+    if (task->tries < event->n_tries)
+        task->tries = event->n_tries;
     if (farm->preempts && event->duration_ns > 0)
         task->ran_ns = event->duration_ns;
     mf_farm_start(farm, task);

@@ -105,6 +105,7 @@ static void order_all(struct mf_farm *farm)
     struct mf_heap *ready = &farm->ready;
 
     view.is_anew = true;
+    mf_farm_end_delays(farm, true);
     mf_farm_unpark(farm, true);
     mf_farm_take_late(farm);
     mf_farm_look_again(farm, true);
@@ -117,6 +118,7 @@ static void order_all(struct mf_farm *farm)
 
         task->key = farm->config.policy->key(&view, task);
     }
+    mf_farm_delay_again(farm);
     mf_heap_rebuild(ready);
     if (farm->preempts)
         mf_farm_reorder_held(farm);

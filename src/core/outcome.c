@@ -133,14 +133,46 @@ static void add(char *text, size_t size, const char *format, ...)
     va_end(args);
 }
 
-char *mf_outcome_describe(const struct mf_outcome *outcome, char *text, size_t size)
+/* " on n3" where the cause may lie with the node; what a command or its limits say does not. */
+static void add_host(const struct mf_outcome *outcome, const char *host, char *text, size_t size)
+{
+    if (host[0] && (outcome->cause == MF_CAUSE_SIGNAL || outcome->cause == MF_CAUSE_START ||
+                    outcome->cause == MF_CAUSE_OUTPUT))
+        add(text, size, " on %s", host);
+}
+
+static const char *separator(enum mf_cause cause)
+{
+    switch (cause) {
+    case MF_CAUSE_MEMORY:
+        return " of ";
+    case MF_CAUSE_SIGNAL:
+        return "; ";
+    case MF_CAUSE_LOST:
+        return ", ";
+    default:
+        return ": ";
+    }
+}
+
+char *mf_outcome_describe_on(const struct mf_outcome *outcome, const char *host, char *text,
+                             size_t size)
 {
     if (size == 0)
         return text;
-    describe_cause(outcome, text, size);
+    if (outcome->cause == MF_CAUSE_LOST && host[0])
+        snprintf(text, size, "its worker on %s disappeared", host);
+    else
+        describe_cause(outcome, text, size);
+    add_host(outcome, host, text, size);
     if (outcome->detail[0])
-        add(text, size, "%s%s", outcome->cause == MF_CAUSE_MEMORY ? " of " : ": ", outcome->detail);
+        add(text, size, "%s%s", separator(outcome->cause), outcome->detail);
     if (outcome->cause == MF_CAUSE_START)
         add(text, size, " (%d)", outcome->exit_status);
     return text;
+}
+
+char *mf_outcome_describe(const struct mf_outcome *outcome, char *text, size_t size)
+{
+    return mf_outcome_describe_on(outcome, "", text, size);
 }

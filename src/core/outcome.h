@@ -83,6 +83,16 @@ void mf_outcome_decode(struct mf_reader *reader, struct mf_outcome *ret_outcome)
  */
 char *mf_outcome_describe(const struct mf_outcome *outcome, char *text, size_t size);
 
+/**
+ * mf_outcome_describe_on() - the same with the host, where that may be the reason: "killed by
+ * signal 9 (Killed) on n3; peak memory 63.9 of 64.0 GiB: probably out of memory", "its worker on
+ * n3 disappeared".
+ *
+ * @host  where the attempt ran, "" for nowhere
+ */
+char *mf_outcome_describe_on(const struct mf_outcome *outcome, const char *host, char *text,
+                             size_t size);
+
 /** "exit", "signal", "timeout", ...: the cause as one word for tables. */
 const char *mf_cause_name(enum mf_cause cause);
 

@@ -75,25 +75,30 @@ static void adapt_prefetch(struct mf_farm *farm)
     farm->workers.prefetch_per_1024_slots = n < UINT32_MAX ? (uint32_t)n : UINT32_MAX;
 }
 
-mf_worker_id mf_farm_worker_to_avoid(const struct mf_farm *farm, const struct mf_task *task)
+struct mf_avoid mf_farm_to_avoid(const struct mf_farm *farm, const struct mf_task *task)
 {
     const struct mf_workers *workers = &farm->workers;
+    const struct mf_needs *needs = &task->spec.needs;
     const struct mf_worker *worker = mf_workers_find(workers, task->avoid);
-    uint32_t n_able;
+    struct mf_avoid avoid = MF_AVOID_NOTHING;
 
-    if (!worker || worker->state != MF_WORKER_UP)
-        return MF_WORKER_NONE;
-    n_able = mf_workers_n_able(workers, &task->spec.needs);
-    return n_able > mf_worker_could_run(worker, &task->spec.needs) ? worker->id : MF_WORKER_NONE;
+    if (worker && worker->state == MF_WORKER_UP &&
+        mf_workers_n_able(workers, needs) > mf_worker_could_run(worker, needs))
+        avoid.worker = worker->id;
+    if (task->avoid_node != MF_NODE_UNKNOWN &&
+        mf_workers_is_any_able_beyond(workers, task->avoid_node, needs))
+        avoid.node = task->avoid_node;
+    return avoid;
 }
 
 static struct mf_worker *choose(struct mf_farm *farm, const struct mf_task *task,
-                                mf_worker_id avoid, mf_worker_id kept)
+                                struct mf_avoid avoid, mf_worker_id kept)
 {
     const struct mf_choice choice = {
         .workers = &farm->workers,
         .task = task,
-        .avoid = avoid,
+        .avoid = avoid.worker,
+        .avoid_node = avoid.node,
         .kept = kept,
         .home = farm->has_homes ? mf_homes_find(&farm->homes, task->spec.group) : MF_WORKER_NONE,
         .rng = &farm->rng,
@@ -152,10 +157,11 @@ static enum verdict place_on_target(struct mf_farm *farm, struct mf_task *task)
 {
     struct mf_worker *worker = mf_workers_find(&farm->workers, task->spec.target);
 
-    if (!worker || worker->state != MF_WORKER_UP || !mf_worker_could_run(worker, &task->spec.needs))
+    if (!worker || !mf_worker_may_be_target(worker) ||
+        !mf_worker_could_run(worker, &task->spec.needs))
         return refuse(farm, task);
     if (!mf_worker_has_room(&farm->workers, worker, &task->spec.needs) &&
-        !(farm->preempts && mf_farm_make_room(farm, task, MF_WORKER_NONE)))
+        !(farm->preempts && mf_farm_make_room(farm, task, MF_AVOID_NOTHING)))
         return is_narrow(&task->spec.needs) ? ASIDE : STUCK;
     if (!may_have(farm, task, worker))
         return ASIDE;
@@ -165,7 +171,7 @@ static enum verdict place_on_target(struct mf_farm *farm, struct mf_task *task)
 
 /* A worker that has room, and is not kept for another task. */
 static struct mf_worker *choose_allowed(struct mf_farm *farm, const struct mf_task *task,
-                                        mf_worker_id avoid)
+                                        struct mf_avoid avoid)
 {
     struct mf_worker *worker = choose(farm, task, avoid, MF_WORKER_NONE);
 
@@ -184,10 +190,22 @@ static bool may_be_overtaken(const struct mf_farm *farm, struct mf_task *task)
     return (uint32_t)farm->n_placed - task->overtaken_from < MAX_OVERTAKEN;
 }
 
+/* Where all that it keeps off count, but for the node; else any worker that has room. */
+static struct mf_worker *choose_second_best(struct mf_farm *farm, const struct mf_task *task,
+                                            struct mf_avoid avoid)
+{
+    const struct mf_avoid worker_only = {avoid.worker, MF_NODE_UNKNOWN};
+    struct mf_worker *worker = NULL;
+
+    if (avoid.node != MF_NODE_UNKNOWN)
+        worker = choose_allowed(farm, task, worker_only);
+    return worker ? worker : choose_allowed(farm, task, MF_AVOID_NOTHING);
+}
+
 /* Does what can be done now for the task that is first in order. */
 static enum verdict place_one(struct mf_farm *farm, struct mf_task *task)
 {
-    mf_worker_id avoid = mf_farm_worker_to_avoid(farm, task);
+    struct mf_avoid avoid = mf_farm_to_avoid(farm, task);
     struct mf_worker *worker;
 
     if (!mf_farm_has_countables(farm, &task->spec.needs))
@@ -199,8 +217,8 @@ static enum verdict place_one(struct mf_farm *farm, struct mf_task *task)
     if (mf_workers_n_able(&farm->workers, &task->spec.needs) == 0)
         return refuse(farm, task);
     worker = choose_allowed(farm, task, avoid);
-    if (!worker && avoid != MF_WORKER_NONE) {
-        worker = choose_allowed(farm, task, MF_WORKER_NONE);
+    if (!worker && !mf_avoid_is_nothing(avoid)) {
+        worker = choose_second_best(farm, task, avoid);
         if (worker && may_be_overtaken(farm, task))
             return ASIDE;
     }
@@ -254,8 +272,7 @@ static bool may_go_on_behind(struct mf_farm *farm, const struct mf_task *task)
 static bool could_make_room_for_less(struct mf_farm *farm, const struct mf_task *task,
                                      const struct mf_task *least)
 {
-    mf_worker_id avoid =
-        task->spec.has_target ? MF_WORKER_NONE : mf_farm_worker_to_avoid(farm, task);
+    struct mf_avoid avoid = task->spec.has_target ? MF_AVOID_NOTHING : mf_farm_to_avoid(farm, task);
     struct mf_task other = *task;
 
     /* A worker that is kept for this task is not for the others. */
@@ -268,7 +285,7 @@ static bool could_make_room_for_less(struct mf_farm *farm, const struct mf_task 
 /* Whether one that needs no more than any of the class of a task fits nowhere either. */
 static bool is_class_stuck(struct mf_farm *farm, const struct mf_task *task)
 {
-    mf_worker_id avoid = mf_farm_worker_to_avoid(farm, task);
+    struct mf_avoid avoid = mf_farm_to_avoid(farm, task);
     const struct mf_worker *target;
     struct mf_task least;
 
@@ -344,10 +361,13 @@ static bool place_ready(struct mf_farm *farm)
 
     /* Clearing all of it would take as long as the rest of most ticks. */
     pass.n_aside = pass.n_put = 0;
+    mf_farm_end_delays(farm, false);
     mf_farm_unpark(farm, false);
     mf_farm_look_again(farm, false);
     /* It stands again once that task turns out to fit nowhere now. */
     farm->reservation.is_standing = false;
+    if (farm->workers.n_quarantined > 0 && may_place(farm))
+        mf_farm_probe(farm);
     while (may_place(farm) && pass.n_aside < MAX_ASIDE && pass.n_put < MAX_PUT) {
         struct mf_task *task = mf_heap_top(&farm->ready);
 

@@ -20,6 +20,7 @@
  * @task     the task to place
  * @avoid, @kept   workers that it must not get: where it failed, and one that is kept for
  *           another task; or MF_WORKER_NONE
+ * @avoid_node   node of which it must not get any worker, or MF_NODE_UNKNOWN
  * @home     the worker that ran a task of its group last, or MF_WORKER_NONE
  * @rng      for those that draw lots
  * @cursor   for those that go round: the number of the worker chosen last
@@ -29,15 +30,17 @@ struct mf_choice {
     const struct mf_task *task;
     mf_worker_id avoid;
     mf_worker_id kept;
+    mf_node_id avoid_node;
     mf_worker_id home;
     struct mf_rng *rng;
     mf_worker_id *cursor;
 };
 
-/** Whether a worker is neither of the two that the task must not get. */
+/** Whether a worker is none of those that the task must not get. */
 static inline bool mf_choice_allows(const struct mf_choice *choice, const struct mf_worker *worker)
 {
-    return worker->id != choice->avoid && worker->id != choice->kept;
+    return worker->id != choice->avoid && worker->id != choice->kept &&
+           (choice->avoid_node == MF_NODE_UNKNOWN || worker->node != choice->avoid_node);
 }
 
 /**

@@ -145,13 +145,13 @@ void mf_farm_continue_rest(struct mf_farm *farm)
 
 /* Whether a worker has all for a task but slots. */
 static bool lacks_slots_only(const struct mf_farm *farm, const struct mf_worker *worker,
-                             const struct mf_task *task, mf_worker_id avoid)
+                             const struct mf_task *task, struct mf_avoid avoid)
 {
     const struct mf_reservation *reservation = &farm->reservation;
     bool is_kept = reservation->is_standing && reservation->worker == worker->id &&
                    reservation->task != task->id;
 
-    return worker->state == MF_WORKER_UP && worker->id != avoid && !is_kept &&
+    return worker->state == MF_WORKER_UP && mf_avoid_allows(avoid, worker) && !is_kept &&
            !worker->is_awaited && (!task->spec.has_target || worker->id == task->spec.target) &&
            mf_worker_could_run(worker, &task->spec.needs) &&
            mf_worker_has_beside_slots(worker, &task->spec.needs) &&
@@ -203,7 +203,7 @@ typedef bool (*take_fn)(struct mf_farm *farm, struct mf_worker *worker, const st
 
 /* The first worker by its victims that lacks slots only, and lets `take` have them. */
 static struct mf_worker *find_room(struct mf_farm *farm, const struct mf_task *task,
-                                   mf_worker_id avoid, take_fn take)
+                                   struct mf_avoid avoid, take_fn take)
 {
     struct mf_policy_view view = mf_farm_view(farm);
     struct mf_task *aside[MAX_TRIED], *victim;
@@ -226,12 +226,13 @@ static struct mf_worker *find_room(struct mf_farm *farm, const struct mf_task *t
 }
 
 struct mf_worker *mf_farm_make_room(struct mf_farm *farm, const struct mf_task *task,
-                                    mf_worker_id avoid)
+                                    struct mf_avoid avoid)
 {
     return find_room(farm, task, avoid, take_slots);
 }
 
-bool mf_farm_could_make_room(struct mf_farm *farm, const struct mf_task *task, mf_worker_id avoid)
+bool mf_farm_could_make_room(struct mf_farm *farm, const struct mf_task *task,
+                             struct mf_avoid avoid)
 {
     return find_room(farm, task, avoid, could_take_slots) != NULL;
 }

@@ -65,7 +65,7 @@ static uint64_t recall_from(struct mf_farm *farm, struct mf_worker *worker, uint
 
         if (task->state != MF_TASK_PLACED || task->wish != MF_WISH_NONE ||
             task->spec.needs.n_slots > 1 || task->spec.has_target ||
-            mf_farm_worker_to_avoid(farm, task) != MF_WORKER_NONE)
+            !mf_avoid_is_nothing(mf_farm_to_avoid(farm, task)))
             continue;
         mf_farm_wish(farm, task, MF_WISH_RECALL, MF_CAUSE_NONE);
         n_asked++;

@@ -17,6 +17,10 @@ typedef uint64_t mf_task_id;
 typedef uint32_t mf_worker_id;
 #define MF_WORKER_NONE UINT32_MAX
 
+/** Number of the node that a worker is on, from 1; 0 where nobody said. */
+typedef uint32_t mf_node_id;
+#define MF_NODE_UNKNOWN 0
+
 /** States of a task; core/task.c holds the table of moves. Stored in journals: never renumber. */
 enum mf_task_state {
     MF_TASK_WAITING = 0,   /* for other tasks */
@@ -39,6 +43,13 @@ enum mf_wish {
     MF_WISH_SUSPEND,  /* stop it, and let another one have its slots */
     MF_WISH_CONTINUE, /* let it go on as soon as there are slots */
 };
+
+/**
+ * Causes of a failed attempt that can have a budget of their own; the others share that of the
+ * task, as these do unless they have one.
+ */
+enum mf_budget { MF_BUDGET_EXIT, MF_BUDGET_SIGNAL, MF_BUDGET_TIME, MF_BUDGET_MEMORY };
+#define MF_N_BUDGETS 4
 
 /** Run-wide countables (licences) that tasks can ask for: so many kinds of them. */
 #define MF_N_COUNTABLES 8
@@ -114,9 +125,6 @@ struct mf_task_spec {
     bool is_suspendable;
 };
 
-/** In a task's `parked`: it is late. Classes of tasks that stand aside have the numbers below. */
-#define MF_PARKED_LATE UINT8_MAX
-
 /**
  * A task in the farm. Policies read it; only the farm writes it.
  *
@@ -124,14 +132,20 @@ struct mf_task_spec {
  * @end_cause     why it is to be ended, with the wish END
  * @is_cancelled  it was withdrawn while a worker held it
  * @parked        while READY: the countable that it lacks plus 1, beyond those the class with
- *                which it stands aside, or that it is late; 0 for none
+ *                which it stands aside, MF_PARKED_LATE, or MF_PARKED_DELAYED until
+ *                not_before_ns; 0 for none
  * @attempt       number of the current or last attempt, from 1; 0 before the first
- * @tries         attempts that count against max_attempts: those that ran to an
- *                end, not those recalled or lost with their worker
+ * @tries         attempts that ran to an end or were lost with their worker, not those recalled
+ * @charged       those of them that count against max_attempts: not those lost with their worker,
+ *                that were a probe, or whose cause has a budget of its own
+ * @failed        by budget: attempts that failed for that cause
  * @worker        the worker that holds it while PLACED, RUNNING or SUSPENDED, else MF_WORKER_NONE
  * @has_slots     while held: slots of its worker are committed to it. One that is SUSPENDED, or
  *                is to be, has none until it is to CONTINUE; all else that it needs it keeps
  * @avoid         worker of the last failed attempt, or MF_WORKER_NONE
+ * @avoid_node    node of the last attempt that failed or was lost, or MF_NODE_UNKNOWN
+ * @not_before_ns while READY: it waits until then to be tried again
+ * @is_probe      while held: it finds out whether a worker in quarantine works again
  * @lost          how many workers disappeared while they ran it
  * @n_waiting_for tasks that it comes after which have not ended, while WAITING; one more while
  *                it is_withheld
@@ -165,11 +179,15 @@ struct mf_task {
     bool has_slots : 1;
     bool is_overtaken : 1;
     bool is_withheld : 1;
+    bool is_probe : 1;
     uint8_t parked;
     uint32_t attempt;
     uint32_t tries;
+    uint32_t charged;
+    uint32_t failed[MF_N_BUDGETS];
     mf_worker_id worker;
     mf_worker_id avoid;
+    mf_node_id avoid_node;
     uint32_t lost;
     uint32_t overtaken_from;
     uint32_t n_waiting_for;
@@ -177,6 +195,7 @@ struct mf_task {
     double key;
     double charged_ns;
     int64_t ready_ns;
+    int64_t not_before_ns;
     mf_heap_index heap_index;
     int64_t started_ns;
     int64_t ran_ns;
@@ -185,6 +204,10 @@ struct mf_task {
     struct mf_list running_node;
     struct mf_list dirty_node;
 };
+
+/* In a task's `parked`; the classes of tasks that stand aside have the numbers below. */
+#define MF_PARKED_DELAYED UINT8_MAX
+#define MF_PARKED_LATE (UINT8_MAX - 1)
 
 /** Whether a task never changes again. */
 static inline bool mf_task_state_is_final(enum mf_task_state state)

@@ -18,8 +18,9 @@
 
 /* For each state, those that may follow it. */
 static const unsigned int moves[MF_WORKER_STATE_COUNT] = {
-    [MF_WORKER_UP] = TO(DRAINING) | TO(GONE),
+    [MF_WORKER_UP] = TO(DRAINING) | TO(GONE) | TO(QUARANTINED),
     [MF_WORKER_DRAINING] = TO(GONE),
+    [MF_WORKER_QUARANTINED] = TO(UP) | TO(DRAINING) | TO(GONE),
 };
 
 bool mf_worker_may_move(enum mf_worker_state from, enum mf_worker_state to)
@@ -83,6 +84,7 @@ static bool is_fuller(const void *a, const void *b)
 void mf_workers_init(struct mf_workers *workers)
 {
     *workers = (struct mf_workers){.room.before = is_less_loaded};
+    mf_list_init(&workers->quarantined);
     mf_heap_init(&workers->by_load, is_less_loaded, offsetof(struct mf_worker, heap_index));
     mf_heap_init(&workers->by_fullness, is_fuller, offsetof(struct mf_worker, fullness_index));
     mf_heap_init(&workers->resumable, resumes_before, offsetof(struct mf_worker, resumable_index));
@@ -97,6 +99,7 @@ void mf_workers_finish(struct mf_workers *workers)
     }
     free(workers->by_id);
     free(workers->shapes);
+    free(workers->nodes);
     mf_heap_finish(&workers->by_load);
     mf_heap_finish(&workers->by_fullness);
     mf_heap_finish(&workers->resumable);
@@ -170,6 +173,20 @@ uint32_t mf_workers_n_able(const struct mf_workers *workers, const struct mf_nee
     return n;
 }
 
+bool mf_workers_is_any_able_beyond(const struct mf_workers *workers, mf_node_id node,
+                                   const struct mf_needs *needs)
+{
+    uint32_t n_there = 0;
+
+    /* Where all workers are alike, counting them is enough. */
+    if (workers->n_shapes == 1)
+        return shape_fits(&workers->shapes[0], needs) && workers->n_up > workers->nodes[node].n_up;
+    for (const struct mf_worker *worker = workers->nodes[node].first; worker;
+         worker = worker->next_on_node)
+        n_there += worker->state == MF_WORKER_UP && mf_worker_could_run(worker, needs);
+    return mf_workers_n_able(workers, needs) > n_there;
+}
+
 uint64_t mf_workers_most_memory(const struct mf_workers *workers, const struct mf_needs *needs)
 {
     struct mf_needs others = *needs;
@@ -240,6 +257,27 @@ static int reach(struct mf_workers *workers, mf_worker_id id)
     return 0;
 }
 
+/* Makes nodes reach beyond a number. */
+static int reach_node(struct mf_workers *workers, mf_node_id node)
+{
+    struct mf_worker_node *nodes;
+    uint32_t n = workers->n_nodes ? workers->n_nodes : 16;
+
+    if (node < workers->n_nodes)
+        return 0;
+    if (node >= MAX_WORKERS)
+        return -EINVAL;
+    while (n <= node)
+        n *= 2;
+    nodes = reallocarray(workers->nodes, n, sizeof(*nodes));
+    if (!nodes)
+        return -ENOMEM;
+    memset(nodes + workers->n_nodes, 0, (n - workers->n_nodes) * sizeof(*nodes));
+    workers->nodes = nodes;
+    workers->n_nodes = n;
+    return 0;
+}
+
 /* The shape of a worker, added if there is none like it; NULL when memory is out. */
 static struct mf_worker_shape *find_shape(struct mf_workers *workers,
                                           const struct mf_worker *worker)
@@ -278,22 +316,55 @@ static void take_from_totals(struct mf_workers *workers, const struct mf_worker 
     workers->n_surplus -= mf_worker_surplus(worker);
 }
 
-/* Into all orders, or none. */
-static int put_in_order(struct mf_workers *workers, struct mf_worker *worker)
+/* Memory for n workers in each order: one that comes out of quarantine needs none. */
+static int reserve_order(struct mf_workers *workers, uint32_t n)
 {
-    int r = mf_heap_push(&workers->by_load, worker);
+    int r = mf_heap_reserve(&workers->by_load, n);
 
-    if (r == 0 && workers->preempts) {
+    if (r == 0 && workers->preempts)
         r = mf_heap_reserve(&workers->resumable, workers->n_by_id);
-        if (r < 0)
-            mf_heap_remove(&workers->by_load, worker);
-    }
-    if (r == 0 && workers->has_fullness) {
-        r = mf_heap_push(&workers->by_fullness, worker);
-        if (r < 0)
-            mf_heap_remove(&workers->by_load, worker);
-    }
+    if (r == 0 && workers->has_fullness)
+        r = mf_heap_reserve(&workers->by_fullness, n);
     return r;
+}
+
+static void push_reserved(struct mf_heap *heap, struct mf_worker *worker)
+{
+    int r = mf_heap_push(heap, worker);
+
+    assert(r == 0 && "memory was reserved when the worker came");
+    (void)r;
+}
+
+/* It is UP: into all orders and totals. */
+static void count_in(struct mf_workers *workers, struct mf_worker *worker)
+{
+    worker->fullness = mf_worker_fullness(worker);
+    push_reserved(&workers->by_load, worker);
+    if (workers->has_fullness)
+        push_reserved(&workers->by_fullness, worker);
+    if (workers->has_room)
+        mf_room_insert(&workers->room, worker);
+    find_shape(workers, worker)->n_up++;
+    workers->n_up++;
+    workers->nodes[worker->node].n_up++;
+    workers->n_slots_up += worker->n_slots;
+    add_to_totals(workers, worker);
+}
+
+/* It is not UP any more. */
+static void count_out(struct mf_workers *workers, struct mf_worker *worker)
+{
+    mf_heap_remove(&workers->by_load, worker);
+    if (workers->has_fullness)
+        mf_heap_remove(&workers->by_fullness, worker);
+    if (workers->has_room)
+        mf_room_remove(&workers->room, worker);
+    find_shape(workers, worker)->n_up--;
+    workers->n_up--;
+    workers->nodes[worker->node].n_up--;
+    workers->n_slots_up -= worker->n_slots;
+    take_from_totals(workers, worker);
 }
 
 void mf_workers_keep_room(struct mf_workers *workers)
@@ -303,15 +374,32 @@ void mf_workers_keep_room(struct mf_workers *workers)
     workers->has_room = true;
 }
 
-int mf_workers_add(struct mf_workers *workers, mf_worker_id id, const struct mf_needs *has)
+/* Frees one that is GONE, to be replaced by another of its number. */
+static void forget(struct mf_workers *workers, struct mf_worker *worker)
+{
+    struct mf_worker **at = &workers->nodes[worker->node].first;
+
+    while (*at != worker)
+        at = &(*at)->next_on_node;
+    *at = worker->next_on_node;
+    mf_heap_finish(&worker->suspended);
+    free(worker);
+    workers->n_added--;
+}
+
+int mf_workers_add(struct mf_workers *workers, mf_worker_id id, mf_node_id node,
+                   const struct mf_needs *has)
 {
     struct mf_worker *worker, *earlier = mf_workers_find(workers, id);
-    struct mf_worker_shape *shape;
     int r;
 
     if (has->n_slots == 0 || (earlier && earlier->state != MF_WORKER_GONE))
         return -EINVAL;
     r = reach(workers, id);
+    if (r == 0)
+        r = reach_node(workers, node);
+    if (r == 0)
+        r = reserve_order(workers, workers->n_added + 1);
     if (r < 0)
         return r;
     worker = malloc(sizeof(*worker));
@@ -319,6 +407,7 @@ int mf_workers_add(struct mf_workers *workers, mf_worker_id id, const struct mf_
         return -ENOMEM;
     *worker = (struct mf_worker){
         .id = id,
+        .node = node,
         .state = MF_WORKER_UP,
         .n_slots = has->n_slots,
         .n_gpus = has->n_gpus,
@@ -329,43 +418,42 @@ int mf_workers_add(struct mf_workers *workers, mf_worker_id id, const struct mf_
     };
     mf_list_init(&worker->tasks);
     mf_list_init(&worker->blocked_node);
+    mf_list_init(&worker->quarantine_node);
     mf_heap_init(&worker->suspended, mf_policy_key_before, offsetof(struct mf_task, heap_index));
-    shape = find_shape(workers, worker);
-    r = shape ? put_in_order(workers, worker) : -ENOMEM;
-    if (r < 0) {
+    if (!find_shape(workers, worker)) {
         free(worker);
-        return r;
+        return -ENOMEM;
     }
 
     /* One that is gone and comes back has nothing of before. */
     if (earlier)
-        mf_heap_finish(&earlier->suspended);
-    free(earlier);
-    if (workers->has_room)
-        mf_room_insert(&workers->room, worker);
-    shape->n_up++;
+        forget(workers, earlier);
     workers->by_id[id] = worker;
-    workers->n_up++;
-    workers->n_slots_up += has->n_slots;
-    add_to_totals(workers, worker);
+    workers->n_added++;
+    worker->next_on_node = workers->nodes[node].first;
+    workers->nodes[node].first = worker;
+    count_in(workers, worker);
     return 0;
 }
 
 void mf_workers_move(struct mf_workers *workers, struct mf_worker *worker, enum mf_worker_state to)
 {
-    assert(mf_worker_may_move(worker->state, to));
-    if (worker->state == MF_WORKER_UP) {
-        mf_heap_remove(&workers->by_load, worker);
-        if (workers->has_fullness)
-            mf_heap_remove(&workers->by_fullness, worker);
-        if (workers->has_room)
-            mf_room_remove(&workers->room, worker);
-        workers->n_up--;
-        workers->n_slots_up -= worker->n_slots;
-        take_from_totals(workers, worker);
-        find_shape(workers, worker)->n_up--;
+    enum mf_worker_state from = worker->state;
+
+    assert(mf_worker_may_move(from, to));
+    if (from == MF_WORKER_UP)
+        count_out(workers, worker);
+    if (from == MF_WORKER_QUARANTINED) {
+        mf_list_remove(&worker->quarantine_node);
+        workers->n_quarantined--;
     }
     worker->state = to;
+    if (to == MF_WORKER_UP)
+        count_in(workers, worker);
+    if (to == MF_WORKER_QUARANTINED) {
+        mf_list_push_back(&workers->quarantined, &worker->quarantine_node);
+        workers->n_quarantined++;
+    }
     mf_workers_note_line(workers, worker);
 }
 

@@ -9,11 +9,38 @@
 
 /** States of a worker; core/worker.c holds the table of moves. */
 enum mf_worker_state {
-    MF_WORKER_UP,       /* takes tasks */
-    MF_WORKER_DRAINING, /* finishes what it has */
-    MF_WORKER_GONE,     /* left or lost; one that comes back under this number is a new one */
+    MF_WORKER_UP,          /* takes tasks */
+    MF_WORKER_DRAINING,    /* finishes what it has */
+    MF_WORKER_GONE,        /* left or lost; one that comes back under this number is a new one */
+    MF_WORKER_QUARANTINED, /* gets none but those for it alone, and a probe now and then */
 };
-#define MF_WORKER_STATE_COUNT 3
+#define MF_WORKER_STATE_COUNT 4
+
+/**
+ * What speaks against a worker, or a node; starts as {0}.
+ *
+ * @n_elsewhere    attempts that failed here, of tasks that were then done elsewhere; each attempt
+ *                 that succeeds here takes one away
+ * @n_failed       attempts that failed here since the last one that succeeded
+ * @longest_ns     the longest of these
+ * @began_ns       when the first of them ended
+ * @n_done_before, @n_failed_before   attempts of all workers that had succeeded, and failed, before
+ *                 the first of them
+ */
+struct mf_suspicion {
+    uint32_t n_elsewhere;
+    uint32_t n_failed;
+    int64_t longest_ns;
+    int64_t began_ns;
+    uint64_t n_done_before, n_failed_before;
+};
+
+/** A node. @first  its workers, also those that are GONE; @n_up  of them, those that are UP */
+struct mf_worker_node {
+    struct mf_worker *first;
+    uint32_t n_up;
+    struct mf_suspicion suspicion;
+};
 
 /**
  * A worker. Placements read it; only the farm writes it.
@@ -35,9 +62,14 @@ enum mf_worker_state {
  * @blocked_node      its place among those of which this turned out not to be so
  * @fullness_index   its place in the order of fullness
  * @room         its place in the tree of what is free
+ * @next_on_node the next worker of its node
+ * @quarantine_node   its place among those in quarantine
+ * @probe_ns     when it gets a probe, while in quarantine
+ * @n_quarantines     how often it was put there, or stayed after a probe
  */
 struct mf_worker {
     mf_worker_id id;
+    mf_node_id node;
     enum mf_worker_state state;
     uint32_t n_slots;
     uint32_t n_committed;
@@ -55,6 +87,11 @@ struct mf_worker {
     struct mf_list blocked_node;
     mf_heap_index fullness_index;
     struct mf_room_node room;
+    struct mf_worker *next_on_node;
+    struct mf_suspicion suspicion;
+    struct mf_list quarantine_node;
+    int64_t probe_ns;
+    uint32_t n_quarantines;
 };
 
 /** Workers that have the same, of which there are few kinds. */
@@ -69,6 +106,9 @@ struct mf_worker_shape {
  * The set of workers: by number, and those that are UP in order of load.
  *
  * @by_id          n_by_id pointers, NULL where no such worker came up
+ * @n_added        workers that ever came up
+ * @nodes          n_nodes of them, by number
+ * @quarantined    n_quarantined workers, in the order in which they were put there
  * @by_load        least loaded first; ties go to the lower number
  * @by_fullness    with has_fullness: those with a free slot first, of these the fullest first,
  *                 then the lower number
@@ -88,6 +128,11 @@ struct mf_worker_shape {
 struct mf_workers {
     struct mf_worker **by_id;
     uint32_t n_by_id;
+    uint32_t n_added;
+    struct mf_worker_node *nodes;
+    uint32_t n_nodes;
+    struct mf_list quarantined;
+    uint32_t n_quarantined;
     struct mf_heap by_load;
     struct mf_heap by_fullness;
     bool has_fullness;
@@ -123,6 +168,12 @@ static inline bool mf_worker_may_begin(const struct mf_workers *workers,
     return worker->n_tasks < worker->n_slots * (1 + (uint64_t)workers->max_suspended_per_slot);
 }
 
+/** Whether tasks that it alone may run still go to it. */
+static inline bool mf_worker_may_be_target(const struct mf_worker *worker)
+{
+    return worker->state == MF_WORKER_UP || worker->state == MF_WORKER_QUARANTINED;
+}
+
 /** Whether it has all that a task needs beside slots. */
 bool mf_worker_has_beside_slots(const struct mf_worker *worker, const struct mf_needs *needs);
 
@@ -152,6 +203,10 @@ bool mf_worker_could_run(const struct mf_worker *worker, const struct mf_needs *
 
 /** How many workers that are UP could run a task. O(shapes). */
 uint32_t mf_workers_n_able(const struct mf_workers *workers, const struct mf_needs *needs);
+
+/** Whether a worker that is UP, and on another node, could run a task. O(workers of the node). */
+bool mf_workers_is_any_able_beyond(const struct mf_workers *workers, mf_node_id node,
+                                   const struct mf_needs *needs);
 
 /** The most of each that any one worker that is UP has. O(shapes). */
 struct mf_needs mf_workers_largest(const struct mf_workers *workers);

@@ -92,6 +92,9 @@ int mf_journal_forget_output(struct mf_journal *journal, uint64_t row, struct mf
 /** Text of a run that has ended: what stopped it early, "" if nothing did. */
 #define MF_JOURNAL_STOPPED_BY "stopped by"
 
+/** Text of a run: workers that were in quarantine. */
+#define MF_JOURNAL_QUARANTINED "quarantined"
+
 /** Stores a named text about the run ("command line", "output", ...). Returns 0 or -errno. */
 int mf_journal_set_text(struct mf_journal *journal, const char *name, const char *text,
                         struct mf_error *err);

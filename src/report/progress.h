@@ -108,6 +108,7 @@ struct mf_summary {
     const char *run_dir;
     const char *policy_why;
     uint64_t n_policy_changes;
+    const char *quarantined; /* workers that were in quarantine, "" or NULL for none */
     const char *stopped_by; /* "signal 15 (Terminated)": why it stopped early, else NULL */
 };
 

@@ -83,6 +83,13 @@ static void put_policy(const struct mf_summary *summary, FILE *file)
     fputc('\n', file);
 }
 
+/* Workers that were not trusted. */
+static void put_quarantined(const struct mf_summary *summary, FILE *file)
+{
+    if (summary->quarantined && summary->quarantined[0])
+        fprintf(file, "mpifarm: in quarantine: %s\n", summary->quarantined);
+}
+
 /* The command on one line: control characters as blanks, cut between characters of UTF-8. */
 static void put_command(const char *text, FILE *file)
 {
@@ -169,6 +176,7 @@ void mf_summary_print(const struct mf_summary *summary, FILE *file)
 {
     put_totals(summary, file);
     put_policy(summary, file);
+    put_quarantined(summary, file);
     put_failures(summary, file);
     put_skips(summary, file);
     put_end(summary, file);

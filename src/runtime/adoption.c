@@ -79,11 +79,18 @@ static void forget(struct mf_scheduler *scheduler, struct adoptee *adoptee)
     free_adoptee(adoptee);
 }
 
+static void let_go(struct mf_scheduler *scheduler, mf_task_id task)
+{
+    struct mf_event event = {.kind = MF_EVENT_LET_GO, .task = task};
+
+    if (task <= mf_farm_last_id(scheduler->farm))
+        mf_scheduler_apply(scheduler, &event);
+}
+
 /* Its task, if there is one, is run as any other. */
 static void drop(struct mf_scheduler *scheduler, struct adoptee *adoptee)
 {
     mf_task_id task = adoptee->holding.task;
-    struct mf_event let_go = {.kind = MF_EVENT_LET_GO, .task = task};
     struct mf_live *live = adoptee->is_settling ? mf_live_find(scheduler, task) : NULL;
 
     forget(scheduler, adoptee);
@@ -91,8 +98,7 @@ static void drop(struct mf_scheduler *scheduler, struct adoptee *adoptee)
         mf_live_remove(scheduler, live);
         mf_live_free(live);
     }
-    if (task <= mf_farm_last_id(scheduler->farm))
-        mf_scheduler_apply(scheduler, &let_go);
+    let_go(scheduler, task);
 }
 
 /* --- what workers have --- */
@@ -145,6 +151,18 @@ static int note_holdings(struct mf_scheduler *scheduler, const struct mf_peer *p
     return 0;
 }
 
+/* Ranks of a host are those of a node, which is known by the first of them that reports. */
+static void find_node(struct mf_scheduler *scheduler, struct mf_peer *peer)
+{
+    peer->node = peer->rank + 1;
+    for (uint32_t i = 0; i < scheduler->n_peers; i++) {
+        const struct mf_peer *other = &scheduler->peers[i];
+
+        if (other->node != 0 && other != peer && strcmp(other->host, peer->host) == 0)
+            peer->node = other->node;
+    }
+}
+
 int mf_adoption_on_report(struct mf_scheduler *scheduler, struct mf_peer *peer,
                           const struct mf_message *message)
 {
@@ -156,6 +174,7 @@ int mf_adoption_on_report(struct mf_scheduler *scheduler, struct mf_peer *peer,
         mf_report_decode(message->payload, message->payload_size, &report, &reader) < 0)
         return -EPROTO;
     memcpy(peer->host, message->host, sizeof(peer->host));
+    find_node(scheduler, peer);
     mf_notice_meet(scheduler, peer, &message->life);
     if (report.share.n_slots == 0) {
         mf_peer_dismiss(scheduler, peer, "it has no slots");
@@ -175,6 +194,7 @@ void mf_adoption_on_late_report(struct mf_scheduler *scheduler, struct mf_peer *
         report.share.n_slots == 0)
         return;
     memcpy(peer->host, message->host, sizeof(peer->host));
+    find_node(scheduler, peer);
     peer->share = report.share;
     mf_notice_meet(scheduler, peer, &message->life);
 }
@@ -349,6 +369,9 @@ bool mf_adoption_end(struct mf_scheduler *scheduler, const struct mf_event *ende
     event.n_tries = adoptee->holding.try_number - 1;
     forget(scheduler, adoptee);
     *ret_r = mf_scheduler_apply(scheduler, &event);
+    /* The journal may have that end: then the task is tried again as any other. */
+    if (*ret_r != 0)
+        let_go(scheduler, ended->task);
     return true;
 }
 

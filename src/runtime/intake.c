@@ -138,7 +138,10 @@ static int note_of_this_run(struct load *load, const struct mf_journal_attempt *
         return -ENOMEM;
     where = found;
     where->state = attempt->state;
-    where->n_tries += attempt->outcome.cause != MF_CAUSE_LOST;
+    if (attempt->state == MF_TASK_READY && attempt->outcome.cause == MF_CAUSE_LOST)
+        where->history.n_lost++;
+    else if (attempt->state == MF_TASK_READY)
+        where->history.failed[mf_budget_of(attempt->outcome.cause)]++;
     if (attempt->state != MF_TASK_DONE && attempt->state != MF_TASK_FAILED)
         return 0;
     return note_any_output(load, NULL, where, attempt);
@@ -324,16 +327,18 @@ static enum mf_task_state settled_in_this_run(struct mf_scheduler *scheduler,
     return where->state;
 }
 
-/* How this task ended, if the journal already has it; else WAITING, after so many tries. */
+/* How this task ended, if the journal already has it; else WAITING, and what it has been through.
+ */
 static enum mf_task_state settled_earlier(struct mf_scheduler *scheduler,
-                                          const struct mf_command *command, uint32_t *ret_n_tries)
+                                          const struct mf_command *command,
+                                          const struct mf_task_history **ret_history)
 {
     enum mf_task_state state;
     uint8_t key[MF_KEY_SIZE];
     struct mf_earlier_place *where;
     struct mf_earlier *earlier;
 
-    *ret_n_tries = 0;
+    *ret_history = NULL;
     if (!scheduler->earlier || mf_feeds_must_rerun(scheduler, command->seq))
         return MF_TASK_WAITING;
     mf_command_key(command, key);
@@ -341,7 +346,7 @@ static enum mf_task_state settled_earlier(struct mf_scheduler *scheduler,
     if (where && mf_task_state_is_final(where->state))
         return settled_in_this_run(scheduler, command, where);
     if (where)
-        *ret_n_tries = where->n_tries;
+        *ret_history = &where->history;
     /* A worker has it: what is done of equal commands is not this one. */
     if (where || mf_adoption_awaits(scheduler, mf_farm_last_id(scheduler->farm) + 1))
         return MF_TASK_WAITING;
@@ -501,7 +506,7 @@ static void meet_group(struct mf_scheduler *scheduler, uint32_t group)
 static void submit(struct mf_scheduler *scheduler, const struct mf_entry *entry)
 {
     struct mf_event event = {.kind = MF_EVENT_SUBMITTED};
-    enum mf_task_state earlier = settled_earlier(scheduler, &entry->command, &event.n_tries);
+    enum mf_task_state earlier = settled_earlier(scheduler, &entry->command, &event.history);
 
     scheduler->n_entries++;
     if (earlier != MF_TASK_WAITING) {
@@ -525,8 +530,6 @@ static void submit(struct mf_scheduler *scheduler, const struct mf_entry *entry)
         .max_attempts = entry->attempts ? entry->attempts : scheduler->config.attempts,
         .is_suspendable = !entry->command.function,
     };
-    if (event.n_tries >= event.spec.max_attempts)
-        event.n_tries = event.spec.max_attempts - 1;
     event.is_withheld = mf_adoption_awaits(scheduler, mf_farm_last_id(scheduler->farm) + 1);
     if (mf_scheduler_apply(scheduler, &event) == 0)
         mf_adoption_on_submitted(scheduler, mf_farm_last_id(scheduler->farm));

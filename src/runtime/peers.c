@@ -149,7 +149,8 @@ static bool should_work(const struct mf_scheduler *scheduler, const struct mf_pe
 int mf_peer_bring_up(struct mf_scheduler *scheduler, struct mf_peer *peer,
                      const struct mf_needs *share)
 {
-    struct mf_event event = {.kind = MF_EVENT_WORKER_UP, .worker = peer->rank, .has = *share};
+    struct mf_event event = {
+        .kind = MF_EVENT_WORKER_UP, .worker = peer->rank, .node = peer->node, .has = *share};
 
     peer->state = MF_PEER_UP;
     peer->share = *share;
@@ -201,6 +202,7 @@ static int share_node(struct mf_scheduler *scheduler, uint32_t first, struct mf_
                                                .cores = peer->has.cores,
                                                .n_cores = peer->has.n_cores,
                                                .has = &peer->has.resources};
+        peer->node = first + 1;
         peers[n_ranks++] = peer;
     }
     r = mf_topo_share(ranks, n_ranks, &scheduler->config.jobs, &split);
@@ -300,7 +302,6 @@ void mf_peers_check_left(struct mf_scheduler *scheduler)
 static void give_up(struct mf_scheduler *scheduler, struct mf_peer *peer, enum mf_peer_state state,
                     const char *why)
 {
-    struct mf_event event = {.kind = MF_EVENT_WORKER_LOST, .worker = peer->rank};
     bool was_up = peer->state == MF_PEER_UP;
 
     peer->state = state;
@@ -315,7 +316,7 @@ static void give_up(struct mf_scheduler *scheduler, struct mf_peer *peer, enum m
                    peer->host, why);
     scheduler->notice.n_lost++;
     scheduler->notice.lost_ns = scheduler->now_ns;
-    mf_scheduler_apply(scheduler, &event);
+    mf_recovery_lose(scheduler, peer);
 }
 
 void mf_peer_doubt_unseen(struct mf_scheduler *scheduler, struct mf_peer *peer)
@@ -343,7 +344,8 @@ void mf_peer_doubt(struct mf_scheduler *scheduler, struct mf_peer *peer, const c
 
 void mf_peer_bring_back(struct mf_scheduler *scheduler, struct mf_peer *peer)
 {
-    struct mf_event event = {.kind = MF_EVENT_WORKER_UP, .worker = peer->rank, .has = peer->share};
+    struct mf_event event = {
+        .kind = MF_EVENT_WORKER_UP, .worker = peer->rank, .node = peer->node, .has = peer->share};
 
     mf_log_info(scheduler->config.log, "rank %" PRIu32 " on %s is back", peer->rank, peer->host);
     peer->state = MF_PEER_UP;

@@ -214,6 +214,7 @@ static void decide(struct mf_scheduler *scheduler)
         scheduler->lookahead = wanted;
     if (mf_scheduler_apply(scheduler, &tick) != 0)
         return;
+    mf_recovery_turn(scheduler);
     scheduler->is_telling = mf_dispatch_turn(scheduler);
     if (mf_farm_stopping(scheduler->farm) != MF_STOP_NONE && scheduler->stopped_by[0] == '\0')
         strcpy(scheduler->stopped_by, "--halt");
@@ -495,6 +496,7 @@ void mf_scheduler_summarize(const struct mf_scheduler *scheduler, FILE *file)
     struct mf_failure failures[MF_MAX_SHOWN_FAILURES];
     struct mf_skip skips[MF_MAX_SHOWN_SKIPS];
     struct mf_farm_counts counts;
+    char quarantined[512];
     struct mf_summary summary = {
         .n_done = scheduler->n_done,
         .n_failed = scheduler->n_failed,
@@ -515,6 +517,7 @@ void mf_scheduler_summarize(const struct mf_scheduler *scheduler, FILE *file)
         .run_dir = scheduler->config.shown_run_dir,
         .policy_why = scheduler->choosing.why,
         .n_policy_changes = scheduler->choosing.n_changes,
+        .quarantined = mf_recovery_name_quarantined(scheduler, quarantined, sizeof(quarantined)),
     };
 
     mf_farm_count(scheduler->farm, &counts);

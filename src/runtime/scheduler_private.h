@@ -14,6 +14,7 @@
  *     feeds.c      output of tasks to the workers that run others which take it
  *     transfer.c   output into the stores, fetched from workers where it is large
  *     settle.c     ended attempts: journal, and after the commit the telling
+ *     recovery.c   what lost workers leave behind; workers in quarantine
  *     requests.c   what the user asks of the run while it goes on
  *     walltime.c   the end of the allocation
  */
@@ -49,6 +50,8 @@ enum mf_peer_state {
  * A rank with a worker, as the scheduler sees it; rank 0's own is number 0.
  *
  * @transport, @address  how to reach it
+ * @node                 number of its node, from 1; 0 before it is UP
+ * @is_quarantined, @n_quarantines   whether it is in quarantine; how often it was put there
  * @has                  what its HELLO said
  * @frame                records of this turn
  * @send_error           why nothing can be sent to it any more, 0 or -errno
@@ -63,6 +66,9 @@ struct mf_peer {
     struct mf_transport *transport;
     uint32_t address;
     char host[MF_HOST_SIZE];
+    mf_node_id node;
+    bool is_quarantined;
+    uint32_t n_quarantines;
     struct mf_offer has;
     uint32_t n_slots;
     struct mf_buffer frame;
@@ -202,7 +208,7 @@ struct mf_earlier_output {
 /** How the task ended that was last in a place of the input; READY if it was to be tried again. */
 struct mf_earlier_place {
     enum mf_task_state state;
-    uint32_t n_tries;   /* attempts that counted */
+    struct mf_task_history history;
     uint32_t unprinted; /* its output, as first_unprinted */
 };
 
@@ -292,6 +298,8 @@ struct mf_scheduler {
     struct mf_list unsettled;
     int64_t oldest_unsettled_ns;
     int64_t last_commit_ns, commit_cost_ns;
+
+    uint64_t n_quarantined; /* changes of that kind that were looked at */
 
     uint64_t n_done, n_failed, n_cancelled, n_skipped, n_truncated, n_unfit;
     struct mf_kept_skip skips[MF_MAX_SHOWN_SKIPS];
@@ -660,6 +668,17 @@ void mf_settle_print_earlier(struct mf_scheduler *scheduler, uint64_t seq, const
 
 /** Whether so much output waits that no more should be made. */
 bool mf_settle_is_backed_up(const struct mf_scheduler *scheduler);
+
+/* recovery.c */
+
+/** A worker that was UP is lost: its tasks go to others, and what ran there is recorded. */
+void mf_recovery_lose(struct mf_scheduler *scheduler, const struct mf_peer *peer);
+
+/** Says which workers were put in quarantine, or let out of it, since the last turn. */
+void mf_recovery_turn(struct mf_scheduler *scheduler);
+
+/** Names the workers that were in quarantine: "" for none. Returns text, which holds size bytes. */
+char *mf_recovery_name_quarantined(const struct mf_scheduler *scheduler, char *text, size_t size);
 
 /* feeds.c */
 

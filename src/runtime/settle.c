@@ -284,7 +284,7 @@ static void keep_failure(struct mf_scheduler *scheduler, struct mf_unsettled *un
 
     if (scheduler->n_failures == MF_MAX_SHOWN_FAILURES)
         return;
-    mf_outcome_describe(&unsettled->outcome, cause, sizeof(cause));
+    mf_outcome_describe_on(&unsettled->outcome, unsettled->host, cause, sizeof(cause));
     failure->cause = strdup(cause);
     if (!failure->cause)
         return;

@@ -236,7 +236,7 @@ Test(lost, the_tasks_of_a_lost_worker_run_elsewhere_at_no_charge)
     t_up(t, 1, 2);
     t_tick(t);
     cr_assert_str_eq(t_trace(t), "a:PLACED@1#2 b:PLACED@1#2");
-    cr_assert_eq(t_task(t, "a")->tries, 0);
+    cr_assert_eq(t_task(t, "a")->charged, 0);
     cr_assert_eq(t_task(t, "a")->lost, 1);
     cr_assert_eq(t_task(t, "b")->lost, 0);
     cr_assert_eq(t_counts(t).workers_up, 1);

@@ -139,6 +139,28 @@ Test(outcome, a_detail_follows_the_cause)
            "exit status 1: left processes behind");
 }
 
+static void expect_on(struct mf_outcome outcome, const char *words)
+{
+    char text[256];
+
+    cr_assert_str_eq(mf_outcome_describe_on(&outcome, "n3", text, sizeof(text)), words);
+}
+
+Test(outcome, the_host_is_named_where_the_cause_may_lie_with_it)
+{
+    expect_on((struct mf_outcome){.cause = MF_CAUSE_SIGNAL,
+                                  .signal = 9,
+                                  .detail = "peak memory 63.9 of 64.0 GiB: probably out of memory"},
+              "killed by signal 9 (Killed) on n3; peak memory 63.9 of 64.0 GiB: probably out of "
+              "memory");
+    expect_on((struct mf_outcome){.cause = MF_CAUSE_LOST}, "its worker on n3 disappeared");
+    expect_on((struct mf_outcome){.cause = MF_CAUSE_START,
+                                  .exit_status = 127,
+                                  .detail = "No such file or directory"},
+              "cannot be started on n3: No such file or directory (127)");
+    expect_on((struct mf_outcome){.cause = MF_CAUSE_EXIT, .exit_status = 3}, "exit status 3");
+}
+
 Test(outcome, words_that_do_not_fit_are_cut)
 {
     char text[10];

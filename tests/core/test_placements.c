@@ -21,7 +21,7 @@ static void add_worker(struct mf_workers *workers, mf_worker_id id, struct mf_rn
                            .n_gpus = (uint32_t)mf_rng_below(rng, 5),
                            .mem_bytes = mf_rng_below(rng, 1000)};
 
-    cr_assert_eq(mf_workers_add(workers, id, &has), 0);
+    cr_assert_eq(mf_workers_add(workers, id, MF_NODE_UNKNOWN, &has), 0);
 }
 
 /* Gives back all that a worker's tasks have. */
@@ -235,7 +235,7 @@ static void draw_lots(const struct mf_placement *placement, uint32_t every,
     for (uint32_t id = 0; id < N_WORKERS; id++) {
         struct mf_needs has = {.n_slots = 100, .n_gpus = id % every == 0};
 
-        cr_assert_eq(mf_workers_add(&workers, id, &has), 0);
+        cr_assert_eq(mf_workers_add(&workers, id, MF_NODE_UNKNOWN, &has), 0);
         mf_workers_take(&workers, workers.by_id[id], &(struct mf_needs){.n_slots = id});
     }
     for (int i = 0; i < N_LOTS; i++)
@@ -352,7 +352,7 @@ static uint64_t count_looked_at(uint32_t n_workers)
         struct mf_needs has = {.n_slots = 64, .mem_bytes = 9};
         struct mf_needs taken = {.n_slots = id % 60, .mem_bytes = id == 59 ? 0 : 8};
 
-        cr_assert_eq(mf_workers_add(&workers, id, &has), 0);
+        cr_assert_eq(mf_workers_add(&workers, id, MF_NODE_UNKNOWN, &has), 0);
         mf_workers_take(&workers, workers.by_id[id], &taken);
     }
     mf_workers_keep_room(&workers);

@@ -88,6 +88,16 @@ static int world_send(struct mf_transport *transport, uint32_t to, struct mf_buf
     return 0;
 }
 
+void t_world_say(struct t_world *world, uint32_t from, uint32_t to,
+                 const struct mf_message *message)
+{
+    struct mf_buffer frame = {0};
+
+    mf_message_encode(message, &frame);
+    cr_assert_eq(world_send(world->ranks[from].remote, to, &frame), 0);
+    mf_buffer_finish(&frame);
+}
+
 static int world_receive(struct mf_transport *transport, uint32_t *ret_from,
                          const struct mf_buffer **ret_frame)
 {

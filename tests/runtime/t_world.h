@@ -86,6 +86,10 @@ bool t_world_run(struct t_world *world, int ms);
 /** The rank that schedules, or NULL while there is none. */
 struct t_rank *t_world_scheduler(struct t_world *world);
 
+/** Sends a record as if a rank had. */
+void t_world_say(struct t_world *world, uint32_t from, uint32_t to,
+                 const struct mf_message *message);
+
 /** kill -9: what it was about to send may be lost from some point on. */
 void t_world_kill(struct t_world *world, struct t_rank *rank);
 

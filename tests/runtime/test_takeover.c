@@ -3,6 +3,7 @@
 
 #include "base/buffer.h"
 #include "base/clock.h"
+#include "runtime/handover.h"
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
@@ -143,4 +144,38 @@ Test(takeover, workers_may_die_at_the_same_time)
     for (uint64_t seed = 2001; seed <= 2000 + n_seeds(30); seed++)
         n_takeovers += explore(seed, 5, true);
     cr_assert_gt(n_takeovers, n_seeds(30) / 2, "only %u took over", n_takeovers);
+}
+
+static uint64_t count_rows(struct t_world *world)
+{
+    struct mf_journal *journal;
+    struct mf_error err;
+    uint64_t n;
+
+    cr_assert_eq(mf_journal_open(world->run_dir, MF_JOURNAL_READ, &journal, &err), 0, "%s",
+                 err.text);
+    n = mf_journal_next_row(journal);
+    mf_journal_close(journal, NULL);
+    return n;
+}
+
+Test(takeover, a_scheduler_that_hears_of_a_later_one_writes_nothing_more_and_leaves)
+{
+    struct t_world *world = make_world(3);
+    struct mf_superseded later = {.epoch = 9, .rank = 2};
+    struct mf_message message = {.kind = MF_MESSAGE_SUPERSEDED};
+    struct mf_buffer payload = {0};
+    uint64_t n_rows;
+
+    cr_assert_not(t_world_run(world, 150), "it is too short for this test");
+    mf_superseded_encode(&later, &payload);
+    message.payload = payload.data;
+    message.payload_size = payload.size;
+    n_rows = count_rows(world);
+    t_world_say(world, 1, 0, &message);
+    cr_assert(t_world_run(world, 30));
+    cr_assert_eq(world->result, MF_RUN_SUPERSEDED);
+    cr_assert_eq(count_rows(world), n_rows);
+    mf_buffer_finish(&payload);
+    t_world_destroy(world);
 }

@@ -165,8 +165,14 @@ void t_wait(struct t_farm *t, int64_t ns)
 
 void t_up(struct t_farm *t, mf_worker_id worker, uint32_t n_slots)
 {
+    t_up_on(t, MF_NODE_UNKNOWN, worker, n_slots);
+}
+
+void t_up_on(struct t_farm *t, mf_node_id node, mf_worker_id worker, uint32_t n_slots)
+{
     apply(t,
-          (struct mf_event){.kind = MF_EVENT_WORKER_UP, .worker = worker, .has.n_slots = n_slots});
+          (struct mf_event){
+              .kind = MF_EVENT_WORKER_UP, .node = node, .worker = worker, .has.n_slots = n_slots});
 }
 
 void t_drain(struct t_farm *t, mf_worker_id worker)

@@ -52,6 +52,7 @@ void t_submit_many(struct t_farm *t, uint64_t n);
 
 void t_wait(struct t_farm *t, int64_t ns);
 void t_up(struct t_farm *t, mf_worker_id worker, uint32_t n_slots);
+void t_up_on(struct t_farm *t, mf_node_id node, mf_worker_id worker, uint32_t n_slots);
 void t_drain(struct t_farm *t, mf_worker_id worker);
 void t_lose(struct t_farm *t, mf_worker_id worker);
 void t_stop(struct t_farm *t, enum mf_stop how);

@@ -19,10 +19,14 @@
 #define MAX_MEM_BYTES 100
 #define N_KINDS 3
 #define N_GROUPS 4
+#define N_NODES 4
 #define MAX_HELD 256
 #define MAX_AFTER 3
 #define MAX_TURNS 20000
 #define MS INT64_C(1000000)
+
+/* A worker in quarantine is tried again by then. */
+#define PROBED_AFTER_NS (16 * 1000 * MS)
 
 /* An order to a worker, or a message from one. */
 struct letter {
@@ -52,6 +56,7 @@ struct job {
 
 struct fake_worker {
     bool is_alive;
+    bool is_bad; /* all fails there, until it is repaired */
     struct mf_needs has, busy;
     struct queue inbox;
     struct job jobs[MAX_HELD];
@@ -83,7 +88,7 @@ struct sim {
     bool is_closed, is_all_narrow;
     /* chances out of 1000: of an attempt, a turn or a message */
     uint64_t fail_chance, lose_chance, drain_chance, cancel_chance, pause_chance, stop_chance,
-        repeat_chance, target_chance, avoid_chance;
+        repeat_chance, target_chance, avoid_chance, bad_chance;
     int64_t longest_ns, longest_trip_ns;
     const char *breach;
     struct t_sim_stats *stats;
@@ -248,6 +253,14 @@ static void obey(struct sim *sim, mf_worker_id id, const struct letter *order)
     }
 }
 
+static enum mf_cause draw_failure(struct sim *sim)
+{
+    static const enum mf_cause causes[] = {MF_CAUSE_EXIT, MF_CAUSE_SIGNAL, MF_CAUSE_MEMORY,
+                                           MF_CAUSE_START};
+
+    return causes[draw(sim, sizeof(causes) / sizeof(causes[0]))];
+}
+
 static void end_jobs(struct sim *sim, mf_worker_id id)
 {
     struct fake_worker *worker = &sim->workers[id];
@@ -260,7 +273,7 @@ static void end_jobs(struct sim *sim, mf_worker_id id)
             continue;
         }
         tell(sim, id, MF_EVENT_ENDED, job,
-             chance(sim, sim->fail_chance) ? MF_CAUSE_EXIT : MF_CAUSE_NONE);
+             worker->is_bad || chance(sim, sim->fail_chance) ? draw_failure(sim) : MF_CAUSE_NONE);
         drop_job(worker, at);
     }
 }
@@ -334,8 +347,12 @@ static void bring_up(struct sim *sim)
                            .mem_bytes = draw(sim, 2 * MAX_MEM_BYTES)};
 
     sim->workers[id].is_alive = true;
+    sim->workers[id].is_bad = chance(sim, sim->bad_chance);
     sim->workers[id].has = has;
-    apply(sim, (struct mf_event){.kind = MF_EVENT_WORKER_UP, .worker = id, .has = has});
+    apply(sim, (struct mf_event){.kind = MF_EVENT_WORKER_UP,
+                                 .worker = id,
+                                 .node = (mf_node_id)draw(sim, N_NODES),
+                                 .has = has});
 }
 
 /* It was given up too early: it has ended all it had, and begins again. */
@@ -435,6 +452,9 @@ static void hurt_workers(struct sim *sim)
 {
     mf_worker_id id = (mf_worker_id)draw(sim, sim->n_workers);
     const struct mf_worker *worker = mf_workers_find(mf_farm_workers(sim->farm), id);
+
+    if (sim->bad_chance > 0 && chance(sim, 5))
+        sim->workers[id].is_bad = !sim->workers[id].is_bad;
 
     if (worker->state != MF_WORKER_GONE && chance(sim, sim->lose_chance)) {
         sim->workers[id].is_alive = false;
@@ -573,7 +593,8 @@ static void settle(struct sim *sim, const struct mf_change *change)
     claim(sim, task->n_settled == 1, "a task was settled twice");
     claim(sim, task->n_successes == (change->state == MF_TASK_DONE),
           "DONE is not what succeeded once");
-    claim(sim, change->tries <= task->spec.max_attempts, "a task was tried too often");
+    claim(sim, change->charged <= task->spec.max_attempts, "a task was tried too often");
+    claim(sim, change->charged <= change->tries, "a task was charged for more than it tried");
     claim(sim, !mf_farm_find(sim->farm, change->task), "a settled task is still known");
     sim->stats->done += change->state == MF_TASK_DONE;
     sim->stats->failed += change->state == MF_TASK_FAILED;
@@ -610,6 +631,20 @@ static void check_place(struct sim *sim, const struct mf_change *change)
     sim->stats->avoiding += spec->has_avoid && is_first && !spec->has_target;
 }
 
+/* One that failed waits as long as it should; a worker in quarantine gets hardly anything. */
+static void check_caution(struct sim *sim, const struct mf_change *change)
+{
+    const struct mf_task *task = mf_farm_find(sim->farm, change->task);
+    const struct mf_worker *worker = mf_workers_find(mf_farm_workers(sim->farm), change->worker);
+
+    claim(sim, task->not_before_ns <= sim->now_ns, "a task is tried again too early");
+    claim(sim, worker->state != MF_WORKER_QUARANTINED || task->is_probe || task->spec.has_target,
+          "a worker in quarantine gets work");
+    claim(sim, !task->is_probe || change->tries == 0, "a probe had been tried before");
+    sim->stats->probes += task->is_probe;
+    sim->stats->delayed += task->not_before_ns > 0;
+}
+
 /* What the runtime does with a change: send the attempt once, then what is wished for it. */
 static void carry_out(struct sim *sim, const struct mf_change *change)
 {
@@ -626,6 +661,7 @@ static void carry_out(struct sim *sim, const struct mf_change *change)
         claim(sim, change->attempt > task->last_attempt, "an attempt was given twice");
         task->last_attempt = change->attempt;
         check_place(sim, change);
+        check_caution(sim, change);
         check_after(sim, change);
         letter.run_ns = (int64_t)draw(sim, (uint64_t)sim->longest_ns);
         post(sim, &sim->workers[change->worker].inbox, letter);
@@ -649,7 +685,7 @@ static void check_no_slot_idles(struct sim *sim)
 
         if (!task || task->state != MF_TASK_READY ||
             (task->parked > 0 && task->parked <= MF_N_COUNTABLES) ||
-            task->parked == MF_PARKED_LATE)
+            task->parked == MF_PARKED_LATE || task->parked == MF_PARKED_DELAYED)
             continue;
         for (uint32_t i = 0; i < workers->by_load.n_items; i++) {
             const struct mf_worker *worker = workers->by_load.items[i];
@@ -657,7 +693,9 @@ static void check_no_slot_idles(struct sim *sim)
             if (task->spec.has_target && worker->id != task->spec.target)
                 continue;
             claim(sim,
-                  (worker->id == task->avoid && !task->spec.has_target) ||
+                  ((worker->id == task->avoid ||
+                    (task->avoid_node != MF_NODE_UNKNOWN && worker->node == task->avoid_node)) &&
+                   !task->spec.has_target) ||
                       (sim->config.policy->yield_key && !mf_worker_may_begin(workers, worker)) ||
                       worker->n_committed >= worker->n_slots,
                   "a slot idles while a task waits for it");
@@ -717,7 +755,15 @@ static void set_up(struct sim *sim, uint64_t seed)
         .delay_ns = chance(sim, 100) ? (int64_t)draw(sim, 5) * MS : 0,
         .timeout_factor = chance(sim, 300) ? 1.0 + (double)draw(sim, 30) / 10 : 0,
         .crash_limit = (uint32_t)draw(sim, 4),
+        .mem_factor = chance(sim, 300) ? 1.5 : 0,
+        .quarantine = chance(sim, 500) ? 1 + (uint32_t)draw(sim, 3) : 0,
     };
+    if (chance(sim, 300)) {
+        sim->config.retry_delay_ns = (int64_t)draw(sim, 20) * MS;
+        sim->config.retry_delay_max_ns = sim->config.retry_delay_ns + (int64_t)draw(sim, 40) * MS;
+    }
+    for (int i = 0; i < MF_N_BUDGETS; i++)
+        sim->config.budgets[i] = chance(sim, 200) ? 1 + (uint32_t)draw(sim, 3) : 0;
     if (chance(sim, 100)) {
         sim->config.halt_when = chance(sim, 500) ? MF_HALT_SOON : MF_HALT_NOW;
         sim->config.halt_failed = 1 + draw(sim, 5);
@@ -733,6 +779,7 @@ static void set_up(struct sim *sim, uint64_t seed)
     sim->repeat_chance = chance(sim, 500) ? draw(sim, 200) : 0;
     sim->target_chance = chance(sim, 300) ? draw(sim, 500) : 0;
     sim->avoid_chance = chance(sim, 300) ? draw(sim, 500) : 0;
+    sim->bad_chance = chance(sim, 400) ? draw(sim, 600) : 0;
     sim->longest_ns = (int64_t)(1 + draw(sim, 20)) * MS;
     sim->longest_trip_ns = (int64_t)draw(sim, 4) * MS;
     sim->config.has_dependencies = chance(sim, 500);
@@ -765,6 +812,7 @@ static void check_end(struct sim *sim)
     sim->stats->retried += counts.retried;
     sim->stats->recalled += counts.recalled;
     sim->stats->stale += counts.stale;
+    sim->stats->quarantined += counts.quarantined;
 }
 
 static void tear_down(struct sim *sim)
@@ -789,6 +837,8 @@ const char *t_sim_run(uint64_t seed, struct mf_buffer *trace, struct t_sim_stats
     for (int turn = 0; turn < MAX_TURNS && !sim->breach && !mf_farm_is_finished(sim->farm);
          turn++) {
         sim->now_ns += 1 + (int64_t)draw(sim, 2 * MS);
+        if (mf_farm_workers(sim->farm)->n_quarantined > 0 && chance(sim, 20))
+            sim->now_ns += PROBED_AFTER_NS;
         for (uint32_t i = 0; i < sim->n_workers; i++) {
             if (sim->workers[i].is_alive)
                 work(sim, i);

@@ -3,8 +3,8 @@
  *
  * The farm keeps the workers in a heap by load, so the answer is its top where
  * that one fits. Where it does not, the search goes down the heap and turns
- * back at what cannot lead to a better worker: it looks at five nodes at most, as
- * two workers may be ruled out.
+ * back at what cannot lead to a better worker: it looks at five places at most, as
+ * two workers may be ruled out, and at more for a task that keeps off a whole node.
  *
  * That is so for a task that needs one slot and nothing else, for which all workers are the
  * same. For others there is a tree that knows what is free. It looks at many
