@@ -2,8 +2,8 @@
 """Benchmarks of mpifarm. Every figure is a ratio against a ceiling measured in the same run.
 
     bench.py BUILD_DIR [NAME...]     names: commands mpi scale idle balance functions payloads
-                                     latency memory waiting simulate; default:
-                                     all
+                                     latency memory waiting simulate chaos;
+                                     default: all
 
 Rounds of all competitors are interleaved, so that a busy minute of the machine
 hits all of them; a figure is the median of the rounds. Writes a table to
@@ -16,6 +16,7 @@ import sys
 
 sys.dont_write_bytecode = True
 
+import chaos  # noqa: E402
 import commands  # noqa: E402
 import functions  # noqa: E402
 import harness  # noqa: E402
@@ -39,6 +40,7 @@ BENCHES = {
     "memory": functions.bench_memory,
     "waiting": functions.bench_waiting,
     "simulate": simulation.bench_simulate,
+    "chaos": chaos.bench_chaos,
 }
 
 

@@ -17,7 +17,7 @@ static const void *give(const void *data, size_t size, size_t *ret_size)
 
 static int run_out_of_memory(struct mpifarm_context *context)
 {
-    context->is_out_of_memory = true;
+    context->is_out_of_memory = context->is_marked = true;
     return -ENOMEM;
 }
 
@@ -61,7 +61,8 @@ int mpifarm_write(struct mpifarm_context *context, const void *data, size_t size
     return mf_buffer_status(&context->result) < 0 ? run_out_of_memory(context) : 0;
 }
 
-void *mpifarm_reserve(struct mpifarm_context *context, size_t size)
+/* Apart, so that what most calls need is short. */
+static __attribute__((noinline)) void *reserve_slowly(struct mpifarm_context *context, size_t size)
 {
     struct mf_buffer *result = &context->result;
 
@@ -74,12 +75,23 @@ void *mpifarm_reserve(struct mpifarm_context *context, size_t size)
     return result->data + result->size - size;
 }
 
+void *mpifarm_reserve(struct mpifarm_context *context, size_t size)
+{
+    struct mf_buffer *result = &context->result;
+
+    if (size >= result->capacity - result->size || result->has_failed)
+        return reserve_slowly(context, size);
+    result->size += size;
+    return result->data + result->size - size;
+}
+
 int mpifarm_fail(struct mpifarm_context *context, int code, const char *format, ...)
 {
     struct mf_buffer *message = &context->message;
     va_list args;
     int n;
 
+    context->is_marked = true;
     mf_buffer_clear(message);
     if (mf_buffer_reserve(message, MF_CALL_MESSAGE_BYTES + 1) == 0) {
         va_start(args, format);
@@ -164,6 +176,7 @@ int mpifarm_spawn(struct mpifarm_context *context, int function, const void *inp
     struct mf_entry_header header = {.kind = MF_ENTRY_CHILD,
                                      .size = (uint32_t)(sizeof(child) + size)};
 
+    context->is_marked = true;
     if (mf_buffer_reserve(children, sizeof(header) + header.size) < 0)
         return run_out_of_memory(context);
     mf_buffer_append(children, &header, sizeof(header));

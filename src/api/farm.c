@@ -126,6 +126,8 @@ static int set_up(struct mpifarm *farm, int *argc, char ***argv,
         r = mf_transport_mpi_create(argc, argv, &farm->remote, &farm->err);
         if (r == 0)
             r = mf_launch_verify(&farm->launch, farm->remote->size, &farm->err);
+        if (r == 0 && farm->remote->rank == 0)
+            r = mf_client_announce(farm->remote);
     }
     if (r == 0)
         r = mf_topo_cores(NULL, &farm->cores, &farm->n_cores, &farm->err);
@@ -215,6 +217,7 @@ static int create_server(struct mpifarm *farm, struct mf_transport *transport)
         .functions = &farm->functions,
         .cores = farm->cores,
         .n_cores = farm->n_cores,
+        .watches = transport == farm->remote,
     };
     struct mf_caller *caller;
     int r = mf_server_create(&config, &farm->server);
@@ -235,7 +238,10 @@ static bool turn_server(struct mpifarm *farm, int *n_errors)
     farm->is_in_task = true;
     r = mf_server_turn(farm->server, farm->now_ns);
     farm->is_in_task = false;
-    if (r < 0)
+    if (r == -EOWNERDEAD)
+        mf_api_fail(farm, -ECONNABORTED, "rank %" PRIu32 " has stopped: rank 0 is gone",
+                    mpifarm_rank(farm));
+    else if (r < 0)
         mf_api_fail(farm, -ECONNABORTED, "rank %" PRIu32 " lost touch with rank 0: %s",
                     mpifarm_rank(farm), strerror(-r));
     *n_errors += r < 0;
@@ -371,6 +377,10 @@ int mpifarm_finish(struct mpifarm *farm)
         /* The other ranks may wait for a client that never came to be. */
         mf_client_dismiss_all(farm->remote, "rank 0 has finished without mpifarm_start()",
                               &farm->log);
+    /* Ranks that are gone would be waited for in MPI_Finalize. */
+    if (farm->remote)
+        farm->remote->has_losses = (farm->client && mf_client_has_losses(farm->client)) ||
+                                   (farm->server && mf_server_has_losses(farm->server));
     mf_client_destroy(farm->client);
     mf_server_destroy(farm->server);
     mf_nursery_stop(&farm->nursery);

@@ -17,6 +17,10 @@ const struct mf_subcommand mf_subcommand_cancel = {
         "not started, what runs is ended, and what comes after it is skipped. A task that is still "
         "unread in the input is withdrawn when it comes. RUN is the run directory.\n"
         "\n"
+        "What became of each is printed. If one is of no task, or had ended, nothing is changed "
+        "for "
+        "it; the exit status is 1 for ids that no task has.\n"
+        "\n"
         "The run then ends with status 3, and --resume runs these tasks after all.",
     .operands = MF_COMPLETE_DIR,
     .examples = "Tasks 17 and fit need not be run.\n"

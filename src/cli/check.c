@@ -11,6 +11,9 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+/* Of a longer critical path, ids that are shown. */
+#define PATH_SHOWN_MAX 20
+
 enum { OPTION_FORMAT, OPTION_MODULE, OPTION_RESOURCE };
 
 static const struct mf_option options[] = {
@@ -45,15 +48,30 @@ static void print_time(const char *name, int64_t ns)
            mf_format_duration(ns, text, sizeof(text)));
 }
 
+/* A long one is shown by its two ends: between them the ids say little, and fill the screen. */
 static void print_critical_path(const struct mf_task_set *set)
 {
     const mf_task_id *path;
     size_t n = mf_graph_critical_path(set->graph, &path);
+    size_t n_hidden = n > PATH_SHOWN_MAX ? n - PATH_SHOWN_MAX : 0;
 
     printf("critical path ");
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
+        if (n_hidden > 0 && i == PATH_SHOWN_MAX / 2) {
+            printf(" ... %zu more ...", n_hidden);
+            i += n_hidden;
+        }
         printf(" %s", mf_task_set_id(set, path[i]));
+    }
     putchar('\n');
+}
+
+/* What workers run once is no part of the graph. */
+static void print_hooks(const struct mf_task_set *set)
+{
+    if (set->n_start_hooks + set->n_stop_hooks > 0)
+        printf("per engine     %" PRIu64 " at its start, %" PRIu64 " at its end\n",
+               set->n_start_hooks, set->n_stop_hooks);
 }
 
 /* Without run times, as if all were equal: how many tasks there are for each on the longest chain.
@@ -83,6 +101,7 @@ static void print_shape(const struct mf_task_set *set)
     mf_graph_shape(set->graph, &shape);
     print_count("tasks", shape.n_tasks);
     print_count("dependencies", shape.n_dependencies);
+    print_hooks(set);
     if (shape.n_dependencies == 0 && shape.n_barriers == 0)
         return;
     print_count("barriers", shape.n_barriers);
@@ -136,7 +155,7 @@ const struct mf_subcommand mf_subcommand_check = {
         "  work           time of all tasks on one core, of those with time=\n"
         "  critical time  time along the critical path: no run is shorter\n"
         "  speedup        work over critical time: what no number of cores can exceed\n"
-        "  critical path  the ids of its tasks, in order",
+        "  critical path  the ids of its tasks, in order; of more than 20, those at both ends",
     .options = options,
     .n_options = sizeof(options) / sizeof(options[0]),
     .operands = MF_COMPLETE_FILE,

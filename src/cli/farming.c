@@ -7,6 +7,8 @@
 #include "cli/walltime.h"
 
 #include "base/command.h"
+#include "cli/ending.h"
+#include "cli/supervise.h"
 #include "exec/modules.h"
 #include "journal/rundir.h"
 
@@ -34,6 +36,25 @@ static int print_command(const struct mf_entry *entry, struct mf_buffer *line)
     return fwrite(line->data, 1, line->size, stdout) == line->size ? 0 : -errno;
 }
 
+/* What workers run once is no command of the farm: it stands there as comments. */
+static int print_hooks(struct mf_source *source, struct mf_error *err)
+{
+    struct mf_buffer lines = {0};
+    const struct mf_hook *hook;
+    int r;
+
+    for (size_t i = 0; (hook = mf_source_hook(source, i)); i++) {
+        mf_buffer_print(&lines, "# PERENGINE %s: ", hook->is_stop ? "STOP" : "START");
+        mf_command_print(&hook->command, &lines);
+        mf_buffer_put_u8(&lines, '\n');
+    }
+    r = mf_buffer_status(&lines);
+    if (r == 0 && fwrite(lines.data, 1, lines.size, stdout) < lines.size)
+        r = -errno;
+    mf_buffer_finish(&lines);
+    return r < 0 ? mf_error_set(err, r, "cannot print the commands: %s", strerror(-r)) : 0;
+}
+
 static int print_commands(struct mf_source *source, struct mf_error *err)
 {
     const struct mf_entry *entry;
@@ -55,6 +76,26 @@ static int print_commands(struct mf_source *source, struct mf_error *err)
     }
     mf_buffer_finish(&line);
     return r < 0 ? r : 0;
+}
+
+/* Where a stream is closed the output of tasks would be lost, after they have run. */
+static int check_stream(int fd, const char *name, struct mf_error *err)
+{
+    int flags = fcntl(fd, F_GETFL);
+
+    if (flags >= 0 && (flags & O_ACCMODE) != O_RDONLY)
+        return 0;
+    return mf_error_set(err, -EBADF,
+                        "%s is closed, or not open for writing: output of tasks could not be "
+                        "printed; >/dev/null throws it away",
+                        name);
+}
+
+static int check_streams(struct mf_error *err)
+{
+    int r = check_stream(STDOUT_FILENO, "standard output", err);
+
+    return r < 0 ? r : check_stream(STDERR_FILENO, "standard error", err);
 }
 
 /* What there is to know of the run for those who read its tasks. */
@@ -88,6 +129,8 @@ static int dry_run(struct mf_context *context, const struct mf_farming_settings 
     options = source_options(settings, &functions);
     if (r == 0)
         r = open_source((const char *const *)words, (uint32_t)n_words, &options, &source, &err);
+    if (r == 0)
+        r = print_hooks(source, &err);
     if (r == 0)
         r = print_commands(source, &err);
     mf_source_close(source);
@@ -222,9 +265,11 @@ static int open_journal(void *arg, struct mf_journal **ret_journal, struct mf_er
         r = mf_journal_open(settings->run_dir, mode, &run->journal, err);
     if (r == 0)
         r = note_output_dir(run, err);
-    if (r == 0)
-        *ret_journal = run->journal;
-    return r;
+    if (r < 0)
+        return r;
+    mf_ending_note_begun();
+    *ret_journal = run->journal;
+    return 0;
 }
 
 /* The name from anywhere of a directory that may be missing. Where its parent is missing too, it
@@ -268,6 +313,9 @@ static int open_run(struct run *run, mf_open_source_fn open_source, char **words
     struct mf_farming_settings *settings = run->settings;
     int r;
 
+    r = check_streams(err);
+    if (r < 0)
+        return r;
     run->options = source_options(settings, &run->functions);
     r = open_source((const char *const *)words, (uint32_t)n_words, &run->options, &run->source,
                     err);
@@ -367,7 +415,7 @@ static int work(struct mf_context *context, struct mf_rank *rank,
         int status = take_over(context, rank, settings, open_source, words, n_words);
 
         if (status >= 0)
-            return status;
+            return mf_ending_note(status);
     }
     return r < 0 ? r : MPIFARM_EXIT_DONE;
 }
@@ -403,14 +451,21 @@ static int take_part(struct mf_context *context, const struct mf_launch *launch,
         mf_walltime_find(&settings->scheduler, &context->log);
     settings->rank.launch = launch;
     settings->rank.log = &context->log;
+    settings->rank.is_supervised = mf_ending_is_awaited();
     r = mf_rank_start(&rank, &settings->rank, &err);
 
+    if (r == 0 && rank.is_root && !settings->is_quiet && launch->n_copies > 1 &&
+        mf_supervise_is_advised())
+        mf_log_info(&context->log,
+                    "mpirun ends all ranks when one dies; with --enable-recovery, "
+                    "or as mpifarm %s --np N, the others go on",
+                    settings->name);
     if (r == 0 && rank.is_root && settings->rank.n_modules > 0 &&
         mf_policy_preempts(settings->scheduler.farm.policy))
         mf_log_info(&context->log, "--policy %s suspends commands; functions run on to their end",
                     settings->scheduler.farm.policy->name);
     if (r == 0 && rank.is_root)
-        status = schedule(context, &rank, settings, open_source, words, n_words);
+        status = mf_ending_note(schedule(context, &rank, settings, open_source, words, n_words));
     if (r < 0)
         status = MPIFARM_EXIT_USAGE;
     if (r == 0 && !rank.is_root) {
@@ -444,8 +499,17 @@ int mf_farming_main(struct mf_context *context, const struct mf_subcommand *subc
         let_rank_0_speak(&launch);
         return MPIFARM_EXIT_USAGE;
     }
+    if (settings.n_ranks > 0 && launch.is_mpi && !mf_ending_is_awaited()) {
+        if (speaks)
+            mf_log_error(&context->log, "--np starts mpirun, which has started this already");
+        let_rank_0_speak(&launch);
+        return MPIFARM_EXIT_USAGE;
+    }
     if (settings.is_dry_run)
         return speaks ? dry_run(context, &settings, open_source, argv + first, argc - first)
                       : MPIFARM_EXIT_DONE;
+    if (settings.n_ranks > 0 && !launch.is_mpi)
+        return mf_supervise(context, settings.n_ranks, settings.run_dir);
+    settings.name = subcommand->name;
     return take_part(context, &launch, &settings, open_source, argv + first, argc - first);
 }

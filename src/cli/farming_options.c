@@ -17,6 +17,7 @@
 #define MAX_PREFETCH_PER_SLOT 32
 
 enum {
+    OPTION_NP,
     OPTION_JOBS,
     OPTION_KEEP_ORDER,
     OPTION_TAG,
@@ -62,6 +63,11 @@ static_assert(N_COMMON_OPTIONS == MF_N_FARMING_OPTIONS, "the header gives the ta
 static_assert(N_OPTIONS == MF_N_RUN_OPTIONS, "the header gives the table's size");
 
 const struct mf_option mf_farming_options[MF_N_RUN_OPTIONS] = {
+    [OPTION_NP] = {.name = "np",
+                   .value = "N",
+                   .help = "Start mpirun with N ranks, spread over its nodes, such that the run "
+                           "survives the death of any but rank 0, and give the exit status of the "
+                           "run. Settings for mpirun go into OMPI_MCA_ variables."},
     [OPTION_JOBS] = {.name = "jobs",
                      .letter = 'j',
                      .value = "N",
@@ -146,8 +152,8 @@ const struct mf_option mf_farming_options[MF_N_RUN_OPTIONS] = {
                         .help = "When the rank that schedules dies, another one goes on with the "
                                 "run: of another node if there is one. Nothing is run again but "
                                 "what the death cut short. All nodes must reach the run directory "
-                                "and the task files, and mpirun must let the other ranks live "
-                                "(--enable-recovery)."},
+                                "and the task files, and mpirun must let the other ranks live: "
+                                "use --np, or mpirun --enable-recovery."},
     [OPTION_JOBLOG] = {.name = "joblog",
                        .value = "FILE",
                        .complete = MF_COMPLETE_FILE,
@@ -266,6 +272,16 @@ static int parse_output_limit(struct mf_farming_settings *settings, const char *
     return 0;
 }
 
+static int parse_np(struct mf_farming_settings *settings, const char *text, struct mf_error *err)
+{
+    int64_t value;
+    int r = mf_parse_integer(text, 1, 1000000, &value, err);
+
+    if (r == 0)
+        settings->n_ranks = (uint32_t)value;
+    return r;
+}
+
 static int parse_mem(struct mf_farming_settings *settings, const char *text, struct mf_error *err)
 {
     int r = mf_parse_size(text, &settings->rank.mem_bytes, err);
@@ -311,6 +327,8 @@ static int parse_value(struct mf_farming_settings *settings, size_t index, const
                        struct mf_error *err)
 {
     switch (index) {
+    case OPTION_NP:
+        return parse_np(settings, text, err);
     case OPTION_JOBS:
         return mf_jobs_parse(text, &settings->scheduler.jobs, err);
     case OPTION_OUTPUT_LIMIT:

@@ -22,6 +22,8 @@
  *                    settings stay where they are
  * @resources         countables of the run; scheduler.farm has their numbers
  * @shares            of groups, which scheduler.shares refers to
+ * @name              of the subcommand
+ * @n_ranks           that mpirun is to be started with; 0 to be a rank, or alone
  */
 struct mf_farming_settings {
     struct mf_scheduler_config scheduler;
@@ -30,7 +32,9 @@ struct mf_farming_settings {
     enum mf_source_format format;
     struct mf_resources resources;
     struct mf_group_shares shares;
+    const char *name;
     const char *run_dir;
+    uint32_t n_ranks;
     bool is_dry_run;
     bool is_forced;
     bool is_quiet;

@@ -75,16 +75,22 @@ static int finish_stdout(struct mf_context *context, int status)
     return status == MPIFARM_EXIT_DONE ? MPIFARM_EXIT_FAILED : status;
 }
 
-/* What is opened later must not become one of the standard streams: it would be written to. */
+/*
+ * What is opened later must not become one of the standard streams: it would be written to. One
+ * of those for output that is closed stays one that cannot be written, and that is told then.
+ */
 static void occupy_standard_streams(void)
 {
-    int fd;
+    for (int stream = STDIN_FILENO; stream <= STDERR_FILENO; stream++) {
+        int fd;
 
-    do
-        fd = open("/dev/null", O_RDWR);
-    while (fd >= 0 && fd <= STDERR_FILENO);
-    if (fd > STDERR_FILENO)
-        close(fd);
+        if (fcntl(stream, F_GETFD) >= 0)
+            continue;
+        fd = open("/dev/null", stream == STDIN_FILENO ? O_RDWR : O_RDONLY);
+        /* The lowest that is free is this one, as those below are taken. */
+        if (fd != stream)
+            _exit(MPIFARM_EXIT_USAGE);
+    }
 }
 
 int main(int argc, char **argv)

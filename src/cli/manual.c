@@ -26,7 +26,7 @@ const struct mf_section mf_manual_sections[] = {
                     "  3  stopped before the end: --resume continues"},
     {"Environment of a task",
      "  MPIFARM_TASK_ID   its id: given, or its line number\n"
-     "  MPIFARM_ATTEMPT   1 at the first try, 2 at the second, ...\n"
+     "  MPIFARM_ATTEMPT   1 at the first try, 2 at the second, ...; --resume counts on\n"
      "  MPIFARM_RANK      the rank that runs it\n"
      "  MPIFARM_SLOT      the slot on its node, from 1\n"
      "  MPIFARM_CORES     the numbers of its processors, as in 0,1\n"
@@ -35,9 +35,16 @@ const struct mf_section mf_manual_sections[] = {
      "                    which is left as it is without\n"
      "  MPIFARM_RUN_DIR   the run directory\n"
      "  OMP_NUM_THREADS   how many cores it has, unless it is set already\n"
+     "  DISBATCH_ENGINE_RANK   the rank too, as disBatch calls it\n"
      "\n"
      "Variables of the MPI launcher (OMPI_*, PMIX_*, PMI_*) are removed, so that a task may call "
      "mpirun itself. Standard input is /dev/null."},
+    {"Commands for each worker",
+     "Above the first task of a file, \"#DISBATCH PERENGINE START command\" is run once by each "
+     "worker before its first task, and \"#DISBATCH PERENGINE STOP command\" when it leaves. What "
+     "they write goes to standard error. If one fails, the worker works all the same, and the exit "
+     "status is 1. START may take an hour, STOP 10 minutes; a second Ctrl-C while STOP runs, or "
+     "\"mpifarm stop --now\", ends it."},
     {"Files", "  mpifarm-run/            the run directory (--run-dir)\n"
               "  mpifarm-run/journal.db  the truth about the run (SQLite), read by --resume\n"
               "  mpifarm-run/joblog.tsv  one line per task, with GNU Parallel's columns\n"

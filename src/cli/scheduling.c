@@ -1,6 +1,7 @@
 /* Scheduling on the command line: see scheduling.h. */
 #include "cli/scheduling.h"
 
+#include "base/buffer.h"
 #include "base/clock.h"
 #include "base/units.h"
 
@@ -17,14 +18,24 @@
 /* Tasks that are suspended for each slot, unless --max-suspended says otherwise. */
 #define DEFAULT_SUSPENDED 15
 
+/* Names them all: there are few. */
 static int refuse(const char *what, const char *name, const char *const *names, size_t n,
                   struct mf_error *err)
 {
     const char *nearest = mf_nearest(name, names, n);
+    struct mf_buffer all = {0};
+    int r;
 
-    return mf_error_set(err, -EINVAL, "no %s is called \"%.100s\"%s%s%s", what, name,
-                        nearest ? "; did you mean \"" : "", nearest ? nearest : "",
-                        nearest ? "\"?" : "");
+    for (size_t i = 0; i < n; i++)
+        mf_buffer_print(&all, "%s%s", i == 0 ? "" : i + 1 < n ? ", " : " and ", names[i]);
+    mf_buffer_put_u8(&all, '\0');
+    r = mf_buffer_status(&all);
+    if (r == 0)
+        mf_error_set(err, -EINVAL, "no %s is called \"%.100s\"%s%s%s; there are %s", what, name,
+                     nearest ? "; did you mean \"" : "", nearest ? nearest : "",
+                     nearest ? "\"?" : "", (const char *)all.data);
+    mf_buffer_finish(&all);
+    return r < 0 ? mf_error_set(err, r, "out of memory") : -EINVAL;
 }
 
 int mf_policy_parse(const char *name, const struct mf_policy **ret_policy, struct mf_error *err)

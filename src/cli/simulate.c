@@ -57,9 +57,9 @@ static int check_tasks(const struct mf_task_set *set, struct mf_error *err)
     return 0;
 }
 
-/* As in a run they fail at once, and what comes after them is skipped. */
-static void warn_of_unfit(const struct mf_simulate_settings *settings,
-                          const struct mf_task_set *set, const struct mf_log *log)
+/* They fail at once, and what comes after them is skipped. Returns how many. */
+static uint64_t warn_of_unfit(const struct mf_simulate_settings *settings,
+                              const struct mf_task_set *set, const struct mf_log *log)
 {
     struct mf_needs largest = find_largest(settings);
     uint64_t n_unfit = 0, first = 0;
@@ -72,10 +72,21 @@ static void warn_of_unfit(const struct mf_simulate_settings *settings,
         }
     }
     if (n_unfit == 0)
-        return;
+        return 0;
     mf_needs_explain(&set->tasks[first - 1].spec.needs, &largest, text, sizeof(text));
-    mf_log_warning(log, "%" PRIu64 " of the tasks can never start, and fail: task \"%.200s\" %s",
-                   n_unfit, mf_task_set_id(set, first), text);
+    mf_log_error(log,
+                 "%" PRIu64
+                 " of the tasks can never start, and fail: task \"%.200s\" %s; mpifarm run "
+                 "refuses such a file",
+                 n_unfit, mf_task_set_id(set, first), text);
+    return n_unfit;
+}
+
+/* Nothing is known of what they take. */
+static void tell_of_hooks(const struct mf_task_set *set, const struct mf_log *log)
+{
+    if (set->n_start_hooks + set->n_stop_hooks > 0)
+        mf_log_warning(log, "the commands of #DISBATCH PERENGINE are not simulated");
 }
 
 /* A Poisson stream in the order of the input: exponential times between arrivals. */
@@ -195,15 +206,18 @@ static int simulate_policy(const struct mf_simulate_settings *settings,
     return r;
 }
 
+/* Returns 0, 1 if tasks can never start, or -errno with a sentence. */
 static int simulate(const struct mf_simulate_settings *settings, struct mf_task_set *set,
                     const struct mf_log *log, struct mf_error *err)
 {
+    uint64_t n_unfit = 0;
     struct mf_sim_result *results = calloc(settings->n_policies, sizeof(*results));
     struct mf_buffer chosen = {0};
     int r = results ? check_tasks(set, err) : mf_error_set(err, -ENOMEM, "out of memory");
 
     if (r == 0) {
-        warn_of_unfit(settings, set, log);
+        n_unfit = warn_of_unfit(settings, set, log);
+        tell_of_hooks(set, log);
         draw_arrivals(settings, set);
     }
     for (uint32_t i = 0; i < settings->n_policies && r == 0; i++)
@@ -214,7 +228,7 @@ static int simulate(const struct mf_simulate_settings *settings, struct mf_task_
         mf_simulate_print(settings, set, results, &chosen);
     mf_buffer_finish(&chosen);
     free(results);
-    return r;
+    return r < 0 ? r : n_unfit > 0;
 }
 
 static int run_simulate(struct mf_context *context, int argc, char **argv)
@@ -222,7 +236,8 @@ static int run_simulate(struct mf_context *context, int argc, char **argv)
     struct mf_simulate_settings settings;
     struct mf_task_set set = {0};
     struct mf_error err = {0};
-    int first = mf_simulate_parse(&settings, argc, argv, &err), r = first;
+    int first = mf_simulate_parse(&settings, argc, argv, &err);
+    int r = first;
 
     if (r >= 0)
         r = mf_task_set_read(&set, &settings.input, (const char *const *)argv + first,
@@ -231,6 +246,8 @@ static int run_simulate(struct mf_context *context, int argc, char **argv)
         r = simulate(&settings, &set, &context->log, &err);
     mf_task_set_finish(&set);
     mf_simulate_settings_finish(&settings);
+    if (r == 1)
+        return MPIFARM_EXIT_FAILED;
     if (r >= 0 || r == -ECANCELED)
         return MPIFARM_EXIT_DONE;
     mf_log_error(&context->log, "%s", err.text);
@@ -256,6 +273,9 @@ const struct mf_subcommand mf_subcommand_simulate = {
         "                the most 95 of 100\n"
         "  weighted sum  of weight= times the time of completion\n"
         "  not done      tasks that failed, or were skipped\n"
+        "\n"
+        "The exit status is 1 if tasks can never start, since no worker is large enough, and 2 for "
+        "bad input.\n"
         "\n"
         "and what the work costs, T = T_task x N_task + T_comm x N_comm: N_task attempts, with "
         "run time and what placing them takes, and N_comm messages, with latency and what they "

@@ -164,6 +164,16 @@ static void resolve_shares(struct mf_task_set *set, const struct mf_group_shares
                 set->shares[set->n_shares++] = (struct mf_sim_share){group, shares->items[i].share};
 }
 
+static void count_hooks(struct mf_task_set *set, const struct mf_source *source)
+{
+    const struct mf_hook *hook;
+
+    for (size_t i = 0; (hook = mf_source_hook(source, i)); i++) {
+        set->n_start_hooks += !hook->is_stop;
+        set->n_stop_hooks += hook->is_stop;
+    }
+}
+
 static int open_and_read(struct mf_task_set *set, const struct mf_task_set_settings *settings,
                          const char *const *files, uint32_t n_files, struct mf_error *err)
 {
@@ -185,6 +195,8 @@ static int open_and_read(struct mf_task_set *set, const struct mf_task_set_setti
         r = mf_source_open_files(files, n_files, &options, &source, err);
     if (r == 0)
         r = check_size(source, err);
+    if (r == 0)
+        count_hooks(set, source);
     if (r == 0)
         r = read_all(set, settings, source, err);
     if (r == 0)

@@ -60,6 +60,7 @@ struct mf_task_set_settings {
  * @ids      of all tasks, each with a NUL behind; id_offsets says where
  * @graph    of the tasks, closed
  * @shares   n_shares of the groups that tasks have, as the settings say
+ * @n_start_hooks, @n_stop_hooks   commands that each worker runs when it joins, and when it leaves
  * @n_untimed      tasks of unknown run time
  * @first_untimed  the first of them
  */
@@ -73,6 +74,7 @@ struct mf_task_set {
     struct mf_graph *graph;
     struct mf_sim_share shares[MF_GROUP_SHARES_MAX];
     uint32_t n_shares;
+    uint64_t n_start_hooks, n_stop_hooks;
     uint64_t n_untimed;
     mf_task_id first_untimed;
 };

@@ -21,9 +21,13 @@
 /* Time to say something, and to take the answer. */
 #define PATIENCE_NS (5 * MF_NS_PER_S)
 
-/* @control  NULL while the place is free */
+/*
+ * @control  NULL while the place is free
+ * @ticket   of the request that is to be answered later, 0 for none
+ */
 struct client {
     struct mf_control *control;
+    uint64_t ticket;
     int fd;
     struct mf_watch *watch;
     int64_t deadline_ns;
@@ -39,6 +43,7 @@ struct mf_control {
     struct mf_watch *watch;
     struct client clients[MAX_CLIENTS];
     uint32_t n_clients;
+    uint64_t last_ticket;
 };
 
 static void on_connect(void *arg, uint32_t events);
@@ -64,19 +69,26 @@ static void hang_up(struct client *client)
 
 /* --- one request --- */
 
-static void carry_out(struct client *client, const void *packet, size_t size,
+/* Returns whether there is a reply already. */
+static bool carry_out(struct client *client, const void *packet, size_t size,
                       struct mf_control_reply *reply)
 {
     struct mf_control *control = client->control;
     struct mf_control_request request;
     struct mf_error err;
+    bool has_reply;
 
     if (mf_control_request_decode(packet, size, &request, &err) < 0) {
         mf_control_reply_set(reply, false, "%s", err.text);
-        return;
+        return true;
     }
-    control->fn(control->arg, &request, reply);
+    has_reply = control->fn(control->arg, ++control->last_ticket, &request, reply);
+    if (!has_reply) {
+        client->ticket = control->last_ticket;
+        client->deadline_ns = INT64_MAX;
+    }
     mf_control_request_finish(&request);
+    return has_reply;
 }
 
 /* An answer goes into the socket's buffer at once or, to who reads none, nowhere. */
@@ -89,11 +101,13 @@ static void answer(struct client *client, const struct mf_control_reply *reply)
     mf_buffer_finish(&packet);
 }
 
+/* Whoever waits for an answer has nothing more to say, and hangs up with whatever it sends. */
 static void on_packet(void *arg, uint32_t events)
 {
     struct client *client = arg;
     struct mf_control_reply reply = {0};
     char *packet = malloc(MF_CONTROL_PACKET_BYTES + 1);
+    bool has_reply = true;
     ssize_t n = -1;
 
     (void)events;
@@ -101,13 +115,28 @@ static void on_packet(void *arg, uint32_t events)
         n = recv(client->fd, packet, MF_CONTROL_PACKET_BYTES + 1, MSG_DONTWAIT);
     if (n > MF_CONTROL_PACKET_BYTES)
         mf_control_reply_set(&reply, false, "the request is too large");
-    else if (n > 0)
-        carry_out(client, packet, (size_t)n, &reply);
+    else if (n > 0 && client->ticket == 0)
+        has_reply = carry_out(client, packet, (size_t)n, &reply);
     free(packet);
-    if (n > 0)
+    if (!has_reply)
+        return;
+    if (n > 0 && client->ticket == 0)
         answer(client, &reply);
     if (n >= 0 || (errno != EAGAIN && errno != EINTR))
         hang_up(client);
+}
+
+void mf_control_answer(struct mf_control *control, uint64_t ticket,
+                       const struct mf_control_reply *reply)
+{
+    for (uint32_t i = 0; i < MAX_CLIENTS; i++) {
+        struct client *client = &control->clients[i];
+
+        if (client->control && client->ticket == ticket) {
+            answer(client, reply);
+            hang_up(client);
+        }
+    }
 }
 
 /* --- connections --- */

@@ -20,8 +20,11 @@
 
 struct mf_control;
 
-/** Carries out a request (borrowed) and fills in the reply, which is a failure before. */
-typedef void (*mf_control_fn)(void *arg, const struct mf_control_request *request,
+/**
+ * Carries out a request (borrowed) and fills in the reply, which is a failure before. Returns
+ * whether it did: else the answer is to follow by mf_control_answer() with this ticket.
+ */
+typedef bool (*mf_control_fn)(void *arg, uint64_t ticket, const struct mf_control_request *request,
                               struct mf_control_reply *reply);
 
 /**
@@ -37,6 +40,10 @@ int mf_control_create(const char *run_dir, struct mf_loop *loop, mf_control_fn f
 
 /** Removes the socket and hangs up; NULL is accepted. */
 void mf_control_destroy(struct mf_control *control);
+
+/** Answers a request that was not at once. Who has hung up meanwhile gets no answer. */
+void mf_control_answer(struct mf_control *control, uint64_t ticket,
+                       const struct mf_control_reply *reply);
 
 /** Hangs up on those who were silent for too long. */
 void mf_control_keep_time(struct mf_control *control, int64_t now_ns);

@@ -263,8 +263,11 @@ static int handle_continued(struct mf_farm *farm, const struct mf_event *event)
     return 0;
 }
 
-/* Tried with the same again it would end as before. A target may have less than others. */
-static void grow_memory(const struct mf_farm *farm, struct mf_task *task)
+/*
+ * Tried with the same again it would end as before. A target may have less than others. Returns
+ * whether there is more for it: with a factor there is no sense in another try without.
+ */
+static bool grow_memory(const struct mf_farm *farm, struct mf_task *task)
 {
     struct mf_needs *needs = &task->spec.needs;
     double wanted = (double)needs->mem_bytes * farm->config.mem_factor;
@@ -274,8 +277,11 @@ static void grow_memory(const struct mf_farm *farm, struct mf_task *task)
         most = mf_workers_find(&farm->workers, task->spec.target)->mem_bytes;
     if (wanted > (double)most)
         wanted = (double)most;
-    if (wanted > (double)needs->mem_bytes)
+    if (wanted > (double)needs->mem_bytes) {
         needs->mem_bytes = (uint64_t)wanted;
+        return true;
+    }
+    return farm->config.mem_factor <= 1;
 }
 
 /* A failed attempt: again, elsewhere if possible, or the end of the task. */
@@ -285,10 +291,10 @@ static void fail_attempt(struct mf_farm *farm, struct mf_task *task, enum mf_cau
         mf_farm_settle(farm, task, MF_TASK_FAILED, cause);
     } else if (farm->stop != MF_STOP_NONE) {
         mf_farm_settle(farm, task, MF_TASK_CANCELLED, cause);
+    } else if (cause == MF_CAUSE_MEMORY && !grow_memory(farm, task)) {
+        mf_farm_settle(farm, task, MF_TASK_FAILED, cause);
     } else {
         task->cause = cause;
-        if (cause == MF_CAUSE_MEMORY)
-            grow_memory(farm, task);
         farm->counts.retried++;
         mf_farm_set_delay(farm, task);
         mf_farm_make_ready(farm, task);

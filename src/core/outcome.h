@@ -38,7 +38,8 @@ enum mf_stream { MF_STDOUT = 0, MF_STDERR = 1 };
  * @slot            number of its first slot on its node, from 1; 0 when it never had one
  * @started_wall_ns, @duration_ns   when it started (since 1970) and how long it ran
  * @user_ns, @system_ns             processor time of it and the children it waited for
- * @max_rss_bytes   largest resident set of any one of its processes
+ * @max_rss_bytes   most memory that it was seen to use: the largest resident set of any process
+ *                  that was waited for, or with a limit what all had together, where that is more
  * @produced_bytes  what it wrote to each stream
  * @dropped_bytes   what of that was over --output-limit and is not kept
  * @detail          one clause for the user beyond what the fields say, may be empty:

@@ -75,7 +75,7 @@ void mf_attempt_note_exit(struct mf_attempt *attempt, int status, const struct r
     outcome->duration_ns = attempt->is_suspended ? attempt->ran_ns : now_ns - attempt->started_ns;
     outcome->user_ns = timeval_ns(usage->ru_utime);
     outcome->system_ns = timeval_ns(usage->ru_stime);
-    outcome->max_rss_bytes = (uint64_t)usage->ru_maxrss * 1024;
+    mf_attempt_note_memory(attempt, (uint64_t)usage->ru_maxrss * 1024);
     if (WIFSIGNALED(status)) {
         cause = MF_CAUSE_SIGNAL;
         outcome->signal = WTERMSIG(status);
@@ -87,6 +87,12 @@ void mf_attempt_note_exit(struct mf_attempt *attempt, int status, const struct r
     }
     if (!attempt->is_ending)
         outcome->cause = cause;
+}
+
+void mf_attempt_note_memory(struct mf_attempt *attempt, uint64_t used_bytes)
+{
+    if (attempt->outcome.max_rss_bytes < used_bytes)
+        attempt->outcome.max_rss_bytes = used_bytes;
 }
 
 void mf_attempt_note(struct mf_attempt *attempt, const char *detail)

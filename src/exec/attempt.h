@@ -87,6 +87,9 @@ void mf_attempt_destroy(struct mf_attempt *attempt);
 void mf_attempt_note_exit(struct mf_attempt *attempt, int status, const struct rusage *usage,
                           int64_t now_ns);
 
+/** Notes what its processes were seen to use, if they used no more before. */
+void mf_attempt_note_memory(struct mf_attempt *attempt, uint64_t used_bytes);
+
 /** Sets the detail unless there is one. */
 void mf_attempt_note(struct mf_attempt *attempt, const char *detail);
 

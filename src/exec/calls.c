@@ -9,7 +9,6 @@
 #include "base/clock.h"
 
 #include <errno.h>
-#include <stdalign.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -150,11 +149,6 @@ static void empty(struct mf_buffer *buffer)
     mf_buffer_clear(buffer);
 }
 
-static inline bool is_aligned(const uint8_t *data)
-{
-    return (uintptr_t)data % alignof(max_align_t) == 0;
-}
-
 static size_t round_up(size_t n)
 {
     return (n + alignof(max_align_t) - 1) & ~(alignof(max_align_t) - 1);
@@ -168,8 +162,8 @@ static int place_bytes(struct mpifarm_context *context, const struct mf_call *ca
 
     context->input = call->size > 0 ? call->input : NULL;
     context->checkpoint = checkpoint_size > 0 ? call->checkpoint : NULL;
-    input_copy = is_aligned(context->input) ? 0 : round_up(call->size);
-    checkpoint_copy = is_aligned(context->checkpoint) ? 0 : checkpoint_size;
+    input_copy = mf_is_aligned(context->input) ? 0 : round_up(call->size);
+    checkpoint_copy = mf_is_aligned(context->checkpoint) ? 0 : checkpoint_size;
     if (input_copy + checkpoint_copy == 0)
         return 0;
 
@@ -205,13 +199,14 @@ static void begin_call(struct mpifarm_context *context, const struct mf_call *ca
 {
     context->call = call;
     context->is_out_of_memory = false;
+    context->is_marked = false;
     context->started_ns = 0;
     empty(&context->result);
     empty(&context->children);
     empty(&context->message);
 }
 
-static struct mf_call_end settle(struct mpifarm_context *context, int code)
+struct mf_call_end mf_context_settle(struct mpifarm_context *context, int code)
 {
     struct mf_call_end end = {.cause = MPIFARM_CAUSE_NONE, .code = code};
 
@@ -242,7 +237,19 @@ void mf_context_run(struct mpifarm_context *context, const struct mf_call *call,
             context->started_ns = mf_clock_monotonic_ns();
         code = function->call(context, function->user);
     }
-    *ret_end = settle(context, code);
+    *ret_end = mf_context_settle(context, code);
+}
+
+bool mf_context_begin_row(struct mpifarm_context *context, const struct mf_call *call)
+{
+    if (call->details.n_more == 0 || call->details.timeout_ns > 0 || call->has_results)
+        return false;
+    begin_call(context, call);
+    context->input_size = call->size;
+    context->checkpoint = NULL;
+    context->results.n_parts = 0;
+    empty(&context->aligned);
+    return mf_buffer_reserve(&context->aligned, call->size) == 0;
 }
 
 void mf_context_withhold(struct mpifarm_context *context, const struct mf_call *call,
@@ -279,20 +286,18 @@ void mf_context_put_entries(const struct mpifarm_context *context, const struct 
     mf_entry_put(buffer, &header, bytes->data);
 }
 
-/* One more result for the last entry, which is of such. */
-static void join_last(struct mf_entries *entries, const struct mf_buffer *result)
+void mf_entries_close(struct mf_entries *entries)
 {
     struct mf_buffer *bytes = &entries->bytes;
     struct mf_entry_header header;
 
-    if (mf_buffer_reserve(bytes, result->size) < 0)
-        return;
-    mf_copy(bytes->data + bytes->size, result->data, result->size);
-    bytes->size += result->size;
-    memcpy(&header, bytes->data + entries->open, sizeof(header));
-    header.n_more = entries->n_open++;
-    header.size += (uint32_t)result->size;
-    memcpy(bytes->data + entries->open, &header, sizeof(header));
+    if (entries->n_open > 1 && !bytes->has_failed) {
+        memcpy(&header, bytes->data + entries->open, sizeof(header));
+        header.n_more = entries->n_open - 1;
+        header.size = (uint32_t)(entries->n_open * entries->open_size);
+        memcpy(bytes->data + entries->open, &header, sizeof(header));
+    }
+    entries->n_open = 0;
 }
 
 void mf_entries_add(struct mf_entries *entries, const struct mpifarm_context *context,
@@ -300,11 +305,11 @@ void mf_entries_add(struct mf_entries *entries, const struct mpifarm_context *co
 {
     bool is_simple = end->cause == MPIFARM_CAUSE_NONE && !mf_context_is_large(context, end);
 
-    if (is_simple && entries->n_open > 0 && context->children.size == 0 &&
-        context->result.size == entries->open_size) {
-        join_last(entries, &context->result);
+    if (is_simple && context->children.size == 0 &&
+        mf_buffer_reserve(&entries->bytes, context->result.size) == 0 &&
+        mf_entries_join(entries, &context->result, SIZE_MAX))
         return;
-    }
+    mf_entries_close(entries);
     entries->n_open = is_simple;
     entries->open = entries->bytes.size + context->children.size;
     entries->open_size = context->result.size;

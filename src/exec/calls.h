@@ -13,7 +13,9 @@
 #include "base/error.h"
 
 #include <mpifarm/mpifarm.h>
+#include <stdalign.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /** A registered function; the name is owned. */
@@ -60,6 +62,12 @@ void mf_functions_encode(const struct mf_functions *functions, struct mf_buffer 
 int mf_functions_compare(const struct mf_functions *functions, const void *data, size_t size,
                          uint32_t rank, struct mf_error *err);
 
+/** Whether bytes lie as those of any type have to; NULL does. */
+static inline bool mf_is_aligned(const uint8_t *data)
+{
+    return (uintptr_t)data % alignof(max_align_t) == 0;
+}
+
 /**
  * What a context asks of the place where it runs; arg is the context's.
  *
@@ -89,6 +97,7 @@ struct mf_context_ops {
  * @children     CHILD entries
  * @message      of mpifarm_fail(), NUL-terminated; "" for none
  * @is_out_of_memory   something could not be kept: the task fails
+ * @is_marked    the function did more than to read, and to write a result
  */
 struct mpifarm_context {
     const struct mf_functions *functions;
@@ -106,6 +115,7 @@ struct mpifarm_context {
     struct mf_buffer children;
     struct mf_buffer message;
     bool is_out_of_memory;
+    bool is_marked;
 };
 
 void mf_context_init(struct mpifarm_context *context, const struct mf_functions *functions,
@@ -130,6 +140,43 @@ void mf_context_run(struct mpifarm_context *context, const struct mf_call *call,
 /** The outcome of a call that is not made, as if a function had ended so without a word. */
 void mf_context_withhold(struct mpifarm_context *context, const struct mf_call *call,
                          enum mpifarm_cause cause, int code, struct mf_call_end *ret_end);
+
+/**
+ * mf_context_begin_row() - get ready for the calls of a stretch that come after one.
+ *
+ * @call  borrowed until the row is over; the last that was made. It is to be advanced before each
+ *        mf_context_run_in_row()
+ *
+ * Returns whether they can be made in a row: there are any, none has a time limit or results of
+ * others, and there is memory to align their inputs.
+ */
+bool mf_context_begin_row(struct mpifarm_context *context, const struct mf_call *call);
+
+/**
+ * mf_context_run_in_row() - make the next call of a row: mf_context_run() for calls that take
+ * nanoseconds, which sets but what differs from the call before.
+ *
+ * @function  that of the row's calls
+ *
+ * Returns what the function returned. If that is not 0, or is_marked, mf_context_settle() says how
+ * the call ended, and the row is over; else it is done, and has a result.
+ */
+static inline int mf_context_run_in_row(struct mpifarm_context *context,
+                                        const struct mf_function *function)
+{
+    const struct mf_call *call = context->call;
+
+    context->result.size = 0;
+    context->input = call->input;
+    if (!mf_is_aligned(call->input)) {
+        mf_copy(context->aligned.data, call->input, call->size);
+        context->input = context->aligned.data;
+    }
+    return function->call(context, function->user);
+}
+
+/** How the call has ended whose function returned `code`. */
+struct mf_call_end mf_context_settle(struct mpifarm_context *context, int code);
 
 /** Whether the call being made has a time limit that has passed. Reads the clock if it has one. */
 bool mf_context_is_over_time(const struct mpifarm_context *context);
@@ -167,10 +214,10 @@ void mf_context_put_entries(const struct mpifarm_context *context, const struct 
 
 /**
  * Entries of calls that have ended, one after the other: results that are alike share one. Starts
- * as {0}.
+ * as {0}, and is complete once it is closed.
  *
  * @n_open     results in the last entry, 0 when it can take no more
- * @open       where that is
+ * @open       where that is; its header is that of the first
  * @open_size  bytes of each of its results
  */
 struct mf_entries {
@@ -183,6 +230,25 @@ struct mf_entries {
 /** Appends what came of the last call, as mf_context_put_entries(). */
 void mf_entries_add(struct mf_entries *entries, const struct mpifarm_context *context,
                     const struct mf_call_end *end);
+
+/** One more result like those before it. Returns whether it fits into the last entry, and all of
+ * them then into limit_bytes. */
+static inline bool mf_entries_join(struct mf_entries *entries, const struct mf_buffer *result,
+                                   size_t limit_bytes)
+{
+    struct mf_buffer *bytes = &entries->bytes;
+
+    if (result->size != entries->open_size || entries->n_open == 0 ||
+        bytes->size + result->size > limit_bytes || result->size > bytes->capacity - bytes->size)
+        return false;
+    mf_copy(bytes->data + bytes->size, result->data, result->size);
+    bytes->size += result->size;
+    entries->n_open++;
+    return true;
+}
+
+/** Completes the last entry: what is added next begins another one. */
+void mf_entries_close(struct mf_entries *entries);
 
 /** Forgets them, and memory of more than kept_bytes. */
 void mf_entries_clear(struct mf_entries *entries, size_t kept_bytes);

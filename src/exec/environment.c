@@ -27,8 +27,9 @@ static const char *const shown_prefixes[] = {"OMPI_ALLOW_RUN_AS_ROOT"};
 
 /* Set for each command, so what is inherited from an outer farm must go. */
 static const char *const own_names[] = {
-    "MPIFARM_TASK_ID=", "MPIFARM_ATTEMPT=", "MPIFARM_RANK=",     "MPIFARM_SLOT=", "MPIFARM_CORES=",
-    "MPIFARM_RUN_DIR=", "PARALLEL_SEQ=",    "PARALLEL_JOBSLOT=", "MPIFARM_GPUS=",
+    "MPIFARM_TASK_ID=", "MPIFARM_ATTEMPT=",    "MPIFARM_RANK=",         "MPIFARM_SLOT=",
+    "MPIFARM_CORES=",   "MPIFARM_RUN_DIR=",    "PARALLEL_SEQ=",         "PARALLEL_JOBSLOT=",
+    "MPIFARM_GPUS=",    "MPIFARM_SUPERVISED=", "DISBATCH_ENGINE_RANK=",
 };
 
 /* What programs of different makers find their GPUs by. */
@@ -65,12 +66,12 @@ static bool is_inherited(const char *variable)
 int mf_environment_inherit(struct mf_spawner *spawner)
 {
     const struct mf_configuration *configuration = spawner->configuration;
-    size_t n_variables = 0, run_dir;
+    size_t n_variables = 0, run_dir, engine;
 
     while (environ[n_variables])
         n_variables++;
-    /* Two more of our own below. */
-    spawner->inherited = calloc(n_variables + 2, sizeof(*spawner->inherited));
+    /* Three more of our own below. */
+    spawner->inherited = calloc(n_variables + 3, sizeof(*spawner->inherited));
     if (!spawner->inherited)
         return -ENOMEM;
     for (size_t i = 0; i < n_variables; i++) {
@@ -86,9 +87,14 @@ int mf_environment_inherit(struct mf_spawner *spawner)
     run_dir = spawner->own_texts.size;
     mf_buffer_print(&spawner->own_texts, "MPIFARM_RUN_DIR=%s", configuration->run_dir);
     mf_buffer_put_u8(&spawner->own_texts, 0);
+    /* What an engine of disBatch is, a rank is here: tasks find what PERENGINE has left. */
+    engine = spawner->own_texts.size;
+    mf_buffer_print(&spawner->own_texts, "DISBATCH_ENGINE_RANK=%" PRIu32, configuration->rank);
+    mf_buffer_put_u8(&spawner->own_texts, 0);
     if (mf_buffer_status(&spawner->own_texts) < 0)
         return -ENOMEM;
     spawner->inherited[spawner->n_inherited++] = (char *)spawner->own_texts.data;
+    spawner->inherited[spawner->n_inherited++] = (char *)spawner->own_texts.data + engine;
     if (configuration->run_dir[0])
         spawner->inherited[spawner->n_inherited++] = (char *)spawner->own_texts.data + run_dir;
     return 0;

@@ -22,9 +22,15 @@
 #define SLICE_NS (100 * MF_NS_PER_US)
 #define POLL_NS MF_NS_PER_MS
 
-/* Calls between two looks at the clock, as long as each takes less than a microsecond. */
-#define CALLS_PER_LOOK 4
-#define IS_QUICK_NS MF_NS_PER_US
+/*
+ * Calls go on without a look at the clock for so long, and for as many as this,
+ * if they take as long as those before. The more calls in a row were quick, the
+ * less likely the next ones are slow: up to a tenth of their number go unseen.
+ */
+#define LOOK_NS (8 * MF_NS_PER_US)
+#define FEWEST_PER_LOOK 4
+#define MOST_PER_LOOK 32
+#define QUICK_PER_UNSEEN 10
 
 /* With the headers around them, these stay below the eager limit of a frame. */
 #define GATHER_BYTES 3950
@@ -33,8 +39,10 @@
 #define KEPT_BYTES ((size_t)64 << 10)
 
 /*
- * @running, @index   the call being made, NULL for none
- * @entries, @n_gathered   what is to be told of the first unit
+ * @running           the unit whose call is being made, NULL for none
+ * @is_disturbed      a request may have come from inside the call being made, or one before it
+ * @n_quick           calls in a row that were quick
+ * @entries           what is to be told of the first unit: of its calls from n_told up to next
  * @duration_ns       spent in what was gathered, up to mark_ns
  * @idle_since_ns     when there was nothing to do any more, 0 if there is
  * @idle_ns           what the unit that has begun is to be told with
@@ -50,9 +58,9 @@ struct inline_caller {
     struct mf_blocks blocks;
     struct mf_list units;
     struct mf_inline_unit *running;
-    uint32_t index;
+    bool is_disturbed;
+    uint32_t n_quick;
     struct mf_entries entries;
-    uint32_t n_gathered;
     int64_t mark_ns;
     int64_t duration_ns;
     int64_t idle_since_ns;
@@ -114,15 +122,14 @@ static void tell_broken(struct inline_caller *caller, const struct mf_inline_uni
 
     mf_error_set(&error, 0, "out of memory");
     tell(caller, &event, unit);
-    caller->is_stopped = true;
+    caller->is_stopped = caller->is_disturbed = true;
 }
 
-static void tell_entries(struct inline_caller *caller, const struct mf_inline_unit *unit,
-                         bool is_last)
+static void tell_entries(struct inline_caller *caller, struct mf_inline_unit *unit, bool is_last)
 {
     struct mf_caller_event event = {
         .kind = MF_CALLER_ENTRIES,
-        .n_calls = caller->n_gathered,
+        .n_calls = unit->next - unit->n_told,
         .is_last = is_last,
         .entries = caller->entries.bytes.data,
         .size = caller->entries.bytes.size,
@@ -130,19 +137,20 @@ static void tell_entries(struct inline_caller *caller, const struct mf_inline_un
         .idle_ns = caller->idle_ns,
     };
 
-    if (caller->n_gathered == 0)
+    if (event.n_calls == 0)
         return;
+    mf_entries_close(&caller->entries);
     if (mf_buffer_status(&caller->entries.bytes) < 0)
         tell_broken(caller, unit);
     tell(caller, &event, unit);
-    caller->n_gathered = 0;
+    unit->n_told = unit->next;
     caller->duration_ns = 0;
     caller->idle_ns = 0;
     mf_entries_clear(&caller->entries, KEPT_BYTES);
 }
 
 /* Tells of the calls before the one that has just ended. Telling is not counted as run time. */
-static void flush(struct inline_caller *caller, const struct mf_inline_unit *unit)
+static void flush(struct inline_caller *caller, struct mf_inline_unit *unit)
 {
     look_at_clock(caller);
     tell_entries(caller, unit, false);
@@ -179,19 +187,24 @@ static bool should_stop(void *arg, struct mpifarm_context *context)
 
     if (caller->poll && now_ns - caller->polled_ns >= POLL_NS) {
         caller->polled_ns = now_ns;
+        caller->is_disturbed = true;
         /* This may take long: what is known is told. */
         tell_entries(caller, caller->running, false);
         caller->poll(caller->poll_arg);
     }
-    return caller->is_stopped || mf_inline_unit_is_cancelled(caller->running, caller->index);
+    return caller->is_stopped ||
+           mf_inline_unit_is_cancelled(caller->running, caller->running->next);
 }
 
 static int checkpoint(void *arg, struct mpifarm_context *context, const void *data, size_t size)
 {
     struct inline_caller *caller = arg;
-    struct mf_caller_event event = {
-        .kind = MF_CALLER_CHECKPOINT, .index = caller->index, .entries = data, .size = size};
+    struct mf_caller_event event = {.kind = MF_CALLER_CHECKPOINT,
+                                    .index = caller->running->next,
+                                    .entries = data,
+                                    .size = size};
 
+    caller->is_disturbed = true;
     tell_entries(caller, caller->running, false);
     tell(caller, &event, caller->running);
     return 0;
@@ -221,7 +234,6 @@ static void make_call(struct inline_caller *caller, struct mf_inline_unit *unit,
         mf_context_withhold(&caller->context, call, MPIFARM_CAUSE_MEMORY, 0, ret_end);
     } else {
         caller->running = unit;
-        caller->index = unit->next;
         mf_context_run(&caller->context, call, ret_end);
         caller->running = NULL;
         if (caller->blocks.n_retired > 0)
@@ -229,7 +241,8 @@ static void make_call(struct inline_caller *caller, struct mf_inline_unit *unit,
     }
 }
 
-static void gather(struct inline_caller *caller, const struct mf_inline_unit *unit,
+/* The call that is `next` has ended. */
+static void gather(struct inline_caller *caller, struct mf_inline_unit *unit,
                    const struct mf_call_end *end)
 {
     bool is_large = mf_context_is_large(&caller->context, end);
@@ -238,9 +251,9 @@ static void gather(struct inline_caller *caller, const struct mf_inline_unit *un
     if (n > 0 && (is_large || n + mf_context_entries_bytes(&caller->context, end) > GATHER_BYTES))
         flush(caller, unit);
     mf_entries_add(&caller->entries, &caller->context, end);
-    caller->n_gathered++;
     if (is_large)
         tell_large(caller, unit);
+    unit->next++;
 }
 
 /* Whether the unit has a call that is to be begun. */
@@ -249,20 +262,79 @@ static bool has_next(const struct inline_caller *caller, const struct mf_inline_
     return unit->next < unit->n_calls && !unit->is_recalled && !caller->is_stopped;
 }
 
-static void run_calls(struct inline_caller *caller, struct mf_inline_unit *unit, uint32_t n)
+static void run_call(struct inline_caller *caller, struct mf_inline_unit *unit)
 {
     struct mf_call *call = &unit->call;
+    struct mf_call_end end;
 
-    for (; n > 0 && has_next(caller, unit); n--) {
-        struct mf_call_end end;
+    mf_call_next(&unit->rest, call);
+    make_call(caller, unit, call, &end);
+    gather(caller, unit, &end);
+    if (call->is_large)
+        mf_inline_unit_drop_input(unit);
+}
 
-        mf_call_next(&unit->rest, call);
-        make_call(caller, unit, call, &end);
-        unit->next++;
-        gather(caller, unit, &end);
-        if (call->is_large)
-            mf_inline_unit_drop_input(unit);
+/*
+ * Up to n calls of the stretch that was begun. Most functions that take
+ * nanoseconds but write a result, of the same size in each call: as long as they
+ * do, nothing is done here that need not be done for each of them.
+ */
+static void run_row(struct inline_caller *caller, struct mf_inline_unit *unit, uint32_t n)
+{
+    struct mpifarm_context *context = &caller->context;
+    const struct mf_function *function = &context->functions->items[unit->call.function];
+    bool is_plain = true;
+
+    caller->running = unit;
+    caller->is_disturbed = false;
+    for (; n > 0 && is_plain && !caller->is_disturbed; n--) {
+        int code;
+
+        mf_call_advance(&unit->call, 1);
+        code = mf_context_run_in_row(context, function);
+        is_plain = code == 0 && !context->is_marked;
+        if (is_plain && mf_entries_join(&caller->entries, &context->result, GATHER_BYTES)) {
+            unit->next++;
+        } else {
+            struct mf_call_end end = mf_context_settle(context, code);
+
+            gather(caller, unit, &end);
+        }
     }
+    caller->running = NULL;
+    if (caller->blocks.n_retired > 0)
+        mf_blocks_sweep(&caller->blocks);
+}
+
+static void run_calls(struct inline_caller *caller, struct mf_inline_unit *unit, uint32_t n)
+{
+    uint32_t end = unit->next + n;
+
+    while (unit->next < end && has_next(caller, unit)) {
+        uint32_t n_more = unit->call.details.n_more;
+
+        n = end - unit->next;
+        if (mf_inline_unit_is_wanted(unit) && mf_context_begin_row(&caller->context, &unit->call))
+            run_row(caller, unit, n < n_more ? n : n_more);
+        else
+            run_call(caller, unit);
+    }
+}
+
+/* How many calls to make until the next look at the clock, after n that took spent_ns. */
+static uint32_t plan_calls(struct inline_caller *caller, uint32_t n, int64_t spent_ns)
+{
+    uint32_t n_planned;
+
+    caller->n_quick = spent_ns < LOOK_NS ? caller->n_quick + n : 0;
+    if (caller->n_quick > QUICK_PER_UNSEEN * MOST_PER_LOOK)
+        caller->n_quick = QUICK_PER_UNSEEN * MOST_PER_LOOK;
+    n_planned = caller->n_quick / QUICK_PER_UNSEEN;
+    if (n_planned < FEWEST_PER_LOOK)
+        n_planned = FEWEST_PER_LOOK;
+    while (n_planned > 1 && n_planned * spent_ns > n * LOOK_NS)
+        n_planned /= 2;
+    return n_planned;
 }
 
 /* The clock is read after each call, and less often while calls are quick. */
@@ -277,7 +349,7 @@ static void run_slice(struct inline_caller *caller, struct mf_inline_unit *unit)
 
         run_calls(caller, unit, n);
         now_ns = look_at_clock(caller);
-        n = now_ns - looked_ns < (unit->next - first) * IS_QUICK_NS ? CALLS_PER_LOOK : 1;
+        n = plan_calls(caller, unit->next - first, now_ns - looked_ns);
         looked_ns = now_ns;
     }
 }

@@ -37,10 +37,21 @@ static int take_larges(const struct mf_caller_config *config, struct mf_inline_u
     return r;
 }
 
+/* What to leave free ahead of the calls, so that the inputs of a stretch are aligned if their size
+ * allows that. */
+static size_t find_lead(const struct mf_caller_unit *given)
+{
+    struct mf_call_header header;
+
+    memcpy(&header, given->calls, sizeof(header));
+    return header.flags & MF_CALL_HAS_DETAILS ? -MF_STRETCH_HEAD_BYTES % alignof(max_align_t) : 0;
+}
+
 int mf_inline_unit_create(const struct mf_caller_unit *given, const struct mf_caller_config *config,
                           struct mf_inline_unit **ret_unit)
 {
-    struct mf_inline_unit *unit = malloc(sizeof(*unit) + given->size);
+    size_t lead = find_lead(given);
+    struct mf_inline_unit *unit = malloc(sizeof(*unit) + lead + given->size);
     int r;
 
     if (!unit)
@@ -48,8 +59,8 @@ int mf_inline_unit_create(const struct mf_caller_unit *given, const struct mf_ca
     *unit = (struct mf_inline_unit){
         .number = given->unit, .attempt = given->attempt, .n_calls = given->n_calls};
     mf_list_init(&unit->node);
-    memcpy(unit->calls, given->calls, given->size);
-    unit->rest = mf_reader_over(unit->calls, given->size);
+    memcpy(unit->calls + lead, given->calls, given->size);
+    unit->rest = mf_reader_over(unit->calls + lead, given->size);
     r = given->has_large ? take_larges(config, unit) : 0;
     if (r < 0) {
         mf_inline_unit_end(unit);

@@ -12,8 +12,10 @@
  * A unit of an inline caller.
  *
  * @node          its place among the caller's
- * @rest          the calls that have not begun, the first of which is `next`; but for those in the
- *                stretch that `call`, the last one begun, is of
+ * @next          index of the call being made, else of the next
+ * @n_told        calls of which it was told what came of them
+ * @rest          the calls that have not begun, but for those in the stretch that `call`, the last
+ *                one begun, is of
  * @larges        large inputs of its calls in order, NULL where there was no memory for one; those
  *                before next_large were used
  * @is_cancelled  per call; NULL when none is
@@ -26,6 +28,7 @@ struct mf_inline_unit {
     uint32_t attempt;
     uint32_t n_calls;
     uint32_t next;
+    uint32_t n_told;
     struct mf_reader rest;
     struct mf_call call;
     uint8_t **larges;
@@ -53,6 +56,12 @@ void mf_inline_unit_cancel(struct mf_inline_unit *unit, uint32_t index);
 
 /** Frees the large input of the call that has just ended; the next one is that of a later call. */
 void mf_inline_unit_drop_input(struct mf_inline_unit *unit);
+
+/** Whether no call of it was. */
+static inline bool mf_inline_unit_is_wanted(const struct mf_inline_unit *unit)
+{
+    return !unit->are_cancelled && !unit->is_cancelled;
+}
 
 static inline bool mf_inline_unit_is_cancelled(const struct mf_inline_unit *unit, uint32_t index)
 {

@@ -105,6 +105,7 @@ static void end_large(struct mf_runner *runner, const struct mf_group_use *use)
     /* Ends of others may have led to its own meanwhile. */
     if (!attempt || attempt->is_ending)
         return;
+    mf_attempt_note_memory(attempt, use->used_bytes);
     snprintf(detail, sizeof(detail), "%s (used %s)",
              mf_format_size(use->limit_bytes, limit, sizeof(limit)),
              mf_format_size(use->used_bytes, used, sizeof(used)));
@@ -115,6 +116,13 @@ static void end_large(struct mf_runner *runner, const struct mf_group_use *use)
     mf_runner_end(runner, attempt, MF_CAUSE_MEMORY);
     (void)mf_memory_kill_strays("/proc", &strays);
     free(id);
+}
+
+/* What is resident counts shared pages more than once, which shows where it is over the limit. */
+static void note_use(struct mf_attempt *attempt, const struct mf_group_use *use)
+{
+    mf_attempt_note_memory(attempt,
+                           use->used_bytes < use->limit_bytes ? use->used_bytes : use->limit_bytes);
 }
 
 /* Notes what was seen of each; returns when the first of them should be looked at again. */
@@ -130,6 +138,8 @@ static int64_t plan_next(struct mf_runner *runner, const struct mf_group_use *us
                                                        uses[i].limit_bytes, now_ns)
                                  : MF_MEMORY_LOOK_MAX_NS;
 
+        if (attempt)
+            note_use(attempt, &uses[i]);
         if (one_ns < wait_ns)
             wait_ns = one_ns;
     }

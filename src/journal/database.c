@@ -361,6 +361,26 @@ int mf_database_get_text(struct mf_database *database, const char *name, char *t
     return code;
 }
 
+int mf_database_find_state(struct mf_database *database, const char *id,
+                           enum mf_task_state *ret_state, struct mf_error *err)
+{
+    sqlite3_stmt *statement = NULL;
+    int code = prepare(database, "SELECT state FROM attempt WHERE id = ? ORDER BY row DESC LIMIT 1",
+                       &statement, err);
+    int rc;
+
+    if (code)
+        return code;
+    sqlite3_bind_text(statement, 1, id, -1, SQLITE_STATIC);
+    rc = sqlite3_step(statement);
+    if (rc == SQLITE_ROW)
+        *ret_state = (enum mf_task_state)sqlite3_column_int(statement, 0);
+    else
+        code = rc == SQLITE_DONE ? 1 : fail(database, rc, err);
+    sqlite3_finalize(statement);
+    return code;
+}
+
 int mf_database_last_row(struct mf_database *database, uint64_t *ret_row, struct mf_error *err)
 {
     int64_t row = 0;

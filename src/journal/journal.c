@@ -280,6 +280,12 @@ int mf_journal_each(struct mf_journal *journal, mf_journal_fn fn, void *arg, str
     return mf_database_each(journal->database, fn, arg, err);
 }
 
+int mf_journal_find_state(struct mf_journal *journal, const char *id, enum mf_task_state *ret_state,
+                          struct mf_error *err)
+{
+    return mf_database_find_state(journal->database, id, ret_state, err);
+}
+
 /* The database file of a directory. A path must not look like a URI to SQLite. */
 static char *join_path(const char *dir)
 {

@@ -150,6 +150,15 @@ typedef int (*mf_journal_fn)(void *arg, const struct mf_journal_attempt *attempt
 int mf_journal_each(struct mf_journal *journal, mf_journal_fn fn, void *arg, struct mf_error *err);
 
 /**
+ * mf_journal_find_state() - how the last attempt of the task with an id ended, as committed.
+ *
+ * Returns 0 with the state of the task after it, 1 for a task that no attempt is known of, or
+ * -errno with a sentence. O(attempts), without reading them into memory.
+ */
+int mf_journal_find_state(struct mf_journal *journal, const char *id, enum mf_task_state *ret_state,
+                          struct mf_error *err);
+
+/**
  * mf_journal_forgive() - tasks that FAILED are to be run again.
  *
  * Their rows become those of attempts that were tried again, at once and

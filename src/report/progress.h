@@ -61,12 +61,13 @@ int64_t mf_progress_next_ns(const struct mf_progress *progress);
 void mf_progress_render(const struct mf_progress_state *state, enum mf_progress_mode mode,
                         uint32_t columns, struct mf_buffer *buffer);
 
-/** One task that FAILED, for the summary. All texts borrowed. */
+/** One task that FAILED, for the summary. All texts borrowed. @was_started  it may have output. */
 struct mf_failure {
     const char *id;
     const char *command_text;
     const char *cause;
     uint32_t attempts;
+    bool was_started;
 };
 
 /** Why so many tasks were SKIPPED: "task 7 failed". The text is borrowed. */

@@ -117,7 +117,10 @@ static void put_failure(const struct mf_summary *summary, const struct mf_failur
         fprintf(file, ", %u attempts", failure->attempts);
     fputs("): ", file);
     put_command(failure->command_text, file);
-    fputs("\nmpifarm: see its output: mpifarm logs ", file);
+    fputc('\n', file);
+    if (!failure->was_started)
+        return;
+    fputs("mpifarm: see its output: mpifarm logs ", file);
     mf_shell_put(summary->run_dir, file);
     fputc(' ', file);
     mf_shell_put(failure->id, file);

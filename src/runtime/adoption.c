@@ -246,7 +246,16 @@ static bool is_same_command(const struct mf_live *live, const struct adoptee *ad
            adoptee->holding.fingerprint;
 }
 
-static int apply_adopted(struct mf_scheduler *scheduler, const struct adoptee *adoptee)
+/* Tries of this run before that attempt; the numbers go on from those of earlier runs. */
+static uint32_t tries_before(const struct mf_live *live, const struct mf_holding *holding)
+{
+    uint32_t first = live->n_tries_earlier + 1;
+
+    return holding->try_number > first ? holding->try_number - first : 0;
+}
+
+static int apply_adopted(struct mf_scheduler *scheduler, const struct adoptee *adoptee,
+                         const struct mf_live *live)
 {
     const struct mf_holding *holding = &adoptee->holding;
     struct mf_event event = {
@@ -254,7 +263,7 @@ static int apply_adopted(struct mf_scheduler *scheduler, const struct adoptee *a
         .worker = adoptee->rank,
         .task = holding->task,
         .attempt = holding->attempt,
-        .n_tries = holding->try_number - 1,
+        .n_tries = tries_before(live, holding),
         .state = holding->state,
         .duration_ns = holding->ran_ns,
     };
@@ -315,7 +324,7 @@ static void adopt(struct mf_scheduler *scheduler, struct adoptee *adoptee,
                   const struct mf_task *task)
 {
     struct mf_live *live = make_live(scheduler, adoptee, task);
-    int r = live ? apply_adopted(scheduler, adoptee) : -EINVAL;
+    int r = live ? apply_adopted(scheduler, adoptee, live) : -EINVAL;
 
     if (r == 0) {
         forget(scheduler, adoptee);
@@ -360,13 +369,14 @@ void mf_adoption_on_submitted(struct mf_scheduler *scheduler, mf_task_id id)
 bool mf_adoption_end(struct mf_scheduler *scheduler, const struct mf_event *ended, int *ret_r)
 {
     struct adoptee *adoptee = find(scheduler, ended->task);
+    const struct mf_live *live = mf_live_find(scheduler, ended->task);
     struct mf_event event = *ended;
 
-    if (!adoptee)
+    if (!adoptee || !live)
         return false;
     event.kind = MF_EVENT_ADOPTED;
     event.state = MF_TASK_DONE;
-    event.n_tries = adoptee->holding.try_number - 1;
+    event.n_tries = tries_before(live, &adoptee->holding);
     forget(scheduler, adoptee);
     *ret_r = mf_scheduler_apply(scheduler, &event);
     /* The journal may have that end: then the task is tried again as any other. */

@@ -12,8 +12,7 @@
 
 static bool is_settled(const struct mf_scheduler *scheduler, const struct mf_entry *entry)
 {
-    return scheduler->earlier &&
-           mf_intake_ended_earlier(scheduler, &entry->command) != MF_TASK_WAITING;
+    return scheduler->earlier && mf_earlier_state(scheduler, &entry->command) != MF_TASK_WAITING;
 }
 
 static int refuse_task(struct mf_scheduler *scheduler, const struct mf_entry *entry,
@@ -104,7 +103,7 @@ static int begin(struct mf_scheduler *scheduler, struct mf_error *err)
     if (r == 0 && !scheduler->journal)
         r = open_journal(scheduler, err);
     if (r == 0)
-        r = mf_intake_load_earlier(scheduler, err);
+        r = mf_earlier_load(scheduler, err);
     if (r == 0 && is_resumed)
         r = check_needs(scheduler, err);
     return r < 0 ? r : create_parts(scheduler, err);
@@ -115,8 +114,10 @@ static void try_to_begin(struct mf_scheduler *scheduler)
     struct mf_error err;
 
     scheduler->is_begun = begin(scheduler, &err) == 0;
-    if (scheduler->is_begun)
+    if (scheduler->is_begun) {
+        mf_hooks_begin(scheduler);
         return;
+    }
     scheduler->is_refused = true;
     mf_log_error(scheduler->config.log, "%s", err.text);
 }

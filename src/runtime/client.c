@@ -76,8 +76,11 @@ static bool receive(struct mf_client *client)
         struct mf_station *station = mf_station_find(client, from);
 
         n++;
-        if (station && station->state != MF_STATION_GONE)
-            handle_frame(client, station, bytes);
+        if (!station || station->state == MF_STATION_GONE)
+            continue;
+        if (client->sentry)
+            mf_sentry_heard(client->sentry, from);
+        handle_frame(client, station, bytes);
     }
     if (r < 0 && !client->is_deaf)
         mf_log_error(client->config.log, "receiving from workers failed: %s", strerror(-r));
@@ -110,6 +113,8 @@ int mf_client_turn(struct mf_client *client, int64_t now_ns)
             decide(client);
         mf_stations_send(client);
     }
+    if (client->sentry)
+        mf_stations_look(client);
     return had_traffic;
 }
 

@@ -70,6 +70,16 @@ int64_t mf_client_next_ns(const struct mf_client *client);
  */
 int mf_client_is_ready(struct mf_client *client, int64_t now_ns, struct mf_error *err);
 
+/**
+ * mf_client_announce() - let the other ranks know which process their scheduler is going to be.
+ *
+ * They wait for it, and have to know when there is nothing to wait for. Returns 0 or -errno.
+ */
+int mf_client_announce(struct mf_transport *remote);
+
+/** Whether a server is gone, so that the ranks should not wait for each other in the end. */
+bool mf_client_has_losses(const struct mf_client *client);
+
 /** Tells every server to stop. `why` is "" in order, else a sentence for the program there. */
 void mf_client_stop(struct mf_client *client, const char *why);
 

@@ -33,7 +33,8 @@ struct mf_buffer *mf_station_frame(struct mf_client *client, struct mf_station *
 static void post(struct mf_client *client, struct mf_station *station, enum mf_record_kind kind,
                  const struct mf_buffer *body)
 {
-    struct mf_record record = {.kind = kind};
+    struct mf_record record = {.kind = kind,
+                               .number = kind == MF_RECORD_STOP && client->n_gone > 0};
 
     mf_record_put(mf_station_frame(client, station, sizeof(record) + body->size), &record,
                   body->data, body->size);
@@ -95,6 +96,7 @@ int mf_station_on_hello(struct mf_client *client, struct mf_station *station,
     const uint8_t *cores, *functions;
     size_t n_cores_bytes, n_functions_bytes;
     struct mf_error err;
+    struct mf_life life;
     int r;
 
     if (station->state != MF_STATION_EXPECTED)
@@ -102,12 +104,15 @@ int mf_station_on_hello(struct mf_client *client, struct mf_station *station,
     mf_reader_get_text(body, station->host, sizeof(station->host));
     cores = mf_reader_get_bytes(body, &n_cores_bytes);
     functions = mf_reader_get_bytes(body, &n_functions_bytes);
+    mf_life_decode(body, &life);
     if (mf_reader_finish(body) < 0)
         return -EBADMSG;
     r = mf_node_decode_cores(cores, n_cores_bytes, &station->cores, &station->n_cores);
     if (r < 0)
         return r;
     station->state = MF_STATION_HELLO;
+    if (client->sentry)
+        mf_sentry_meet(client->sentry, station->rank, &life);
     r = mf_functions_compare(client->config.functions, functions, n_functions_bytes, station->rank,
                              &err);
     if (r == -EPROTO)
@@ -269,6 +274,8 @@ void mf_station_lose(struct mf_client *client, struct mf_station *station, const
         return;
     station->state = MF_STATION_GONE;
     empty_outbox(station);
+    if (client->sentry)
+        mf_sentry_forget(client->sentry, station->rank);
     if (client->is_stopping)
         return;
     if (!was_up) {
@@ -292,6 +299,23 @@ void mf_station_dismiss(struct mf_client *client, struct mf_station *station, co
     post_stop(client, station, "");
 }
 
+void mf_stations_look(struct mf_client *client)
+{
+    enum mf_passing passing;
+    uint32_t rank;
+
+    mf_sentry_look(client->sentry, client->now_ns);
+    while (mf_sentry_next(client->sentry, &rank, &passing)) {
+        client->n_gone++;
+        mf_station_lose(client, &client->stations[rank], "its process has ended");
+    }
+}
+
+bool mf_client_has_losses(const struct mf_client *client)
+{
+    return client->n_gone > 0;
+}
+
 void mf_client_stop(struct mf_client *client, const char *why)
 {
     client->is_stopping = true;
@@ -306,19 +330,49 @@ void mf_client_stop(struct mf_client *client, const char *why)
     mf_stations_send(client);
 }
 
-void mf_client_dismiss_all(struct mf_transport *remote, const char *why, const struct mf_log *log)
+/* The same record to all other ranks. Returns 0 or the first error. */
+static int tell_all(struct mf_transport *remote, enum mf_record_kind kind,
+                    const struct mf_buffer *body)
 {
-    struct mf_record stop = {.kind = MF_RECORD_STOP};
-    struct mf_buffer frame = {0}, body = {0};
+    struct mf_record record = {.kind = kind};
+    struct mf_buffer frame = {0};
+    int result = 0;
 
-    mf_buffer_put_text(&body, why);
     for (uint32_t to = 1; to < remote->size; to++) {
-        mf_record_put(&frame, &stop, body.data, body.size);
-        if (mf_transport_send(remote, to, &frame) < 0)
-            mf_log_error(log, "rank %" PRIu32 " cannot be told to stop", to);
+        int r;
+
+        mf_record_put(&frame, &record, body->data, body->size);
+        r = mf_transport_send(remote, to, &frame);
+        if (r < 0 && result == 0)
+            result = r;
         mf_buffer_clear(&frame);
     }
     mf_buffer_finish(&frame);
+    return result;
+}
+
+int mf_client_announce(struct mf_transport *remote)
+{
+    struct mf_buffer body = {0};
+    struct mf_life life;
+    int r;
+
+    mf_life_own(&life);
+    mf_life_encode(&life, &body);
+    r = tell_all(remote, MF_RECORD_LIFE, &body);
+    mf_buffer_finish(&body);
+    return r;
+}
+
+void mf_client_dismiss_all(struct mf_transport *remote, const char *why, const struct mf_log *log)
+{
+    struct mf_buffer body = {0};
+    int r;
+
+    mf_buffer_put_text(&body, why);
+    r = tell_all(remote, MF_RECORD_STOP, &body);
+    if (r < 0)
+        mf_log_error(log, "the other ranks cannot be told to stop: %s", strerror(-r));
     mf_buffer_finish(&body);
 }
 
@@ -383,6 +437,12 @@ int mf_stations_create(struct mf_client *client)
         return -ENOMEM;
     for (uint32_t i = 0; i < client->n_stations; i++)
         mf_list_init(&client->stations[i].node);
+    if (!is_local) {
+        int r = mf_sentry_create(NULL, client->n_stations, INT64_MAX, &client->sentry);
+
+        if (r < 0)
+            return r;
+    }
     for (uint32_t i = 0; i < client->n_stations; i++) {
         struct mf_station *station = &client->stations[i];
         int r;
@@ -411,4 +471,5 @@ void mf_stations_destroy(struct mf_client *client)
         free(client->stations[i].cores);
     }
     free(client->stations);
+    mf_sentry_destroy(client->sentry);
 }

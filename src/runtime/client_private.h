@@ -19,6 +19,7 @@
 #include "runtime/client.h"
 #include "runtime/node.h"
 #include "runtime/outbox.h"
+#include "runtime/sentry.h"
 #include "wire/message.h"
 #include "wire/record.h"
 
@@ -109,6 +110,8 @@ struct mf_block {
 };
 
 /**
+ * @sentry       watches the servers; NULL without other ranks
+ * @n_gone       servers whose processes have ended
  * @units        by number; NULL where free, n_units entries
  * @free_units   n_free_units numbers
  * @sending      stations with something to send
@@ -132,6 +135,8 @@ struct mf_client {
     uint32_t n_slots;
     bool is_begun;
     struct mf_error begin_error;
+    struct mf_sentry *sentry;
+    uint32_t n_gone;
 
     struct mf_unit **units;
     uint32_t *free_units;
@@ -174,6 +179,9 @@ struct mf_buffer *mf_station_frame(struct mf_client *client, struct mf_station *
 
 /** Sends what there is to send. Returns whether there was any. */
 bool mf_stations_send(struct mf_client *client);
+
+/** Gives up the servers that are gone, after what came was taken in. */
+void mf_stations_look(struct mf_client *client);
 
 /** A server says what it has. Returns 0 or -errno. */
 int mf_station_on_hello(struct mf_client *client, struct mf_station *station,

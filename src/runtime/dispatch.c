@@ -94,6 +94,7 @@ static int fill_live(struct mf_scheduler *scheduler, struct mf_live *live,
     live->n_outs = entry->n_outs;
     if (entry->n_outs)
         memcpy(live->outs, entry->outs, entry->n_outs * sizeof(*live->outs));
+    live->n_tries_earlier = live->id ? mf_earlier_attempts(scheduler, live->id) : 0;
     if (!live->id || !live->text || !live->command || (scheduler->config.tag && !live->tag))
         return -ENOMEM;
     return 0;
@@ -161,7 +162,7 @@ static void send_run(struct mf_scheduler *scheduler, const struct mf_change *cha
         .n_slots = change->needs.n_slots,
         .n_gpus = change->needs.n_gpus,
         .mem_bytes = change->needs.mem_bytes,
-        .try_number = change->tries + 1,
+        .try_number = live->n_tries_earlier + change->tries + 1,
         .timeout_ns = live->timeout_ns,
         .payload = live->command,
         .payload_size = live->command_size,
@@ -183,7 +184,7 @@ static void send_run(struct mf_scheduler *scheduler, const struct mf_change *cha
     mf_buffer_finish(&feeds);
     live->sent = change->attempt;
     live->sent_ns = scheduler->now_ns;
-    live->try_number = change->tries + 1;
+    live->try_number = message.try_number;
 }
 
 static void place(struct mf_scheduler *scheduler, const struct mf_change *change)

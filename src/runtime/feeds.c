@@ -122,10 +122,9 @@ static int note_task(struct mf_scheduler *scheduler, struct plan *plan,
         plan->tasks = tasks;
         plan->capacity = capacity;
     }
-    plan->tasks[plan->n++] =
-        (struct planned){.cookie = entry->cookie,
-                         .state = mf_intake_ended_earlier(scheduler, &entry->command),
-                         .is_taker = entry->n_outs > 0};
+    plan->tasks[plan->n++] = (struct planned){.cookie = entry->cookie,
+                                              .state = mf_earlier_state(scheduler, &entry->command),
+                                              .is_taker = entry->n_outs > 0};
     return 0;
 }
 
@@ -166,7 +165,7 @@ static int demand(struct mf_scheduler *scheduler, struct plan *plan, mf_task_id 
     r = mf_source_load(scheduler->config.source, planned->cookie, &entry, err);
     if (r < 0)
         return r;
-    output = mf_intake_earlier_output(scheduler, &entry->command);
+    output = mf_earlier_find_output(scheduler, &entry->command);
     if (output && !output->is_gone) {
         output->is_wanted = wanted->has_region = true;
         wanted->is_printed = output->is_printed;

@@ -1,4 +1,4 @@
-/* What a node has, and the payloads of HELLO and WELCOME. No state; any thread. */
+/* What a node has, and the payloads of HELLO, WELCOME and HOOKS. No state; any thread. */
 #include "runtime/node.h"
 
 #include <errno.h>
@@ -280,4 +280,22 @@ void mf_welcome_finish(struct mf_welcome *welcome)
     free(welcome->gpus);
     free(welcome->run_dir);
     *welcome = (struct mf_welcome){0};
+}
+
+void mf_node_put_hook(bool is_stop, const struct mf_command *command, struct mf_buffer *buffer)
+{
+    struct mf_buffer bytes = {0};
+
+    mf_command_encode(command, &bytes);
+    mf_buffer_put_u8(buffer, is_stop);
+    mf_buffer_put_bytes(buffer, bytes.data, bytes.size);
+    if (mf_buffer_status(&bytes) < 0)
+        buffer->has_failed = true;
+    mf_buffer_finish(&bytes);
+}
+
+const uint8_t *mf_node_get_hook(struct mf_reader *reader, bool *ret_is_stop, size_t *ret_size)
+{
+    *ret_is_stop = mf_reader_get_u8(reader) != 0;
+    return mf_reader_get_bytes(reader, ret_size);
 }

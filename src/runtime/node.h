@@ -1,11 +1,13 @@
 /*
  * What ranks tell each other about their nodes: HELLO carries the cores, memory
- * and GPUs that a rank may use, WELCOME its share of its node as slots and GPUs.
+ * and GPUs that a rank may use, WELCOME its share of its node as slots and GPUs,
+ * HOOKS what it is to run there once.
  */
 #ifndef MF_RUNTIME_NODE_H
 #define MF_RUNTIME_NODE_H
 
 #include "base/buffer.h"
+#include "base/command.h"
 #include "exec/executor.h"
 #include "topo/resources.h"
 #include "topo/stock.h"
@@ -96,5 +98,11 @@ int mf_node_decode_welcome(const void *data, size_t size, struct mf_welcome *ret
 
 /** Frees what decode allocated; {0} is accepted. */
 void mf_welcome_finish(struct mf_welcome *welcome);
+
+/** Appends a command to the payload of HOOKS; `is_stop` is for the end of the worker. */
+void mf_node_put_hook(bool is_stop, const struct mf_command *command, struct mf_buffer *buffer);
+
+/** Reads one: the encoded command, in the reader's bytes. The reader may have failed then. */
+const uint8_t *mf_node_get_hook(struct mf_reader *reader, bool *ret_is_stop, size_t *ret_size);
 
 #endif

@@ -110,6 +110,7 @@ void mf_notice_on_late(struct mf_scheduler *scheduler, struct mf_peer *peer,
 
 static void give_up(struct mf_scheduler *scheduler, struct mf_peer *peer, enum mf_passing passing)
 {
+    scheduler->notice.n_gone++;
     if (passing == MF_PASSING_ENDED)
         mf_peer_lose(scheduler, peer, "its process has ended");
     else
@@ -126,10 +127,11 @@ int64_t mf_notice_patience_ns(const struct mf_scheduler *scheduler)
 
 /* --- the turn --- */
 
+/* One that was told to stop listens on while it runs hooks. */
 static bool hears_us(const struct mf_peer *peer)
 {
-    return peer->state == MF_PEER_EXPECTED || peer->state == MF_PEER_HELLO ||
-           peer->state == MF_PEER_UP;
+    return (peer->state == MF_PEER_STOPPING && peer->is_busy) || peer->state == MF_PEER_EXPECTED ||
+           peer->state == MF_PEER_HELLO || peer->state == MF_PEER_UP;
 }
 
 /* A few workers in each turn, so that all are looked at once in an interval. */

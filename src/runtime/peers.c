@@ -101,10 +101,10 @@ bool mf_peers_send(struct mf_scheduler *scheduler)
     return had_traffic;
 }
 
-static void post_stop(const struct mf_scheduler *scheduler, struct mf_peer *peer)
+void mf_peer_post_stop(const struct mf_scheduler *scheduler, struct mf_peer *peer)
 {
     struct mf_message stop = {.kind = MF_MESSAGE_STOP,
-                              .error = scheduler->notice.n_lost > 0 ? EOWNERDEAD : 0};
+                              .error = scheduler->notice.n_gone > 0 ? EOWNERDEAD : 0};
 
     mf_peer_post(peer, &stop);
 }
@@ -121,7 +121,7 @@ int mf_peers_on_hello(struct mf_scheduler *scheduler, struct mf_peer *peer,
     if (scheduler->is_sharing_done) {
         mf_log_warning(scheduler->config.log, "rank %" PRIu32 " came too late and gets no work",
                        peer->rank);
-        post_stop(scheduler, peer);
+        mf_peer_post_stop(scheduler, peer);
         peer->state = MF_PEER_STOPPING;
         return 0;
     }
@@ -171,7 +171,7 @@ static int welcome_peer(struct mf_scheduler *scheduler, struct mf_peer *peer,
     int r;
 
     if (!share->is_worker) {
-        post_stop(scheduler, peer);
+        mf_peer_post_stop(scheduler, peer);
         peer->state = MF_PEER_STOPPING;
         return 0;
     }
@@ -352,13 +352,14 @@ void mf_peer_bring_back(struct mf_scheduler *scheduler, struct mf_peer *peer)
     scheduler->notice.n_returned++;
     mf_reign_note_lost(scheduler);
     mf_notice_expect(scheduler, peer);
+    mf_hooks_post(scheduler, peer);
     mf_scheduler_apply(scheduler, &event);
 }
 
 void mf_peer_dismiss(struct mf_scheduler *scheduler, struct mf_peer *peer, const char *why)
 {
     mf_peer_lose(scheduler, peer, why);
-    post_stop(scheduler, peer);
+    mf_peer_post_stop(scheduler, peer);
     peer->state = MF_PEER_STOPPING;
 }
 
@@ -371,10 +372,16 @@ void mf_peers_stop(struct mf_scheduler *scheduler)
 
         if (peer->state == MF_PEER_STOPPING || peer->state == MF_PEER_GONE)
             continue;
-        post_stop(scheduler, peer);
+        mf_peer_post_stop(scheduler, peer);
         /* Nobody waits for one that is silent. */
         peer->state = peer->state == MF_PEER_LOST ? MF_PEER_GONE : MF_PEER_STOPPING;
     }
+}
+
+void mf_peers_await(struct mf_scheduler *scheduler)
+{
+    if (scheduler->is_leaving)
+        scheduler->leave_deadline_ns = scheduler->now_ns + LEAVE_TIMEOUT_NS;
 }
 
 bool mf_peers_have_left(const struct mf_scheduler *scheduler)

@@ -32,9 +32,12 @@
 /* A rank that found the run taken looks again after this. */
 #define TRY_AGAIN_NS (250 * MF_NS_PER_MS)
 
+/* How long a rank waits for the others when it has nothing more to do. */
+#define GOODBYE_S 30
+
 /* --- signals --- */
 
-static const int handled_signals[] = {SIGINT, SIGTERM, SIGHUP};
+static const int handled_signals[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2};
 
 /* A signal that whoever started us has switched off (nohup) stays so. */
 static bool is_ignored(int number)
@@ -44,11 +47,25 @@ static bool is_ignored(int number)
     return sigaction(number, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
 }
 
-static int block_signals(sigset_t *ret_set)
+static bool is_handled(const struct mf_rank *rank, int number)
+{
+    return !is_ignored(number) &&
+           (rank->config->is_supervised || (number != SIGUSR1 && number != SIGUSR2));
+}
+
+/* The signal that was meant. */
+static int meaning_of(uint32_t number)
+{
+    if (number == SIGUSR1)
+        return SIGINT;
+    return number == SIGUSR2 ? SIGTERM : (int)number;
+}
+
+static int block_signals(const struct mf_rank *rank, sigset_t *ret_set)
 {
     sigemptyset(ret_set);
     for (size_t i = 0; i < sizeof(handled_signals) / sizeof(handled_signals[0]); i++)
-        if (!is_ignored(handled_signals[i]))
+        if (is_handled(rank, handled_signals[i]))
             sigaddset(ret_set, handled_signals[i]);
     return sigprocmask(SIG_BLOCK, ret_set, NULL) < 0 ? -errno : 0;
 }
@@ -61,8 +78,8 @@ static void on_signal(void *arg, uint32_t events)
 
     if (read(rank->signal_fd, &info, sizeof(info)) != sizeof(info) || !rank->scheduler)
         return;
-    snprintf(why, sizeof(why), "signal %" PRIu32 " (%s)", info.ssi_signo,
-             strsignal((int)info.ssi_signo));
+    snprintf(why, sizeof(why), "signal %d (%s)", meaning_of(info.ssi_signo),
+             strsignal(meaning_of(info.ssi_signo)));
     rank->n_signals++;
     if (rank->n_signals == 1)
         mf_log_info(rank->log, "stopped by %s: running tasks may end, once more ends them", why);
@@ -75,7 +92,7 @@ static void on_signal(void *arg, uint32_t events)
 static int take_signals(struct mf_rank *rank)
 {
     sigset_t set;
-    int r = block_signals(&set);
+    int r = block_signals(rank, &set);
 
     if (r < 0)
         return r;
@@ -459,6 +476,23 @@ static void dismiss_workers(struct mf_rank *rank)
         mf_log_error(rank->log, "the other ranks cannot be told to stop: %s", strerror(-r));
 }
 
+static void leave(int number)
+{
+    _exit(EXIT_FAILURE);
+}
+
+/* MPI_Finalize waits for all ranks, and one may have died of which nobody hears any more. */
+static void limit_goodbye(void)
+{
+    struct sigaction action = {.sa_handler = leave};
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGALRM);
+    if (sigaction(SIGALRM, &action, NULL) == 0 && sigprocmask(SIG_UNBLOCK, &set, NULL) == 0)
+        alarm(GOODBYE_S);
+}
+
 void mf_rank_finish(struct mf_rank *rank)
 {
     if (rank->is_root && rank->remote && !rank->was_scheduled)
@@ -474,6 +508,8 @@ void mf_rank_finish(struct mf_rank *rank)
     mf_loop_destroy(rank->loop);
     mf_transport_destroy(rank->local_worker);
     mf_transport_destroy(rank->local);
+    if (rank->remote)
+        limit_goodbye();
     mf_transport_destroy(rank->remote);
     mf_offer_finish(&rank->has);
     *rank = (struct mf_rank){.signal_fd = -1, .launcher.fd = -1, .nursery.fd = -1};

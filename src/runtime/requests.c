@@ -1,121 +1,49 @@
 /*
  * What the user asks of a running farm through the control channel. Runs in
  * rank 0's only thread.
- *
- * Tasks are cancelled by their ids, which the farm's core does not know and
- * which stay in the input: they are looked for a few at a time, in all tasks
- * that are known and in those that come later, until all were found.
  */
-#include "runtime/scheduler_private.h"
+#include "runtime/cancelling.h"
 
 #include "control/control.h"
-#include "taskfile/names.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Tasks looked at in one turn: each may have to be read from the input again. */
-#define LOOKS_PER_TURN 512
-
-/* Ids that can be cancelled in one run. */
-#define MAX_CANCELLED 1000000
-
-/*
- * @names     ids of tasks to cancel
- * @n_found   tasks cancelled for that
- * @looked    the last task that was looked at
- */
 struct mf_requests {
     struct mf_control *control;
-    struct mf_names names;
-    uint32_t n_found;
-    mf_task_id looked;
+    struct mf_cancelling *cancelling;
 };
 
 /* --- stop --- */
 
+/* What it has come to before, if it has. */
+static const char *stopped_before(enum mf_stop before, bool is_now)
+{
+    if (before == MF_STOP_NOW)
+        return "the running tasks are being ended already";
+    if (before != MF_STOP_NONE && !is_now)
+        return "nothing new is started already; running tasks may end, and mpifarm stop --now ends "
+               "them";
+    return NULL;
+}
+
 static void on_stop(struct mf_scheduler *scheduler, const struct mf_control_request *request,
                     struct mf_control_reply *reply)
 {
+    const char *before = stopped_before(mf_farm_stopping(scheduler->farm), request->is_now);
+
+    if (before) {
+        mf_control_reply_set(reply, true, "%s", before);
+        return;
+    }
     mf_log_info(scheduler->config.log, "stopped by mpifarm stop: %s",
                 request->is_now ? "ending the running tasks" : "running tasks may end");
     mf_scheduler_stop(scheduler, request->is_now ? MF_STOP_NOW : MF_STOP_SOON, "mpifarm stop");
     mf_control_reply_set(reply, true, "%s",
                          request->is_now ? "the running tasks are being ended"
                                          : "nothing new is started; running tasks may end");
-}
-
-/* --- cancel --- */
-
-static void on_cancel(struct mf_scheduler *scheduler, const struct mf_control_request *request,
-                      struct mf_control_reply *reply)
-{
-    struct mf_requests *requests = scheduler->requests;
-    uint32_t number = 1;
-
-    for (uint32_t i = 0; i < request->n_names && number > 0; i++)
-        if (mf_names_number(&requests->names, request->names[i], strlen(request->names[i]),
-                            MAX_CANCELLED, &number) < 0)
-            number = 0;
-    requests->looked = 0;
-    if (number == 0)
-        mf_control_reply_set(reply, false, "there are too many tasks to cancel");
-    else
-        mf_control_reply_set(reply, true, "%" PRIu32 " task%s will be cancelled unless ended",
-                             request->n_names, request->n_names == 1 ? "" : "s");
-}
-
-static bool is_named(struct mf_requests *requests, const char *id)
-{
-    uint32_t number;
-
-    return mf_names_number(&requests->names, id, strlen(id), requests->names.n, &number) == 0 &&
-           number > 0;
-}
-
-/* The task's id; NULL where it cannot be told any more. */
-static const char *id_of(struct mf_scheduler *scheduler, const struct mf_task *task)
-{
-    const struct mf_live *live = mf_live_find(scheduler, task->id);
-    const struct mf_entry *entry;
-    struct mf_error err;
-
-    if (live)
-        return live->id;
-    if (mf_source_load(scheduler->config.source, task->spec.cookie, &entry, &err) < 0)
-        return NULL;
-    return entry->command.id;
-}
-
-static void look_at(struct mf_scheduler *scheduler, mf_task_id number)
-{
-    const struct mf_task *task = mf_farm_find(scheduler->farm, number);
-    struct mf_event event = {.kind = MF_EVENT_CANCEL, .task = number};
-    const char *id;
-
-    if (!task || mf_task_state_is_final(task->state) || task->is_cancelled)
-        return;
-    id = id_of(scheduler, task);
-    if (!id || !is_named(scheduler->requests, id))
-        return;
-    scheduler->requests->n_found++;
-    mf_log_info(scheduler->config.log, "task %s is cancelled", id);
-    mf_scheduler_apply(scheduler, &event);
-}
-
-static bool look_for_cancelled(struct mf_scheduler *scheduler)
-{
-    struct mf_requests *requests = scheduler->requests;
-    mf_task_id last = mf_farm_last_id(scheduler->farm);
-
-    for (int i = 0; i < LOOKS_PER_TURN; i++) {
-        if (requests->n_found >= requests->names.n || requests->looked >= last)
-            return false;
-        look_at(scheduler, ++requests->looked);
-    }
-    return true;
 }
 
 /* --- drain --- */
@@ -214,7 +142,7 @@ static mf_task_id find_stranded(const struct mf_scheduler *scheduler,
 static void refuse_stranding(struct mf_scheduler *scheduler, mf_task_id number,
                              struct mf_control_reply *reply)
 {
-    const char *id = id_of(scheduler, mf_farm_find(scheduler->farm, number));
+    const char *id = mf_cancelling_id(scheduler, mf_farm_find(scheduler->farm, number));
 
     mf_control_reply_set(reply, false, "task %.200s could run nowhere else", id ? id : "?");
 }
@@ -257,26 +185,37 @@ static void on_drain(struct mf_scheduler *scheduler, const struct mf_control_req
 
 /* --- all of them --- */
 
-static void on_request(void *arg, const struct mf_control_request *request,
-                       struct mf_control_reply *reply)
+/* Returns whether the reply is there; that about tasks comes once they were looked for. */
+static bool carry_out(struct mf_scheduler *scheduler, uint64_t ticket,
+                      const struct mf_control_request *request, struct mf_control_reply *reply)
 {
-    struct mf_scheduler *scheduler = arg;
-
-    if (scheduler->is_leaving) {
-        mf_control_reply_set(reply, false, "the run is over");
-        return;
-    }
     switch (request->verb) {
     case MF_CONTROL_STOP:
         on_stop(scheduler, request, reply);
         break;
     case MF_CONTROL_CANCEL:
-        on_cancel(scheduler, request, reply);
-        break;
+        return mf_cancelling_ask(scheduler->requests->cancelling, ticket, request, reply);
     case MF_CONTROL_DRAIN:
         on_drain(scheduler, request, reply);
         break;
     }
+    return true;
+}
+
+static bool on_request(void *arg, uint64_t ticket, const struct mf_control_request *request,
+                       struct mf_control_reply *reply)
+{
+    struct mf_scheduler *scheduler = arg;
+
+    if (!scheduler->is_leaving)
+        return carry_out(scheduler, ticket, request, reply);
+    if (request->verb == MF_CONTROL_STOP && request->is_now) {
+        mf_hooks_hurry(scheduler);
+        mf_control_reply_set(reply, true, "the run is over, and its workers leave at once");
+    } else {
+        mf_control_reply_set(reply, false, "the run is over");
+    }
+    return true;
 }
 
 int mf_requests_create(struct mf_scheduler *scheduler)
@@ -284,7 +223,7 @@ int mf_requests_create(struct mf_scheduler *scheduler)
     struct mf_error err;
 
     scheduler->requests = calloc(1, sizeof(*scheduler->requests));
-    if (!scheduler->requests)
+    if (!scheduler->requests || mf_cancelling_create(&scheduler->requests->cancelling) < 0)
         return -ENOMEM;
     /* A run goes on without, as some file systems have no sockets. */
     if (mf_control_create(scheduler->config.run_dir, scheduler->config.loop, on_request, scheduler,
@@ -294,24 +233,13 @@ int mf_requests_create(struct mf_scheduler *scheduler)
     return 0;
 }
 
-/* Names are told once, at the end: until then a task may still come that has one. */
-static void warn_of_strangers(const struct mf_scheduler *scheduler)
-{
-    const struct mf_requests *requests = scheduler->requests;
-
-    if (requests->n_found < requests->names.n)
-        mf_log_warning(scheduler->config.log,
-                       "of %" PRIu32 " tasks to cancel, %" PRIu32 " had ended or do not exist",
-                       requests->names.n, requests->names.n - requests->n_found);
-}
-
 void mf_requests_destroy(struct mf_scheduler *scheduler)
 {
     if (!scheduler->requests)
         return;
-    warn_of_strangers(scheduler);
+    mf_cancelling_warn(scheduler, scheduler->requests->cancelling);
+    mf_cancelling_destroy(scheduler->requests->cancelling);
     mf_control_destroy(scheduler->requests->control);
-    mf_names_finish(&scheduler->requests->names);
     free(scheduler->requests);
     scheduler->requests = NULL;
 }
@@ -322,7 +250,7 @@ bool mf_requests_turn(struct mf_scheduler *scheduler)
 
     if (requests->control)
         mf_control_keep_time(requests->control, scheduler->now_ns);
-    return look_for_cancelled(scheduler);
+    return mf_cancelling_turn(scheduler, requests->cancelling, requests->control);
 }
 
 int64_t mf_requests_next_ns(const struct mf_scheduler *scheduler)

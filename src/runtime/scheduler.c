@@ -73,6 +73,8 @@ void mf_scheduler_stop(struct mf_scheduler *scheduler, enum mf_stop stop, const 
 
     if (scheduler->stopped_by[0] == '\0')
         strncpy(scheduler->stopped_by, why, sizeof(scheduler->stopped_by) - 1);
+    if (stop == MF_STOP_NOW && scheduler->is_leaving)
+        mf_hooks_hurry(scheduler);
     mf_scheduler_apply(scheduler, &event);
 }
 
@@ -122,6 +124,12 @@ static int dispatch(struct mf_scheduler *scheduler, struct mf_peer *peer,
     }
     if (message->kind == MF_MESSAGE_REPORT)
         return mf_adoption_on_report(scheduler, peer, message);
+    if (message->kind == MF_MESSAGE_HOOKED)
+        return mf_hooks_on_ended(scheduler, peer, message);
+    if (message->kind == MF_MESSAGE_BUSY) {
+        mf_hooks_on_busy(scheduler, peer);
+        return 0;
+    }
     if (peer->state != MF_PEER_UP)
         return 0; /* what was on its way when it was told to stop */
     switch (message->kind) {
@@ -308,7 +316,7 @@ static void show(struct mf_scheduler *scheduler)
 /* An average over some eight turns, so that prefetch neither lags nor flutters. */
 static void measure_turn(struct mf_scheduler *scheduler)
 {
-    int64_t took_ns = mf_clock_monotonic_ns() - scheduler->turn_began_ns;
+    int64_t took_ns = scheduler->config.clock_ns() - scheduler->turn_began_ns;
 
     scheduler->turnaround_ns += (took_ns - scheduler->turnaround_ns) / 8;
 }
@@ -326,6 +334,8 @@ static const char *stopped_by(const struct mf_scheduler *scheduler)
 {
     if (mf_scheduler_result(scheduler) != MF_RUN_STOPPED)
         return NULL;
+    if (scheduler->stopped_by[0] == '\0' && scheduler->n_cancelled > 0)
+        return "mpifarm cancel, which withdrew tasks";
     return scheduler->stopped_by[0] ? scheduler->stopped_by : "the end of the run";
 }
 
@@ -402,7 +412,7 @@ int mf_scheduler_turn(struct mf_scheduler *scheduler, int64_t now_ns)
     scheduler->now_ns = now_ns;
     if (scheduler->created_ns == 0)
         scheduler->created_ns = now_ns;
-    scheduler->turn_began_ns = mf_clock_monotonic_ns();
+    scheduler->turn_began_ns = scheduler->config.clock_ns();
     had_traffic = receive(scheduler);
     if (scheduler->is_superseded)
         return had_traffic;
@@ -475,7 +485,7 @@ static uint64_t count_left(const struct mf_scheduler *scheduler)
 
 bool mf_scheduler_has_losses(const struct mf_scheduler *scheduler)
 {
-    return scheduler->notice.n_lost > 0;
+    return scheduler->notice.n_gone > 0;
 }
 
 enum mf_run_result mf_scheduler_result(const struct mf_scheduler *scheduler)
@@ -488,7 +498,9 @@ enum mf_run_result mf_scheduler_result(const struct mf_scheduler *scheduler)
         scheduler->is_input_bad || !mf_printer_is_idle(scheduler->printer) ||
         !scheduler->is_source_done || scheduler->n_cancelled > 0 || count_left(scheduler) > 0)
         return MF_RUN_STOPPED;
-    return scheduler->n_failed + scheduler->n_failed_earlier > 0 ? MF_RUN_FAILED : MF_RUN_DONE;
+    return scheduler->n_failed + scheduler->n_failed_earlier + scheduler->n_hooks_failed > 0
+               ? MF_RUN_FAILED
+               : MF_RUN_DONE;
 }
 
 void mf_scheduler_summarize(const struct mf_scheduler *scheduler, FILE *file)
@@ -527,7 +539,8 @@ void mf_scheduler_summarize(const struct mf_scheduler *scheduler, FILE *file)
         failures[i] = (struct mf_failure){.id = scheduler->failures[i].id,
                                           .command_text = scheduler->failures[i].text,
                                           .cause = scheduler->failures[i].cause,
-                                          .attempts = scheduler->failures[i].attempts};
+                                          .attempts = scheduler->failures[i].attempts,
+                                          .was_started = scheduler->failures[i].was_started};
     for (uint32_t i = 0; i < scheduler->n_skips; i++)
         skips[i] = (struct mf_skip){scheduler->skips[i].cause, scheduler->skips[i].n_tasks};
     mf_summary_print(&summary, file);
@@ -608,6 +621,8 @@ int mf_scheduler_create(const struct mf_scheduler_config *config,
     if (!scheduler)
         return mf_error_set(err, -ENOMEM, "out of memory");
     scheduler->config = *config;
+    if (!config->clock_ns)
+        scheduler->config.clock_ns = mf_clock_monotonic_ns;
     mf_list_init(&scheduler->unsettled);
     mf_list_init(&scheduler->fetches);
     r = create_parts(scheduler, err);
@@ -628,6 +643,7 @@ void mf_scheduler_destroy(struct mf_scheduler *scheduler)
     mf_notice_destroy(scheduler);
     mf_peers_destroy(scheduler);
     mf_intake_finish(scheduler);
+    mf_earlier_finish(scheduler);
     mf_learned_finish(scheduler);
     mf_feeds_finish(scheduler);
     mf_choosing_destroy(scheduler);

@@ -35,6 +35,7 @@ enum mf_resume {
  * How to run a farm. All pointers are borrowed and outlive the scheduler.
  *
  * @log, @loop        of rank 0
+ * @clock_ns          monotonic time, that of turns as well; NULL for the real one
  * @local             the scheduler's end of a local pair to the worker in this process
  * @remote            to the other ranks; NULL when there are none
  * @source            where tasks come from
@@ -63,6 +64,7 @@ enum mf_resume {
 struct mf_scheduler_config {
     const struct mf_log *log;
     struct mf_loop *loop;
+    int64_t (*clock_ns)(void);
     struct mf_transport *local;
     struct mf_transport *remote;
     struct mf_source *source;
@@ -125,7 +127,7 @@ void mf_scheduler_stop(struct mf_scheduler *scheduler, enum mf_stop stop, const 
 /** Whether the run is over and all workers have left. */
 bool mf_scheduler_is_finished(const struct mf_scheduler *scheduler);
 
-/** Whether a worker was lost, so that the ranks should not wait for each other. */
+/** Whether a rank is gone, so that the ranks should not wait for each other. */
 bool mf_scheduler_has_losses(const struct mf_scheduler *scheduler);
 
 /** After the end: how it went. */

@@ -8,7 +8,8 @@
  *     peers.c      the workers: HELLO, shares of nodes, frames to each
  *     notice.c     which of them are there, and those that were given up too early
  *     choosing.c   the policy auto
- *     intake.c     tasks from the source into the farm; what was done earlier
+ *     intake.c     tasks from the source into the farm
+ *     earlier.c    what was done earlier
  *     learned.c    run times of kinds of tasks, from run to run
  *     dispatch.c   changes of the farm into records to workers
  *     feeds.c      output of tasks to the workers that run others which take it
@@ -16,6 +17,8 @@
  *     settle.c     ended attempts: journal, and after the commit the telling
  *     recovery.c   what lost workers leave behind; workers in quarantine
  *     requests.c   what the user asks of the run while it goes on
+ *     cancelling.c tasks that the user withdraws
+ *     hooks.c      commands that workers run when they join and leave
  *     walltime.c   the end of the allocation
  */
 #ifndef MF_RUNTIME_SCHEDULER_PRIVATE_H
@@ -32,6 +35,7 @@
 #include "runtime/node.h"
 #include "runtime/scheduler.h"
 #include "runtime/sentry.h"
+#include "taskfile/names.h"
 #include "wire/message.h"
 
 /** Failures that the summary shows. */
@@ -54,6 +58,8 @@ enum mf_peer_state {
  * @is_quarantined, @n_quarantines   whether it is in quarantine; how often it was put there
  * @has                  what its HELLO said
  * @frame                records of this turn
+ * @has_hooks            it was told what to run first and last
+ * @is_busy              it was told to stop and has said that hooks still run
  * @send_error           why nothing can be sent to it any more, 0 or -errno
  * @transfers            outputs being pulled from it
  * @share                what it has of its node
@@ -72,6 +78,8 @@ struct mf_peer {
     struct mf_offer has;
     uint32_t n_slots;
     struct mf_buffer frame;
+    bool has_hooks;
+    bool is_busy;
     int send_error;
     struct mf_list transfers;
     struct mf_needs share;
@@ -86,7 +94,8 @@ struct mf_peer {
  * @life        of this process
  * @cursor, @paced_ns   who is looked at next for whether it has heard from here, as of when
  * @lost_ns     when the last one was lost
- * @n_lost      how often one was lost
+ * @n_lost      how often one was lost that had work
+ * @n_gone      how often one was gone, or seemed to be: whoever leaves waits for nobody then
  * @n_returned  how often one began again
  * @n_stale     records that came from LOST ones, and were dropped
  */
@@ -96,7 +105,7 @@ struct mf_notice {
     uint32_t cursor;
     int64_t paced_ns;
     int64_t lost_ns;
-    uint64_t n_lost, n_returned, n_stale;
+    uint64_t n_lost, n_gone, n_returned, n_stale;
 };
 
 /**
@@ -106,6 +115,7 @@ struct mf_notice {
  * @command   encoded, for sending
  * @text      as one line, for journal and joblog
  * @sent      the attempt that was last sent, 0 for none
+ * @n_tries_earlier  what they are counted on from
  * @try_number  which try of the task that is, as the user counts
  * @sent_ns     when that was
  * @transfer  its output on the way here, NULL for none
@@ -122,6 +132,7 @@ struct mf_live {
     uint8_t *command;
     size_t command_size;
     uint32_t sent;
+    uint32_t n_tries_earlier;
     uint32_t try_number;
     int64_t sent_ns;
     int64_t suspended_wall_ns;
@@ -185,6 +196,7 @@ struct mf_kept_skip {
 struct mf_kept_failure {
     char *id, *text, *cause;
     uint32_t attempts;
+    bool was_started;
 };
 
 /** What the journal knew of a command before this run: tasks of equal key are alike. */
@@ -210,6 +222,13 @@ struct mf_earlier_place {
     enum mf_task_state state;
     struct mf_task_history history;
     uint32_t unprinted; /* its output, as first_unprinted */
+};
+
+/** By number of the id, from 1: the last attempt that was not the end of its task. */
+struct mf_earlier_tries {
+    struct mf_names ids;
+    uint32_t *numbers;
+    uint32_t n;
 };
 
 /** A task that ended and was not DONE; its id, as the user knows it, is owned. */
@@ -263,6 +282,7 @@ struct mf_scheduler {
     struct mf_table *earlier_outs;   /* the same, or a key and 0, to an index of unprinted */
     struct mf_earlier_output *unprinted;
     uint32_t n_unprinted;
+    struct mf_earlier_tries earlier_tries;
     uint64_t n_done_earlier, n_failed_earlier;
 
     uint64_t epoch;            /* of this scheduler; 0 without a standby */
@@ -299,6 +319,7 @@ struct mf_scheduler {
     int64_t oldest_unsettled_ns;
     int64_t last_commit_ns, commit_cost_ns;
 
+    uint64_t n_hooks_failed;
     uint64_t n_quarantined; /* changes of that kind that were looked at */
 
     uint64_t n_done, n_failed, n_cancelled, n_skipped, n_truncated, n_unfit;
@@ -317,6 +338,7 @@ struct mf_scheduler {
     bool has_failed;   /* by itself: disk, input, workers; nothing more is journaled */
     bool is_leaving;   /* STOP was sent to all */
     int64_t leave_deadline_ns;
+    bool is_hurried; /* workers that leave are to run hooks no longer */
     bool is_finished;
 };
 
@@ -468,8 +490,14 @@ void mf_peer_dismiss(struct mf_scheduler *scheduler, struct mf_peer *peer, const
 /** Ends the run if tasks are left, and no worker that could run them. */
 void mf_peers_check_left(struct mf_scheduler *scheduler);
 
+/** Tells a worker to stop. */
+void mf_peer_post_stop(const struct mf_scheduler *scheduler, struct mf_peer *peer);
+
 /** Tells every worker to stop: from then on the scheduler is leaving. */
 void mf_peers_stop(struct mf_scheduler *scheduler);
+
+/** A worker that leaves has said that it is about it: the time for that begins anew. */
+void mf_peers_await(struct mf_scheduler *scheduler);
 
 /** After that: whether all workers have left, or need not be waited for any more. */
 bool mf_peers_have_left(const struct mf_scheduler *scheduler);
@@ -503,22 +531,56 @@ void mf_notice_turn(struct mf_scheduler *scheduler);
 /** When a run without workers need not wait any more for one that may come back. */
 int64_t mf_notice_patience_ns(const struct mf_scheduler *scheduler);
 
-/* intake.c */
+/* hooks.c */
+
+/** The run begins: workers are told what to run before their first task and at their end. */
+void mf_hooks_begin(struct mf_scheduler *scheduler);
+
+/** Tells one of them, unless it has been told. */
+void mf_hooks_post(struct mf_scheduler *scheduler, struct mf_peer *peer);
+
+/** A hook has ended on a worker. Returns 0, or -EPROTO for one that there is not. */
+int mf_hooks_on_ended(struct mf_scheduler *scheduler, const struct mf_peer *peer,
+                      const struct mf_message *message);
+
+/** A worker that was told to stop still runs hooks: it is waited for. */
+void mf_hooks_on_busy(struct mf_scheduler *scheduler, struct mf_peer *peer);
+
+/** Workers that leave are not to run hooks any longer. */
+void mf_hooks_hurry(struct mf_scheduler *scheduler);
+
+/* earlier.c */
 
 /** Reads the journal of an earlier run into scheduler->earlier. */
-int mf_intake_load_earlier(struct mf_scheduler *scheduler, struct mf_error *err);
+int mf_earlier_load(struct mf_scheduler *scheduler, struct mf_error *err);
+
+/** How the task ended, as the journal of an earlier run has it; WAITING if it has not. */
+enum mf_task_state mf_earlier_state(const struct mf_scheduler *scheduler,
+                                    const struct mf_command *command);
+
+/** What an earlier run has of the output of a task that it has done, or NULL. */
+struct mf_earlier_output *mf_earlier_find_output(const struct mf_scheduler *scheduler,
+                                                 const struct mf_command *command);
+
+/** How this task ended, if the journal has it, else WAITING; that end is used up, and told of.
+ * *ret_history is what it has been through in this run, NULL for nothing. */
+enum mf_task_state mf_earlier_settle(struct mf_scheduler *scheduler,
+                                     const struct mf_command *command,
+                                     const struct mf_task_history **ret_history);
+
+/** The number of the last attempt of a task that was not settled, 0 if there was none. */
+uint32_t mf_earlier_attempts(struct mf_scheduler *scheduler, const char *id);
+
+/** Whether an earlier run has recorded that a task of that key was skipped, once for each. */
+bool mf_earlier_was_skipped(struct mf_scheduler *scheduler, const uint8_t *key);
+
+void mf_earlier_finish(struct mf_scheduler *scheduler);
+
+/* intake.c */
 
 /** Submits tasks until the farm knows enough of them. Returns whether it stopped early to be brief.
  */
 bool mf_intake_turn(struct mf_scheduler *scheduler);
-
-/** How the task ended, as the journal of an earlier run has it; WAITING if it has not. */
-enum mf_task_state mf_intake_ended_earlier(const struct mf_scheduler *scheduler,
-                                           const struct mf_command *command);
-
-/** What an earlier run has of the output of a task that it has done, or NULL. */
-struct mf_earlier_output *mf_intake_earlier_output(const struct mf_scheduler *scheduler,
-                                                   const struct mf_command *command);
 
 /**
  * Whether tasks can be read: all before the barrier at which that waits have ended, or fewer are at
@@ -531,9 +593,6 @@ void mf_intake_finish(struct mf_scheduler *scheduler);
 /** Remembers how a task ended that was not DONE, if others may come after it. */
 void mf_intake_note_end(struct mf_scheduler *scheduler, mf_task_id task, const char *id,
                         enum mf_task_state state);
-
-/** Whether an earlier run has recorded that a task of that key was skipped, once for each. */
-bool mf_intake_was_skipped(struct mf_scheduler *scheduler, const uint8_t *key);
 
 /** Why a task is skipped: "task 3, which failed". Returns text, which holds size bytes. */
 char *mf_intake_explain_skip(const struct mf_scheduler *scheduler, mf_task_id root, char *text,

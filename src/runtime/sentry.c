@@ -1,6 +1,7 @@
 /* Watching peers: see sentry.h. */
 #include "runtime/sentry.h"
 
+#include "base/clock.h"
 #include "base/io.h"
 #include "base/list.h"
 #include "runtime/vigil.h"
@@ -8,6 +9,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+
+/* A sentry with a loop of its own asks it so often. */
+#define ASK_NS (20 * MF_NS_PER_MS)
 
 /* `node` is in the sentry's list once the process has ended, until that was told. */
 struct peer {
@@ -17,8 +21,14 @@ struct peer {
     struct mf_list node;
 };
 
+/**
+ * @own_loop  loop, if nobody else waits for it
+ * @asked_ns  when it was last asked then
+ */
 struct mf_sentry {
     struct mf_loop *loop;
+    struct mf_loop *own_loop;
+    int64_t asked_ns;
     struct mf_vigil *vigil;
     struct mf_list ended;
     uint32_t n_peers;
@@ -29,20 +39,24 @@ int mf_sentry_create(struct mf_loop *loop, uint32_t n_peers, int64_t silence_ns,
                      struct mf_sentry **ret_sentry)
 {
     struct mf_sentry *sentry = calloc(1, sizeof(*sentry) + n_peers * sizeof(sentry->peers[0]));
+    int r;
 
     if (!sentry)
         return -ENOMEM;
-    if (mf_vigil_create(n_peers, silence_ns, &sentry->vigil) < 0) {
-        free(sentry);
-        return -ENOMEM;
-    }
-    sentry->loop = loop;
-    sentry->n_peers = n_peers;
     mf_list_init(&sentry->ended);
     for (uint32_t i = 0; i < n_peers; i++) {
         sentry->peers[i] = (struct peer){.sentry = sentry, .fd = -1};
         mf_list_init(&sentry->peers[i].node);
     }
+    sentry->n_peers = n_peers;
+    r = mf_vigil_create(n_peers, silence_ns, &sentry->vigil);
+    if (r == 0 && !loop)
+        r = mf_loop_create(&sentry->own_loop);
+    if (r < 0) {
+        mf_sentry_destroy(sentry);
+        return r;
+    }
+    sentry->loop = loop ? loop : sentry->own_loop;
     *ret_sentry = sentry;
     return 0;
 }
@@ -60,6 +74,7 @@ void mf_sentry_destroy(struct mf_sentry *sentry)
         return;
     for (uint32_t i = 0; i < sentry->n_peers; i++)
         stop_watching(&sentry->peers[i]);
+    mf_loop_destroy(sentry->own_loop);
     mf_vigil_destroy(sentry->vigil);
     free(sentry);
 }
@@ -112,6 +127,10 @@ void mf_sentry_forget(struct mf_sentry *sentry, uint32_t peer)
 void mf_sentry_look(struct mf_sentry *sentry, int64_t now_ns)
 {
     mf_vigil_look(sentry->vigil, now_ns);
+    if (!sentry->own_loop || now_ns < sentry->asked_ns + ASK_NS)
+        return;
+    sentry->asked_ns = now_ns;
+    (void)mf_loop_wait(sentry->own_loop, 0);
 }
 
 bool mf_sentry_next(struct mf_sentry *sentry, uint32_t *ret_peer, enum mf_passing *ret_passing)

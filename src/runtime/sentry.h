@@ -20,10 +20,11 @@ enum mf_passing { MF_PASSING_ENDED, MF_PASSING_SILENT };
 /**
  * mf_sentry_create() - watch peers 0 to n_peers - 1, none of which is known yet.
  *
- * @loop        tells of ended processes (borrowed, outlives the sentry)
+ * @loop        tells of ended processes (borrowed, outlives the sentry); NULL for looks that find
+ *              out by themselves
  * @silence_ns  how long a peer may be silent whose process is out of reach
  *
- * Returns 0 or -ENOMEM.
+ * Returns 0 or -errno.
  */
 int mf_sentry_create(struct mf_loop *loop, uint32_t n_peers, int64_t silence_ns,
                      struct mf_sentry **ret_sentry);

@@ -46,6 +46,7 @@ static void say_hello(struct mf_server *server, const struct mf_server_config *c
 {
     struct mf_record record = {.kind = MF_RECORD_HELLO};
     struct mf_buffer body = {0}, part = {0};
+    struct mf_life life;
     char host[MF_HOST_SIZE];
 
     mf_node_host(host);
@@ -55,6 +56,8 @@ static void say_hello(struct mf_server *server, const struct mf_server_config *c
     mf_buffer_clear(&part);
     mf_functions_encode(config->functions, &part);
     mf_buffer_put_bytes(&body, part.data, part.size);
+    mf_life_own(&life);
+    mf_life_encode(&life, &body);
     if (part.has_failed || body.has_failed)
         server->outbox.error = -ENOMEM;
     mf_server_post(server, &record, body.data, body.size);
@@ -220,12 +223,36 @@ static int run(struct mf_server *server, int64_t now_ns)
     return r;
 }
 
+/* There is nobody to report to: what runs is ended. */
+static void on_scheduler_lost(struct mf_server *server)
+{
+    server->is_orphan = server->is_finished = true;
+    mf_caller_destroy(server->caller);
+    server->caller = NULL;
+    mf_shelf_finish(&server->shelf);
+}
+
+static void look_for_scheduler(struct mf_server *server, int64_t now_ns)
+{
+    enum mf_passing passing;
+    uint32_t peer;
+
+    if (!server->sentry || server->is_finished)
+        return;
+    mf_sentry_look(server->sentry, now_ns);
+    if (mf_sentry_next(server->sentry, &peer, &passing))
+        on_scheduler_lost(server);
+}
+
 int mf_server_turn(struct mf_server *server, int64_t now_ns)
 {
     int had_traffic = server->poll_error < 0 ? server->poll_error : receive(server);
     int r;
 
     server->poll_error = 0;
+    look_for_scheduler(server, now_ns);
+    if (server->is_orphan)
+        return -EOWNERDEAD;
     if (had_traffic < 0)
         return fail(server, had_traffic);
     had_traffic |= run(server, now_ns);
@@ -258,6 +285,16 @@ bool mf_server_is_finished(const struct mf_server *server)
     return server->is_finished;
 }
 
+bool mf_server_is_orphan(const struct mf_server *server)
+{
+    return server->is_orphan;
+}
+
+bool mf_server_has_losses(const struct mf_server *server)
+{
+    return server->has_losses || server->is_orphan;
+}
+
 const char *mf_server_stop_reason(const struct mf_server *server)
 {
     return server->stop_reason.text;
@@ -279,6 +316,8 @@ int mf_server_create(const struct mf_server_config *config, struct mf_server **r
     mf_shelf_init(&server->shelf);
     mf_outbox_init(&server->outbox, config->transport, config->scheduler);
     r = mf_inbox_create(&server->inbox);
+    if (r == 0 && config->watches)
+        r = mf_sentry_create(NULL, 1, INT64_MAX, &server->sentry);
     if (r == 0) {
         say_hello(server, config);
         r = mf_outbox_turn(&server->outbox);
@@ -304,5 +343,6 @@ void mf_server_destroy(struct mf_server *server)
     mf_shelf_finish(&server->shelf);
     mf_outbox_finish(&server->outbox);
     mf_inbox_destroy(server->inbox);
+    mf_sentry_destroy(server->sentry);
     free(server);
 }

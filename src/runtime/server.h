@@ -24,6 +24,7 @@ struct mf_server;
  * @rank        this rank
  * @functions   registered here (borrowed, outlive the server)
  * @cores, @n_cores   what HELLO says of this rank (borrowed during create)
+ * @watches     whether the scheduler is another process, which may end
  */
 struct mf_server_config {
     struct mf_transport *transport;
@@ -32,6 +33,7 @@ struct mf_server_config {
     const struct mf_functions *functions;
     const struct mf_core *cores;
     uint32_t n_cores;
+    bool watches;
 };
 
 /** Makes a server and says HELLO. Returns 0 or -errno; the caller destroys it. */
@@ -66,8 +68,14 @@ bool mf_server_is_busy(const struct mf_server *server);
 /** When it wants its next turn even if nothing happens; INT64_MAX for never. */
 int64_t mf_server_next_ns(const struct mf_server *server);
 
-/** Whether it was told to stop and has said BYE. */
+/** Whether it was told to stop and has said BYE, or has ended its calls without a scheduler. */
 bool mf_server_is_finished(const struct mf_server *server);
+
+/** Whether its scheduler is gone. */
+bool mf_server_is_orphan(const struct mf_server *server);
+
+/** After the end: whether ranks were lost, so that none should wait for all the others. */
+bool mf_server_has_losses(const struct mf_server *server);
 
 /** Why it was told to stop: "" in order, else a sentence. */
 const char *mf_server_stop_reason(const struct mf_server *server);

@@ -131,12 +131,25 @@ static void on_drop(struct mf_server *server, const struct mf_record *record)
     mf_shelf_remove(&server->shelf, record->unit);
 }
 
-static int on_stop(struct mf_server *server, struct mf_reader *body)
+static int on_life(struct mf_server *server, struct mf_reader *body)
+{
+    struct mf_life life;
+
+    mf_life_decode(body, &life);
+    if (mf_reader_finish(body) < 0)
+        return -EBADMSG;
+    if (server->sentry)
+        mf_sentry_meet(server->sentry, 0, &life);
+    return 0;
+}
+
+static int on_stop(struct mf_server *server, const struct mf_record *record, struct mf_reader *body)
 {
     mf_reader_get_text(body, server->stop_reason.text, sizeof(server->stop_reason.text));
     if (mf_reader_finish(body) < 0)
         return -EBADMSG;
     server->is_stopping = true;
+    server->has_losses = record->number != 0;
     if (server->caller)
         server->caller->ops->stop(server->caller);
     if (!server->is_turning)
@@ -157,7 +170,9 @@ static int dispatch(struct mf_server *server, const struct mf_record *record,
                     struct mf_reader *body)
 {
     if (record->kind == MF_RECORD_STOP)
-        return on_stop(server, body);
+        return on_stop(server, record, body);
+    if (record->kind == MF_RECORD_LIFE)
+        return on_life(server, body);
     if (server->is_broken)
         return 0;
     if (record->kind == MF_RECORD_WELCOME)

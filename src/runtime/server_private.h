@@ -8,6 +8,7 @@
 #define MF_RUNTIME_SERVER_PRIVATE_H
 
 #include "runtime/outbox.h"
+#include "runtime/sentry.h"
 #include "runtime/server.h"
 #include "runtime/shelf.h"
 
@@ -16,6 +17,8 @@
  * @is_broken     the scheduler was told that nothing runs here: only STOP counts
  * @is_turning    inside of the caller's turn
  * @is_stopping   STOP came
+ * @sentry        watches the scheduler, as its only peer; NULL when that is in this process
+ * @has_losses    ranks were lost
  * @poll_error    what receiving inside of the caller's turn failed with, for the next turn
  */
 struct mf_server {
@@ -32,6 +35,9 @@ struct mf_server {
     bool is_turning;
     bool is_stopping;
     bool is_finished;
+    bool is_orphan;
+    bool has_losses;
+    struct mf_sentry *sentry;
     int poll_error;
     struct mf_error stop_reason;
 };

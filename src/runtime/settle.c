@@ -84,7 +84,7 @@ void mf_settle_attempt(struct mf_scheduler *scheduler, struct mf_live *live,
     unsettled->region = *region;
     unsettled->is_printed =
         !is_shown || scheduler->config.output_dir || mf_region_total(region->size) == 0;
-    unsettled->is_known = state == MF_TASK_SKIPPED && mf_intake_was_skipped(scheduler, live->key);
+    unsettled->is_known = state == MF_TASK_SKIPPED && mf_earlier_was_skipped(scheduler, live->key);
     if (!unsettled->is_known)
         journal_attempt(scheduler, unsettled, live, peer);
     if (state == MF_TASK_DONE)
@@ -119,11 +119,27 @@ static void note_times(struct mf_scheduler *scheduler, const struct mf_live *liv
     scheduler->busy_ns += outcome->duration_ns * n_slots;
 }
 
+/* Whether it fails although it might be tried again: no worker has more memory for it. */
+static bool is_at_most_memory(const struct mf_scheduler *scheduler, const struct mf_task *task,
+                              const struct mf_outcome *outcome)
+{
+    return outcome->cause == MF_CAUSE_MEMORY && task->state == MF_TASK_FAILED &&
+           scheduler->config.farm.mem_factor > 1 && task->tries < task->spec.max_attempts;
+}
+
+static void say_at_most_memory(struct mf_outcome *outcome)
+{
+    size_t n = strlen(outcome->detail);
+
+    snprintf(outcome->detail + n, sizeof(outcome->detail) - n, ", and no worker has more");
+}
+
 void mf_settle_attempt_ended(struct mf_scheduler *scheduler, struct mf_live *live,
                              const struct mf_peer *peer, uint32_t attempt,
                              const struct mf_outcome *outcome, const struct mf_region *region)
 {
     const struct mf_task *task;
+    struct mf_outcome told = *outcome;
     struct mf_event event = {.kind = MF_EVENT_ENDED,
                              .task = live->task,
                              .attempt = attempt,
@@ -143,7 +159,9 @@ void mf_settle_attempt_ended(struct mf_scheduler *scheduler, struct mf_live *liv
     }
     task = mf_farm_find(scheduler->farm, live->task);
     note_times(scheduler, live, outcome, task->spec.needs.n_slots);
-    mf_settle_attempt(scheduler, live, peer, task->state, outcome, region);
+    if (is_at_most_memory(scheduler, task, outcome))
+        say_at_most_memory(&told);
+    mf_settle_attempt(scheduler, live, peer, task->state, &told, region);
 }
 
 /* Other tasks take all of an output, or nothing. */
@@ -291,6 +309,8 @@ static void keep_failure(struct mf_scheduler *scheduler, struct mf_unsettled *un
     failure->id = unsettled->live->id;
     failure->text = unsettled->live->text;
     failure->attempts = unsettled->attempt;
+    failure->was_started = unsettled->attempt > 1 || (unsettled->host[0] != '\0' &&
+                                                      unsettled->outcome.cause != MF_CAUSE_START);
     unsettled->live->id = unsettled->live->text = NULL;
     scheduler->n_failures++;
 }
@@ -442,13 +462,13 @@ void mf_settle_turn(struct mf_scheduler *scheduler, bool now)
         return;
     if (!now && n_pending < COMMIT_RECORDS && scheduler->now_ns < mf_settle_next_ns(scheduler))
         return;
-    began_ns = mf_clock_monotonic_ns();
+    began_ns = scheduler->config.clock_ns();
     if (commit(scheduler, &err) < 0) {
         mf_scheduler_fail(scheduler, &err);
         return;
     }
     scheduler->last_commit_ns = scheduler->now_ns;
-    scheduler->commit_cost_ns = mf_clock_monotonic_ns() - began_ns;
+    scheduler->commit_cost_ns = scheduler->config.clock_ns() - began_ns;
     tell(scheduler);
 }
 

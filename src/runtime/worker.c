@@ -1,9 +1,10 @@
 /*
  * The worker's turn:
  *
- *     receive   RUN, RECALL, SUSPEND, CONTINUE, END, PULL, RELEASE, FEED, UNFEED from the
+ *     receive   HOOKS, RUN, RECALL, SUSPEND, CONTINUE, END, PULL, RELEASE, FEED, UNFEED from the
  *               scheduler
  *     notice    whether the scheduler is there; tell it that this worker is
+ *     hooks     before the first task, and after the last
  *     start     what fits into free slots, in the order received; stage more
  *     tell      a scheduler that took over what there is, or who has been running for a while
  *     send      one frame with all there is to report
@@ -238,15 +239,22 @@ static void on_release(struct mf_worker_rank *worker, const struct mf_message *m
         mf_worker_rank_forget(worker, attempt);
 }
 
-static void on_stop(struct mf_worker_rank *worker, const struct mf_message *stop)
+static void leave(struct mf_worker_rank *worker)
 {
     worker->executor->ops->destroy(worker->executor);
     worker->executor = NULL;
     mf_buffer_clear(&worker->frame);
     mf_worker_rank_post_simple(worker, MF_MESSAGE_BYE, 0, 0);
     send_frame(worker);
-    worker->has_losses = stop->error != 0;
     worker->is_finished = true;
+}
+
+static void on_stop(struct mf_worker_rank *worker, const struct mf_message *stop)
+{
+    worker->has_losses = stop->error != 0;
+    mf_worker_hooks_stop(worker);
+    if (!mf_worker_hooks_are_left(worker))
+        leave(worker);
 }
 
 static int dispatch(struct mf_worker_rank *worker, const struct mf_message *message)
@@ -266,6 +274,8 @@ static int dispatch(struct mf_worker_rank *worker, const struct mf_message *mess
     if (!worker->is_welcome)
         return -EPROTO;
     switch (message->kind) {
+    case MF_MESSAGE_HOOKS:
+        return mf_worker_hooks_take(worker, message);
     case MF_MESSAGE_RUN:
         return on_run(worker, message);
     case MF_MESSAGE_RESET:
@@ -377,7 +387,9 @@ int mf_worker_rank_turn(struct mf_worker_rank *worker, int64_t now_ns)
     if (worker->is_finished)
         return had_traffic;
     if (!worker->is_broken) {
-        mf_worker_rank_start_queued(worker);
+        mf_worker_hooks_turn(worker);
+        if (mf_worker_hooks_let_work(worker))
+            mf_worker_rank_start_queued(worker);
         r = worker->executor->ops->flush(worker->executor);
         if (r < 0)
             mf_worker_rank_report_broken(worker, strerror(-r));
@@ -386,12 +398,17 @@ int mf_worker_rank_turn(struct mf_worker_rank *worker, int64_t now_ns)
     tell_started(worker);
     had_traffic |= worker->frame.size > 0;
     send_frame(worker);
+    if (worker->hooks.is_stopping && !mf_worker_hooks_are_left(worker)) {
+        leave(worker);
+        had_traffic = 1;
+    }
     return worker->error < 0 ? worker->error : had_traffic;
 }
 
 int64_t mf_worker_rank_next_ns(const struct mf_worker_rank *worker)
 {
-    int64_t next_ns = mf_worker_notice_next_ns(worker);
+    int64_t next_ns =
+        mf_earliest_ns(mf_worker_notice_next_ns(worker), mf_worker_hooks_next_ns(worker));
 
     if (worker->is_finished)
         return INT64_MAX;
@@ -483,6 +500,7 @@ void mf_worker_rank_destroy(struct mf_worker_rank *worker)
         mf_worker_attempt_free(*(struct mf_worker_attempt **)place);
     mf_table_destroy(worker->attempts);
     mf_worker_feeds_finish(worker);
+    mf_worker_hooks_finish(worker);
     mf_sentry_destroy(worker->sentry);
     mf_buffer_finish(&worker->frame);
     mf_stock_finish(&worker->stock);

@@ -379,6 +379,8 @@ void mf_worker_rank_heard(void *arg, const struct mf_executor_event *event)
 {
     struct mf_worker_rank *worker = arg;
 
+    if (mf_worker_hooks_heard(worker, event))
+        return;
     switch (event->kind) {
     case MF_EXECUTOR_STARTED:
         heard_started(worker, event);

@@ -41,7 +41,7 @@ uint64_t mf_worker_rank_epoch(const struct mf_worker_rank *worker)
 bool mf_worker_rank_may_succeed(const struct mf_worker_rank *worker, mf_worker_id rank,
                                 int64_t now_ns)
 {
-    if (!worker->awaits_heir || worker->is_broken)
+    if (!worker->awaits_heir || worker->is_broken || worker->hooks.is_stopping)
         return false;
     for (uint32_t i = 0; i < worker->heirs.n_heirs; i++)
         if (worker->heirs.heirs[i] == rank)

@@ -5,6 +5,7 @@
  *     worker_attempts.c  attempts, their slots, what the executor says
  *     worker_feeds.c     files with the output of tasks that others take
  *     worker_handover.c  from a scheduler that died to the next one
+ *     worker_hooks.c     commands that it runs before its first task, and when it leaves
  *     worker_notice.c    that the scheduler is there, that this worker is, and beginning again
  */
 #ifndef MF_RUNTIME_WORKER_PRIVATE_H
@@ -67,6 +68,36 @@ struct mf_worker_attempt {
     struct mf_list node;
 };
 
+/** A command that the worker runs once; `command` is borrowed from the list. */
+struct mf_worker_hook {
+    bool is_stop;
+    const uint8_t *command;
+    size_t size;
+};
+
+/*
+ * Hooks run one after the other, each in all slots: those for the start before any task, those
+ * for the end once nothing else runs.
+ *
+ * @list         as HOOKS brought it; @items  n of them, in it
+ * @next         the first that was not looked at for what is being done now
+ * @running      the one that runs, if any does
+ * @is_stopping  the worker was told to leave
+ * @is_hurried   it was told so again: what runs is ended, and no more is begun
+ * @next_busy_ns when the scheduler is told again that it is about it
+ */
+struct mf_worker_hooks {
+    uint8_t *list;
+    struct mf_worker_hook *items;
+    uint32_t n;
+    uint32_t next;
+    uint32_t running;
+    bool is_running;
+    bool is_stopping;
+    bool is_hurried;
+    int64_t next_busy_ns;
+};
+
 /*
  * @attempts    (task, attempt) to struct mf_worker_attempt *
  * @fetching    FETCHING ones in order of arrival
@@ -102,6 +133,7 @@ struct mf_worker_rank {
     uint32_t n_wide;
     struct mf_stock stock;
     struct mf_table *feeds;
+    struct mf_worker_hooks hooks;
     const char *scratch;
     struct mf_sentry *sentry;
     int64_t sent_ns;
@@ -207,6 +239,30 @@ void mf_worker_feeds_forget(struct mf_worker_rank *worker);
 /** Removes all files. */
 void mf_worker_feeds_finish(struct mf_worker_rank *worker);
 
+/* worker_hooks.c */
+
+/** Takes over what HOOKS brings. Returns 0, -EPROTO, -EBADMSG or -ENOMEM. */
+int mf_worker_hooks_take(struct mf_worker_rank *worker, const struct mf_message *message);
+
+/** Begins the next hook, if it is time for it. */
+void mf_worker_hooks_turn(struct mf_worker_rank *worker);
+
+/** Whether tasks may be started: the hooks for the start have ended, and it does not leave. */
+bool mf_worker_hooks_let_work(const struct mf_worker_rank *worker);
+
+/** The worker is told to leave: ends what runs, and then hooks for the end are begun. */
+void mf_worker_hooks_stop(struct mf_worker_rank *worker);
+
+/** Whether leaving has to wait for hooks. */
+bool mf_worker_hooks_are_left(const struct mf_worker_rank *worker);
+
+/** When the next turn is due for hooks; INT64_MAX for never. */
+int64_t mf_worker_hooks_next_ns(const struct mf_worker_rank *worker);
+
+/** Whether the executor speaks of a hook, which is dealt with here then. */
+bool mf_worker_hooks_heard(struct mf_worker_rank *worker, const struct mf_executor_event *event);
+
+void mf_worker_hooks_finish(struct mf_worker_rank *worker);
 /* worker_notice.c */
 
 /** Begins to watch the scheduler. Returns 0 or -ENOMEM. */

@@ -81,8 +81,17 @@ static int refuse(const struct rest *rest, struct mf_error *err)
 
     return mf_error_set(err, -EINVAL,
                         DISBATCH "%.*s is no directive (known: PREFIX, SUFFIX, BARRIER [CHECK], "
-                                 "REPEAT)",
+                                 "REPEAT, PERENGINE)",
                         n, rest->at);
+}
+
+static int take_perengine(struct rest *rest, struct mf_disbatch *line, struct mf_error *err)
+{
+    line->is_stop = take_word(rest, "STOP");
+    if (!line->is_stop && !take_word(rest, "START"))
+        return mf_error_set(err, -EINVAL, DISBATCH " PERENGINE: START or STOP, and then a command");
+    take_text(rest, line);
+    return 0;
 }
 
 int mf_disbatch_parse(const char *text, size_t size, struct mf_disbatch *ret_line,
@@ -111,11 +120,10 @@ int mf_disbatch_parse(const char *text, size_t size, struct mf_disbatch *ret_lin
         ret_line->kind = MF_DISBATCH_REPEAT;
         return take_repeat(&rest, ret_line, err);
     }
-    if (take_word(&rest, "PERENGINE"))
-        return mf_error_set(err, -ENOTSUP,
-                            DISBATCH " PERENGINE is not supported: a farm runs no commands when "
-                                     "workers come and go; run them in the job script, with "
-                                     "srun or mpirun on each node");
+    if (take_word(&rest, "PERENGINE")) {
+        ret_line->kind = MF_DISBATCH_PERENGINE;
+        return take_perengine(&rest, ret_line, err);
+    }
     return refuse(&rest, err);
 }
 

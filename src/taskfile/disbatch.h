@@ -1,6 +1,7 @@
 /*
  * Lines of disBatch: `#DISBATCH PREFIX text`, `SUFFIX text`, `BARRIER [CHECK] [name]`,
- * `REPEAT n [start x] [step y] [command]`; and the variables that its tasks see.
+ * `REPEAT n [start x] [step y] [command]`, `PERENGINE START|STOP command`; and the variables that
+ * its tasks see.
  *
  * As the Readme of https://github.com/flatironinstitute/disBatch has it.
  */
@@ -19,18 +20,21 @@ enum mf_disbatch_kind {
     MF_DISBATCH_SUFFIX,
     MF_DISBATCH_BARRIER,
     MF_DISBATCH_REPEAT,
+    MF_DISBATCH_PERENGINE,
 };
 
 /**
- * @text    size bytes borrowed from the line: prefix, suffix, or command of REPEAT
- * @checks  whether a BARRIER checks
- * @n       tasks that REPEAT makes; task i sees the index start + i * step
+ * @text     size bytes borrowed from the line: prefix, suffix, or command of REPEAT or PERENGINE
+ * @checks   whether a BARRIER checks
+ * @is_stop  whether a command of PERENGINE is run when an engine leaves, and not when it joins
+ * @n        tasks that REPEAT makes; task i sees the index start + i * step
  */
 struct mf_disbatch {
     enum mf_disbatch_kind kind;
     const char *text;
     size_t size;
     bool checks;
+    bool is_stop;
     uint64_t n, start, step;
 };
 

@@ -350,6 +350,18 @@ static const struct mf_graph *graph_of(const struct mf_source *source)
     return files_of(source)->graph;
 }
 
+static const struct mf_hook *hook_of(const struct mf_source *source, size_t number)
+{
+    const struct files *files = files_of(source);
+
+    for (uint32_t i = 0; i < files->n_files; i++) {
+        if (number < files->files[i].n_hooks)
+            return &files->files[i].hooks[number];
+        number -= files->files[i].n_hooks;
+    }
+    return NULL;
+}
+
 static const struct mf_source_ops ops = {
     .close = close_files,
     .summarize = summarize,
@@ -358,6 +370,7 @@ static const struct mf_source_ops ops = {
     .at = at_task,
     .fd = wait_fd,
     .graph = graph_of,
+    .hook = hook_of,
     .load = load_task,
 };
 

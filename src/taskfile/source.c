@@ -61,6 +61,11 @@ const struct mf_graph *mf_source_graph(const struct mf_source *source)
     return source->ops->graph(source);
 }
 
+const struct mf_hook *mf_source_hook(const struct mf_source *source, size_t number)
+{
+    return source->ops->hook ? source->ops->hook(source, number) : NULL;
+}
+
 const char *mf_source_kind_name(const struct mf_source *source, uint32_t kind)
 {
     return mf_names_text(&source->kinds, kind);

@@ -88,6 +88,19 @@ struct mf_source_summary {
 };
 
 /**
+ * A command that each worker runs once: `#DISBATCH PERENGINE`.
+ *
+ * @is_stop  when it leaves, and not before its first task
+ * @line     where it stands in its file
+ * @command  its id is "START LINE" or "STOP LINE"; the source's
+ */
+struct mf_hook {
+    bool is_stop;
+    uint64_t line;
+    struct mf_command command;
+};
+
+/**
  * Which functions a task may call.
  *
  * @check  returns 0 if there is one of that name, or -ENOENT with a sentence
@@ -184,6 +197,15 @@ void mf_source_summarize(const struct mf_source *source, struct mf_source_summar
  * barriers, or if not all of the input can be known beforehand.
  */
 const struct mf_graph *mf_source_graph(const struct mf_source *source);
+
+/**
+ * mf_source_hook() - what workers run when they join and leave.
+ *
+ * Files are asked in their order, and in each its lines. Streams and sweeps have none.
+ *
+ * Returns the one of that number, from 0, or NULL behind the last; the source's.
+ */
+const struct mf_hook *mf_source_hook(const struct mf_source *source, size_t number);
 
 /** The name behind the number of a kind or a group that an entry had; NULL for 0. The source's. */
 const char *mf_source_kind_name(const struct mf_source *source, uint32_t kind);

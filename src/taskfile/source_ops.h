@@ -16,6 +16,7 @@ struct mf_source_ops {
     int (*at)(struct mf_source *source, uint64_t cookie, int r, struct mf_error *err);
     int (*fd)(const struct mf_source *source);
     const struct mf_graph *(*graph)(const struct mf_source *source);
+    const struct mf_hook *(*hook)(const struct mf_source *source, size_t number); /* NULL: none */
     int (*load)(struct mf_source *source, uint64_t cookie, const struct mf_entry **ret_entry,
                 struct mf_error *err);
 };

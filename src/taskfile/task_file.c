@@ -32,6 +32,7 @@ void mf_task_file_close(struct mf_task_file *file)
     mf_arena_finish(&file->memory);
     free(file->defaults);
     free(file->barriers);
+    free(file->hooks);
 }
 
 void mf_cursor_seek(struct mf_cursor *cursor, struct mf_task_file *file, uint64_t task)

@@ -34,6 +34,7 @@ struct mf_barrier {
  * @format      settled by the first task line
  * @defaults    n_defaults of them, by line; their texts are in `memory`
  * @barriers    n_barriers of them, by line
+ * @hooks       n_hooks of them, by line; their texts are in `memory`
  * @disbatch_line  the first #DISBATCH line, 0 for none: tasks behind it run in bash
  * @index       where its tasks are, counted from 0
  */
@@ -46,6 +47,8 @@ struct mf_task_file {
     size_t n_defaults;
     struct mf_barrier *barriers;
     size_t n_barriers;
+    struct mf_hook *hooks;
+    size_t n_hooks;
     uint64_t disbatch_line;
     struct mf_arena memory;
     struct mf_index index;

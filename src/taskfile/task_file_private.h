@@ -1,8 +1,9 @@
 /*
- * What the three files of a task file share:
+ * What the four files of a task file share:
  *
  *     task_file.c    lines one after the other, and which of them are tasks
  *     task_marks.c   what other lines say of tasks behind them
+ *     task_hooks.c   commands for workers that join and leave
  *     task_parse.c   what a task line says
  */
 #ifndef MF_TASKFILE_TASK_FILE_PRIVATE_H
@@ -37,6 +38,10 @@ int mf_cursor_pass_defaults(struct mf_cursor *cursor, const struct mf_line *line
                             struct mf_error *err);
 int mf_cursor_pass_barrier(struct mf_cursor *cursor, const struct mf_line *line,
                            struct mf_error *err);
+
+/** The same for a line of PERENGINE, which was read as `disbatch`. */
+int mf_cursor_pass_hook(struct mf_cursor *cursor, const struct mf_line *line,
+                        const struct mf_disbatch *disbatch, struct mf_error *err);
 
 /** The same; returns 1 if the line repeats, and is cursor->repeat.n tasks. */
 int mf_cursor_pass_disbatch(struct mf_cursor *cursor, const struct mf_line *line,

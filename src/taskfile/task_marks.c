@@ -195,6 +195,8 @@ int mf_cursor_pass_disbatch(struct mf_cursor *cursor, const struct mf_line *line
         return pass_text(cursor, line, &disbatch, err);
     case MF_DISBATCH_BARRIER:
         return pass_disbatch_barrier(cursor, line, disbatch.checks, err);
+    case MF_DISBATCH_PERENGINE:
+        return mf_cursor_pass_hook(cursor, line, &disbatch, err);
     case MF_DISBATCH_REPEAT:
         break;
     }

@@ -45,6 +45,7 @@ static int fields_of(unsigned kind)
     case MF_MESSAGE_SUSPENDED:
         return FIELD_TASK | FIELD_RAN;
     case MF_MESSAGE_ENDED:
+    case MF_MESSAGE_HOOKED:
         return FIELD_TASK | FIELD_OUTCOME | FIELD_PAYLOAD;
     case MF_MESSAGE_DATA:
     case MF_MESSAGE_FEED:
@@ -52,6 +53,7 @@ static int fields_of(unsigned kind)
     case MF_MESSAGE_BROKEN:
     case MF_MESSAGE_WELCOME:
     case MF_MESSAGE_SUPERSEDED:
+    case MF_MESSAGE_HOOKS:
         return FIELD_PAYLOAD;
     case MF_MESSAGE_TAKEOVER:
         return FIELD_LIFE | FIELD_PAYLOAD;
@@ -69,6 +71,7 @@ static int fields_of(unsigned kind)
     case MF_MESSAGE_PULSE:
         return FIELD_LIFE;
     case MF_MESSAGE_BYE:
+    case MF_MESSAGE_BUSY:
     case MF_MESSAGE_BEAT:
     case MF_MESSAGE_AGAIN:
     case MF_MESSAGE_RESET:
@@ -185,7 +188,7 @@ static void decode_outcome(struct mf_reader *reader, struct mf_message *message)
 /* An inline output must be as long as its sizes say, so that users can rely on it. */
 static bool is_consistent(const struct mf_message *message)
 {
-    if (message->kind != MF_MESSAGE_ENDED)
+    if (message->kind != MF_MESSAGE_ENDED && message->kind != MF_MESSAGE_HOOKED)
         return true;
     if (!message->is_inline)
         return message->payload_size == 0;

@@ -24,7 +24,7 @@
 #include <stdint.h>
 
 /** Changes whenever a record's bytes do; all ranks of a run must agree. */
-#define MF_WIRE_VERSION 8
+#define MF_WIRE_VERSION 9
 
 /** A frame with batched records is sent before it grows beyond this, to stay eager in MPI. */
 #define MF_FRAME_EAGER_BYTES 4000
@@ -46,27 +46,31 @@ enum mf_message_kind {
     MF_MESSAGE_CONTINUED = 10, /* task, attempt */
     MF_MESSAGE_BEAT = 11,      /* nothing else was sent for a while */
     MF_MESSAGE_AGAIN = 12,     /* after a RESET: nothing of before is left here */
-    MF_MESSAGE_REPORT = 13,    /* host, life, payload: what it has and runs, for a scheduler that is
+    MF_MESSAGE_HOOKED = 13,    /* task: number of the hook; outcome, size, payload: its output */
+    MF_MESSAGE_BUSY = 14,      /* was told to stop, and is about it: hooks still run */
+    MF_MESSAGE_REPORT = 15,    /* host, life, payload: what it has and runs, for a scheduler that is
                                   new to    it; see handover.h */
-    MF_MESSAGE_SUPERSEDED = 14, /* payload: which scheduler it has now, for one that was before */
+    MF_MESSAGE_SUPERSEDED = 32, /* payload: which scheduler it has now, for one that was before */
     /* scheduler to worker */
     MF_MESSAGE_WELCOME = 16, /* payload: run directory, slots and GPUs */
     MF_MESSAGE_RUN =
         17, /* task, attempt, needs, try_number, timeout_ns, feeds, payload: encoded mf_command */
-    MF_MESSAGE_RECALL = 18,   /* task, attempt */
-    MF_MESSAGE_END = 19,      /* task, attempt, cause */
-    MF_MESSAGE_PULL = 20,     /* task, attempt, stream, offset, length */
-    MF_MESSAGE_RELEASE = 21,  /* task, attempt: nothing of it is needed any more */
-    MF_MESSAGE_STOP = 22,     /* error: end everything and leave; 0 in order, else ranks were lost,
-                                 and none waits for the others any more */
-    MF_MESSAGE_FEED = 23,     /* task, stream, offset, error, payload: a piece of its output */
-    MF_MESSAGE_UNFEED = 24,   /* task: nothing that runs takes its output any more */
-    MF_MESSAGE_SUSPEND = 25,  /* task, attempt: stop it, and use its slots for others */
+    MF_MESSAGE_RECALL = 18,  /* task, attempt */
+    MF_MESSAGE_END = 19,     /* task, attempt, cause */
+    MF_MESSAGE_PULL = 20,    /* task, attempt, stream, offset, length */
+    MF_MESSAGE_RELEASE = 21, /* task, attempt: nothing of it is needed any more */
+    MF_MESSAGE_STOP = 22,    /* error: end everything, run the hooks for that, and leave; once more:
+                                leave. 0 in order, else ranks were lost, and none waits for the
+                                others any more */
+    MF_MESSAGE_FEED = 23,    /* task, stream, offset, error, payload: a piece of its output */
+    MF_MESSAGE_UNFEED = 24,  /* task: nothing that runs takes its output any more */
+    MF_MESSAGE_SUSPEND = 25, /* task, attempt: stop it, and use its slots for others */
     MF_MESSAGE_CONTINUE = 26, /* task, attempt: let it go on when there are slots */
     MF_MESSAGE_WARN = 31,     /* signal: for the processes of all that runs */
     MF_MESSAGE_PULSE = 27,    /* life of the scheduler; nothing else was sent for a while */
     MF_MESSAGE_RESET = 28,    /* the worker was given up: end everything, then say AGAIN */
-    MF_MESSAGE_TAKEOVER = 29, /* life, payload: epoch of the scheduler, and who comes after it */
+    MF_MESSAGE_HOOKS = 29,    /* payload: commands to run before the first task, and at the end */
+    MF_MESSAGE_TAKEOVER = 30, /* life, payload: epoch of the scheduler, and who comes after it */
 };
 
 /**

@@ -26,16 +26,22 @@ struct rig {
     struct mf_loop *loop;
     struct mf_control *control;
     int n_requests;
+    bool answers_later;
+    uint64_t ticket;
 };
 
-static void note(void *arg, const struct mf_control_request *request,
+static bool note(void *arg, uint64_t ticket, const struct mf_control_request *request,
                  struct mf_control_reply *reply)
 {
     struct rig *rig = arg;
 
     rig->n_requests++;
+    rig->ticket = ticket;
+    if (rig->answers_later)
+        return false;
     mf_control_reply_set(reply, request->verb == MF_CONTROL_CANCEL, "%u names, first %s",
                          request->n_names, request->n_names ? request->names[0] : "none");
+    return true;
 }
 
 static void start(struct rig *rig)
@@ -124,6 +130,24 @@ Test(control, a_request_is_carried_out_and_answered)
         cr_assert(eq(int, serve_until_exit(&rig, ask_in_child(&rig)), 0));
         cr_assert(eq(int, rig.n_requests, i));
     }
+    finish(&rig);
+}
+
+Test(control, an_answer_may_come_later)
+{
+    struct rig rig = {.answers_later = true};
+    struct mf_control_reply reply = {.is_ok = true, .text = "2 names, first fit"};
+    pid_t pid;
+
+    start(&rig);
+    pid = ask_in_child(&rig);
+    while (rig.n_requests == 0)
+        mf_loop_wait(rig.loop, MF_NS_PER_MS);
+    /* It waits for longer than who says nothing may. */
+    mf_control_keep_time(rig.control, INT64_MAX - 1);
+    mf_control_answer(rig.control, rig.ticket + 1, &reply);
+    mf_control_answer(rig.control, rig.ticket, &reply);
+    cr_assert(eq(int, serve_until_exit(&rig, pid), 0));
     finish(&rig);
 }
 

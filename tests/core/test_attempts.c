@@ -365,8 +365,18 @@ Test(attempts, what_ended_for_its_memory_gets_more_as_far_as_a_worker_that_fits_
 
     cr_assert_eq(try_once(t, 1, MF_CAUSE_MEMORY), T_GIB);
     cr_assert_eq(try_once(t, 2, MF_CAUSE_MEMORY), T_GIB / 2 * 5);
+    cr_assert_eq(t_counts(t).by_state[MF_TASK_FAILED], 0);
     cr_assert_eq(try_once(t, 3, MF_CAUSE_MEMORY), 5 * T_GIB);
-    cr_assert_eq(try_once(t, 4, MF_CAUSE_MEMORY), 5 * T_GIB);
+}
+
+Test(attempts, what_cannot_get_more_memory_fails_with_tries_left)
+{
+    struct t_farm *t = make_large(2.5);
+
+    for (uint32_t attempt = 1; attempt <= 3; attempt++) {
+        cr_assert_eq(t_counts(t).by_state[MF_TASK_FAILED], 0);
+        try_once(t, attempt, MF_CAUSE_MEMORY);
+    }
     cr_assert_eq(t_counts(t).by_state[MF_TASK_FAILED], 1);
 }
 

@@ -53,7 +53,7 @@ Test(bad_input, a_duplicate_id_names_both_lines)
 Test(bad_input, unknown_syntax_of_other_tools_is_not_ignored)
 {
     refuse_file("touch ran\n[# 2 #] touch ran\n", "tasks.txt:2: ");
-    refuse_file("#DISBATCH PERENGINE START touch ran\ntouch ran\n", "tasks.txt:1: ");
+    refuse_file("touch ran\n#DISBATCH PERENGINE START touch ran\n", "tasks.txt:2: ");
 }
 
 Test(bad_input, a_nul_byte_names_its_line)
@@ -236,4 +236,37 @@ Test(bad_input, a_run_directory_that_disappears_is_noticed)
                                   "rm -rf mpifarm-run; wait $!; echo $?");
     cr_assert(eq(str, result.out, "3\n"), "%s", result.err);
     cr_assert(t_has(result.err, "removed or replaced"), "%s", result.err);
+}
+
+Test(bad_input, closed_output_is_told_before_anything_starts)
+{
+    struct t_result result;
+
+    t_write("tasks.txt", "touch ran\n");
+    result = t_sh("mpifarm run tasks.txt >&-");
+    cr_assert(eq(int, result.status, 2));
+    cr_assert(t_has(result.err, "standard output is closed"), "%s", result.err);
+    cr_assert(eq(int, t_sh("mpifarm run tasks.txt 2>&-").status, 2));
+    cr_assert(eq(int, t_sh("mpifarm run tasks.txt 1<tasks.txt").status, 2));
+    cr_assert(eq(int, t_sh("test ! -e ran && test ! -e mpifarm-run").status, 0));
+    cr_assert(eq(int, t_sh("mpifarm check tasks.txt 2>&-").status, 0));
+    cr_assert(eq(int, t_sh("mpifarm check tasks.txt >&-").status, 1));
+}
+
+Test(bad_input, names_that_do_not_exist_are_told_with_those_that_do)
+{
+    t_write("tasks.txt", "touch ran\n");
+    expect_refusal("mpifarm run --policy nope tasks.txt", "there are fifo, lifo, ");
+    expect_refusal("mpifarm run --placement nope tasks.txt", "there are least-loaded, ");
+}
+
+Test(bad_input, a_task_that_could_not_start_has_no_output_to_look_at)
+{
+    struct t_result result;
+
+    t_write("tasks.txt", "/no/such/program\n");
+    result = t_sh("mpifarm run tasks.txt");
+    cr_assert(eq(int, result.status, 1));
+    cr_assert(t_has(result.err, "cannot be started"), "%s", result.err);
+    cr_assert(not(t_has(result.err, "see its output")), "%s", result.err);
 }

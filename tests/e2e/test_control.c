@@ -60,7 +60,7 @@ Test(control, cancelled_tasks_are_ended_withdrawn_and_skipped_behind)
                                        "mpifarm stop --now > /dev/null; wait $pid; cat ran");
 
     cr_assert(eq(str, result.out,
-                 "2 tasks will be cancelled unless ended\n3\nlast\n"
+                 "cancelled: fit, 1\n3\nlast\n"
                  "1 CANCELLED\n3 SKIPPED\n4 DONE\nfit CANCELLED\n"
                  "last\nfit\nplot\n"),
               "%s", result.err);
@@ -78,8 +78,44 @@ Test(control, a_task_that_is_still_unread_is_cancelled_when_it_comes)
                                        "'to cancel' err");
 
     cr_assert(eq(str, result.out,
-                 "2 tasks will be cancelled unless ended\n"
+                 "not read yet, cancelled when they come: 8402, nosuch\n"
                  "mpifarm: of 2 tasks to cancel, 1 had ended or do not exist\n"),
+              "%s", result.err);
+}
+
+Test(control, cancel_says_of_each_task_what_it_was)
+{
+    t_write("tasks.farm",
+            "[id=done] true\n[id=bad] false\n"
+            "[id=hold afterany=done,bad] touch started; while [ ! -e go ]; do sleep 0.01; "
+            "done\n[id=wait after=hold] true\n");
+    struct t_result result = t_sh(IN_BACKGROUND(
+        "mpifarm run -j 1 tasks.farm") "mpifarm cancel mpifarm-run done wait bad; echo $?; "
+                                       "mpifarm cancel mpifarm-run nosuch wait 2> why; echo $?; "
+                                       "cat why; touch go; wait $pid; echo $?; grep stopped err; "
+                                       "mpifarm explain | head -n 1");
+
+    cr_assert(eq(str, result.out,
+                 "cancelled: wait\nhad ended: done (DONE), bad (FAILED)\n0\n1\n"
+                 "mpifarm: mpifarm-run: cancelled: wait\nno such task: nosuch\n3\n"
+                 "mpifarm: stopped by mpifarm cancel, which withdrew tasks: 1 task left; --resume "
+                 "continues\n"
+                 "2 done, 1 failed, 1 cancelled: the run was stopped by mpifarm cancel, which "
+                 "withdrew tasks; --resume continues\n"),
+              "%s", result.err);
+}
+
+Test(control, a_second_stop_says_that_it_was_asked_already)
+{
+    t_write("tasks.farm", "touch started; sleep 300\n");
+    struct t_result result = t_sh(IN_BACKGROUND(
+        "mpifarm run tasks.farm") "mpifarm stop; mpifarm stop; mpifarm stop --now; wait $pid");
+
+    cr_assert(eq(str, result.out,
+                 "nothing new is started; running tasks may end\n"
+                 "nothing new is started already; running tasks may end, and mpifarm stop --now "
+                 "ends them\n"
+                 "the running tasks are being ended\n"),
               "%s", result.err);
 }
 

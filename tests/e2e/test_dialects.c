@@ -62,3 +62,95 @@ Test(dialects, standard_input_has_an_order_too)
 
     cr_assert(eq(str, result.out, "a b c "), "%s", result.err);
 }
+
+/* --- commands per engine --- */
+
+Test(dialects, each_worker_runs_what_is_per_engine_before_its_first_task_and_at_its_end)
+{
+    t_write("tasks.txt", "#DISBATCH PERENGINE START mkdir $DISBATCH_ENGINE_RANK; "
+                         "cat > $DISBATCH_ENGINE_RANK/data <<< data\n"
+                         "#DISBATCH PERENGINE START echo hello from $DISBATCH_ENGINE_RANK\n"
+                         "#DISBATCH PERENGINE STOP rm $DISBATCH_ENGINE_RANK/data\n"
+                         "#DISBATCH PERENGINE STOP rmdir $DISBATCH_ENGINE_RANK\n"
+                         "#DISBATCH REPEAT 20 cat $DISBATCH_ENGINE_RANK/data\n");
+    struct t_result result = t_sh("%s run tasks.txt", t_mpifarm(3));
+
+    cr_assert(eq(int, result.status, 0), "%s", result.err);
+    cr_assert(eq(int, t_count_lines(result.out, "data"), 20), "%s", result.out);
+    cr_assert(
+        eq(int, t_count_lines(result.err, "mpifarm: rank 1, PERENGINE START: hello from 1"), 1),
+        "%s", result.err);
+    cr_assert(t_has(result.err, "rank 2, PERENGINE START: hello from 2"), "%s", result.err);
+    cr_assert(eq(int, t_sh("test ! -e 1 && test ! -e 2").status, 0));
+}
+
+Test(dialects, a_failure_per_engine_is_told_and_its_worker_works_on)
+{
+    t_write("tasks.txt", "#DISBATCH PERENGINE START echo why >&2; exit 3\necho task\n");
+    struct t_result result = t_sh("mpifarm run -q tasks.txt");
+
+    cr_assert(eq(int, result.status, 1), "%s", result.err);
+    cr_assert(eq(str, result.out, "task\n"));
+    cr_assert(t_has(result.err, "PERENGINE START: why"), "%s", result.err);
+    cr_assert(t_has(result.err, "PERENGINE START (line 1) failed: exit status 3"), "%s",
+              result.err);
+    cr_assert(eq(
+        int, t_sh("sed -i 's/exit 3/true/' tasks.txt; mpifarm run --resume tasks.txt").status, 0));
+}
+
+Test(dialects, a_run_that_is_stopped_ends_what_is_per_engine_in_order)
+{
+    t_write("tasks.txt", "#DISBATCH PERENGINE START touch began; sleep 300\n"
+                         "#DISBATCH PERENGINE STOP touch ended\ntouch ran\n");
+    struct t_result result = t_sh("mpifarm run tasks.txt 2>err & pid=$!; await test -e began; "
+                                  "kill $pid; wait $pid; echo $?");
+
+    cr_assert(eq(str, result.out, "3\n"), "%s", t_read("err"));
+    cr_assert(eq(int, t_sh("test -e ended && test ! -e ran").status, 0));
+    cr_assert(t_has(t_read("err"), "PERENGINE START (line 1) was ended"), "%s", t_read("err"));
+}
+
+Test(dialects, what_hangs_at_the_end_of_an_engine_can_be_ended)
+{
+    t_write("tasks.txt", "#DISBATCH PERENGINE STOP touch began; sleep 300\ntrue\n");
+    struct t_result result = t_sh("mpifarm run tasks.txt 2>err & pid=$!; await test -e began; "
+                                  "mpifarm stop --now; wait $pid; echo $?");
+
+    cr_assert(t_has(result.out, "0\n"), "%s %s", result.out, t_read("err"));
+    cr_assert(t_has(t_read("err"), "PERENGINE STOP (line 1) was ended"), "%s", t_read("err"));
+}
+
+Test(dialects, a_run_that_is_refused_runs_nothing_per_engine)
+{
+    t_write("tasks.txt", "#DISBATCH PERENGINE START touch began\n[cores=9999] true\n");
+    cr_assert(eq(int, t_sh("mpifarm run tasks.txt").status, 2));
+    cr_assert(eq(int, t_sh("test ! -e began").status, 0));
+}
+
+Test(dialects, what_is_per_engine_is_shown_and_not_simulated)
+{
+    struct t_result result;
+
+    t_write("tasks.txt", "#DISBATCH PERENGINE START touch began\n"
+                         "#DISBATCH PERENGINE STOP rm began\n[time=1s] true\n");
+    result = t_sh("mpifarm run --dry-run tasks.txt");
+    cr_assert(eq(str, result.out,
+                 "# PERENGINE START: touch began\n"
+                 "# PERENGINE STOP: rm began\ntrue\n"));
+    result = t_sh("mpifarm check tasks.txt");
+    cr_assert(t_has(result.out, "per engine     1 at its start, 1 at its end\n"), "%s", result.out);
+    result = t_sh("mpifarm simulate -w 1x1 tasks.txt");
+    cr_assert(eq(int, result.status, 0));
+    cr_assert(t_has(result.err, "PERENGINE are not simulated"), "%s", result.err);
+    cr_assert(eq(int, t_sh("test ! -e began").status, 0));
+}
+
+Test(dialects, per_engine_is_refused_from_standard_input)
+{
+    struct t_result result =
+        t_sh("printf '#DISBATCH PERENGINE START touch began\\ntrue\\n' | mpifarm run -");
+
+    cr_assert(t_has(result.err, "stdin:1: #DISBATCH PERENGINE must be known before the run"), "%s",
+              result.err);
+    cr_assert(eq(int, result.status, 2), "%s", result.err);
+}

@@ -146,6 +146,31 @@ Test(resources, a_task_over_its_memory_is_tried_again_with_more)
     cr_assert(eq(str, result.out, "2\n"));
 }
 
+Test(resources, a_task_is_not_tried_again_where_no_worker_has_more_memory)
+{
+    t_write("tasks.txt", "[id=large mem=50M] echo >> tries; x=$(head -c 209715200 /dev/zero | tr "
+                         "'\\0' x); sleep 300\n");
+    struct t_result result =
+        t_sh("mpifarm run --mem 100M --retries 5 --mem-retry x4 tasks.txt; wc -l < tries");
+
+    cr_assert(eq(str, result.out, "2\n"), "%s", result.err);
+    cr_assert(t_has(result.err, "over its memory of 100.0 MiB (used "), "%s", result.err);
+    cr_assert(t_has(result.err, "), and no worker has more, 2 attempts)"), "%s", result.err);
+}
+
+Test(resources, explain_tells_of_the_memory_of_all_processes_of_a_task)
+{
+    /* The shell is ended before it has waited for the one that is large. */
+    t_write("tasks.txt", "[id=large mem=50M] sh -c 'x=$(head -c 209715200 /dev/zero | tr \"\\0\" "
+                         "x); sleep 300' & wait\n");
+    struct t_result result = t_sh(
+        "mpifarm run --mem 8G tasks.txt; mpifarm explain mpifarm-run large | "
+        "awk '$1 == 1 {for (i = 1; i < NF; i++) if ($i ~ /B$/) {print ($(i - 1) > 50); exit}}'");
+
+    cr_assert(eq(str, result.out, "1\n"), "%s %s", result.err,
+              t_sh("mpifarm explain mpifarm-run large").out);
+}
+
 Test(resources, ranks_of_a_node_share_its_gpus)
 {
     /* Each waits until both ranks have begun one. */

@@ -137,3 +137,16 @@ Test(resume, stored_output_stays_in_one_place)
     cr_assert(eq(int, result.status, 2));
     cr_assert(t_has(result.err, "without --output"), "%s", result.err);
 }
+
+Test(resume, attempts_are_numbered_on)
+{
+    t_write("tasks.txt", "[id=a retries=1] echo $MPIFARM_ATTEMPT >> tries; test -e go\n");
+    cr_assert(eq(int, t_sh("mpifarm run tasks.txt").status, 1));
+    cr_assert(eq(int, t_sh("mpifarm run --resume-failed tasks.txt").status, 1));
+    cr_assert(eq(int, t_sh("touch go; mpifarm run --resume-failed tasks.txt").status, 0));
+    cr_assert(eq(str, t_read("tries"), "1\n2\n3\n"));
+
+    struct t_result result =
+        t_sh("mpifarm explain mpifarm-run a | awk 'NR > 2 {print $1}' | tr '\\n' ' '");
+    cr_assert(eq(str, result.out, "1 2 3 "), "%s", t_sh("mpifarm explain mpifarm-run a").out);
+}

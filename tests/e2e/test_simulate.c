@@ -228,7 +228,7 @@ static void warns_of(const char *workers, const char *keys, const char *sentence
 
     t_write("t.farm", "[time=1] x\n[id=large time=1 %s] x\n[time=1 after=large] x\n", keys);
     result = t_sh("mpifarm simulate -p fifo -w %s t.farm", workers);
-    cr_assert(eq(int, result.status, 0), "%s", result.err);
+    cr_assert(eq(int, result.status, 1), "%s", result.err);
     cr_assert(t_has(result.err, "1 of the tasks can never start, and fail: task \"large\" "), "%s",
               result.err);
     cr_assert(t_has(result.err, sentence), "%s", result.err);
@@ -274,6 +274,17 @@ Test(simulate, values_that_make_no_sense_are_refused)
 }
 
 /* --- check --- */
+
+Test(check, shows_the_ends_of_a_long_critical_path)
+{
+    struct t_result result = t_sh("echo '[id=t1] true' > t.farm; for i in $(seq 2 1000); do "
+                                  "echo \"[id=t$i after=-1] true\"; done >> t.farm; "
+                                  "mpifarm check t.farm | grep path");
+
+    cr_assert(eq(str, result.out,
+                 "critical path  t1 t2 t3 t4 t5 t6 t7 t8 t9 t10 ... 980 more ... t991 t992 t993 "
+                 "t994 t995 t996 t997 t998 t999 t1000\n"));
+}
 
 Test(check, prints_the_shape_of_the_graph)
 {

@@ -8,6 +8,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdalign.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,10 +28,11 @@ static int large_result;
 static int n_told;
 static uint64_t open_unit;
 static int n_hooks;
+static int n_unaligned;
 
 /* --- the functions --- */
 
-enum { NULL_FN, ECHO, FAIL, WAIT, LARGE, CHILD, SAVE, SLOW, SLOW_LARGE, BLOCK };
+enum { NULL_FN, ECHO, FAIL, WAIT, LARGE, CHILD, SAVE, SLOW, SLOW_LARGE, BLOCK, LETTER };
 
 static int null_fn(struct mpifarm_context *context, void *user)
 {
@@ -100,6 +103,28 @@ static int read_block(struct mpifarm_context *context, void *user)
     const void *data = mpifarm_block_data(context, 5, &n);
 
     return data ? mpifarm_write(context, data, n) : 4;
+}
+
+/* Does what its input asks for, and writes it. */
+static int letter(struct mpifarm_context *context, void *user)
+{
+    char input = *(const char *)mpifarm_input(context, NULL);
+
+    n_unaligned += (uintptr_t)mpifarm_input(context, NULL) % alignof(max_align_t) != 0;
+    n_begun++;
+    if (input == 'F')
+        return mpifarm_fail(context, 3, "why");
+    if (input == 'M')
+        mpifarm_fail(context, 3, "forgotten");
+    if (input == 'C')
+        mpifarm_spawn(context, 0, "abc", 3, NULL);
+    if (input == 'S')
+        mpifarm_checkpoint(context, "saved", 5);
+    if (input == 'L')
+        return large(context, user);
+    if (input == 'W')
+        return wait_until_asked(context, user);
+    return mpifarm_write(context, input == '2' ? "2222" : &input, input == '2' ? 2 : 1);
 }
 
 /* --- what is told --- */
@@ -238,6 +263,7 @@ static void setup(void)
     mf_functions_add(&functions, "slow", slow, NULL);
     mf_functions_add(&functions, "slow_large", slow_large, NULL);
     mf_functions_add(&functions, "block", read_block, NULL);
+    mf_functions_add(&functions, "letter", letter, NULL);
     functions.init = init_hook;
     functions.finish = finish_hook;
     functions.hook_user = &init_result;
@@ -285,6 +311,23 @@ static void add_large(uint16_t function, uint64_t task, size_t size)
 
     mf_call_put(&calls, &call);
     n_calls++;
+}
+
+/* A stretch of calls of LETTER whose inputs begin with these letters, one each. */
+static void add_letters(const char *letters, size_t input_size)
+{
+    size_t n = strlen(letters);
+    char *inputs = calloc(n, input_size);
+    struct mf_call call = {.function = LETTER,
+                           .size = input_size,
+                           .input = (uint8_t *)inputs,
+                           .details = {.try_number = 1, .n_more = (uint32_t)n - 1}};
+
+    for (size_t i = 0; i < n; i++)
+        inputs[i * input_size] = letters[i];
+    mf_call_put(&calls, &call);
+    n_calls += (uint32_t)n;
+    free(inputs);
 }
 
 /* Gives the calls added as one unit, and starts over. */
@@ -595,6 +638,107 @@ Test(inline_caller, what_comes_while_a_function_runs_waits_its_turn)
     start(1);
     run_all();
     cr_assert(eq(str, told(), "1:  1/9.\n2: two.\n"));
+}
+
+/* --- stretches --- */
+
+Test(inline_caller, calls_of_a_stretch_differ_in_what_they_do_besides_writing)
+{
+    add_letters("aaFa2aaCaaaMaFFaa", 1);
+    cr_assert(eq(int, start(1), 0));
+    run_all();
+    cr_assert(eq(str, told(), "1: a a 1/3why a 22 a a child C a a a M a 1/3why 1/3why a a.\n"));
+    cr_assert(eq(int, n_begun, 17));
+}
+
+Test(inline_caller, what_a_call_of_a_stretch_saves_or_returns_in_pieces_comes_in_its_place)
+{
+    add_letters("aSaaLa", 8);
+    cr_assert(eq(int, start(1), 0));
+    run_all();
+    char *text = told();
+    cr_assert(
+        strstr(text, "1: a\n1: call 1 saved saved\n1: S a a\nlarge of task 4\n1: large a.\n") ==
+            text,
+        "%s", text);
+}
+
+/* In parts, as entries of a frame; and each result in its place. */
+Test(inline_caller, a_long_stretch_is_told_of_in_frames)
+{
+    char letters[10001], expected[20010];
+    size_t n = 2;
+
+    for (int i = 0; i < 10000; i++)
+        letters[i] = (char)('a' + i % 23);
+    letters[10000] = '\0';
+    add_letters(letters, 3);
+    cr_assert(eq(int, start(1), 0));
+    run_all();
+    memcpy(expected, "1:", 3);
+    for (int i = 0; i < 10000; i++)
+        n += (size_t)snprintf(expected + n, sizeof(expected) - n, " %c", letters[i]);
+    memcpy(expected + n, ".\n", 3);
+    cr_assert(eq(str, told(), expected));
+    cr_assert(le(u32, most_entries_bytes, 3956));
+}
+
+Test(inline_caller, inputs_in_a_stretch_are_aligned_whatever_their_size)
+{
+    for (size_t size = 1; size <= 48; size++) {
+        add_letters("abcdefgh", size);
+        cr_assert(eq(int, start(size), 0));
+    }
+    run_all();
+    cr_assert(eq(int, n_unaligned, 0));
+    cr_assert(eq(int, n_begun, 48 * 8));
+}
+
+Test(inline_caller, a_stretch_recalled_while_it_runs_gives_the_rest_back)
+{
+    on_poll = recall_and_cancel;
+    add_letters("aWaaaa", 1);
+    cr_assert(eq(int, start(1), 0));
+    run_all();
+    cr_assert(eq(str, told(), "1: a 1/9\n1: returned\n"));
+    cr_assert(eq(int, n_begun, 3), "LETTER counts, and so does what it waits in");
+}
+
+static void cancel_every_call(void)
+{
+    caller->ops->cancel(caller, 1, 1, MF_EVERY_CALL);
+}
+
+Test(inline_caller, a_stretch_cancelled_while_it_runs_makes_no_more_calls)
+{
+    char expected[64];
+
+    on_poll = cancel_every_call;
+    add_letters("aaWaa", 1);
+    cr_assert(eq(int, start(1), 0));
+    run_all();
+    snprintf(expected, sizeof(expected), "1: a a 1/9 1/%d 1/%d.\n", ECANCELED, ECANCELED);
+    cr_assert(eq(str, told(), expected));
+    cr_assert(eq(int, n_begun, 4));
+}
+
+/* The third call is not to be made, and is told of in its place. */
+static void cancel_second_and_third(void)
+{
+    cancel_second();
+    caller->ops->cancel(caller, 1, 1, 2);
+}
+
+Test(inline_caller, a_call_of_a_stretch_cancelled_from_inside_another_is_not_made)
+{
+    char expected[64];
+
+    on_poll = cancel_second_and_third;
+    add_letters("aWbc", 1);
+    cr_assert(eq(int, start(1), 0));
+    run_all();
+    snprintf(expected, sizeof(expected), "1: a 1/9 1/%d c.\n", ECANCELED);
+    cr_assert(eq(str, told(), expected));
 }
 
 /* --- blocks --- */

@@ -34,8 +34,8 @@ Test(summary, a_run_without_failures_is_one_line)
 Test(summary, each_failure_has_its_cause_and_the_command_to_see_its_output)
 {
     const struct mf_failure failures[] = {
-        {"17", "./sim a.dat", "exit status 3", 3},
-        {"a b", "./sim\nb.dat", "killed by signal 9 (Killed)", 1},
+        {"17", "./sim a.dat", "exit status 3", 3, true},
+        {"a b", "./sim\nb.dat", "killed by signal 9 (Killed)", 1, true},
     };
 
     cr_assert_str_eq(print((struct mf_summary){.n_done = 9998,
@@ -54,7 +54,7 @@ Test(summary, each_failure_has_its_cause_and_the_command_to_see_its_output)
 
 Test(summary, failures_that_are_not_shown_are_counted)
 {
-    const struct mf_failure failure = {"1", "false", "exit status 1", 1};
+    const struct mf_failure failure = {"1", "false", "exit status 1", 1, true};
 
     cr_assert(strstr(
         print((struct mf_summary){
@@ -67,7 +67,7 @@ Test(summary, a_long_command_is_cut_between_characters)
 {
     char command[400] = "";
     const char *text;
-    struct mf_failure failure = {"1", command, "exit status 1", 1};
+    struct mf_failure failure = {"1", command, "exit status 1", 1, true};
     struct mf_summary summary = {.n_failed = 1, .failures = &failure, .n_shown = 1};
 
     for (int i = 0; i < 100; i++)
@@ -133,14 +133,12 @@ Test(summary, tasks_that_could_never_start_are_counted)
                                   .n_shown = 3,
                                   .failures = (struct mf_failure[3]){{"1", "a", "x", 1},
                                                                      {"2", "b", "x", 1},
-                                                                     {"3", "c", "x", 1}}}),
+                                                                     {"3", "c", "x", 1, true}}}),
         "mpifarm: 0 done, 3 failed\n"
         "mpifarm: 2 of those that failed could never start: no worker is large "
         "enough\n"
         "mpifarm: failed: 1 (x): a\n"
-        "mpifarm: see its output: mpifarm logs mpifarm-run 1\n"
         "mpifarm: failed: 2 (x): b\n"
-        "mpifarm: see its output: mpifarm logs mpifarm-run 2\n"
         "mpifarm: failed: 3 (x): c\n"
         "mpifarm: see its output: mpifarm logs mpifarm-run 3\n");
 }

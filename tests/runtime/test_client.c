@@ -89,6 +89,7 @@ static void make_hello(void)
     mf_buffer_clear(&part);
     mf_functions_encode(&functions, &part);
     mf_buffer_put_bytes(&body, part.data, part.size);
+    mf_life_encode(&(struct mf_life){.boot = "elsewhere"}, &body);
     mf_record_put(&hello, &(struct mf_record){.kind = MF_RECORD_HELLO}, body.data, body.size);
     mf_buffer_finish(&part);
     mf_buffer_finish(&body);

@@ -379,6 +379,7 @@ Test(server_begin, hello_says_host_cores_and_functions)
     struct mf_error err;
     uint32_t from, n_cores;
     const uint8_t *bytes;
+    struct mf_life life;
     size_t n;
 
     cr_assert(eq(int, mf_transport_receive(scheduler, &from, &frame), 1));
@@ -394,6 +395,8 @@ Test(server_begin, hello_says_host_cores_and_functions)
     free(cores);
     bytes = mf_reader_get_bytes(&body, &n);
     cr_assert(eq(int, mf_functions_compare(&functions, bytes, n, 3, &err), 0));
+    mf_life_decode(&body, &life);
+    cr_assert(eq(i32, life.pid, getpid()));
     cr_assert(eq(int, mf_reader_finish(&body), 0));
 }
 

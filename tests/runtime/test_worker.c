@@ -97,6 +97,10 @@ static const char *kind_name(enum mf_message_kind kind)
         return "REPORT";
     case MF_MESSAGE_SUPERSEDED:
         return "SUPERSEDED";
+    case MF_MESSAGE_HOOKED:
+        return "HOOKED";
+    case MF_MESSAGE_BUSY:
+        return "BUSY";
     case MF_MESSAGE_BYE:
         return "BYE";
     default:
@@ -146,7 +150,7 @@ static char *heard(void)
             if (message.kind == MF_MESSAGE_REPORT)
                 note_report(&message);
             else if (message.kind != MF_MESSAGE_HELLO && message.kind != MF_MESSAGE_BYE &&
-                     message.kind != MF_MESSAGE_SUPERSEDED)
+                     message.kind != MF_MESSAGE_SUPERSEDED && message.kind != MF_MESSAGE_BUSY)
                 n += (size_t)snprintf(trace + n, sizeof(trace) - n, " %" PRIu64, message.task);
         }
     }
@@ -829,6 +833,134 @@ Test(worker, what_is_asked_of_an_attempt_that_has_ended_is_ignored)
     turn();
     cr_assert(eq(str, asked, ""));
     cr_assert(eq(str, heard(), "ENDED 1"));
+}
+
+/* --- hooks --- */
+
+/* A hook runs for some time that the script makes of its number: see script(). */
+static void hooks(const char *kinds)
+{
+    struct mf_command command = {
+        .id = "h", .tag = "", .n_args = 1, .args = (const char *const[]){"hook"}};
+    struct mf_buffer list = {0};
+
+    for (; *kinds; kinds++)
+        mf_node_put_hook(*kinds == '-', &command, &list);
+    say(&(struct mf_message){
+        .kind = MF_MESSAGE_HOOKS, .payload = list.data, .payload_size = list.size});
+    mf_buffer_finish(&list);
+}
+
+static void stop(void)
+{
+    say(&(struct mf_message){.kind = MF_MESSAGE_STOP});
+    turn();
+}
+
+/* Turns until the worker has said that: hooks of the script take up to a second. */
+static void await_words(const char *expected)
+{
+    char said[4096] = "";
+
+    for (int i = 0; i < 3000 && strcmp(said, expected) != 0; i++) {
+        const char *more;
+
+        if (!mf_worker_rank_is_finished(worker))
+            pass_ms(1);
+        more = heard();
+        if (*more)
+            snprintf(said + strlen(said), sizeof(said) - strlen(said), "%s%s", *said ? ", " : "",
+                     more);
+    }
+    cr_assert(eq(str, said, (char *)expected));
+}
+
+Test(worker, runs_hooks_in_order_before_its_first_task)
+{
+    welcome(2);
+    hooks("++-");
+    run(5, 1);
+    turn();
+    await_words("HOOKED 0, HOOKED 1, ENDED 5");
+    cr_assert(strstr(seats, ":0,1 ") != NULL, "a hook has all slots: %s", seats);
+}
+
+Test(worker, gives_tasks_back_while_hooks_run)
+{
+    welcome(1);
+    hooks("+");
+    run(5, 1);
+    turn();
+    say_about(MF_MESSAGE_RECALL, 5);
+    turn();
+    cr_assert(eq(str, heard(), "RETURNED 5"));
+}
+
+Test(worker, runs_hooks_between_its_last_task_and_its_bye)
+{
+    welcome(1);
+    hooks("-+-");
+    turn();
+    await_words("HOOKED 1");
+    run(500, 1);
+    turn();
+    stop();
+    cr_assert_not(mf_worker_rank_is_finished(worker));
+    await_words("BUSY, ENDED 500, HOOKED 0, HOOKED 2, BYE");
+    cr_assert(mf_worker_rank_is_finished(worker));
+}
+
+Test(worker, says_now_and_then_that_its_hooks_still_run)
+{
+    welcome(1);
+    hooks("-");
+    turn();
+    stop();
+    cr_assert(eq(str, heard(), "BUSY"));
+    cr_assert(mf_worker_rank_next_ns(worker) < INT64_MAX);
+    /* The executor stands still meanwhile. */
+    now_ns = mf_worker_rank_next_ns(worker);
+    turn();
+    cr_assert(eq(str, heard(), "BUSY"));
+}
+
+Test(worker, ends_a_hook_for_the_start_when_told_to_stop_and_runs_those_for_the_end)
+{
+    welcome(1);
+    hooks("++-");
+    turn();
+    stop();
+    await_words("BUSY, HOOKED 0, HOOKED 2, BYE");
+}
+
+Test(worker, leaves_out_hooks_when_told_to_stop_twice)
+{
+    welcome(1);
+    hooks("--");
+    turn();
+    stop();
+    stop();
+    await_words("BUSY, HOOKED 0, BYE");
+}
+
+Test(worker, a_broken_executor_keeps_nobody_from_leaving)
+{
+    welcome(1);
+    hooks("-");
+    turn();
+    stop();
+    mf_fake_executor_break(executor, "gone");
+    turn();
+    await_words("BUSY, BROKEN 0, BYE");
+}
+
+Test(worker, damaged_hooks_are_refused)
+{
+    welcome(1);
+    say(&(struct mf_message){
+        .kind = MF_MESSAGE_HOOKS, .payload = (const uint8_t *)"\1\377\377", .payload_size = 3});
+    turn();
+    cr_assert(eq(str, heard(), "BROKEN 0"));
 }
 
 /* --- schedulers that come after another --- */

@@ -1,4 +1,4 @@
-/* Files as disBatch's Readme has them: #DISBATCH PREFIX, SUFFIX, BARRIER, REPEAT. */
+/* Files as disBatch's Readme has them: #DISBATCH PREFIX, SUFFIX, BARRIER, REPEAT, PERENGINE. */
 #include "support.h"
 
 #include <criterion/criterion.h>
@@ -261,18 +261,105 @@ Test(disbatch, the_kind_of_a_task_is_not_bash)
     mf_source_close(source);
 }
 
+/* --- per engine --- */
+
+/* The commands for workers: "START 1: [ls]". */
+static const char *hooks(const char *text)
+{
+    static char out[4096];
+    struct mf_source *source;
+    const struct mf_hook *hook;
+    size_t n = 0;
+
+    t_write("a.farm", text);
+    source = t_open("a.farm", NULL);
+    out[0] = '\0';
+    for (size_t i = 0; (hook = mf_source_hook(source, i)); i++) {
+        struct mf_command command = hook->command;
+
+        n += (size_t)snprintf(out + n, sizeof(out) - n, "%s %s:", hook->is_stop ? "-" : "+",
+                              command.id);
+        for (uint32_t k = 0; k < command.n_args; k++)
+            n += (size_t)snprintf(out + n, sizeof(out) - n, "[%s]", command.args[k]);
+        n += (size_t)snprintf(out + n, sizeof(out) - n, "\n");
+    }
+    mf_source_close(source);
+    return out;
+}
+
+#define hooks_are(text, shown) cr_assert_str_eq(hooks(text), (shown))
+
+Test(disbatch, commands_per_engine_are_no_tasks)
+{
+    const char *text = "#DISBATCH PERENGINE START mkdir d; cd d\n#DISBATCH PERENGINE STOP rm x\n"
+                       "#DISBATCH perengine start ls\na\nb\n";
+
+    hooks_are(text, "+ START 1:[/bin/bash][-c][mkdir d; cd d]\n- STOP 2:[rm][x]\n"
+                    "+ START 3:[ls]\n");
+    commands_are(text, "4: [a]\n5: [b]\n");
+}
+
+Test(disbatch, prefix_and_suffix_go_around_commands_per_engine_behind_them)
+{
+    hooks_are("#DISBATCH PERENGINE START a\n#DISBATCH PREFIX p \n#DISBATCH SUFFIX  s\n"
+              "#DISBATCH PERENGINE STOP b\nc\n",
+              "+ START 1:[a]\n- STOP 4:[p][b][s]\n");
+}
+
+Test(disbatch, commands_per_engine_see_the_variables_of_tasks)
+{
+    struct mf_source *source;
+    const struct mf_command *command;
+
+    t_write("a.farm", "#DISBATCH PERENGINE STOP a\n#DISBATCH PERENGINE START b\n"
+                      "#DISBATCH PERENGINE START c\nd\n");
+    source = t_open("a.farm", NULL);
+    command = &mf_source_hook(source, 2)->command;
+    cr_assert_eq(command->n_env, 8);
+    cr_assert_str_eq(command->env[0], "DISBATCH_JOBID=mpifarm");
+    cr_assert_str_eq(command->env[1], "DISBATCH_NAMETASKS=a.farm");
+    cr_assert_str_eq(command->env[2], "DISBATCH_REPEAT_INDEX=-1");
+    cr_assert_str_eq(command->env[4], "DISBATCH_STREAM_INDEX=3");
+    cr_assert_str_eq(command->env[6], "DISBATCH_TASKID=1");
+    mf_source_close(source);
+}
+
+Test(disbatch, tasks_count_on_without_commands_per_engine)
+{
+    cr_assert_str_eq(output_of("#DISBATCH PERENGINE START a\necho $DISBATCH_TASKID\n", 1), "0\n");
+}
+
+Test(disbatch, commands_per_engine_stand_before_the_first_task_of_a_file)
+{
+    tasks_are("a\n#DISBATCH PERENGINE START b\n",
+              "a.farm:2: #DISBATCH PERENGINE must stand before the first task of the file");
+    tasks_are("#DISBATCH PERENGINE b\n",
+              "a.farm:1: #DISBATCH PERENGINE: START or STOP, and then a command");
+    tasks_are("#DISBATCH PERENGINE STOP \n", "a.farm:1: #DISBATCH PERENGINE STOP has no command");
+}
+
+Test(disbatch, each_file_has_its_commands_per_engine)
+{
+    const char *names[] = {t_write("a.farm", "#DISBATCH PERENGINE START a\nx\n"),
+                           t_write("b.farm", "#DISBATCH PERENGINE START b\ny\n")};
+    struct mf_source *source;
+
+    cr_assert_eq(mf_source_open_files(names, 2, NULL, &source, NULL), 0);
+    cr_assert_str_eq(mf_source_hook(source, 0)->command.args[0], "a");
+    cr_assert_str_eq(mf_source_hook(source, 1)->command.args[0], "b");
+    cr_assert_null(mf_source_hook(source, 2));
+    mf_source_close(source);
+}
+
 /* --- what is refused --- */
 
 Test(disbatch, what_cannot_be_given_is_refused)
 {
-    tasks_are("#DISBATCH PERENGINE START ls\n",
-              "a.farm:1: #DISBATCH PERENGINE is not supported: a farm runs no commands when "
-              "workers come and go; run them in the job script, with srun or mpirun on each node");
     tasks_are("a\n#DISBATCH PREFXI p\n",
               "a.farm:2: #DISBATCH PREFXI p is no directive (known: PREFIX, SUFFIX, BARRIER "
-              "[CHECK], REPEAT)");
+              "[CHECK], REPEAT, PERENGINE)");
     tasks_are("#DISBATCH\n", "a.farm:1: #DISBATCH is no directive (known: PREFIX, SUFFIX, BARRIER "
-                             "[CHECK], REPEAT)");
+                             "[CHECK], REPEAT, PERENGINE)");
 }
 
 Test(disbatch, repeat_wants_numbers)

@@ -1,0 +1,48 @@
+/*
+ * How a run ended, told by rank 0 to whoever supervises mpirun: mpirun itself
+ * says 0 whatever happened once ranks may die. It is a small file whose path
+ * the ranks find in their environment.
+ */
+#ifndef MF_CLI_ENDING_H
+#define MF_CLI_ENDING_H
+
+#include <limits.h>
+#include <stdbool.h>
+
+/** The variable with the path; set for the ranks of a supervised run, and for no task. */
+#define MF_ENDING_VARIABLE "MPIFARM_SUPERVISED"
+
+/** What there is in the file. */
+enum mf_ending_state {
+    MF_ENDING_NONE,  /* the run has not begun */
+    MF_ENDING_BEGUN, /* it has, and did not end */
+    MF_ENDING_ENDED, /* it has ended, with a status */
+};
+
+/**
+ * mf_ending_create() - make the file, empty, beside a run directory.
+ *
+ * @path  of PATH_MAX bytes, filled in
+ *
+ * Returns 0 or -errno.
+ */
+int mf_ending_create(const char *run_dir, char *path);
+
+/** What the file says; *ret_status is set with ENDED. */
+enum mf_ending_state mf_ending_read(const char *path, int *ret_status);
+
+/** Whether this process is a rank of a supervised run. */
+bool mf_ending_is_awaited(void);
+
+/** Rank 0: something was started. Does nothing where nobody supervises. */
+void mf_ending_note_begun(void);
+
+/**
+ * mf_ending_note() - rank 0: the run has ended with this status.
+ *
+ * Returns the status to exit with: the same where nobody supervises, else 0, as mpirun comments on
+ * any other.
+ */
+int mf_ending_note(int status);
+
+#endif

@@ -1,0 +1,313 @@
+/*
+ * Supervising mpirun: see supervise.h. Two threads would be one too many: a
+ * loop over poll() hands on output and signals, and looks whether the run has
+ * ended. mpirun is in a process group of its own, so that the keys of a
+ * terminal mean what they mean without it.
+ */
+#include "cli/supervise.h"
+
+#include "base/clock.h"
+#include "base/io.h"
+#include "cli/ending.h"
+#include "cli/relay.h"
+#include "exec/descendants.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* mpirun may hang once ranks have died; but it ends soon after its ranks, and what it has of their
+ * output comes before. */
+#define LEAVE_NS (5 * MF_NS_PER_S)
+
+/* Between looks at the record of the end, and after a request to end. */
+#define LOOK_NS (200 * MF_NS_PER_MS)
+
+/* Processes of mpirun that have to be killed. */
+#define KILL_LIMIT_NS (2 * MF_NS_PER_S)
+
+/* What Open MPI 4 says to whoever reads, once for each rank that leaves after a death. */
+#define NOISE "PMIX ERROR: BAD-PARAM in file"
+
+/**
+ * @n_signals  that were passed on
+ * @quiet_ns   since when nothing has come of mpirun
+ * @looked_ns  when the record was last looked at
+ * @asked_ns   when mpirun was asked to end, 0 if it was not
+ * @has_ended  mpirun has, and was reaped
+ */
+struct supervisor {
+    struct mf_context *context;
+    char ending[PATH_MAX];
+    pid_t mpirun;
+    int signal_fd;
+    int n_signals;
+    struct mf_relay out, err;
+    int64_t quiet_ns, looked_ns, asked_ns;
+    bool has_ended;
+    int mpirun_status;
+};
+
+int mf_supervise_is_advised(void)
+{
+    const char *recovery = getenv("OMPI_MCA_orte_enable_recovery");
+
+    return getenv("OMPI_COMM_WORLD_SIZE") && (!recovery || strcmp(recovery, "0") == 0);
+}
+
+/* --- starting mpirun --- */
+
+static const int passed_signals[] = {SIGINT, SIGTERM, SIGHUP};
+
+/* Returns a signalfd or -errno. A signal that is ignored (nohup) stays so. */
+static int take_signals(sigset_t *ret_before)
+{
+    struct sigaction action;
+    sigset_t set;
+    int fd;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGCHLD);
+    for (size_t i = 0; i < sizeof(passed_signals) / sizeof(passed_signals[0]); i++)
+        if (sigaction(passed_signals[i], NULL, &action) < 0 || action.sa_handler != SIG_IGN)
+            sigaddset(&set, passed_signals[i]);
+    if (sigprocmask(SIG_BLOCK, &set, ret_before) < 0)
+        return -errno;
+    fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    return fd < 0 ? -errno : fd;
+}
+
+/* mpirun does not read from a terminal that another group of processes has. */
+static void copy_terminal(void)
+{
+    char bytes[4096];
+    ssize_t n;
+    int fds[2];
+
+    if (!isatty(STDIN_FILENO) || pipe(fds) < 0)
+        return;
+    if (fork() == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        close(fds[0]);
+        while ((n = read(STDIN_FILENO, bytes, sizeof(bytes))) > 0)
+            if (mf_write_all(fds[1], bytes, (size_t)n) < 0)
+                break;
+        _exit(EXIT_SUCCESS);
+    }
+    dup2(fds[0], STDIN_FILENO);
+    close(fds[0]);
+    close(fds[1]);
+}
+
+/* Never returns. */
+static void exec_mpirun(const struct supervisor *supervisor, uint32_t n_ranks)
+{
+    const struct mf_context *context = supervisor->context;
+    const char *fixed[] = {"mpirun",
+                           "--enable-recovery",
+                           "--oversubscribe",
+                           "--map-by",
+                           "node",
+                           "--bind-to",
+                           "none",
+                           "-x",
+                           MF_ENDING_VARIABLE,
+                           "-n"};
+    size_t n_fixed = sizeof(fixed) / sizeof(fixed[0]);
+    const char **words = calloc(n_fixed + (size_t)context->argc + 2, sizeof(*words));
+    char number[16], program[PATH_MAX] = "";
+
+    if (!words || readlink("/proc/self/exe", program, sizeof(program) - 1) < 0)
+        _exit(126);
+    snprintf(number, sizeof(number), "%" PRIu32, n_ranks);
+    memcpy(words, fixed, sizeof(fixed));
+    words[n_fixed++] = number;
+    words[n_fixed++] = program;
+    memcpy(words + n_fixed, context->argv + 1, ((size_t)context->argc - 1) * sizeof(*words));
+    setenv(MF_ENDING_VARIABLE, supervisor->ending, 1);
+    execvp(words[0], (char *const *)words);
+    fprintf(stderr, "mpifarm: --np needs mpirun, which cannot be started: %s\n", strerror(errno));
+    _exit(127);
+}
+
+static int start(struct supervisor *supervisor, uint32_t n_ranks)
+{
+    sigset_t before;
+    int out[2], err[2], r = take_signals(&before);
+
+    if (r < 0)
+        return r;
+    supervisor->signal_fd = r;
+    if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0 || pipe(out) < 0 || pipe(err) < 0)
+        return -errno;
+    copy_terminal();
+    supervisor->mpirun = fork();
+    if (supervisor->mpirun < 0)
+        return -errno;
+    if (supervisor->mpirun == 0) {
+        setpgid(0, 0);
+        prctl(PR_SET_PDEATHSIG, SIGTERM);
+        sigprocmask(SIG_SETMASK, &before, NULL);
+        dup2(out[1], STDOUT_FILENO);
+        dup2(err[1], STDERR_FILENO);
+        for (int i = 0; i < 2; i++) {
+            close(out[i]);
+            close(err[i]);
+        }
+        exec_mpirun(supervisor, n_ranks);
+    }
+    close(out[1]);
+    close(err[1]);
+    supervisor->out = (struct mf_relay){.from = out[0], .to = STDOUT_FILENO};
+    supervisor->err = (struct mf_relay){.from = err[0], .to = STDERR_FILENO, .unwanted = NOISE};
+    return 0;
+}
+
+/* --- while it runs --- */
+
+/* mpirun takes signals for itself, and hands these two on to the ranks. */
+static void pass_on(struct supervisor *supervisor, uint32_t number)
+{
+    supervisor->n_signals++;
+    /* The first lets tasks end, the second ends them, and more mean that this takes too long. */
+    if (supervisor->n_signals > 3)
+        kill(supervisor->mpirun, SIGKILL);
+    else if (supervisor->n_signals == 3)
+        kill(supervisor->mpirun, SIGTERM);
+    else
+        kill(supervisor->mpirun, number == SIGINT ? SIGUSR1 : SIGUSR2);
+}
+
+static void take_signal(struct supervisor *supervisor)
+{
+    struct signalfd_siginfo info;
+
+    if (read(supervisor->signal_fd, &info, sizeof(info)) != sizeof(info))
+        return;
+    if (info.ssi_signo != SIGCHLD) {
+        pass_on(supervisor, info.ssi_signo);
+        return;
+    }
+    if (waitpid(supervisor->mpirun, &supervisor->mpirun_status, WNOHANG) == supervisor->mpirun)
+        supervisor->has_ended = true;
+}
+
+static void wait_for_more(struct supervisor *supervisor)
+{
+    struct pollfd items[] = {{.fd = supervisor->signal_fd, .events = POLLIN},
+                             mf_relay_wish(&supervisor->out),
+                             mf_relay_wish(&supervisor->err)};
+    bool has_moved;
+
+    if (poll(items, 3, (int)(LOOK_NS / MF_NS_PER_MS)) < 0)
+        return;
+    if (items[0].revents)
+        take_signal(supervisor);
+    has_moved = mf_relay_turn(&supervisor->out, &items[1]);
+    has_moved |= mf_relay_turn(&supervisor->err, &items[2]);
+    /* A reader that is slow holds up mpirun, which does not hang then. */
+    if (has_moved || supervisor->out.n > 0 || supervisor->err.n > 0)
+        supervisor->quiet_ns = mf_clock_monotonic_ns();
+}
+
+/* The run has ended, and mpirun has had its time: it is asked to end, and then made to. */
+static void press(struct supervisor *supervisor, int64_t now_ns)
+{
+    int status;
+
+    if (now_ns < supervisor->looked_ns + LOOK_NS)
+        return;
+    supervisor->looked_ns = now_ns;
+    if (now_ns < supervisor->quiet_ns + LEAVE_NS ||
+        mf_ending_read(supervisor->ending, &status) != MF_ENDING_ENDED)
+        return;
+    if (supervisor->asked_ns == 0) {
+        supervisor->asked_ns = now_ns;
+        kill(supervisor->mpirun, SIGTERM);
+    } else if (now_ns >= supervisor->asked_ns + LEAVE_NS) {
+        kill(supervisor->mpirun, SIGKILL);
+    }
+}
+
+/* What mpirun has left behind, and the last of the output. */
+static void clear_away(struct supervisor *supervisor)
+{
+    struct pollfd items[2];
+
+    (void)mf_descendants_kill(KILL_LIMIT_NS);
+    for (;;) {
+        items[0] = mf_relay_wish(&supervisor->out);
+        items[1] = mf_relay_wish(&supervisor->err);
+        if (items[0].fd < 0 && items[1].fd < 0)
+            return;
+        if (poll(items, 2, -1) < 0 && errno != EINTR)
+            return;
+        (void)mf_relay_turn(&supervisor->out, &items[0]);
+        (void)mf_relay_turn(&supervisor->err, &items[1]);
+    }
+}
+
+static int judge(const struct supervisor *supervisor)
+{
+    int status;
+
+    switch (mf_ending_read(supervisor->ending, &status)) {
+    case MF_ENDING_ENDED:
+        return status;
+    case MF_ENDING_BEGUN:
+        mf_log_error(&supervisor->context->log,
+                     "the scheduler ended in the middle of the run; --resume continues");
+        return MPIFARM_EXIT_STOPPED;
+    case MF_ENDING_NONE:
+        break;
+    }
+    mf_log_error(&supervisor->context->log, "mpirun ended before the run began");
+    return MPIFARM_EXIT_USAGE;
+}
+
+static bool may_be_refused(struct mf_context *context)
+{
+    if (geteuid() != 0 ||
+        (getenv("OMPI_ALLOW_RUN_AS_ROOT") && getenv("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM")))
+        return false;
+    mf_log_error(&context->log,
+                 "--np: mpirun does not run for root unless OMPI_ALLOW_RUN_AS_ROOT=1 and "
+                 "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 are set");
+    return true;
+}
+
+int mf_supervise(struct mf_context *context, uint32_t n_ranks, const char *run_dir)
+{
+    struct supervisor supervisor = {.context = context, .signal_fd = -1};
+    int r, status;
+
+    if (may_be_refused(context))
+        return MPIFARM_EXIT_USAGE;
+    r = mf_ending_create(run_dir, supervisor.ending);
+    if (r == 0)
+        r = start(&supervisor, n_ranks);
+    if (r < 0) {
+        mf_log_error(&context->log, "%s: cannot run mpirun from there: %s", run_dir, strerror(-r));
+        (void)unlink(supervisor.ending);
+        return MPIFARM_EXIT_USAGE;
+    }
+    supervisor.quiet_ns = mf_clock_monotonic_ns();
+    while (!supervisor.has_ended) {
+        wait_for_more(&supervisor);
+        press(&supervisor, mf_clock_monotonic_ns());
+    }
+    clear_away(&supervisor);
+    status = judge(&supervisor);
+    (void)unlink(supervisor.ending);
+    mf_close(&supervisor.signal_fd);
+    return status;
+}

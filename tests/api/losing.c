@@ -1,0 +1,190 @@
+/*
+ * Programs whose ranks are killed while they work: one each, named by the
+ * argument. They print what became of the tasks; test_losing.c looks at it.
+ *
+ *     mpirun --enable-recovery -n RANKS losing NAME
+ */
+#include <mpifarm/mpifarm.h>
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define N_CALLS 20000
+#define DEADLY 7777
+
+/* True once among all processes in this directory. */
+static int is_first(const char *name)
+{
+    int fd = open(name, O_CREAT | O_EXCL | O_WRONLY, 0600);
+
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
+}
+
+static int input_of(const struct mpifarm_context *context)
+{
+    int number;
+
+    memcpy(&number, mpifarm_input(context, NULL), sizeof(number));
+    return number;
+}
+
+/* The square of its input; one of them kills the rank that it is first in. */
+static int square(struct mpifarm_context *context, void *user)
+{
+    int number = input_of(context), result = number * number;
+
+    if (number == DEADLY && is_first("killed"))
+        kill(getpid(), SIGKILL);
+    return mpifarm_write(context, &result, sizeof(result));
+}
+
+/* Kills whatever rank it is in. */
+static int deadly(struct mpifarm_context *context, void *user)
+{
+    kill(getpid(), SIGKILL);
+    return 0;
+}
+
+/* Has a few children of which one is deadly once. */
+static int parent(struct mpifarm_context *context, void *user)
+{
+    for (int i = DEADLY - 5; i < DEADLY + 5; i++)
+        if (mpifarm_spawn(context, 0, &i, sizeof(i), NULL) < 0)
+            return 1;
+    return 0;
+}
+
+/* Waits in the rank until the client has been killed. */
+static int lasting(struct mpifarm_context *context, void *user)
+{
+    while (access("killed", F_OK) < 0)
+        usleep(1000);
+    return 0;
+}
+
+enum { SQUARE, DEADLY_TASK, PARENT, LASTING };
+
+static void print_result(struct mpifarm *farm, const char *what, mpifarm_future future)
+{
+    struct mpifarm_result result;
+
+    if (mpifarm_wait(farm, future, MPIFARM_FOREVER) < 0 ||
+        mpifarm_result(farm, future, &result) < 0)
+        printf("%s: %s\n", what, mpifarm_error_text(farm));
+    else
+        printf("%s: status %d cause %d\n", what, result.status, result.cause);
+    fflush(stdout);
+    mpifarm_release(farm, future);
+}
+
+static void map(struct mpifarm *farm)
+{
+    static int inputs[N_CALLS], results[N_CALLS];
+    struct mpifarm_counts counts;
+    int n_right = 0;
+    int r;
+
+    for (int i = 0; i < N_CALLS; i++)
+        inputs[i] = i;
+    r = mpifarm_map(farm, SQUARE, inputs, sizeof(int), N_CALLS, results, sizeof(int), NULL);
+    for (int i = 0; i < N_CALLS; i++)
+        n_right += results[i] == i * i;
+    mpifarm_count(farm, &counts);
+    printf("map %d: %d right, %" PRIu32 " workers left\n", r, n_right, counts.n_workers);
+}
+
+static void target(struct mpifarm *farm)
+{
+    const struct mpifarm_task_options options = {.rank = 2};
+    int number = 3;
+    mpifarm_future first, second, other;
+
+    mpifarm_submit(farm, DEADLY_TASK, NULL, 0, &options, &first);
+    mpifarm_submit(farm, SQUARE, &number, sizeof(number), &options, &second);
+    mpifarm_submit(farm, SQUARE, &number, sizeof(number), NULL, &other);
+    print_result(farm, "first", first);
+    print_result(farm, "second", second);
+    print_result(farm, "other", other);
+    printf("third: %d\n", mpifarm_submit(farm, SQUARE, &number, sizeof(number), &options, &first));
+}
+
+static void poison(struct mpifarm *farm)
+{
+    int number = 3;
+    mpifarm_future bad, good;
+
+    mpifarm_submit(farm, DEADLY_TASK, NULL, 0, NULL, &bad);
+    print_result(farm, "poison", bad);
+    mpifarm_submit(farm, SQUARE, &number, sizeof(number), NULL, &good);
+    print_result(farm, "good", good);
+}
+
+static void children(struct mpifarm *farm)
+{
+    const struct mpifarm_task_options options = {.group = 5};
+    struct mpifarm_counts counts;
+    mpifarm_future future;
+
+    mpifarm_submit(farm, PARENT, NULL, 0, &options, &future);
+    mpifarm_wait_group(farm, 5, MPIFARM_FOREVER);
+    print_result(farm, "parent", future);
+    mpifarm_count(farm, &counts);
+    printf("%" PRIu64 " done\n", counts.n_done);
+}
+
+/* Rank 0 dies. */
+static void client(struct mpifarm *farm)
+{
+    mpifarm_future future;
+
+    for (uint32_t i = 1; i < mpifarm_size(farm); i++)
+        mpifarm_submit(farm, LASTING, NULL, 0, NULL, &future);
+    mpifarm_progress(farm, NULL);
+    is_first("killed");
+    kill(getpid(), SIGKILL);
+}
+
+/* So it does while the others wait for it to start. */
+static void absent(struct mpifarm *farm)
+{
+    (void)farm;
+    kill(getpid(), SIGKILL);
+}
+
+static const struct {
+    const char *name;
+    void (*run)(struct mpifarm *farm);
+} scenarios[] = {{"map", map},
+                 {"target", target},
+                 {"poison", poison},
+                 {"children", children},
+                 {"client", client}};
+
+int main(int argc, char **argv)
+{
+    struct mpifarm *farm;
+    int r;
+
+    if (argc < 2 || mpifarm_init(NULL, NULL, NULL, &farm) < 0)
+        return 2;
+    mpifarm_register(farm, "square", square, NULL);
+    mpifarm_register(farm, "deadly", deadly, NULL);
+    mpifarm_register(farm, "parent", parent, NULL);
+    mpifarm_register(farm, "lasting", lasting, NULL);
+    if (strcmp(argv[1], "absent") == 0 && mpifarm_rank(farm) == 0)
+        absent(farm);
+    r = mpifarm_start(farm);
+    for (size_t i = 0; r == MPIFARM_CLIENT && i < sizeof(scenarios) / sizeof(scenarios[0]); i++)
+        if (strcmp(argv[1], scenarios[i].name) == 0)
+            scenarios[i].run(farm);
+    if (r < 0)
+        fprintf(stderr, "start %d\n", r);
+    return mpifarm_finish(farm) < 0;
+}

@@ -1,0 +1,87 @@
+/* Ranks are killed in functions: the other ranks do the work. Runs losing.c. */
+#include "support/shell.h"
+
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static void begin(void)
+{
+    const char *options = getenv("ASAN_OPTIONS");
+    char text[512];
+
+    t_enter_dir();
+    unsetenv("MPIFARM_ISOLATE");
+    /* Open MPI leaves memory behind in modules that it has unloaded, where nothing can name it. */
+    snprintf(text, sizeof(text), "%s:detect_leaks=0", options ? options : "");
+    setenv("ASAN_OPTIONS", text, 1);
+}
+
+TestSuite(losing, .init = begin, .fini = t_leave_dir);
+
+static struct t_result run(int ranks, const char *name)
+{
+    return t_sh("timeout -k 1 200 mpirun --enable-recovery --oversubscribe --bind-to none -n %d "
+                "losing %s",
+                ranks, name);
+}
+
+Test(losing, what_a_killed_rank_was_to_do_others_do)
+{
+    struct t_result result = run(4, "map");
+
+    cr_assert(eq(int, result.status, 0), "%s", result.err);
+    cr_assert(eq(str, result.out, "map 0: 20000 right, 2 workers left\n"), "%s", result.err);
+    cr_assert(t_has(result.err, " is lost: its process has ended"), "%s", result.err);
+}
+
+Test(losing, tasks_for_the_killed_rank_alone_fail_with_a_cause)
+{
+    struct t_result result = run(4, "target");
+
+    cr_assert(eq(int, result.status, 0), "%s", result.err);
+    /* FAILED; LOST, or UNFIT as nothing else can ever run it. */
+    cr_assert(t_has(result.out, "first: status 2 cause 6\n"), "%s", result.out);
+    cr_assert(t_has(result.out, "second: status 2 cause 6\n"), "%s", result.out);
+    cr_assert(t_has(result.out, "other: status 1 cause 0\n"), "%s", result.out);
+    cr_assert(t_has(result.out, "third: -113\n"), "%s", result.out);
+}
+
+Test(losing, a_task_that_kills_three_ranks_fails_and_the_farm_goes_on)
+{
+    struct t_result result = run(6, "poison");
+
+    cr_assert(eq(int, result.status, 0), "%s", result.err);
+    cr_assert(eq(str, result.out, "poison: status 2 cause 5\ngood: status 1 cause 0\n"), "%s",
+              result.err);
+}
+
+Test(losing, children_of_tasks_are_done_once)
+{
+    struct t_result result = run(4, "children");
+
+    cr_assert(eq(int, result.status, 0), "%s", result.err);
+    cr_assert(eq(str, result.out, "parent: status 1 cause 0\n11 done\n"), "%s", result.err);
+}
+
+Test(losing, workers_leave_when_the_client_is_killed)
+{
+    struct t_result result = run(4, "client");
+
+    cr_assert(ne(int, result.status, 124));
+    for (int rank = 1; rank < 4; rank++) {
+        char sentence[64];
+
+        snprintf(sentence, sizeof(sentence), "rank %d has stopped: rank 0 is gone", rank);
+        cr_assert(t_has(result.err, sentence), "%s", result.err);
+    }
+}
+
+Test(losing, workers_leave_when_there_will_be_no_client)
+{
+    struct t_result result = run(3, "absent");
+
+    cr_assert(ne(int, result.status, 124));
+    cr_assert(t_has(result.err, "rank 2 has stopped: rank 0 is gone"), "%s", result.err);
+}

@@ -1,0 +1,156 @@
+/* `mpifarm run --np N` starts mpirun, and gives the farm's own exit status whatever dies. */
+#include "support/shell.h"
+
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void begin(void)
+{
+    const char *options = getenv("ASAN_OPTIONS");
+    char text[512];
+
+    t_enter_dir();
+    setenv("OMPI_ALLOW_RUN_AS_ROOT", "1", 1);
+    setenv("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1", 1);
+    /* Open MPI leaves memory behind in modules that it has unloaded, where nothing can name it. */
+    snprintf(text, sizeof(text), "%s:detect_leaks=0", options ? options : "");
+    setenv("ASAN_OPTIONS", text, 1);
+}
+
+TestSuite(supervising, .init = begin, .fini = t_leave_dir);
+
+/* The mpirun that mpifarm $pid has started. */
+#define FIND_MPIRUN "await pgrep -P $pid mpirun >/dev/null; mpirun=$(pgrep -P $pid mpirun); "
+
+/* A task that has started ends when "go" is there; another one comes after it. */
+#define UNTIL_LET_GO                                                                               \
+    "touch started; while [ ! -e go ]; do sleep 0.01; done; touch ended\ntouch second\n"
+
+Test(supervising, the_exit_status_is_that_of_the_run)
+{
+    t_write("good.txt", "echo a\necho b\n");
+    t_write("bad.txt", "echo c\nfalse\n");
+    struct t_result good = t_sh("mpifarm run --np 2 -j 2 good.txt");
+    struct t_result bad = t_sh("mpifarm run --np 2 -j 2 --run-dir other bad.txt");
+    struct t_result none = t_sh("mpifarm run --np 2 -j 2 --run-dir third missing.txt");
+
+    cr_assert(eq(int, good.status, 0), "%s", good.err);
+    cr_assert(eq(int, t_count_lines(good.out, ""), 2));
+    cr_assert(eq(int, bad.status, 1), "%s", bad.err);
+    cr_assert(eq(int, none.status, 2), "%s", none.err);
+    cr_assert(t_has(none.err, "missing.txt: cannot be opened"), "%s", none.err);
+    cr_assert(eq(str, t_sh("ls -A").out, "bad.txt\ngood.txt\nmpifarm-run\nother\n"),
+              "nothing else is left");
+}
+
+Test(supervising, standard_input_goes_to_the_run)
+{
+    struct t_result result = t_sh("{ echo echo one; sleep 0.2; echo echo two; } | "
+                                  "mpifarm run --np 2 -q - | sort");
+
+    cr_assert(eq(str, result.out, "one\ntwo\n"), "%s", result.err);
+}
+
+Test(supervising, map_takes_it_too)
+{
+    struct t_result result = t_sh("mpifarm map --np 2 -q -k echo ::: a b c");
+
+    cr_assert(eq(int, result.status, 0), "%s", result.err);
+    cr_assert(eq(str, result.out, "a\nb\nc\n"));
+}
+
+Test(supervising, all_output_comes_however_slowly_it_is_read)
+{
+    t_write("tasks.txt", "seq 200000\n");
+    struct t_result result = t_sh("mpifarm run --np 2 -q tasks.txt | { sleep 7; sha1sum; }; "
+                                  "seq 200000 | sha1sum");
+    const char *second = strchr(result.out, '\n') + 1;
+
+    cr_assert(eq(int, strncmp(result.out, second, 40), 0), "%s", result.out);
+}
+
+Test(supervising, a_killed_rank_changes_nothing)
+{
+    t_write("tasks.txt", "touch started; sleep 1; echo a\nsleep 1; echo b\nsleep 1; echo c\n");
+    struct t_result result =
+        t_sh("mpifarm run --np 3 -j 2 tasks.txt 2>err & pid=$!; " FIND_MPIRUN
+             "await test -e started; kill -9 $(rank_of $mpirun 1); wait $pid; echo $?");
+
+    cr_assert(eq(int, t_count_lines(result.out, ""), 4), "%s", result.out);
+    cr_assert(t_has(result.out, "\n0\n"), "%s", t_read("err"));
+    cr_assert(not(t_has(t_read("err"), "PMIX")), "%s", t_read("err"));
+}
+
+Test(supervising, a_killed_scheduler_is_told_as_such)
+{
+    t_write("tasks.txt", "touch started; sleep 300\n");
+    struct t_result result =
+        t_sh("mpifarm run --np 2 tasks.txt 2>err & pid=$!; " FIND_MPIRUN
+             "await test -e started; kill -9 $(rank_of $mpirun 0); wait $pid; echo $?; ls -A");
+
+    cr_assert(eq(str, result.out, "3\nerr\nmpifarm-run\nstarted\ntasks.txt\n"), "%s",
+              t_read("err"));
+    cr_assert(t_has(t_read("err"), "--resume continues"), "%s", t_read("err"));
+}
+
+Test(supervising, a_killed_mpirun_takes_everything_with_it)
+{
+    t_write("tasks.txt", "sleep 300 & echo $! > pid; touch started; wait\n");
+    struct t_result result = t_sh("mpifarm run --np 2 tasks.txt 2>err & pid=$!; " FIND_MPIRUN
+                                  "await test -e started; kill -9 $mpirun; wait $pid; echo $?; "
+                                  "while is_alive $(cat pid); do sleep 0.01; done");
+
+    cr_assert(eq(int, result.status, 0), "it lives on");
+    cr_assert(eq(str, result.out, "3\n"), "%s", t_read("err"));
+}
+
+Test(supervising, a_killed_supervisor_takes_everything_with_it)
+{
+    t_write("tasks.txt", "sleep 300 & echo $! > pid; touch started; wait\n");
+    struct t_result result =
+        t_sh("mpifarm run --np 2 tasks.txt 2>err & pid=$!; " FIND_MPIRUN
+             "await test -e started; kill -9 $pid; while is_alive $(cat pid); do sleep 0.01; done; "
+             "while is_alive $mpirun; do sleep 0.01; done");
+
+    cr_assert(eq(int, result.status, 0), "it lives on");
+}
+
+Test(supervising, the_first_signal_lets_tasks_end_and_the_second_ends_them)
+{
+    t_write("tasks.txt", UNTIL_LET_GO);
+    struct t_result result = t_sh("mpifarm run --np 2 -j 1 tasks.txt 2>err & pid=$!; "
+                                  "await test -e started; kill $pid; "
+                                  "await grep -q 'stopped by signal 15' err; touch go; "
+                                  "wait $pid; echo $?; ls ended second 2>/dev/null");
+    cr_assert(eq(str, result.out, "3\nended\n"), "%s", t_read("err"));
+
+    t_write("tasks.txt", "touch again; sleep 300\n");
+    result = t_sh("mpifarm run --np 2 --force tasks.txt 2>err & pid=$!; await test -e again; "
+                  "kill -HUP $pid; await grep -q 'stopped by' err; kill -HUP $pid; "
+                  "wait $pid; echo $?");
+    cr_assert(eq(str, result.out, "3\n"), "%s", t_read("err"));
+}
+
+Test(supervising, where_mpirun_runs_already_np_is_refused)
+{
+    t_write("tasks.txt", "true\n");
+    struct t_result result = t_sh("%s run --np 2 tasks.txt", t_mpifarm(2));
+
+    cr_assert(ne(int, result.status, 0));
+    cr_assert(t_has(result.err, "--np starts mpirun, which has started this already"), "%s",
+              result.err);
+}
+
+Test(supervising, under_an_mpirun_that_ends_everything_that_is_said)
+{
+    t_write("tasks.txt", "true\n");
+    struct t_result said = t_sh("%s run tasks.txt", t_mpifarm(2));
+    struct t_result unsaid = t_sh("%s run --force tasks.txt", t_mpifarm_surviving(2));
+
+    cr_assert(eq(int, said.status, 0), "%s", said.err);
+    cr_assert(t_has(said.err, "mpifarm run --np N"), "%s", said.err);
+    cr_assert(not(t_has(unsaid.err, "--np N")), "%s", unsaid.err);
+}

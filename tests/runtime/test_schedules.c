@@ -1,0 +1,96 @@
+/*
+ * Thousands of runs of a whole farm, each with another order of things: see
+ * t_ranks.h. The seed of one that fails is printed, and T_SEED=N runs it alone;
+ * T_SEEDS=N runs as many of each kind.
+ */
+#include "t_ranks.h"
+
+#include "base/clock.h"
+
+#include <criterion/criterion.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+TestSuite(schedules, .timeout = 3600);
+
+static uint64_t number_of(const char *variable, uint64_t otherwise)
+{
+    const char *text = getenv(variable);
+
+    return text ? strtoull(text, NULL, 10) : otherwise;
+}
+
+/* Runs them all; returns how many attempts were cut short. */
+static uint32_t explore(struct t_ranks_config config, uint64_t n)
+{
+    uint64_t first = number_of("T_SEED", 1);
+    uint32_t n_cut = 0;
+
+    n = getenv("T_SEED") ? 1 : number_of("T_SEEDS", n);
+    for (config.seed = first; config.seed < first + n; config.seed++) {
+        const char *wrong = t_ranks_run(&config);
+
+        cr_assert_null(wrong, "T_SEED=%" PRIu64 ": %s", config.seed, wrong);
+        n_cut += t_ranks_n_cut();
+    }
+    return n_cut;
+}
+
+Test(schedules, every_task_is_done_once_whatever_the_order_of_things)
+{
+    explore((struct t_ranks_config){.n_workers = 3, .n_tasks = 40}, 300);
+}
+
+Test(schedules, equal_seeds_give_equal_runs)
+{
+    const struct t_ranks_config config = {.seed = number_of("T_SEED", 1),
+                                          .n_workers = 4,
+                                          .n_tasks = 50,
+                                          .n_deaths = 2,
+                                          .n_stops = 2,
+                                          .longest_stop_ns = 3 * MF_NS_PER_S};
+    uint32_t n_turns, n_cut;
+
+    cr_assert_null(t_ranks_run(&config));
+    n_turns = t_ranks_n_turns();
+    n_cut = t_ranks_n_cut();
+    cr_assert_null(t_ranks_run(&config));
+    cr_assert_eq(t_ranks_n_turns(), n_turns);
+    cr_assert_eq(t_ranks_n_cut(), n_cut);
+}
+
+Test(schedules, nothing_is_lost_or_done_twice_when_workers_die)
+{
+    uint32_t n_cut =
+        explore((struct t_ranks_config){.n_workers = 4, .n_tasks = 50, .n_deaths = 3}, 800);
+
+    cr_assert(n_cut > 0, "no death has hit an attempt");
+}
+
+Test(schedules, a_rank_that_is_stopped_for_a_while_does_no_harm)
+{
+    explore(
+        (struct t_ranks_config){
+            .n_workers = 3, .n_tasks = 40, .n_stops = 4, .longest_stop_ns = 900 * MF_NS_PER_MS},
+        300);
+}
+
+Test(schedules, a_rank_that_was_taken_for_dead_goes_on_and_its_late_results_count_for_nothing)
+{
+    explore(
+        (struct t_ranks_config){
+            .n_workers = 3, .n_tasks = 60, .n_stops = 4, .longest_stop_ns = 4 * MF_NS_PER_S},
+        300);
+}
+
+Test(schedules, deaths_and_stops_together_leave_one_result)
+{
+    uint32_t n_cut = explore((struct t_ranks_config){.n_workers = 8,
+                                                     .n_tasks = 100,
+                                                     .n_deaths = 7,
+                                                     .n_stops = 5,
+                                                     .longest_stop_ns = 4 * MF_NS_PER_S},
+                             300);
+
+    cr_assert(n_cut > 0, "no death has hit an attempt");
+}
