@@ -599,10 +599,17 @@ MPIFARM_API int mpifarm_spawn(struct mpifarm_context *context, int function, con
                               size_t size, const struct mpifarm_task_options *options);
 
 /**
- * mpifarm_checkpoint() - save bytes for the next attempt.
+ * mpifarm_checkpoint() - save bytes for the next attempt, and let others have the slot.
  *
- * They replace what was saved before, and are sent to rank 0 without waiting.
- * Returns 0, -EMSGSIZE for more than 1 GiB, -ENOTSUP in a module of mpifarm run, or -ENOMEM.
+ * They replace what was saved before, and are sent to rank 0 without waiting; of a module of
+ * mpifarm run now and then, and when the attempt fails.
+ *
+ * Under a policy of mpifarm run that preempts, the call of an isolated function returns when its
+ * task has a slot again: others have had it meanwhile. The function goes on in its process, and the
+ * time until then counts for no limit. Threads that it has started run on. One that has nothing to
+ * save calls it with NULL, 0.
+ *
+ * Returns 0, -EMSGSIZE for more than 1 GiB, in a module of mpifarm run 1 MiB, or -ENOMEM.
  */
 MPIFARM_API int mpifarm_checkpoint(struct mpifarm_context *context, const void *data, size_t size);
 

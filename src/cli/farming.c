@@ -460,10 +460,12 @@ static int take_part(struct mf_context *context, const struct mf_launch *launch,
                     "mpirun ends all ranks when one dies; with --enable-recovery, "
                     "or as mpifarm %s --np N, the others go on",
                     settings->name);
-    if (r == 0 && rank.is_root && settings->rank.n_modules > 0 &&
+    if (r == 0 && rank.is_root && settings->rank.is_inline &&
         mf_policy_preempts(settings->scheduler.farm.policy))
-        mf_log_info(&context->log, "--policy %s suspends commands; functions run on to their end",
-                    settings->scheduler.farm.policy->name);
+        mf_log_info(
+            &context->log,
+            "--policy %s suspends commands; with --no-isolation functions run on to their end",
+            settings->scheduler.farm.policy->name);
     if (r == 0 && rank.is_root)
         status = mf_ending_note(schedule(context, &rank, settings, open_source, words, n_words));
     if (r < 0)

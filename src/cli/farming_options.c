@@ -173,9 +173,11 @@ const struct mf_option mf_farming_options[MF_N_RUN_OPTIONS] = {
                             "gave."},
     [OPTION_MEM_RETRY] = {.name = "mem-retry",
                           .value = "xN",
-                          .help = "Try a task that was ended for using more than its mem= again "
-                                  "with N times as much, up to what the largest worker has, as "
-                                  "often as --retries or retries= lets it."},
+                          .help =
+                              "Try a task that was ended for using more than its mem= again "
+                              "with N times as much, up to what the largest worker has, as "
+                              "often as --retries or retries= lets it. Where none has more it is "
+                              "not tried again."},
     [OPTION_GPUS] = {.name = "gpus",
                      .value = "N",
                      .help =
@@ -495,6 +497,7 @@ int mf_farming_parse(struct mf_farming_settings *settings, const struct mf_subco
                                 mf_policy_preempts(farm->policy), err);
     if (r < 0)
         return r;
+    settings->scheduler.functions_yield = !settings->rank.is_inline;
     settings->scheduler.shares = settings->shares.items;
     settings->scheduler.n_shares = settings->shares.n;
     mf_resources_count(&settings->resources, settings->scheduler.farm.countables);

@@ -43,7 +43,7 @@ const struct mf_section mf_manual_sections[] = {
      "Above the first task of a file, \"#DISBATCH PERENGINE START command\" is run once by each "
      "worker before its first task, and \"#DISBATCH PERENGINE STOP command\" when it leaves. What "
      "they write goes to standard error. If one fails, the worker works all the same, and the exit "
-     "status is 1. START may take an hour, STOP 10 minutes; a second Ctrl-C while STOP runs, or "
+     "status is 1. START may take an hour, STOP 10 minutes; a second Ctrl-C, or "
      "\"mpifarm stop --now\", ends it."},
     {"Files", "  mpifarm-run/            the run directory (--run-dir)\n"
               "  mpifarm-run/journal.db  the truth about the run (SQLite), read by --resume\n"

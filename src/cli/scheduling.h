@@ -58,7 +58,8 @@ int mf_group_shares_add(struct mf_group_shares *shares, const char *text, struct
     {                                                                                              \
         .name = "max-suspended", .value = "N",                                                     \
         .help = "Under --policy rr or srtf, suspend at most N tasks for each slot, as they keep "  \
-                "their memory. Further tasks begin when some of those have ended. The default is " \
+                "their memory, and functions their process. Further tasks begin when some of "     \
+                "those have ended. The default is "                                                \
                 "15."                                                                              \
     }
 

@@ -30,6 +30,8 @@ static const char *check_wish(const struct mf_farm *farm, const struct mf_task *
         return "a task is to be ended without a cause";
     if (task->wish == MF_WISH_SUSPEND && task->state != MF_TASK_RUNNING)
         return "a task that does not run is to be suspended";
+    if (task->wish == MF_WISH_YIELD && (task->state != MF_TASK_RUNNING || !task->spec.yields))
+        return "a task that does not run, or cannot yield, is to do so";
     if (task->wish == MF_WISH_CONTINUE && is_placed)
         return "a task that never ran is to go on";
     if (task->is_cancelled && task->wish != MF_WISH_END)
@@ -51,7 +53,8 @@ static const char *check_slots(const struct mf_farm *farm, const struct mf_task 
                      task->state == MF_TASK_RUNNING && task->wish == MF_WISH_NONE;
     const struct mf_heap *heap = is_in_line ? &worker->suspended : &farm->victims;
 
-    if ((task->state == MF_TASK_SUSPENDED || is_in_line || task->wish == MF_WISH_CONTINUE) &&
+    if ((task->state == MF_TASK_SUSPENDED || is_in_line || task->wish == MF_WISH_CONTINUE ||
+         task->wish == MF_WISH_YIELD) &&
         (!farm->preempts || !task->spec.is_suspendable))
         return "a task is suspended that cannot be";
     if (task->has_slots ? is_in_line : !is_in_line && task->wish != MF_WISH_END)
@@ -82,8 +85,7 @@ static const char *check_held(const struct mf_farm *farm, const struct mf_task *
         return "a task is held by a worker that may not run it";
     if (mf_list_is_empty(&task->node))
         return "a held task is in no worker's list";
-    if (mf_list_is_empty(&task->running_node) ==
-        (task->state == MF_TASK_RUNNING && task->wish == MF_WISH_NONE))
+    if (mf_list_is_empty(&task->running_node) == mf_task_runs_on(task))
         return "the list of running tasks is not those that may go on running";
     if (check_slots(farm, task, worker))
         return check_slots(farm, task, worker);
@@ -157,6 +159,7 @@ static const char *check_tasks(const struct mf_farm *farm)
     uint64_t n_dirty = 0;
     uint64_t n_running = 0;
     uint64_t n_recalling = 0;
+    uint64_t n_yielding = 0;
     uint64_t n_parked = 0;
     uint64_t n_all = 0;
 
@@ -173,6 +176,7 @@ static const char *check_tasks(const struct mf_farm *farm)
         n_dirty += task->is_dirty;
         n_running += !mf_list_is_empty(&task->running_node);
         n_recalling += task->wish == MF_WISH_RECALL;
+        n_yielding += task->wish == MF_WISH_YIELD ? task->spec.needs.n_slots : 0;
     }
     for (int state = 0; state < MF_TASK_STATE_COUNT; state++) {
         uint64_t counted = farm->counts.by_state[state];
@@ -202,6 +206,8 @@ static const char *check_tasks(const struct mf_farm *farm)
         return "the list of running tasks has too many or too few";
     if (n_recalling != farm->n_recalling)
         return "the count of recalls is wrong";
+    if (n_yielding != farm->n_yielding)
+        return "the count of slots that are to be yielded is wrong";
     return NULL;
 }
 

@@ -23,6 +23,18 @@ static const char *check_beside_slots(const struct mf_worker *worker)
     return NULL;
 }
 
+/* Those with a free slot are listed, each in its place. */
+static const char *check_free(const struct mf_workers *workers, const struct mf_worker *worker)
+{
+    bool is_free = worker->state == MF_WORKER_UP && worker->n_committed < worker->n_slots;
+    bool is_listed =
+        worker->free_index < workers->n_free_workers && workers->free[worker->free_index] == worker;
+
+    if (is_free != is_listed || (!is_free && worker->free_index != MF_WORKER_NOT_FREE))
+        return "the list of workers with a free slot is wrong";
+    return NULL;
+}
+
 /* What the tasks of a worker add up to. */
 static const char *check_load(const struct mf_farm *farm, const struct mf_worker *worker)
 {
@@ -90,6 +102,8 @@ static const char *check_worker(const struct mf_farm *farm, const struct mf_work
         return "a worker that is gone holds a task";
     if (worker->state == MF_WORKER_DRAINING && worker->n_tasks == 0)
         return "a worker that drains holds nothing and is not gone";
+    if (check_free(&farm->workers, worker))
+        return check_free(&farm->workers, worker);
     return check_load(farm, worker);
 }
 

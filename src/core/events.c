@@ -244,9 +244,11 @@ static int handle_suspended(struct mf_farm *farm, const struct mf_event *event)
         return r;
     if (task->state != MF_TASK_RUNNING || task->wish == MF_WISH_NONE || !farm->preempts)
         return MF_FARM_E_STALE;
-    if (event->duration_ns > 0)
-        task->ran_ns = event->duration_ns;
-    mf_farm_note_suspended(farm, task);
+    /* One that gives its slots up now gets in line now. */
+    if (task->wish == MF_WISH_YIELD &&
+        !mf_farm_has_line(mf_workers_find(&farm->workers, task->worker)))
+        return -ENOMEM;
+    mf_farm_note_suspended(farm, task, event->duration_ns);
     return 0;
 }
 

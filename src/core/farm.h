@@ -188,6 +188,7 @@ struct mf_event {
  *   PLACED, RUNNING, SUSPENDED, wish END   ask worker to end it; cause says why (TIMEOUT,
  *                               STOPPED)
  *   RUNNING with wish SUSPEND   ask worker to stop it; its slots are others' from now on
+ *   RUNNING with wish YIELD     ask worker to stop it where it can be; then its slots are others'
  *   RUNNING, SUSPENDED, wish CONTINUE   ask worker to let it go on, when there are slots
  *   RUNNING, SUSPENDED          nothing
  *   READY                       nothing: it waits, for another attempt

@@ -73,8 +73,8 @@ struct mf_aside {
  * @ready          READY tasks in order of the policy; has memory for every task
  *                 that is not final, so that becoming READY never fails
  * @dirty          tasks whose change was not told yet, in order of the first change
- * @running        RUNNING tasks of which nothing is wished, in order of start; in the order of
- *                 how long they ran where that counts
+ * @running        RUNNING tasks of which nothing is wished, or to yield, in order of start; in the
+ * order of how long they ran where that counts
  * @preempts       the policy suspends tasks
  * @turn_ns        with preempts: how long one keeps its slots while others wait, 0 for ever
  * @victims        with preempts: the tasks among `running` that can be suspended, those first
@@ -100,6 +100,8 @@ struct mf_aside {
  * @reservation    of the first task that fits nowhere
  * @releases       scratch memory of backfill.c
  * @n_recalling    tasks with the wish RECALL
+ * @n_yielding     slots of those with the wish YIELD; n_claimed of them are awaited by READY tasks
+ *                 that were looked at in this tick; one was asked last at asked_ns
  * @rekey_ns       interval at which keys are computed anew, 0 for never
  * @ordered_ns     when that was done last
  * @n_ticks, @n_ticks_at_order   with rekey_ns, ticks so far, and then
@@ -140,6 +142,8 @@ struct mf_farm {
     bool is_closed;
     enum mf_stop stop;
     uint64_t n_recalling;
+    uint64_t n_yielding, n_claimed;
+    int64_t asked_ns;
     bool preempts;
     int64_t turn_ns;
     struct mf_heap victims;
@@ -238,14 +242,16 @@ void mf_farm_start(struct mf_farm *farm, struct mf_task *task);
 void mf_farm_adopt(struct mf_farm *farm, struct mf_task *task, struct mf_worker *worker,
                    const struct mf_event *event);
 
-/** Its slots become free, and it gets in line on its worker, for which there is memory. */
+/** Its slots become free, and it gets in line on its worker, for which there is memory; or it is
+ * asked to yield. */
 void mf_farm_suspend(struct mf_farm *farm, struct mf_task *task, struct mf_worker *worker);
 
 /** A task in line gets slots. */
 void mf_farm_continue(struct mf_farm *farm, struct mf_task *task, struct mf_worker *worker);
 
-/** Its worker has stopped it, or let it go on: RUNNING to SUSPENDED, and back. */
-void mf_farm_note_suspended(struct mf_farm *farm, struct mf_task *task);
+/** Its worker has stopped it after ran_ns, 0 if it has not said, or let it go on: RUNNING to
+ * SUSPENDED, and back. One that has yielded gets in line, for which there is memory. */
+void mf_farm_note_suspended(struct mf_farm *farm, struct mf_task *task, int64_t ran_ns);
 void mf_farm_note_continued(struct mf_farm *farm, struct mf_task *task);
 
 /** Takes a task from its worker, before it moves to READY or a final state. */
@@ -466,14 +472,23 @@ int64_t mf_farm_next_turn_ns(const struct mf_farm *farm);
  */
 bool mf_farm_continue_next(struct mf_farm *farm, const struct mf_task *other);
 
+/** Memory for a worker's line to take all of its tasks. */
+bool mf_farm_has_line(struct mf_worker *worker);
+
 /** Lets all suspended tasks go on that may: the last word of a tick. */
 void mf_farm_continue_rest(struct mf_farm *farm);
 
-/** A worker that can take a task once slots were taken from others, which they were; or NULL. */
+/**
+ * A worker that can take a task once slots were taken from others, which they were; or NULL, and
+ * others were asked to yield theirs: see mf_farm_awaits_slots().
+ */
 struct mf_worker *mf_farm_make_room(struct mf_farm *farm, const struct mf_task *task,
                                     struct mf_avoid avoid);
 
-/** Whether mf_farm_make_room() would find one; takes nothing. */
+/** Whether slots are about to be given up for a task, beyond those for which others wait. */
+bool mf_farm_awaits_slots(struct mf_farm *farm, const struct mf_task *task);
+
+/** Whether there are slots that mf_farm_make_room() would take, or ask for; does neither. */
 bool mf_farm_could_make_room(struct mf_farm *farm, const struct mf_task *task,
                              struct mf_avoid avoid);
 

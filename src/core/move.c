@@ -116,21 +116,32 @@ static void leave_heap(struct mf_farm *farm, struct mf_task *task, struct mf_wor
     }
 }
 
-void mf_farm_suspend(struct mf_farm *farm, struct mf_task *task, struct mf_worker *worker)
+/* Its slots are others', and it waits for some, in the order of its key. */
+static void get_in_line(struct mf_farm *farm, struct mf_task *task, struct mf_worker *worker)
 {
     int r;
 
-    task->ran_ns = mf_task_ran_ns(task, farm->now_ns);
-    leave_heap(farm, task, worker);
-    mf_farm_wish(farm, task, MF_WISH_SUSPEND, MF_CAUSE_NONE);
     task->has_slots = false;
     mf_workers_give_back_slots(&farm->workers, worker, task->spec.needs.n_slots);
-    mf_farm_order(farm, task);
     r = mf_heap_push(&worker->suspended, task);
     assert(r == 0 && "memory was reserved before");
     (void)r;
     farm->n_in_line++;
     mf_workers_note_line(&farm->workers, worker);
+}
+
+void mf_farm_suspend(struct mf_farm *farm, struct mf_task *task, struct mf_worker *worker)
+{
+    leave_heap(farm, task, worker);
+    if (task->spec.yields) {
+        mf_farm_order(farm, task);
+        mf_farm_wish(farm, task, MF_WISH_YIELD, MF_CAUSE_NONE);
+        return;
+    }
+    task->ran_ns = mf_task_ran_ns(task, farm->now_ns);
+    mf_farm_wish(farm, task, MF_WISH_SUSPEND, MF_CAUSE_NONE);
+    mf_farm_order(farm, task);
+    get_in_line(farm, task, worker);
 }
 
 void mf_farm_continue(struct mf_farm *farm, struct mf_task *task, struct mf_worker *worker)
@@ -147,11 +158,23 @@ void mf_farm_continue(struct mf_farm *farm, struct mf_task *task, struct mf_work
         begin_turn(farm, task);
 }
 
-void mf_farm_note_suspended(struct mf_farm *farm, struct mf_task *task)
+void mf_farm_note_suspended(struct mf_farm *farm, struct mf_task *task, int64_t ran_ns)
 {
+    bool has_yielded = task->wish == MF_WISH_YIELD;
+
+    task->ran_ns = ran_ns > 0 ? ran_ns : mf_task_ran_ns(task, farm->now_ns);
+    mf_list_remove(&task->running_node);
     move(farm, task, MF_TASK_SUSPENDED);
-    if (task->wish == MF_WISH_SUSPEND)
+    if (has_yielded)
+        mf_farm_wish(farm, task, MF_WISH_NONE, MF_CAUSE_NONE);
+    else if (task->wish == MF_WISH_SUSPEND)
         task->wish = MF_WISH_NONE;
+    if (!has_yielded)
+        return;
+    /* Turns go round in the order in which they were over, whoever yields first. */
+    if (farm->turn_ns == 0)
+        mf_farm_order(farm, task);
+    get_in_line(farm, task, mf_workers_find(&farm->workers, task->worker));
 }
 
 void mf_farm_note_continued(struct mf_farm *farm, struct mf_task *task)
@@ -193,7 +216,7 @@ void mf_farm_adopt(struct mf_farm *farm, struct mf_task *task, struct mf_worker 
     mf_farm_start(farm, task);
     if (event->state == MF_TASK_SUSPENDED) {
         mf_farm_suspend(farm, task, worker);
-        mf_farm_note_suspended(farm, task);
+        mf_farm_note_suspended(farm, task, event->duration_ns);
     }
 }
 
@@ -247,6 +270,10 @@ void mf_farm_wish(struct mf_farm *farm, struct mf_task *task, enum mf_wish wish,
         worker->n_recalling++;
         farm->n_recalling++;
     }
+    if (task->wish == MF_WISH_YIELD)
+        farm->n_yielding -= task->spec.needs.n_slots;
+    else if (wish == MF_WISH_YIELD)
+        farm->n_yielding += task->spec.needs.n_slots;
     /* One that is suspended needs no slots to end. */
     if (wish == MF_WISH_END)
         leave_heap(farm, task, worker);
@@ -254,7 +281,7 @@ void mf_farm_wish(struct mf_farm *farm, struct mf_task *task, enum mf_wish wish,
     task->end_cause = end_cause;
 
     /* Its time limit needs watching no more, or not now. */
-    if (wish != MF_WISH_NONE)
+    if (wish != MF_WISH_NONE && wish != MF_WISH_YIELD)
         mf_list_remove(&task->running_node);
     mark_dirty(farm, task);
 }

@@ -119,10 +119,11 @@ static bool is_narrow(const struct mf_needs *needs)
 
 enum verdict {
     PLACED,
-    UNFIT,  /* no worker can ever run it: failed */
-    PARKED, /* it lacks a countable, or time */
-    ASIDE,  /* there is room, but not for it: it avoids that worker, or is for another one */
-    STUCK,  /* nobody has room for it */
+    UNFIT,   /* no worker can ever run it: failed */
+    PARKED,  /* it lacks a countable, or time */
+    ASIDE,   /* there is room, but not for it: it avoids that worker, or is for another one */
+    STUCK,   /* nobody has room for it */
+    AWAITED, /* nor for this one, for which a slot is about to be given up */
 };
 
 static enum verdict refuse(struct mf_farm *farm, struct mf_task *task)
@@ -225,7 +226,7 @@ static enum verdict place_one(struct mf_farm *farm, struct mf_task *task)
     if (!worker && farm->preempts)
         worker = mf_farm_make_room(farm, task, avoid);
     if (!worker)
-        return STUCK;
+        return farm->preempts && mf_farm_awaits_slots(farm, task) ? AWAITED : STUCK;
     farm->last_chosen = worker->id;
     place_on(farm, task, worker);
     return PLACED;
@@ -313,6 +314,16 @@ struct pass {
     uint32_t n_aside, n_put;
 };
 
+/* The first READY task alone, which says nothing of those of its class. */
+static void set_aside_alone(struct mf_farm *farm, struct pass *pass, const struct mf_task *task)
+{
+    uint32_t class = mf_aside_find(farm, task);
+
+    pass->aside[pass->n_aside++] = mf_heap_pop(&farm->ready);
+    if (class != MF_ASIDE_NONE)
+        mf_aside_take_next(farm, class);
+}
+
 /* The first READY task can go nowhere now. Those of its class neither, unless it is given. */
 static void set_aside(struct mf_farm *farm, struct pass *pass, struct mf_task *task)
 {
@@ -322,10 +333,7 @@ static void set_aside(struct mf_farm *farm, struct pass *pass, struct mf_task *t
         pass->n_put++;
         return;
     }
-    pass->aside[pass->n_aside++] = mf_heap_pop(&farm->ready);
-    class = mf_aside_find(farm, task);
-    if (class != MF_ASIDE_NONE)
-        mf_aside_take_next(farm, class);
+    set_aside_alone(farm, pass, task);
 }
 
 /* Does what can be done for the first READY task. Returns false if nothing behind it can go. */
@@ -343,6 +351,8 @@ static bool look_at(struct mf_farm *farm, struct pass *pass, struct mf_task *tas
         return false;
     if (verdict == ASIDE || verdict == STUCK)
         set_aside(farm, pass, task);
+    else if (verdict == AWAITED)
+        set_aside_alone(farm, pass, task);
     else if (class != MF_ASIDE_NONE)
         mf_aside_take_next(farm, class);
     return true;
@@ -366,6 +376,7 @@ static bool place_ready(struct mf_farm *farm)
     mf_farm_look_again(farm, false);
     /* It stands again once that task turns out to fit nowhere now. */
     farm->reservation.is_standing = false;
+    farm->n_claimed = 0;
     if (farm->workers.n_quarantined > 0 && may_place(farm))
         mf_farm_probe(farm);
     while (may_place(farm) && pass.n_aside < MAX_ASIDE && pass.n_put < MAX_PUT) {

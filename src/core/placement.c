@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include <string.h>
 
-/* Lots drawn among all workers before the search for those that fit. */
+/* Lots drawn among the workers with a free slot before the search for those that fit. */
 #define MAX_DRAWS 8
 
 static const struct mf_placement *const placements[] = {
@@ -85,11 +85,12 @@ static void enter_lottery(struct mf_worker *worker, void *data)
 
 struct mf_worker *mf_choice_draw(const struct mf_choice *choice)
 {
-    const struct mf_heap *by_load = &choice->workers->by_load;
+    const struct mf_workers *workers = choice->workers;
     struct lottery lottery = {.rng = choice->rng};
 
-    for (int i = 0; i < MAX_DRAWS && choice->workers->n_free > 0; i++) {
-        struct mf_worker *worker = by_load->items[mf_rng_below(choice->rng, by_load->n_items)];
+    for (int i = 0; i < MAX_DRAWS && workers->n_free_workers > 0; i++) {
+        struct mf_worker *worker =
+            workers->free[mf_rng_below(choice->rng, workers->n_free_workers)];
 
         if (mf_choice_fits(choice, worker))
             return worker;

@@ -71,17 +71,19 @@ struct mf_placement {
  * O(log n) also where few of them fit, if that is for one kind of resource; else up to O(n). */
 extern const struct mf_placement mf_placement_least_loaded;
 
-/** The next one by number after the last one chosen. O(1), else O(k). */
+/** The next one by number after the last one chosen. O(n / k) where free ones are anywhere, at
+ * most O(k). */
 extern const struct mf_placement mf_placement_round_robin;
 
-/** Any of them, each as likely. O(1) expected, else O(k). */
+/** Any of them, each as likely. O(1) expected if most of the k fit, else O(k). */
 extern const struct mf_placement mf_placement_random;
 
-/** The less loaded of two drawn at random. O(1) expected, else O(k). */
+/** The less loaded of two drawn at random. As random. */
 extern const struct mf_placement mf_placement_two_choices;
 
 /** The worker that has least left then of slots, GPUs and memory, each as a part of the most
- * that any worker has. O(log n) as long as few are about as full, else O(k). */
+ * that any worker has. O(log n) where the slots are what is used most, or all are as full;
+ * else O(k). */
 extern const struct mf_placement mf_placement_best_fit;
 
 /** The fullest: with the largest part in use of its slots, GPUs or memory. O(log n), but that it
@@ -118,7 +120,7 @@ bool mf_choice_has_any(const struct mf_choice *choice);
 void mf_choice_visit(const struct mf_choice *choice,
                      void (*visit)(struct mf_worker *worker, void *data), void *data);
 
-/** One of those that fit, each as likely, or NULL. O(1) expected if most fit. */
+/** One of those that fit, each as likely, or NULL. O(1) expected if most with a free slot fit. */
 struct mf_worker *mf_choice_draw(const struct mf_choice *choice);
 
 /** Where the task is sent ahead, when no worker fits: the least loaded with room, or NULL. */

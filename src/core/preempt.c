@@ -8,6 +8,9 @@
  * goes to the first that may have it. One that gets its slots back before its
  * worker was asked to stop it just runs on.
  *
+ * One that cannot be stopped at any time is asked to yield. It keeps its slots until it has, so
+ * that nothing is placed behind one that never does; who is to have them is decided then.
+ *
  * A worker that is kept for a large READY task (see backfill.c) gives no slot to
  * a suspended task that comes behind it, as soon as slots are all that it lacks.
  * So what was promised is not put off by any task that is behind in order; those
@@ -17,6 +20,9 @@
 
 /* Victims that are looked at for one task. */
 #define MAX_TRIED 16
+
+/* When one that was asked to yield still has not, others are asked too. */
+#define PATIENCE_NS INT64_C(1000000000)
 
 static uint32_t n_free_slots(const struct mf_worker *worker)
 {
@@ -29,8 +35,7 @@ static bool is_victim(const struct mf_task *task)
            task->wish == MF_WISH_NONE;
 }
 
-/* Memory for a worker's line to take all of its tasks. */
-static bool has_memory(struct mf_worker *worker)
+bool mf_farm_has_line(struct mf_worker *worker)
 {
     return mf_heap_reserve(&worker->suspended, worker->n_tasks) == 0;
 }
@@ -67,7 +72,7 @@ void mf_farm_end_turns(struct mf_farm *farm, bool can_place)
     while (farm->turn_ns > 0 && (task = mf_heap_top(&farm->victims)) && is_over(farm, task)) {
         struct mf_worker *worker = mf_workers_find(&farm->workers, task->worker);
 
-        if ((has_ready || worker->suspended.n_items > 0) && has_memory(worker))
+        if ((has_ready || worker->suspended.n_items > 0) && mf_farm_has_line(worker))
             mf_farm_suspend(farm, task, worker);
         else
             renew_turn(farm, task);
@@ -184,26 +189,19 @@ static bool could_take_slots(struct mf_farm *farm, struct mf_worker *worker,
     uint32_t n_takeable;
 
     (void)find_victim(farm, worker, task, &n_takeable);
-    return has_memory(worker) && n_free_slots(worker) + n_takeable >= task->spec.needs.n_slots;
+    return mf_farm_has_line(worker) &&
+           n_free_slots(worker) + n_takeable >= task->spec.needs.n_slots;
 }
 
-/* Frees as many slots of a worker as a task needs, or none. */
-static bool take_slots(struct mf_farm *farm, struct mf_worker *worker, const struct mf_task *task)
+/* Whether so many slots are to be yielded that there are some for a task, too. */
+static bool has_coming(const struct mf_farm *farm, const struct mf_task *task)
 {
-    uint32_t n_takeable;
-
-    if (!could_take_slots(farm, worker, task))
-        return false;
-    while (n_free_slots(worker) < task->spec.needs.n_slots)
-        mf_farm_suspend(farm, find_victim(farm, worker, task, &n_takeable), worker);
-    return true;
+    return farm->n_claimed + task->spec.needs.n_slots <= farm->n_yielding;
 }
 
-typedef bool (*take_fn)(struct mf_farm *farm, struct mf_worker *worker, const struct mf_task *task);
-
-/* The first worker by its victims that lacks slots only, and lets `take` have them. */
+/* The first worker by its victims that lacks slots only, and has enough of them to take. */
 static struct mf_worker *find_room(struct mf_farm *farm, const struct mf_task *task,
-                                   struct mf_avoid avoid, take_fn take)
+                                   struct mf_avoid avoid)
 {
     struct mf_policy_view view = mf_farm_view(farm);
     struct mf_task *aside[MAX_TRIED], *victim;
@@ -215,7 +213,7 @@ static struct mf_worker *find_room(struct mf_farm *farm, const struct mf_task *t
            farm->config.policy->may_take(&view, task, victim)) {
         struct mf_worker *worker = mf_workers_find(&farm->workers, victim->worker);
 
-        if (lacks_slots_only(farm, worker, task, avoid) && take(farm, worker, task))
+        if (lacks_slots_only(farm, worker, task, avoid) && could_take_slots(farm, worker, task))
             found = worker;
         else
             aside[n_aside++] = mf_heap_pop(&farm->victims);
@@ -225,16 +223,47 @@ static struct mf_worker *find_room(struct mf_farm *farm, const struct mf_task *t
     return found;
 }
 
+/* Takes as many slots of a worker as a task needs. Returns false if it has to wait for some. */
+static bool take_slots(struct mf_farm *farm, struct mf_worker *worker, const struct mf_task *task)
+{
+    uint32_t n_slots = n_free_slots(worker), n_takeable;
+    bool has_to_wait = false;
+
+    while (n_slots < task->spec.needs.n_slots) {
+        struct mf_task *victim = find_victim(farm, worker, task, &n_takeable);
+
+        n_slots += victim->spec.needs.n_slots;
+        has_to_wait |= victim->spec.yields;
+        mf_farm_suspend(farm, victim, worker);
+    }
+    if (has_to_wait)
+        farm->asked_ns = farm->now_ns;
+    return !has_to_wait;
+}
+
 struct mf_worker *mf_farm_make_room(struct mf_farm *farm, const struct mf_task *task,
                                     struct mf_avoid avoid)
 {
-    return find_room(farm, task, avoid, take_slots);
+    struct mf_worker *worker;
+
+    if (has_coming(farm, task) && farm->now_ns - farm->asked_ns < PATIENCE_NS)
+        return NULL;
+    worker = find_room(farm, task, avoid);
+    return worker && take_slots(farm, worker, task) ? worker : NULL;
+}
+
+bool mf_farm_awaits_slots(struct mf_farm *farm, const struct mf_task *task)
+{
+    if (!has_coming(farm, task))
+        return false;
+    farm->n_claimed += task->spec.needs.n_slots;
+    return true;
 }
 
 bool mf_farm_could_make_room(struct mf_farm *farm, const struct mf_task *task,
                              struct mf_avoid avoid)
 {
-    return find_room(farm, task, avoid, could_take_slots) != NULL;
+    return find_room(farm, task, avoid) != NULL;
 }
 
 void mf_farm_reorder_held(struct mf_farm *farm)

@@ -41,6 +41,7 @@ enum mf_wish {
     MF_WISH_RECALL,   /* give it back if it has not started */
     MF_WISH_END,      /* end it */
     MF_WISH_SUSPEND,  /* stop it, and let another one have its slots */
+    MF_WISH_YIELD,    /* stop it where it lets that happen; until then it keeps its slots */
     MF_WISH_CONTINUE, /* let it go on as soon as there are slots */
 };
 
@@ -105,6 +106,7 @@ void mf_needs_explain(const struct mf_needs *needs, const struct mf_needs *large
  * @avoid         with has_avoid: a worker that should not, while another can
  * @is_long       it may keep its worker from giving anything back: nothing is sent ahead there
  * @is_suspendable  it can be stopped and go on later: policies that preempt may do so
+ * @yields        with is_suspendable: not at any time, but where it lets that happen
  */
 struct mf_task_spec {
     uint64_t cookie;
@@ -123,6 +125,7 @@ struct mf_task_spec {
     bool has_avoid;
     bool is_long;
     bool is_suspendable;
+    bool yields;
 };
 
 /**
@@ -164,7 +167,7 @@ struct mf_task_spec {
  * @heap_index    its place among the ready tasks, those in line on its worker, or those whose
  *                slots may be taken
  * @node          its place in the list of its worker
- * @running_node  its place among the running tasks of which nothing is wished
+ * @running_node  its place among the running tasks of which nothing is wished, or to yield
  * @dirty_node    its place among the tasks whose change was not told yet
  */
 struct mf_task {
@@ -215,12 +218,17 @@ static inline bool mf_task_state_is_final(enum mf_task_state state)
     return state >= MF_TASK_DONE && state <= MF_TASK_SKIPPED;
 }
 
+/** Whether it runs in slots of its own, and is not about to be ended. */
+static inline bool mf_task_runs_on(const struct mf_task *task)
+{
+    return task->state == MF_TASK_RUNNING &&
+           (task->wish == MF_WISH_NONE || task->wish == MF_WISH_YIELD);
+}
+
 /** How long its present attempt has run, without the time in which it was suspended. */
 static inline int64_t mf_task_ran_ns(const struct mf_task *task, int64_t now_ns)
 {
-    bool runs = task->state == MF_TASK_RUNNING && task->wish == MF_WISH_NONE;
-
-    return task->ran_ns + (runs ? now_ns - task->started_ns : 0);
+    return task->ran_ns + (mf_task_runs_on(task) ? now_ns - task->started_ns : 0);
 }
 
 /** The state machine's table: for each state, a bit for each that may follow it. */

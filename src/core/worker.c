@@ -98,6 +98,7 @@ void mf_workers_finish(struct mf_workers *workers)
         free(workers->by_id[i]);
     }
     free(workers->by_id);
+    free(workers->free);
     free(workers->shapes);
     free(workers->nodes);
     mf_heap_finish(&workers->by_load);
@@ -240,7 +241,7 @@ struct mf_needs mf_workers_smallest(const struct mf_workers *workers)
 static int reach(struct mf_workers *workers, mf_worker_id id)
 {
     uint32_t n = workers->n_by_id ? workers->n_by_id : 16;
-    struct mf_worker **by_id;
+    struct mf_worker **by_id, **idle;
 
     if (id < workers->n_by_id)
         return 0;
@@ -248,6 +249,10 @@ static int reach(struct mf_workers *workers, mf_worker_id id)
         return -EINVAL;
     while (n <= id)
         n *= 2;
+    idle = reallocarray(workers->free, n, sizeof(struct mf_worker *));
+    if (!idle)
+        return -ENOMEM;
+    workers->free = idle;
     by_id = reallocarray(workers->by_id, n, sizeof(struct mf_worker *));
     if (!by_id)
         return -ENOMEM;
@@ -314,6 +319,24 @@ static void take_from_totals(struct mf_workers *workers, const struct mf_worker 
 {
     workers->n_free -= free_slots(worker);
     workers->n_surplus -= mf_worker_surplus(worker);
+}
+
+/* Whether it is among those with a free slot follows from what it holds. There is room for all. */
+static void note_free(struct mf_workers *workers, struct mf_worker *worker)
+{
+    bool is_there = worker->free_index != MF_WORKER_NOT_FREE;
+    bool belongs_there = worker->state == MF_WORKER_UP && has_free_slot(worker);
+
+    if (!is_there && belongs_there) {
+        worker->free_index = workers->n_free_workers++;
+        workers->free[worker->free_index] = worker;
+    } else if (is_there && !belongs_there) {
+        struct mf_worker *last = workers->free[--workers->n_free_workers];
+
+        workers->free[worker->free_index] = last;
+        last->free_index = worker->free_index;
+        worker->free_index = MF_WORKER_NOT_FREE;
+    }
 }
 
 /* Memory for n workers in each order: one that comes out of quarantine needs none. */
@@ -415,6 +438,7 @@ int mf_workers_add(struct mf_workers *workers, mf_worker_id id, mf_node_id node,
         .mem_bytes = has->mem_bytes,
         .free_mem_bytes = has->mem_bytes,
         .resumable_index = MF_HEAP_NONE,
+        .free_index = MF_WORKER_NOT_FREE,
     };
     mf_list_init(&worker->tasks);
     mf_list_init(&worker->blocked_node);
@@ -433,6 +457,7 @@ int mf_workers_add(struct mf_workers *workers, mf_worker_id id, mf_node_id node,
     worker->next_on_node = workers->nodes[node].first;
     workers->nodes[node].first = worker;
     count_in(workers, worker);
+    note_free(workers, worker);
     return 0;
 }
 
@@ -454,6 +479,7 @@ void mf_workers_move(struct mf_workers *workers, struct mf_worker *worker, enum 
         mf_list_push_back(&workers->quarantined, &worker->quarantine_node);
         workers->n_quarantined++;
     }
+    note_free(workers, worker);
     mf_workers_note_line(workers, worker);
 }
 
@@ -496,6 +522,7 @@ static void set_committed(struct mf_workers *workers, struct mf_worker *worker,
     if (workers->has_room)
         mf_room_insert(&workers->room, worker);
     add_to_totals(workers, worker);
+    note_free(workers, worker);
     if (workers->has_fullness)
         update_fullness(workers, worker);
     mf_heap_update(&workers->by_load, worker);

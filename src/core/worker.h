@@ -61,12 +61,14 @@ struct mf_worker_node {
  * @resumable_index   its place among those on which a suspended task might go on
  * @blocked_node      its place among those of which this turned out not to be so
  * @fullness_index   its place in the order of fullness
+ * @free_index   its place among those with a free slot, MF_WORKER_NOT_FREE for none
  * @room         its place in the tree of what is free
  * @next_on_node the next worker of its node
  * @quarantine_node   its place among those in quarantine
  * @probe_ns     when it gets a probe, while in quarantine
  * @n_quarantines     how often it was put there, or stayed after a probe
  */
+#define MF_WORKER_NOT_FREE UINT32_MAX
 struct mf_worker {
     mf_worker_id id;
     mf_node_id node;
@@ -86,6 +88,7 @@ struct mf_worker {
     mf_heap_index resumable_index;
     struct mf_list blocked_node;
     mf_heap_index fullness_index;
+    uint32_t free_index;
     struct mf_room_node room;
     struct mf_worker *next_on_node;
     struct mf_suspicion suspicion;
@@ -118,6 +121,7 @@ struct mf_worker_shape {
  * @max_suspended_per_slot  with preempts: tasks that a worker begins, beyond one for each slot
  * @room           with has_room: in order of load, for tasks that need more than a slot
  * @has_room       set by mf_workers_keep_room(), since most runs have no such tasks
+ * @free           n_free_workers of those that are UP and have a free slot, in no order
  * @n_up           how many are UP
  * @shapes         n_shapes kinds of workers that ever were UP, and how many of each are
  * @n_slots_up     slots of all workers that are UP
@@ -141,6 +145,8 @@ struct mf_workers {
     uint32_t max_suspended_per_slot;
     struct mf_room room;
     bool has_room;
+    struct mf_worker **free;
+    uint32_t n_free_workers;
     uint32_t n_up;
     struct mf_worker_shape *shapes;
     uint32_t n_shapes;

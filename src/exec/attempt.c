@@ -2,6 +2,7 @@
 #include "exec/attempt.h"
 
 #include "base/clock.h"
+#include "base/io.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -48,6 +49,15 @@ int mf_attempt_decode(struct mf_reader *reader, struct mf_attempt **ret_attempt,
     return 0;
 }
 
+void mf_attempt_forget_outsiders(struct mf_attempt *attempt)
+{
+    for (uint32_t i = 0; i < attempt->n_outsiders; i++)
+        mf_close(&attempt->outsiders[i].fd);
+    free(attempt->outsiders);
+    attempt->outsiders = NULL;
+    attempt->n_outsiders = 0;
+}
+
 void mf_attempt_destroy(struct mf_attempt *attempt)
 {
     mf_list_remove(&attempt->node);
@@ -57,7 +67,7 @@ void mf_attempt_destroy(struct mf_attempt *attempt)
     free(attempt->command);
     free(attempt->slots);
     free(attempt->gpus);
-    free(attempt->outsiders);
+    mf_attempt_forget_outsiders(attempt);
     free(attempt);
 }
 

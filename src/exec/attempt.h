@@ -15,6 +15,12 @@
 
 enum mf_phase { MF_PHASE_STAGED, MF_PHASE_QUEUED, MF_PHASE_RUNNING, MF_PHASE_LEFT };
 
+/** A process: fd is a pidfd, -1 where the kernel has none. */
+struct mf_outsider {
+    pid_t pid;
+    int fd;
+};
+
 /**
  * @phase         see runner.h
  * @was_staged    it got its slot from another attempt
@@ -57,7 +63,7 @@ struct mf_attempt {
     struct mf_outcome outcome;
     bool is_ending;
     bool is_suspended;
-    pid_t *outsiders;
+    struct mf_outsider *outsiders;
     uint32_t n_outsiders;
     int64_t ran_ns;
     bool is_abandoned;
@@ -82,6 +88,9 @@ int mf_attempt_decode(struct mf_reader *reader, struct mf_attempt **ret_attempt,
 
 /** Frees the attempt, its pipes and captures. */
 void mf_attempt_destroy(struct mf_attempt *attempt);
+
+/** Lets go of the outsiders as they are. */
+void mf_attempt_forget_outsiders(struct mf_attempt *attempt);
 
 /** Notes how its main process ended. A cause that the farm has set stays. */
 void mf_attempt_note_exit(struct mf_attempt *attempt, int status, const struct rusage *usage,

@@ -41,6 +41,7 @@ enum mf_caller_event_kind {
     MF_CALLER_ENTRIES,    /* what came of the next n_calls calls of a unit; is_last: of all */
     MF_CALLER_LARGE,      /* the large result of task, whose entry comes next: data is taken */
     MF_CALLER_CHECKPOINT, /* bytes saved by call `index` of the unit; all before it were told */
+    MF_CALLER_YIELDED,    /* the call of the unit has stopped at a checkpoint, after duration_ns */
     MF_CALLER_RETURNED,   /* what was not reported of the unit will not run (after a recall) */
     MF_CALLER_BROKEN,     /* error: nothing runs here any more, and nothing follows */
 };
@@ -94,6 +95,11 @@ struct mf_caller_config {
  *          the name has to last until these see it. Returns 0, -EINVAL if the shared memory is
  *          shorter, or -errno
  * @drop    the block is not used any more
+ * @yield   the call of a unit of one call on a slot is to stop at its next checkpoint: YIELDED
+ *          follows, unless its entry does, and the slot is for other units. Returns 0, or
+ *          -ENOTSUP where calls run in this process
+ * @go_on   lets one that has yielded go on in a slot that no other unit has. Not where yield() is
+ *          not supported
  * @turn    runs calls, or looks what became of them, for about a tenth of a millisecond or one
  *          call, whichever is longer. Returns 1 when anything happened, else 0
  * @keep_time   instead of a turn while nothing that is told can be taken in: ends calls that are
@@ -115,6 +121,8 @@ struct mf_caller_ops {
     void (*cancel)(struct mf_caller *caller, uint64_t unit, uint32_t attempt, uint32_t index);
     int (*attach)(struct mf_caller *caller, mpifarm_block block, const char *name, size_t size);
     void (*drop)(struct mf_caller *caller, mpifarm_block block);
+    int (*yield)(struct mf_caller *caller, uint64_t unit, uint32_t attempt);
+    void (*go_on)(struct mf_caller *caller, uint64_t unit, uint32_t attempt, uint32_t slot);
     int (*turn)(struct mf_caller *caller, int64_t now_ns);
     void (*keep_time)(struct mf_caller *caller, int64_t now_ns);
     bool (*is_busy)(const struct mf_caller *caller);

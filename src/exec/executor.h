@@ -33,6 +33,7 @@ struct mf_output;
  *              "CUDA_VISIBLE_DEVICES=0,3"; NULL for none
  * @mem_bytes   most memory that its processes may use together, 0 for no limit
  * @timeout_ns  longest run time, 0 for none
+ * @saved       saved_size bytes that an earlier try saved (borrowed); NULL for none
  * @command, @command_size   an encoded mf_command (borrowed)
  */
 struct mf_start {
@@ -44,6 +45,8 @@ struct mf_start {
     const char *gpus;
     uint64_t mem_bytes;
     int64_t timeout_ns;
+    const uint8_t *saved;
+    size_t saved_size;
     const void *command;
     size_t command_size;
 };
@@ -59,11 +62,13 @@ enum mf_executor_event_kind {
     MF_EXECUTOR_BROKEN,    /* error: nothing runs any more, e.g. the launcher was killed */
     MF_EXECUTOR_SUSPENDED, /* task, attempt, ran_ns: as asked for */
     MF_EXECUTOR_CONTINUED, /* task, attempt: as asked for */
+    MF_EXECUTOR_SAVED,     /* task, attempt, saved: for the next try, if this one fails */
 };
 
 /**
  * @slot     index of the first slot it had; UINT32_MAX if it never had one
  * @ran_ns   how long it has run so far, without the time in which it was suspended
+ * @saved    saved_size bytes, in place of any that it saved before (borrowed during the call)
  * @outcome  how it ended (borrowed during the call)
  * @output   what it wrote, now the receiver's to close; NULL when nothing
  */
@@ -73,10 +78,15 @@ struct mf_executor_event {
     uint32_t attempt;
     uint32_t slot;
     int64_t ran_ns;
+    const uint8_t *saved;
+    size_t saved_size;
     const struct mf_outcome *outcome;
     struct mf_output *output;
     const struct mf_error *error;
 };
+
+/** What suspend() returns for an attempt that keeps its slots until it yields. */
+enum { MF_EXECUTOR_E_LATER = 1 };
 
 typedef void (*mf_executor_fn)(void *arg, const struct mf_executor_event *event);
 
@@ -101,8 +111,10 @@ struct mf_slot {
  *             if it has, nothing follows but its ENDED
  * @end        end an attempt: TERM to its processes, KILL after the grace; its
  *             ENDED has this cause. An unknown attempt is ignored.
- * @suspend    stop an attempt that is not staged; its slots are the caller's again at once.
- * SUSPENDED follows, unless its ENDED does. NULL where that cannot be
+ * @suspend    stop an attempt that is not staged. SUSPENDED follows, unless its ENDED does.
+ *             Returns 0, and its slots are the caller's again at once; or
+ *             MF_EXECUTOR_E_LATER, and they are with its SUSPENDED, which follows when the
+ *             attempt lets that happen. NULL where that cannot be
  * @resume     let a suspended attempt go on in these slots. CONTINUED follows, unless its
  *             ENDED does
  * @warn       send a signal to the processes of all commands that run; one that is suspended gets
@@ -118,7 +130,7 @@ struct mf_executor_ops {
     void (*unstage)(struct mf_executor *executor, mf_task_id task, uint32_t attempt);
     void (*end)(struct mf_executor *executor, mf_task_id task, uint32_t attempt,
                 enum mf_cause cause);
-    void (*suspend)(struct mf_executor *executor, mf_task_id task, uint32_t attempt);
+    int (*suspend)(struct mf_executor *executor, mf_task_id task, uint32_t attempt);
     void (*resume)(struct mf_executor *executor, mf_task_id task, uint32_t attempt,
                    const uint32_t *slots, uint32_t n_slots);
     void (*warn)(struct mf_executor *executor, int number);

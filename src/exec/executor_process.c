@@ -8,6 +8,8 @@
  * n_begun tells whether it died in the call after these. Clock, bell and
  * sleep cost more than a short call, so they are seen to now and then.
  *
+ * A call that was asked to yield waits in its checkpoint until it may go on.
+ *
  * One thread. It ends by _exit(), since what the program wants done at its
  * exit is for the rank to do.
  */
@@ -38,7 +40,7 @@
  * @bytes       of the record being read
  * @entries     of the call that has just ended
  * @input       last large input, of the call input_task; NULL for none
- * @portion     being run, and which of its calls
+ * @portion     being run, its number, and which of its calls
  * @n_begun     calls in all
  * @looked_ns   last look at the clock
  * @stride      calls between two looks, until_look of them are left
@@ -55,6 +57,7 @@ struct executor_process {
     uint8_t *input;
     uint64_t input_task;
     struct mf_host_portion *portion;
+    uint64_t portion_number;
     uint32_t index;
     uint64_t n_begun;
     int64_t looked_ns;
@@ -91,6 +94,34 @@ static bool should_stop(void *arg, struct mpifarm_context *context)
     return is_unwanted(process) || mf_host_should_finish(&process->host);
 }
 
+/* Adds the time since the last look to the portion. Returns that time. */
+static int64_t count_time(struct executor_process *process)
+{
+    int64_t now_ns = mf_clock_monotonic_ns();
+    int64_t spent_ns = now_ns - process->looked_ns;
+    _Atomic int64_t *sum = &process->portion->duration_ns;
+
+    atomic_store_explicit(sum, atomic_load_explicit(sum, memory_order_relaxed) + spent_ns,
+                          memory_order_relaxed);
+    process->looked_ns = now_ns;
+    return spent_ns;
+}
+
+/* Waits to be let go on. The time until then is none that the call runs. */
+static void yield(struct executor_process *process)
+{
+    int64_t *started_ns = &process->context.started_ns;
+
+    count_time(process);
+    send_entry(process, MF_HOST_ENTRY_YIELDED, NULL, 0);
+    mf_ring_publish(&process->host.back);
+    mf_host_ring_bell(&process->host);
+    mf_host_wait_yielded(&process->host, process->portion_number);
+    if (*started_ns != 0)
+        *started_ns += mf_clock_monotonic_ns() - process->looked_ns;
+    process->looked_ns = mf_clock_monotonic_ns();
+}
+
 static int checkpoint(void *arg, struct mpifarm_context *context, const void *data, size_t size)
 {
     struct executor_process *process = arg;
@@ -100,6 +131,8 @@ static int checkpoint(void *arg, struct mpifarm_context *context, const void *da
     send_entry(process, MF_HOST_ENTRY_CHECKPOINT, data, size);
     mf_ring_publish(&process->host.back);
     mf_host_ring_bell(&process->host);
+    if (mf_host_yields(process->portion))
+        yield(process);
     return 0;
 }
 
@@ -116,21 +149,16 @@ static const struct mf_context_ops context_ops = {
 
 /* --- calls --- */
 
-/* Adds the time since the last look to the portion, and decides when to look again. */
+/* Counts the time, and decides when to look again. */
 static void look_at_clock(struct executor_process *process)
 {
-    int64_t now_ns = mf_clock_monotonic_ns();
-    int64_t spent_ns = now_ns - process->looked_ns;
-    _Atomic int64_t *sum = &process->portion->duration_ns;
+    int64_t spent_ns = count_time(process);
 
-    atomic_store_explicit(sum, atomic_load_explicit(sum, memory_order_relaxed) + spent_ns,
-                          memory_order_relaxed);
     if (spent_ns > IS_QUICK_NS)
         process->stride = 1;
     else if (process->stride < MAX_STRIDE)
         process->stride *= 2;
     process->until_look = process->stride;
-    process->looked_ns = now_ns;
 }
 
 /* Large inputs come ahead of their call; one that there was no memory for did not. */
@@ -218,6 +246,7 @@ static void run_portion(struct executor_process *process, const struct mf_host_r
     struct mf_call call = {0};
 
     process->portion = portion;
+    process->portion_number = record->number;
     process->index = 0;
     if (mf_host_take(&process->host, record->number)) {
         atomic_store_explicit(&portion->idle_ns, now_ns - process->looked_ns, memory_order_relaxed);

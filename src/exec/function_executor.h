@@ -3,7 +3,8 @@
  * one for each slot, or in the rank itself.
  *
  * It looks after its calls whenever it is flushed; the loop wakes up when that
- * is due. It cannot stage, and an attempt has one slot.
+ * is due. It cannot stage, and an attempt has one slot, which in executor
+ * processes it gives up at a checkpoint when it is to be suspended.
  */
 #ifndef MF_EXEC_FUNCTION_EXECUTOR_H
 #define MF_EXEC_FUNCTION_EXECUTOR_H

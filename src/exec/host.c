@@ -94,6 +94,7 @@ void mf_host_offer(struct mf_host *host, uint64_t number, uint64_t unwanted)
 
     atomic_store_explicit(&portion->unwanted, unwanted, memory_order_relaxed);
     atomic_store_explicit(&portion->should_stop, 0, memory_order_relaxed);
+    atomic_store_explicit(&portion->yielding, MF_HOST_GOES_ON, memory_order_relaxed);
     atomic_store_explicit(&portion->duration_ns, 0, memory_order_relaxed);
     atomic_store_explicit(&portion->idle_ns, 0, memory_order_relaxed);
     atomic_store_explicit(&portion->owner, 4 * number + MF_HOST_OFFERED, memory_order_release);
@@ -115,6 +116,27 @@ bool mf_host_take(struct mf_host *host, uint64_t number)
 bool mf_host_revoke(struct mf_host *host, uint64_t number)
 {
     return change_owner(host, number, MF_HOST_REVOKED);
+}
+
+void mf_host_ask_to_yield(struct mf_host *host, uint64_t number)
+{
+    uint32_t expected = MF_HOST_GOES_ON;
+
+    (void)atomic_compare_exchange_strong(&mf_host_portion(host, number)->yielding, &expected,
+                                         MF_HOST_IS_TO_YIELD);
+}
+
+bool mf_host_yields(struct mf_host_portion *portion)
+{
+    uint32_t expected = MF_HOST_IS_TO_YIELD;
+
+    return atomic_compare_exchange_strong(&portion->yielding, &expected, MF_HOST_HAS_YIELDED);
+}
+
+void mf_host_go_on(struct mf_host *host, uint64_t number)
+{
+    atomic_store(&mf_host_portion(host, number)->yielding, MF_HOST_GOES_ON);
+    mf_host_wake(host);
 }
 
 /* --- sleeping and waking --- */

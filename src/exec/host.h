@@ -14,6 +14,8 @@
  *
  * Units travel in portions of at most 64 calls. The executor takes a portion
  * before it begins, and until then the rank can revoke it: one word decides.
+ * Another one says whether the call that runs is to yield at its next checkpoint,
+ * or has and waits there.
  */
 #ifndef MF_EXEC_HOST_H
 #define MF_EXEC_HOST_H
@@ -44,6 +46,9 @@ enum mf_host_stage {
     MF_HOST_READY,
 };
 
+/** Whether the call that runs of a portion goes on at its next checkpoint, or has stopped there. */
+enum { MF_HOST_GOES_ON = 0, MF_HOST_IS_TO_YIELD, MF_HOST_HAS_YIELDED };
+
 /** Who has a portion; the word is its number times 4 and one of these. */
 enum { MF_HOST_OFFERED = 1, MF_HOST_TAKEN, MF_HOST_REVOKED };
 
@@ -53,6 +58,7 @@ enum { MF_HOST_OFFERED = 1, MF_HOST_TAKEN, MF_HOST_REVOKED };
  * @owner         see above
  * @unwanted      bit i: call i was cancelled
  * @should_stop   begin no further call of it
+ * @yielding      see above
  * @duration_ns   written by the executor: spent in its calls so far
  * @idle_ns       written by the executor: how long it had nothing to do before
  */
@@ -60,6 +66,7 @@ struct mf_host_portion {
     _Alignas(64) _Atomic uint64_t owner;
     _Atomic uint64_t unwanted;
     _Atomic uint32_t should_stop;
+    _Atomic uint32_t yielding;
     _Atomic int64_t duration_ns;
     _Atomic int64_t idle_ns;
 };
@@ -112,6 +119,7 @@ enum {
     MF_HOST_ENTRY_STOPPED = 128, /* the portion ends: revoked, or stopped */
     MF_HOST_ENTRY_LARGE,      /* u64 size; that many bytes, the result of the next RESULT, follow */
     MF_HOST_ENTRY_CHECKPOINT, /* bytes saved by the call whose entries come next */
+    MF_HOST_ENTRY_YIELDED,    /* that call has stopped, until it is let go on */
 };
 
 /** One side of a host; each has its own, and its own descriptor of the bell (borrowed). */
@@ -149,6 +157,15 @@ bool mf_host_take(struct mf_host *host, uint64_t number);
 /** The rank takes a portion back. Returns false if it has begun, or might have. */
 bool mf_host_revoke(struct mf_host *host, uint64_t number);
 
+/** The rank asks the call that runs of a portion to yield. */
+void mf_host_ask_to_yield(struct mf_host *host, uint64_t number);
+
+/** The executor, at a checkpoint. Returns whether the call has to yield, and has now. */
+bool mf_host_yields(struct mf_host_portion *portion);
+
+/** The rank lets it go on, or asks no longer. */
+void mf_host_go_on(struct mf_host *host, uint64_t number);
+
 /** Rank: wakes the executor if it sleeps; after anything that it could wait for. */
 void mf_host_wake(struct mf_host *host);
 
@@ -174,6 +191,9 @@ bool mf_host_receive(struct mf_host *host, void *data, size_t n);
 
 /** Executor: writes n bytes; publishes when it has to wait for room, else that is to be done. */
 bool mf_host_send(struct mf_host *host, const void *data, size_t n);
+
+/** Executor: waits while the call of a portion, which has yielded, is not let go on. */
+bool mf_host_wait_yielded(struct mf_host *host, uint64_t number);
 
 /** Executor: waits while the rank is about to kill it for this call, which has ended. */
 bool mf_host_wait_spared(struct mf_host *host, uint64_t call);

@@ -65,10 +65,14 @@ static void on_bell(void *arg, uint32_t events)
 static void finish_seats(struct mf_host_caller *caller)
 {
     for (uint32_t i = 0; i < caller->n_seats; i++)
-        mf_seat_finish(&caller->seats[i]);
+        mf_seat_destroy(caller->seats[i]);
+    for (uint32_t i = 0; i < caller->n_slots; i++)
+        free(caller->slots[i].cpus);
     free(caller->seats);
+    free(caller->slots);
     caller->seats = NULL;
-    caller->n_seats = 0;
+    caller->slots = NULL;
+    caller->n_seats = caller->n_slots = 0;
 }
 
 static void break_caller(struct mf_host_caller *caller, const struct mf_error *err)
@@ -108,7 +112,7 @@ static int start(struct mf_caller *base, const struct mf_caller_unit *unit)
     struct mf_host_unit *copy;
     int result;
 
-    if (!caller->functions || caller->is_stopped || unit->slot > caller->n_seats)
+    if (!caller->functions || caller->is_stopped || unit->slot > caller->n_slots)
         return -EINVAL;
     if (caller->is_broken)
         return -EPIPE;
@@ -180,6 +184,28 @@ static void drop(struct mf_caller *base, mpifarm_block block)
     mf_host_caller_forget_block(caller, block);
 }
 
+static int yield(struct mf_caller *base, uint64_t number, uint32_t attempt)
+{
+    struct mf_host_caller *caller = of_base(base);
+    struct mf_seat *seat;
+    struct mf_host_unit *unit;
+
+    if (caller->is_broken || caller->is_stopped)
+        return 0;
+    unit = mf_host_caller_find(caller, number, attempt, &seat);
+    if (unit)
+        unit->should_yield = true;
+    return 0;
+}
+
+static void go_on(struct mf_caller *base, uint64_t number, uint32_t attempt, uint32_t slot)
+{
+    struct mf_host_caller *caller = of_base(base);
+
+    if (!caller->is_broken && !caller->is_stopped)
+        mf_host_caller_go_on(caller, number, attempt, slot);
+}
+
 /* --- turns --- */
 
 static bool turn_seat(struct mf_seat *seat, int64_t now_ns)
@@ -192,13 +218,14 @@ static bool turn_seat(struct mf_seat *seat, int64_t now_ns)
     return has_come;
 }
 
-/* Returns 1 when a process was replaced, 0 when it lives, or -errno. */
+/* Returns 1 when a process has gone, and was replaced if it had a slot, 0 when it lives, or -errno.
+ */
 static int replace_dead(struct mf_host_caller *caller, struct mf_seat *seat, int64_t now_ns)
 {
     struct mf_error err = {0};
     int result;
 
-    if (!seat->is_alive || !seat->has_died || mf_seat_pauses(seat, now_ns))
+    if (!seat->is_alive || !seat->has_died || (seat->slot != 0 && mf_seat_pauses(seat, now_ns)))
         return 0;
     result = mf_seat_bury(seat, now_ns, &err);
     if (result == 0)
@@ -213,7 +240,7 @@ static bool ask_for_bells(struct mf_host_caller *caller)
     bool has_come = false;
 
     for (uint32_t i = 0; i < caller->n_seats; i++) {
-        struct mf_seat *seat = &caller->seats[i];
+        struct mf_seat *seat = caller->seats[i];
         bool was_ready = seat->is_ready;
 
         if (!seat->is_alive || seat->is_damaged)
@@ -243,13 +270,14 @@ static int turn(struct mf_caller *base, int64_t now_ns)
         return 1;
     }
     for (uint32_t i = 0; i < caller->n_seats; i++) {
-        int result = replace_dead(caller, &caller->seats[i], now_ns);
+        int result = replace_dead(caller, caller->seats[i], now_ns);
 
         if (result < 0)
             return 1;
         has_happened |= result == 1;
-        has_happened |= turn_seat(&caller->seats[i], now_ns);
+        has_happened |= turn_seat(caller->seats[i], now_ns);
     }
+    has_happened |= mf_host_caller_ask_to_yield(caller, now_ns);
     has_happened |= mf_host_caller_hand_out(caller);
     mf_host_caller_talk(caller);
     return has_happened || ask_for_bells(caller);
@@ -262,9 +290,9 @@ static void keep_time(struct mf_caller *base, int64_t now_ns)
     if (caller->is_broken || caller->is_stopped)
         return;
     for (uint32_t i = 0; i < caller->n_seats; i++) {
-        mf_seat_keep_time(&caller->seats[i], now_ns);
-        if (caller->seats[i].is_damaged)
-            mf_seat_kill(&caller->seats[i]);
+        mf_seat_keep_time(caller->seats[i], now_ns);
+        if (caller->seats[i]->is_damaged)
+            mf_seat_kill(caller->seats[i]);
     }
     mf_host_caller_talk(caller);
 }
@@ -276,7 +304,7 @@ static bool is_busy(const struct mf_caller *base)
     if (caller->is_broken)
         return false;
     for (uint32_t i = 0; i < caller->n_seats; i++)
-        if (!mf_list_is_empty(&caller->seats[i].units))
+        if (!mf_list_is_empty(&caller->seats[i]->units))
             return true;
     return !mf_list_is_empty(&caller->queue);
 }
@@ -284,14 +312,14 @@ static bool is_busy(const struct mf_caller *base)
 static int64_t next_ns(const struct mf_caller *base)
 {
     const struct mf_host_caller *caller = of_base(base);
-    int64_t next = INT64_MAX;
+    int64_t next = caller->spare_ns > 0 ? caller->spare_ns : INT64_MAX;
 
     if (caller->is_broken || caller->is_stopped)
         return INT64_MAX;
     if (caller->channel_error < 0)
         return 0;
     for (uint32_t i = 0; i < caller->n_seats; i++) {
-        const struct mf_seat *seat = &caller->seats[i];
+        const struct mf_seat *seat = caller->seats[i];
 
         next = mf_earliest_ns(next, seat->has_died ? seat->retry_ns : seat->wake_ns);
     }
@@ -329,7 +357,7 @@ static int check_births(struct mf_host_caller *caller)
     bool are_ready = true;
 
     for (uint32_t i = 0; i < caller->n_seats; i++) {
-        struct mf_seat *seat = &caller->seats[i];
+        struct mf_seat *seat = caller->seats[i];
 
         if (seat->has_died && !mf_seat_pauses(seat, now_ns))
             result = mf_seat_bury(seat, now_ns, NULL);
@@ -341,19 +369,34 @@ static int check_births(struct mf_host_caller *caller)
     return are_ready;
 }
 
+static int add_slot(struct mf_host_caller *caller, const struct mf_slot *slot)
+{
+    struct mf_host_slot *own = &caller->slots[caller->n_slots];
+    size_t bytes = slot->n_cpus * sizeof(*own->cpus);
+    struct mf_seat *seat;
+
+    own->cpus = malloc(bytes ? bytes : 1);
+    if (!own->cpus)
+        return -ENOMEM;
+    mf_copy(own->cpus, slot->cpus, bytes);
+    own->n_cpus = slot->n_cpus;
+    seat = mf_host_caller_add_seat(caller, ++caller->n_slots);
+    if (!seat)
+        return -ENOMEM;
+    seat->slot = caller->n_slots;
+    own->seat = seat;
+    return mf_seat_give_birth(seat);
+}
+
 static int make_seats(struct mf_host_caller *caller, const struct mf_slot *slots, uint32_t n_slots)
 {
     int result = 0;
 
-    caller->seats = calloc(n_slots, sizeof(*caller->seats));
-    if (!caller->seats)
+    caller->slots = calloc(n_slots, sizeof(*caller->slots));
+    if (!caller->slots)
         return -ENOMEM;
-    while (caller->n_seats < n_slots && result == 0) {
-        uint32_t i = caller->n_seats++;
-
-        result = mf_seat_init(&caller->seats[i], caller, i, &slots[i]);
-        if (result == 0)
-            result = mf_seat_give_birth(&caller->seats[i]);
+    for (uint32_t i = 0; i < n_slots && result == 0; i++) {
+        result = add_slot(caller, &slots[i]);
         /* Each has descriptors on their way. */
         mf_host_caller_talk(caller);
     }
@@ -393,7 +436,7 @@ static int begin(struct mf_caller *base, const struct mf_functions *functions, u
 static bool are_gone(struct mf_host_caller *caller, bool counts_calls)
 {
     for (uint32_t i = 0; i < caller->n_seats; i++) {
-        struct mf_seat *seat = &caller->seats[i];
+        struct mf_seat *seat = caller->seats[i];
 
         if (seat->is_alive && !seat->has_died && (counts_calls || !mf_seat_is_in_call(seat)))
             return false;
@@ -419,10 +462,10 @@ static void stop(struct mf_caller *base)
         return;
     caller->is_stopped = true;
     for (uint32_t i = 0; i < caller->n_seats; i++) {
-        if (!caller->seats[i].is_alive)
+        if (!caller->seats[i]->is_alive)
             continue;
-        atomic_store(&caller->seats[i].host.memory->should_finish, 1);
-        mf_host_wake(&caller->seats[i].host);
+        atomic_store(&caller->seats[i]->host.memory->should_finish, 1);
+        mf_host_wake(&caller->seats[i]->host);
     }
     wait_gone(caller, begun_ns + CALL_END_NS, true);
     wait_gone(caller, begun_ns + FINISH_NS, false);
@@ -451,7 +494,7 @@ static void destroy(struct mf_caller *base)
 static pid_t process(struct mf_caller *base, uint32_t slot)
 {
     struct mf_host_caller *caller = of_base(base);
-    struct mf_seat *seat = slot - 1 < caller->n_seats ? &caller->seats[slot - 1] : NULL;
+    struct mf_seat *seat = slot - 1 < caller->n_slots ? caller->slots[slot - 1].seat : NULL;
 
     if (!seat || !seat->is_alive || seat->has_died || seat->is_killed || !mf_seat_is_ready(seat))
         return 0;
@@ -463,7 +506,7 @@ static void kill_process(struct mf_caller *base, uint32_t slot)
     struct mf_host_caller *caller = of_base(base);
 
     if (!caller->is_broken && !caller->is_stopped && process(base, slot) > 0)
-        mf_seat_kill(&caller->seats[slot - 1]);
+        mf_seat_kill(caller->slots[slot - 1].seat);
 }
 
 static const struct mf_caller_ops ops = {
@@ -473,6 +516,8 @@ static const struct mf_caller_ops ops = {
     .cancel = cancel,
     .attach = attach,
     .drop = drop,
+    .yield = yield,
+    .go_on = go_on,
     .turn = turn,
     .keep_time = keep_time,
     .is_busy = is_busy,

@@ -4,6 +4,7 @@
  *     host_caller.c    life and turns
  *     host_queue.c     which unit goes to which seat
  *     host_nursery.c   what is said to the nursery
+ *     host_yield.c     calls that yield, and the processes that take their places
  *     host_notices.c   what executors have to know of blocks
  *     host_unit.c      a unit: its calls, and what of them is where
  *     seat.c           a slot with its process: portions and blocks go out
@@ -15,6 +16,9 @@
  * portions (host.h), as many as are useful at a time; what has not begun can be
  * taken back. It is kept whole until its last call was reported, so that a
  * replacement can go on where its predecessor died.
+ *
+ * A call that yields stays in its process, which sleeps and has no slot until the call goes on. A
+ * spare process takes the slot: only when there is one is a call asked to yield.
  */
 #ifndef MF_EXEC_HOST_CALLER_PARTS_H
 #define MF_EXEC_HOST_CALLER_PARTS_H
@@ -48,6 +52,7 @@ struct mf_host_large {
  * @unwanted    a bit for each call that was cancelled; NULL for none
  * @are_unwanted   all of them were
  * @is_recalled   no further portion is made
+ * @should_yield its call is to yield, or has
  * @is_sending  its bytes are being written; it is freed after that if is_over
  */
 struct mf_host_unit {
@@ -65,6 +70,7 @@ struct mf_host_unit {
     struct mf_call stretch;
     bool is_stretch;
     bool is_recalled;
+    bool should_yield;
     bool is_sending;
     bool is_over;
     size_t size;
@@ -156,9 +162,14 @@ struct mf_seat_watch {
 };
 
 /**
- * A slot, and the process that serves it.
+ * A process, and the slot that it serves.
  *
- * @index, @cpus   of the slot; n_cpus, owned
+ * @index          its place among the seats
+ * @slot           from 1; 0 for none: it is a spare, or its call has yielded
+ * @pinned_to      the slot whose processors it has, from 1
+ * @is_asked       the call that runs is to yield, and a spare is kept for its slot
+ * @has_yielded    it has
+ * @yielded_ns     since when, as far as that was not added to the time that it may take; 0 for not
  * @life, @pid     of the process; pid is 0 until the nursery has told
  * @is_alive       a process was asked for, and its end not settled
  * @has_died       status is how it ended; if is_unborn, the errno of its fork
@@ -190,7 +201,9 @@ struct mf_seat_watch {
 struct mf_seat {
     struct mf_host_caller *caller;
     uint32_t index;
-    uint32_t n_cpus, *cpus;
+    uint32_t slot, pinned_to;
+    bool is_asked, has_yielded;
+    int64_t yielded_ns;
     uint32_t life;
     pid_t pid;
     bool is_alive, has_died, is_unborn, is_damaged, lacks_memory, is_killed, is_ready;
@@ -228,12 +241,15 @@ struct mf_seat {
     int64_t wake_ns;
 };
 
-/** Puts a seat in its place; slot is borrowed. Returns 0 or -ENOMEM. */
-int mf_seat_init(struct mf_seat *seat, struct mf_host_caller *caller, uint32_t index,
-                 const struct mf_slot *slot);
+/** A seat without a process, whose processors are to be those of a slot (from 1); NULL without
+ * memory. */
+struct mf_seat *mf_seat_create(struct mf_host_caller *caller, uint32_t index, uint32_t pinned_to);
 
-/** Forgets what it has. */
-void mf_seat_finish(struct mf_seat *seat);
+/** Forgets what it has, and frees it. */
+void mf_seat_destroy(struct mf_seat *seat);
+
+/** Lets go of what belongs to its process, which has ended. */
+void mf_seat_finish_life(struct mf_seat *seat);
 
 /** Whether the process can be given calls. */
 bool mf_seat_is_ready(struct mf_seat *seat);
@@ -252,6 +268,13 @@ void mf_seat_recall(struct mf_seat *seat, struct mf_host_unit *unit);
 
 /** Tells the process that a call, or MF_EVERY_CALL, is not wanted. */
 void mf_seat_cancel(struct mf_seat *seat, const struct mf_host_unit *unit, uint32_t index);
+
+/** Lets the call, which has yielded, go on; in no slot, unless it was given one. */
+void mf_seat_go_on(struct mf_seat *seat);
+
+/** The call, which was asked to, has yielded. Returns whether it stays so: a spare process has its
+ * slot. */
+bool mf_seat_note_yielded(struct mf_seat *seat);
 
 /** The oldest portion on its way, or NULL. */
 struct mf_seat_portion *mf_seat_front(struct mf_seat *seat);
@@ -284,8 +307,8 @@ void mf_seat_keep_time(struct mf_seat *seat, int64_t now_ns);
 /** Whether to wait, until retry_ns, before another process is asked for in place of a dead one. */
 bool mf_seat_pauses(struct mf_seat *seat, int64_t now_ns);
 
-/** Settles a death: tells what it did, and lets another process go on. Returns 0, or -errno with a
- * sentence when there is none. */
+/** Settles a death: tells what it did, and lets another process go on if it has a slot. 0, or
+ * -errno with a sentence when there is none. */
 int mf_seat_bury(struct mf_seat *seat, int64_t now_ns, struct mf_error *err);
 
 /** Writes how the process ended. */
@@ -300,10 +323,19 @@ struct mf_host_notice {
     size_t size;
 };
 
+/** A slot: its n_cpus processors, owned, and the seat that serves it. */
+struct mf_host_slot {
+    uint32_t n_cpus, *cpus;
+    struct mf_seat *seat;
+};
+
 /**
  * @loop, @watch, @bell_watch   where the rank waits
  * @bell_fd     eventfd that all executors ring
+ * @slots       n_slots
+ * @seats       n_seats: those of the slots, and spare ones
  * @queue       units that no seat has
+ * @spare_ns    not before this is another spare process asked for
  * @notices     all a new process has to know of blocks, n_notices
  * @call_ns     how long calls take, roughly
  * @hook_limit_ns   how long the init hook of a replacement may take
@@ -320,9 +352,12 @@ struct mf_host_caller {
     struct mf_watch *watch, *bell_watch;
     int bell_fd;
     const struct mf_functions *functions;
-    struct mf_seat *seats;
+    struct mf_host_slot *slots;
+    uint32_t n_slots;
+    struct mf_seat **seats;
     uint32_t n_seats;
     struct mf_list queue;
+    int64_t spare_ns;
     struct mf_host_notice *notices;
     uint32_t n_notices, notices_capacity;
     int64_t call_ns;
@@ -339,6 +374,20 @@ struct mf_host_unit *mf_host_caller_find(struct mf_host_caller *caller, uint64_t
 
 /** Gives units to seats, and lets all seats send. Returns whether anything went out. */
 bool mf_host_caller_hand_out(struct mf_host_caller *caller);
+
+/** Adds a seat, whose processors are those of a slot (from 1). Returns NULL without memory. */
+struct mf_seat *mf_host_caller_add_seat(struct mf_host_caller *caller, uint32_t pinned_to);
+
+/** Asks calls to yield that are to, as far as there are spare processes; sees to these. Returns
+ * whether anything was asked. */
+bool mf_host_caller_ask_to_yield(struct mf_host_caller *caller, int64_t now_ns);
+
+/** The process of a seat without a slot has ended; is_futile: before it was of use. */
+void mf_host_caller_lose_spare(struct mf_seat *seat, bool was_futile, int64_t now_ns);
+
+/** As mf_caller_ops has it. */
+void mf_host_caller_go_on(struct mf_host_caller *caller, uint64_t number, uint32_t attempt,
+                          uint32_t slot);
 
 /** Tells the nursery hooks and functions. */
 void mf_host_caller_send_registry(struct mf_host_caller *caller, uint32_t rank);

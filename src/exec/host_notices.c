@@ -11,7 +11,7 @@ static void forget_dropped(struct mf_host_caller *caller)
     uint32_t n = 0;
 
     for (uint32_t i = 0; i < caller->n_seats; i++)
-        if (caller->seats[i].n_notices < caller->n_notices)
+        if (caller->seats[i]->is_alive && caller->seats[i]->n_notices < caller->n_notices)
             return;
     for (uint32_t i = 0; i < caller->n_notices; i++) {
         struct mf_host_notice notice = caller->notices[i];
@@ -26,7 +26,7 @@ static void forget_dropped(struct mf_host_caller *caller)
     }
     caller->n_notices = n;
     for (uint32_t i = 0; i < caller->n_seats; i++)
-        caller->seats[i].n_notices = n;
+        caller->seats[i]->n_notices = n;
 }
 
 int mf_host_caller_add_notice(struct mf_host_caller *caller, mpifarm_block block, const char *name,

@@ -98,7 +98,7 @@ static int handle_frame(struct mf_host_caller *caller, struct mf_frame *frame)
 
     if (mf_reader_finish(&frame->body) < 0 || index >= caller->n_seats)
         return -EBADMSG;
-    seat = &caller->seats[index];
+    seat = caller->seats[index];
     if (seat->life != life)
         return -EBADMSG;
     if (frame->kind == MF_NURSERY_FORKED) {
@@ -210,6 +210,6 @@ int mf_host_caller_close_nursery(struct mf_host_caller *caller)
 void mf_host_caller_kill_left(struct mf_host_caller *caller)
 {
     for (uint32_t i = 0; i < caller->n_seats; i++)
-        if (caller->seats[i].is_alive && !caller->seats[i].has_died && caller->seats[i].pid > 0)
-            (void)kill(-caller->seats[i].pid, SIGKILL);
+        if (caller->seats[i]->is_alive && !caller->seats[i]->has_died && caller->seats[i]->pid > 0)
+            (void)kill(-caller->seats[i]->pid, SIGKILL);
 }

@@ -30,8 +30,8 @@ struct mf_host_unit *mf_host_caller_find(struct mf_host_caller *caller, uint64_t
 
     *ret_seat = NULL;
     for (uint32_t i = 0; i < caller->n_seats && !unit; i++) {
-        unit = find_in(&caller->seats[i].units, number, attempt);
-        *ret_seat = &caller->seats[i];
+        unit = find_in(&caller->seats[i]->units, number, attempt);
+        *ret_seat = caller->seats[i];
     }
     return unit;
 }
@@ -54,9 +54,9 @@ static struct mf_seat *choose_seat(struct mf_host_caller *caller, const struct m
     struct mf_seat *best = NULL;
 
     for (uint32_t i = 0; i < caller->n_seats; i++) {
-        struct mf_seat *seat = &caller->seats[i];
+        struct mf_seat *seat = caller->seats[i];
 
-        if (unit->slot != 0 && unit->slot != i + 1)
+        if (seat->slot == 0 || (unit->slot != 0 && unit->slot != seat->slot))
             continue;
         if (wants_unit(caller, seat) && (!best || seat->n_outstanding < best->n_outstanding))
             best = seat;
@@ -85,7 +85,8 @@ static void relieve(struct mf_host_caller *caller, struct mf_seat *seat)
 static bool has_idle_seat(struct mf_host_caller *caller)
 {
     for (uint32_t i = 0; i < caller->n_seats; i++)
-        if (mf_seat_is_ready(&caller->seats[i]) && mf_list_is_empty(&caller->seats[i].units))
+        if (caller->seats[i]->slot != 0 && mf_seat_is_ready(caller->seats[i]) &&
+            mf_list_is_empty(&caller->seats[i]->units))
             return true;
     return false;
 }
@@ -116,9 +117,9 @@ bool mf_host_caller_hand_out(struct mf_host_caller *caller)
     bool has_sent = false;
 
     for (uint32_t i = 0; i < caller->n_seats; i++)
-        has_sent |= mf_seat_send(&caller->seats[i]);
+        has_sent |= mf_seat_send(caller->seats[i]);
     for (uint32_t i = 0; i < caller->n_seats && caller->n_seats > 1; i++)
         if (mf_list_is_empty(&caller->queue) && has_idle_seat(caller))
-            relieve(caller, &caller->seats[i]);
+            relieve(caller, caller->seats[i]);
     return has_sent | empty_queue(caller);
 }

@@ -23,7 +23,7 @@
 /* A writer waits for this much room, so that the rank can fetch a lot at a time. */
 #define WANTED_BYTES (MF_HOST_RING_BYTES / 2)
 
-/* Whether a wait is over; amount is a number of bytes, or of a call. */
+/* Whether a wait is over; amount is a number of bytes, of a call, or of a portion. */
 typedef bool (*condition)(struct mf_host *host, uint64_t amount);
 
 static bool has_bytes(struct mf_host *host, uint64_t amount)
@@ -44,6 +44,12 @@ static bool has_room(struct mf_host *host, uint64_t amount)
 static bool is_spared(struct mf_host *host, uint64_t call)
 {
     return atomic_load_explicit(&host->memory->doomed, memory_order_relaxed) != call;
+}
+
+static bool goes_on(struct mf_host *host, uint64_t portion)
+{
+    return atomic_load_explicit(&mf_host_portion(host, portion)->yielding, memory_order_relaxed) !=
+           MF_HOST_HAS_YIELDED;
 }
 
 /* The rank may need this very processor to bring what is waited for: it gets it in between. */
@@ -121,4 +127,9 @@ bool mf_host_send(struct mf_host *host, const void *data, size_t n)
 bool mf_host_wait_spared(struct mf_host *host, uint64_t call)
 {
     return is_spared(host, call) || wait_until(host, is_spared, call);
+}
+
+bool mf_host_wait_yielded(struct mf_host *host, uint64_t number)
+{
+    return wait_until(host, goes_on, number);
 }

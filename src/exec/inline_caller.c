@@ -506,6 +506,12 @@ static void destroy(struct mf_caller *base)
     free(caller);
 }
 
+/* A function here has the rank's only thread. */
+static int yield(struct mf_caller *base, uint64_t unit, uint32_t attempt)
+{
+    return -ENOTSUP;
+}
+
 static pid_t process(struct mf_caller *base, uint32_t slot)
 {
     return 0;
@@ -522,6 +528,7 @@ static const struct mf_caller_ops ops = {
     .cancel = cancel,
     .attach = attach,
     .drop = drop,
+    .yield = yield,
     .turn = turn,
     .keep_time = keep_time,
     .is_busy = is_busy,

@@ -73,12 +73,15 @@ static void end(struct mf_executor *executor, mf_task_id task, uint32_t attempt,
     mixed->functions->ops->end(mixed->functions, task, attempt, cause);
 }
 
-/* Functions cannot be stopped: nobody asks for that. */
-static void suspend(struct mf_executor *executor, mf_task_id task, uint32_t attempt)
+/* Functions have it if they know the attempt. */
+static int suspend(struct mf_executor *executor, mf_task_id task, uint32_t attempt)
 {
     struct mixed_executor *mixed = of_base(executor);
+    int result = mixed->functions->ops->suspend(mixed->functions, task, attempt);
 
-    mixed->commands->ops->suspend(mixed->commands, task, attempt);
+    return result == MF_EXECUTOR_E_LATER
+               ? result
+               : mixed->commands->ops->suspend(mixed->commands, task, attempt);
 }
 
 static void resume(struct mf_executor *executor, mf_task_id task, uint32_t attempt,
@@ -87,6 +90,7 @@ static void resume(struct mf_executor *executor, mf_task_id task, uint32_t attem
     struct mixed_executor *mixed = of_base(executor);
 
     mixed->commands->ops->resume(mixed->commands, task, attempt, slots, n_slots);
+    mixed->functions->ops->resume(mixed->functions, task, attempt, slots, n_slots);
 }
 
 static void warn(struct mf_executor *executor, int number)

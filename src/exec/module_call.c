@@ -128,10 +128,13 @@ static bool should_stop(void *arg, struct mpifarm_context *context)
     return place->ops->should_stop(place->arg, context);
 }
 
-static int refuse_checkpoint(void *arg, struct mpifarm_context *context, const void *data,
-                             size_t size)
+static int checkpoint(void *arg, struct mpifarm_context *context, const void *data, size_t size)
 {
-    return -ENOTSUP;
+    const struct place *place = arg;
+
+    if (size > MF_MODULE_SAVED_MAX_BYTES)
+        return -EMSGSIZE;
+    return place->ops->checkpoint(place->arg, context, data, size);
 }
 
 static const void *find_no_block(void *arg, mpifarm_block block, size_t *ret_size)
@@ -141,7 +144,7 @@ static const void *find_no_block(void *arg, mpifarm_block block, size_t *ret_siz
 
 static const struct mf_context_ops ops = {
     .should_stop = should_stop,
-    .checkpoint = refuse_checkpoint,
+    .checkpoint = checkpoint,
     .block = find_no_block,
 };
 

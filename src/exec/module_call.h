@@ -18,12 +18,14 @@
  */
 int mf_module_call_capture(void);
 
+/** The bytes that a function of a module saves for its next try, at most: rank 0 keeps them. */
+#define MF_MODULE_SAVED_MAX_BYTES ((size_t)1 << 20)
+
 /**
  * mf_module_call() - the registered function of all functions of modules.
  *
- * Spawning and checkpoints have nobody who would take them, and there are no
- * blocks: mpifarm_spawn() knows no function (-ENOENT), mpifarm_checkpoint()
- * returns -ENOTSUP.
+ * Spawning has nobody who would take it, and there are no blocks:
+ * mpifarm_spawn() knows no function (-ENOENT).
  *
  * What the function printed goes with its result or message, for
  * mf_module_call_split() to take apart.

@@ -18,6 +18,7 @@
 #include "exec/descendants.h"
 #include "exec/executor_process.h"
 #include "exec/helper.h"
+#include "exec/process_tree.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -124,21 +125,29 @@ static int add_function(struct nursery *nursery, struct mf_reader *body)
     return result < 0 ? result : 0;
 }
 
+#define CPU_BYTES CPU_ALLOC_SIZE(MAX_CPU + 1)
+
+/* Reads n_cpus numbers; NULL for none, or without memory. */
+static cpu_set_t *get_cpus(struct mf_reader *cpus, uint32_t n_cpus)
+{
+    cpu_set_t *set = n_cpus > 0 ? calloc(1, CPU_BYTES) : NULL;
+
+    for (uint32_t i = 0; i < n_cpus && !cpus->has_failed; i++) {
+        uint32_t cpu = mf_reader_get_u32(cpus);
+
+        if (set && cpu <= MAX_CPU)
+            CPU_SET_S(cpu, CPU_BYTES, set);
+    }
+    return set;
+}
+
 /* An executor that cannot be pinned runs unpinned. */
 static void pin(struct mf_reader *cpus, uint32_t n_cpus)
 {
-    size_t size = CPU_ALLOC_SIZE(MAX_CPU + 1);
-    cpu_set_t *set = n_cpus > 0 ? calloc(1, size) : NULL;
+    cpu_set_t *set = get_cpus(cpus, n_cpus);
 
-    if (!set)
-        return;
-    for (uint32_t i = 0; i < n_cpus; i++) {
-        uint32_t cpu = mf_reader_get_u32(cpus);
-
-        if (cpu <= MAX_CPU)
-            CPU_SET_S(cpu, size, set);
-    }
-    (void)sched_setaffinity(0, size, set);
+    if (set)
+        (void)sched_setaffinity(0, CPU_BYTES, set);
     free(set);
 }
 
@@ -259,6 +268,23 @@ static int on_kill(struct nursery *nursery, struct mf_reader *body)
     return 0;
 }
 
+/* With all that it has started. */
+static int on_pin(struct nursery *nursery, struct mf_reader *body)
+{
+    uint32_t seat = mf_reader_get_u32(body);
+    uint32_t life = mf_reader_get_u32(body);
+    cpu_set_t *from = get_cpus(body, mf_reader_get_u32(body));
+    cpu_set_t *to = get_cpus(body, mf_reader_get_u32(body));
+    int result = mf_reader_finish(body) < 0 || seat >= nursery->n_children ? -EBADMSG : 0;
+
+    if (result == 0 && from && to && nursery->children[seat].pid > 0 &&
+        nursery->children[seat].life == life)
+        mf_process_tree_pin(nursery->children[seat].pid, from, to, CPU_BYTES);
+    free(from);
+    free(to);
+    return result;
+}
+
 static int on_drop(struct nursery *nursery, struct mf_reader *body)
 {
     uint64_t block = mf_reader_get_u64(body);
@@ -333,6 +359,8 @@ static int handle_frame(struct nursery *nursery, struct mf_frame *frame)
         return on_fork(nursery, &frame->body);
     case MF_NURSERY_KILL:
         return on_kill(nursery, &frame->body);
+    case MF_NURSERY_PIN:
+        return on_pin(nursery, &frame->body);
     case MF_NURSERY_BLOCK:
         return on_block(nursery, &frame->body);
     case MF_NURSERY_DROP:

@@ -11,6 +11,7 @@
  *     FUNCTION  u64 call, u64 user, text name; the next of the registry
  *     FORK      u32 seat, u32 life, u32 n, n * u32 cpu; descriptors: memory, bell
  *     KILL      u32 seat, u32 life; one that has ended is left alone
+ *     PIN       u32 seat, u32 life, twice u32 n, n * u32 cpu: from these to those
  *     BLOCK     u64 block; descriptor: its shared memory, for processes forked from now on
  *     DROP      u64 block
  *   to the rank
@@ -18,7 +19,8 @@
  *     DIED      u32 seat, u32 life, u32 status as of wait()
  *     UNBORN    u32 seat, u32 life, u32 errno of fork()
  *
- * A seat has one process at a time; life counts them.
+ * A seat has one process at a time; life counts them. There are more seats than
+ * slots when calls have yielded.
  */
 #ifndef MF_EXEC_NURSERY_H
 #define MF_EXEC_NURSERY_H
@@ -30,6 +32,7 @@ enum mf_nursery_frame {
     MF_NURSERY_FUNCTION,
     MF_NURSERY_FORK,
     MF_NURSERY_KILL,
+    MF_NURSERY_PIN,
     MF_NURSERY_BLOCK,
     MF_NURSERY_DROP,
     MF_NURSERY_FORKED,

@@ -403,15 +403,16 @@ static void end(struct mf_executor *executor, mf_task_id task, uint32_t attempt,
     mf_channel_end(&process->channel);
 }
 
-static void suspend(struct mf_executor *executor, mf_task_id task, uint32_t attempt)
+static int suspend(struct mf_executor *executor, mf_task_id task, uint32_t attempt)
 {
     struct process_executor *process = of_base(executor);
     struct mf_attempt_key key = {task, attempt};
 
     if (process->is_broken || !mf_table_find(process->records, &key))
-        return;
+        return 0;
     mf_protocol_put_key(mf_channel_begin(&process->channel, MF_FRAME_SUSPEND), key);
     mf_channel_end(&process->channel);
+    return 0;
 }
 
 static void resume(struct mf_executor *executor, mf_task_id task, uint32_t attempt,

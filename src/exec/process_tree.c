@@ -3,50 +3,79 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 /* More than that are left alone. */
 #define MAX_PROCESSES 65536
 
+/* Bytes of a list of children that are read at once, and of a number at most. */
+#define PART_BYTES 4096
+#define NUMBER_BYTES 16
+
 struct tree {
-    pid_t *pids;
+    struct mf_process *processes;
     uint32_t n, capacity;
 };
 
-static int add(struct tree *tree, pid_t pid)
+static int add(struct tree *tree, pid_t pid, pid_t parent)
 {
     if (tree->n == MAX_PROCESSES)
         return 0;
     if (tree->n == tree->capacity) {
         uint32_t capacity = tree->capacity ? 2 * tree->capacity : 16;
-        pid_t *pids = reallocarray(tree->pids, capacity, sizeof(*pids));
+        struct mf_process *processes = reallocarray(tree->processes, capacity, sizeof(*processes));
 
-        if (!pids)
+        if (!processes)
             return -ENOMEM;
-        tree->pids = pids;
+        tree->processes = processes;
         tree->capacity = capacity;
     }
-    tree->pids[tree->n++] = pid;
+    tree->processes[tree->n++] = (struct mf_process){pid, parent};
     return 0;
+}
+
+/* The numbers of a text, of which the last may go on in the next part: it is left in *number. */
+static int add_numbers(struct tree *tree, pid_t parent, const char *text, ssize_t n, pid_t *number)
+{
+    int result = 0;
+
+    for (ssize_t i = 0; i < n && result == 0; i++) {
+        if (text[i] >= '0' && text[i] <= '9') {
+            *number = 10 * *number + (text[i] - '0');
+        } else if (*number > 0) {
+            result = add(tree, *number, parent);
+            *number = 0;
+        }
+    }
+    return result;
 }
 
 /* A thread's children are those that it started. */
 static int add_children(struct tree *tree, pid_t pid, const char *thread)
 {
-    char path[96];
-    FILE *file;
-    int child, result = 0;
+    char path[96], part[PART_BYTES];
+    pid_t number = 0;
+    int fd, result = 0;
+    ssize_t n;
 
     snprintf(path, sizeof(path), "/proc/%d/task/%.20s/children", (int)pid, thread);
-    file = fopen(path, "re");
-    if (!file)
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
         return 0;
-    while (result == 0 && fscanf(file, "%d", &child) == 1)
-        result = add(tree, (pid_t)child);
-    fclose(file);
+    do {
+        n = read(fd, part, sizeof(part));
+        result = add_numbers(tree, pid, part, n, &number);
+        /* The kernel gives whole numbers: where one more would fit there is none. */
+    } while (result == 0 && n > PART_BYTES - NUMBER_BYTES);
+    if (result == 0 && number > 0)
+        result = add(tree, number, pid);
+    close(fd);
     return result;
 }
 
@@ -59,27 +88,70 @@ static DIR *open_threads(pid_t pid)
     return opendir(path);
 }
 
-int mf_process_tree_list(pid_t root, pid_t **ret_pids)
+/* The links of that directory are those of any, and one for each thread. */
+static bool has_one_thread(pid_t pid)
+{
+    struct stat status;
+    char path[64];
+
+    snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
+    return stat(path, &status) == 0 && status.st_nlink == 3;
+}
+
+static int add_all_children(struct tree *tree, pid_t pid)
+{
+    const struct dirent *entry;
+    char thread[24];
+    DIR *threads;
+    int result = 0;
+
+    if (has_one_thread(pid)) {
+        snprintf(thread, sizeof(thread), "%d", (int)pid);
+        return add_children(tree, pid, thread);
+    }
+    threads = open_threads(pid);
+    while (threads && result == 0 && (entry = readdir(threads)))
+        if (entry->d_name[0] != '.')
+            result = add_children(tree, pid, entry->d_name);
+    if (threads)
+        closedir(threads);
+    return result;
+}
+
+int mf_process_tree_list(pid_t root, struct mf_process **ret_processes)
 {
     struct tree tree = {0};
-    int result = add(&tree, root);
+    int result = add(&tree, root, 0);
 
-    for (uint32_t i = 0; i < tree.n && result == 0; i++) {
-        DIR *threads = open_threads(tree.pids[i]);
-        const struct dirent *entry;
-
-        while (threads && result == 0 && (entry = readdir(threads)))
-            if (entry->d_name[0] != '.')
-                result = add_children(&tree, tree.pids[i], entry->d_name);
-        if (threads)
-            closedir(threads);
-    }
+    for (uint32_t i = 0; i < tree.n && result == 0; i++)
+        result = add_all_children(&tree, tree.processes[i].pid);
     if (result < 0) {
-        free(tree.pids);
+        free(tree.processes);
         return result;
     }
-    *ret_pids = tree.pids;
+    *ret_processes = tree.processes;
     return (int)tree.n;
+}
+
+bool mf_process_is_child(const struct mf_process *process)
+{
+    char path[64], line[512];
+    const char *rest;
+    ssize_t n = -1;
+    int fd, parent;
+
+    snprintf(path, sizeof(path), "/proc/%d/stat", (int)process->pid);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        n = read(fd, line, sizeof(line) - 1);
+        close(fd);
+    }
+    if (n <= 0)
+        return false;
+    line[n] = '\0';
+    /* "pid (name) state parent ...", and the name may hold anything. */
+    rest = strrchr(line, ')');
+    return rest && sscanf(rest, ") %*c %d", &parent) == 1 && parent == process->parent;
 }
 
 static void pin_thread(pid_t thread, const void *from, const void *to, size_t cpu_bytes,
@@ -106,11 +178,11 @@ static void pin_process(pid_t pid, const void *from, const void *to, size_t cpu_
 void mf_process_tree_pin(pid_t root, const void *from, const void *to, size_t cpu_bytes)
 {
     void *scratch = malloc(cpu_bytes);
-    pid_t *pids = NULL;
-    int n = scratch ? mf_process_tree_list(root, &pids) : 0;
+    struct mf_process *processes = NULL;
+    int n = scratch ? mf_process_tree_list(root, &processes) : 0;
 
     for (int i = 0; i < n; i++)
-        pin_process(pids[i], from, to, cpu_bytes, scratch);
-    free(pids);
+        pin_process(processes[i].pid, from, to, cpu_bytes, scratch);
+    free(processes);
     free(scratch);
 }

@@ -15,19 +15,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-int mf_seat_init(struct mf_seat *seat, struct mf_host_caller *caller, uint32_t index,
-                 const struct mf_slot *slot)
+struct mf_seat *mf_seat_create(struct mf_host_caller *caller, uint32_t index, uint32_t pinned_to)
 {
+    struct mf_seat *seat = malloc(sizeof(*seat));
+
+    if (!seat)
+        return NULL;
     *seat = (struct mf_seat){
-        .caller = caller, .index = index, .n_cpus = slot->n_cpus, .wake_ns = INT64_MAX};
+        .caller = caller, .index = index, .pinned_to = pinned_to, .wake_ns = INT64_MAX};
     mf_list_init(&seat->units);
-    if (slot->n_cpus == 0)
-        return 0;
-    seat->cpus = malloc(slot->n_cpus * sizeof(*seat->cpus));
-    if (!seat->cpus)
-        return -ENOMEM;
-    memcpy(seat->cpus, slot->cpus, slot->n_cpus * sizeof(*seat->cpus));
-    return 0;
+    return seat;
 }
 
 static void end_sending(struct mf_seat *seat)
@@ -43,8 +40,7 @@ static void end_sending(struct mf_seat *seat)
         mf_host_unit_end(unit);
 }
 
-/* Lets go of what belongs to one process. */
-static void finish_life(struct mf_seat *seat)
+void mf_seat_finish_life(struct mf_seat *seat)
 {
     end_sending(seat);
     seat->input_of = NULL;
@@ -55,28 +51,29 @@ static void finish_life(struct mf_seat *seat)
     mf_host_finish(&seat->host);
 }
 
-void mf_seat_finish(struct mf_seat *seat)
+void mf_seat_destroy(struct mf_seat *seat)
 {
     struct mf_list *node;
 
-    finish_life(seat);
+    mf_seat_finish_life(seat);
     while ((node = mf_list_pop_front(&seat->units)))
         mf_host_unit_end(mf_container_of(node, struct mf_host_unit, node));
     mf_buffer_finish(&seat->in);
     mf_buffer_finish(&seat->text);
-    free(seat->cpus);
+    free(seat);
 }
 
 static void put_fork(struct mf_seat *seat)
 {
     struct mf_channel *channel = &seat->caller->channel;
+    const struct mf_host_slot *slot = &seat->caller->slots[seat->pinned_to - 1];
     struct mf_buffer *body = mf_channel_begin(channel, MF_NURSERY_FORK);
 
     mf_buffer_put_u32(body, seat->index);
     mf_buffer_put_u32(body, seat->life);
-    mf_buffer_put_u32(body, seat->n_cpus);
-    for (uint32_t i = 0; i < seat->n_cpus; i++)
-        mf_buffer_put_u32(body, seat->cpus[i]);
+    mf_buffer_put_u32(body, slot->n_cpus);
+    for (uint32_t i = 0; i < slot->n_cpus; i++)
+        mf_buffer_put_u32(body, slot->cpus[i]);
     mf_channel_end(channel);
 }
 
@@ -87,7 +84,7 @@ int mf_seat_give_birth(struct mf_seat *seat)
 
     if (fds[1] < 0)
         return -errno;
-    finish_life(seat);
+    mf_seat_finish_life(seat);
     result = mf_host_create(&seat->host, seat->caller->bell_fd, &fds[0]);
     if (result < 0) {
         mf_close(&fds[1]);
@@ -98,6 +95,8 @@ int mf_seat_give_birth(struct mf_seat *seat)
     seat->pid = 0;
     seat->is_alive = true;
     seat->is_ready = false;
+    seat->is_asked = seat->has_yielded = false;
+    seat->yielded_ns = 0;
     seat->has_died = seat->is_unborn = seat->is_damaged = seat->lacks_memory = seat->is_killed =
         seat->is_watched = false;
     seat->first_portion = seat->next_portion = 1;
@@ -332,5 +331,8 @@ void mf_seat_cancel(struct mf_seat *seat, const struct mf_host_unit *unit, uint3
                               portion->cut.unwanted, memory_order_relaxed);
         seat->is_watched = true;
         seat->wake_ns = 0;
+        /* To end it needs no slot. */
+        if (seat->has_yielded)
+            mf_seat_go_on(seat);
     }
 }

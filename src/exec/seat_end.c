@@ -86,7 +86,7 @@ static struct mf_seat_portion *find_victim(struct mf_seat *seat)
     uint64_t n_begun = atomic_load(&seat->host.memory->n_begun);
     struct mf_seat_portion *portion;
 
-    if (n_begun == seat->n_ended && !seat->is_damaged)
+    if (n_begun == seat->n_ended && !seat->is_damaged && !seat->has_yielded)
         return NULL;
     if (n_begun != seat->n_ended + 1)
         seat->is_damaged = true;
@@ -232,6 +232,10 @@ int mf_seat_bury(struct mf_seat *seat, int64_t now_ns, struct mf_error *err)
         seat->n_starved = 0;
     take_back(seat);
     seat->is_alive = false;
+    if (seat->slot == 0) {
+        mf_host_caller_lose_spare(seat, was_futile, now_ns);
+        return 0;
+    }
     result = judge(seat, was_futile, now_ns, err);
     if (result == 0)
         result = mf_seat_give_birth(seat);

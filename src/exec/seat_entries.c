@@ -53,6 +53,7 @@ static void end_unit(struct mf_seat *seat, struct mf_host_unit *unit)
     mf_list_remove(&unit->node);
     if (seat->input_of == unit)
         seat->input_of = NULL;
+    seat->is_asked = false;
     mf_host_unit_end(unit);
 }
 
@@ -260,6 +261,23 @@ static void on_checkpoint(struct mf_seat *seat, const uint8_t *data, size_t size
     tell(seat, &event, portion->unit);
 }
 
+/* Nobody needs to know of one that goes on at once. */
+static void on_yielded(struct mf_seat *seat)
+{
+    struct mf_seat_portion *portion = mf_seat_front(seat);
+    struct mf_host_portion *shared = mf_host_portion(&seat->host, seat->first_portion);
+    struct mf_caller_event event = {.kind = MF_CALLER_YIELDED};
+
+    if (!portion || !portion->unit || !seat->is_asked) {
+        seat->is_damaged = true;
+        return;
+    }
+    event.duration_ns =
+        believe_ns(atomic_load_explicit(&shared->duration_ns, memory_order_relaxed));
+    if (mf_seat_note_yielded(seat))
+        tell(seat, &event, portion->unit);
+}
+
 static void on_stopped(struct mf_seat *seat)
 {
     struct mf_seat_portion *portion = mf_seat_front(seat);
@@ -283,6 +301,8 @@ static void on_own_entry(struct mf_seat *seat, struct gathered *gathered,
         on_large(seat, gathered, data);
     else if (header->kind == MF_HOST_ENTRY_CHECKPOINT)
         on_checkpoint(seat, data, header->size);
+    else if (header->kind == MF_HOST_ENTRY_YIELDED)
+        on_yielded(seat);
     else
         on_stopped(seat);
     gathered->first = gathered->call_at = gathered->at;
@@ -310,8 +330,11 @@ static bool is_believable(const struct mf_entry_header *header)
         return header->size == sizeof(uint64_t);
     case MF_HOST_ENTRY_CHECKPOINT:
         return header->size <= MF_CHECKPOINT_MAX_BYTES;
+    case MF_HOST_ENTRY_STOPPED:
+    case MF_HOST_ENTRY_YIELDED:
+        return header->size == 0;
     default:
-        return header->kind == MF_HOST_ENTRY_STOPPED && header->size == 0;
+        return false;
     }
 }
 

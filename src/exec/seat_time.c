@@ -227,6 +227,20 @@ static void watch_progress(struct mf_seat *seat, bool is_running, int64_t now_ns
         mf_seat_kill(seat);
 }
 
+/* Whether its call has yielded. The time in which it has counts for no limit. */
+static bool sleeps(struct mf_seat *seat, int64_t now_ns)
+{
+    if (seat->has_yielded && seat->yielded_ns == 0) {
+        seat->yielded_ns = now_ns;
+    } else if (!seat->has_yielded && seat->yielded_ns > 0) {
+        if (seat->watch.limit_ns < INT64_MAX)
+            seat->watch.limit_ns = later_ns(seat->watch.limit_ns, now_ns - seat->yielded_ns);
+        seat->yielded_ns = 0;
+        seat->still_ns = seat->looked_ns = 0;
+    }
+    return seat->has_yielded;
+}
+
 void mf_seat_keep_time(struct mf_seat *seat, int64_t now_ns)
 {
     bool is_running;
@@ -239,6 +253,8 @@ void mf_seat_keep_time(struct mf_seat *seat, int64_t now_ns)
         follow_doom(seat, now_ns);
         return;
     }
+    if (sleeps(seat, now_ns))
+        return;
     if (!seat->is_watched && !mf_seat_front(seat) && !seat->sending && seat->is_ready)
         return;
     is_running = is_in_call(seat, &n_begun);

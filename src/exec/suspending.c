@@ -13,39 +13,70 @@
 #include "exec/runner_parts.h"
 
 #include "base/clock.h"
+#include "base/io.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 /* Looks for outsiders: one that forks while it is looked for shows in the next. */
 #define MAX_LOOKS 3
 
-static bool is_outsider(const struct mf_attempt *attempt, pid_t pid)
+/* Of an attempt: each takes a descriptor. More than that run on. */
+#define MAX_OUTSIDERS 256
+
+/* A signal for the process that was found, even if its number is another one's by now. */
+static int signal_outsider(const struct mf_outsider *outsider, int signal)
+{
+    if (outsider->fd < 0)
+        return kill(outsider->pid, signal);
+    return (int)syscall(SYS_pidfd_send_signal, outsider->fd, signal, NULL, 0);
+}
+
+static bool is_known(const struct mf_attempt *attempt, pid_t pid)
 {
     for (uint32_t i = 0; i < attempt->n_outsiders; i++)
-        if (attempt->outsiders[i] == pid)
+        if (attempt->outsiders[i].pid == pid && signal_outsider(&attempt->outsiders[i], 0) == 0)
             return true;
     return false;
 }
 
-/* Stops the outsiders among some processes that were not known. Returns how many these are. */
-static uint32_t stop_outsiders(struct mf_attempt *attempt, const pid_t *pids, uint32_t n)
+/* Stops a process if it is still the one that was found. Returns whether it was stopped. */
+static bool stop_outsider(const struct mf_process *process, struct mf_outsider *ret_outsider)
 {
-    pid_t *grown = reallocarray(attempt->outsiders, attempt->n_outsiders + n, sizeof(*grown));
+    struct mf_outsider outsider = {.pid = process->pid};
+
+    outsider.fd = (int)syscall(SYS_pidfd_open, process->pid, 0);
+    if (outsider.fd < 0 && errno != ENOSYS)
+        return false;
+    if (!mf_process_is_child(process) || signal_outsider(&outsider, SIGSTOP) < 0) {
+        mf_close(&outsider.fd);
+        return false;
+    }
+    *ret_outsider = outsider;
+    return true;
+}
+
+/* Stops the outsiders among some processes that were not known. Returns how many these are. */
+static uint32_t stop_outsiders(struct mf_attempt *attempt, const struct mf_process *processes,
+                               uint32_t n)
+{
     uint32_t n_before = attempt->n_outsiders;
 
-    if (!grown)
-        return 0;
-    attempt->outsiders = grown;
-    for (uint32_t i = 0; i < n; i++) {
-        pid_t group = getpgid(pids[i]);
+    for (uint32_t i = 0; i < n && attempt->n_outsiders < MAX_OUTSIDERS; i++) {
+        pid_t group = getpgid(processes[i].pid);
+        struct mf_outsider *grown;
 
-        if (group < 0 || group == attempt->outcome.pid || is_outsider(attempt, pids[i]))
+        if (group < 0 || group == attempt->outcome.pid || is_known(attempt, processes[i].pid))
             continue;
-        (void)kill(pids[i], SIGSTOP);
-        attempt->outsiders[attempt->n_outsiders++] = pids[i];
+        grown = reallocarray(attempt->outsiders, attempt->n_outsiders + 1, sizeof(*grown));
+        if (!grown)
+            break;
+        attempt->outsiders = grown;
+        attempt->n_outsiders += stop_outsider(&processes[i], &grown[attempt->n_outsiders]);
     }
     return attempt->n_outsiders - n_before;
 }
@@ -58,23 +89,21 @@ static void stop_processes(struct mf_attempt *attempt)
         (void)kill(-attempt->outcome.pid, SIGSTOP);
     /* Without its main process there is no way to them. */
     for (int look = 0; look < MAX_LOOKS && is_any_new; look++) {
-        pid_t *pids = NULL;
-        int n = mf_process_tree_list(attempt->outcome.pid, &pids);
+        struct mf_process *processes = NULL;
+        int n = mf_process_tree_list(attempt->outcome.pid, &processes);
 
-        is_any_new = n > 1 && stop_outsiders(attempt, pids, (uint32_t)n) > 0;
-        free(pids);
+        is_any_new = n > 1 && stop_outsiders(attempt, processes, (uint32_t)n) > 0;
+        free(processes);
     }
 }
 
 static void continue_processes(struct mf_attempt *attempt)
 {
     for (uint32_t i = 0; i < attempt->n_outsiders; i++)
-        (void)kill(attempt->outsiders[i], SIGCONT);
+        (void)signal_outsider(&attempt->outsiders[i], SIGCONT);
     if (attempt->has_group)
         (void)kill(-attempt->outcome.pid, SIGCONT);
-    free(attempt->outsiders);
-    attempt->outsiders = NULL;
-    attempt->n_outsiders = 0;
+    mf_attempt_forget_outsiders(attempt);
 }
 
 static void tell_suspended(struct mf_runner *runner, const struct mf_attempt *attempt)

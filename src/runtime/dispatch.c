@@ -39,6 +39,7 @@ void mf_live_free(struct mf_live *live)
     free(live->tag);
     free(live->text);
     free(live->command);
+    free(live->saved);
     free(live->outs);
     free(live);
 }
@@ -164,6 +165,8 @@ static void send_run(struct mf_scheduler *scheduler, const struct mf_change *cha
         .mem_bytes = change->needs.mem_bytes,
         .try_number = live->n_tries_earlier + change->tries + 1,
         .timeout_ns = live->timeout_ns,
+        .saved = live->saved,
+        .saved_size = live->saved_size,
         .payload = live->command,
         .payload_size = live->command_size,
     };
@@ -205,6 +208,7 @@ static void carry_out_wish(struct mf_scheduler *scheduler, const struct mf_chang
     static const enum mf_message_kind kinds[] = {[MF_WISH_RECALL] = MF_MESSAGE_RECALL,
                                                  [MF_WISH_END] = MF_MESSAGE_END,
                                                  [MF_WISH_SUSPEND] = MF_MESSAGE_SUSPEND,
+                                                 [MF_WISH_YIELD] = MF_MESSAGE_SUSPEND,
                                                  [MF_WISH_CONTINUE] = MF_MESSAGE_CONTINUE};
     struct mf_message message = {
         .kind = kinds[change->wish],

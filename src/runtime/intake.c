@@ -174,7 +174,8 @@ static void submit(struct mf_scheduler *scheduler, const struct mf_entry *entry)
         .deadline_ns = deadline_of(scheduler, entry),
         .upward_ns = entry->upward_ns,
         .max_attempts = entry->attempts ? entry->attempts : scheduler->config.attempts,
-        .is_suspendable = !entry->command.function,
+        .is_suspendable = !entry->command.function || scheduler->config.functions_yield,
+        .yields = entry->command.function != NULL,
     };
     event.is_withheld = mf_adoption_awaits(scheduler, mf_farm_last_id(scheduler->farm) + 1);
     if (mf_scheduler_apply(scheduler, &event) == 0)

@@ -96,6 +96,23 @@ static int apply_about_task(struct mf_scheduler *scheduler, enum mf_event_kind k
     return r == -EINVAL ? -EPROTO : 0;
 }
 
+/* For the next try, if there is one. Without memory that begins as the last one did. */
+static void on_saved(struct mf_scheduler *scheduler, const struct mf_message *message)
+{
+    struct mf_live *live = mf_live_find(scheduler, message->task);
+    uint8_t *saved;
+
+    if (!live || live->sent != message->attempt)
+        return;
+    saved = message->payload_size > 0 ? malloc(message->payload_size) : NULL;
+    if (message->payload_size > 0 && !saved)
+        return;
+    mf_copy(saved, message->payload, message->payload_size);
+    free(live->saved);
+    live->saved = saved;
+    live->saved_size = message->payload_size;
+}
+
 static void on_broken(struct mf_scheduler *scheduler, struct mf_peer *peer,
                       const struct mf_message *message)
 {
@@ -143,6 +160,9 @@ static int dispatch(struct mf_scheduler *scheduler, struct mf_peer *peer,
         return apply_about_task(scheduler, MF_EVENT_SUSPENDED, peer, message);
     case MF_MESSAGE_CONTINUED:
         return apply_about_task(scheduler, MF_EVENT_CONTINUED, peer, message);
+    case MF_MESSAGE_SAVED:
+        on_saved(scheduler, message);
+        return 0;
     case MF_MESSAGE_ENDED:
         mf_settle_on_ended(scheduler, peer, message);
         return 0;

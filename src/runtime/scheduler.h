@@ -51,6 +51,7 @@ enum mf_resume {
  * @jobs              slots of a node
  * @pin               whether slots are bound to cores
  * @attempts, @timeout_ns   for tasks that do not say: tries in all; 0 for no limit
+ * @functions_yield   functions have processes of their own, and yield at their checkpoints
  * @resume            how to treat what the journal holds
  * @has_standby       another rank may take over this run; open_journal must then give a journal
  *                    whose lock is held
@@ -81,6 +82,7 @@ struct mf_scheduler_config {
     bool pin;
     uint32_t attempts;
     int64_t timeout_ns;
+    bool functions_yield;
     enum mf_resume resume;
     bool has_standby;
     bool is_takeover;

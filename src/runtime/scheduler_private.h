@@ -119,6 +119,7 @@ struct mf_notice {
  * @try_number  which try of the task that is, as the user counts
  * @sent_ns     when that was
  * @transfer  its output on the way here, NULL for none
+ * @saved     saved_size bytes that its last try saved, NULL for none
  * @outs      n_outs tasks whose output the command takes, as those of its entry
  */
 struct mf_live {
@@ -131,6 +132,8 @@ struct mf_live {
     int64_t timeout_ns;
     uint8_t *command;
     size_t command_size;
+    uint8_t *saved;
+    size_t saved_size;
     uint32_t sent;
     uint32_t n_tries_earlier;
     uint32_t try_number;

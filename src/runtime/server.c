@@ -142,6 +142,9 @@ static void heard(void *arg, const struct mf_caller_event *event)
     case MF_CALLER_CHECKPOINT:
         post_checkpoint(server, event);
         break;
+    case MF_CALLER_YIELDED:
+        /* Nobody here asks for that: the library's policies take no slots. */
+        break;
     case MF_CALLER_RETURNED:
         mf_server_post(server, &returned, NULL, 0);
         break;

@@ -186,6 +186,7 @@ static bool carry_out(struct mf_sim *sim, const struct mf_change *change)
     static const int orders[] = {[MF_WISH_RECALL] = MF_SIM_RECALL,
                                  [MF_WISH_END] = MF_SIM_STOP,
                                  [MF_WISH_SUSPEND] = MF_SIM_SUSPEND,
+                                 [MF_WISH_YIELD] = MF_SIM_SUSPEND,
                                  [MF_WISH_CONTINUE] = MF_SIM_CONTINUE};
     struct mf_sim_record record = {
         .task = change->task, .attempt = change->attempt, .cause = change->cause};

@@ -36,6 +36,7 @@ void mf_worker_attempt_free(struct mf_worker_attempt *attempt)
     free(attempt->slots);
     free(attempt->gpus);
     free(attempt->feeds);
+    free(attempt->saved);
     free(attempt->command);
     free(attempt->outcome);
     free(attempt);
@@ -78,11 +79,15 @@ struct mf_worker_attempt *mf_worker_attempt_create(const struct mf_message *run)
     attempt->gpus = run->n_gpus ? calloc(run->n_gpus, sizeof(*attempt->gpus)) : NULL;
     attempt->command = malloc(run->payload_size ? run->payload_size : 1);
     attempt->command_size = run->payload_size;
-    if (!attempt->slots || !attempt->command || (run->n_gpus && !attempt->gpus)) {
+    attempt->saved = malloc(run->saved_size ? run->saved_size : 1);
+    attempt->saved_size = run->saved_size;
+    if (!attempt->slots || !attempt->command || !attempt->saved ||
+        (run->n_gpus && !attempt->gpus)) {
         mf_worker_attempt_free(attempt);
         return NULL;
     }
     memcpy(attempt->command, run->payload, run->payload_size);
+    mf_copy(attempt->saved, run->saved, run->saved_size);
     return attempt;
 }
 
@@ -149,6 +154,8 @@ static int give_to_executor(struct mf_worker_rank *worker, struct mf_worker_atte
         .slots = attempt->slots,
         .mem_bytes = attempt->mem_bytes,
         .timeout_ns = attempt->timeout_ns,
+        .saved = attempt->saved_size > 0 ? attempt->saved : NULL,
+        .saved_size = attempt->saved_size,
         .command = attempt->command,
         .command_size = attempt->command_size,
     };
@@ -166,7 +173,8 @@ static int give_to_executor(struct mf_worker_rank *worker, struct mf_worker_atte
     if (r < 0)
         return r;
     free(attempt->command);
-    attempt->command = NULL;
+    free(attempt->saved);
+    attempt->command = attempt->saved = NULL;
     mf_list_remove(&attempt->node);
     return 0;
 }
@@ -192,12 +200,22 @@ static void start_in_slots(struct mf_worker_rank *worker, struct mf_worker_attem
     mark_running(worker, attempt);
 }
 
-void mf_worker_rank_suspend(struct mf_worker_rank *worker, struct mf_worker_attempt *attempt)
+static void leave_slots(struct mf_worker_rank *worker, struct mf_worker_attempt *attempt)
 {
     mf_list_remove(&attempt->node);
     give_slots(worker, attempt);
     attempt->state = MF_ATTEMPT_SUSPENDED;
-    worker->executor->ops->suspend(worker->executor, attempt->task, attempt->number);
+    attempt->is_yielding = false;
+}
+
+void mf_worker_rank_suspend(struct mf_worker_rank *worker, struct mf_worker_attempt *attempt)
+{
+    struct mf_executor *executor = worker->executor;
+
+    if (executor->ops->suspend(executor, attempt->task, attempt->number) == MF_EXECUTOR_E_LATER)
+        attempt->is_yielding = true;
+    else
+        leave_slots(worker, attempt);
 }
 
 static void resume_in_slots(struct mf_worker_rank *worker, struct mf_worker_attempt *attempt)
@@ -357,12 +375,16 @@ static void heard_unstaged(struct mf_worker_rank *worker, const struct mf_execut
     mf_worker_rank_forget(worker, attempt);
 }
 
-/* The farm has long counted on it: what it needs to know is how long it ran. */
+/*
+ * Unless it has yielded just now, the farm has long counted on it: what it
+ * needs to know is how long it ran.
+ */
 static void heard_suspended(struct mf_worker_rank *worker, const struct mf_executor_event *event)
 {
+    bool is_suspended = event->kind == MF_EXECUTOR_SUSPENDED;
     struct mf_worker_attempt *attempt = mf_worker_rank_find(worker, event->task, event->attempt);
     struct mf_message message = {
-        .kind = event->kind == MF_EXECUTOR_SUSPENDED ? MF_MESSAGE_SUSPENDED : MF_MESSAGE_CONTINUED,
+        .kind = is_suspended ? MF_MESSAGE_SUSPENDED : MF_MESSAGE_CONTINUED,
         .task = event->task,
         .attempt = event->attempt,
         .ran_ns = event->ran_ns,
@@ -370,9 +392,30 @@ static void heard_suspended(struct mf_worker_rank *worker, const struct mf_execu
 
     if (!attempt)
         return;
-    if (event->kind == MF_EXECUTOR_SUSPENDED)
+    if (is_suspended && attempt->is_yielding)
+        leave_slots(worker, attempt);
+    if (is_suspended)
         attempt->ran_ns = event->ran_ns;
+    if (is_suspended && attempt->goes_on) {
+        attempt->goes_on = false;
+        mf_list_push_back(&worker->queue, &attempt->node);
+        return;
+    }
     mf_worker_rank_post(worker, &message);
+}
+
+static void heard_saved(struct mf_worker_rank *worker, const struct mf_executor_event *event)
+{
+    struct mf_message message = {
+        .kind = MF_MESSAGE_SAVED,
+        .task = event->task,
+        .attempt = event->attempt,
+        .payload = event->saved,
+        .payload_size = event->saved_size,
+    };
+
+    if (mf_worker_rank_find(worker, event->task, event->attempt))
+        mf_worker_rank_post(worker, &message);
 }
 
 void mf_worker_rank_heard(void *arg, const struct mf_executor_event *event)
@@ -394,6 +437,9 @@ void mf_worker_rank_heard(void *arg, const struct mf_executor_event *event)
     case MF_EXECUTOR_SUSPENDED:
     case MF_EXECUTOR_CONTINUED:
         heard_suspended(worker, event);
+        break;
+    case MF_EXECUTOR_SAVED:
+        heard_saved(worker, event);
         break;
     case MF_EXECUTOR_BROKEN:
         mf_worker_rank_report_broken(worker, event->error->text);

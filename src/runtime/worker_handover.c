@@ -105,6 +105,19 @@ static void forget_unstarted(struct mf_worker_rank *worker)
         }
 }
 
+/* Who asked it to is gone: the next scheduler finds it running. */
+static void let_yielding_go_on(struct mf_worker_rank *worker)
+{
+    size_t cursor = 0;
+    void *place;
+
+    while (mf_table_next(worker->attempts, &cursor, NULL, &place) == 1) {
+        struct mf_worker_attempt *attempt = *(struct mf_worker_attempt **)place;
+
+        attempt->goes_on = attempt->is_yielding;
+    }
+}
+
 /* The executor tells of each that it has begun, or gives it back. */
 static void unstage_all(struct mf_worker_rank *worker)
 {
@@ -144,7 +157,8 @@ static bool describe(const struct mf_worker_rank *worker, const struct mf_worker
         ret_holding->ran_ns = worker->now_ns - attempt->started_ns;
         return true;
     case MF_ATTEMPT_SUSPENDED:
-        ret_holding->state = MF_TASK_SUSPENDED;
+        /* In the queue are those that go on, whoever schedules. */
+        ret_holding->state = mf_list_is_empty(&attempt->node) ? MF_TASK_SUSPENDED : MF_TASK_RUNNING;
         return true;
     case MF_ATTEMPT_KEPT:
         ret_holding->state = MF_TASK_DONE;
@@ -232,6 +246,7 @@ static void follow(struct mf_worker_rank *worker, uint32_t from, const struct mf
     worker->error = 0;
     mf_buffer_clear(&worker->frame);
     forget_unstarted(worker);
+    let_yielding_go_on(worker);
     mf_worker_feeds_forget(worker);
     if (!worker->is_broken)
         unstage_all(worker);

@@ -38,6 +38,9 @@ struct mf_feed;
  *
  * @has_gpus  whether they are chosen
  * @ran_ns    when it was suspended last: how long it had run
+ * @is_yielding  it was asked to give its slots up, which it has until it does
+ * @goes_on   with is_yielding: the scheduler that asked for it is gone, and it gets slots again
+ * @saved     saved_size bytes that an earlier try saved, until it starts
  * @feeds     n_feeds, one for each place of a path in the command; none once it has ended
  * @fingerprint  with a standby: of its command as it was received
  * @outcome   with a standby, while KEPT: how it ended
@@ -53,11 +56,15 @@ struct mf_worker_attempt {
     uint32_t n_gpus;
     uint32_t *gpus;
     bool has_gpus;
+    bool is_yielding;
+    bool goes_on;
     uint64_t mem_bytes;
     int64_t timeout_ns;
     int64_t started_ns;
     uint8_t *command;
     size_t command_size;
+    uint8_t *saved;
+    size_t saved_size;
     struct mf_feed **feeds;
     uint32_t n_feeds;
     int64_t ran_ns;
@@ -179,7 +186,7 @@ void mf_worker_rank_forget(struct mf_worker_rank *worker, struct mf_worker_attem
 void mf_worker_rank_refuse(struct mf_worker_rank *worker, struct mf_worker_attempt *attempt,
                            const char *detail);
 
-/** Stops an attempt that runs: its slots are free. */
+/** Stops an attempt that runs: its slots are free, now or when it yields. */
 void mf_worker_rank_suspend(struct mf_worker_rank *worker, struct mf_worker_attempt *attempt);
 
 /** Gives queued attempts to the executor as far as slots and staging allow. */

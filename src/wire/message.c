@@ -24,6 +24,7 @@ enum {
     FIELD_RAN = 1 << 11,
     FIELD_SIGNAL = 1 << 13,
     FIELD_LIFE = 1 << 12,
+    FIELD_SAVED = 1 << 14,
 };
 
 /* The fields of a kind, or -1 for a kind that there is not. */
@@ -44,6 +45,8 @@ static int fields_of(unsigned kind)
         return FIELD_TASK;
     case MF_MESSAGE_SUSPENDED:
         return FIELD_TASK | FIELD_RAN;
+    case MF_MESSAGE_SAVED:
+        return FIELD_TASK | FIELD_PAYLOAD;
     case MF_MESSAGE_ENDED:
     case MF_MESSAGE_HOOKED:
         return FIELD_TASK | FIELD_OUTCOME | FIELD_PAYLOAD;
@@ -58,7 +61,7 @@ static int fields_of(unsigned kind)
     case MF_MESSAGE_TAKEOVER:
         return FIELD_LIFE | FIELD_PAYLOAD;
     case MF_MESSAGE_RUN:
-        return FIELD_TASK | FIELD_NEEDS | FIELD_TIMEOUT | FIELD_FEEDS | FIELD_PAYLOAD;
+        return FIELD_TASK | FIELD_NEEDS | FIELD_TIMEOUT | FIELD_FEEDS | FIELD_SAVED | FIELD_PAYLOAD;
     case MF_MESSAGE_END:
         return FIELD_TASK | FIELD_CAUSE;
     case MF_MESSAGE_WARN:
@@ -134,6 +137,8 @@ void mf_message_encode(const struct mf_message *message, struct mf_buffer *frame
         mf_life_encode(&message->life, frame);
     if (fields & FIELD_FEEDS)
         mf_buffer_put_bytes(frame, message->feeds, message->feeds_size);
+    if (fields & FIELD_SAVED)
+        mf_buffer_put_bytes(frame, message->saved, message->saved_size);
     if (fields & FIELD_PAYLOAD)
         mf_buffer_put_bytes(frame, message->payload, message->payload_size);
 }
@@ -237,10 +242,12 @@ int mf_message_decode(struct mf_reader *reader, struct mf_message *ret_message)
         mf_reader_get_text(reader, ret_message->host, sizeof(ret_message->host));
     if (fields & FIELD_LIFE)
         mf_life_decode(reader, &ret_message->life);
-    ret_message->feeds = ret_message->payload = NULL;
-    ret_message->feeds_size = ret_message->payload_size = 0;
+    ret_message->feeds = ret_message->saved = ret_message->payload = NULL;
+    ret_message->feeds_size = ret_message->saved_size = ret_message->payload_size = 0;
     if (fields & FIELD_FEEDS)
         ret_message->feeds = mf_reader_get_bytes(reader, &ret_message->feeds_size);
+    if (fields & FIELD_SAVED)
+        ret_message->saved = mf_reader_get_bytes(reader, &ret_message->saved_size);
     if (fields & FIELD_PAYLOAD)
         ret_message->payload = mf_reader_get_bytes(reader, &ret_message->payload_size);
     if (reader->has_failed || !is_consistent(ret_message))

@@ -24,7 +24,7 @@
 #include <stdint.h>
 
 /** Changes whenever a record's bytes do; all ranks of a run must agree. */
-#define MF_WIRE_VERSION 9
+#define MF_WIRE_VERSION 10
 
 /** A frame with batched records is sent before it grows beyond this, to stay eager in MPI. */
 #define MF_FRAME_EAGER_BYTES 4000
@@ -48,13 +48,14 @@ enum mf_message_kind {
     MF_MESSAGE_AGAIN = 12,     /* after a RESET: nothing of before is left here */
     MF_MESSAGE_HOOKED = 13,    /* task: number of the hook; outcome, size, payload: its output */
     MF_MESSAGE_BUSY = 14,      /* was told to stop, and is about it: hooks still run */
-    MF_MESSAGE_REPORT = 15,    /* host, life, payload: what it has and runs, for a scheduler that is
-                                  new to    it; see handover.h */
+    MF_MESSAGE_SAVED = 15,     /* task, attempt, payload: what it saved for the next try */
+    MF_MESSAGE_REPORT = 33,    /* host, life, payload: what it has and runs, for a scheduler that it
+                                  does    not know yet; see handover.h */
     MF_MESSAGE_SUPERSEDED = 32, /* payload: which scheduler it has now, for one that was before */
     /* scheduler to worker */
     MF_MESSAGE_WELCOME = 16, /* payload: run directory, slots and GPUs */
-    MF_MESSAGE_RUN =
-        17, /* task, attempt, needs, try_number, timeout_ns, feeds, payload: encoded mf_command */
+    MF_MESSAGE_RUN = 17,     /* task, attempt, needs, try_number, timeout_ns, feeds, saved, payload:
+                                encoded mf_command */
     MF_MESSAGE_RECALL = 18,  /* task, attempt */
     MF_MESSAGE_END = 19,     /* task, attempt, cause */
     MF_MESSAGE_PULL = 20,    /* task, attempt, stream, offset, length */
@@ -64,7 +65,7 @@ enum mf_message_kind {
                                 others any more */
     MF_MESSAGE_FEED = 23,    /* task, stream, offset, error, payload: a piece of its output */
     MF_MESSAGE_UNFEED = 24,  /* task: nothing that runs takes its output any more */
-    MF_MESSAGE_SUSPEND = 25, /* task, attempt: stop it, and use its slots for others */
+    MF_MESSAGE_SUSPEND = 25, /* task, attempt: stop it where it can be; its slots are for others */
     MF_MESSAGE_CONTINUE = 26, /* task, attempt: let it go on when there are slots */
     MF_MESSAGE_WARN = 31,     /* signal: for the processes of all that runs */
     MF_MESSAGE_PULSE = 27,    /* life of the scheduler; nothing else was sent for a while */
@@ -82,6 +83,8 @@ enum mf_message_kind {
  * @ran_ns     how long the attempt has run
  * @feeds      feeds_size bytes: u64 task and u64 bytes of standard output for each place of a
  *             path in the command; borrowed as payload
+ * @saved      saved_size bytes that an earlier try saved, none if there are none; borrowed as
+ *             payload
  * @signal     number of a signal
  * @size       bytes that the worker holds of each stream
  * @is_inline  payload is the output: stdout, then stderr
@@ -111,6 +114,8 @@ struct mf_message {
     struct mf_life life;
     const uint8_t *feeds;
     size_t feeds_size;
+    const uint8_t *saved;
+    size_t saved_size;
     const uint8_t *payload;
     size_t payload_size;
 };

@@ -1,6 +1,7 @@
 /*
  * What theory promises of the policies that preempt, on one worker that obeys
- * at once and a clock that jumps from one thing that happens to the next.
+ * at once, or at the next checkpoint of a task, and a clock that jumps from one
+ * thing that happens to the next.
  */
 #include "base/rng.h"
 #include "core/farm_private.h"
@@ -16,12 +17,14 @@ struct job {
     uint32_t n_slots;
     bool is_submitted, is_running, has_begun, is_done;
     int64_t ran_ns, since_ns, done_ns;
+    int64_t yields_after_ns; /* once it was asked to */
 };
 
 struct shop {
     struct mf_farm *farm;
     int64_t now_ns;
     uint32_t n_slots;
+    int64_t checkpoint_ns; /* how long tasks run between two; 0 for those that are stopped */
     struct job jobs[MAX_JOBS + 1];
     uint32_t n_jobs;
 };
@@ -51,8 +54,10 @@ static void open_shop(struct shop *shop, const char *policy, uint32_t n_slots, u
 static void add(struct shop *shop, int64_t arrives_ns, int64_t run_ns, uint32_t n_slots)
 {
     cr_assert(shop->n_jobs < MAX_JOBS);
-    shop->jobs[++shop->n_jobs] =
-        (struct job){.arrives_ns = arrives_ns, .run_ns = run_ns, .n_slots = n_slots};
+    shop->jobs[++shop->n_jobs] = (struct job){.arrives_ns = arrives_ns,
+                                              .run_ns = run_ns,
+                                              .n_slots = n_slots,
+                                              .yields_after_ns = INT64_MAX};
 }
 
 /* Tasks get their numbers in order of arrival. */
@@ -87,9 +92,20 @@ static void suspend(struct shop *shop, mf_task_id id)
 
     job->ran_ns = ran_ns(shop, job);
     job->is_running = false;
+    job->yields_after_ns = INT64_MAX;
     apply(shop,
           (struct mf_event){
               .kind = MF_EVENT_SUSPENDED, .task = id, .attempt = 1, .duration_ns = job->ran_ns});
+}
+
+/* At its next checkpoint, which may be now. */
+static void ask_to_yield(struct shop *shop, struct job *job)
+{
+    int64_t every_ns = shop->checkpoint_ns;
+
+    job->yields_after_ns = (ran_ns(shop, job) + every_ns - 1) / every_ns * every_ns;
+    if (job->yields_after_ns >= job->run_ns)
+        job->yields_after_ns = INT64_MAX;
 }
 
 static void tick(struct shop *shop)
@@ -103,6 +119,8 @@ static void tick(struct shop *shop)
             run(shop, change.task, MF_EVENT_STARTED);
         else if (change.wish == MF_WISH_SUSPEND)
             suspend(shop, change.task);
+        else if (change.wish == MF_WISH_YIELD)
+            ask_to_yield(shop, &shop->jobs[change.task]);
         else if (change.wish == MF_WISH_CONTINUE)
             run(shop, change.task, MF_EVENT_CONTINUED);
     }
@@ -119,12 +137,15 @@ static void happen(struct shop *shop)
         struct mf_task_spec spec = {.needs.n_slots = job->n_slots,
                                     .estimate_ns = job->run_ns,
                                     .max_attempts = 1,
-                                    .is_suspendable = true};
+                                    .is_suspendable = true,
+                                    .yields = shop->checkpoint_ns > 0};
 
         if (!job->is_submitted && job->arrives_ns <= shop->now_ns) {
             job->is_submitted = true;
             apply(shop, (struct mf_event){.kind = MF_EVENT_SUBMITTED, .spec = spec});
         }
+        if (job->is_running && ran_ns(shop, job) >= job->yields_after_ns)
+            suspend(shop, id);
         if (job->is_running && ran_ns(shop, job) >= job->run_ns) {
             job->ran_ns = ran_ns(shop, job);
             job->is_running = false;
@@ -148,7 +169,8 @@ static int64_t next_ns(const struct shop *shop)
         int64_t at = INT64_MAX;
 
         if (job->is_running)
-            at = job->since_ns + job->run_ns - job->ran_ns;
+            at = job->since_ns - job->ran_ns +
+                 (job->yields_after_ns < job->run_ns ? job->yields_after_ns : job->run_ns);
         else if (!job->is_submitted)
             at = job->arrives_ns;
         next = at < next ? at : next;
@@ -210,6 +232,29 @@ Test(preempting, rr_gives_equal_tasks_equal_progress_within_one_quantum)
         while (step(&shop)) {
             happen(&shop);
             cr_assert_leq(spread_ns(&shop), quantum_ns, "seed %d", (int)seed);
+        }
+        close_shop(&shop);
+    }
+}
+
+/* A turn is over at the first checkpoint behind a quantum. */
+Test(preempting, rr_gives_equal_tasks_that_yield_equal_progress_within_one_turn)
+{
+    for (uint64_t seed = 1; seed <= 300; seed++) {
+        struct mf_rng rng;
+        struct shop shop;
+        int64_t quantum_ns, turn_ns;
+
+        mf_rng_init(&rng, seed);
+        quantum_ns = 1 + (int64_t)mf_rng_below(&rng, (uint64_t)S);
+        open_shop(&shop, "rr", 1 + (uint32_t)mf_rng_below(&rng, 5), MAX_JOBS, quantum_ns);
+        shop.checkpoint_ns = 1 + (int64_t)mf_rng_below(&rng, (uint64_t)S);
+        turn_ns = (quantum_ns + shop.checkpoint_ns - 1) / shop.checkpoint_ns * shop.checkpoint_ns;
+        for (uint64_t n = 1 + mf_rng_below(&rng, MAX_JOBS - 1); n > 0; n--)
+            add(&shop, 0, 20 * turn_ns + 7, 1);
+        while (step(&shop)) {
+            happen(&shop);
+            cr_assert_leq(spread_ns(&shop), turn_ns, "seed %d", (int)seed);
         }
         close_shop(&shop);
     }
@@ -396,6 +441,30 @@ Test(preempting, under_srtf_no_task_waits_that_has_less_left_than_one_that_runs)
                                   "seed %d", (int)seed);
                 }
         } while (step(&shop));
+        close_shop(&shop);
+    }
+}
+
+Test(preempting, srtf_takes_slots_of_tasks_that_yield_at_their_next_checkpoints)
+{
+    for (uint64_t seed = 1; seed <= 300; seed++) {
+        struct mf_rng rng;
+        struct shop shop;
+        uint32_t n_slots;
+
+        mf_rng_init(&rng, seed);
+        n_slots = 1 + (uint32_t)mf_rng_below(&rng, 5);
+        open_shop(&shop, "srtf", n_slots, 15, 0);
+        shop.checkpoint_ns = 1 + (int64_t)mf_rng_below(&rng, (uint64_t)S);
+        for (uint32_t i = 0; i < n_slots; i++)
+            add(&shop, 0, 1000 * S, 1);
+        for (uint32_t i = 0; i < n_slots; i++)
+            add(&shop, 10 * S, 5 * S, 1);
+        while (step(&shop))
+            ;
+        /* All at once, however many there are. */
+        for (uint32_t i = n_slots + 1; i <= 2 * n_slots; i++)
+            cr_assert_leq(shop.jobs[i].done_ns, 15 * S + shop.checkpoint_ns, "seed %d", (int)seed);
         close_shop(&shop);
     }
 }

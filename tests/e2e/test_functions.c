@@ -313,3 +313,24 @@ Test(functions, outputs_go_from_functions_to_commands_and_back)
                   t_mpifarm(2));
     cr_assert(eq(str, result.out, "7\n8\nin DIR/out.2 {out:2}\n"), "%s", result.err);
 }
+
+/* The first try crashes, the second fails, and each adds to what the one before has saved. */
+Test(functions, what_a_function_saves_is_given_to_its_next_try)
+{
+    struct t_result result;
+
+    t_write("tasks", "[func=t_save retries=3]\n");
+    result = t_sh("mpifarm run -q --module \"$T_MODULE\" tasks");
+    cr_assert(eq(str, result.out, "123"), "%s", result.err);
+    result = t_sh("%s run -q --module \"$T_MODULE\" --run-dir other tasks", t_mpifarm(3));
+    cr_assert(eq(str, result.out, "123"), "%s", result.err);
+}
+
+Test(functions, what_it_saves_has_a_limit)
+{
+    struct t_result result;
+
+    t_write("tasks", "[func=t_save_too_much]\n");
+    result = t_sh("mpifarm run -q --module \"$T_MODULE\" tasks");
+    cr_assert(eq(int, result.status, 0), "%s", result.err);
+}

@@ -165,15 +165,157 @@ Test(preempting, options_that_make_no_sense_are_refused)
     cr_assert(eq(int, t_sh("test ! -e began").status, 0));
 }
 
-Test(preempting, functions_run_on_to_their_end_and_that_is_said)
+/* --- functions, which yield at their checkpoints --- */
+
+static void write_three_functions_that_meet(void)
+{
+    t_write("tasks", "[func=t_meet] a b c\n[func=t_meet] b a c\n[func=t_meet] c a b\n");
+}
+
+#define RUN_MODULE "run -q -k --module \"$T_MODULE\" "
+
+Test(preempting, under_rr_functions_that_save_make_progress_on_one_slot)
+{
+    struct t_result result;
+
+    write_three_functions_that_meet();
+    result = t_sh("mpifarm " RUN_MODULE "-j 1 --policy rr --quantum 20ms tasks");
+    cr_assert(eq(int, result.status, 0), "%s", result.err);
+    cr_assert(eq(str, result.out, "a\nb\nc\n"), "%s", result.err);
+    /* Each has had a process of its own, and the one where it began. */
+    cr_assert(eq(int, t_sh("test $(cat a b c | sort -u | wc -l) = 3").status, 0));
+}
+
+Test(preempting, so_functions_do_over_mpi)
+{
+    struct t_result result;
+
+    write_three_functions_that_meet();
+    result = t_sh("%s " RUN_MODULE "-j 1 --policy rr --quantum 20ms tasks", t_mpifarm(2));
+    cr_assert(eq(int, result.status, 0), "%s", result.err);
+    cr_assert(eq(str, result.out, "a\nb\nc\n"), "%s", result.err);
+}
+
+Test(preempting, so_functions_and_commands_do_beside_each_other)
+{
+    struct t_result result;
+
+    t_write("tasks", "[func=t_meet] a b c\n"
+                     "touch b; until [ -e a ] && [ -e c ]; do sleep 0.01; done; echo b\n"
+                     "[func=t_meet] c a b\n");
+    result = t_sh("mpifarm " RUN_MODULE "-j 1 --policy rr --quantum 20ms tasks");
+    cr_assert(eq(int, result.status, 0), "%s", result.err);
+    cr_assert(eq(str, result.out, "a\nb\nc\n"), "%s", result.err);
+}
+
+Test(preempting, under_srtf_a_short_function_takes_a_slot_at_a_checkpoint_of_a_long_one)
+{
+    struct t_result result;
+
+    /* The long one waits for the last, which begins when the first has ended. */
+    t_write("tasks", "[id=first time=1] until [ -e long ]; do sleep 0.01; done\n"
+                     "[func=t_meet time=1h] long second\n"
+                     "[after=first time=2] until [ -e second ]; do sleep 0.01; done; echo waiting\n"
+                     "[func=t_meet after=first time=3] second\n");
+    result = t_sh("mpifarm " RUN_MODULE "-j 2 --policy srtf tasks");
+    cr_assert(eq(int, result.status, 0), "%s", result.err);
+    cr_assert(eq(str, result.out, "long\nwaiting\nsecond\n"), "%s", result.err);
+}
+
+/* Under timeout=5 others have the slot for 6 s. */
+Test(preempting, a_time_limit_of_a_function_is_one_of_the_time_that_it_runs)
+{
+    struct t_result result;
+
+    t_write("tasks", "[id=first time=1] until [ -e long ]; do sleep 0.01; done\n"
+                     "[func=t_meet time=1h timeout=5] long second\n"
+                     "[after=first time=2] until [ -e second ]; do sleep 0.01; done\n"
+                     "[after=first time=3] sleep 6; touch second\n");
+    result = t_sh("mpifarm " RUN_MODULE "-j 2 --policy srtf tasks");
+    cr_assert(eq(int, result.status, 0), "%s", result.err);
+    result = t_sh("awk -F'\\t' '$1 == 2 { exit !($4 < 5) }' mpifarm-run/joblog.tsv");
+    cr_assert(eq(int, result.status, 0), "%s", t_read("mpifarm-run/joblog.tsv"));
+}
+
+Test(preempting, one_that_comes_to_no_checkpoint_keeps_its_slot)
+{
+    struct t_result result;
+
+    t_write("tasks", "[func=t_sleep] 300\n[func=t_touch] 2\n");
+    result = t_sh("mpifarm " RUN_MODULE "-j 1 --policy rr --quantum 20ms tasks; "
+                  "awk -F'\\t' 'NR > 1 { print $1 }' mpifarm-run/joblog.tsv");
+    cr_assert(eq(int, result.status, 0), "%s", result.err);
+    cr_assert(eq(str, result.out, "1\n2\n"), "%s", result.err);
+}
+
+/* Two functions that never meet, one of them suspended at any time. */
+#define START_FUNCTIONS                                                                            \
+    "printf '[func=t_meet] p1 go\n[func=t_meet] p2 go\n[func=t_meet] p3 go\n' > tasks; "           \
+    "mpifarm run --module \"$T_MODULE\" -j 1 --policy rr --quantum 20ms --max-suspended 1 tasks "  \
+    "2> err & pid=$!; until [ -s p1 ] && [ -s p2 ]; do sleep 0.01; done; "
+
+Test(preempting, a_killed_rank_leaves_no_function_behind)
+{
+    struct t_result result = t_sh(START_FUNCTIONS "kill -9 $pid; " AWAIT_GONE);
+
+    cr_assert(eq(str, result.out, ""), "%s", t_read("err"));
+}
+
+Test(preempting, signals_end_functions_that_are_suspended_too)
+{
+    struct t_result result = t_sh(START_FUNCTIONS STOP STOP_AGAIN
+                                  "wait $pid; echo $?; " AWAIT_GONE "touch go; mpifarm " RUN_MODULE
+                                  "--resume tasks; echo $?; test -s p3");
+
+    cr_assert(eq(str, result.out, "3\np1\np2\np3\n0\n"), "%s%s", result.out, t_read("err"));
+    cr_assert(eq(int, result.status, 0));
+}
+
+Test(preempting, functions_that_are_suspended_can_be_cancelled)
+{
+    struct t_result result =
+        t_sh(START_FUNCTIONS "for i in 1 2; do mpifarm cancel mpifarm-run $i > cancelled; done; "
+                             "until [ -e p3 ]; do sleep 0.01; done; touch go; wait $pid; echo $?; "
+                             "cut -f1,7 mpifarm-run/joblog.tsv | sort -n | tail -3");
+
+    cr_assert(eq(str, result.out, "p3\n3\n1\t-1\n2\t-1\n3\t0\n"), "%s", t_read("err"));
+}
+
+Test(preempting, explain_tells_since_when_a_function_is_suspended)
+{
+    struct t_result result;
+
+    t_write("tasks", "[id=a func=t_meet] a go\n[id=b func=t_meet] b go\n");
+    result = t_sh("mpifarm " RUN_MODULE "-j 1 --policy rr --quantum 20ms tasks & pid=$!; "
+                  "until [ -e a ] && [ -e b ]; do sleep 0.01; done; "
+                  "until mpifarm explain mpifarm-run a | grep ': suspended since 2'; do "
+                  "sleep 0.1; done; touch go; wait $pid");
+    cr_assert(eq(int, result.status, 0), "%s", result.err);
+    cr_assert(t_has(result.out, ", while others have its slots\n"), "%s", result.out);
+}
+
+Test(preempting, without_isolation_functions_run_on_and_that_is_said)
 {
     struct t_result result;
 
     t_write("tasks", "touch a; until [ -e b ]; do sleep 0.01; done; echo a\n"
                      "[func=t_echo] hello\n"
                      "touch b; echo b\n");
-    result = t_sh("mpifarm run -k -j 1 --policy rr --quantum 20ms --module \"$T_MODULE\" tasks");
+    result = t_sh("mpifarm run -k -j 1 --policy rr --quantum 20ms --module \"$T_MODULE\" "
+                  "--no-isolation tasks");
     cr_assert(eq(int, result.status, 0), "%s", result.err);
-    cr_assert(t_has(result.err, "--policy rr suspends commands; functions run on"), "%s",
+    cr_assert(t_has(result.err, "with --no-isolation functions run on to their end"), "%s",
               result.err);
+}
+
+Test(preempting, simulate_lets_functions_yield_too)
+{
+    struct t_result result;
+
+    t_write("tasks", "[func=t_meet time=3] a b\n[func=t_meet time=3] b a\n");
+    result =
+        t_sh("mpifarm simulate --module \"$T_MODULE\" --workers 1x1 --policy rr --quantum 100ms "
+             "--trace trace tasks > table; awk '$1 == 2 { print $5 }' trace");
+    cr_assert(eq(int, result.status, 0), "%s", result.err);
+    cr_assert(eq(str, result.out, "0.100000000\n"), "%s%s", result.err, t_read("trace"));
 }

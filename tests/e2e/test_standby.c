@@ -77,6 +77,17 @@ Test(standby, another_rank_goes_on_when_the_scheduler_is_killed_near_the_end)
     kill_when("effect.57");
 }
 
+Test(standby, the_exit_status_is_that_of_the_run)
+{
+    write_tasks();
+    struct t_result result =
+        t_sh(FUNCTIONS "mpifarm run --np 4 --standby -j 4 tasks.txt >out 2>err & farm=$!; "
+                       "await test -e effect.31; kill -9 $(scheduler); wait $farm");
+
+    cr_assert(eq(int, result.status, 0), "%s", t_read("err"));
+    expect_all_done(0);
+}
+
 Test(standby, the_next_one_is_followed_by_another)
 {
     write_tasks();

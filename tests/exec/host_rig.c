@@ -197,13 +197,9 @@ static int fn_scribble(struct mpifarm_context *context, void *user)
 /* An entry that looks nearly like one. */
 static void forge_entry(struct mf_rng *rng, struct mf_buffer *bytes)
 {
-    static const uint8_t kinds[] = {MF_ENTRY_RESULT,
-                                    MF_ENTRY_RESULT,
-                                    MF_ENTRY_CHILD,
-                                    MF_HOST_ENTRY_STOPPED,
-                                    MF_HOST_ENTRY_LARGE,
-                                    MF_HOST_ENTRY_CHECKPOINT,
-                                    77};
+    static const uint8_t kinds[] = {
+        MF_ENTRY_RESULT,     MF_ENTRY_RESULT,          MF_ENTRY_CHILD,        MF_HOST_ENTRY_STOPPED,
+        MF_HOST_ENTRY_LARGE, MF_HOST_ENTRY_CHECKPOINT, MF_HOST_ENTRY_YIELDED, 77};
     struct mf_entry_header header = {
         .kind = kinds[mf_rng_below(rng, sizeof(kinds))],
         .cause = (uint8_t)mf_rng_below(rng, 10),
@@ -299,6 +295,26 @@ static int fn_gate(struct mpifarm_context *context, void *user)
     return 0;
 }
 
+static int fn_wait(struct mpifarm_context *context, void *user)
+{
+    while (!__atomic_load_n((int *)user, __ATOMIC_SEQ_CST))
+        usleep(100);
+    return 0;
+}
+
+static int fn_steps(struct mpifarm_context *context, void *user)
+{
+    pid_t pid = getpid();
+
+    while (!__atomic_load_n((int *)user, __ATOMIC_SEQ_CST)) {
+        save_pid(context, pid);
+        if (mpifarm_should_stop(context))
+            return mpifarm_fail(context, 7, "as asked");
+        usleep(100);
+    }
+    return mpifarm_write(context, &pid, sizeof(pid));
+}
+
 static int fn_block(struct mpifarm_context *context, void *user)
 {
     size_t size;
@@ -335,6 +351,8 @@ static const struct {
     [HOST_SCRIBBLE] = {"scribble", fn_scribble},
     [HOST_SCRAMBLE] = {"scramble", fn_scramble},
     [HOST_GATE] = {"gate", fn_gate},
+    [HOST_WAIT] = {"wait", fn_wait},
+    [HOST_STEPS] = {"steps", fn_steps},
     [HOST_BLOCK] = {"block", fn_block},
     [HOST_HOOK] = {"hook", fn_hook},
     [HOST_CHILDREN] = {"children", fn_children},
@@ -435,6 +453,11 @@ static void heard(void *arg, const struct mf_caller_event *event)
         memcpy(task->saved, event->entries, event->size);
         task->saved_size = event->size;
         return;
+    case MF_CALLER_YIELDED:
+        unit = unit_of(rig, event);
+        unit->n_yielded++;
+        unit->ran_ns = event->duration_ns;
+        return;
     case MF_CALLER_RETURNED:
         unit = unit_of(rig, event);
         cr_assert_lt(unit->n_reported, unit->n_calls);
@@ -476,6 +499,10 @@ static void begin(struct host_rig *rig, const struct host_options *options)
         slots[i].number = i + 1;
         slots[i].n_cpus = options->cpu ? 1 : 0;
         slots[i].cpus = options->cpu;
+        if (options->cpus) {
+            slots[i].n_cpus = 1;
+            slots[i].cpus = &options->cpus[i];
+        }
     }
     cr_assert_eq(rig->caller->ops->begin(rig->caller, &rig->functions, 7, slots, n),
                  options->begin_result);

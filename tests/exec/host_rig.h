@@ -39,6 +39,9 @@ enum host_function {
     HOST_SCRIBBLE, /* write nonsense over the shared memory, and hang */
     HOST_SCRAMBLE, /* write nonsense there, the how many-th it is, and be killed */
     HOST_GATE,     /* checkpoint as HOST_HANG, and run until the int at `user` is set */
+    HOST_WAIT,     /* run until the int at `user` is set */
+    HOST_STEPS,    /* checkpoint so again and again, until the int at `user` is set; then write it,
+                      or if it should stop, fail with code 7 */
     HOST_BLOCK,    /* write block 5 */
     HOST_HOOK,     /* write what the init hook has left */
     HOST_CHILDREN, /* as many children as the uint64_t that it is says */
@@ -67,6 +70,8 @@ struct host_unit {
     uint32_t n_reported;
     bool is_over;
     bool is_returned;
+    unsigned n_yielded;
+    int64_t ran_ns; /* when it yielded */
     int64_t duration_ns, idle_ns;
 };
 
@@ -101,6 +106,7 @@ struct host_options {
     void (*finish)(struct mpifarm *farm, void *user);
     void *user;
     uint32_t *cpu;
+    uint32_t *cpus;    /* one for each executor */
     int begin_result;  /* what begin() is to return */
     bool naps;         /* the rank looks every 4 ms, as under MPI */
     bool stands_still; /* the rank's time does not go on: it ends nothing because of time */

@@ -10,6 +10,7 @@
 #include <criterion/criterion.h>
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,7 +32,9 @@ static struct mf_loop *loop;
 static struct mf_modules *modules;
 static struct mf_executor *executor;
 static struct end ends[32];
-static unsigned n_ended;
+static unsigned n_ended, n_suspended, n_continued, n_saved;
+static int64_t ran_ns;
+static char saved[64];
 static char broken[1024];
 
 static void on_event(void *arg, const struct mf_executor_event *event)
@@ -42,8 +45,22 @@ static void on_event(void *arg, const struct mf_executor_event *event)
         snprintf(broken, sizeof(broken), "%s", event->error->text);
         return;
     }
-    cr_assert_eq(event->kind, MF_EXECUTOR_ENDED);
     cr_assert(!end->is_told);
+    if (event->kind == MF_EXECUTOR_SUSPENDED) {
+        n_suspended++;
+        ran_ns = event->ran_ns;
+        return;
+    }
+    if (event->kind == MF_EXECUTOR_CONTINUED) {
+        n_continued++;
+        return;
+    }
+    if (event->kind == MF_EXECUTOR_SAVED) {
+        n_saved++;
+        snprintf(saved, sizeof(saved), "%.*s", (int)event->saved_size, (const char *)event->saved);
+        return;
+    }
+    cr_assert_eq(event->kind, MF_EXECUTOR_ENDED);
     end->is_told = true;
     end->slot = event->slot;
     end->outcome = *event->outcome;
@@ -332,6 +349,200 @@ Test(function_executor, what_cannot_be_started_is_refused)
     cr_assert_eq(give(1, 0, "t_echo", "", 0), 0);
     cr_assert_eq(give(2, 0, "t_echo", "", 0), -EEXIST);
     wait_for(1);
+}
+
+/* --- yielding: t_meet goes from checkpoint to checkpoint until there is a file --- */
+
+static char meeting[64];
+
+static char *file_of(const char *name)
+{
+    char *path = NULL;
+
+    cr_assert_geq(asprintf(&path, "%s/%s", meeting, name), 0);
+    return path;
+}
+
+static void touch(const char *name)
+{
+    FILE *file = fopen(file_of(name), "w");
+
+    cr_assert(file);
+    fclose(file);
+}
+
+/* A function that has begun, and goes on until "go" is there. */
+static void begin_meeting(mf_task_id task, uint32_t slot, const char *name, int64_t timeout_ns)
+{
+    char *path = file_of(name), *input = NULL;
+
+    cr_assert_geq(asprintf(&input, "%s %s/go", path, meeting), 0);
+    cr_assert_eq(give(task, slot, "t_meet", input, timeout_ns), 0);
+    while (access(path, F_OK) < 0) {
+        cr_assert_eq(executor->ops->flush(executor), 0);
+        cr_assert_geq(mf_loop_wait(loop, MF_NS_PER_MS), 0);
+    }
+}
+
+static void set_up_meeting(void)
+{
+    set_up();
+    strcpy(meeting, "/tmp/mpifarm-meeting-XXXXXX");
+    cr_assert(mkdtemp(meeting));
+}
+
+static void tear_down_meeting(void)
+{
+    char command[128];
+
+    snprintf(command, sizeof(command), "rm -r %s", meeting);
+    cr_assert_eq(system(command), 0);
+    tear_down();
+}
+
+static void wait_suspended(unsigned n)
+{
+    while (n_suspended < n) {
+        cr_assert_eq(executor->ops->flush(executor), 0);
+        if (n_suspended < n)
+            cr_assert_geq(mf_loop_wait(loop, 60 * MF_NS_PER_S), 1, "nothing happens");
+    }
+}
+
+static void suspend(mf_task_id task)
+{
+    unsigned n = n_suspended;
+
+    cr_assert_eq(executor->ops->suspend(executor, task, 1), MF_EXECUTOR_E_LATER);
+    wait_suspended(n + 1);
+}
+
+static void resume(mf_task_id task, uint32_t slot)
+{
+    executor->ops->resume(executor, task, 1, &slot, 1);
+}
+
+TestSuite(function_yield, .init = set_up_meeting, .fini = tear_down_meeting);
+
+Test(function_yield, a_function_leaves_its_slot_at_a_checkpoint_and_goes_on_later)
+{
+    begin_meeting(1, 0, "a", 0);
+    suspend(1);
+    cr_assert_gt(ran_ns, 0);
+    /* What comes into the slot runs, and can be given to it before the other has ended. */
+    cr_assert_eq(give(2, 0, "t_echo", "between", 0), 0);
+    wait_for(1);
+    cr_assert_str_eq(ends[2].text[MF_STDOUT], "between\n");
+    resume(1, 0);
+    cr_assert_eq(n_continued, 1);
+    touch("go");
+    wait_for(2);
+    cr_assert_eq(ends[1].outcome.cause, MF_CAUSE_NONE);
+    cr_assert_eq(ends[1].slot, 0);
+    cr_assert_geq(ends[1].outcome.duration_ns, ran_ns);
+}
+
+Test(function_yield, it_goes_on_in_another_slot_too)
+{
+    begin_meeting(1, 0, "a", 0);
+    begin_meeting(2, 1, "b", 0);
+    suspend(1);
+    suspend(2);
+    begin_meeting(3, 0, "c", 0);
+    resume(1, 1);
+    cr_assert_eq(give(4, 1, "t_echo", "", 0), -EEXIST);
+    touch("go");
+    wait_for(2);
+    cr_assert_eq(ends[1].outcome.slot, 12);
+    cr_assert_eq(ends[3].outcome.slot, 11);
+    cr_assert(!ends[2].is_told);
+    resume(2, 0);
+    wait_for(3);
+    cr_assert_eq(ends[2].outcome.slot, 11);
+}
+
+Test(function_yield, one_that_is_suspended_can_be_ended)
+{
+    begin_meeting(1, 0, "a", 0);
+    suspend(1);
+    begin_meeting(2, 0, "b", 0);
+    executor->ops->end(executor, 1, 1, MF_CAUSE_STOPPED);
+    wait_for(1);
+    cr_assert(ends[1].is_told && !ends[2].is_told);
+    cr_assert_eq(ends[1].outcome.cause, MF_CAUSE_STOPPED);
+    cr_assert_str_eq(ends[1].text[MF_STDERR], "stopped as asked\n");
+    touch("go");
+    wait_for(2);
+}
+
+Test(function_yield, one_that_is_asked_and_ends_is_not_suspended)
+{
+    cr_assert_eq(give(1, 0, "t_obey", "", 0), 0);
+    cr_assert_eq(executor->ops->suspend(executor, 1, 1), MF_EXECUTOR_E_LATER);
+    executor->ops->end(executor, 1, 1, MF_CAUSE_STOPPED);
+    wait_for(1);
+    cr_assert_eq(n_suspended, 0);
+    cr_assert_eq(executor->ops->suspend(executor, 1, 1), 0);
+    resume(1, 0);
+    cr_assert_eq(n_continued, 0);
+    cr_assert_str_eq(run("t_echo", "x")->text[MF_STDOUT], "x\n");
+}
+
+Test(function_yield, the_end_of_the_executor_ends_what_is_suspended)
+{
+    char text[32] = "";
+    FILE *file;
+
+    begin_meeting(1, 0, "a", 0);
+    suspend(1);
+    executor->ops->destroy(executor);
+    executor = NULL;
+    file = fopen(file_of("a"), "r");
+    cr_assert(file && fgets(text, sizeof(text), file));
+    fclose(file);
+    while (kill((pid_t)atoi(text), 0) == 0)
+        usleep(1000);
+    /* For what comes after the test. */
+    mf_loop_destroy(loop);
+    mf_modules_destroy(modules);
+    cr_assert_eq(make(true, UINT64_MAX), 0);
+}
+
+Test(function_yield, what_a_failing_function_saved_last_is_told_before_its_end)
+{
+    const struct end *end = run("t_save", "");
+
+    cr_assert_eq(end->outcome.cause, MF_CAUSE_SIGNAL);
+    cr_assert_str_eq(saved, "1");
+    cr_assert_leq(n_saved, 3);
+}
+
+Test(function_yield, a_function_gets_what_an_earlier_try_saved)
+{
+    static const char *const input = "";
+    struct mf_command command = {.id = "x", .function = "t_save", .n_args = 1, .args = &input};
+    struct mf_buffer bytes = {0};
+    uint32_t slot = 0;
+
+    mf_command_encode(&command, &bytes);
+    cr_assert_eq(executor->ops->start(executor, &(struct mf_start){.task = 1,
+                                                                   .attempt = 1,
+                                                                   .try_number = 3,
+                                                                   .n_slots = 1,
+                                                                   .slots = &slot,
+                                                                   .saved = (const uint8_t *)"12",
+                                                                   .saved_size = 2,
+                                                                   .command = bytes.data,
+                                                                   .command_size = bytes.size}),
+                 0);
+    mf_buffer_finish(&bytes);
+    wait_for(1);
+    cr_assert_str_eq(ends[1].text[MF_STDOUT], "123");
+}
+
+Test(function_yield, what_it_saves_has_a_limit)
+{
+    cr_assert_eq(run("t_save_too_much", "")->outcome.cause, MF_CAUSE_NONE);
 }
 
 /* --- set up in other ways --- */

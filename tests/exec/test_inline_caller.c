@@ -189,6 +189,9 @@ static void heard(void *arg, const struct mf_caller_event *event)
         mf_buffer_print(&trace, "%" PRIu64 ": call %u saved %.*s\n", event->unit, event->index,
                         (int)event->size, (const char *)event->entries);
         break;
+    case MF_CALLER_YIELDED:
+        mf_buffer_print(&trace, "%" PRIu64 ": yielded\n", event->unit);
+        break;
     case MF_CALLER_RETURNED:
         mf_buffer_print(&trace, "%" PRIu64 ": returned\n", event->unit);
         break;

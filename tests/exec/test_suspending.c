@@ -2,14 +2,19 @@
 #include "rig.h"
 
 #include "base/clock.h"
+#include "exec/process_tree.h"
 
 #include <criterion/criterion.h>
+#include <pthread.h>
 #include <sched.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 /* Starts a command that writes the pids of its processes and goes on for ever. */
 static pid_t start_endless(struct rig *rig, mf_task_id task, int slot, const char *name)
@@ -202,4 +207,91 @@ Test(suspending, a_command_that_goes_on_in_another_slot_moves_to_its_processors)
     rig_resume(rig, 1, 1);
     cr_assert_eq(cpus_of(pid), UINT64_C(1) << cpus[1]);
     rig_destroy(rig);
+}
+
+Test(suspending, only_the_process_that_was_found_is_a_child)
+{
+    struct mf_process *processes;
+    int n, pipes[2];
+    char byte;
+    pid_t pid;
+
+    cr_assert_eq(pipe(pipes), 0);
+    pid = fork();
+    if (pid == 0) {
+        (void)!read(pipes[0], &byte, 1);
+        _exit(0);
+    }
+    n = mf_process_tree_list(getpid(), &processes);
+    cr_assert_eq(n, 2);
+    cr_assert_eq(processes[0].pid, getpid());
+    cr_assert_eq(processes[0].parent, 0);
+    cr_assert_eq(processes[1].pid, pid);
+    cr_assert_eq(processes[1].parent, getpid());
+    cr_assert(mf_process_is_child(&processes[1]));
+    /* Another process of that number would have another parent. */
+    processes[1].parent++;
+    cr_assert_not(mf_process_is_child(&processes[1]));
+    processes[1].parent--;
+    (void)!write(pipes[1], "x", 1);
+    cr_assert_eq(waitpid(pid, NULL, 0), pid);
+    cr_assert_not(mf_process_is_child(&processes[1]));
+    free(processes);
+}
+
+static sem_t has_child;
+
+static void *start_child(void *arg)
+{
+    pid_t *pid = arg;
+
+    *pid = fork();
+    if (*pid == 0)
+        for (;;)
+            pause();
+    sem_post(&has_child);
+    while (pause() < 0)
+        ;
+    return NULL;
+}
+
+Test(suspending, children_of_all_threads_are_found)
+{
+    struct mf_process *processes;
+    pthread_t thread;
+    pid_t pid;
+
+    cr_assert_eq(sem_init(&has_child, 0, 0), 0);
+    cr_assert_eq(pthread_create(&thread, NULL, start_child, &pid), 0);
+    cr_assert_eq(sem_wait(&has_child), 0);
+    cr_assert_eq(mf_process_tree_list(getpid(), &processes), 2);
+    cr_assert_eq(processes[1].pid, pid);
+    cr_assert_eq(kill(pid, SIGKILL), 0);
+    free(processes);
+}
+
+/* More than are read at once. */
+Test(suspending, a_process_may_have_many_children)
+{
+    enum { N = 1000 };
+    struct mf_process *processes;
+    pid_t pids[N];
+    int n;
+
+    for (int i = 0; i < N; i++) {
+        pids[i] = fork();
+        if (pids[i] == 0)
+            for (;;)
+                pause();
+        cr_assert_gt(pids[i], 0);
+    }
+    n = mf_process_tree_list(getpid(), &processes);
+    cr_assert_eq(n, N + 1);
+    for (int i = 0; i < N; i++) {
+        cr_assert_eq(processes[i + 1].pid, pids[i]);
+        cr_assert_eq(kill(pids[i], SIGKILL), 0);
+    }
+    for (int i = 0; i < N; i++)
+        cr_assert_eq(waitpid(pids[i], NULL, 0), pids[i]);
+    free(processes);
 }

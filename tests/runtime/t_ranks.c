@@ -67,6 +67,7 @@ static struct mf_source *source;
 static struct mf_journal *journal;
 static struct rank ranks[MAX_RANKS];
 static uint32_t n_cut, n_turns;
+static uint64_t n_quarantined;
 static char dir[64], run_dir[96], file[96];
 static char much[MUCH_BYTES];
 static const char *wrong;
@@ -105,7 +106,7 @@ static void write_tasks(void)
     for (uint64_t task = 1; task <= config.n_tasks; task++) {
         uint64_t after = property_of(task, 1) % (4 * task);
 
-        fprintf(to, "[retries=2");
+        fprintf(to, "[retries=20");
         if (after > 0 && after < task)
             fprintf(to, " after=%" PRIu64, after);
         if (property_of(task, 2) % 8 == 0)
@@ -121,11 +122,12 @@ static void script(void *arg, const struct mf_start *start, struct mf_fake_run *
 {
     struct rank *rank = arg;
     uint64_t kind = property_of(start->task, 4) % 10;
-    bool fails = start->try_number == 1 && property_of(start->task, 5) % 10 == 0;
+    bool is_bad = config.has_bad_rank && rank == &ranks[1];
+    bool fails = is_bad || (start->try_number == 1 && property_of(start->task, 5) % 10 == 0);
 
     cr_assert(start->task <= config.n_tasks);
     rank->n_begun[start->task]++;
-    if (kind > 0)
+    if (kind > 0 && !is_bad)
         run->duration_ns = (int64_t)(property_of(start->task, 6) % (200 * MF_NS_PER_MS));
     if (kind == 9)
         run->duration_ns *= 10;
@@ -264,6 +266,9 @@ static void start_scheduler(void)
         .farm = {.policy = &mf_policy_priority,
                  .seed = config.seed,
                  .max_prefetch_per_slot = 8,
+                 .retry_delay_ns = config.seed % 3 ? 0 : 50 * MF_NS_PER_MS,
+                 .retry_delay_max_ns = config.seed % 3 ? 0 : MF_NS_PER_S,
+                 .quarantine = config.has_bad_rank ? 3 : 0,
                  .turnaround_ns = MF_NS_PER_MS},
         .jobs = {.kind = MF_JOBS_PERCENT, .value = 100},
         .attempts = 1,
@@ -336,6 +341,10 @@ static void check_journal(void)
 
 static void check_end(void)
 {
+    struct mf_farm_counts counts;
+
+    mf_farm_count(scheduler->farm, &counts);
+    n_quarantined = counts.quarantined;
     if (!wrong && mf_scheduler_result(scheduler) != MF_RUN_DONE)
         wrong = "not all tasks are done";
     if (!wrong)
@@ -450,4 +459,9 @@ uint32_t t_ranks_n_cut(void)
 uint32_t t_ranks_n_turns(void)
 {
     return n_turns;
+}
+
+uint64_t t_ranks_n_quarantined(void)
+{
+    return n_quarantined;
 }

@@ -16,6 +16,7 @@
  * @n_deaths   of other ranks, at random moments
  * @n_stops    a rank, that of the scheduler too, does nothing for a while, so often
  * @longest_stop_ns   for how long, at most
+ * @has_bad_rank  rank 1 fails all that it gets, and may be put in quarantine for it
  */
 struct t_ranks_config {
     uint64_t seed;
@@ -24,6 +25,7 @@ struct t_ranks_config {
     uint32_t n_deaths;
     uint32_t n_stops;
     int64_t longest_stop_ns;
+    bool has_bad_rank;
 };
 
 /**
@@ -39,5 +41,8 @@ const char *t_ranks_run(const struct t_ranks_config *config);
 /** Of the last run: attempts that a death cut short, and how often all had the chance of a turn. */
 uint32_t t_ranks_n_cut(void);
 uint32_t t_ranks_n_turns(void);
+
+/** How often a worker of the last run was put in quarantine, or let out. */
+uint64_t t_ranks_n_quarantined(void);
 
 #endif

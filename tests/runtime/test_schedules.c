@@ -20,6 +20,9 @@ static uint64_t number_of(const char *variable, uint64_t otherwise)
     return text ? strtoull(text, NULL, 10) : otherwise;
 }
 
+/* How often workers were put in quarantine in all runs of a test, which is a process of its own. */
+static uint64_t n_quarantined;
+
 /* Runs them all; returns how many attempts were cut short. */
 static uint32_t explore(struct t_ranks_config config, uint64_t n)
 {
@@ -32,6 +35,7 @@ static uint32_t explore(struct t_ranks_config config, uint64_t n)
 
         cr_assert_null(wrong, "T_SEED=%" PRIu64 ": %s", config.seed, wrong);
         n_cut += t_ranks_n_cut();
+        n_quarantined += t_ranks_n_quarantined();
     }
     return n_cut;
 }
@@ -62,7 +66,7 @@ Test(schedules, equal_seeds_give_equal_runs)
 Test(schedules, nothing_is_lost_or_done_twice_when_workers_die)
 {
     uint32_t n_cut =
-        explore((struct t_ranks_config){.n_workers = 4, .n_tasks = 50, .n_deaths = 3}, 800);
+        explore((struct t_ranks_config){.n_workers = 4, .n_tasks = 50, .n_deaths = 3}, 600);
 
     cr_assert(n_cut > 0, "no death has hit an attempt");
 }
@@ -81,6 +85,14 @@ Test(schedules, a_rank_that_was_taken_for_dead_goes_on_and_its_late_results_coun
         (struct t_ranks_config){
             .n_workers = 3, .n_tasks = 60, .n_stops = 4, .longest_stop_ns = 4 * MF_NS_PER_S},
         300);
+}
+
+Test(schedules, a_worker_that_fails_everything_does_no_harm_while_others_die)
+{
+    explore(
+        (struct t_ranks_config){.n_workers = 4, .n_tasks = 60, .n_deaths = 2, .has_bad_rank = true},
+        300);
+    cr_assert(n_quarantined > 0, "the quarantine was never needed");
 }
 
 Test(schedules, deaths_and_stops_together_leave_one_result)

@@ -716,11 +716,15 @@ Test(worker, nothing_is_left_of_its_files_in_the_end)
 static struct mf_executor_ops own_ops;
 static char asked[1024];
 
-static void note_suspend(struct mf_executor *self, mf_task_id task, uint32_t attempt)
+/* What suspend() returns. */
+static int when_suspended;
+
+static int note_suspend(struct mf_executor *self, mf_task_id task, uint32_t attempt)
 {
     size_t size = strlen(asked);
 
     snprintf(asked + size, sizeof(asked) - size, "suspend %" PRIu64 " ", task);
+    return when_suspended;
 }
 
 static void note_resume(struct mf_executor *self, mf_task_id task, uint32_t attempt,
@@ -771,6 +775,46 @@ Test(worker, a_suspended_attempt_leaves_its_slot_to_the_next_and_gets_one_again)
     cr_assert(eq(str, asked, "suspend 900 resume 900 in 0 "));
     tell(MF_EXECUTOR_CONTINUED, 900);
     cr_assert(eq(str, heard(), "CONTINUED 900"));
+}
+
+Test(worker, an_attempt_that_yields_keeps_its_slot_until_it_has)
+{
+    let_suspend();
+    when_suspended = MF_EXECUTOR_E_LATER;
+    welcome(1);
+    run(900, 1);
+    pass_ms(30);
+    cr_assert(eq(str, heard(), "STARTED 900"));
+    say_about(MF_MESSAGE_SUSPEND, 900);
+    run(50, 1);
+    pass_ms(40);
+    cr_assert(eq(str, heard(), ""));
+    tell(MF_EXECUTOR_SUSPENDED, 900);
+    pass_ms(30);
+    cr_assert(eq(str, heard(), "SUSPENDED 900, STARTED 50"));
+    say_about(MF_MESSAGE_CONTINUE, 900);
+    pass_ms(30);
+    cr_assert(eq(str, heard(), "ENDED 50"));
+    cr_assert(eq(str, asked, "suspend 900 resume 900 in 0 "));
+    /* What comes twice is no reason to give the slot away again. */
+    tell(MF_EXECUTOR_SUSPENDED, 900);
+    run(5, 1);
+    pass_ms(10);
+    cr_assert(eq(str, heard(), "SUSPENDED 900"));
+}
+
+Test(worker, an_attempt_that_may_yield_can_end_instead)
+{
+    let_suspend();
+    when_suspended = MF_EXECUTOR_E_LATER;
+    welcome(1);
+    run(50, 1);
+    pass_ms(30);
+    say_about(MF_MESSAGE_SUSPEND, 50);
+    run(5, 1);
+    pass_ms(30);
+    pass_ms(10);
+    cr_assert(eq(str, heard(), "STARTED 50, ENDED 50, ENDED 5"));
 }
 
 Test(worker, an_attempt_may_come_before_the_order_that_makes_room_for_it)

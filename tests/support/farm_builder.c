@@ -65,7 +65,7 @@ static int number_after(const char *word, char mark, int otherwise)
 }
 
 /* The characters that end the name of a task, and begin what is said of it. */
-#define MARKS "*!^@~%=+$<"
+#define MARKS "*!^@~%=+$&<"
 
 static size_t length_of_name(const char *word)
 {
@@ -125,6 +125,7 @@ static struct mf_task_spec read_spec(struct t_farm *t, const char *word)
         .avoid = (mf_worker_id)number_after(word, '~', 0),
         .has_avoid = strchr(word, '~') != NULL,
         .is_suspendable = true,
+        .yields = strchr(word, '&') != NULL,
     };
 }
 
@@ -271,6 +272,7 @@ void t_run_one(struct t_farm *t, int64_t duration_ns)
 static const char *const wishes[] = {[MF_WISH_RECALL] = "RECALL",
                                      [MF_WISH_END] = "END",
                                      [MF_WISH_SUSPEND] = "SUSPEND",
+                                     [MF_WISH_YIELD] = "YIELD",
                                      [MF_WISH_CONTINUE] = "CONTINUE"};
 
 static void add_change(struct t_farm *t, FILE *out, const struct mf_change *change)

@@ -48,7 +48,7 @@ struct job {
     struct mf_needs needs;
     bool is_running;
     bool is_told; /* that it runs */
-    bool is_stopped, is_to_continue;
+    bool is_stopped, is_to_continue, is_to_yield;
     int64_t run_ns;
     int64_t ran_ns; /* before started_ns */
     int64_t started_ns;
@@ -244,7 +244,11 @@ static void obey(struct sim *sim, mf_worker_id id, const struct letter *order)
         drop_job(worker, at);
     } else if (order->wish == MF_WISH_SUSPEND) {
         claim(sim, sim->tasks[order->event.task].spec.is_suspendable, "a function was suspended");
+        claim(sim, !sim->tasks[order->event.task].spec.yields, "one that yields was stopped");
         stop_job(sim, id, &worker->jobs[at]);
+    } else if (order->wish == MF_WISH_YIELD) {
+        claim(sim, sim->tasks[order->event.task].spec.yields, "one that does not yield was asked");
+        worker->jobs[at].is_to_yield = worker->jobs[at].is_running;
     } else if (order->wish == MF_WISH_CONTINUE) {
         worker->jobs[at].is_to_continue = worker->jobs[at].is_stopped;
     } else if (!worker->jobs[at].is_running) {
@@ -268,6 +272,10 @@ static void end_jobs(struct sim *sim, mf_worker_id id)
     for (size_t at = 0; at < worker->n_jobs;) {
         struct job *job = &worker->jobs[at];
 
+        if (job->is_to_yield && job->is_running && chance(sim, 300)) {
+            job->is_to_yield = false;
+            stop_job(sim, id, job);
+        }
         if (!job->is_running || ran_ns(sim, job) < job->run_ns) {
             at++;
             continue;
@@ -433,6 +441,7 @@ static void submit_some(struct sim *sim)
         spec->has_avoid = chance(sim, sim->avoid_chance);
         spec->is_long = chance(sim, 100);
         spec->is_suspendable = chance(sim, 800);
+        spec->yields = spec->is_suspendable && chance(sim, 400);
         spec->avoid = (mf_worker_id)draw(sim, sim->n_workers + 1);
         draw_countables(sim, &spec->needs);
         draw_after(sim, sim->n_submitted);

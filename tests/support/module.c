@@ -31,6 +31,9 @@ int t_hooks(struct mpifarm_context *context, void *user);
 int t_process(struct mpifarm_context *context, void *user);
 int t_use(struct mpifarm_context *context, void *user);
 int t_leave(struct mpifarm_context *context, void *user);
+int t_meet(struct mpifarm_context *context, void *user);
+int t_save(struct mpifarm_context *context, void *user);
+int t_save_too_much(struct mpifarm_context *context, void *user);
 
 static int n_inits;
 
@@ -193,8 +196,7 @@ int t_ask(struct mpifarm_context *context, void *user)
 
     snprintf(text, sizeof(text), "spawn %d, checkpoint %d, block %d, tag %d, aligned %d, user %d\n",
              mpifarm_spawn(context, mpifarm_task_function(context), NULL, 0, NULL) == -ENOENT,
-             mpifarm_checkpoint(context, "x", 1) == -ENOTSUP, has_block,
-             (int)mpifarm_task_tag(context),
+             mpifarm_checkpoint(context, "x", 1) == 0, has_block, (int)mpifarm_task_tag(context),
              (uintptr_t)mpifarm_input(context, NULL) % _Alignof(max_align_t) == 0, user != NULL);
     return write_text(context, text);
 }
@@ -245,4 +247,63 @@ int t_leave(struct mpifarm_context *context, void *user)
         return mpifarm_fail(context, 1, "no memory");
     fill(bytes, n_bytes);
     return write_text(context, "left\n");
+}
+
+/*
+ * Writes its process number into the file that is the first word of its input, and goes from
+ * checkpoint to checkpoint until there are those of the other words, or it should stop.
+ */
+int t_meet(struct mpifarm_context *context, void *user)
+{
+    size_t size;
+    const char *input = mpifarm_input(context, &size);
+    char words[256] = "", *rest = words, *word;
+    FILE *file;
+
+    if (size < sizeof(words))
+        memcpy(words, input, size);
+    word = strsep(&rest, " ");
+    file = fopen(word, "w");
+    if (!file)
+        return mpifarm_fail(context, 1, "%s", strerror(errno));
+    fprintf(file, "%d\n", (int)getpid());
+    fclose(file);
+    while ((word = strsep(&rest, " ")))
+        while (access(word, F_OK) < 0) {
+            mpifarm_checkpoint(context, words, strlen(words));
+            if (mpifarm_should_stop(context))
+                return mpifarm_fail(context, 4, "stopped as asked");
+            usleep(1000);
+        }
+    mpifarm_write(context, words, strlen(words));
+    return write_text(context, "\n");
+}
+
+/* Each try adds its number to what the one before has saved; the first crashes, the second fails.
+ */
+int t_save(struct mpifarm_context *context, void *user)
+{
+    size_t size;
+    const char *restored = mpifarm_restored(context, &size);
+    char text[32];
+
+    snprintf(text, sizeof(text), "%.*s%d", (int)size, restored ? restored : "",
+             (int)mpifarm_task_attempt(context));
+    for (int i = 0; i < 100; i++)
+        mpifarm_checkpoint(context, i < 99 ? "not the last" : text, i < 99 ? 12 : strlen(text));
+    if (mpifarm_task_attempt(context) == 1)
+        raise(SIGSEGV);
+    if (mpifarm_task_attempt(context) == 2)
+        return mpifarm_fail(context, 1, "again");
+    return write_text(context, text);
+}
+
+int t_save_too_much(struct mpifarm_context *context, void *user)
+{
+    static char bytes[(1 << 20) + 1];
+
+    return mpifarm_checkpoint(context, bytes, sizeof(bytes)) == -EMSGSIZE &&
+                   mpifarm_checkpoint(context, bytes, sizeof(bytes) - 1) == 0
+               ? 0
+               : 1;
 }

@@ -40,6 +40,16 @@ static double left_of(const struct search *search, const struct mf_worker *worke
                 (double)search->largest.mem_bytes);
 }
 
+/* Whether one that is less full has more left at least: that of some resource must grow. */
+static bool is_strict(const struct search *search, double fullness)
+{
+    const struct mf_needs *needs = search->needs, *smallest = &search->smallest;
+    double empty = 1 - fullness;
+
+    return (smallest->n_slots > 0 && empty * smallest->n_slots + MARGIN >= needs->n_slots) ||
+           (smallest->n_gpus > 0 && empty * smallest->n_gpus + MARGIN >= needs->n_gpus);
+}
+
 /* What a worker has left at least if it is this full or less: each of its resources is, too. */
 static double least_left(const struct search *search, double fullness)
 {
@@ -62,6 +72,22 @@ static void compare(struct search *search, struct mf_worker *worker)
     }
 }
 
+/*
+ * Whether none below a worker can be better than the best found: that leaves as little as any of
+ * them can, and comes before all of them that are as full.
+ */
+static bool is_hopeless(const struct search *search, const struct mf_worker *worker)
+{
+    double least = least_left(search, worker->fullness);
+
+    if (least > search->least + MARGIN)
+        return true;
+    return search->best && least + MARGIN >= search->least &&
+           worker->fullness == search->best->fullness &&
+           search->choice->workers->by_fullness.before(search->best, worker) &&
+           is_strict(search, worker->fullness);
+}
+
 static void search_below(struct search *search, uint64_t index)
 {
     const struct mf_heap *by_fullness = &search->choice->workers->by_fullness;
@@ -70,8 +96,7 @@ static void search_below(struct search *search, uint64_t index)
     if (index >= by_fullness->n_items)
         return;
     worker = by_fullness->items[index];
-    if (worker->n_committed >= worker->n_slots ||
-        least_left(search, worker->fullness) > search->least + MARGIN)
+    if (worker->n_committed >= worker->n_slots || is_hopeless(search, worker))
         return;
     if (mf_choice_fits(search->choice, worker))
         compare(search, worker);

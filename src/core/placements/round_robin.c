@@ -1,8 +1,12 @@
 /* The next worker by number after the one chosen last, so that all get as many tasks. */
 #include "core/placement.h"
 
-/* Workers looked at in order before the search for those that fit. */
-#define MAX_LOOKS 8
+/*
+ * Workers looked at in order before the search for those that fit: these, and so many times the
+ * distance to the next one with a free slot where such are anywhere.
+ */
+#define MIN_LOOKS 8
+#define LOOKS_PER_DISTANCE 4
 
 struct search {
     mf_worker_id first;
@@ -22,10 +26,12 @@ static struct mf_worker *choose(const struct mf_choice *choice)
 {
     const struct mf_workers *workers = choice->workers;
     struct search search = {.first = *choice->cursor + 1};
+    uint32_t n_looks = MIN_LOOKS;
 
-    for (mf_worker_id id = search.first; id - search.first < MAX_LOOKS && workers->n_free > 0;
-         id++) {
-        struct mf_worker *worker = mf_workers_find(workers, id);
+    if (workers->n_free_workers > 0)
+        n_looks += LOOKS_PER_DISTANCE * (workers->n_up / workers->n_free_workers);
+    for (uint64_t i = 0; i < n_looks && workers->n_free > 0; i++) {
+        struct mf_worker *worker = workers->by_id[(search.first + i) % workers->n_by_id];
 
         if (worker && worker->state == MF_WORKER_UP && mf_choice_fits(choice, worker))
             return worker;
