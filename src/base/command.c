@@ -236,3 +236,8 @@ void mf_command_key(const struct mf_command *command, uint8_t ret_key[MF_KEY_SIZ
     _Static_assert(sizeof(canonical) == MF_KEY_SIZE, "the key is the whole hash");
     memcpy(ret_key, &canonical, sizeof(canonical));
 }
+
+uint64_t mf_command_fingerprint(const void *encoded, size_t size)
+{
+    return XXH3_64bits(encoded, size);
+}

@@ -103,4 +103,7 @@ void mf_shell_put(const char *text, FILE *file);
  */
 void mf_command_key(const struct mf_command *command, uint8_t ret_key[MF_KEY_SIZE]);
 
+/** A number that two encoded commands share only if they are the same, as far as chance goes. */
+uint64_t mf_command_fingerprint(const void *encoded, size_t size);
+
 #endif

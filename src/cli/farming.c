@@ -10,6 +10,7 @@
 #include "cli/ending.h"
 #include "cli/supervise.h"
 #include "exec/modules.h"
+#include "journal/rundir.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -158,6 +159,7 @@ static int exit_status(enum mf_run_result result)
     case MF_RUN_REFUSED:
         return MPIFARM_EXIT_USAGE;
     case MF_RUN_STOPPED:
+    case MF_RUN_SUPERSEDED:
         break;
     }
     return MPIFARM_EXIT_STOPPED;
@@ -232,6 +234,16 @@ static int note_output_dir(struct run *run, struct mf_error *err)
     return r == 0 ? 0 : mf_journal_set_text(run->journal, "output", run->output_dir, err);
 }
 
+/* What is taken over must be there, and nobody must have it. */
+static int check_run_dir(const struct mf_farming_settings *settings, struct mf_error *err)
+{
+    int r = mf_rundir_is_held(settings->run_dir);
+
+    if (r < 0)
+        return mf_error_set(err, r, "%s: %s", settings->run_dir, strerror(-r));
+    return r > 0 ? mf_error_set(err, -EBUSY, "%s: in use", settings->run_dir) : 0;
+}
+
 /*
  * Opening the journal replaces what an earlier run has left, so that all else
  * that can be wrong is looked at before.
@@ -245,6 +257,8 @@ static int open_journal(void *arg, struct mf_journal **ret_journal, struct mf_er
 
     if (settings->scheduler.resume != MF_RESUME_NONE)
         mode = MF_JOURNAL_CONTINUE;
+    if (r == 0 && settings->scheduler.is_takeover)
+        r = check_run_dir(settings, err);
     if (r == 0)
         r = check_joblog(settings, err);
     if (r == 0)
@@ -280,6 +294,19 @@ static int find_run_dir(struct run *run, struct mf_error *err)
     return 0;
 }
 
+/* Who takes over has to read the tasks again. */
+static int check_source(const struct run *run, struct mf_error *err)
+{
+    struct mf_source_summary summary;
+
+    mf_source_summarize(run->source, &summary);
+    if (!run->settings->scheduler.has_standby || summary.is_counted)
+        return 0;
+    return mf_error_set(err, -EINVAL,
+                        "--standby reads the tasks again, which standard input and other pipes do "
+                        "not allow: put them into a file");
+}
+
 static int open_run(struct run *run, mf_open_source_fn open_source, char **words, int n_words,
                     struct mf_error *err)
 {
@@ -292,6 +319,8 @@ static int open_run(struct run *run, mf_open_source_fn open_source, char **words
     run->options = source_options(settings, &run->functions);
     r = open_source((const char *const *)words, (uint32_t)n_words, &run->options, &run->source,
                     err);
+    if (r == 0)
+        r = check_source(run, err);
     if (r == 0)
         r = find_run_dir(run, err);
     if (r < 0)
@@ -329,6 +358,7 @@ static int close_run(struct mf_context *context, struct run *run, int status)
     return status;
 }
 
+/* Returns the exit status; or -errno if a run could not be taken over. */
 static int schedule(struct mf_context *context, struct mf_rank *rank,
                     struct mf_farming_settings *settings, mf_open_source_fn open_source,
                     char **words, int n_words)
@@ -347,11 +377,47 @@ static int schedule(struct mf_context *context, struct mf_rank *rank,
         r = mf_rank_schedule(rank, &settings->scheduler, settings->is_quiet ? NULL : stderr,
                              &result, &err);
     }
-    if (r < 0)
-        mf_log_error(&context->log, "%s", err.text);
-    else
+    if (r == 0)
         status = exit_status(result);
-    return close_run(context, &run, status);
+    else if (r != -EBUSY || !settings->scheduler.is_takeover)
+        mf_log_error(&context->log, "%s", err.text);
+    status = close_run(context, &run, status);
+    return r < 0 && settings->scheduler.is_takeover ? r : status;
+}
+
+/* As schedule(), or -errno: this rank stays a worker. */
+static int take_over(struct mf_context *context, struct mf_rank *rank,
+                     const struct mf_farming_settings *settings, mf_open_source_fn open_source,
+                     char **words, int n_words)
+{
+    struct mf_farming_settings own = *settings;
+    struct mf_error err;
+    int r = check_run_dir(settings, &err);
+
+    if (r < 0) {
+        mf_rank_try_later(rank);
+        return r;
+    }
+    own.scheduler.is_takeover = true;
+    own.scheduler.resume = MF_RESUME_UNFINISHED;
+    mf_walltime_find(&own.scheduler, &context->log);
+    return schedule(context, rank, &own, open_source, words, n_words);
+}
+
+/* A worker, until it has to take over. */
+static int work(struct mf_context *context, struct mf_rank *rank,
+                const struct mf_farming_settings *settings, mf_open_source_fn open_source,
+                char **words, int n_words, struct mf_error *err)
+{
+    int r;
+
+    while ((r = mf_rank_work(rank, err)) == MF_RANK_SUCCEEDS) {
+        int status = take_over(context, rank, settings, open_source, words, n_words);
+
+        if (status >= 0)
+            return mf_ending_note(status);
+    }
+    return r < 0 ? r : MPIFARM_EXIT_DONE;
 }
 
 /* A module that cannot be loaded is one file for all ranks of a node: said once there. */
@@ -405,8 +471,8 @@ static int take_part(struct mf_context *context, const struct mf_launch *launch,
     if (r < 0)
         status = MPIFARM_EXIT_USAGE;
     if (r == 0 && !rank.is_root) {
-        r = mf_rank_work(&rank, &err);
-        status = r < 0 ? MPIFARM_EXIT_STOPPED : MPIFARM_EXIT_DONE;
+        r = work(context, &rank, settings, open_source, words, n_words, &err);
+        status = r < 0 ? MPIFARM_EXIT_STOPPED : r;
     }
     if (r < 0 && is_silent(launch, r))
         let_rank_0_speak(launch);

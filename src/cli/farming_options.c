@@ -43,6 +43,7 @@ enum {
     OPTION_RESUME,
     OPTION_RESUME_FAILED,
     OPTION_FORCE,
+    OPTION_STANDBY,
     OPTION_JOBLOG,
     OPTION_DRY_RUN,
     OPTION_BAR,
@@ -153,6 +154,12 @@ const struct mf_option mf_farming_options[MF_N_RUN_OPTIONS] = {
     [OPTION_FORCE] = {.name = "force",
                       .help = "Start afresh, replacing what the run directory holds of an earlier "
                               "run."},
+    [OPTION_STANDBY] = {.name = "standby",
+                        .help = "When the rank that schedules dies, another one goes on with the "
+                                "run: of another node if there is one. Nothing is run again but "
+                                "what the death cut short. All nodes must reach the run directory "
+                                "and the task files, and mpirun must let the other ranks live: "
+                                "use --np, or mpirun --enable-recovery."},
     [OPTION_JOBLOG] = {.name = "joblog",
                        .value = "FILE",
                        .complete = MF_COMPLETE_FILE,
@@ -424,6 +431,9 @@ static int set_option(void *arg, size_t index, const char *text, struct mf_error
         break;
     case OPTION_FORCE:
         settings->is_forced = true;
+        break;
+    case OPTION_STANDBY:
+        settings->scheduler.has_standby = true;
         break;
     case OPTION_JOBLOG:
         settings->scheduler.joblog = text;

@@ -58,6 +58,10 @@ static int handle_submitted(struct mf_farm *farm, const struct mf_event *event)
         mf_workers_keep_room(&farm->workers);
     task = mf_tasks_add(&farm->tasks);
     task->spec = event->spec;
+    if (event->history)
+        mf_farm_recall_history(farm, task, event->history);
+    task->is_withheld = event->is_withheld;
+    task->n_waiting_for = event->is_withheld;
     task->worker = MF_WORKER_NONE;
     task->avoid = event->spec.has_avoid ? event->spec.avoid : MF_WORKER_NONE;
     task->heap_index = MF_HEAP_NONE;
@@ -299,22 +303,25 @@ static void fail_attempt(struct mf_farm *farm, struct mf_task *task, enum mf_cau
     }
 }
 
-static int handle_ended(struct mf_farm *farm, const struct mf_event *event)
+static int64_t duration_of(const struct mf_event *event)
 {
-    int64_t duration_ns = event->duration_ns > 0 ? event->duration_ns : 0;
-    struct mf_worker *worker = mf_workers_find(&farm->workers, event->worker);
-    struct mf_task *task;
-    int r;
+    return event->duration_ns > 0 ? event->duration_ns : 0;
+}
 
-    if ((unsigned int)event->cause > MF_CAUSE_MAX)
-        return -EINVAL;
-    r = find_held(farm, event, &task);
-    if (r != 0)
-        return r;
-
+/* What it held is others'. */
+static void leave_worker(struct mf_farm *farm, struct mf_task *task, int64_t used_ns)
+{
     if (farm->has_shares)
-        mf_farm_account(farm, task, duration_ns);
+        mf_farm_account(farm, task, used_ns);
     mf_farm_release(farm, task);
+}
+
+/* What becomes of a task whose attempt has ended, and has left its worker. */
+static void end_attempt(struct mf_farm *farm, struct mf_task *task, const struct mf_event *event)
+{
+    struct mf_worker *worker = mf_workers_find(&farm->workers, event->worker);
+    int64_t duration_ns = duration_of(event);
+
     task->tries++;
     if (event->cause != MF_CAUSE_STOPPED && !task->is_cancelled)
         mf_farm_judge(farm, task, worker, event->cause != MF_CAUSE_NONE, duration_ns);
@@ -333,6 +340,21 @@ static int handle_ended(struct mf_farm *farm, const struct mf_event *event)
         fail_attempt(farm, task, event->cause);
     }
     task->is_probe = false;
+}
+
+static int handle_ended(struct mf_farm *farm, const struct mf_event *event)
+{
+    struct mf_task *task;
+    int r;
+
+    if ((unsigned int)event->cause > MF_CAUSE_MAX)
+        return -EINVAL;
+    r = find_held(farm, event, &task);
+    if (r != 0)
+        return r;
+
+    leave_worker(farm, task, duration_of(event));
+    end_attempt(farm, task, event);
     return 0;
 }
 
@@ -345,14 +367,105 @@ static int handle_returned(struct mf_farm *farm, const struct mf_event *event)
         return r;
     if (task->state != MF_TASK_PLACED)
         return -EINVAL;
-    if (farm->has_shares)
-        mf_farm_account(farm, task, 0);
-    mf_farm_release(farm, task);
+    leave_worker(farm, task, 0);
     farm->counts.recalled++;
     task->is_probe = false;
     if (task->is_cancelled)
         mf_farm_settle(farm, task, MF_TASK_CANCELLED, MF_CAUSE_STOPPED);
     else
+        mf_farm_make_ready(farm, task);
+    return 0;
+}
+
+/* --- what an earlier scheduler has given out --- */
+
+/* Whether a worker has what a task that it is said to have needs; of slots, unless it is suspended.
+ */
+static bool has_room_to_adopt(const struct mf_farm *farm, const struct mf_worker *worker,
+                              const struct mf_task *task, bool is_suspended)
+{
+    const struct mf_needs *needs = &task->spec.needs;
+
+    for (int i = 0; i < MF_N_COUNTABLES; i++)
+        if (needs->countables[i] > farm->n_free_countables[i])
+            return false;
+    return needs->n_gpus <= worker->n_free_gpus && needs->mem_bytes <= worker->free_mem_bytes &&
+           (is_suspended || worker->n_committed + needs->n_slots <= worker->n_slots) &&
+           (!farm->preempts || mf_worker_may_begin(&farm->workers, worker));
+}
+
+/* It holds nothing any more, so that it is placed and ended without any needs. */
+static void adopt_ended(struct mf_farm *farm, struct mf_task *task, struct mf_worker *worker,
+                        const struct mf_event *event)
+{
+    struct mf_needs needs = task->spec.needs;
+
+    task->spec.needs = (struct mf_needs){0};
+    mf_farm_adopt(farm, task, worker, event);
+    leave_worker(farm, task, 0);
+    task->spec.needs = needs;
+    end_attempt(farm, task, event);
+}
+
+static bool adoption_makes_sense(const struct mf_farm *farm, const struct mf_event *event)
+{
+    switch (event->state) {
+    case MF_TASK_RUNNING:
+        break;
+    case MF_TASK_SUSPENDED:
+        if (!farm->preempts)
+            return false;
+        break;
+    case MF_TASK_DONE:
+        if ((unsigned int)event->cause > MF_CAUSE_MAX)
+            return false;
+        break;
+    default:
+        return false;
+    }
+    return event->attempt > event->n_tries && mf_tasks_has_added(&farm->tasks, event->task);
+}
+
+/* An attempt that a scheduler before this one gave out, and that its worker still has. */
+static int handle_adopted(struct mf_farm *farm, const struct mf_event *event)
+{
+    struct mf_worker *worker = mf_workers_find(&farm->workers, event->worker);
+    struct mf_task *task = mf_tasks_find(&farm->tasks, event->task);
+    bool is_suspended = event->state == MF_TASK_SUSPENDED;
+
+    if (!worker || !adoption_makes_sense(farm, event))
+        return -EINVAL;
+    if (!task || task->state != MF_TASK_WAITING || !task->is_withheld || task->n_waiting_for > 1 ||
+        worker->state == MF_WORKER_GONE)
+        return MF_FARM_E_STALE;
+    /* The end of that attempt is known already. */
+    if (event->n_tries < task->tries)
+        return -EINVAL;
+    if (event->state == MF_TASK_DONE) {
+        adopt_ended(farm, task, worker, event);
+        return 0;
+    }
+    if (!mf_worker_could_run(worker, &task->spec.needs) ||
+        !mf_farm_has_countables(farm, &task->spec.needs))
+        return -EINVAL;
+    if (!has_room_to_adopt(farm, worker, task, is_suspended))
+        return MF_FARM_E_STALE;
+    if (is_suspended && mf_heap_reserve(&worker->suspended, worker->n_tasks + 1) < 0)
+        return -ENOMEM;
+    mf_farm_adopt(farm, task, worker, event);
+    return 0;
+}
+
+static int handle_let_go(struct mf_farm *farm, const struct mf_event *event)
+{
+    struct mf_task *task = mf_tasks_find(&farm->tasks, event->task);
+
+    if (!mf_tasks_has_added(&farm->tasks, event->task))
+        return -EINVAL;
+    if (!task || !task->is_withheld || task->state != MF_TASK_WAITING)
+        return MF_FARM_E_STALE;
+    task->is_withheld = false;
+    if (--task->n_waiting_for == 0)
         mf_farm_make_ready(farm, task);
     return 0;
 }
@@ -397,6 +510,10 @@ int mf_farm_handle(struct mf_farm *farm, const struct mf_event *event)
         return handle_worker_drain(farm, event);
     case MF_EVENT_WORKER_LOST:
         return handle_worker_lost(farm, event);
+    case MF_EVENT_ADOPTED:
+        return handle_adopted(farm, event);
+    case MF_EVENT_LET_GO:
+        return handle_let_go(farm, event);
     case MF_EVENT_STARTED:
         return handle_started(farm, event);
     case MF_EVENT_ENDED:

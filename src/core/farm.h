@@ -62,6 +62,8 @@ enum mf_stop {
  * @max_prefetch_per_slot  upper bound of tasks sent ahead per slot
  * @turnaround_ns        time from a free slot to a task sent for it, before
  *                       ticks tell it better
+ * @first_attempt        attempts of all tasks have numbers above this: those up to it were given
+ *                       out by an earlier scheduler of the run
  * @max_suspended_per_slot  under a policy that preempts: a worker begins so many tasks for
  *                       each slot, beyond the one that runs; 0 suspends none
  */
@@ -85,6 +87,7 @@ struct mf_farm_config {
     uint32_t quarantine;
     uint32_t max_prefetch_per_slot;
     int64_t turnaround_ns;
+    uint32_t first_attempt;
     uint32_t max_suspended_per_slot;
 };
 
@@ -101,26 +104,37 @@ struct mf_dependency {
     enum mf_condition condition;
 };
 
+/** The budget that a failure for this cause counts against. */
+enum mf_budget mf_budget_of(enum mf_cause cause);
+
+/** Attempts of a task so far. @failed  by budget, those that failed; @n_lost  with their worker */
+struct mf_task_history {
+    uint32_t failed[MF_N_BUDGETS];
+    uint32_t n_lost;
+};
+
 /** What can happen to a farm. */
 enum mf_event_kind {
-    MF_EVENT_SUBMITTED,    /* spec, after: a new task; its id is one more than the last */
+    MF_EVENT_SUBMITTED,    /* spec, after, history, is_withheld: a new task, with the next id */
     MF_EVENT_SETTLED,      /* state: the next id is of a task that is final already; not told */
     MF_EVENT_CLOSED,       /* no more tasks will be submitted */
     MF_EVENT_WORKER_UP,    /* worker, node, has: a worker that was not there takes tasks */
     MF_EVENT_WORKER_DRAIN, /* worker: it gets no more; it is GONE when it holds none */
     MF_EVENT_WORKER_LOST,  /* worker: it and what it ran are gone */
-    MF_EVENT_STARTED,      /* worker, task, attempt */
-    MF_EVENT_ENDED,        /* worker, task, attempt, cause, duration_ns */
-    MF_EVENT_RETURNED,     /* worker, task, attempt: given back unstarted */
-    MF_EVENT_SUSPENDED,    /* worker, task, attempt, duration_ns: as wished; it ran so long */
-    MF_EVENT_CONTINUED,    /* worker, task, attempt: as wished; it runs again */
-    MF_EVENT_CANCEL,       /* task: withdraw it, whatever its state */
-    MF_EVENT_STOP,         /* stop: the user stops the run */
-    MF_EVENT_LEARNED,  /* spec.kind, duration_ns, n_samples: run time known from an earlier run */
-    MF_EVENT_SHARE,    /* spec.group, spec.weight: how much slot time a group gets beside others */
-    MF_EVENT_POLICY,   /* policy: READY tasks are placed in its order from now on */
-    MF_EVENT_WALLTIME, /* end_ns: nothing is started that should run beyond that */
-    MF_EVENT_TICK,     /* turnaround_ns, is_paused: decide what comes next */
+    MF_EVENT_ADOPTED,   /* worker, task, attempt, n_tries, state, duration_ns, cause: it is there */
+    MF_EVENT_LET_GO,    /* task: it adopts nothing, and is withheld no more */
+    MF_EVENT_STARTED,   /* worker, task, attempt */
+    MF_EVENT_ENDED,     /* worker, task, attempt, cause, duration_ns */
+    MF_EVENT_RETURNED,  /* worker, task, attempt: given back unstarted */
+    MF_EVENT_SUSPENDED, /* worker, task, attempt, duration_ns: as wished; it ran so long */
+    MF_EVENT_CONTINUED, /* worker, task, attempt: as wished; it runs again */
+    MF_EVENT_CANCEL,    /* task: withdraw it, whatever its state */
+    MF_EVENT_STOP,      /* stop: the user stops the run */
+    MF_EVENT_LEARNED,   /* spec.kind, duration_ns, n_samples: run time known from an earlier run */
+    MF_EVENT_SHARE,     /* spec.group, spec.weight: how much slot time a group gets beside others */
+    MF_EVENT_POLICY,    /* policy: READY tasks are placed in its order from now on */
+    MF_EVENT_WALLTIME,  /* end_ns: nothing is started that should run beyond that */
+    MF_EVENT_TICK,      /* turnaround_ns, is_paused: decide what comes next */
 };
 
 /**
@@ -129,7 +143,11 @@ enum mf_event_kind {
  * @after          n_after tasks that a new one comes after, borrowed; no one twice
  * @node           where a new worker is
  * @has            what a new worker has: n_slots, n_gpus, mem_bytes
- * @state          of a task that an earlier run has settled: DONE, FAILED, CANCELLED or SKIPPED
+ * @state          of a task that an earlier run has settled: DONE, FAILED, CANCELLED or SKIPPED;
+ *                 of one that is ADOPTED, RUNNING or SUSPENDED, or DONE if it has ended, with cause
+ * @is_withheld    it waits until it is ADOPTED or LET_GO
+ * @n_tries        attempts before the one that is ADOPTED which ended or were lost
+ * @history        what a new task has been through under an earlier scheduler, NULL for nothing
  * @n_samples      tasks that a run time known before stands for
  * @policy         that charges no groups, as their accounts are kept from the start or not at all
  * @end_ns         as now_ns; INT64_MAX for no end
@@ -148,6 +166,9 @@ struct mf_event {
     const struct mf_dependency *after;
     uint32_t n_after;
     enum mf_task_state state;
+    uint32_t n_tries;
+    const struct mf_task_history *history;
+    bool is_withheld;
     struct mf_needs has;
     enum mf_cause cause;
     int64_t duration_ns;

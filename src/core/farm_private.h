@@ -237,6 +237,11 @@ void mf_farm_place(struct mf_farm *farm, struct mf_task *task, struct mf_worker 
 /** PLACED to RUNNING, which answers a recall with no. */
 void mf_farm_start(struct mf_farm *farm, struct mf_task *task);
 
+/** A withheld task to RUNNING or SUSPENDED: as the attempt that its worker says it has, for which
+ * there is memory. */
+void mf_farm_adopt(struct mf_farm *farm, struct mf_task *task, struct mf_worker *worker,
+                   const struct mf_event *event);
+
 /** Its slots become free, and it gets in line on its worker, for which there is memory; or it is
  * asked to yield. */
 void mf_farm_suspend(struct mf_farm *farm, struct mf_task *task, struct mf_worker *worker);
@@ -400,6 +405,10 @@ struct mf_avoid mf_farm_to_avoid(const struct mf_farm *farm, const struct mf_tas
 void mf_farm_put_back(struct mf_farm *farm, struct mf_task *task);
 
 /* retry.c */
+
+/** What a new task has been through before. */
+void mf_farm_recall_history(const struct mf_farm *farm, struct mf_task *task,
+                            const struct mf_task_history *history);
 
 /** An attempt failed for the task's own cause: counts it against the budget that it is of. */
 void mf_farm_charge_failure(struct mf_farm *farm, struct mf_task *task, enum mf_cause cause);

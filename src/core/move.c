@@ -56,6 +56,8 @@ void mf_farm_place(struct mf_farm *farm, struct mf_task *task, struct mf_worker 
     if (farm->has_homes)
         mf_homes_set(&farm->homes, task->spec.group, worker->id);
     move(farm, task, MF_TASK_PLACED);
+    if (task->attempt < farm->config.first_attempt)
+        task->attempt = farm->config.first_attempt;
     task->attempt++;
     task->is_overtaken = false;
     farm->n_placed++;
@@ -193,6 +195,29 @@ void mf_farm_start(struct mf_farm *farm, struct mf_task *task)
         begin_turn(farm, task);
     else
         task->started_ns = farm->now_ns;
+}
+
+/*
+ * The moves that it made under the scheduler before, all at once. One that is suspended gets its
+ * slots for a moment, so that it loses them as any other.
+ */
+void mf_farm_adopt(struct mf_farm *farm, struct mf_task *task, struct mf_worker *worker,
+                   const struct mf_event *event)
+{
+    task->is_withheld = false;
+    task->n_waiting_for = 0;
+    mf_farm_make_ready(farm, task);
+    mf_farm_place(farm, task, worker);
+    task->attempt = event->attempt;
+    if (task->tries < event->n_tries)
+        task->tries = event->n_tries;
+    if (farm->preempts && event->duration_ns > 0)
+        task->ran_ns = event->duration_ns;
+    mf_farm_start(farm, task);
+    if (event->state == MF_TASK_SUSPENDED) {
+        mf_farm_suspend(farm, task, worker);
+        mf_farm_note_suspended(farm, task, event->duration_ns);
+    }
 }
 
 void mf_farm_release(struct mf_farm *farm, struct mf_task *task)

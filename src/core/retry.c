@@ -9,7 +9,7 @@
 /* Doublings after which the longest delay is reached whatever the first one is. */
 #define MAX_DOUBLINGS 62
 
-static enum mf_budget budget_of(enum mf_cause cause)
+enum mf_budget mf_budget_of(enum mf_cause cause)
 {
     switch (cause) {
     case MF_CAUSE_SIGNAL:
@@ -25,7 +25,7 @@ static enum mf_budget budget_of(enum mf_cause cause)
 
 void mf_farm_charge_failure(struct mf_farm *farm, struct mf_task *task, enum mf_cause cause)
 {
-    enum mf_budget budget = budget_of(cause);
+    enum mf_budget budget = mf_budget_of(cause);
 
     /* It was sent to a worker that had failed others, for the sake of that worker. */
     if (task->is_probe)
@@ -34,9 +34,25 @@ void mf_farm_charge_failure(struct mf_farm *farm, struct mf_task *task, enum mf_
     task->charged += farm->config.budgets[budget] == 0;
 }
 
+void mf_farm_recall_history(const struct mf_farm *farm, struct mf_task *task,
+                            const struct mf_task_history *history)
+{
+    task->lost = history->n_lost;
+    task->tries = history->n_lost;
+    for (int i = 0; i < MF_N_BUDGETS; i++) {
+        task->failed[i] = history->failed[i];
+        task->tries += history->failed[i];
+        if (farm->config.budgets[i] == 0)
+            task->charged += history->failed[i];
+    }
+    /* More than it may have had: then this try is its last. */
+    if (task->charged >= task->spec.max_attempts)
+        task->charged = task->spec.max_attempts - 1;
+}
+
 bool mf_farm_is_used_up(const struct mf_farm *farm, const struct mf_task *task, enum mf_cause cause)
 {
-    enum mf_budget budget = budget_of(cause);
+    enum mf_budget budget = mf_budget_of(cause);
     uint32_t own = farm->config.budgets[budget];
 
     return own > 0 ? task->failed[budget] >= own : task->charged >= task->spec.max_attempts;

@@ -150,7 +150,9 @@ struct mf_task_spec {
  * @not_before_ns while READY: it waits until then to be tried again
  * @is_probe      while held: it finds out whether a worker in quarantine works again
  * @lost          how many workers disappeared while they ran it
- * @n_waiting_for tasks that it comes after which have not ended, while WAITING
+ * @n_waiting_for tasks that it comes after which have not ended, while WAITING; one more while
+ *                it is_withheld
+ * @is_withheld   while WAITING: a worker may have an attempt of it, which it is to adopt
  * @root          of a SKIPPED one: the task whose end led to that
  * @key           what its policy orders it by, as computed when it got in line last; while it
  *                runs under a policy that preempts, what says whose slot is taken first
@@ -179,6 +181,7 @@ struct mf_task {
     bool is_cancelled : 1;
     bool has_slots : 1;
     bool is_overtaken : 1;
+    bool is_withheld : 1;
     bool is_probe : 1;
     uint8_t parked;
     uint32_t attempt;

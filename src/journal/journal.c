@@ -478,6 +478,16 @@ int mf_journal_check_place(const struct mf_journal *journal, struct mf_error *er
                 : 0;
 }
 
+int mf_journal_check_lock(const struct mf_journal *journal, struct mf_error *err)
+{
+    return mf_rundir_check_lock(&journal->rundir, err);
+}
+
+uint64_t mf_journal_next_row(const struct mf_journal *journal)
+{
+    return journal->next_row;
+}
+
 void mf_journal_discard(struct mf_journal *journal)
 {
     mf_buffer_clear(&journal->group);

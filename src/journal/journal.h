@@ -116,6 +116,19 @@ int mf_journal_get_text(struct mf_journal *journal, const char *name, char *text
  */
 int mf_journal_check_place(const struct mf_journal *journal, struct mf_error *err);
 
+/**
+ * mf_journal_check_lock() - whether the run directory's lock is still held.
+ *
+ * A lock can be lost where files are on another host. Then somebody else may have it, and may
+ * write.
+ *
+ * Returns 0; -ESTALE somebody else has taken it; or another -errno; with a sentence.
+ */
+int mf_journal_check_lock(const struct mf_journal *journal, struct mf_error *err);
+
+/** The row that the next attempt gets. */
+uint64_t mf_journal_next_row(const struct mf_journal *journal);
+
 /** Forgets the open group: what could not be made durable must not become so by closing. */
 void mf_journal_discard(struct mf_journal *journal);
 

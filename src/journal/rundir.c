@@ -165,18 +165,17 @@ static int report_holder(const struct mf_rundir *rundir, int fd, struct mf_error
     return mf_error_set(err, -EBUSY, "%s: in use by another process", rundir->path);
 }
 
-static int introduce(const struct mf_rundir *rundir, int fd, struct mf_error *err)
+static int introduce(struct mf_rundir *rundir, int fd, struct mf_error *err)
 {
     char host[256] = "localhost";
-    char text[320];
     int n, code;
 
     if (gethostname(host, sizeof(host) - 1) < 0)
         return fail(rundir, LOCK_NAME, "written", err);
-    n = snprintf(text, sizeof(text), "%ld %s\n", (long)getpid(), host);
+    n = snprintf(rundir->holder, sizeof(rundir->holder), "%ld %s\n", (long)getpid(), host);
     if (fchmod(fd, 0600) < 0 || ftruncate(fd, 0) < 0)
         return fail(rundir, LOCK_NAME, "written", err);
-    code = mf_pwrite_all(fd, text, (size_t)n, 0);
+    code = mf_pwrite_all(fd, rundir->holder, (size_t)n, 0);
     if (!code)
         return 0;
     errno = -code;
@@ -253,6 +252,20 @@ void mf_rundir_finish(struct mf_rundir *rundir)
     mf_close(&rundir->fd);
     free(rundir->path);
     rundir->path = NULL;
+}
+
+int mf_rundir_check_lock(const struct mf_rundir *rundir, struct mf_error *err)
+{
+    char text[sizeof(rundir->holder)] = "";
+    ssize_t n = mf_pread_all(rundir->lock_fd, text, sizeof(text) - 1, 0);
+
+    if (n < 0)
+        return mf_error_set(err, (int)n, "%s/%s: cannot be read: %s", rundir->path, LOCK_NAME,
+                            strerror((int)-n));
+    if (strcmp(text, rundir->holder) == 0)
+        return 0;
+    report_holder(rundir, rundir->lock_fd, err);
+    return -ESTALE;
 }
 
 int mf_rundir_is_held(const char *path)

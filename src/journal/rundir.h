@@ -14,11 +14,13 @@
  * @path     as the user gave it, for messages (owned)
  * @fd       the directory, -1 when it is not open
  * @lock_fd  its lock file, -1 when the lock is not held
+ * @holder   what it says while this process holds the lock
  */
 struct mf_rundir {
     char *path;
     int fd;
     int lock_fd;
+    char holder[320];
 };
 
 /**
@@ -32,6 +34,9 @@ int mf_rundir_open(struct mf_rundir *rundir, const char *path, struct mf_error *
 
 /** Releases the lock and closes; NULL and a directory that failed to open are accepted. */
 void mf_rundir_finish(struct mf_rundir *rundir);
+
+/** As mf_journal_check_lock(). */
+int mf_rundir_check_lock(const struct mf_rundir *rundir, struct mf_error *err);
 
 /**
  * mf_rundir_is_held() - whether a farm holds the lock of a run directory, on any host.

@@ -81,6 +81,18 @@ static int create_parts(struct mf_scheduler *scheduler, struct mf_error *err)
     return mf_feeds_plan(scheduler, err);
 }
 
+static int open_journal(struct mf_scheduler *scheduler, struct mf_error *err)
+{
+    int r = scheduler->config.open_journal(scheduler->config.open_arg, &scheduler->journal, err);
+
+    return r == 0 && scheduler->config.has_standby ? mf_reign_claim(scheduler, err) : r;
+}
+
+int mf_beginning_take_over(struct mf_scheduler *scheduler, struct mf_error *err)
+{
+    return open_journal(scheduler, err);
+}
+
 /* Opening the journal replaces an earlier run, unless that is continued: then it tells what is
  * settled. */
 static int begin(struct mf_scheduler *scheduler, struct mf_error *err)
@@ -88,8 +100,8 @@ static int begin(struct mf_scheduler *scheduler, struct mf_error *err)
     bool is_resumed = scheduler->config.resume != MF_RESUME_NONE;
     int r = is_resumed ? 0 : check_needs(scheduler, err);
 
-    if (r == 0)
-        r = scheduler->config.open_journal(scheduler->config.open_arg, &scheduler->journal, err);
+    if (r == 0 && !scheduler->journal)
+        r = open_journal(scheduler, err);
     if (r == 0)
         r = mf_earlier_load(scheduler, err);
     if (r == 0 && is_resumed)

@@ -101,22 +101,21 @@ static int fill_live(struct mf_scheduler *scheduler, struct mf_live *live,
     return 0;
 }
 
-/* Reads the task from its source again, and keeps what is needed until it is settled. */
-static int load_live(struct mf_scheduler *scheduler, const struct mf_change *change,
-                     struct mf_live **ret_live, struct mf_error *err)
+int mf_live_load(struct mf_scheduler *scheduler, mf_task_id task, uint64_t cookie,
+                 struct mf_live **ret_live, struct mf_error *err)
 {
     const struct mf_entry *entry;
     struct mf_live *live;
     void *place;
     int r;
 
-    r = mf_source_load(scheduler->config.source, change->cookie, &entry, err);
+    r = mf_source_load(scheduler->config.source, cookie, &entry, err);
     if (r < 0)
         return r;
     live = calloc(1, sizeof(*live));
     if (!live)
         return mf_error_set(err, -ENOMEM, "out of memory");
-    live->task = change->task;
+    live->task = task;
     r = fill_live(scheduler, live, entry);
     if (r == 0)
         r = mf_table_insert(scheduler->live, &live->task, &place);
@@ -196,7 +195,7 @@ static void place(struct mf_scheduler *scheduler, const struct mf_change *change
     struct mf_live *live = mf_live_find(scheduler, change->task);
     struct mf_error err;
 
-    if (!live && load_live(scheduler, change, &live, &err) < 0) {
+    if (!live && mf_live_load(scheduler, change->task, change->cookie, &live, &err) < 0) {
         give_up(scheduler, change, &err);
         return;
     }
@@ -263,7 +262,7 @@ static void settle_final(struct mf_scheduler *scheduler, const struct mf_change 
     if (!live && change->attempt > 0 && change->cause != MF_CAUSE_UNFIT &&
         change->cause != MF_CAUSE_SKIPPED)
         return;
-    if (!live && load_live(scheduler, change, &live, &err) < 0) {
+    if (!live && mf_live_load(scheduler, change->task, change->cookie, &live, &err) < 0) {
         mf_scheduler_fail(scheduler, &err);
         return;
     }

@@ -14,8 +14,8 @@ struct load {
 };
 
 /*
- * Notes the output of a row; one that was not printed is found by its command,
- * or by its place where one is known.
+ * Notes the output of a row; one that was not printed is found by its command, if that is known,
+ * and by its place where one is known.
  */
 static int note_output(struct load *load, struct mf_earlier *earlier,
                        struct mf_earlier_place *where, const struct mf_journal_attempt *attempt)
@@ -35,10 +35,11 @@ static int note_output(struct load *load, struct mf_earlier *earlier,
         (struct mf_earlier_output){.is_printed = attempt->is_printed,
                                    .row = attempt->row,
                                    .region = attempt->region,
-                                   .next = earlier->first_unprinted};
+                                   .next = earlier ? earlier->first_unprinted : 0};
     if (attempt->is_printed)
         return 0;
-    earlier->first_unprinted = scheduler->n_unprinted;
+    if (earlier)
+        earlier->first_unprinted = scheduler->n_unprinted;
     if (where)
         where->unprinted = scheduler->n_unprinted;
     return 0;
@@ -134,12 +135,56 @@ uint32_t mf_earlier_attempts(struct mf_scheduler *scheduler, const char *id)
     return number > 0 ? tries->numbers[number - 1] : 0;
 }
 
+static int note_any_output(struct load *load, struct mf_earlier *earlier,
+                           struct mf_earlier_place *where, const struct mf_journal_attempt *attempt)
+{
+    int r;
+
+    /* What waits for others is given up here if it is not wanted any more. */
+    if (attempt->is_printed && attempt->region.store != MF_STORE_FEED &&
+        !may_be_taken(load->scheduler, attempt))
+        return 0;
+    r = note_output(load, earlier, where, attempt);
+    if (r == 0 && may_be_taken(load->scheduler, attempt))
+        r = note_out(load->scheduler, attempt, load->scheduler->n_unprinted - 1);
+    return r;
+}
+
+/*
+ * After a takeover, the input is what it was: each task has its place in it, and what was tried
+ * counts. Of equal commands some may run on workers, so that one must not stand for another.
+ */
+static int note_of_this_run(struct load *load, const struct mf_journal_attempt *attempt)
+{
+    struct place place = {.seq = attempt->seq};
+    struct mf_earlier_place *where;
+    void *found;
+
+    memcpy(place.key, attempt->key, sizeof(place.key));
+    if (mf_table_insert(load->scheduler->this_run, &place, &found) < 0)
+        return -ENOMEM;
+    where = found;
+    where->state = attempt->state;
+    if (attempt->state == MF_TASK_READY && attempt->outcome.cause == MF_CAUSE_LOST)
+        where->history.n_lost++;
+    else if (attempt->state == MF_TASK_READY)
+        where->history.failed[mf_budget_of(attempt->outcome.cause)]++;
+    if (attempt->state != MF_TASK_DONE && attempt->state != MF_TASK_FAILED)
+        return 0;
+    return note_any_output(load, NULL, where, attempt);
+}
+
 static int note_attempt(void *arg, const struct mf_journal_attempt *attempt)
 {
     struct load *load = arg;
     struct mf_earlier_place *where;
     void *place;
-    int r = note_number(load->scheduler, attempt);
+    int r;
+
+    if (load->scheduler->this_run && attempt->row >= load->scheduler->first_row &&
+        attempt->state != MF_TASK_SKIPPED)
+        return note_of_this_run(load, attempt);
+    r = note_number(load->scheduler, attempt);
 
     if (r < 0)
         return r;
@@ -163,14 +208,7 @@ static int note_attempt(void *arg, const struct mf_journal_attempt *attempt)
         earlier->n_done++;
     else
         earlier->n_failed++;
-    /* What waits for others is given up here if it is not wanted any more. */
-    if (attempt->is_printed && attempt->region.store != MF_STORE_FEED &&
-        !may_be_taken(load->scheduler, attempt))
-        return 0;
-    r = note_output(load, earlier, where, attempt);
-    if (r == 0 && may_be_taken(load->scheduler, attempt))
-        r = note_out(load->scheduler, attempt, load->scheduler->n_unprinted - 1);
-    return r;
+    return note_any_output(load, earlier, where, attempt);
 }
 
 int mf_earlier_load(struct mf_scheduler *scheduler, struct mf_error *err)
@@ -185,6 +223,9 @@ int mf_earlier_load(struct mf_scheduler *scheduler, struct mf_error *err)
     if (r == 0 && scheduler->has_dependencies)
         r = mf_table_create(sizeof(struct place), sizeof(struct mf_earlier_place),
                             &scheduler->earlier_places);
+    if (r == 0 && scheduler->config.is_takeover)
+        r = mf_table_create(sizeof(struct place), sizeof(struct mf_earlier_place),
+                            &scheduler->this_run);
     mf_source_summarize(scheduler->config.source, &summary);
     if (r == 0 && summary.has_outs)
         r = mf_table_create(sizeof(struct place), sizeof(uint32_t), &scheduler->earlier_outs);
@@ -215,13 +256,13 @@ static bool is_bound_to_place(const struct mf_scheduler *scheduler,
     return summary.has_dependencies;
 }
 
-static struct mf_earlier_place *find_place(const struct mf_scheduler *scheduler,
+static struct mf_earlier_place *find_place(const struct mf_table *places,
                                            const struct mf_command *command, const uint8_t *key)
 {
     struct place place = {.seq = command->seq};
 
     memcpy(place.key, key, sizeof(place.key));
-    return mf_table_find(scheduler->earlier_places, &place);
+    return places ? mf_table_find(places, &place) : NULL;
 }
 
 /*
@@ -236,7 +277,7 @@ static enum mf_task_state choose_end(const struct mf_scheduler *scheduler,
                                      const struct mf_command *command, const uint8_t *key)
 {
     if (is_bound_to_place(scheduler, command)) {
-        const struct mf_earlier_place *where = find_place(scheduler, command, key);
+        const struct mf_earlier_place *where = find_place(scheduler->earlier_places, command, key);
 
         return where ? where->state : MF_TASK_WAITING;
     }
@@ -248,10 +289,14 @@ static enum mf_task_state choose_end(const struct mf_scheduler *scheduler,
 enum mf_task_state mf_earlier_state(const struct mf_scheduler *scheduler,
                                     const struct mf_command *command)
 {
+    const struct mf_earlier_place *where;
     const struct mf_earlier *earlier;
     uint8_t key[MF_KEY_SIZE];
 
     mf_command_key(command, key);
+    where = find_place(scheduler->this_run, command, key);
+    if (where)
+        return mf_task_state_is_final(where->state) ? where->state : MF_TASK_WAITING;
     earlier = mf_table_find(scheduler->earlier, key);
     return earlier ? choose_end(scheduler, earlier, command, key) : MF_TASK_WAITING;
 }
@@ -263,6 +308,8 @@ struct mf_earlier_output *mf_earlier_find_output(const struct mf_scheduler *sche
     const uint32_t *index;
 
     mf_command_key(command, place.key);
+    if (find_place(scheduler->this_run, command, place.key))
+        place.seq = command->seq;
     index = mf_table_find(scheduler->earlier_outs, &place);
     return index ? &scheduler->unprinted[*index] : NULL;
 }
@@ -281,7 +328,7 @@ static struct mf_earlier_output *take_unprinted(struct mf_scheduler *scheduler,
     uint32_t number;
 
     if (is_bound_to_place(scheduler, command)) {
-        struct mf_earlier_place *where = find_place(scheduler, command, key);
+        struct mf_earlier_place *where = find_place(scheduler->earlier_places, command, key);
 
         number = where ? where->unprinted : 0;
         if (where)
@@ -295,16 +342,43 @@ static struct mf_earlier_output *take_unprinted(struct mf_scheduler *scheduler,
     return output;
 }
 
+/* How a task ended that was settled before a takeover. */
+static enum mf_task_state settle_in_this_run(struct mf_scheduler *scheduler,
+                                             const struct mf_command *command,
+                                             struct mf_earlier_place *where)
+{
+    const struct mf_earlier_output *output =
+        where->unprinted > 0 ? &scheduler->unprinted[where->unprinted - 1] : NULL;
+
+    scheduler->n_done += where->state == MF_TASK_DONE;
+    scheduler->n_failed += where->state == MF_TASK_FAILED;
+    scheduler->n_cancelled += where->state == MF_TASK_CANCELLED;
+    where->unprinted = 0;
+    mf_settle_print_earlier(scheduler, command->seq, command->tag, output);
+    return where->state;
+}
+
 enum mf_task_state mf_earlier_settle(struct mf_scheduler *scheduler,
-                                     const struct mf_command *command)
+                                     const struct mf_command *command,
+                                     const struct mf_task_history **ret_history)
 {
     enum mf_task_state state;
     uint8_t key[MF_KEY_SIZE];
+    struct mf_earlier_place *where;
     struct mf_earlier *earlier;
 
+    *ret_history = NULL;
     if (!scheduler->earlier || mf_feeds_must_rerun(scheduler, command->seq))
         return MF_TASK_WAITING;
     mf_command_key(command, key);
+    where = find_place(scheduler->this_run, command, key);
+    if (where && mf_task_state_is_final(where->state))
+        return settle_in_this_run(scheduler, command, where);
+    if (where)
+        *ret_history = &where->history;
+    /* A worker has it: what is done of equal commands is not this one. */
+    if (where || mf_adoption_awaits(scheduler, mf_farm_last_id(scheduler->farm) + 1))
+        return MF_TASK_WAITING;
     earlier = mf_table_find(scheduler->earlier, key);
     if (!earlier)
         return MF_TASK_WAITING;
@@ -329,6 +403,7 @@ enum mf_task_state mf_earlier_settle(struct mf_scheduler *scheduler,
 void mf_earlier_finish(struct mf_scheduler *scheduler)
 {
     mf_table_destroy(scheduler->earlier);
+    mf_table_destroy(scheduler->this_run);
     mf_table_destroy(scheduler->earlier_places);
     mf_table_destroy(scheduler->earlier_outs);
     free(scheduler->unprinted);

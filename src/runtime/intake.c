@@ -99,16 +99,19 @@ char *mf_intake_explain_skip(const struct mf_scheduler *scheduler, mf_task_id ro
 
 /* --- into the farm --- */
 
-/* A task that an earlier run has settled still has its number where others count on it. */
+/* A task that an earlier run has settled still has its number where others count on it, or another
+ * scheduler may. */
 static void submit_settled(struct mf_scheduler *scheduler, const struct mf_entry *entry,
                            enum mf_task_state state)
 {
     struct mf_event event = {.kind = MF_EVENT_SETTLED, .state = state};
 
-    if (!scheduler->has_dependencies)
+    if (!scheduler->has_dependencies && scheduler->epoch == 0)
         return;
-    if (mf_scheduler_apply(scheduler, &event) == 0)
-        mf_intake_note_end(scheduler, mf_farm_last_id(scheduler->farm), entry->command.id, state);
+    if (mf_scheduler_apply(scheduler, &event) != 0)
+        return;
+    mf_intake_note_end(scheduler, mf_farm_last_id(scheduler->farm), entry->command.id, state);
+    mf_adoption_on_settled(scheduler, mf_farm_last_id(scheduler->farm));
 }
 
 static int64_t deadline_of(const struct mf_scheduler *scheduler, const struct mf_entry *entry)
@@ -149,7 +152,7 @@ static void meet_group(struct mf_scheduler *scheduler, uint32_t group)
 static void submit(struct mf_scheduler *scheduler, const struct mf_entry *entry)
 {
     struct mf_event event = {.kind = MF_EVENT_SUBMITTED};
-    enum mf_task_state earlier = mf_earlier_settle(scheduler, &entry->command);
+    enum mf_task_state earlier = mf_earlier_settle(scheduler, &entry->command, &event.history);
 
     scheduler->n_entries++;
     if (earlier != MF_TASK_WAITING) {
@@ -174,7 +177,9 @@ static void submit(struct mf_scheduler *scheduler, const struct mf_entry *entry)
         .is_suspendable = !entry->command.function || scheduler->config.functions_yield,
         .yields = entry->command.function != NULL,
     };
-    mf_scheduler_apply(scheduler, &event);
+    event.is_withheld = mf_adoption_awaits(scheduler, mf_farm_last_id(scheduler->farm) + 1);
+    if (mf_scheduler_apply(scheduler, &event) == 0)
+        mf_adoption_on_submitted(scheduler, mf_farm_last_id(scheduler->farm));
 }
 
 /*

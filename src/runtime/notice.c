@@ -48,7 +48,7 @@ void mf_notice_destroy(struct mf_scheduler *scheduler)
 /* The worker of this process needs no watching. */
 static bool is_watched(const struct mf_scheduler *scheduler, const struct mf_peer *peer)
 {
-    return scheduler->notice.sentry && peer->rank > 0;
+    return scheduler->notice.sentry && peer->rank != mf_peers_self(scheduler);
 }
 
 void mf_notice_meet(struct mf_scheduler *scheduler, const struct mf_peer *peer,
@@ -97,6 +97,9 @@ void mf_notice_on_late(struct mf_scheduler *scheduler, struct mf_peer *peer,
         return;
     case MF_MESSAGE_BEAT:
         break;
+    case MF_MESSAGE_REPORT:
+        mf_adoption_on_late_report(scheduler, peer, message);
+        break;
     default:
         scheduler->notice.n_stale++;
     }
@@ -144,7 +147,8 @@ static void pace(struct mf_scheduler *scheduler)
     if (n_due > n)
         n_due = n;
     for (; n_due > 0; n_due--) {
-        struct mf_peer *peer = &scheduler->peers[1 + notice->cursor];
+        uint32_t rank = (mf_peers_self(scheduler) + 1 + notice->cursor) % scheduler->n_peers;
+        struct mf_peer *peer = &scheduler->peers[rank];
 
         notice->cursor = (notice->cursor + 1) % n;
         if (!peer->was_sent && hears_us(peer))

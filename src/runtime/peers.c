@@ -14,6 +14,9 @@
 /* Workers that do not say BYE by then are left to the launcher. */
 #define LEAVE_TIMEOUT_NS (15 * MF_NS_PER_S)
 
+/* The same after a takeover: all are there already, and only wait to be asked. */
+#define REPORT_TIMEOUT_NS (3 * MF_NS_PER_S)
+
 static void init_peer(struct mf_peer *peer, uint32_t rank, struct mf_transport *transport)
 {
     peer->rank = rank;
@@ -47,10 +50,17 @@ int mf_peers_create(struct mf_scheduler *scheduler)
         return -ENOMEM;
     scheduler->n_peers = scheduler->n_first_peers = n_peers;
     scheduler->respawn.n_left = scheduler->config.respawn;
-    init_peer(&scheduler->peers[0], 0, scheduler->config.local);
-    for (uint32_t rank = 1; rank < n_peers; rank++)
+    for (uint32_t rank = 0; rank < n_peers; rank++)
         init_peer(&scheduler->peers[rank], rank, remote);
+    init_peer(&scheduler->peers[mf_peers_self(scheduler)], mf_peers_self(scheduler),
+              scheduler->config.local);
+    scheduler->peers[mf_peers_self(scheduler)].address = 0;
     return 0;
+}
+
+uint32_t mf_peers_self(const struct mf_scheduler *scheduler)
+{
+    return scheduler->config.remote ? scheduler->config.remote->rank : 0;
 }
 
 void mf_peers_destroy(struct mf_scheduler *scheduler)
@@ -141,27 +151,39 @@ int mf_peers_on_hello(struct mf_scheduler *scheduler, struct mf_peer *peer,
     return peer == scheduler->respawn.newcomer ? mf_respawn_on_hello(scheduler, peer) : 0;
 }
 
-/* Rank 0 schedules; it also works where it has its node for itself. */
+/* The rank that schedules also works where it has its node for itself. */
 static bool should_work(const struct mf_scheduler *scheduler, const struct mf_peer *peer)
 {
-    if (peer->rank != 0)
+    if (peer->rank != mf_peers_self(scheduler))
         return true;
-    for (uint32_t i = 1; i < scheduler->n_peers; i++)
-        if (scheduler->peers[i].state == MF_PEER_HELLO &&
+    for (uint32_t i = 0; i < scheduler->n_peers; i++)
+        if (i != peer->rank && scheduler->peers[i].state == MF_PEER_HELLO &&
             strcmp(scheduler->peers[i].host, peer->host) == 0)
             return false;
     return true;
 }
 
-static int bring_up(struct mf_scheduler *scheduler, struct mf_peer *peer,
-                    const struct mf_topo_rank *share, const struct mf_topo_split *split)
+int mf_peer_bring_up(struct mf_scheduler *scheduler, struct mf_peer *peer,
+                     const struct mf_needs *share)
+{
+    struct mf_event event = {
+        .kind = MF_EVENT_WORKER_UP, .worker = peer->rank, .node = peer->node, .has = *share};
+
+    peer->state = MF_PEER_UP;
+    peer->share = *share;
+    peer->n_slots = share->n_slots;
+    mf_notice_expect(scheduler, peer);
+    scheduler->n_slots += share->n_slots;
+    scheduler->has_new_heirs = true;
+    return mf_scheduler_apply(scheduler, &event);
+}
+
+static int welcome_peer(struct mf_scheduler *scheduler, struct mf_peer *peer,
+                        const struct mf_topo_rank *share, const struct mf_topo_split *split)
 {
     struct mf_message message = {.kind = MF_MESSAGE_WELCOME};
-    struct mf_event event = {
-        .kind = MF_EVENT_WORKER_UP,
-        .worker = peer->rank,
-        .node = peer->node,
-        .has = {.n_slots = share->n_slots, .n_gpus = share->n_gpus, .mem_bytes = share->mem_bytes}};
+    struct mf_needs has = {
+        .n_slots = share->n_slots, .n_gpus = share->n_gpus, .mem_bytes = share->mem_bytes};
     int r;
 
     if (!share->is_worker) {
@@ -175,14 +197,7 @@ static int bring_up(struct mf_scheduler *scheduler, struct mf_peer *peer,
     message.payload_size = peer->welcome.size;
     mf_peer_post(peer, &message);
     r = mf_buffer_status(&peer->welcome);
-    if (r < 0)
-        return r;
-    peer->state = MF_PEER_UP;
-    peer->n_slots = share->n_slots;
-    peer->share = event.has;
-    mf_notice_expect(scheduler, peer);
-    scheduler->n_slots += share->n_slots;
-    return mf_scheduler_apply(scheduler, &event);
+    return r < 0 ? r : mf_peer_bring_up(scheduler, peer, &has);
 }
 
 /* Splits the node of `first` among the ranks that are on it. */
@@ -209,7 +224,7 @@ static int share_node(struct mf_scheduler *scheduler, uint32_t first, struct mf_
     if (r == 0)
         r = mf_topo_share_resources(ranks, n_ranks, &split);
     for (uint32_t i = 0; i < n_ranks && r == 0; i++)
-        r = bring_up(scheduler, peers[i], &ranks[i], &split);
+        r = welcome_peer(scheduler, peers[i], &ranks[i], &split);
     mf_topo_split_finish(&split);
     return r;
 }
@@ -238,7 +253,18 @@ static int share_nodes(struct mf_scheduler *scheduler)
 
 int64_t mf_peers_deadline_ns(const struct mf_scheduler *scheduler)
 {
-    return scheduler->created_ns + HELLO_TIMEOUT_NS;
+    return scheduler->created_ns +
+           (scheduler->config.is_takeover ? REPORT_TIMEOUT_NS : HELLO_TIMEOUT_NS);
+}
+
+/* After a takeover it may have been stopped, and come back. */
+static void leave_out(struct mf_scheduler *scheduler, struct mf_peer *peer)
+{
+    mf_log_warning(scheduler->config.log, "rank %" PRIu32 " does not answer", peer->rank);
+    if (!scheduler->config.is_takeover)
+        return;
+    mf_peer_doubt_unseen(scheduler, peer);
+    mf_reign_note_lost(scheduler);
 }
 
 void mf_peers_share_nodes(struct mf_scheduler *scheduler)
@@ -251,8 +277,10 @@ void mf_peers_share_nodes(struct mf_scheduler *scheduler)
         return;
     for (uint32_t i = 0; i < scheduler->n_peers; i++)
         if (scheduler->peers[i].state == MF_PEER_EXPECTED)
-            mf_log_warning(scheduler->config.log, "rank %" PRIu32 " does not answer", i);
+            leave_out(scheduler, &scheduler->peers[i]);
     scheduler->is_sharing_done = true;
+    if (scheduler->config.is_takeover)
+        return;
     r = share_nodes(scheduler);
     if (r < 0) {
         mf_error_set(&err, r, "cannot share the cores among the ranks: %s", strerror(-r));
@@ -303,6 +331,9 @@ static void give_up(struct mf_scheduler *scheduler, struct mf_peer *peer, enum m
     peer->state = state;
     peer->is_reset = false;
     mf_transfers_drop(scheduler, peer);
+    mf_adoption_on_peer_lost(scheduler, peer);
+    if (!scheduler->is_leaving)
+        mf_reign_note_lost(scheduler);
     if (!was_up || scheduler->is_leaving)
         return;
     mf_log_warning(scheduler->config.log, "rank %" PRIu32 " on %s is lost: %s", peer->rank,
@@ -312,6 +343,13 @@ static void give_up(struct mf_scheduler *scheduler, struct mf_peer *peer, enum m
     mf_recovery_lose(scheduler, peer);
     if (state == MF_PEER_GONE && !has_left)
         mf_respawn_want(scheduler, peer);
+}
+
+void mf_peer_doubt_unseen(struct mf_scheduler *scheduler, struct mf_peer *peer)
+{
+    peer->state = MF_PEER_LOST;
+    scheduler->notice.n_lost++;
+    scheduler->notice.lost_ns = scheduler->now_ns;
 }
 
 void mf_peer_lose(struct mf_scheduler *scheduler, struct mf_peer *peer, const char *why)
@@ -339,6 +377,7 @@ void mf_peer_bring_back(struct mf_scheduler *scheduler, struct mf_peer *peer)
     peer->state = MF_PEER_UP;
     scheduler->notice.n_returned++;
     scheduler->notice.n_gone--;
+    mf_reign_note_lost(scheduler);
     mf_notice_expect(scheduler, peer);
     mf_hooks_post(scheduler, peer);
     mf_scheduler_apply(scheduler, &event);

@@ -29,6 +29,9 @@
 #define LOCAL_TURNAROUND_NS (20 * MF_NS_PER_MS)
 #define MPI_TURNAROUND_NS (22 * MF_NS_PER_MS)
 
+/* A rank that found the run taken looks again after this. */
+#define TRY_AGAIN_NS (250 * MF_NS_PER_MS)
+
 /* How long a rank waits for the others when it has nothing more to do. */
 #define GOODBYE_S 30
 
@@ -330,6 +333,15 @@ static int wait_for_more(struct mf_rank *rank, struct mf_backoff *backoff, bool 
     return mf_loop_wait(rank->loop, timeout_ns);
 }
 
+/* Whether this rank is to try to take over now. */
+static bool is_due_to_succeed(const struct mf_rank *rank)
+{
+    int64_t now_ns = mf_clock_monotonic_ns();
+
+    return !rank->cannot_succeed && now_ns >= rank->next_try_ns &&
+           mf_worker_rank_may_succeed(rank->worker, rank->remote->rank, now_ns);
+}
+
 int mf_rank_work(struct mf_rank *rank, struct mf_error *err)
 {
     struct mf_backoff backoff = {0};
@@ -349,6 +361,8 @@ int mf_rank_work(struct mf_rank *rank, struct mf_error *err)
                                 rank->remote->rank);
         if (mf_worker_rank_is_finished(rank->worker))
             return 0;
+        if (is_due_to_succeed(rank))
+            return MF_RANK_SUCCEEDS;
         n_events = wait_for_more(rank, &backoff, r > 0 || n_events > 0,
                                  mf_worker_rank_next_ns(rank->worker));
         if (n_events < 0)
@@ -398,7 +412,7 @@ static int drive(struct mf_rank *rank, struct mf_error *err)
         bool has_more;
 
         if (r < 0)
-            return mf_error_set(err, r, "the worker of rank 0 failed: %s", strerror(-r));
+            return mf_error_set(err, r, "the worker beside the scheduler failed: %s", strerror(-r));
         if (mf_scheduler_is_finished(rank->scheduler))
             return 0;
         has_more = has_undelivered(rank) || (rank->remote && (r > 0 || n_events > 0));
@@ -409,6 +423,33 @@ static int drive(struct mf_rank *rank, struct mf_error *err)
             return mf_error_set(err, n_events, "waiting for events failed: %s",
                                 strerror(-n_events));
     }
+}
+
+void mf_rank_try_later(struct mf_rank *rank)
+{
+    rank->next_try_ns = mf_clock_monotonic_ns() + TRY_AGAIN_NS;
+}
+
+/* The worker goes on in this process, under a scheduler that is here now. */
+static int take_over(struct mf_rank *rank, struct mf_scheduler_config *config, struct mf_error *err)
+{
+    int r = mf_transport_local_pair(&rank->local, &rank->local_worker);
+
+    if (r < 0)
+        return mf_error_set(err, r, "cannot take over: %s", strerror(-r));
+    config->local = rank->local;
+    r = mf_scheduler_create(config, &rank->scheduler, err);
+    if (r == 0) {
+        mf_worker_rank_turn_to(rank->worker, rank->local_worker, 0);
+        rank->is_root = true;
+        return 0;
+    }
+    mf_rank_try_later(rank);
+    rank->cannot_succeed = r != -EBUSY;
+    mf_transport_destroy(rank->local);
+    mf_transport_destroy(rank->local_worker);
+    rank->local = rank->local_worker = NULL;
+    return r;
 }
 
 int mf_rank_schedule(struct mf_rank *rank, struct mf_scheduler_config *config, FILE *summary,
@@ -423,7 +464,9 @@ int mf_rank_schedule(struct mf_rank *rank, struct mf_scheduler_config *config, F
     config->life = &rank->life;
     config->workers_may_be_silent = rank->config->is_inline;
     config->farm.turnaround_ns = config->remote ? MPI_TURNAROUND_NS : LOCAL_TURNAROUND_NS;
-    r = mf_scheduler_create(config, &rank->scheduler, err);
+    config->has_standby = config->has_standby && config->remote;
+    r = config->is_takeover ? take_over(rank, config, err)
+                            : mf_scheduler_create(config, &rank->scheduler, err);
     if (r < 0)
         return r;
     if (drive(rank, err) < 0) {
@@ -436,6 +479,8 @@ int mf_rank_schedule(struct mf_rank *rank, struct mf_scheduler_config *config, F
     if (rank->remote)
         rank->remote->has_losses = mf_scheduler_has_losses(rank->scheduler);
     *ret_result = mf_scheduler_result(rank->scheduler);
+    if (*ret_result == MF_RUN_SUPERSEDED)
+        return 0;
     if (summary && *ret_result != MF_RUN_REFUSED)
         mf_scheduler_summarize(rank->scheduler, summary);
     else if (!summary)

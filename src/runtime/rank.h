@@ -3,8 +3,8 @@
  * worker, and on rank 0 the scheduler, driven together by one loop on one thread.
  *
  *     mf_rank_start()     launcher process, modules, nursery, then MPI_Init; says HELLO
- *     mf_rank_work()      ranks other than 0: until the scheduler says stop
- *     mf_rank_schedule()  rank 0: until the run is over
+ *     mf_rank_work()      ranks other than 0: until the scheduler says stop, or is lost
+ *     mf_rank_schedule()  rank 0, or the rank that takes over: until the run is over
  *     mf_rank_finish()    tells who is still waiting to stop; MPI_Finalize
  */
 #ifndef MF_RUNTIME_RANK_H
@@ -56,11 +56,13 @@ struct mf_rank {
     struct mf_modules *modules; /* NULL without any */
     struct mf_nursery nursery;
     struct mf_transport *remote;       /* NULL without MPI */
-    struct mf_transport *local;        /* rank 0: the scheduler's end */
-    struct mf_transport *local_worker; /* rank 0: the worker's end */
+    struct mf_transport *local;        /* where the scheduler is: its end */
+    struct mf_transport *local_worker; /* and the worker's */
     struct mf_worker_rank *worker;
-    bool is_root;
-    bool was_scheduled; /* the workers were told to stop */
+    bool is_root;        /* the scheduler is here */
+    int64_t next_try_ns; /* of taking over */
+    bool cannot_succeed; /* it was tried in vain */
+    bool was_scheduled;  /* the workers were told to stop */
     int signal_fd;
     int n_signals;
     struct mf_watch *signal_watch;
@@ -76,14 +78,28 @@ struct mf_rank {
  */
 int mf_rank_start(struct mf_rank *rank, const struct mf_rank_config *config, struct mf_error *err);
 
-/** Serves the scheduler until it says stop. Returns 0 or -errno with a sentence. */
+/** From mf_rank_work(): this rank is to take over, by mf_rank_schedule(). */
+#define MF_RANK_SUCCEEDS 1
+
+/**
+ * mf_rank_work() - serve the scheduler until it says stop.
+ *
+ * Returns 0; MF_RANK_SUCCEEDS when the scheduler is lost and it is this rank's turn: if it cannot,
+ * or another one has, it is to work on; or -errno with a sentence.
+ */
 int mf_rank_work(struct mf_rank *rank, struct mf_error *err);
+
+/** Another process has the run: mf_rank_work() does not give MF_RANK_SUCCEEDS for a while. */
+void mf_rank_try_later(struct mf_rank *rank);
 
 /**
  * mf_rank_schedule() - run a farm to its end.
  *
  * SIGINT, SIGTERM and SIGHUP are taken over: the first lets running tasks end,
  * the second ends them.
+ *
+ * A rank that takes over (config->is_takeover) stays a worker if that fails, with -EBUSY when
+ * another process has the run.
  *
  * @config     of the scheduler; its log, loop and transports are set here
  * @summary    where the summary goes, NULL for nowhere

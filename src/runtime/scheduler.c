@@ -88,8 +88,11 @@ static int apply_about_task(struct mf_scheduler *scheduler, enum mf_event_kind k
                              .attempt = message->attempt,
                              .worker = peer->rank,
                              .duration_ns = kind == MF_EVENT_SUSPENDED ? message->ran_ns : 0};
-    int r = mf_scheduler_apply(scheduler, &event);
+    int r;
 
+    if (mf_adoption_awaits(scheduler, message->task))
+        return 0;
+    r = mf_scheduler_apply(scheduler, &event);
     return r == -EINVAL ? -EPROTO : 0;
 }
 
@@ -124,6 +127,10 @@ static int dispatch(struct mf_scheduler *scheduler, struct mf_peer *peer,
 {
     if (message->kind == MF_MESSAGE_HELLO)
         return mf_peers_on_hello(scheduler, peer, message);
+    if (message->kind == MF_MESSAGE_SUPERSEDED)
+        return mf_reign_on_superseded(scheduler, message);
+    if (message->kind == MF_MESSAGE_TAKEOVER)
+        return mf_reign_on_takeover(scheduler, peer, message);
     if (peer->state == MF_PEER_LOST) {
         mf_notice_on_late(scheduler, peer, message);
         return 0;
@@ -132,6 +139,8 @@ static int dispatch(struct mf_scheduler *scheduler, struct mf_peer *peer,
         mf_peer_lose(scheduler, peer, "it left");
         return 0;
     }
+    if (message->kind == MF_MESSAGE_REPORT)
+        return mf_adoption_on_report(scheduler, peer, message);
     if (message->kind == MF_MESSAGE_HOOKED)
         return mf_hooks_on_ended(scheduler, peer, message);
     if (message->kind == MF_MESSAGE_BUSY) {
@@ -200,7 +209,8 @@ static bool receive_from(struct mf_scheduler *scheduler, struct mf_transport *tr
         }
         if (r <= 0)
             return i > 0;
-        struct mf_peer *peer = mf_peers_find(scheduler, from);
+        struct mf_peer *peer = mf_peers_find(
+            scheduler, transport == scheduler->config.local ? mf_peers_self(scheduler) : from);
         if (!peer || peer->state == MF_PEER_GONE)
             continue;
         mf_notice_heard(scheduler, peer);
@@ -334,14 +344,6 @@ static void measure_turn(struct mf_scheduler *scheduler)
     scheduler->turnaround_ns += (took_ns - scheduler->turnaround_ns) / 8;
 }
 
-/* The work is over: let the workers go. */
-static void begin_leaving(struct mf_scheduler *scheduler)
-{
-    mf_settle_turn(scheduler, true);
-    mf_printer_release_order(scheduler->printer);
-    mf_peers_stop(scheduler);
-}
-
 /* What was not printed is in the journal as such, so a stuck reader cannot hold up a stop. */
 static bool has_printed(const struct mf_scheduler *scheduler)
 {
@@ -373,7 +375,7 @@ static int journal_end(struct mf_scheduler *scheduler, struct mf_error *err)
 }
 
 /* The journal calls the run complete only once all its output is out. */
-static void finish(struct mf_scheduler *scheduler)
+static void record_end(struct mf_scheduler *scheduler)
 {
     struct mf_error err;
 
@@ -382,6 +384,27 @@ static void finish(struct mf_scheduler *scheduler)
     if (!scheduler->has_failed && journal_end(scheduler, &err) < 0)
         mf_scheduler_fail(scheduler, &err);
     mf_settle_turn(scheduler, true);
+}
+
+/*
+ * The work is over: let the workers go. With a standby that is the last thing to do, as one of them
+ * may have to do the rest.
+ */
+static void begin_leaving(struct mf_scheduler *scheduler)
+{
+    mf_settle_turn(scheduler, true);
+    mf_printer_release_order(scheduler->printer);
+    if (scheduler->epoch > 0) {
+        if (!has_printed(scheduler))
+            return;
+        record_end(scheduler);
+    }
+    mf_peers_stop(scheduler);
+}
+
+static void finish(struct mf_scheduler *scheduler)
+{
+    record_end(scheduler);
     scheduler->is_finished = true;
     write_status(scheduler);
     if (scheduler->has_failed)
@@ -410,8 +433,12 @@ int mf_scheduler_turn(struct mf_scheduler *scheduler, int64_t now_ns)
     bool had_traffic;
 
     scheduler->now_ns = now_ns;
+    if (scheduler->created_ns == 0)
+        scheduler->created_ns = now_ns;
     scheduler->turn_began_ns = scheduler->config.clock_ns();
     had_traffic = receive(scheduler);
+    if (scheduler->is_superseded)
+        return had_traffic;
     mf_notice_turn(scheduler);
     mf_respawn_turn(scheduler);
     mf_peers_share_nodes(scheduler);
@@ -420,6 +447,8 @@ int mf_scheduler_turn(struct mf_scheduler *scheduler, int64_t now_ns)
     scheduler->is_reading = mf_intake_turn(scheduler);
     scheduler->is_reading |= mf_requests_turn(scheduler);
     had_traffic |= scheduler->is_reading;
+    mf_adoption_turn(scheduler);
+    mf_reign_turn(scheduler);
     if (!scheduler->is_leaving) {
         mf_walltime_turn(scheduler);
         mf_choosing_turn(scheduler);
@@ -486,6 +515,8 @@ bool mf_scheduler_has_losses(const struct mf_scheduler *scheduler)
 
 enum mf_run_result mf_scheduler_result(const struct mf_scheduler *scheduler)
 {
+    if (scheduler->is_superseded)
+        return MF_RUN_SUPERSEDED;
     if (scheduler->is_refused || (scheduler->is_input_bad && scheduler->n_entries == 0))
         return MF_RUN_REFUSED;
     if (!scheduler->is_begun || scheduler->has_failed || scheduler->cannot_print ||
@@ -577,8 +608,10 @@ static void plan_lookahead(struct mf_scheduler *scheduler)
 
 static int create_parts(struct mf_scheduler *scheduler, struct mf_error *err)
 {
-    int r;
+    int r = scheduler->config.is_takeover ? mf_beginning_take_over(scheduler, err) : 0;
 
+    if (r < 0)
+        return r;
     plan_lookahead(scheduler);
     r = mf_farm_create(&scheduler->config.farm, &scheduler->farm);
     if (r == 0)
@@ -591,6 +624,16 @@ static int create_parts(struct mf_scheduler *scheduler, struct mf_error *err)
         r = mf_peers_create(scheduler);
     if (r == 0)
         r = mf_notice_create(scheduler);
+    if (r == 0)
+        r = mf_notice_create(scheduler);
+    if (r == 0 && scheduler->config.is_takeover)
+        r = mf_adoption_create(scheduler);
+    if (r == 0 && scheduler->config.is_takeover) {
+        r = mf_reign_recall_lost(scheduler, err);
+        if (r < 0)
+            return r;
+        mf_reign_take_over(scheduler);
+    }
     return r < 0 ? mf_error_set(err, r, "cannot set up the scheduler: %s", strerror(-r)) : 0;
 }
 
@@ -605,7 +648,6 @@ int mf_scheduler_create(const struct mf_scheduler_config *config,
     scheduler->config = *config;
     if (!config->clock_ns)
         scheduler->config.clock_ns = mf_clock_monotonic_ns;
-    scheduler->created_ns = scheduler->now_ns = scheduler->config.clock_ns();
     mf_list_init(&scheduler->unsettled);
     mf_list_init(&scheduler->fetches);
     r = create_parts(scheduler, err);
@@ -622,6 +664,7 @@ void mf_scheduler_destroy(struct mf_scheduler *scheduler)
     if (!scheduler)
         return;
     mf_requests_destroy(scheduler);
+    mf_adoption_finish(scheduler);
     mf_notice_destroy(scheduler);
     mf_peers_destroy(scheduler);
     mf_intake_finish(scheduler);

@@ -57,6 +57,9 @@ enum mf_resume {
  * @respawn           so many lost workers are replaced
  * @functions_yield   functions have processes of their own, and yield at their checkpoints
  * @resume            how to treat what the journal holds
+ * @has_standby       another rank may take over this run; open_journal must then give a journal
+ *                    whose lock is held
+ * @is_takeover       this is such a rank: open_journal is called at once
  * @run_dir           absolute path of the run directory, which open_journal makes
  * @shown_run_dir     the same as the user knows it, for the summary
  * @output_dir        store output there instead of printing it; NULL to print
@@ -88,6 +91,8 @@ struct mf_scheduler_config {
     uint32_t respawn;
     bool functions_yield;
     enum mf_resume resume;
+    bool has_standby;
+    bool is_takeover;
     const char *run_dir;
     const char *shown_run_dir;
     const char *output_dir;
@@ -98,10 +103,11 @@ struct mf_scheduler_config {
 
 /** How a run went; says the exit status. */
 enum mf_run_result {
-    MF_RUN_DONE,    /* all tasks done */
-    MF_RUN_FAILED,  /* all tasks were run, and some failed */
-    MF_RUN_STOPPED, /* not all tasks were run */
-    MF_RUN_REFUSED, /* it could not begin, or the input was bad: nothing was started */
+    MF_RUN_DONE,       /* all tasks done */
+    MF_RUN_FAILED,     /* all tasks were run, and some failed */
+    MF_RUN_STOPPED,    /* not all tasks were run */
+    MF_RUN_REFUSED,    /* it could not begin, or the input was bad: nothing was started */
+    MF_RUN_SUPERSEDED, /* another scheduler has taken it over */
 };
 
 /** Returns 0, or -errno with a sentence in err; nothing has been started then. */

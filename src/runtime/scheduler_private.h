@@ -3,6 +3,8 @@
  *
  *     scheduler.c  life, the turn, the end
  *     beginning.c  whether the run can begin, and what there is of an earlier one
+ *     adoption.c   what workers have of a scheduler that this one comes after
+ *     reign.c      with a standby: the epoch, and who would come next
  *     peers.c      the workers: HELLO, shares of nodes, frames to each
  *     notice.c     which of them are there, and those that were given up too early
  *     choosing.c   the policy auto
@@ -181,7 +183,10 @@ struct mf_unsettled {
     uint64_t row;
     char *id;
     uint32_t attempt;
-    const char *host; /* the peer's, or "" */
+    const char *host;  /* the peer's, or "" */
+    mf_worker_id rank; /* the peer's, or MF_WORKER_NONE */
+    mf_task_id task;
+    uint32_t sent; /* number of the attempt */
     struct mf_outcome outcome;
     struct mf_region region;
     bool is_printed;
@@ -220,9 +225,10 @@ struct mf_earlier_output {
     uint32_t next; /* as first_unprinted */
 };
 
-/** How the task ended that was last in a place of the input. */
+/** How the task ended that was last in a place of the input; READY if it was to be tried again. */
 struct mf_earlier_place {
     enum mf_task_state state;
+    struct mf_task_history history;
     uint32_t unprinted; /* its output, as first_unprinted */
 };
 
@@ -297,12 +303,21 @@ struct mf_scheduler {
     uint64_t n_total; /* 0 when unknown */
     uint64_t n_entries;
     struct mf_table *earlier;
+    struct mf_table *this_run; /* as earlier_places, of what this run has done before a takeover */
+    uint64_t first_row;        /* of this run in the journal */
     struct mf_table *earlier_places; /* key and place in the input, to an mf_earlier_place */
     struct mf_table *earlier_outs;   /* the same, or a key and 0, to an index of unprinted */
     struct mf_earlier_output *unprinted;
     uint32_t n_unprinted;
     struct mf_earlier_tries earlier_tries;
     uint64_t n_done_earlier, n_failed_earlier;
+
+    uint64_t epoch;            /* of this scheduler; 0 without a standby */
+    uint64_t former;           /* rank of the scheduler before */
+    bool has_new_heirs;        /* workers are to be told who would come next */
+    bool is_superseded;        /* by another scheduler: nothing more is done */
+    struct mf_table *adoptees; /* see adoption.c; NULL but after a takeover */
+    uint64_t n_adopted;
 
     struct mf_requests *requests; /* see requests.c */
 
@@ -381,7 +396,85 @@ bool mf_beginning_turn(struct mf_scheduler *scheduler);
 /** When it wants its next turn, while the run has not begun. */
 int64_t mf_beginning_next_ns(const struct mf_scheduler *scheduler);
 
+/**
+ * Instead of that for a scheduler that takes over: opens the journal, whose lock says that the one
+ * before is gone. Returns 0 or -errno with a sentence.
+ */
+int mf_beginning_take_over(struct mf_scheduler *scheduler, struct mf_error *err);
+
+/* reign.c */
+
+/** Numbers this scheduler behind those before it, durably. Returns 0 or -errno with a sentence. */
+int mf_reign_claim(struct mf_scheduler *scheduler, struct mf_error *err);
+
+/** The ranks that were lost before this scheduler took over are not waited for. */
+int mf_reign_recall_lost(struct mf_scheduler *scheduler, struct mf_error *err);
+
+/** Tells all ranks that this one schedules now. */
+void mf_reign_take_over(struct mf_scheduler *scheduler);
+
+/** Tells workers who would come next, if that has changed. */
+void mf_reign_turn(struct mf_scheduler *scheduler);
+
+/** A rank is lost, or back: the next scheduler is not to wait for those that are lost. */
+void mf_reign_note_lost(struct mf_scheduler *scheduler);
+
+/** A rank says that it has another scheduler. Returns 0 or -EPROTO. */
+int mf_reign_on_superseded(struct mf_scheduler *scheduler, const struct mf_message *message);
+
+/** A rank says that it is the scheduler. Returns 0 or -EPROTO. */
+int mf_reign_on_takeover(struct mf_scheduler *scheduler, struct mf_peer *peer,
+                         const struct mf_message *message);
+
+/** Whether this scheduler may still write. Returns 0, or -errno with a sentence. */
+int mf_reign_check(struct mf_scheduler *scheduler, struct mf_error *err);
+
+/* adoption.c */
+
+int mf_adoption_create(struct mf_scheduler *scheduler);
+void mf_adoption_finish(struct mf_scheduler *scheduler);
+
+/** A worker reports what it has. Returns 0, -EPROTO or -ENOMEM. */
+int mf_adoption_on_report(struct mf_scheduler *scheduler, struct mf_peer *peer,
+                          const struct mf_message *message);
+
+/** The same from one that was given up, which has to begin again. */
+void mf_adoption_on_late_report(struct mf_scheduler *scheduler, struct mf_peer *peer,
+                                const struct mf_message *message);
+
+/** Whether a worker has an attempt of a task that waits to adopt it. */
+bool mf_adoption_awaits(const struct mf_scheduler *scheduler, mf_task_id task);
+
+/** If so, keeps how that attempt ended, and returns true. */
+bool mf_adoption_keep_ended(struct mf_scheduler *scheduler, const struct mf_peer *peer,
+                            const struct mf_message *message);
+
+/** Its attempts are gone. */
+void mf_adoption_on_peer_lost(struct mf_scheduler *scheduler, const struct mf_peer *peer);
+
+/** A task is there, withheld as mf_adoption_awaits() says: it adopts its attempt if it can. */
+void mf_adoption_on_submitted(struct mf_scheduler *scheduler, mf_task_id task);
+
+/**
+ * An attempt has ended and all its output is here: if no task has adopted it yet, its task does so
+ * now, as by the event ENDED. Returns whether that is so, and then what mf_farm_apply() said.
+ */
+bool mf_adoption_end(struct mf_scheduler *scheduler, const struct mf_event *ended, int *ret_r);
+
+/** A task needs no attempt: it is ended if there is one. */
+void mf_adoption_on_settled(struct mf_scheduler *scheduler, mf_task_id task);
+
+/** Adopts what could not be before, and ends what no task wants. */
+void mf_adoption_turn(struct mf_scheduler *scheduler);
+
 /* peers.c */
+
+/** A rank that this scheduler has never heard of is lost, but may come. */
+void mf_peer_doubt_unseen(struct mf_scheduler *scheduler, struct mf_peer *peer);
+
+/** A worker with that share of its node takes tasks. Returns 0 or -errno. */
+int mf_peer_bring_up(struct mf_scheduler *scheduler, struct mf_peer *peer,
+                     const struct mf_needs *share);
 
 int mf_peers_create(struct mf_scheduler *scheduler);
 void mf_peers_destroy(struct mf_scheduler *scheduler);
@@ -392,6 +485,9 @@ uint32_t mf_peers_max(const struct mf_scheduler *scheduler);
 
 /** One more rank, whose number is that of those there are. */
 void mf_peers_add(struct mf_scheduler *scheduler, uint32_t rank);
+
+/** The rank that this scheduler is in. */
+uint32_t mf_peers_self(const struct mf_scheduler *scheduler);
 
 /** Appends a record for the peer; sends the frame first if that would make it too large. */
 void mf_peer_post(struct mf_peer *peer, const struct mf_message *message);
@@ -499,9 +595,11 @@ enum mf_task_state mf_earlier_state(const struct mf_scheduler *scheduler,
 struct mf_earlier_output *mf_earlier_find_output(const struct mf_scheduler *scheduler,
                                                  const struct mf_command *command);
 
-/** How this task ended, if the journal has it, else WAITING; that end is used up, and told of. */
+/** How this task ended, if the journal has it, else WAITING; that end is used up, and told of.
+ * *ret_history is what it has been through in this run, NULL for nothing. */
 enum mf_task_state mf_earlier_settle(struct mf_scheduler *scheduler,
-                                     const struct mf_command *command);
+                                     const struct mf_command *command,
+                                     const struct mf_task_history **ret_history);
 
 /** The number of the last attempt of a task that was not settled, 0 if there was none. */
 uint32_t mf_earlier_attempts(struct mf_scheduler *scheduler, const char *id);
@@ -585,6 +683,11 @@ bool mf_dispatch_turn(struct mf_scheduler *scheduler);
 
 struct mf_live *mf_live_find(const struct mf_scheduler *scheduler, mf_task_id task);
 
+/** Reads the task from its source again, and keeps what is needed until it is settled. Returns 0 or
+ * -errno with a sentence. */
+int mf_live_load(struct mf_scheduler *scheduler, mf_task_id task, uint64_t cookie,
+                 struct mf_live **ret_live, struct mf_error *err);
+
 /** Takes the task out of the table; it is then the caller's to free. */
 void mf_live_remove(struct mf_scheduler *scheduler, struct mf_live *live);
 
@@ -607,6 +710,10 @@ bool mf_requests_turn(struct mf_scheduler *scheduler);
 int64_t mf_requests_next_ns(const struct mf_scheduler *scheduler);
 
 /* settle.c */
+
+/** With a standby, a worker keeps an ended attempt until it is told this. */
+void mf_settle_release(struct mf_scheduler *scheduler, mf_worker_id rank, mf_task_id task,
+                       uint32_t attempt);
 
 int mf_settle_create(struct mf_scheduler *scheduler, struct mf_error *err);
 void mf_settle_destroy(struct mf_scheduler *scheduler);

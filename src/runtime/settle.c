@@ -29,6 +29,16 @@
 
 /* --- ended attempts --- */
 
+void mf_settle_release(struct mf_scheduler *scheduler, mf_worker_id rank, mf_task_id task,
+                       uint32_t attempt)
+{
+    struct mf_peer *peer = mf_peers_find(scheduler, rank);
+    struct mf_message release = {.kind = MF_MESSAGE_RELEASE, .task = task, .attempt = attempt};
+
+    if (scheduler->epoch > 0 && peer && peer->state == MF_PEER_UP)
+        mf_peer_post(peer, &release);
+}
+
 static void journal_attempt(struct mf_scheduler *scheduler, struct mf_unsettled *unsettled,
                             const struct mf_live *live, const struct mf_peer *peer)
 {
@@ -67,6 +77,9 @@ void mf_settle_attempt(struct mf_scheduler *scheduler, struct mf_live *live,
     unsettled->attempt = live->try_number;
     unsettled->id = scheduler->catalog ? strdup(live->id) : NULL;
     unsettled->host = peer ? peer->host : "";
+    unsettled->rank = peer ? peer->rank : MF_WORKER_NONE;
+    unsettled->task = live->task;
+    unsettled->sent = live->sent;
     unsettled->outcome = *outcome;
     unsettled->region = *region;
     unsettled->is_printed =
@@ -133,11 +146,15 @@ void mf_settle_attempt_ended(struct mf_scheduler *scheduler, struct mf_live *liv
                              .worker = peer->rank,
                              .cause = outcome->cause,
                              .duration_ns = outcome->duration_ns};
+    int r;
 
     if (scheduler->has_failed)
         return;
-    if (mf_scheduler_apply(scheduler, &event) != 0) {
+    if (!mf_adoption_end(scheduler, &event, &r))
+        r = mf_scheduler_apply(scheduler, &event);
+    if (r != 0) {
         mf_region_release(scheduler, region);
+        mf_settle_release(scheduler, peer->rank, live->task, attempt);
         return;
     }
     task = mf_farm_find(scheduler->farm, live->task);
@@ -165,7 +182,7 @@ static void settle_ended(struct mf_scheduler *scheduler, struct mf_peer *peer,
     struct mf_error err;
 
     if (!live || live->sent != message->attempt || live->transfer) {
-        if (!message->is_inline)
+        if (!message->is_inline || scheduler->epoch > 0)
             mf_peer_post(peer, &release);
         return;
     }
@@ -187,6 +204,8 @@ void mf_settle_on_ended(struct mf_scheduler *scheduler, struct mf_peer *peer,
 {
     struct mf_message cut;
 
+    if (mf_adoption_keep_ended(scheduler, peer, message))
+        return;
     if (!is_cut(scheduler, message)) {
         settle_ended(scheduler, peer, message);
         return;
@@ -385,6 +404,7 @@ static void tell(struct mf_scheduler *scheduler)
         index_output(scheduler, unsettled);
         if (unsettled->live)
             tell_final(scheduler, unsettled);
+        mf_settle_release(scheduler, unsettled->rank, unsettled->task, unsettled->sent);
         free_unsettled(unsettled);
     }
     for (size_t i = 0; i < 3; i++)
@@ -408,7 +428,10 @@ int64_t mf_settle_next_ns(const struct mf_scheduler *scheduler)
         return INT64_MAX;
     if (after_ns < COMMIT_AFTER_NS)
         after_ns = COMMIT_AFTER_NS;
-    if (mf_list_is_empty(&scheduler->unsettled)) /* marks of printed output are in no hurry */
+    /* Marks of printed output are in no hurry, unless another scheduler would print it again. */
+    if (mf_list_is_empty(&scheduler->unsettled) && scheduler->epoch > 0)
+        return scheduler->last_commit_ns + after_ns;
+    if (mf_list_is_empty(&scheduler->unsettled))
         return scheduler->last_commit_ns + MF_NS_PER_S;
     return scheduler->oldest_unsettled_ns + after_ns;
 }
@@ -416,8 +439,10 @@ int64_t mf_settle_next_ns(const struct mf_scheduler *scheduler)
 /* What the journal says of an output must not be more durable than the output. */
 static int commit(struct mf_scheduler *scheduler, struct mf_error *err)
 {
-    int r = mf_store_sync(scheduler->kept, err);
+    int r = mf_reign_check(scheduler, err);
 
+    if (r == 0)
+        r = mf_store_sync(scheduler->kept, err);
     if (r == 0)
         r = mf_store_sync(scheduler->spool, err);
     if (r == 0)
@@ -451,7 +476,7 @@ void mf_settle_rescue(struct mf_scheduler *scheduler)
 {
     struct mf_error err;
 
-    if (commit(scheduler, &err) == 0)
+    if (!scheduler->is_superseded && commit(scheduler, &err) == 0)
         tell(scheduler);
     else
         mf_journal_discard(scheduler->journal);

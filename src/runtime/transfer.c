@@ -101,7 +101,8 @@ static void end_transfer(struct mf_scheduler *scheduler, struct mf_transfer *tra
     struct mf_message release = {
         .kind = MF_MESSAGE_RELEASE, .task = transfer->live->task, .attempt = transfer->attempt};
 
-    mf_peer_post(transfer->peer, &release);
+    if (scheduler->epoch == 0)
+        mf_peer_post(transfer->peer, &release);
     mf_settle_attempt_ended(scheduler, transfer->live, transfer->peer, transfer->attempt,
                             &transfer->outcome, &transfer->region);
 }

@@ -6,7 +6,7 @@
  *     notice    whether the scheduler is there; tell it that this worker is
  *     hooks     before the first task, and after the last
  *     start     what fits into free slots, in the order received; stage more
- *     tell      who has been running for a while
+ *     tell      a scheduler that took over what there is, or who has been running for a while
  *     send      one frame with all there is to report
  *
  * An attempt is QUEUED here, after FETCHING outputs that its command takes, or given to the
@@ -16,6 +16,7 @@
 #include "runtime/worker_private.h"
 
 #include "base/clock.h"
+#include "base/command.h"
 #include "runtime/node.h"
 
 #include <errno.h>
@@ -40,6 +41,8 @@ static void send_frame(struct mf_worker_rank *worker)
 
 void mf_worker_rank_post(struct mf_worker_rank *worker, const struct mf_message *message)
 {
+    if (worker->is_reporting)
+        return; /* its scheduler is told all of it at once */
     if (worker->frame.size > 0 &&
         worker->frame.size + message->payload_size + 512 > MF_FRAME_EAGER_BYTES)
         send_frame(worker);
@@ -114,6 +117,8 @@ static int on_run(struct mf_worker_rank *worker, const struct mf_message *messag
     attempt = mf_worker_attempt_create(message);
     if (!attempt)
         return -ENOMEM;
+    if (worker->heirs.epoch > 0)
+        attempt->fingerprint = mf_command_fingerprint(message->payload, message->payload_size);
     r = mf_table_insert(worker->attempts, &key, &place);
     if (r != 0) {
         mf_worker_attempt_free(attempt);
@@ -208,7 +213,8 @@ static int on_pull(struct mf_worker_rank *worker, const struct mf_message *pull)
                               .stream = pull->stream,
                               .offset = pull->offset};
 
-    if (!attempt || attempt->state != MF_ATTEMPT_KEPT || pull->length > MF_DATA_MAX_BYTES)
+    if (!attempt || attempt->state != MF_ATTEMPT_KEPT || !attempt->output ||
+        pull->length > MF_DATA_MAX_BYTES)
         return -EPROTO;
     uint8_t *bytes = malloc(pull->length ? pull->length : 1);
     if (!bytes)
@@ -263,6 +269,8 @@ static int dispatch(struct mf_worker_rank *worker, const struct mf_message *mess
         mf_worker_notice_on_pulse(worker, message);
         return 0;
     }
+    if (message->kind == MF_MESSAGE_TAKEOVER)
+        return mf_worker_handover_on_takeover(worker, worker->scheduler, message);
     if (!worker->is_welcome)
         return -EPROTO;
     switch (message->kind) {
@@ -304,12 +312,24 @@ static int dispatch(struct mf_worker_rank *worker, const struct mf_message *mess
     }
 }
 
-static int dispatch_frame(struct mf_worker_rank *worker, const struct mf_buffer *frame)
+/* The first record of a stranger may make it the scheduler; else nothing of its frame counts. */
+static int dispatch_frame(struct mf_worker_rank *worker, uint32_t from,
+                          const struct mf_buffer *frame)
 {
     struct mf_reader reader;
     struct mf_message message = {0};
     int r = mf_frame_open(frame->data, frame->size, &reader);
 
+    if (r == 0 && from != worker->scheduler) {
+        r = mf_message_decode(&reader, &message);
+        r = r == 1 ? mf_worker_handover_on_stranger(worker, from, &message) : r;
+        if (r < 0 || from != worker->scheduler)
+            return r;
+    }
+    if (r >= 0)
+        worker->awaits_heir = false;
+    if (worker->sentry)
+        mf_sentry_heard(worker->sentry, 0);
     while (r >= 0 && !worker->is_finished && (r = mf_message_decode(&reader, &message)) == 1)
         r = dispatch(worker, &message);
     return r;
@@ -329,11 +349,9 @@ static int receive(struct mf_worker_rank *worker)
         if (r == 0)
             break;
         if (r > 0)
-            r = dispatch_frame(worker, frame);
+            r = dispatch_frame(worker, from, frame);
         if (r < 0)
             return r;
-        if (worker->sentry)
-            mf_sentry_heard(worker->sentry, 0);
         had_traffic = 1;
     }
     return had_traffic;
@@ -376,6 +394,7 @@ int mf_worker_rank_turn(struct mf_worker_rank *worker, int64_t now_ns)
         if (r < 0)
             mf_worker_rank_report_broken(worker, strerror(-r));
     }
+    mf_worker_handover_turn(worker);
     tell_started(worker);
     had_traffic |= worker->frame.size > 0;
     send_frame(worker);

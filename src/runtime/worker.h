@@ -73,10 +73,24 @@ int mf_worker_rank_turn(struct mf_worker_rank *worker, int64_t now_ns);
 /** When it wants its next turn even if nothing happens; INT64_MAX for never. */
 int64_t mf_worker_rank_next_ns(const struct mf_worker_rank *worker);
 
+/** Epoch of its scheduler; 0 as long as there is no standby. */
+uint64_t mf_worker_rank_epoch(const struct mf_worker_rank *worker);
+
+/**
+ * Whether this rank is to try now to take over: its scheduler is lost, and whoever comes before it
+ * has had time enough.
+ */
+bool mf_worker_rank_may_succeed(const struct mf_worker_rank *worker, mf_worker_id rank,
+                                int64_t now_ns);
+
+/** From now on its scheduler is at this address, and tells so by TAKEOVER. */
+void mf_worker_rank_turn_to(struct mf_worker_rank *worker, struct mf_transport *transport,
+                            uint32_t scheduler);
+
 /** Whether it was told to stop and has said BYE, or has ended its tasks without a scheduler. */
 bool mf_worker_rank_is_finished(const struct mf_worker_rank *worker);
 
-/** Whether its scheduler is gone. */
+/** Whether its scheduler is gone, and no other has come. */
 bool mf_worker_rank_is_orphan(const struct mf_worker_rank *worker);
 
 /** After the end: whether ranks were lost, so that none should wait for all the others. */

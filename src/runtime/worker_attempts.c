@@ -38,6 +38,7 @@ void mf_worker_attempt_free(struct mf_worker_attempt *attempt)
     free(attempt->feeds);
     free(attempt->saved);
     free(attempt->command);
+    free(attempt->outcome);
     free(attempt);
 }
 
@@ -222,6 +223,7 @@ static void resume_in_slots(struct mf_worker_rank *worker, struct mf_worker_atte
     mf_list_remove(&attempt->node);
     take_back_slots(worker, attempt);
     attempt->state = MF_ATTEMPT_RUNNING;
+    attempt->started_ns = worker->now_ns - attempt->ran_ns;
     worker->executor->ops->resume(worker->executor, attempt->task, attempt->number, attempt->slots,
                                   attempt->n_slots);
 }
@@ -286,9 +288,10 @@ static void heard_started(struct mf_worker_rank *worker, const struct mf_executo
     mark_running(worker, attempt);
 }
 
-static int append_output(struct mf_buffer *bytes, const struct mf_output *output,
-                         enum mf_stream stream, uint64_t size)
+static int append_stream(const struct mf_output *output, enum mf_stream stream,
+                         struct mf_buffer *bytes)
 {
+    uint64_t size = mf_output_size(output, stream);
     int r = mf_buffer_reserve(bytes, size);
 
     if (r < 0)
@@ -304,30 +307,37 @@ static int append_output(struct mf_buffer *bytes, const struct mf_output *output
     return 0;
 }
 
-/* Puts small output into the record; large output stays here to be pulled. */
+int mf_worker_rank_read_output(const struct mf_output *output, struct mf_buffer *bytes)
+{
+    int r = append_stream(output, MF_STDOUT, bytes);
+
+    return r < 0 ? r : append_stream(output, MF_STDERR, bytes);
+}
+
+static bool is_small(const struct mf_output *output)
+{
+    return !output ||
+           (mf_output_is_small(output) &&
+            mf_output_size(output, MF_STDOUT) + mf_output_size(output, MF_STDERR) <= INLINE_BYTES);
+}
+
+/*
+ * Puts small output into the record; large output stays here to be pulled. With a standby all of it
+ * stays, as long as it could be asked for again.
+ */
 static void report_ended(struct mf_worker_rank *worker, struct mf_worker_attempt *attempt,
                          const struct mf_executor_event *event)
 {
-    struct mf_message message = {.kind = MF_MESSAGE_ENDED,
-                                 .task = attempt->task,
-                                 .attempt = attempt->number,
-                                 .outcome = *event->outcome};
-    struct mf_buffer bytes = {0};
+    bool is_kept;
 
-    for (int i = 0; i < MF_N_STREAMS && event->output; i++)
-        message.size[i] = mf_output_size(event->output, (enum mf_stream)i);
-    message.is_inline = !event->output || (mf_output_is_small(event->output) &&
-                                           message.size[0] + message.size[1] <= INLINE_BYTES);
-    for (int i = 0; i < MF_N_STREAMS && message.is_inline && event->output; i++)
-        if (append_output(&bytes, event->output, (enum mf_stream)i, message.size[i]) < 0)
-            message.is_inline = false;
-    if (message.is_inline) {
-        message.payload = bytes.data;
-        message.payload_size = bytes.size;
-    }
-    mf_worker_rank_post(worker, &message);
-    mf_buffer_finish(&bytes);
-    if (message.is_inline || worker->is_resetting) {
+    attempt->is_inline = is_small(event->output);
+    if (worker->heirs.epoch > 0)
+        attempt->outcome = malloc(sizeof(*attempt->outcome));
+    if (attempt->outcome)
+        *attempt->outcome = *event->outcome;
+    is_kept = !mf_worker_rank_post_ended(worker, attempt, event->outcome, event->output) ||
+              attempt->outcome;
+    if (!is_kept || worker->is_resetting) {
         mf_output_close(event->output);
         mf_worker_rank_forget(worker, attempt);
         return;
@@ -384,6 +394,13 @@ static void heard_suspended(struct mf_worker_rank *worker, const struct mf_execu
         return;
     if (is_suspended && attempt->is_yielding)
         leave_slots(worker, attempt);
+    if (is_suspended)
+        attempt->ran_ns = event->ran_ns;
+    if (is_suspended && attempt->goes_on) {
+        attempt->goes_on = false;
+        mf_list_push_back(&worker->queue, &attempt->node);
+        return;
+    }
     mf_worker_rank_post(worker, &message);
 }
 

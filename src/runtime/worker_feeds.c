@@ -288,6 +288,30 @@ void mf_worker_feeds_on_unfeed(struct mf_worker_rank *worker, const struct mf_me
         feed->is_unwanted = true;
 }
 
+/* One that no attempt takes, or NULL. */
+static struct mf_feed *find_unused(struct mf_worker_rank *worker)
+{
+    size_t cursor = 0;
+    void *place;
+
+    while (worker->feeds && mf_table_next(worker->feeds, &cursor, NULL, &place)) {
+        struct mf_feed *feed = *(struct mf_feed **)place;
+
+        if (feed->n_users == 0)
+            return feed;
+        feed->is_unwanted = true;
+    }
+    return NULL;
+}
+
+void mf_worker_feeds_forget(struct mf_worker_rank *worker)
+{
+    struct mf_feed *feed;
+
+    while ((feed = find_unused(worker)))
+        remove_feed(worker, feed);
+}
+
 /* --- life --- */
 
 void mf_worker_feeds_finish(struct mf_worker_rank *worker)

@@ -29,6 +29,8 @@ void mf_worker_notice_on_pulse(struct mf_worker_rank *worker, const struct mf_me
 
 void mf_worker_rank_on_scheduler_lost(struct mf_worker_rank *worker)
 {
+    if (mf_worker_handover_await(worker))
+        return;
     worker->is_orphan = true;
     if (worker->executor)
         worker->executor->ops->destroy(worker->executor);
@@ -116,6 +118,9 @@ void mf_worker_notice_turn(struct mf_worker_rank *worker)
 
     mf_sentry_look(worker->sentry, worker->now_ns);
     while (!worker->is_orphan && mf_sentry_next(worker->sentry, &peer, &passing))
+        mf_worker_rank_on_scheduler_lost(worker);
+    /* It is lost still, and maybe for too long. */
+    if (worker->awaits_heir)
         mf_worker_rank_on_scheduler_lost(worker);
     if (worker->is_finished)
         return;

@@ -4,6 +4,7 @@
  *     worker.c           life, the turn, what the scheduler says
  *     worker_attempts.c  attempts, their slots, what the executor says
  *     worker_feeds.c     files with the output of tasks that others take
+ *     worker_handover.c  from a scheduler that died to the next one
  *     worker_hooks.c     commands that it runs before its first task, and when it leaves
  *     worker_notice.c    that the scheduler is there, that this worker is, and beginning again
  */
@@ -12,6 +13,7 @@
 
 #include "base/list.h"
 #include "base/table.h"
+#include "runtime/handover.h"
 #include "runtime/sentry.h"
 #include "runtime/worker.h"
 #include "topo/stock.h"
@@ -35,9 +37,14 @@ struct mf_feed;
  * is SUSPENDED has no slots; it is in the queue when it is to go on.
  *
  * @has_gpus  whether they are chosen
+ * @ran_ns    when it was suspended last: how long it had run
  * @is_yielding  it was asked to give its slots up, which it has until it does
+ * @goes_on   with is_yielding: the scheduler that asked for it is gone, and it gets slots again
  * @saved     saved_size bytes that an earlier try saved, until it starts
  * @feeds     n_feeds, one for each place of a path in the command; none once it has ended
+ * @fingerprint  with a standby: of its command as it was received
+ * @outcome   with a standby, while KEPT: how it ended
+ * @is_inline with that: its output is small
  */
 struct mf_worker_attempt {
     mf_task_id task;
@@ -50,6 +57,7 @@ struct mf_worker_attempt {
     uint32_t *gpus;
     bool has_gpus;
     bool is_yielding;
+    bool goes_on;
     uint64_t mem_bytes;
     int64_t timeout_ns;
     int64_t started_ns;
@@ -59,6 +67,10 @@ struct mf_worker_attempt {
     size_t saved_size;
     struct mf_feed **feeds;
     uint32_t n_feeds;
+    int64_t ran_ns;
+    uint64_t fingerprint;
+    struct mf_outcome *outcome;
+    bool is_inline;
     struct mf_output *output;
     struct mf_list node;
 };
@@ -105,6 +117,11 @@ struct mf_worker_hooks {
  * @stock       slots and GPUs of this worker
  * @feeds       task to struct mf_feed *; NULL while there was none
  * @scratch     name of the directory that feeds are in
+ * @heirs       of the scheduler: its epoch, 0 without a standby, and who comes after it; the share
+ *              of this worker
+ * @awaits_heir  its scheduler is lost, since lost_ns, and another one may take over
+ * @is_turned   another scheduler is expected at the address that it has
+ * @is_reporting  it owes a REPORT to its scheduler, and says nothing else until then
  * @sentry      watches the scheduler, as its only peer; NULL when that is in this process
  * @sent_ns     when a frame was last sent
  * @is_resetting  the scheduler has given this worker up: all it has is to end, unreported
@@ -136,6 +153,11 @@ struct mf_worker_rank {
     bool is_orphan;
     bool has_losses;
     bool may_stage;
+    struct mf_takeover heirs;
+    int64_t lost_ns;
+    bool awaits_heir;
+    bool is_turned;
+    bool is_reporting;
     bool never_pins;
 };
 
@@ -170,6 +192,32 @@ void mf_worker_rank_suspend(struct mf_worker_rank *worker, struct mf_worker_atte
 /** Gives queued attempts to the executor as far as slots and staging allow. */
 void mf_worker_rank_start_queued(struct mf_worker_rank *worker);
 
+/** Appends all of an output, stdout first. Returns 0 or -errno. */
+int mf_worker_rank_read_output(const struct mf_output *output, struct mf_buffer *bytes);
+
+/* worker_handover.c */
+
+/** Tells how an attempt ended. Returns whether its output is in the record, else it is to be
+ * pulled.
+ */
+bool mf_worker_rank_post_ended(struct mf_worker_rank *worker,
+                               const struct mf_worker_attempt *attempt,
+                               const struct mf_outcome *outcome, const struct mf_output *output);
+
+/** Its scheduler is lost. Returns whether another one may still take over. */
+bool mf_worker_handover_await(struct mf_worker_rank *worker);
+
+/** Sends the REPORT that is owed, once it is known what it is. */
+void mf_worker_handover_turn(struct mf_worker_rank *worker);
+
+/** A rank says that it is the scheduler. Returns 0 or -errno. */
+int mf_worker_handover_on_takeover(struct mf_worker_rank *worker, uint32_t from,
+                                   const struct mf_message *message);
+
+/** A record of a rank that is not the scheduler, or not any more. Returns 0 or -errno. */
+int mf_worker_handover_on_stranger(struct mf_worker_rank *worker, uint32_t from,
+                                   const struct mf_message *message);
+
 /* worker_feeds.c */
 
 /**
@@ -190,6 +238,10 @@ void mf_worker_feeds_on_piece(struct mf_worker_rank *worker, const struct mf_mes
 
 /** A feed is not needed beyond the attempts that are here. */
 void mf_worker_feeds_on_unfeed(struct mf_worker_rank *worker, const struct mf_message *unfeed);
+
+/** Nobody knows any more of the feeds that are here: none stays beyond the attempts that take it.
+ */
+void mf_worker_feeds_forget(struct mf_worker_rank *worker);
 
 /** Removes all files. */
 void mf_worker_feeds_finish(struct mf_worker_rank *worker);
@@ -239,7 +291,8 @@ int64_t mf_worker_notice_next_ns(const struct mf_worker_rank *worker);
 /**
  * mf_worker_rank_on_scheduler_lost() - what a worker does when its scheduler is gone.
  *
- * It ends its tasks, and is finished.
+ * It ends its tasks, and is finished; but with a standby it goes on for a while, and waits for
+ * another one.
  */
 void mf_worker_rank_on_scheduler_lost(struct mf_worker_rank *worker);
 

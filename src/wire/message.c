@@ -32,6 +32,7 @@ static int fields_of(unsigned kind)
 {
     switch (kind) {
     case MF_MESSAGE_HELLO:
+    case MF_MESSAGE_REPORT:
         return FIELD_HOST | FIELD_LIFE | FIELD_PAYLOAD;
     case MF_MESSAGE_STARTED:
     case MF_MESSAGE_RETURNED:
@@ -54,8 +55,11 @@ static int fields_of(unsigned kind)
         return FIELD_TASK | FIELD_PLACE | FIELD_ERROR | FIELD_PAYLOAD;
     case MF_MESSAGE_BROKEN:
     case MF_MESSAGE_WELCOME:
+    case MF_MESSAGE_SUPERSEDED:
     case MF_MESSAGE_HOOKS:
         return FIELD_PAYLOAD;
+    case MF_MESSAGE_TAKEOVER:
+        return FIELD_LIFE | FIELD_PAYLOAD;
     case MF_MESSAGE_RUN:
         return FIELD_TASK | FIELD_NEEDS | FIELD_TIMEOUT | FIELD_FEEDS | FIELD_SAVED | FIELD_PAYLOAD;
     case MF_MESSAGE_END:

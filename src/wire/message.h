@@ -24,7 +24,7 @@
 #include <stdint.h>
 
 /** Changes whenever a record's bytes do; all ranks of a run must agree. */
-#define MF_WIRE_VERSION 9
+#define MF_WIRE_VERSION 10
 
 /** A frame with batched records is sent before it grows beyond this, to stay eager in MPI. */
 #define MF_FRAME_EAGER_BYTES 4000
@@ -49,6 +49,9 @@ enum mf_message_kind {
     MF_MESSAGE_HOOKED = 13,    /* task: number of the hook; outcome, size, payload: its output */
     MF_MESSAGE_BUSY = 14,      /* was told to stop, and is about it: hooks still run */
     MF_MESSAGE_SAVED = 15,     /* task, attempt, payload: what it saved for the next try */
+    MF_MESSAGE_REPORT = 33,    /* host, life, payload: what it has and runs, for a scheduler that it
+                                  does    not know yet; see handover.h */
+    MF_MESSAGE_SUPERSEDED = 32, /* payload: which scheduler it has now, for one that was before */
     /* scheduler to worker */
     MF_MESSAGE_WELCOME = 16, /* payload: run directory, slots and GPUs */
     MF_MESSAGE_RUN = 17,     /* task, attempt, needs, try_number, timeout_ns, feeds, saved, payload:
@@ -56,7 +59,7 @@ enum mf_message_kind {
     MF_MESSAGE_RECALL = 18,  /* task, attempt */
     MF_MESSAGE_END = 19,     /* task, attempt, cause */
     MF_MESSAGE_PULL = 20,    /* task, attempt, stream, offset, length */
-    MF_MESSAGE_RELEASE = 21, /* task, attempt: its output is not needed any more */
+    MF_MESSAGE_RELEASE = 21, /* task, attempt: nothing of it is needed any more */
     MF_MESSAGE_STOP = 22,    /* error: end everything, run the hooks for that, and leave; once more:
                                 leave. 0 in order, else ranks were lost, and none waits for the
                                 others any more */
@@ -68,6 +71,7 @@ enum mf_message_kind {
     MF_MESSAGE_PULSE = 27,    /* life of the scheduler; nothing else was sent for a while */
     MF_MESSAGE_RESET = 28,    /* the worker was given up: end everything, then say AGAIN */
     MF_MESSAGE_HOOKS = 29,    /* payload: commands to run before the first task, and at the end */
+    MF_MESSAGE_TAKEOVER = 30, /* life, payload: epoch of the scheduler, and who comes after it */
 };
 
 /**

@@ -250,3 +250,19 @@ Test(rundir, a_directory_without_a_lock_is_held_by_nobody)
     cr_assert_eq(mf_rundir_is_held(run), 0);
     cr_assert_neq(access(t_run_file("lock"), F_OK), 0);
 }
+
+Test(rundir, a_lock_that_somebody_else_has_taken_is_noticed)
+{
+    struct mf_journal *journal = t_journal(MF_JOURNAL_NEW);
+    struct mf_error err;
+    int fd;
+
+    cr_assert_eq(mf_journal_check_lock(journal, &err), 0);
+    /* As where a file server has given the lock away: whoever takes it writes its name. */
+    fd = open(t_run_file("lock"), O_WRONLY | O_TRUNC | O_CLOEXEC);
+    cr_assert(fd >= 0 && write(fd, "77 far\n", 7) == 7);
+    close(fd);
+    cr_assert_eq(mf_journal_check_lock(journal, &err), -ESTALE);
+    cr_assert_neq(strstr(err.text, "in use by process 77 on host far"), NULL, "%s", err.text);
+    t_close(journal);
+}

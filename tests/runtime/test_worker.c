@@ -6,6 +6,7 @@
 #include "base/command.h"
 #include "base/scratch.h"
 #include "exec/fake.h"
+#include "runtime/handover.h"
 #include "runtime/node.h"
 #include "runtime/worker.h"
 #include "wire/message.h"
@@ -92,6 +93,10 @@ static const char *kind_name(enum mf_message_kind kind)
         return "BROKEN";
     case MF_MESSAGE_FETCH:
         return "FETCH";
+    case MF_MESSAGE_REPORT:
+        return "REPORT";
+    case MF_MESSAGE_SUPERSEDED:
+        return "SUPERSEDED";
     case MF_MESSAGE_HOOKED:
         return "HOOKED";
     case MF_MESSAGE_BUSY:
@@ -100,6 +105,29 @@ static const char *kind_name(enum mf_message_kind kind)
         return "BYE";
     default:
         return "?";
+    }
+}
+
+/* What the last REPORT said: "1 slot: 5 ended, 70 runs for 20 ms". */
+static char report[512];
+
+static void note_report(const struct mf_message *message)
+{
+    struct mf_report head;
+    struct mf_holding holding;
+    struct mf_reader reader;
+    int n;
+
+    cr_assert(
+        eq(int, mf_report_decode(message->payload, message->payload_size, &head, &reader), 0));
+    n = snprintf(report, sizeof(report), "%" PRIu32 " slots:", head.share.n_slots);
+    for (uint32_t i = 0; i < head.n_holdings; i++) {
+        cr_assert(eq(int, mf_holding_decode(&reader, &holding), 0));
+        n += snprintf(report + n, sizeof(report) - (size_t)n, " %" PRIu64 " %s %d", holding.task,
+                      holding.state == MF_TASK_DONE      ? "ended"
+                      : holding.state == MF_TASK_RUNNING ? "runs"
+                                                         : "is suspended",
+                      (int)(holding.ran_ns / MF_NS_PER_MS));
     }
 }
 
@@ -119,8 +147,10 @@ static char *heard(void)
         while (mf_message_decode(&reader, &message) == 1) {
             n += (size_t)snprintf(trace + n, sizeof(trace) - n, "%s%s", n ? ", " : "",
                                   kind_name(message.kind));
-            if (message.kind != MF_MESSAGE_HELLO && message.kind != MF_MESSAGE_BYE &&
-                message.kind != MF_MESSAGE_BUSY)
+            if (message.kind == MF_MESSAGE_REPORT)
+                note_report(&message);
+            else if (message.kind != MF_MESSAGE_HELLO && message.kind != MF_MESSAGE_BYE &&
+                     message.kind != MF_MESSAGE_SUPERSEDED && message.kind != MF_MESSAGE_BUSY)
                 n += (size_t)snprintf(trace + n, sizeof(trace) - n, " %" PRIu64, message.task);
         }
     }
@@ -153,6 +183,7 @@ static void run_with(mf_task_id task, uint32_t n_slots, uint32_t n_gpus)
                              .attempt = 1,
                              .n_slots = n_slots,
                              .n_gpus = n_gpus,
+                             .try_number = 1,
                              .payload = bytes.data,
                              .payload_size = bytes.size});
     mf_buffer_finish(&bytes);
@@ -977,4 +1008,99 @@ Test(worker, damaged_hooks_are_refused)
         .kind = MF_MESSAGE_HOOKS, .payload = (const uint8_t *)"\1\377\377", .payload_size = 3});
     turn();
     cr_assert(eq(str, heard(), "BROKEN 0"));
+}
+
+/* --- schedulers that come after another --- */
+
+static void reign(uint64_t epoch)
+{
+    struct mf_takeover takeover = {.epoch = epoch, .share.n_slots = epoch == 1 ? 2 : 0};
+    struct mf_buffer payload = {0};
+
+    mf_takeover_encode(&takeover, &payload);
+    say(&(struct mf_message){
+        .kind = MF_MESSAGE_TAKEOVER, .payload = payload.data, .payload_size = payload.size});
+    mf_buffer_finish(&payload);
+}
+
+/* Another scheduler speaks from where the first one was. */
+static void be_another(uint64_t epoch)
+{
+    mf_worker_rank_turn_to(worker, worker_end, 0);
+    reign(epoch);
+}
+
+Test(worker, tells_the_next_scheduler_what_it_runs_and_what_has_ended)
+{
+    welcome(2);
+    reign(1);
+    run(5, 1);
+    run(70, 1);
+    turn();
+    pass_ms(10);
+    cr_assert(eq(str, heard(), "ENDED 5"));
+    be_another(2);
+    pass_ms(1);
+    cr_assert(eq(str, heard(), "REPORT, ENDED 5"));
+    cr_assert(strcmp(report, "2 slots: 5 ended 0 70 runs 11") == 0 ||
+                  strcmp(report, "2 slots: 70 runs 11 5 ended 0") == 0,
+              "%s", report);
+    pass_ms(60);
+    cr_assert(eq(str, heard(), "ENDED 70"));
+}
+
+Test(worker, forgets_what_has_ended_when_it_is_told_so)
+{
+    welcome(2);
+    reign(1);
+    run(5, 1);
+    turn();
+    pass_ms(10);
+    say_about(MF_MESSAGE_RELEASE, 5);
+    pass_ms(1);
+    be_another(2);
+    pass_ms(1);
+    cr_assert(eq(str, heard(), "ENDED 5, REPORT"));
+    cr_assert(eq(str, report, "2 slots:"));
+}
+
+Test(worker, does_not_tell_the_next_scheduler_of_what_has_not_begun)
+{
+    welcome(1);
+    reign(1);
+    for (mf_task_id task = 51; task <= 55; task++)
+        run(task, 1);
+    turn();
+    pass_ms(1);
+    be_another(2);
+    pass_ms(2);
+    cr_assert(eq(str, heard(), "REPORT"));
+    cr_assert(strncmp(report, "2 slots: 51 runs", 16) == 0 && !strstr(report, "52"), "%s", report);
+    pass_ms(100);
+    cr_assert(eq(str, heard(), "ENDED 51"), "nothing else was started");
+}
+
+Test(worker, keeps_nothing_without_a_standby)
+{
+    welcome(1);
+    run(5, 1);
+    turn();
+    pass_ms(10);
+    be_another(2);
+    pass_ms(1);
+    cr_assert(eq(str, heard(), "ENDED 5, REPORT"));
+    cr_assert(eq(str, report, "0 slots:"));
+}
+
+Test(worker, tells_a_scheduler_of_before_that_it_is_superseded)
+{
+    welcome(1);
+    reign(1);
+    turn();
+    be_another(3);
+    pass_ms(1);
+    cr_assert(eq(str, heard(), "REPORT"));
+    be_another(2);
+    pass_ms(1);
+    cr_assert(eq(str, heard(), "SUPERSEDED"));
 }

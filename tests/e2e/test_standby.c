@@ -1,0 +1,162 @@
+/*
+ * The rank that schedules is killed, and another one goes on with the run. It
+ * is known by the lock of the run directory, which names its process.
+ */
+#include "support/shell.h"
+
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+TestSuite(standby, .init = t_enter_dir, .fini = t_leave_dir);
+
+#define N_TASKS 60
+
+/* For the shell: who schedules, and waiting until that is another one. */
+#define FUNCTIONS                                                                                  \
+    "scheduler() { cut -d' ' -f1 mpifarm-run/lock; }; "                                            \
+    "is_another() { new=$(scheduler) && [ -n \"$new\" ] && [ \"$new\" != \"$1\" ]; }; "
+
+/* Each task leaves a line in a file of its own. */
+static void write_tasks(void)
+{
+    FILE *file = fopen("tasks.txt", "w");
+
+    for (int i = 1; i <= N_TASKS; i++)
+        fprintf(file, "sleep 0.1; echo x >> effect.%d; echo output %d\n", i, i);
+    cr_assert(file && fclose(file) == 0);
+}
+
+/* All is done and printed; n_cut tasks may have been cut short and run again. */
+static void expect_all_done(int n_cut)
+{
+    int n_twice = 0;
+
+    for (int i = 1; i <= N_TASKS; i++) {
+        char path[32];
+        int n_lines;
+
+        snprintf(path, sizeof(path), "effect.%d", i);
+        n_lines = t_count_lines(t_read(path), "x");
+        cr_assert(n_lines >= 1 && n_lines <= 2, "task %d was run %d times: %s", i, n_lines,
+                  t_read("err"));
+        n_twice += n_lines - 1;
+    }
+    cr_assert(n_twice <= n_cut, "%d tasks were run twice: %s", n_twice, t_read("err"));
+    cr_assert(eq(int, atoi(t_sh("sort -u out | grep -c '^output '").out), N_TASKS));
+    cr_assert(t_has(t_read("err"), "60 done"), "%s", t_read("err"));
+    cr_assert(eq(str, t_sh("mpifarm run --resume tasks.txt 2>&1 | grep -c output").out, "0\n"),
+              "the journal says that all is done, and printed");
+}
+
+/* The scheduler does not run tasks itself, as other ranks share its node. */
+static void kill_when(const char *moment)
+{
+    write_tasks();
+    t_sh(FUNCTIONS "%s run --standby -j 4 tasks.txt >out 2>err & mpirun=$!; "
+                   "await test -e %s; kill -9 $(scheduler); wait $mpirun",
+         t_mpifarm_surviving(4), moment);
+    cr_assert(t_has(t_read("err"), "goes on with the run"), "%s", t_read("err"));
+    expect_all_done(0);
+}
+
+Test(standby, another_rank_goes_on_when_the_scheduler_is_killed_at_once)
+{
+    kill_when("effect.1");
+}
+
+Test(standby, another_rank_goes_on_when_the_scheduler_is_killed_in_the_middle)
+{
+    kill_when("effect.31");
+}
+
+Test(standby, another_rank_goes_on_when_the_scheduler_is_killed_near_the_end)
+{
+    kill_when("effect.57");
+}
+
+Test(standby, the_exit_status_is_that_of_the_run)
+{
+    write_tasks();
+    struct t_result result =
+        t_sh(FUNCTIONS "mpifarm run --np 4 --standby -j 4 tasks.txt >out 2>err & farm=$!; "
+                       "await test -e effect.31; kill -9 $(scheduler); wait $farm");
+
+    cr_assert(eq(int, result.status, 0), "%s", t_read("err"));
+    expect_all_done(0);
+}
+
+Test(standby, the_next_one_is_followed_by_another)
+{
+    write_tasks();
+    t_sh(FUNCTIONS "%s run --standby -j 4 tasks.txt >out 2>err & mpirun=$!; "
+                   "await test -e effect.5; first=$(scheduler); kill -9 $first; "
+                   "await is_another $first; second=$(scheduler); "
+                   "await test -e effect.30; kill -9 $second; wait $mpirun",
+         t_mpifarm_surviving(5));
+    cr_assert(eq(int, t_count_lines(t_read("err"), "mpifarm: rank 0 is gone"), 1), "%s",
+              t_read("err"));
+    /* The second one has run tasks, on one slot of the four. */
+    expect_all_done(1);
+}
+
+Test(standby, it_takes_over_within_seconds)
+{
+    write_tasks();
+    struct t_result result =
+        t_sh(FUNCTIONS "%s run --standby -j 4 tasks.txt >out 2>err & mpirun=$!; "
+                       "await test -e effect.9; first=$(scheduler); begin=$(date +%%s); "
+                       "kill -9 $first; await is_another $first; "
+                       "echo $(($(date +%%s) - begin)); wait $mpirun",
+             t_mpifarm_surviving(4));
+    cr_assert(le(int, atoi(result.out), 20), "it took %s", result.out);
+    expect_all_done(0);
+}
+
+Test(standby, tasks_that_take_the_output_of_others_find_it)
+{
+    FILE *file = fopen("tasks.txt", "w");
+
+    fprintf(file, "[id=t1] echo line 1\n");
+    for (int i = 2; i <= 20; i++)
+        fprintf(file, "[id=t%d] sleep 0.1; cat {out:t%d}; echo line %d >> seen; echo line %d\n", i,
+                i - 1, i, i);
+    cr_assert(fclose(file) == 0);
+    t_sh(FUNCTIONS "%s run --standby -j 4 tasks.txt >out 2>err & mpirun=$!; "
+                   "await test -e seen; kill -9 $(scheduler); wait $mpirun",
+         t_mpifarm_surviving(4));
+    cr_assert(t_has(t_read("err"), "20 done"), "%s", t_read("err"));
+    cr_assert(eq(int, t_count_lines(t_read("seen"), "line"), 19), "%s", t_read("seen"));
+    /* The last one prints all lines there are. */
+    cr_assert(eq(int, atoi(t_sh("sort -u out | wc -l").out), 20));
+}
+
+Test(standby, attempts_go_on_counting)
+{
+    FILE *file = fopen("tasks.txt", "w");
+
+    for (int i = 1; i <= 30; i++)
+        fprintf(file, "sleep 0.1; echo $MPIFARM_ATTEMPT >> tries.%d; [ $MPIFARM_ATTEMPT = 3 ]\n",
+                i);
+    cr_assert(fclose(file) == 0);
+    t_sh(FUNCTIONS "%s run --standby --retries 3 -j 4 tasks.txt >out 2>err & mpirun=$!; "
+                   "await test -e tries.20; kill -9 $(scheduler); wait $mpirun",
+         t_mpifarm_surviving(4));
+    cr_assert(t_has(t_read("err"), "30 done"), "%s", t_read("err"));
+    for (int i = 1; i <= 30; i++) {
+        char path[32];
+
+        snprintf(path, sizeof(path), "tries.%d", i);
+        cr_assert(eq(str, t_read(path), "1\n2\n3\n"), "task %d", i);
+    }
+}
+
+Test(standby, what_cannot_be_read_again_is_refused)
+{
+    struct t_result result = t_sh("echo true | mpifarm run --standby -");
+
+    cr_assert(eq(int, result.status, 2));
+    cr_assert(t_has(result.err, "put them into a file"), "%s", result.err);
+}

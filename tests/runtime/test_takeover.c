@@ -1,0 +1,181 @@
+/* Schedulers that die at any moment, and the next ones: all ranks in one thread, by a seed. */
+#include "t_world.h"
+
+#include "base/buffer.h"
+#include "base/clock.h"
+#include "runtime/handover.h"
+
+#include <criterion/criterion.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Schedules that a test goes through; more by the variable of that name. */
+static uint64_t n_seeds(uint64_t by_default)
+{
+    const char *text = getenv("T_TAKEOVER_SEEDS");
+
+    return text ? strtoull(text, NULL, 10) : by_default;
+}
+
+/* What the farm prints must not be taken for what a test reports. */
+static void setup(void)
+{
+    int fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
+
+    cr_assert(fd >= 0 && dup2(fd, 1) == 1);
+}
+
+TestSuite(takeover, .init = setup, .timeout = 600);
+
+/* A task file of n tasks, of which some come after others, are wide, or have twins. */
+static char *make_tasks(struct mf_rng *rng, uint32_t n)
+{
+    static struct mf_buffer text;
+
+    mf_buffer_clear(&text);
+    for (uint32_t i = 1; i <= n; i++) {
+        if (i > 1 && mf_rng_below(rng, 4) == 0)
+            mf_buffer_print(&text, "[after=%" PRIu64 "] ", 1 + mf_rng_below(rng, i - 1));
+        else if (mf_rng_below(rng, 8) == 0)
+            mf_buffer_print(&text, "[cores=2] ");
+        mf_buffer_print(&text, "task %" PRIu32 "\n", i);
+    }
+    mf_buffer_put_u8(&text, '\0');
+    cr_assert_eq(mf_buffer_status(&text), 0);
+    return (char *)text.data;
+}
+
+static struct t_world *make_world(uint64_t seed)
+{
+    struct mf_rng rng;
+    struct t_world *world;
+    uint32_t n;
+
+    mf_rng_init(&rng, seed);
+    n = 20 + (uint32_t)mf_rng_below(&rng, 180);
+    world = t_world_create(seed, 3 + (uint32_t)mf_rng_below(&rng, T_WORLD_MAX_RANKS - 2),
+                           2 + (uint32_t)mf_rng_below(&rng, 3), make_tasks(&rng, n), n);
+    for (uint32_t i = 1; i <= n; i++) {
+        world->tasks[i].duration_ns = (int64_t)mf_rng_below(&rng, 60) * MF_NS_PER_MS;
+        world->tasks[i].fails_first = mf_rng_below(&rng, 10) == 0;
+        world->tasks[i].is_loud = mf_rng_below(&rng, 10) == 0;
+    }
+    return world;
+}
+
+/* Who dies next: the scheduler, or now and then any other; NULL if that must not be. */
+static struct t_rank *choose_victim(struct t_world *world, bool also_workers)
+{
+    struct t_rank *victim = t_world_scheduler(world);
+    uint32_t n_alive = 0;
+
+    for (uint32_t k = 1; k < world->n_ranks; k++) {
+        const struct t_rank *rank = &world->ranks[k];
+
+        n_alive += rank->is_alive;
+        /* Before that there is nothing to take over: the run has not begun. */
+        if (rank->is_alive && mf_worker_rank_epoch(rank->worker) == 0)
+            return NULL;
+    }
+    if (also_workers && t_world_draw(world, 3) == 0)
+        victim = &world->ranks[t_world_draw(world, world->n_ranks)];
+    return victim && victim->is_alive && n_alive > 2 ? victim : NULL;
+}
+
+/* A schedule that fails says its seed. Returns how often another rank took over. */
+static uint32_t explore(uint64_t seed, uint32_t n_deaths, bool also_workers)
+{
+    struct t_world *world = make_world(seed);
+    uint32_t n_takeovers;
+
+    if (getenv("T_TAKEOVER_VERBOSE"))
+        fprintf(stderr, "seed %" PRIu64 "\n", seed);
+    for (uint32_t i = 0; i < n_deaths && !world->is_finished; i++) {
+        struct t_rank *victim;
+
+        t_world_run(world, (int)t_world_draw(world, 400));
+        victim = choose_victim(world, also_workers);
+        if (victim && !world->is_finished)
+            t_world_kill(world, victim);
+    }
+    t_world_run(world, 120000);
+    if (!world->is_finished)
+        t_world_print(world);
+    cr_assert(world->is_finished && !world->breach, "seed %" PRIu64 ": %s", seed,
+              world->breach ? world->breach : "it does not end");
+    t_world_expect_all_done(world, seed);
+    n_takeovers = world->n_takeovers;
+    t_world_destroy(world);
+    return n_takeovers;
+}
+
+Test(takeover, without_a_death_each_task_is_done_once)
+{
+    for (uint64_t seed = 1; seed <= 5; seed++)
+        cr_assert_eq(explore(seed, 0, false), 0);
+}
+
+Test(takeover, another_rank_goes_on_when_the_scheduler_dies_at_any_moment)
+{
+    uint32_t n_takeovers = 0;
+
+    for (uint64_t seed = 1; seed <= n_seeds(40); seed++)
+        n_takeovers += explore(seed, 1, false);
+    cr_assert_gt(n_takeovers, n_seeds(40) / 2, "only %u took over", n_takeovers);
+}
+
+Test(takeover, so_does_the_next_when_that_one_dies_too)
+{
+    uint32_t n_takeovers = 0;
+
+    for (uint64_t seed = 1001; seed <= 1000 + n_seeds(30); seed++)
+        n_takeovers += explore(seed, 5, false);
+    cr_assert_gt(n_takeovers, n_seeds(30), "only %u took over", n_takeovers);
+}
+
+Test(takeover, workers_may_die_at_the_same_time)
+{
+    uint32_t n_takeovers = 0;
+
+    for (uint64_t seed = 2001; seed <= 2000 + n_seeds(30); seed++)
+        n_takeovers += explore(seed, 5, true);
+    cr_assert_gt(n_takeovers, n_seeds(30) / 2, "only %u took over", n_takeovers);
+}
+
+static uint64_t count_rows(struct t_world *world)
+{
+    struct mf_journal *journal;
+    struct mf_error err;
+    uint64_t n;
+
+    cr_assert_eq(mf_journal_open(world->run_dir, MF_JOURNAL_READ, &journal, &err), 0, "%s",
+                 err.text);
+    n = mf_journal_next_row(journal);
+    mf_journal_close(journal, NULL);
+    return n;
+}
+
+Test(takeover, a_scheduler_that_hears_of_a_later_one_writes_nothing_more_and_leaves)
+{
+    struct t_world *world = make_world(3);
+    struct mf_superseded later = {.epoch = 9, .rank = 2};
+    struct mf_message message = {.kind = MF_MESSAGE_SUPERSEDED};
+    struct mf_buffer payload = {0};
+    uint64_t n_rows;
+
+    cr_assert_not(t_world_run(world, 150), "it is too short for this test");
+    mf_superseded_encode(&later, &payload);
+    message.payload = payload.data;
+    message.payload_size = payload.size;
+    n_rows = count_rows(world);
+    t_world_say(world, 1, 0, &message);
+    cr_assert(t_world_run(world, 30));
+    cr_assert_eq(world->result, MF_RUN_SUPERSEDED);
+    cr_assert_eq(count_rows(world), n_rows);
+    mf_buffer_finish(&payload);
+    t_world_destroy(world);
+}
