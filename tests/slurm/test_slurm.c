@@ -66,13 +66,74 @@ Test(slurm, a_batch_script_uses_all_cores_of_all_nodes_and_goes_on_where_it_stop
               "%s", result.err);
 }
 
+Test(slurm, one_node_needs_no_launcher)
+{
+    write_tasks(6);
+    struct t_result result =
+        in_cluster(1, "sbatch -W -o out -c 2 -t 5 $SCRIPTS/one-node.sbatch tasks.txt; echo $?\n"
+                      "sort -u out | grep ^n; wc -l < done\n");
+
+    cr_assert(eq(str, result.out, "Submitted batch job 1\n0\nn1/1\nn1/2\n6\n"), "%s", result.err);
+}
+
+Test(slurm, the_farms_of_a_job_array_are_each_their_own)
+{
+    t_write("a.txt", "echo a >> done\n");
+    t_write("b.txt", "echo b >> done\n");
+    t_write("parts", "a.txt\nb.txt\n");
+    struct t_result result =
+        in_cluster(1, "sbatch -W -o out --array=1-2 -t 5 $SCRIPTS/array.sbatch parts; echo $?\n"
+                      "sort done; ls -d *.run\n");
+
+    cr_assert(eq(str, result.out, "Submitted batch job 1\n0\na\nb\na.txt.run\nb.txt.run\n"), "%s",
+              result.err);
+}
+
+Test(slurm, the_scheduler_of_a_heterogeneous_job_has_a_node_of_its_own)
+{
+    write_tasks(12);
+    struct t_result result =
+        in_cluster(3, "sed s/--nodes=4/--nodes=2/ $SCRIPTS/hetjob.sbatch > het.sbatch\n"
+                      "sbatch -o out -t 5 het.sbatch tasks.txt > /dev/null\n"
+                      "await grep -q '12 done' out; grep -c n1 out; sort -u out | grep '^n[23]'\n");
+
+    cr_assert(eq(str, result.out, "1\nn2/1\nn2/2\nn3/1\nn3/2\n"), "%s", result.err);
+}
+
+Test(slurm, a_chain_puts_itself_into_the_queue_until_all_is_done)
+{
+    t_write("tasks.txt", "echo 1 >> done; sleep 1\necho 2 >> done; [ -e again ] || { touch again; "
+                         "sleep 60; }\necho 3 >> done\n");
+    struct t_result result = in_cluster(
+        1, "sbatch -o out -N 1 -t 5 $SCRIPTS/chain.sbatch -j 1 --walltime 4s tasks.txt\n"
+           "until grep -q 3 done; do scontrol update JobId=1 StartTime=now; sleep 0.2; done 2> "
+           "/dev/null\n"
+           "await sh -c '! squeue -h | grep .'; cat done\n");
+
+    cr_assert(eq(str, result.out, "Submitted batch job 1\n1\n2\n2\n3\n"), "%s", result.err);
+}
+
+Test(slurm, tasks_get_gpus_of_their_own)
+{
+    /* Devices that there are, in place of GPUs. */
+    setenv("CLUSTER_SLURM_CONF", "GresTypes=gpu", 1);
+    setenv("CLUSTER_NODE", "Gres=gpu:2", 1);
+    setenv("CLUSTER_GRES_CONF", "Name=gpu File=/dev/full\nName=gpu File=/dev/zero", 1);
+    t_write("tasks.txt", "#FARM gpus=1\necho gpu $CUDA_VISIBLE_DEVICES; sleep 0.5\n"
+                         "echo gpu $CUDA_VISIBLE_DEVICES; sleep 0.5\n");
+    struct t_result result = in_cluster(
+        1, "sbatch -W -o out -N 1 -t 5 --gpus-per-node=2 $SCRIPTS/gpus.sbatch tasks.txt; echo $?\n"
+           "grep ^gpu out | sort\n");
+
+    cr_assert(eq(str, result.out, "Submitted batch job 1\n0\ngpu 0\ngpu 1\n"), "%s", result.err);
+}
+
 Test(slurm, mpirun_works_in_a_batch_job_too)
 {
     write_tasks(20);
-    struct t_result result = in_cluster(
-        2, "sbatch -W -o out -N 2 --ntasks-per-node=1 -c 2 -t 5 --wrap 'mpirun --map-by node "
-           "--bind-to none mpifarm run tasks.txt'; echo $?\n"
-           "grep ^n out | sort -u; sort -u done | wc -l; wc -l < done\n");
+    struct t_result result =
+        in_cluster(2, "sbatch -W -o out -N 2 -t 5 $SCRIPTS/mpirun.sbatch tasks.txt; echo $?\n"
+                      "grep ^n out | sort -u; sort -u done | wc -l; wc -l < done\n");
 
     cr_assert(eq(str, result.out, "Submitted batch job 1\n0\nn1/1\nn1/2\nn2/1\nn2/2\n20\n20\n"),
               "%s", result.err);
@@ -81,9 +142,9 @@ Test(slurm, mpirun_works_in_a_batch_job_too)
 Test(slurm, an_interactive_allocation_runs_a_farm)
 {
     write_tasks(20);
-    struct t_result result = in_cluster(2, "salloc -N 2 --ntasks-per-node=1 -c 2 srun --mpi=pmix "
-                                           "mpifarm run tasks.txt > out; echo $?\n"
-                                           "sort -u out; sort -u done | wc -l\n");
+    struct t_result result =
+        in_cluster(2, "$SCRIPTS/interactive -N 2 -t 5 -- tasks.txt > out; echo $?\n"
+                      "sort -u out; sort -u done | wc -l\n");
 
     cr_assert(eq(str, result.out, "0\nn1/1\nn1/2\nn2/1\nn2/2\n20\n"), "%s", result.err);
 }
