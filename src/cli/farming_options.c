@@ -27,6 +27,7 @@ enum {
     OPTION_RETRY_DELAY,
     OPTION_CRASH_LIMIT,
     OPTION_QUARANTINE,
+    OPTION_RESPAWN,
     OPTION_TIMEOUT,
     OPTION_HALT,
     OPTION_DELAY,
@@ -94,6 +95,11 @@ const struct mf_option mf_farming_options[MF_N_RUN_OPTIONS] = {
     [OPTION_RETRY_DELAY] = MF_RETRY_DELAY_OPTION,
     [OPTION_CRASH_LIMIT] = MF_CRASH_LIMIT_OPTION,
     [OPTION_QUARANTINE] = MF_QUARANTINE_OPTION,
+    [OPTION_RESPAWN] = {.name = "respawn",
+                        .value = "N",
+                        .help = "Replace up to N workers that are lost, each by a new process on "
+                                "its node and its cores. Needs mpirun with --enable-recovery; "
+                                "elsewhere the run goes on with the other workers."},
     [OPTION_TIMEOUT] = {.name = "timeout",
                         .value = "TIME",
                         .help = "End a task that runs longer: 90, 10m, 1h30m; or 200%: longer "
@@ -267,6 +273,17 @@ static int parse_output_limit(struct mf_farming_settings *settings, const char *
     return 0;
 }
 
+static int parse_respawn(struct mf_farming_settings *settings, const char *text,
+                         struct mf_error *err)
+{
+    int64_t value;
+    int r = mf_parse_integer(text, 0, 1000000, &value, err);
+
+    if (r == 0)
+        settings->scheduler.respawn = (uint32_t)value;
+    return r;
+}
+
 static int parse_np(struct mf_farming_settings *settings, const char *text, struct mf_error *err)
 {
     int64_t value;
@@ -359,6 +376,8 @@ static int parse_value(struct mf_farming_settings *settings, size_t index, const
         return mf_max_suspended_parse(text, &settings->scheduler.farm, err);
     case OPTION_PLACEMENT:
         return mf_placement_parse(text, &settings->scheduler.farm.placement, err);
+    case OPTION_RESPAWN:
+        return parse_respawn(settings, text, err);
     case OPTION_MEM:
         return parse_mem(settings, text, err);
     case OPTION_MEM_RETRY:

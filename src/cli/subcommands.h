@@ -11,9 +11,11 @@ extern const struct mf_subcommand mf_subcommand_logs;
 extern const struct mf_subcommand mf_subcommand_explain;
 extern const struct mf_subcommand mf_subcommand_check;
 extern const struct mf_subcommand mf_subcommand_simulate;
+extern const struct mf_subcommand mf_subcommand_status;
 extern const struct mf_subcommand mf_subcommand_stop;
 extern const struct mf_subcommand mf_subcommand_cancel;
 extern const struct mf_subcommand mf_subcommand_drain;
+extern const struct mf_subcommand mf_subcommand_scale;
 extern const struct mf_subcommand mf_subcommand_topo;
 extern const struct mf_subcommand mf_subcommand_help;
 

@@ -12,6 +12,7 @@ static const char *const verbs[] = {
     [MF_CONTROL_STOP] = "stop",
     [MF_CONTROL_CANCEL] = "cancel",
     [MF_CONTROL_DRAIN] = "drain",
+    [MF_CONTROL_SCALE] = "scale",
 };
 
 #define N_VERBS (sizeof(verbs) / sizeof(verbs[0]))

@@ -4,6 +4,7 @@
  *     {"version": 1, "verb": "stop", "now": true}
  *     {"version": 1, "verb": "cancel", "names": ["fit", "17"]}
  *     {"version": 1, "verb": "drain", "names": ["n3", "5"]}
+ *     {"version": 1, "verb": "scale", "names": ["+4"]}
  *
  *     {"ok": true, "text": "..."}
  *
@@ -32,6 +33,7 @@ enum mf_control_verb {
     MF_CONTROL_STOP,   /* is_now: nothing new is started; what runs may end, or is ended */
     MF_CONTROL_CANCEL, /* names: tasks by id */
     MF_CONTROL_DRAIN,  /* names: workers, by rank or by host; they get no more work, and leave */
+    MF_CONTROL_SCALE,  /* names: one, "+N" or "-N": so many workers more or less */
 };
 
 /**

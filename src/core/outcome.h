@@ -86,8 +86,8 @@ char *mf_outcome_describe(const struct mf_outcome *outcome, char *text, size_t s
 
 /**
  * mf_outcome_describe_on() - the same with the host, where that may be the reason: "killed by
- * signal 9 (Killed) on n3; peak memory 63.9 of 64.0 GiB: probably out of memory", "its worker on
- * n3 disappeared".
+ * signal 9 (Killed) on n3; peak memory 63.9 GiB of 64.0 GiB: probably out of memory", "its worker
+ * on n3 disappeared".
  *
  * @host  where the attempt ran, "" for nowhere
  */

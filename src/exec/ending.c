@@ -144,6 +144,22 @@ static void drain(struct mf_runner *runner, struct mf_attempt *attempt)
         storage_failed(runner, attempt, error);
 }
 
+/* It, or the last process of its shell. */
+static bool was_killed(const struct mf_outcome *outcome)
+{
+    return (outcome->cause == MF_CAUSE_SIGNAL || outcome->cause == MF_CAUSE_EXIT) &&
+           outcome->exit_status == 128 + SIGKILL;
+}
+
+static void explain_kill(struct mf_runner *runner, struct mf_attempt *attempt)
+{
+    char detail[sizeof(attempt->outcome.detail)];
+
+    if (mf_out_of_memory_explain(&runner->out_of_memory, "", attempt->outcome.max_rss_bytes, detail,
+                                 sizeof(detail)))
+        mf_attempt_note(attempt, detail);
+}
+
 /* The main process was reaped: done, unless something of it goes on. */
 static void main_process_ended(struct mf_runner *runner, struct mf_attempt *attempt, int status,
                                const struct rusage *usage)
@@ -153,6 +169,8 @@ static void main_process_ended(struct mf_runner *runner, struct mf_attempt *atte
     if (!mf_runner_has_executed(runner, attempt))
         return;
     mf_attempt_note_exit(attempt, status, usage, mf_clock_monotonic_ns());
+    if (was_killed(&attempt->outcome))
+        explain_kill(runner, attempt);
     mf_table_remove(runner->by_pid, &pid);
     attempt->phase = MF_PHASE_LEFT;
     mf_list_remove(&attempt->young_node);

@@ -255,6 +255,7 @@ int mf_runner_create(const struct mf_runner_config *config, struct mf_runner **r
     mf_list_init(&runner->left);
     mf_list_init(&runner->young);
     mf_list_init(&runner->limited);
+    mf_out_of_memory_begin(&runner->out_of_memory, "");
     result = mf_table_create(sizeof(struct mf_attempt_key), sizeof(struct mf_attempt *),
                              &runner->attempts);
     if (result == 0)

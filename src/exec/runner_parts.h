@@ -12,6 +12,7 @@
 
 #include "base/table.h"
 #include "exec/attempt.h"
+#include "exec/out_of_memory.h"
 #include "exec/runner.h"
 #include "exec/spawn.h"
 
@@ -40,6 +41,7 @@ struct mf_freed_slot {
  * @pause_ns    current pause between refused starts, 0 when there was none
  * @refused_since_ns   since when nothing could be started and nothing ran
  * @is_starting   starts are being made
+ * @out_of_memory   what the kernel has killed for that
  * @error       why it cannot go on, or 0
  */
 struct mf_runner {
@@ -64,6 +66,7 @@ struct mf_runner {
     int64_t pause_ns, retry_at_ns, refused_since_ns;
     int64_t now_ns;
     bool is_starting;
+    struct mf_out_of_memory out_of_memory;
     int error;
 };
 

@@ -26,6 +26,8 @@ struct mf_progress_state {
     uint64_t n_suspended;
     uint64_t n_skipped_earlier; /* they do not count for the rate */
     uint32_t n_slots;
+    uint32_t n_workers, n_quarantined; /* for status.json alone, as all that follows */
+    uint64_t n_lost;
     const char *policy;        /* that orders the tasks now; for status.json alone, as the next */
     const char *policy_why;    /* under auto: why it is that; NULL or "" otherwise */
     uint64_t n_policy_changes; /* and how often it was changed */
@@ -110,7 +112,7 @@ struct mf_summary {
     const char *policy_why;
     uint64_t n_policy_changes;
     const char *quarantined; /* workers that were in quarantine, "" or NULL for none */
-    const char *stopped_by; /* "signal 15 (Terminated)": why it stopped early, else NULL */
+    const char *stopped_by;  /* "signal 15 (Terminated)": why it stopped early, else NULL */
 };
 
 /**

@@ -42,14 +42,18 @@ static json_t *describe(const struct mf_progress_state *state,
                            state->policy_why);
     (void)gethostname(host, sizeof(host) - 1);
     return json_pack(
-        "{s:s*, s:I, s:f, s:f, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:s*, s:o*}", "host",
-        host, "pid", (json_int_t)getpid(), "updated", (double)mf_clock_wall_ns() / MF_NS_PER_S,
-        "elapsed", (double)(state->now_ns - state->started_ns) / MF_NS_PER_S, "finished",
-        is_finished, "total", (json_int_t)state->n_total, "done", (json_int_t)state->n_done,
-        "failed", (json_int_t)state->n_failed, "skipped", (json_int_t)state->n_skipped, "running",
+        "{s:s*, s:I, s:f, s:f, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:s*, "
+        "s:o*}",
+        "host", host, "pid", (json_int_t)getpid(), "updated",
+        (double)mf_clock_wall_ns() / MF_NS_PER_S, "elapsed",
+        (double)(state->now_ns - state->started_ns) / MF_NS_PER_S, "finished", is_finished, "total",
+        (json_int_t)state->n_total, "done", (json_int_t)state->n_done, "failed",
+        (json_int_t)state->n_failed, "skipped", (json_int_t)state->n_skipped, "running",
         (json_int_t)state->n_running, "slots", (json_int_t)state->n_slots, "suspended",
-        (json_int_t)state->n_suspended, "suspended_tasks",
-        describe_suspended(suspended, n_suspended), "policy", state->policy, "auto", chosen);
+        (json_int_t)state->n_suspended, "workers", (json_int_t)state->n_workers, "lost",
+        (json_int_t)state->n_lost, "quarantined", (json_int_t)state->n_quarantined,
+        "suspended_tasks", describe_suspended(suspended, n_suspended), "policy", state->policy,
+        "auto", chosen);
 }
 
 int mf_status_write(const char *run_dir, const struct mf_progress_state *state,
@@ -96,31 +100,80 @@ static int load(const char *run_dir, json_t **ret_status)
     return 0;
 }
 
-int mf_status_read(const char *run_dir, struct mf_status *ret_status)
+/* A count that may be missing, as in what an older version wrote. */
+static uint64_t get_count(const json_t *status, const char *name)
+{
+    json_int_t value = json_integer_value(json_object_get(status, name));
+
+    return value > 0 ? (uint64_t)value : 0;
+}
+
+static void take_counts(const json_t *status, struct mf_status *ret_status)
+{
+    const char *host = json_string_value(json_object_get(status, "host"));
+
+    ret_status->n_done = get_count(status, "done");
+    ret_status->n_failed = get_count(status, "failed");
+    ret_status->n_skipped = get_count(status, "skipped");
+    ret_status->n_workers = get_count(status, "workers");
+    ret_status->n_slots = get_count(status, "slots");
+    ret_status->n_lost = get_count(status, "lost");
+    ret_status->n_quarantined = get_count(status, "quarantined");
+    ret_status->pid = (int64_t)get_count(status, "pid");
+    snprintf(ret_status->host, sizeof(ret_status->host), "%s", host ? host : "");
+}
+
+static int parse(const json_t *json, struct mf_status *ret_status)
 {
     double updated, elapsed;
     json_int_t n_total, n_running, n_suspended = 0;
-    int is_finished, r;
-    json_t *status;
+    int is_finished;
 
-    r = load(run_dir, &status);
-    if (r < 0)
-        return r;
-    r = json_unpack(status, "{s:F, s:F, s:b, s:I, s:I, s?I}", "updated", &updated, "elapsed",
-                    &elapsed, "finished", &is_finished, "total", &n_total, "running", &n_running,
-                    "suspended", &n_suspended);
-    json_decref(status);
-    if (r < 0 || n_total < 0 || n_running < 0 || n_suspended < 0 || !is_time(updated) ||
-        !is_time(elapsed))
+    if (json_unpack((json_t *)json, "{s:F, s:F, s:b, s:I, s:I, s?I}", "updated", &updated,
+                    "elapsed", &elapsed, "finished", &is_finished, "total", &n_total, "running",
+                    &n_running, "suspended", &n_suspended) < 0)
+        return -EBADMSG;
+    if (n_total < 0 || n_running < 0 || n_suspended < 0 || !is_time(updated) || !is_time(elapsed))
         return -EBADMSG;
     *ret_status = (struct mf_status){
         .began_wall_ns = (int64_t)((updated - elapsed) * MF_NS_PER_S),
+        .updated_wall_ns = (int64_t)(updated * MF_NS_PER_S),
         .is_finished = is_finished,
         .n_total = (uint64_t)n_total,
         .n_running = (uint64_t)n_running,
         .n_suspended = (uint64_t)n_suspended,
     };
+    take_counts(json, ret_status);
     return 0;
+}
+
+int mf_status_read(const char *run_dir, struct mf_status *ret_status)
+{
+    json_t *status;
+    int r = load(run_dir, &status);
+
+    if (r < 0)
+        return r;
+    r = parse(status, ret_status);
+    json_decref(status);
+    return r;
+}
+
+int mf_status_print(const char *run_dir, bool is_alive, FILE *file)
+{
+    struct mf_status ignored;
+    json_t *status;
+    int r = load(run_dir, &status);
+
+    if (r < 0)
+        return r;
+    r = parse(status, &ignored);
+    if (r == 0 && json_object_set_new(status, "alive", json_boolean(is_alive)) < 0)
+        r = -ENOMEM;
+    if (r == 0 && (json_dumpf(status, file, JSON_INDENT(2)) < 0 || fputc('\n', file) == EOF))
+        r = -EIO;
+    json_decref(status);
+    return r;
 }
 
 int mf_status_find_suspended(const char *run_dir, const char *id, int64_t *ret_since_wall_ns)

@@ -36,16 +36,25 @@ int mf_status_write(const char *run_dir, const struct mf_progress_state *state,
  *
  * @began_wall_ns  when the run, or its continuation, began (since 1970)
  * @is_finished    whether it was over when this was written
+ * @updated_wall_ns  when it was written
  * @n_total        tasks in all, 0 when unknown
  * @n_running      tasks that workers held and that were not suspended
  * @n_suspended    tasks that were
+ * @n_workers, @n_slots   that took tasks, and their slots
+ * @n_lost, @n_quarantined   workers that were lost so far; that were in quarantine
+ * @host, @pid     where the scheduler was, and its process; "" and 0 when that is not known
  */
 struct mf_status {
-    int64_t began_wall_ns;
+    int64_t began_wall_ns, updated_wall_ns;
     bool is_finished;
     uint64_t n_total;
+    uint64_t n_done, n_failed, n_skipped;
     uint64_t n_running;
     uint64_t n_suspended;
+    uint64_t n_workers, n_slots;
+    uint64_t n_lost, n_quarantined;
+    char host[256];
+    int64_t pid;
 };
 
 /**
@@ -54,6 +63,13 @@ struct mf_status {
  * Returns 0, -ENOENT if there is none, or -EBADMSG if it is something else.
  */
 int mf_status_read(const char *run_dir, struct mf_status *ret_status);
+
+/**
+ * mf_status_print() - what is in DIR/status.json, and whether the run goes on, as JSON.
+ *
+ * Returns 0, or -errno as reading it, or of writing.
+ */
+int mf_status_print(const char *run_dir, bool is_alive, FILE *file);
 
 /**
  * mf_status_find_suspended() - since when a task is suspended.

@@ -37,7 +37,7 @@ int mf_notice_create(struct mf_scheduler *scheduler)
     if (scheduler->config.life)
         notice->life = *scheduler->config.life;
     notice->paced_ns = scheduler->now_ns;
-    return mf_sentry_create(scheduler->config.loop, scheduler->n_peers, WORKER_SILENCE_NS,
+    return mf_sentry_create(scheduler->config.loop, mf_peers_max(scheduler), WORKER_SILENCE_NS,
                             scheduler->config.workers_may_be_silent ? MF_SENTRY_ANSWERING
                                                                     : MF_SENTRY_ALL,
                             &notice->sentry);
@@ -162,7 +162,8 @@ void mf_notice_turn(struct mf_scheduler *scheduler)
     enum mf_passing passing;
     uint32_t rank;
 
-    if (!notice->sentry)
+    /* While a worker is being started nothing comes from any other. */
+    if (!notice->sentry || mf_respawn_is_starting(scheduler))
         return;
     mf_sentry_look(notice->sentry, scheduler->now_ns);
     while (mf_sentry_next(notice->sentry, &rank, &passing))

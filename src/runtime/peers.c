@@ -22,15 +22,31 @@ static void init_peer(struct mf_peer *peer, uint32_t rank, struct mf_transport *
     mf_list_init(&peer->transfers);
 }
 
+uint32_t mf_peers_max(const struct mf_scheduler *scheduler)
+{
+    const struct mf_transport *remote = scheduler->config.remote;
+
+    if (!remote)
+        return 1;
+    return remote->max_size > remote->size ? remote->max_size : remote->size;
+}
+
+void mf_peers_add(struct mf_scheduler *scheduler, uint32_t rank)
+{
+    init_peer(&scheduler->peers[rank], rank, scheduler->config.remote);
+    scheduler->n_peers = rank + 1;
+}
+
 int mf_peers_create(struct mf_scheduler *scheduler)
 {
     struct mf_transport *remote = scheduler->config.remote;
     uint32_t n_peers = remote ? remote->size : 1;
 
-    scheduler->peers = calloc(n_peers, sizeof(*scheduler->peers));
+    scheduler->peers = calloc(mf_peers_max(scheduler), sizeof(*scheduler->peers));
     if (!scheduler->peers)
         return -ENOMEM;
-    scheduler->n_peers = n_peers;
+    scheduler->n_peers = scheduler->n_first_peers = n_peers;
+    scheduler->respawn.n_left = scheduler->config.respawn;
     init_peer(&scheduler->peers[0], 0, scheduler->config.local);
     for (uint32_t rank = 1; rank < n_peers; rank++)
         init_peer(&scheduler->peers[rank], rank, remote);
@@ -42,6 +58,7 @@ void mf_peers_destroy(struct mf_scheduler *scheduler)
     for (uint32_t i = 0; i < scheduler->n_peers; i++) {
         mf_transfers_drop(scheduler, &scheduler->peers[i]);
         mf_buffer_finish(&scheduler->peers[i].frame);
+        mf_buffer_finish(&scheduler->peers[i].welcome);
         mf_offer_finish(&scheduler->peers[i].has);
     }
     free(scheduler->peers);
@@ -108,7 +125,7 @@ int mf_peers_on_hello(struct mf_scheduler *scheduler, struct mf_peer *peer,
 
     if (peer->state != MF_PEER_EXPECTED)
         return -EPROTO;
-    if (scheduler->is_sharing_done) {
+    if (scheduler->is_sharing_done && peer != scheduler->respawn.newcomer) {
         mf_log_warning(scheduler->config.log, "rank %" PRIu32 " came too late and gets no work",
                        peer->rank);
         mf_peer_post_stop(scheduler, peer);
@@ -121,7 +138,7 @@ int mf_peers_on_hello(struct mf_scheduler *scheduler, struct mf_peer *peer,
     memcpy(peer->host, message->host, sizeof(peer->host));
     peer->state = MF_PEER_HELLO;
     mf_notice_meet(scheduler, peer, &message->life);
-    return 0;
+    return peer == scheduler->respawn.newcomer ? mf_respawn_on_hello(scheduler, peer) : 0;
 }
 
 /* Rank 0 schedules; it also works where it has its node for itself. */
@@ -139,7 +156,6 @@ static bool should_work(const struct mf_scheduler *scheduler, const struct mf_pe
 static int bring_up(struct mf_scheduler *scheduler, struct mf_peer *peer,
                     const struct mf_topo_rank *share, const struct mf_topo_split *split)
 {
-    struct mf_buffer welcome = {0};
     struct mf_message message = {.kind = MF_MESSAGE_WELCOME};
     struct mf_event event = {
         .kind = MF_EVENT_WORKER_UP,
@@ -154,12 +170,11 @@ static int bring_up(struct mf_scheduler *scheduler, struct mf_peer *peer,
         return 0;
     }
     mf_node_encode_welcome(scheduler->config.run_dir, share, split, scheduler->config.pin,
-                           mf_policy_preempts(mf_farm_policy(scheduler->farm)), &welcome);
-    message.payload = welcome.data;
-    message.payload_size = welcome.size;
+                           mf_policy_preempts(mf_farm_policy(scheduler->farm)), &peer->welcome);
+    message.payload = peer->welcome.data;
+    message.payload_size = peer->welcome.size;
     mf_peer_post(peer, &message);
-    r = mf_buffer_status(&welcome);
-    mf_buffer_finish(&welcome);
+    r = mf_buffer_status(&peer->welcome);
     if (r < 0)
         return r;
     peer->state = MF_PEER_UP;
@@ -263,11 +278,19 @@ void mf_peers_check_left(struct mf_scheduler *scheduler)
     struct mf_error err;
 
     if (!scheduler->is_sharing_done || scheduler->is_leaving || scheduler->has_failed ||
-        is_any_left(mf_farm_workers(scheduler->farm)) ||
+        is_any_left(mf_farm_workers(scheduler->farm)) || mf_respawn_is_pending(scheduler) ||
         scheduler->now_ns < mf_notice_patience_ns(scheduler))
         return;
     mf_error_set(&err, -EIO, "no worker is left");
     mf_scheduler_fail(scheduler, &err);
+}
+
+/* Not drained: somebody will miss it. */
+static bool is_at_work(const struct mf_scheduler *scheduler, const struct mf_peer *peer)
+{
+    const struct mf_worker *worker = mf_workers_find(mf_farm_workers(scheduler->farm), peer->rank);
+
+    return worker && mf_worker_may_be_target(worker);
 }
 
 /* Its tasks go to others; `state` is what becomes of the worker. */
@@ -275,6 +298,7 @@ static void give_up(struct mf_scheduler *scheduler, struct mf_peer *peer, enum m
                     const char *why)
 {
     bool was_up = peer->state == MF_PEER_UP;
+    bool has_left = was_up && !is_at_work(scheduler, peer);
 
     peer->state = state;
     peer->is_reset = false;
@@ -284,8 +308,10 @@ static void give_up(struct mf_scheduler *scheduler, struct mf_peer *peer, enum m
     mf_log_warning(scheduler->config.log, "rank %" PRIu32 " on %s is lost: %s", peer->rank,
                    peer->host, why);
     scheduler->notice.n_lost++;
-    scheduler->notice.lost_ns = scheduler->now_ns;
+    scheduler->notice.lost_ns = peer->lost_ns = scheduler->now_ns;
     mf_recovery_lose(scheduler, peer);
+    if (state == MF_PEER_GONE && !has_left)
+        mf_respawn_want(scheduler, peer);
 }
 
 void mf_peer_lose(struct mf_scheduler *scheduler, struct mf_peer *peer, const char *why)
@@ -350,6 +376,8 @@ bool mf_peers_have_left(const struct mf_scheduler *scheduler)
 {
     if (scheduler->now_ns >= scheduler->leave_deadline_ns)
         return true;
+    if (mf_respawn_is_starting(scheduler))
+        return false;
     for (uint32_t i = 0; i < scheduler->n_peers; i++)
         if (scheduler->peers[i].state != MF_PEER_GONE)
             return false;

@@ -44,8 +44,8 @@ static void record_lost(struct mf_scheduler *scheduler, const struct mf_peer *pe
     outcome.started_wall_ns = mf_clock_wall_ns() - outcome.duration_ns;
     if (task->state == MF_TASK_FAILED && task->lost > 1)
         snprintf(outcome.detail, sizeof(outcome.detail),
-                 "as %" PRIu32 " others did that ran it (--crash-limit %" PRIu32 ")",
-                 task->lost - 1, scheduler->config.farm.crash_limit);
+                 "as %" PRIu32 " other%s did that ran it (--crash-limit %" PRIu32 ")",
+                 task->lost - 1, task->lost == 2 ? "" : "s", scheduler->config.farm.crash_limit);
     mf_settle_attempt(scheduler, live, peer, task->state, &outcome, &nothing);
 }
 

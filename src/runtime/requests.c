@@ -4,6 +4,7 @@
  */
 #include "runtime/cancelling.h"
 
+#include "base/units.h"
 #include "control/control.h"
 
 #include <errno.h>
@@ -183,6 +184,71 @@ static void on_drain(struct mf_scheduler *scheduler, const struct mf_control_req
                          n == 1 ? " gets" : "s get");
 }
 
+/* --- scale --- */
+
+/* Works for the run, by what the core says of it: the n-th of them from behind, or NULL. */
+static struct mf_peer *find_last_working(struct mf_scheduler *scheduler, uint32_t n)
+{
+    for (uint32_t i = scheduler->n_peers; i-- > 0;)
+        if (is_working(scheduler, &scheduler->peers[i]) && n-- == 0)
+            return &scheduler->peers[i];
+    return NULL;
+}
+
+/* Those that came last leave first. */
+static void shrink(struct mf_scheduler *scheduler, uint32_t n, struct mf_control_reply *reply)
+{
+    char ranks[MF_CONTROL_MAX_NAMES][16];
+    const char *names[MF_CONTROL_MAX_NAMES];
+    struct mf_control_request drain = {.verb = MF_CONTROL_DRAIN, .names = names};
+
+    for (; drain.n_names < n; drain.n_names++) {
+        struct mf_peer *peer = find_last_working(scheduler, drain.n_names);
+
+        if (!peer) {
+            mf_control_reply_set(reply, false,
+                                 "no worker would be left; mpifarm stop stops the run");
+            return;
+        }
+        snprintf(ranks[drain.n_names], sizeof(ranks[0]), "%" PRIu32, peer->rank);
+        names[drain.n_names] = ranks[drain.n_names];
+    }
+    on_drain(scheduler, &drain, reply);
+}
+
+static void grow(struct mf_scheduler *scheduler, uint32_t n, struct mf_control_reply *reply)
+{
+    uint32_t n_vacant = mf_respawn_n_vacant(scheduler), n_back, n_starting;
+
+    if (n_vacant == 0) {
+        mf_control_reply_set(reply, false,
+                             "all cores belong to workers; more can come only in place of those "
+                             "that have left or were lost");
+        return;
+    }
+    n_back = mf_respawn_grow(scheduler, n, &n_starting);
+    mf_control_reply_set(
+        reply, true, "%" PRIu32 " worker%s work again, %" PRIu32 " more %s started%s", n_back,
+        n_back == 1 ? " gets" : "s get", n_starting, n_starting == 1 ? "is" : "are",
+        n_vacant < n ? "; for others there are no cores" : "");
+}
+
+static void on_scale(struct mf_scheduler *scheduler, const struct mf_control_request *request,
+                     struct mf_control_reply *reply)
+{
+    const char *text = request->n_names == 1 ? request->names[0] : "";
+    struct mf_error err;
+    int64_t n;
+
+    if ((text[0] != '+' && text[0] != '-') ||
+        mf_parse_integer(text + 1, 1, MF_CONTROL_MAX_NAMES, &n, &err) < 0)
+        mf_control_reply_set(reply, false, "\"%.100s\" is not like +4 or -4", text);
+    else if (text[0] == '-')
+        shrink(scheduler, (uint32_t)n, reply);
+    else
+        grow(scheduler, (uint32_t)n, reply);
+}
+
 /* --- all of them --- */
 
 /* Returns whether the reply is there; that about tasks comes once they were looked for. */
@@ -197,6 +263,9 @@ static bool carry_out(struct mf_scheduler *scheduler, uint64_t ticket,
         return mf_cancelling_ask(scheduler->requests->cancelling, ticket, request, reply);
     case MF_CONTROL_DRAIN:
         on_drain(scheduler, request, reply);
+        break;
+    case MF_CONTROL_SCALE:
+        on_scale(scheduler, request, reply);
         break;
     }
     return true;
@@ -228,8 +297,8 @@ int mf_requests_create(struct mf_scheduler *scheduler)
     /* A run goes on without, as some file systems have no sockets. */
     if (mf_control_create(scheduler->config.run_dir, scheduler->config.loop, on_request, scheduler,
                           &scheduler->requests->control, &err) < 0)
-        mf_log_warning(scheduler->config.log, "mpifarm stop, cancel and drain will not work: %s",
-                       err.text);
+        mf_log_warning(scheduler->config.log,
+                       "mpifarm stop, cancel, drain and scale will not work: %s", err.text);
     return 0;
 }
 

@@ -223,10 +223,10 @@ static bool receive(struct mf_scheduler *scheduler)
 static void decide(struct mf_scheduler *scheduler)
 {
     uint64_t wanted = (uint64_t)scheduler->n_slots * LOOKAHEAD_PER_SLOT;
-    struct mf_event tick = {.kind = MF_EVENT_TICK,
-                            .turnaround_ns =
-                                scheduler->config.farm.turnaround_ns + 2 * scheduler->turnaround_ns,
-                            .is_paused = mf_settle_is_backed_up(scheduler)};
+    struct mf_event tick = {
+        .kind = MF_EVENT_TICK,
+        .turnaround_ns = scheduler->config.farm.turnaround_ns + 2 * scheduler->turnaround_ns,
+        .is_paused = mf_settle_is_backed_up(scheduler) || mf_respawn_is_missed(scheduler)};
 
     if (wanted > scheduler->lookahead)
         scheduler->lookahead = wanted;
@@ -254,7 +254,10 @@ static struct mf_progress_state progress_state(const struct mf_scheduler *schedu
         .n_suspended = counts.by_state[MF_TASK_SUSPENDED],
         .n_running = counts.by_state[MF_TASK_RUNNING] + counts.by_state[MF_TASK_PLACED],
         .n_skipped_earlier = scheduler->n_done_earlier + scheduler->n_failed_earlier,
-        .n_slots = scheduler->n_slots,
+        .n_slots = counts.slots_up,
+        .n_workers = counts.workers_up,
+        .n_quarantined = mf_farm_workers(scheduler->farm)->n_quarantined,
+        .n_lost = scheduler->notice.n_lost,
         .policy = mf_choosing_policy(scheduler),
         .policy_why = scheduler->choosing.why,
         .n_policy_changes = scheduler->choosing.n_changes,
@@ -410,6 +413,7 @@ int mf_scheduler_turn(struct mf_scheduler *scheduler, int64_t now_ns)
     scheduler->turn_began_ns = scheduler->config.clock_ns();
     had_traffic = receive(scheduler);
     mf_notice_turn(scheduler);
+    mf_respawn_turn(scheduler);
     mf_peers_share_nodes(scheduler);
     if (!mf_beginning_turn(scheduler))
         return mf_peers_send(scheduler) || had_traffic;
@@ -446,6 +450,7 @@ int64_t mf_scheduler_next_ns(const struct mf_scheduler *scheduler)
         next_ns = mf_settle_next_ns(scheduler);
     next_ns = mf_earliest_ns(next_ns, scheduler->next_status_ns);
     next_ns = mf_earliest_ns(next_ns, mf_requests_next_ns(scheduler));
+    next_ns = mf_earliest_ns(next_ns, mf_respawn_next_ns(scheduler));
     next_ns = mf_earliest_ns(next_ns, mf_walltime_next_ns(scheduler));
     if (scheduler->config.progress)
         next_ns = mf_earliest_ns(next_ns, mf_progress_next_ns(scheduler->config.progress));

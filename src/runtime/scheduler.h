@@ -54,6 +54,7 @@ enum mf_resume {
  * @jobs              slots of a node
  * @pin               whether slots are bound to cores
  * @attempts, @timeout_ns   for tasks that do not say: tries in all; 0 for no limit
+ * @respawn           so many lost workers are replaced
  * @functions_yield   functions have processes of their own, and yield at their checkpoints
  * @resume            how to treat what the journal holds
  * @run_dir           absolute path of the run directory, which open_journal makes
@@ -84,6 +85,7 @@ struct mf_scheduler_config {
     bool pin;
     uint32_t attempts;
     int64_t timeout_ns;
+    uint32_t respawn;
     bool functions_yield;
     enum mf_resume resume;
     const char *run_dir;

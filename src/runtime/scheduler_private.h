@@ -14,6 +14,7 @@
  *     transfer.c   output into the stores, fetched from workers where it is large
  *     settle.c     ended attempts: journal, and after the commit the telling
  *     recovery.c   what lost workers leave behind; workers in quarantine
+ *     respawn.c    workers that come later
  *     requests.c   what the user asks of the run while it goes on
  *     cancelling.c tasks that the user withdraws
  *     hooks.c      commands that workers run when they join and leave
@@ -53,6 +54,9 @@ enum mf_peer_state {
  *
  * @transport, @address  how to reach it
  * @node                 number of its node, from 1; 0 before it is UP
+ * @welcome              what it was told of its share, empty once another one has that
+ * @is_vacant, @is_wanted   nobody has its share; a worker for that is to be started
+ * @lost_ns              when it was lost
  * @is_quarantined, @n_quarantines   whether it is in quarantine; how often it was put there
  * @has                  what its HELLO said
  * @frame                records of this turn
@@ -73,6 +77,9 @@ struct mf_peer {
     mf_node_id node;
     bool is_quarantined;
     uint32_t n_quarantines;
+    struct mf_buffer welcome;
+    bool is_vacant, is_wanted;
+    int64_t lost_ns;
     struct mf_offer has;
     uint32_t n_slots;
     struct mf_buffer frame;
@@ -249,6 +256,24 @@ struct mf_choosing {
     char why[MF_PREFERENCE_SIZE + 64];
 };
 
+/**
+ * Workers that come later.
+ *
+ * @n_left       lost workers that may still be replaced
+ * @is_starting  the transport is at it
+ * @newcomer     the one that was started and has not said HELLO yet, or NULL
+ * @place        whose share that is for, or NULL
+ * @not_before_ns   when the next one may be started; with a newcomer, when its time is up
+ * @n_failures   since the last one that came up
+ */
+struct mf_respawn {
+    uint32_t n_left;
+    bool is_starting;
+    struct mf_peer *newcomer, *place;
+    int64_t not_before_ns;
+    uint32_t n_failures;
+};
+
 struct mf_scheduler {
     struct mf_scheduler_config config;
     struct mf_farm *farm;
@@ -258,8 +283,9 @@ struct mf_scheduler {
     int64_t now_ns;
     int64_t created_ns;
 
-    struct mf_peer *peers;
-    uint32_t n_peers;
+    struct mf_peer *peers; /* never moves: room for all that there can be */
+    uint32_t n_peers, n_first_peers;
+    struct mf_respawn respawn;
     bool is_sharing_done;
     uint32_t n_slots;
     struct mf_notice notice;
@@ -362,6 +388,12 @@ int64_t mf_beginning_next_ns(const struct mf_scheduler *scheduler);
 int mf_peers_create(struct mf_scheduler *scheduler);
 void mf_peers_destroy(struct mf_scheduler *scheduler);
 struct mf_peer *mf_peers_find(struct mf_scheduler *scheduler, uint32_t rank);
+
+/** How many there can be. */
+uint32_t mf_peers_max(const struct mf_scheduler *scheduler);
+
+/** One more rank, whose number is that of those there are. */
+void mf_peers_add(struct mf_scheduler *scheduler, uint32_t rank);
 
 /** Appends a record for the peer; sends the frame first if that would make it too large. */
 void mf_peer_post(struct mf_peer *peer, const struct mf_message *message);
@@ -634,6 +666,38 @@ void mf_recovery_turn(struct mf_scheduler *scheduler);
 
 /** Names the workers that were in quarantine: "" for none. Returns text, which holds size bytes. */
 char *mf_recovery_name_quarantined(const struct mf_scheduler *scheduler, char *text, size_t size);
+
+/* respawn.c */
+
+/** Whether another worker can be started at all. */
+bool mf_respawn_can(const struct mf_scheduler *scheduler);
+
+/** A worker that was UP is gone: its share is vacant, and one is started for it if any is left. */
+void mf_respawn_want(struct mf_scheduler *scheduler, struct mf_peer *peer);
+
+/**
+ * mf_respawn_grow() - n more workers, as far as there are shares of nodes that nobody has.
+ *
+ * Returns how many of those that were drained get work again; *ret_n_starting are started.
+ */
+uint32_t mf_respawn_grow(struct mf_scheduler *scheduler, uint32_t n, uint32_t *ret_n_starting);
+
+/** How many more there can be so. */
+uint32_t mf_respawn_n_vacant(const struct mf_scheduler *scheduler);
+
+/** Whether a worker will come; whether its process is being started; whether tasks may need it that
+ * no other one could run. */
+bool mf_respawn_is_pending(const struct mf_scheduler *scheduler);
+bool mf_respawn_is_starting(const struct mf_scheduler *scheduler);
+bool mf_respawn_is_missed(const struct mf_scheduler *scheduler);
+
+/** The one that was started says HELLO. Returns 0 or -errno. */
+int mf_respawn_on_hello(struct mf_scheduler *scheduler, struct mf_peer *peer);
+
+void mf_respawn_turn(struct mf_scheduler *scheduler);
+
+/** When it wants its next turn; INT64_MAX for never. */
+int64_t mf_respawn_next_ns(const struct mf_scheduler *scheduler);
 
 /* feeds.c */
 

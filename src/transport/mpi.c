@@ -11,6 +11,12 @@
  * No call here waits for a peer: a large receive is a matched probe and a
  * nonblocking receive, a send stays in a list until MPI is done with its
  * memory. So a rank that dies in the middle of a transfer holds up nobody else.
+ *
+ * Ends that were started later are reached by a communicator each, with a ring of its own.
+ * MPI_Comm_spawn() waits for the new process to get through MPI_Init(), and for ever if that dies
+ * there. It therefore has a thread for itself, and while it is at it nobody else calls MPI, so
+ * that MPI_THREAD_SERIALIZED is enough. A thread that does not come back in time is
+ * frozen: a signal handler never returns, and MPI goes on without what it was about to do.
  */
 #include "transport/transport.h"
 
@@ -21,13 +27,19 @@
 #include <errno.h>
 #include <limits.h>
 #include <mpi.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #define TAG_SMALL 77
 #define TAG_LARGE 78
+#define TAG_NUMBER 79 /* of a new end, which it is told */
 
 /* Over shared memory Open MPI sends 4,096 bytes at once, of which 56 are its own. */
 #define SMALL_BYTES 4032
@@ -37,6 +49,17 @@
 
 /* Receives posted ahead; what comes when all are taken waits inside MPI. */
 #define RING_SIZE 32
+#define SMALL_RING_SIZE 4 /* from a single end */
+
+/* Ends that can be started in the course of a run. */
+#define MAX_SPAWNED 256
+
+/* A process that has not got through MPI_Init() by then is given up; workers that hear nothing
+ * from here leave after 5 s. */
+#define SPAWN_TIMEOUT_NS (7 * MF_NS_PER_S / 2)
+
+/* A new end is told its number at once. */
+#define NUMBER_TIMEOUT_NS (10 * MF_NS_PER_S)
 
 /* Calls in a row after which all else gets a look although small frames keep coming. */
 #define MAX_IN_A_ROW 64
@@ -46,6 +69,7 @@ struct transfer {
     struct mf_list node;
     MPI_Request request;
     uint32_t to;
+    int tag; /* while it is held */
     struct mf_buffer frame;
 };
 
@@ -53,6 +77,29 @@ struct transfer {
 struct slot {
     MPI_Request request;
     struct mf_buffer frame;
+};
+
+/*
+ * A communicator, and the receives posted there. Its rank 0 is the end `first`; the ends behind it
+ * follow. `bytes` is the memory of the ring.
+ */
+struct channel {
+    MPI_Comm comm;
+    uint32_t first;
+    struct slot *ring;
+    uint32_t n_slots, head;
+    uint8_t *bytes;
+};
+
+/* A start under way: it is the thread's until is_done. */
+struct spawning {
+    pthread_t thread;
+    char **argv;
+    char *host, *dir;
+    int64_t deadline_ns;
+    atomic_bool is_done;
+    int code;
+    MPI_Comm comm;
 };
 
 /* `large` is what the backlog awaits from this peer, once its receive has begun. */
@@ -64,17 +111,22 @@ struct peer {
 /*
  * `outgoing` is in the order in which the sends began; `spare` are transfers
  * whose memory can be used again. `lent` is at the caller, and is posted again
- * before anything else. `error` is set once the ring is out of order, and stays.
+ * before anything else. `error` is set once a ring is out of order, and stays.
+ * channels[0] is of the ends that there were at the start, n_first in number; each of the others
+ * is of one that was started since. `held` are sends that wait for the end of `spawning`.
+ * With `is_stuck` a thread was frozen within MPI.
  */
 struct mpi_transport {
     struct mf_transport base;
     struct mf_list outgoing;
     struct mf_list spare;
+    struct mf_list held;
     struct mf_backlog backlog;
     struct peer *peers;
-    struct slot ring[RING_SIZE];
-    uint8_t *ring_bytes;
-    uint32_t head;
+    struct channel *channels;
+    uint32_t n_channels, n_first, next_channel;
+    struct spawning *spawning;
+    bool is_stuck;
     uint32_t n_in_a_row;
     struct slot *lent;
     int error;
@@ -83,6 +135,17 @@ struct mpi_transport {
 static struct mpi_transport *mpi_of(const struct mf_transport *transport)
 {
     return mf_container_of(transport, struct mpi_transport, base);
+}
+
+/* The channel of an end, and its rank there. */
+static const struct channel *channel_of(const struct mpi_transport *mpi, uint32_t end,
+                                        int *ret_rank)
+{
+    const struct channel *channel =
+        end < mpi->n_first ? &mpi->channels[0] : &mpi->channels[1 + end - mpi->n_first];
+
+    *ret_rank = (int)(end - channel->first);
+    return channel;
 }
 
 static struct transfer *transfer_of(struct mf_list *node)
@@ -132,6 +195,42 @@ static int reap_sends(struct mpi_transport *mpi)
     return 0;
 }
 
+/* Until MPI can be called again. */
+static int hold(struct mpi_transport *mpi, struct transfer *transfer, uint32_t to, int tag,
+                struct mf_buffer *frame)
+{
+    struct mf_buffer recycled = transfer->frame;
+
+    transfer->frame = *frame;
+    transfer->to = to;
+    transfer->tag = tag;
+    *frame = recycled;
+    mpi->peers[to].unsent_bytes += transfer->frame.size;
+    mf_list_push_back(&mpi->held, &transfer->node);
+    return 0;
+}
+
+/* Sends what was held, in order. */
+static int send_held(struct mpi_transport *mpi)
+{
+    struct mf_list *node;
+
+    while ((node = mf_list_pop_front(&mpi->held))) {
+        struct transfer *transfer = transfer_of(node);
+        int rank;
+        const struct channel *channel = channel_of(mpi, transfer->to, &rank);
+
+        if (MPI_Isend(transfer->frame.data, (int)transfer->frame.size, MPI_BYTE, rank,
+                      transfer->tag, channel->comm, &transfer->request) != MPI_SUCCESS) {
+            mpi->peers[transfer->to].unsent_bytes -= transfer->frame.size;
+            give_back(mpi, transfer);
+            return mpi->error = -EIO;
+        }
+        mf_list_push_back(&mpi->outgoing, &transfer->node);
+    }
+    return 0;
+}
+
 /*
  * Most frames are small and gone at once, and keep their memory for the next
  * one; else MPI reads from it, and *frame gets recycled memory.
@@ -139,11 +238,15 @@ static int reap_sends(struct mpi_transport *mpi)
 static int start_send(struct mpi_transport *mpi, uint32_t to, int tag, struct mf_buffer *frame)
 {
     struct transfer *transfer = take_transfer(mpi);
-    int is_done;
+    const struct channel *channel;
+    int is_done, rank;
 
     if (!transfer)
         return -ENOMEM;
-    if (MPI_Isend(frame->data, (int)frame->size, MPI_BYTE, (int)to, tag, MPI_COMM_WORLD,
+    if (mpi->spawning)
+        return hold(mpi, transfer, to, tag, frame);
+    channel = channel_of(mpi, to, &rank);
+    if (MPI_Isend(frame->data, (int)frame->size, MPI_BYTE, rank, tag, channel->comm,
                   &transfer->request) != MPI_SUCCESS) {
         give_back(mpi, transfer);
         return -EIO;
@@ -193,10 +296,10 @@ static int begin_large(struct mpi_transport *mpi, uint32_t from, struct mf_buffe
 {
     MPI_Message message;
     MPI_Status status;
-    int is_there, size;
+    int is_there, size, rank;
+    const struct channel *channel = channel_of(mpi, from, &rank);
 
-    if (MPI_Improbe((int)from, TAG_LARGE, MPI_COMM_WORLD, &is_there, &message, &status) !=
-        MPI_SUCCESS)
+    if (MPI_Improbe(rank, TAG_LARGE, channel->comm, &is_there, &message, &status) != MPI_SUCCESS)
         return -EIO;
     if (!is_there)
         return 0;
@@ -245,34 +348,50 @@ static int put_in_backlog(struct mpi_transport *mpi, uint32_t from, const struct
     return mf_backlog_put(&mpi->backlog, from, frame->data, frame->size);
 }
 
-/* Lends out the first small frame that need not wait for a large one: 1, 0 or -errno. */
-static int lend_small(struct mpi_transport *mpi, uint32_t *ret_from,
+/* Lends out the first small frame of a channel that need not wait for a large one: 1, 0 or
+ * -errno. */
+static int lend_small(struct mpi_transport *mpi, struct channel *channel, uint32_t *ret_from,
                       const struct mf_buffer **ret_frame)
 {
-    for (int i = 0; i < RING_SIZE; i++) {
-        struct slot *slot = &mpi->ring[mpi->head];
+    for (uint32_t i = 0; i < channel->n_slots; i++) {
+        struct slot *slot = &channel->ring[channel->head];
         MPI_Status status;
+        uint32_t from;
         int is_done, size, r;
 
         if (MPI_Test(&slot->request, &is_done, &status) != MPI_SUCCESS)
             return mpi->error = -EIO;
         if (!is_done)
             return 0;
-        mpi->head = (mpi->head + 1) % RING_SIZE;
+        channel->head = (channel->head + 1) % channel->n_slots;
         MPI_Get_count(&status, MPI_BYTE, &size);
         slot->frame.size = (size_t)size;
-        if (size > 0 && !mf_backlog_has(&mpi->backlog, (uint32_t)status.MPI_SOURCE)) {
+        from = channel->first + (uint32_t)status.MPI_SOURCE;
+        if (size > 0 && !mf_backlog_has(&mpi->backlog, from)) {
             mpi->lent = slot;
-            *ret_from = (uint32_t)status.MPI_SOURCE;
+            *ret_from = from;
             *ret_frame = &slot->frame;
             return 1;
         }
-        r = put_in_backlog(mpi, (uint32_t)status.MPI_SOURCE, &slot->frame);
+        r = put_in_backlog(mpi, from, &slot->frame);
         post(mpi, slot);
         if (r < 0)
             return r;
     }
     return 0;
+}
+
+/* All channels in turn, so that none keeps the others waiting. */
+static int lend_any(struct mpi_transport *mpi, uint32_t *ret_from,
+                    const struct mf_buffer **ret_frame)
+{
+    int r = 0;
+
+    for (uint32_t n = 0; n < mpi->n_channels && r == 0; n++) {
+        r = lend_small(mpi, &mpi->channels[mpi->next_channel], ret_from, ret_frame);
+        mpi->next_channel = (mpi->next_channel + 1) % mpi->n_channels;
+    }
+    return r;
 }
 
 /* What need not be looked at for each small frame. */
@@ -290,7 +409,7 @@ static int look(struct mpi_transport *mpi, uint32_t *ret_from, const struct mf_b
     int r = mf_backlog_take(&mpi->backlog, ret_from, ret_frame);
 
     if (r == 0)
-        r = lend_small(mpi, ret_from, ret_frame);
+        r = lend_any(mpi, ret_from, ret_frame);
     if (r == 0)
         r = move_rest(mpi);
     return r == 0 ? mf_backlog_take(&mpi->backlog, ret_from, ret_frame) : r;
@@ -302,6 +421,8 @@ static int mpi_receive(struct mf_transport *transport, uint32_t *ret_from,
     struct mpi_transport *mpi = mpi_of(transport);
     int r;
 
+    if (mpi->spawning)
+        return 0;
     take_back(mpi);
     r = mpi->error;
     if (r == 0 && mpi->n_in_a_row++ >= MAX_IN_A_ROW)
@@ -338,11 +459,11 @@ static void drain_sends(struct mpi_transport *mpi)
         nanosleep(&nap, NULL);
 }
 
-/* Both calls are local: they wait for nobody. */
-static void free_ring(struct mpi_transport *mpi)
+/* All calls are local: they wait for nobody. */
+static void close_channel(struct mpi_transport *mpi, struct channel *channel)
 {
-    for (int i = 0; i < RING_SIZE; i++) {
-        struct slot *slot = &mpi->ring[i];
+    for (uint32_t i = 0; i < channel->n_slots && !mpi->is_stuck; i++) {
+        struct slot *slot = &channel->ring[i];
 
         if (slot->request == MPI_REQUEST_NULL)
             continue;
@@ -350,32 +471,54 @@ static void free_ring(struct mpi_transport *mpi)
             MPI_Cancel(&slot->request);
         MPI_Request_free(&slot->request);
     }
+    /* MPI_Finalize() would wait for the other end of one that is still there. */
+    if (!mpi->is_stuck && channel->comm != MPI_COMM_WORLD && channel->comm != MPI_COMM_NULL)
+        MPI_Comm_free(&channel->comm);
 }
 
-static void mpi_destroy(struct mf_transport *transport)
+static void free_channels(struct mpi_transport *mpi)
 {
-    struct mpi_transport *mpi = mpi_of(transport);
-
-    drain_sends(mpi);
-    free_ring(mpi);
-    /* It waits for all ranks, also for dead ones. Without it this was the last call of MPI. */
-    if (!transport->has_losses)
-        MPI_Finalize();
-    /* Only now is MPI surely done with the memory of unfinished transfers. */
-    free_transfers(&mpi->outgoing);
-    free_transfers(&mpi->spare);
-    mf_backlog_finish(&mpi->backlog);
-    free(mpi->peers);
-    free(mpi->ring_bytes);
-    free(mpi);
+    for (uint32_t i = 0; i < mpi->n_channels; i++) {
+        free(mpi->channels[i].ring);
+        free(mpi->channels[i].bytes);
+    }
+    free(mpi->channels);
 }
 
-static const struct mf_transport_ops mpi_ops = {
-    .send = mpi_send,
-    .receive = mpi_receive,
-    .unsent = mpi_unsent,
-    .destroy = mpi_destroy,
-};
+static int fill_ring(struct mpi_transport *mpi, struct channel *channel)
+{
+    for (uint32_t i = 0; i < channel->n_slots && mpi->error == 0; i++) {
+        struct slot *slot = &channel->ring[i];
+
+        slot->frame.data = channel->bytes + (size_t)i * SMALL_BYTES;
+        if (MPI_Recv_init(slot->frame.data, SMALL_BYTES, MPI_BYTE, MPI_ANY_SOURCE, TAG_SMALL,
+                          channel->comm, &slot->request) != MPI_SUCCESS)
+            return -EIO;
+        post(mpi, slot);
+    }
+    return mpi->error;
+}
+
+/* Adds a channel, for which there is room. Returns 0 or -errno. */
+static int open_channel(struct mpi_transport *mpi, MPI_Comm comm, uint32_t first, uint32_t n_slots)
+{
+    struct channel *channel = &mpi->channels[mpi->n_channels];
+
+    *channel = (struct channel){.comm = comm, .first = first, .n_slots = n_slots};
+    MPI_Comm_set_errhandler(comm, MPI_ERRORS_RETURN);
+    channel->ring = calloc(n_slots, sizeof(*channel->ring));
+    channel->bytes = aligned_alloc(CACHE_LINE, (size_t)n_slots * SMALL_BYTES);
+    mpi->n_channels++;
+    for (uint32_t i = 0; channel->ring && i < n_slots; i++)
+        channel->ring[i].request = MPI_REQUEST_NULL;
+    if (!channel->ring || !channel->bytes) {
+        channel->n_slots = 0;
+        return -ENOMEM;
+    }
+    return fill_ring(mpi, channel);
+}
+
+/* --- starting more ends --- */
 
 static int mpi_fail(int code, const char *what, struct mf_error *err)
 {
@@ -386,40 +529,267 @@ static int mpi_fail(int code, const char *what, struct mf_error *err)
     return mf_error_set(err, -EIO, "%s: %s", what, text);
 }
 
-static int fill_ring(struct mpi_transport *mpi)
+static void free_spawning(struct spawning *spawning)
 {
-    for (int i = 0; i < RING_SIZE && mpi->error == 0; i++) {
-        struct slot *slot = &mpi->ring[i];
-
-        slot->frame.data = mpi->ring_bytes + (size_t)i * SMALL_BYTES;
-        if (MPI_Recv_init(slot->frame.data, SMALL_BYTES, MPI_BYTE, MPI_ANY_SOURCE, TAG_SMALL,
-                          MPI_COMM_WORLD, &slot->request) != MPI_SUCCESS)
-            return -EIO;
-        post(mpi, slot);
-    }
-    return mpi->error;
+    for (char **arg = spawning->argv; arg && *arg; arg++)
+        free(*arg);
+    free(spawning->argv);
+    free(spawning->host);
+    free(spawning->dir);
+    free(spawning);
 }
 
-static int start(struct mpi_transport *mpi)
+static int copy_words(char **argv, char ***ret_copy)
 {
-    int r = mf_backlog_init(&mpi->backlog, mpi->base.size);
+    size_t n = 0;
+
+    while (argv[n])
+        n++;
+    *ret_copy = calloc(n + 1, sizeof(char *));
+    for (size_t i = 0; *ret_copy && i < n; i++)
+        if (!((*ret_copy)[i] = strdup(argv[i])))
+            return -ENOMEM;
+    return *ret_copy ? 0 : -ENOMEM;
+}
+
+static int copy_spawn(const struct mf_spawn *spawn, struct spawning **ret_spawning)
+{
+    struct spawning *spawning = calloc(1, sizeof(*spawning));
+
+    if (!spawning)
+        return -ENOMEM;
+    spawning->host = strdup(spawn->host);
+    spawning->dir = strdup(spawn->dir);
+    if (copy_words(spawn->argv, &spawning->argv) < 0 || !spawning->host || !spawning->dir) {
+        free_spawning(spawning);
+        return -ENOMEM;
+    }
+    *ret_spawning = spawning;
+    return 0;
+}
+
+/* In a thread of its own, while nobody else calls MPI. */
+static void *spawn_in_thread(void *arg)
+{
+    struct spawning *spawning = arg;
+    MPI_Info info;
+    int code;
+
+    MPI_Info_create(&info);
+    MPI_Info_set(info, "host", spawning->host);
+    MPI_Info_set(info, "wdir", spawning->dir);
+    MPI_Info_set(info, "bind_to", "none");
+    spawning->code = MPI_Comm_spawn(spawning->argv[0], spawning->argv + 1, 1, info, 0,
+                                    MPI_COMM_SELF, &spawning->comm, &code);
+    MPI_Info_free(&info);
+    atomic_store(&spawning->is_done, true);
+    return NULL;
+}
+
+static int mpi_spawn(struct mf_transport *transport, const struct mf_spawn *spawn)
+{
+    struct mpi_transport *mpi = mpi_of(transport);
+    sigset_t all, before;
+    int r;
+
+    if (mpi->spawning)
+        return -EBUSY;
+    if (transport->size >= transport->max_size)
+        return -ENOSPC;
+    take_back(mpi);
+    r = copy_spawn(spawn, &mpi->spawning);
+    if (r < 0)
+        return r;
+    mpi->spawning->deadline_ns = mf_clock_monotonic_ns() + SPAWN_TIMEOUT_NS;
+    /* Signals of the process are not for it. */
+    sigfillset(&all);
+    sigdelset(&all, SIGUSR2);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    r = -pthread_create(&mpi->spawning->thread, NULL, spawn_in_thread, mpi->spawning);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (r < 0) {
+        free_spawning(mpi->spawning);
+        mpi->spawning = NULL;
+    }
+    return r;
+}
+
+_Noreturn static void stay_here(int number)
+{
+    for (;;)
+        pause();
+}
+
+/* Whatever it waits for may come, and it would call MPI while others do. */
+static void freeze(struct mpi_transport *mpi)
+{
+    struct sigaction action = {.sa_handler = stay_here};
+
+    sigfillset(&action.sa_mask);
+    sigaction(SIGUSR2, &action, NULL);
+    pthread_kill(mpi->spawning->thread, SIGUSR2);
+    pthread_detach(mpi->spawning->thread);
+    /* It may still read what it was given, so that this stays. */
+    mpi->spawning = NULL;
+    mpi->is_stuck = true;
+}
+
+/* The new end gets its number, and a place among the others. */
+static int adopt(struct mpi_transport *mpi, MPI_Comm comm, uint32_t *ret_number)
+{
+    uint32_t number = mpi->base.size;
+    struct mf_buffer frame = {0};
+    int r = open_channel(mpi, comm, number, SMALL_RING_SIZE);
+
+    mpi->base.size++;
+    mf_buffer_put_u32(&frame, number);
+    if (r == 0)
+        r = start_send(mpi, number, TAG_NUMBER, &frame);
+    mf_buffer_finish(&frame);
+    *ret_number = number;
+    return r < 0 ? r : 1;
+}
+
+static int mpi_spawned(struct mf_transport *transport, uint32_t *ret_number, struct mf_error *err)
+{
+    struct mpi_transport *mpi = mpi_of(transport);
+    struct spawning *spawning = mpi->spawning;
+    int code, r;
+
+    if (!spawning)
+        return 0;
+    if (!atomic_load(&spawning->is_done)) {
+        if (mf_clock_monotonic_ns() < spawning->deadline_ns)
+            return 0;
+        freeze(mpi);
+        r = send_held(mpi);
+        return mf_error_set(err, r < 0 ? r : -ETIMEDOUT, "the new process did not come up in time");
+    }
+    pthread_join(spawning->thread, NULL);
+    code = spawning->code;
+    mpi->spawning = NULL;
+    r = send_held(mpi);
+    if (code != MPI_SUCCESS)
+        r = mpi_fail(code, "MPI_Comm_spawn", err);
+    else if (r == 0)
+        r = adopt(mpi, spawning->comm, ret_number);
+    if (r < 0 && code == MPI_SUCCESS)
+        mf_error_set(err, r, "the new process cannot be reached: %s", strerror(-r));
+    free_spawning(spawning);
+    return r;
+}
+
+/* One that was started by another end waits for its number; not for ever. */
+static int await_number(MPI_Comm parent, uint32_t *ret_number, struct mf_error *err)
+{
+    const int64_t deadline_ns = mf_clock_monotonic_ns() + NUMBER_TIMEOUT_NS;
+    const struct timespec nap = {.tv_nsec = MF_NS_PER_MS};
+    uint8_t bytes[4];
+    struct mf_reader reader;
+    int is_there = 0, code;
+
+    MPI_Comm_set_errhandler(parent, MPI_ERRORS_RETURN);
+    do {
+        code = MPI_Iprobe(0, TAG_NUMBER, parent, &is_there, MPI_STATUS_IGNORE);
+        if (code != MPI_SUCCESS)
+            return mpi_fail(code, "MPI_Iprobe", err);
+        if (!is_there)
+            nanosleep(&nap, NULL);
+    } while (!is_there && mf_clock_monotonic_ns() < deadline_ns);
+    if (!is_there)
+        return mf_error_set(err, -ETIMEDOUT, "the farm that started this process is silent");
+    code = MPI_Recv(bytes, sizeof(bytes), MPI_BYTE, 0, TAG_NUMBER, parent, MPI_STATUS_IGNORE);
+    if (code != MPI_SUCCESS)
+        return mpi_fail(code, "MPI_Recv", err);
+    reader = mf_reader_over(bytes, sizeof(bytes));
+    *ret_number = mf_reader_get_u32(&reader);
+    return *ret_number > 0 ? 0 : mf_error_set(err, -EPROTO, "this process has no number");
+}
+
+/* --- life --- */
+
+static void mpi_destroy(struct mf_transport *transport)
+{
+    struct mpi_transport *mpi = mpi_of(transport);
+
+    if (mpi->spawning)
+        freeze(mpi);
+    if (!mpi->is_stuck)
+        drain_sends(mpi);
+    for (uint32_t i = 0; i < mpi->n_channels; i++)
+        close_channel(mpi, &mpi->channels[i]);
+    /* It waits for all ranks, also for dead ones. Without it this was the last call of MPI. */
+    if (!transport->has_losses && !mpi->is_stuck)
+        MPI_Finalize();
+    /* Only now is MPI surely done with the memory of unfinished transfers. */
+    free_transfers(&mpi->outgoing);
+    free_transfers(&mpi->spare);
+    free_transfers(&mpi->held);
+    mf_backlog_finish(&mpi->backlog);
+    free(mpi->peers);
+    free_channels(mpi);
+    free(mpi);
+}
+
+static const struct mf_transport_ops mpi_ops = {
+    .send = mpi_send,
+    .receive = mpi_receive,
+    .unsent = mpi_unsent,
+    .spawn = mpi_spawn,
+    .spawned = mpi_spawned,
+    .destroy = mpi_destroy,
+};
+
+static int start(struct mpi_transport *mpi, MPI_Comm comm)
+{
+    uint32_t n_ends = mpi->base.max_size;
+    int r = mf_backlog_init(&mpi->backlog, n_ends);
 
     mf_list_init(&mpi->outgoing);
     mf_list_init(&mpi->spare);
-    for (int i = 0; i < RING_SIZE; i++)
-        mpi->ring[i].request = MPI_REQUEST_NULL;
-    mpi->peers = calloc(mpi->base.size, sizeof(*mpi->peers));
-    mpi->ring_bytes = aligned_alloc(CACHE_LINE, (size_t)RING_SIZE * SMALL_BYTES);
-    if (r < 0 || !mpi->peers || !mpi->ring_bytes)
+    mf_list_init(&mpi->held);
+    mpi->peers = calloc(n_ends, sizeof(*mpi->peers));
+    mpi->channels = calloc(1 + n_ends - mpi->n_first, sizeof(*mpi->channels));
+    if (r < 0 || !mpi->peers || !mpi->channels)
         return -ENOMEM;
-    return fill_ring(mpi);
+    return open_channel(mpi, comm, 0, RING_SIZE);
+}
+
+/* Who this end is, and who there are: those of its own start, or the one that started it. */
+static int find_ends(struct mpi_transport *mpi, MPI_Comm *ret_comm, struct mf_error *err)
+{
+    MPI_Comm parent;
+    uint32_t number;
+    int rank, size, r;
+
+    MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
+    MPI_Comm_set_errhandler(MPI_COMM_SELF, MPI_ERRORS_RETURN);
+    MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+    MPI_Comm_size(MPI_COMM_WORLD, &size);
+    MPI_Comm_get_parent(&parent);
+    mpi->base = (struct mf_transport){.ops = &mpi_ops};
+    if (parent == MPI_COMM_NULL) {
+        *ret_comm = MPI_COMM_WORLD;
+        mpi->base.rank = (uint32_t)rank;
+        mpi->base.size = mpi->n_first = (uint32_t)size;
+        mpi->base.max_size = (uint32_t)size + (rank == 0 ? MAX_SPAWNED : 0);
+        return 0;
+    }
+    r = await_number(parent, &number, err);
+    if (r < 0)
+        return r;
+    *ret_comm = parent;
+    mpi->base.rank = number;
+    mpi->base.size = mpi->base.max_size = mpi->n_first = number + 1;
+    return 0;
 }
 
 int mf_transport_mpi_create(int *argc, char ***argv, struct mf_transport **ret_transport,
                             struct mf_error *err)
 {
     struct mpi_transport *mpi;
-    int rank, size, code, is_used = 0;
+    MPI_Comm comm;
+    int code, r, provided, is_used = 0;
 
     MPI_Initialized(&is_used);
     if (is_used)
@@ -427,20 +797,21 @@ int mf_transport_mpi_create(int *argc, char ***argv, struct mf_transport **ret_t
     mpi = calloc(1, sizeof(*mpi));
     if (!mpi)
         return mf_error_set(err, -ENOMEM, "out of memory");
-    code = MPI_Init(argc, argv);
+    code = MPI_Init_thread(argc, argv, MPI_THREAD_SERIALIZED, &provided);
     if (code != MPI_SUCCESS) {
         free(mpi);
         return mpi_fail(code, "MPI_Init", err);
     }
-    MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
-    MPI_Comm_rank(MPI_COMM_WORLD, &rank);
-    MPI_Comm_size(MPI_COMM_WORLD, &size);
-    mpi->base =
-        (struct mf_transport){.ops = &mpi_ops, .rank = (uint32_t)rank, .size = (uint32_t)size};
-    code = start(mpi);
-    if (code < 0) {
+    r = find_ends(mpi, &comm, err);
+    if (r < 0) {
+        MPI_Finalize();
+        free(mpi);
+        return r;
+    }
+    r = start(mpi, comm);
+    if (r < 0) {
         mpi_destroy(&mpi->base);
-        return mf_error_set(err, code, "the transport cannot start: %s", strerror(-code));
+        return mf_error_set(err, r, "the transport cannot start: %s", strerror(-r));
     }
     *ret_transport = &mpi->base;
     return 0;

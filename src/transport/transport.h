@@ -16,6 +16,13 @@
 
 struct mf_transport;
 
+/** A program to start as one more end. @argv  with its path first and NULL behind */
+struct mf_spawn {
+    char **argv;
+    const char *host;
+    const char *dir;
+};
+
 /**
  * @send     start sending a frame. Its memory is taken and *frame left empty,
  *           with recycled memory if there is any; an empty frame is not sent.
@@ -23,6 +30,12 @@ struct mf_transport;
  * @receive  1 with a frame, borrowed until the next call, and its sender; 0 for
  *           none now; or -errno. Also moves what is being sent.
  * @unsent   bytes of frames to a peer that are still ours
+ * @spawn    begin to start a program on a host; what it says of it is copied. Until that is over
+ *           nothing is received, and what is sent waits. NULL where it cannot be done. Returns 0,
+ *           -EBUSY while another one is being started, -ENOSPC, or another -errno
+ * @spawned  1 once it is there, with its number, which is one more than the highest before;
+ *           0 not yet; or -errno with a sentence: nothing came of it. After that no more than
+ *           0 until the next one
  * @destroy  gives what is still being sent up to a second, waits for the other ends unless
  *           has_losses, and frees
  */
@@ -31,6 +44,8 @@ struct mf_transport_ops {
     int (*receive)(struct mf_transport *transport, uint32_t *ret_from,
                    const struct mf_buffer **ret_frame);
     uint64_t (*unsent)(const struct mf_transport *transport, uint32_t to);
+    int (*spawn)(struct mf_transport *transport, const struct mf_spawn *spawn);
+    int (*spawned)(struct mf_transport *transport, uint32_t *ret_number, struct mf_error *err);
     void (*destroy)(struct mf_transport *transport);
 };
 
@@ -41,6 +56,7 @@ struct mf_transport_ops {
  * Every transport begins with this.
  *
  * @rank, @size  this end's number, and how many ends there are
+ * @max_size     how many there can be, if more are started
  * @n_looks      set by the user: how often the next receive looks before it says that there is
  *               nothing, once if 0. MF_LOOKS_AFTER_PAUSE, since the first look after a pause may
  *               only get things going; more where there is nothing else to do
@@ -50,6 +66,7 @@ struct mf_transport {
     const struct mf_transport_ops *ops;
     uint32_t rank;
     uint32_t size;
+    uint32_t max_size;
     uint32_t n_looks;
     bool has_losses;
 };
@@ -90,7 +107,9 @@ int mf_transport_local_pair(struct mf_transport **ret_scheduler, struct mf_trans
  * mf_transport_mpi_create() - join the other ranks: MPI_Init.
  *
  * Once per process, from the thread that will use it. Errors of MPI are
- * returned rather than aborting. destroy() does MPI_Finalize.
+ * returned rather than aborting. destroy() does MPI_Finalize. An end that was
+ * started by another one has the number that it was given there, and can reach that one alone,
+ * as number 0.
  *
  * Returns 0, -EALREADY if MPI is initialised, or -EIO with MPI's own words in err.
  */

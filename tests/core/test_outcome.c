@@ -148,11 +148,12 @@ static void expect_on(struct mf_outcome outcome, const char *words)
 
 Test(outcome, the_host_is_named_where_the_cause_may_lie_with_it)
 {
-    expect_on((struct mf_outcome){.cause = MF_CAUSE_SIGNAL,
-                                  .signal = 9,
-                                  .detail = "peak memory 63.9 of 64.0 GiB: probably out of memory"},
-              "killed by signal 9 (Killed) on n3; peak memory 63.9 of 64.0 GiB: probably out of "
-              "memory");
+    expect_on(
+        (struct mf_outcome){.cause = MF_CAUSE_SIGNAL,
+                            .signal = 9,
+                            .detail = "peak memory 63.9 GiB of 64.0 GiB: probably out of memory"},
+        "killed by signal 9 (Killed) on n3; peak memory 63.9 GiB of 64.0 GiB: probably out of "
+        "memory");
     expect_on((struct mf_outcome){.cause = MF_CAUSE_LOST}, "its worker on n3 disappeared");
     expect_on((struct mf_outcome){.cause = MF_CAUSE_START,
                                   .exit_status = 127,

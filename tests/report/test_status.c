@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 TestSuite(status, .init = t_dir_begin, .fini = t_dir_end);
 
@@ -26,7 +27,11 @@ Test(status, is_read_back_as_it_was_written)
                                       .started_ns = 40 * MF_NS_PER_S,
                                       .n_total = 9,
                                       .n_running = 4,
-                                      .n_suspended = 3};
+                                      .n_suspended = 3,
+                                      .n_done = 2,
+                                      .n_slots = 8,
+                                      .n_workers = 2,
+                                      .n_lost = 1};
     struct mf_status_suspended suspended[] = {
         {"fit", 500 * MF_NS_PER_S}, {"no\xffutf", MF_NS_PER_S}, {"plot", 700 * MF_NS_PER_S}};
     int64_t since_ns;
@@ -40,6 +45,11 @@ Test(status, is_read_back_as_it_was_written)
     cr_assert_eq(status.n_total, 9u);
     cr_assert_eq(status.n_running, 4u);
     cr_assert_eq(status.n_suspended, 3u);
+    cr_assert_eq(status.n_done, 2u);
+    cr_assert_eq(status.n_slots, 8u);
+    cr_assert_eq(status.n_workers, 2u);
+    cr_assert_eq(status.n_lost, 1u);
+    cr_assert_eq(status.pid, getpid());
     cr_assert_eq(mf_status_find_suspended(t_path("."), "plot", &since_ns), 0);
     cr_assert_eq(since_ns, 700 * MF_NS_PER_S);
     cr_assert_eq(mf_status_find_suspended(t_path("."), "other", &since_ns), -ENOENT);

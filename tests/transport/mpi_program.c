@@ -401,6 +401,105 @@ static void run_leave(void)
     await(&from);
 }
 
+/* --- ends that are started later --- */
+
+static char program[4096];
+
+/* Begins to start this program, or another one, as one more end. */
+static void begin_spawn(const char *path, const char *scenario)
+{
+    char host[256], dir[4096];
+    char *argv[] = {(char *)path, (char *)scenario, NULL};
+    struct mf_spawn spawn = {.argv = argv, .host = host, .dir = dir};
+
+    CHECK(gethostname(host, sizeof(host)) == 0);
+    CHECK(getcwd(dir, sizeof(dir)));
+    CHECK(transport->ops->spawn(transport, &spawn) == 0);
+    CHECK(transport->ops->spawn(transport, &spawn) == -EBUSY);
+}
+
+static int await_spawned(uint32_t *ret_number)
+{
+    int64_t deadline_ns = mf_clock_monotonic_ns() + LIMIT_NS;
+    struct mf_error err;
+    int r;
+
+    while ((r = transport->ops->spawned(transport, ret_number, &err)) == 0) {
+        CHECK(mf_clock_monotonic_ns() < deadline_ns);
+        usleep(1000);
+    }
+    return r;
+}
+
+/* As play_along() and the other end of it, with any end. */
+static void play_with(uint32_t other, bool is_first)
+{
+    struct stream out = stream_of(transport->rank, other, false);
+    struct stream in = stream_of(other, transport->rank, false);
+
+    while (in.number < N_PLAYED) {
+        if (is_first)
+            send_next(&out, other);
+        await_next(&in);
+        if (!is_first)
+            send_next(&out, other);
+    }
+    send_all_that_is_unsent(other);
+}
+
+/* What is sent while an end is started arrives behind what was sent before. */
+static void run_spawning(void)
+{
+    uint32_t number;
+
+    if (transport->rank == 1) {
+        play_with(0, false);
+        return;
+    }
+    for (uint32_t i = 0; i < 2; i++) {
+        begin_spawn(program, "spawned");
+        CHECK(await_spawned(&number) == 1);
+        CHECK(number == 2 + i && transport->size == 3 + i);
+        play_with(number, true);
+    }
+    begin_spawn(program, "spawned");
+    struct stream out = stream_of(0, 1, false), in = stream_of(1, 0, false);
+    while (out.number < 20)
+        send_next(&out, 1);
+    CHECK(mf_transport_unsent(transport, 1) > 0);
+    CHECK(await_spawned(&number) == 1);
+    while (in.number < 20)
+        await_next(&in);
+    while (in.number < N_PLAYED) {
+        send_next(&out, 1);
+        await_next(&in);
+    }
+    play_with(number, true);
+}
+
+static void run_spawned(void)
+{
+    play_with(0, false);
+}
+
+/* One that ends before it can be reached; the others go on, and leave. */
+static void run_unborn(void)
+{
+    uint32_t number;
+
+    if (transport->rank == 1) {
+        play_with(0, false);
+        return;
+    }
+    begin_spawn("/bin/true", NULL);
+    CHECK(await_spawned(&number) == -ETIMEDOUT);
+    CHECK(transport->size == 2);
+    play_with(1, true);
+    begin_spawn(program, "spawned");
+    CHECK(await_spawned(&number) == 1 && number == 2);
+    play_with(number, true);
+}
+
 /* --- the program --- */
 
 static void say(uint32_t rank, const char *text)
@@ -413,9 +512,10 @@ static const struct {
     const char *name;
     void (*run)(void);
 } scenarios[] = {
-    {"order", run_order},     {"burst", run_burst},           {"flood", run_flood},
-    {"stopped", run_stopped}, {"killed", run_killed},         {"unsent", run_unsent},
-    {"busy", run_busy},       {"last_words", run_last_words}, {"leave", run_leave},
+    {"order", run_order},       {"burst", run_burst},           {"flood", run_flood},
+    {"stopped", run_stopped},   {"killed", run_killed},         {"unsent", run_unsent},
+    {"busy", run_busy},         {"last_words", run_last_words}, {"leave", run_leave},
+    {"spawning", run_spawning}, {"spawned", run_spawned},       {"unborn", run_unborn},
 };
 
 static void run(const char *name)
@@ -437,6 +537,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: mpi_program SCENARIO; %s\n", err.text);
         return 2;
     }
+    CHECK(realpath("/proc/self/exe", program));
     run(argv[1]);
     rank = transport->rank;
     say(rank, "fine");

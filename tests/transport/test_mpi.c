@@ -87,6 +87,28 @@ Test(mpi, a_rank_killed_in_mid_transfer_holds_up_itself_alone)
     expect_survivors_fine(TCP);
 }
 
+Test(mpi, an_end_that_is_started_later_is_reached_as_the_others)
+{
+    struct t_result result = t_sh(MPIRUN "-n 2 mpi_program spawning");
+
+    for (int rank = 0; rank < 5; rank++)
+        cr_assert(said(&result, rank, "fine") && said(&result, rank, "left"), "%s%s", result.out,
+                  result.err);
+    cr_assert(eq(int, result.status, 0));
+}
+
+/* mpirun may wait for the lost one, so that it is ended. */
+Test(mpi, an_end_that_does_not_come_up_holds_up_nobody)
+{
+    struct t_result result =
+        t_sh(MPIRUN "--enable-recovery -n 2 mpi_program unborn > out & pid=$!;"
+                    "while [ $(grep -c fine out) -lt 2 ] && kill -0 $pid; do sleep 0.02; done;"
+                    "kill $pid; wait $pid; cat out");
+
+    cr_assert(said(&result, 0, "fine"), "%s%s", result.out, result.err);
+    cr_assert(said(&result, 1, "fine"), "%s%s", result.out, result.err);
+}
+
 Test(mpi, bytes_are_unsent_until_the_peer_has_taken_them)
 {
     expect_all_fine(2, "", "unsent");

@@ -1,0 +1,181 @@
+/*
+ * The subcommand status: how a run stands, from its status.json and the lock of its run directory,
+ * so that it works from any node that sees the directory. It changes nothing.
+ */
+#include "cli/asking.h"
+#include "cli/subcommands.h"
+
+#include "base/clock.h"
+#include "base/units.h"
+#include "journal/rundir.h"
+#include "report/count.h"
+#include "report/status.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <string.h>
+#include <unistd.h>
+
+/* status.json is replaced each second: one that is older than this is of a farm that is gone. */
+#define FRESH_NS (5 * MF_NS_PER_S)
+
+enum { OPTION_JSON };
+
+static const struct mf_option options[] = {
+    [OPTION_JSON] = {.name = "json", .help = "Print it as JSON, with \"alive\": true or false."},
+};
+
+struct asked {
+    const char *run_dir;
+    bool is_json;
+};
+
+static int set_option(void *arg, size_t index, const char *text, struct mf_error *err)
+{
+    struct asked *asked = arg;
+
+    asked->is_json = true;
+    return 0;
+}
+
+static int64_t age_ns(const struct mf_status *status)
+{
+    int64_t age = mf_clock_wall_ns() - status->updated_wall_ns;
+
+    return age > 0 ? age : 0;
+}
+
+static bool is_here(const struct mf_status *status)
+{
+    char host[HOST_NAME_MAX + 1] = "";
+
+    (void)gethostname(host, sizeof(host) - 1);
+    return strcmp(host, status->host) == 0;
+}
+
+/* Some file systems show the locks of a node to that node alone. */
+static bool is_alive(const char *run_dir, const struct mf_status *status)
+{
+    int held = mf_rundir_is_held(run_dir);
+
+    if (held > 0)
+        return true;
+    return !status->is_finished && (held < 0 || !is_here(status)) && age_ns(status) < FRESH_NS;
+}
+
+/* --- words --- */
+
+static void put_count(uint64_t count, const char *what)
+{
+    char text[MF_COUNT_SIZE];
+
+    if (count > 0)
+        printf(", %s %s", mf_count_format(count, text), what);
+}
+
+static void put_life(const struct mf_status *status, bool alive)
+{
+    char elapsed[32], age[32];
+
+    mf_format_duration(status->updated_wall_ns - status->began_wall_ns, elapsed, sizeof(elapsed));
+    mf_format_duration(age_ns(status), age, sizeof(age));
+    if (alive && !status->is_finished)
+        printf("the run goes on, since %s, scheduled by process %" PRId64 " on %s\n", elapsed,
+               status->pid, status->host[0] ? status->host : "?");
+    else if (status->is_finished)
+        printf("the run is over; it took %s\n", elapsed);
+    else
+        printf("the run broke off %s ago, after %s; --resume continues\n", age, elapsed);
+}
+
+static void put_tasks(const struct mf_status *status, bool alive)
+{
+    uint64_t n_running = alive ? status->n_running : 0,
+             n_suspended = alive ? status->n_suspended : 0;
+    uint64_t n_known =
+        status->n_done + status->n_failed + status->n_skipped + n_running + n_suspended;
+    char done[MF_COUNT_SIZE], total[MF_COUNT_SIZE];
+
+    printf("tasks: %s", mf_count_format(status->n_done, done));
+    if (status->n_total > 0)
+        printf(" of %s", mf_count_format(status->n_total, total));
+    printf(" done");
+    put_count(status->n_failed, "failed");
+    put_count(status->n_skipped, "skipped");
+    put_count(n_running, "running");
+    put_count(n_suspended, "suspended");
+    put_count(status->n_total > n_known ? status->n_total - n_known : 0, "left");
+    printf("\n");
+}
+
+static void put_workers(const struct mf_status *status)
+{
+    char workers[MF_COUNT_SIZE], slots[MF_COUNT_SIZE];
+
+    printf("workers: %s with %s slot%s", mf_count_format(status->n_workers, workers),
+           mf_count_format(status->n_slots, slots), status->n_slots == 1 ? "" : "s");
+    put_count(status->n_lost, "lost");
+    put_count(status->n_quarantined, "in quarantine");
+    printf("\n");
+}
+
+static int show(const struct asked *asked, struct mf_error *err)
+{
+    struct mf_status status;
+    int r = mf_status_read(asked->run_dir, &status);
+    bool alive;
+
+    if (r == -ENOENT)
+        return mf_error_set(err, r, "%s: there is no run: status.json is missing", asked->run_dir);
+    if (r < 0)
+        return mf_error_set(err, r, "%s/status.json: %s", asked->run_dir,
+                            r == -EBADMSG ? "it is none of a run" : strerror(-r));
+    alive = is_alive(asked->run_dir, &status);
+    if (asked->is_json) {
+        r = mf_status_print(asked->run_dir, alive, stdout);
+        return r < 0 ? mf_error_set(err, r, "%s: %s", asked->run_dir, strerror(-r)) : 0;
+    }
+    put_life(&status, alive);
+    put_tasks(&status, alive);
+    if (alive && !status.is_finished)
+        put_workers(&status);
+    return 0;
+}
+
+static int run_status(struct mf_context *context, int argc, char **argv)
+{
+    struct asked asked = {0};
+    struct mf_error err = {0};
+    int r = mf_options_parse(&mf_subcommand_status, argc, argv, set_option, &asked, &err);
+
+    if (r == -ECANCELED)
+        return MPIFARM_EXIT_DONE;
+    if (r >= 0 && argc - r > 1)
+        r = mf_error_set(&err, -EINVAL, "\"%.100s\" is one word too many", argv[r + 1]);
+    if (r >= 0) {
+        asked.run_dir = r < argc ? argv[r] : MF_DEFAULT_RUN_DIR;
+        r = show(&asked, &err);
+    }
+    if (r < 0)
+        mf_log_error(&context->log, "%s", err.text);
+    return r < 0 ? MPIFARM_EXIT_USAGE : MPIFARM_EXIT_DONE;
+}
+
+const struct mf_subcommand mf_subcommand_status = {
+    .name = "status",
+    .synopsis = "[--json] [RUN]",
+    .summary = "show how a run stands",
+    .description =
+        "Tells whether the run goes on, how many of its tasks have ended and are running, and how "
+        "many workers it has, as of at most a second ago. It works from any node that sees the run "
+        "directory RUN, mpifarm-run by default.",
+    .options = options,
+    .n_options = sizeof(options) / sizeof(options[0]),
+    .operands = MF_COMPLETE_DIR,
+    .examples = "How it stands.\n"
+                "mpifarm status mpifarm-run\n"
+                "Whether it goes on, for a script.\n"
+                "mpifarm status --json mpifarm-run",
+    .run = run_status,
+};
