@@ -59,6 +59,11 @@ def children(pid):
     return [int(child) for child in read_proc(pid, f"task/{pid}/children").split()]
 
 
+def launchers(rank):
+    """A rank has a keeper, and that the launcher, whose children are the tasks."""
+    return [launcher for keeper in children(rank) for launcher in children(keeper)]
+
+
 def environment_of(pid):
     return dict(part.split(b"=", 1) for part in read_proc(pid, "environ").split(b"\0")
                 if b"=" in part)
@@ -225,7 +230,7 @@ class Monkey:
         """Ranks with a launcher, which is not dead either; but for the one that schedules."""
         scheduler = self.farm.status("pid")
         return {rank: pid for rank, pid in self.farm.rank_pids().items()
-                if pid != scheduler and rank not in self.dead_ranks and children(pid)}
+                if pid != scheduler and rank not in self.dead_ranks and launchers(pid)}
 
     def victims(self):
         """What can be killed now: kind, rank, process."""
@@ -233,9 +238,9 @@ class Monkey:
         found = []
         if len(workers) > LEAST_WORKERS:
             for rank, pid in workers.items():
-                found += [("rank", rank, pid), ("launcher", rank, children(pid)[0])]
+                found += [("rank", rank, pid), ("launcher", rank, launchers(pid)[0])]
         tasks = [("task", rank, task) for rank, pid in workers.items()
-                 for launcher in children(pid) for task in children(launcher)]
+                 for launcher in launchers(pid) for task in children(launcher)]
         if tasks:
             found += [self.rng.choice(tasks)] * max(1, len(found) // 2)
         if self.schedulers_left > 0:

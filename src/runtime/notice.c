@@ -22,7 +22,7 @@
 
 static void post_pulse(struct mf_scheduler *scheduler, struct mf_peer *peer)
 {
-    struct mf_message pulse = {.kind = MF_MESSAGE_PULSE, .life = *scheduler->config.life};
+    struct mf_message pulse = {.kind = MF_MESSAGE_PULSE, .life = scheduler->notice.life};
 
     mf_peer_post(peer, &pulse);
 }
@@ -33,6 +33,9 @@ int mf_notice_create(struct mf_scheduler *scheduler)
 
     if (!scheduler->config.remote)
         return 0;
+    mf_life_own(&notice->life);
+    if (scheduler->config.life)
+        notice->life = *scheduler->config.life;
     notice->paced_ns = scheduler->now_ns;
     return mf_sentry_create(scheduler->config.loop, mf_peers_max(scheduler), WORKER_SILENCE_NS,
                             scheduler->config.workers_may_be_silent ? MF_SENTRY_ANSWERING

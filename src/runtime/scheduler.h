@@ -39,7 +39,7 @@ enum mf_resume {
  * @clock_ns          monotonic time, that of turns as well; NULL for the real one
  * @local             the scheduler's end of a local pair to the worker in this process
  * @remote            to the other ranks; NULL when there are none
- * @life              of this process, for the other ranks; NULL without any
+ * @life              of this process, for the other ranks; NULL if nobody answers for it
  * @workers_may_be_silent   they run functions themselves, and say nothing meanwhile
  * @source            where tasks come from
  * @open_journal      called with open_arg once it is known that the run can begin: nothing of an

@@ -98,6 +98,7 @@ struct mf_peer {
  * Of workers that are there, and those that are not any more.
  *
  * @sentry      NULL when there are no other ranks
+ * @life        of this process
  * @cursor, @paced_ns   who is looked at next for whether it has heard from here, as of when
  * @lost_ns     when the last one was lost
  * @n_lost      how often one was lost that had work
@@ -107,6 +108,7 @@ struct mf_peer {
  */
 struct mf_notice {
     struct mf_sentry *sentry;
+    struct mf_life life;
     uint32_t cursor;
     int64_t paced_ns;
     int64_t lost_ns;

@@ -442,7 +442,9 @@ static void say_hello(struct mf_worker_rank *worker, const struct mf_worker_rank
     struct mf_buffer payload = {0};
 
     mf_node_host(hello.host);
-    hello.life = *config->life;
+    mf_life_own(&hello.life);
+    if (config->life)
+        hello.life = *config->life;
     mf_node_encode_offer(config->cores, config->n_cores, config->resources, &payload);
     hello.payload = payload.data;
     hello.payload_size = payload.size;

@@ -27,7 +27,7 @@ struct mf_worker_rank;
  * @scheduler  number of the scheduler's end
  * @loop       tells when the scheduler's process ends (borrowed). NULL when that is this process:
  *             then neither tells the other that it is there
- * @life       of this process (borrowed during create)
+ * @life       of this process (borrowed during create); NULL if nobody answers for it
  * @scratch    name of a directory for files of its tasks, from mf_scratch_name(); made when
  *             it is needed and removed in the end (borrowed)
  * @cores, @n_cores, @resources   what HELLO says of this rank (borrowed during create)
