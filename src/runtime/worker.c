@@ -442,9 +442,7 @@ static void say_hello(struct mf_worker_rank *worker, const struct mf_worker_rank
     struct mf_buffer payload = {0};
 
     mf_node_host(hello.host);
-    mf_life_own(&hello.life);
-    if (config->life)
-        hello.life = *config->life;
+    hello.life = worker->life;
     mf_node_encode_offer(config->cores, config->n_cores, config->resources, &payload);
     hello.payload = payload.data;
     hello.payload_size = payload.size;
@@ -464,6 +462,10 @@ int mf_worker_rank_create(const struct mf_worker_rank_config *config,
     worker->transport = config->transport;
     worker->scheduler = config->scheduler;
     worker->scratch = config->scratch;
+    if (config->life)
+        worker->life = *config->life;
+    else
+        mf_life_own(&worker->life);
     worker->never_pins = config->never_pins;
     mf_list_init(&worker->fetching);
     mf_list_init(&worker->queue);

@@ -215,7 +215,7 @@ void mf_worker_handover_turn(struct mf_worker_rank *worker)
     worker->is_reporting = false;
     forget_untold(worker);
     mf_node_host(message.host);
-    mf_life_own(&message.life);
+    message.life = worker->life;
     encode_report(worker, &payload);
     message.payload = payload.data;
     message.payload_size = payload.size;

@@ -142,6 +142,7 @@ struct mf_worker_rank {
     struct mf_table *feeds;
     struct mf_worker_hooks hooks;
     const char *scratch;
+    struct mf_life life; /* of this process */
     struct mf_sentry *sentry;
     int64_t sent_ns;
     int64_t now_ns;
