@@ -152,7 +152,7 @@ void mf_reign_note_lost(struct mf_scheduler *scheduler)
 static void post_takeover(const struct mf_scheduler *scheduler, struct mf_peer *peer,
                           const struct mf_takeover *takeover)
 {
-    struct mf_message message = {.kind = MF_MESSAGE_TAKEOVER, .life = *scheduler->config.life};
+    struct mf_message message = {.kind = MF_MESSAGE_TAKEOVER, .life = scheduler->notice.life};
     struct mf_buffer payload = {0};
 
     mf_takeover_encode(takeover, &payload);
