@@ -46,12 +46,12 @@ TestSuite(keeper, .init = setup, .fini = teardown);
 static bool is_there(void)
 {
     struct pollfd item = {.fd = knock_fd, .events = POLLIN};
-    uint32_t peer;
+    uint32_t peer, address;
     bool answer;
 
     for (;;) {
         mf_knock(knock_fd, token, &door, 1);
-        if (poll(&item, 1, 100) == 1 && mf_knock_hear(knock_fd, token, &peer, &answer))
+        if (poll(&item, 1, 100) == 1 && mf_knock_hear(knock_fd, token, &peer, &answer, &address))
             return answer;
     }
 }
