@@ -13,6 +13,7 @@
 #include "exec/descendants.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <poll.h>
@@ -23,6 +24,7 @@
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 /* mpirun may hang once ranks have died; but it ends soon after its ranks, and what it has of their
@@ -86,26 +88,45 @@ static int take_signals(sigset_t *ret_before)
     return fd < 0 ? -errno : fd;
 }
 
-/* mpirun does not read from a terminal that another group of processes has. */
-static void copy_terminal(void)
+/* Never returns. In the background it waits: to be stopped with all of its group, as the terminal
+ * would have it, would hold up the run for input that it may not even read. */
+static void copy_input(int to)
 {
+    const struct timespec pause = {.tv_nsec = LOOK_NS};
     char bytes[4096];
     ssize_t n;
-    int fds[2];
 
-    if (!isatty(STDIN_FILENO) || pipe(fds) < 0)
-        return;
-    if (fork() == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        close(fds[0]);
-        while ((n = read(STDIN_FILENO, bytes, sizeof(bytes))) > 0)
-            if (mf_write_all(fds[1], bytes, (size_t)n) < 0)
-                break;
-        _exit(EXIT_SUCCESS);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    signal(SIGTTIN, SIG_IGN);
+    for (;;) {
+        n = read(STDIN_FILENO, bytes, sizeof(bytes));
+        if (n < 0 && errno == EIO && tcgetpgrp(STDIN_FILENO) > 0)
+            nanosleep(&pause, NULL);
+        else if (n <= 0 || mf_write_all(to, bytes, (size_t)n) < 0)
+            _exit(EXIT_SUCCESS);
     }
-    dup2(fds[0], STDIN_FILENO);
+}
+
+/* mpirun does not read from a terminal that another group of processes has. */
+static int copy_terminal(void)
+{
+    int fds[2];
+    pid_t pid;
+
+    if (!isatty(STDIN_FILENO))
+        return 0;
+    if (pipe2(fds, O_CLOEXEC) < 0)
+        return -errno;
+    pid = fork();
+    if (pid == 0) {
+        close(fds[0]);
+        copy_input(fds[1]);
+    }
+    if (pid < 0 || dup2(fds[0], STDIN_FILENO) < 0)
+        return -errno;
     close(fds[0]);
     close(fds[1]);
+    return 0;
 }
 
 /* Never returns. */
@@ -147,9 +168,14 @@ static int start(struct supervisor *supervisor, uint32_t n_ranks)
     if (r < 0)
         return r;
     supervisor->signal_fd = r;
-    if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0 || pipe(out) < 0 || pipe(err) < 0)
+    if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
         return -errno;
-    copy_terminal();
+    /* Before there are pipes of which it would keep ends. */
+    r = copy_terminal();
+    if (r < 0)
+        return r;
+    if (pipe2(out, O_CLOEXEC) < 0 || pipe2(err, O_CLOEXEC) < 0)
+        return -errno;
     supervisor->mpirun = fork();
     if (supervisor->mpirun < 0)
         return -errno;
@@ -159,10 +185,6 @@ static int start(struct supervisor *supervisor, uint32_t n_ranks)
         sigprocmask(SIG_SETMASK, &before, NULL);
         dup2(out[1], STDOUT_FILENO);
         dup2(err[1], STDERR_FILENO);
-        for (int i = 0; i < 2; i++) {
-            close(out[i]);
-            close(err[i]);
-        }
         exec_mpirun(supervisor, n_ranks);
     }
     close(out[1]);

@@ -3,9 +3,12 @@
 
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
+#include <pty.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 static void begin(void)
 {
@@ -52,6 +55,31 @@ Test(supervising, standard_input_goes_to_the_run)
                                   "mpifarm run --np 2 -q - | sort");
 
     cr_assert(eq(str, result.out, "one\ntwo\n"), "%s", result.err);
+}
+
+/* Of the terminal of this process; that which t_sh() starts is in its background. */
+static void run_in_background(void)
+{
+    struct t_result result = t_sh("mpifarm run --np 2 -q tasks.txt < /dev/tty; echo $?");
+
+    t_write("told.part", "%s%s", result.out, result.err);
+    _exit(rename("told.part", "told") == 0 ? EXIT_SUCCESS : EXIT_FAILURE);
+}
+
+Test(supervising, a_job_in_the_background_of_a_terminal_runs_on)
+{
+    int terminal;
+    pid_t pid;
+
+    t_write("tasks.txt", "echo one\n");
+    pid = forkpty(&terminal, NULL, NULL, NULL);
+    cr_assert(ge(int, pid, 0));
+    if (pid == 0)
+        run_in_background();
+    t_await_file("told");
+    cr_assert(eq(str, t_read("told"), "one\n0\n"));
+    close(terminal);
+    waitpid(pid, NULL, 0);
 }
 
 Test(supervising, map_takes_it_too)
