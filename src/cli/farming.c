@@ -511,7 +511,8 @@ int mf_farming_main(struct mf_context *context, const struct mf_subcommand *subc
         return speaks ? dry_run(context, &settings, open_source, argv + first, argc - first)
                       : MPIFARM_EXIT_DONE;
     if (settings.n_ranks > 0 && !launch.is_mpi)
-        return mf_supervise(context, settings.n_ranks, settings.run_dir);
+        return mf_supervise(context, settings.n_ranks, settings.run_dir,
+                            settings.scheduler.has_standby);
     settings.name = subcommand->name;
     return take_part(context, &launch, &settings, open_source, argv + first, argc - first);
 }

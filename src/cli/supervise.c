@@ -31,6 +31,9 @@
  * output comes before. */
 #define LEAVE_NS (5 * MF_NS_PER_S)
 
+/* A scheduler that has died may be followed by another one, for which workers wait two minutes. */
+#define TAKEOVER_NS (150 * MF_NS_PER_S)
+
 /* Between looks at the record of the end, and after a request to end. */
 #define LOOK_NS (200 * MF_NS_PER_MS)
 
@@ -44,8 +47,10 @@
  * @n_signals  that were passed on
  * @quiet_ns   since when nothing has come of mpirun
  * @looked_ns  when the record was last looked at
+ * @over_ns    since when the run is known to be over, 0 if it is not
  * @asked_ns   when mpirun was asked to end, 0 if it was not
  * @has_ended  mpirun has, and was reaped
+ * @has_standby   another rank takes over when the one with the scheduler dies
  */
 struct supervisor {
     struct mf_context *context;
@@ -54,8 +59,8 @@ struct supervisor {
     int signal_fd;
     int n_signals;
     struct mf_relay out, err;
-    int64_t quiet_ns, looked_ns, asked_ns;
-    bool has_ended;
+    int64_t quiet_ns, looked_ns, over_ns, asked_ns;
+    bool has_ended, has_standby;
     int mpirun_status;
 };
 
@@ -241,16 +246,32 @@ static void wait_for_more(struct supervisor *supervisor)
         supervisor->quiet_ns = mf_clock_monotonic_ns();
 }
 
-/* The run has ended, and mpirun has had its time: it is asked to end, and then made to. */
+/* For how long mpirun may stay behind a run that is over; -1 for one that is not. */
+static int64_t patience_ns(const struct supervisor *supervisor)
+{
+    struct mf_ending ending = mf_ending_read(supervisor->ending);
+
+    if (ending.state == MF_ENDING_ENDED)
+        return LEAVE_NS;
+    if (ending.state == MF_ENDING_BEGUN && mf_life_has_ended(&ending.scheduler))
+        return supervisor->has_standby ? TAKEOVER_NS : LEAVE_NS;
+    return -1;
+}
+
+/* The run is over, and mpirun has had its time: it is asked to end, and then made to. */
 static void press(struct supervisor *supervisor, int64_t now_ns)
 {
-    int status;
+    int64_t allowed_ns;
 
-    if (now_ns < supervisor->looked_ns + LOOK_NS)
+    if (now_ns < supervisor->looked_ns + LOOK_NS || now_ns < supervisor->quiet_ns + LEAVE_NS)
         return;
     supervisor->looked_ns = now_ns;
-    if (now_ns < supervisor->quiet_ns + LEAVE_NS ||
-        mf_ending_read(supervisor->ending, &status) != MF_ENDING_ENDED)
+    allowed_ns = patience_ns(supervisor);
+    if (allowed_ns < 0)
+        supervisor->over_ns = 0;
+    else if (supervisor->over_ns == 0)
+        supervisor->over_ns = now_ns;
+    if (supervisor->over_ns == 0 || now_ns < supervisor->over_ns + allowed_ns)
         return;
     if (supervisor->asked_ns == 0) {
         supervisor->asked_ns = now_ns;
@@ -280,11 +301,11 @@ static void clear_away(struct supervisor *supervisor)
 
 static int judge(const struct supervisor *supervisor)
 {
-    int status;
+    struct mf_ending ending = mf_ending_read(supervisor->ending);
 
-    switch (mf_ending_read(supervisor->ending, &status)) {
+    switch (ending.state) {
     case MF_ENDING_ENDED:
-        return status;
+        return ending.status;
     case MF_ENDING_BEGUN:
         mf_log_error(&supervisor->context->log,
                      "the scheduler ended in the middle of the run; --resume continues");
@@ -307,9 +328,11 @@ static bool may_be_refused(struct mf_context *context)
     return true;
 }
 
-int mf_supervise(struct mf_context *context, uint32_t n_ranks, const char *run_dir)
+int mf_supervise(struct mf_context *context, uint32_t n_ranks, const char *run_dir,
+                 bool has_standby)
 {
-    struct supervisor supervisor = {.context = context, .signal_fd = -1};
+    struct supervisor supervisor = {
+        .context = context, .signal_fd = -1, .has_standby = has_standby};
     int r, status;
 
     if (may_be_refused(context))
@@ -325,7 +348,8 @@ int mf_supervise(struct mf_context *context, uint32_t n_ranks, const char *run_d
     supervisor.quiet_ns = mf_clock_monotonic_ns();
     while (!supervisor.has_ended) {
         wait_for_more(&supervisor);
-        press(&supervisor, mf_clock_monotonic_ns());
+        if (!supervisor.has_ended)
+            press(&supervisor, mf_clock_monotonic_ns());
     }
     clear_away(&supervisor);
     status = judge(&supervisor);

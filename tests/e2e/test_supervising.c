@@ -124,6 +124,21 @@ Test(supervising, a_killed_scheduler_is_told_as_such)
     cr_assert(t_has(t_read("err"), "--resume continues"), "%s", t_read("err"));
 }
 
+/* With an mpirun that does not end by itself. */
+Test(supervising, a_run_whose_scheduler_was_killed_ends_although_mpirun_hangs)
+{
+    t_write("mpirun", "#!/bin/sh\n$MPIRUN \"$@\"\nsleep 1000\n");
+    t_write("tasks.txt", "touch started; sleep 300\n");
+    struct t_result result =
+        t_sh("chmod +x mpirun; export MPIRUN=$(command -v mpirun); PATH=$PWD:$PATH; "
+             "mpifarm run --np 2 tasks.txt 2>err & pid=$!; await test -e started; "
+             "await pgrep -P $pid mpirun >/dev/null; wrapper=$(pgrep -P $pid mpirun); "
+             "kill -9 $(rank_of $(pgrep -P $wrapper mpirun) 0); wait $pid; echo $?");
+
+    cr_assert(eq(str, result.out, "3\n"), "%s", t_read("err"));
+    cr_assert(t_has(t_read("err"), "--resume continues"), "%s", t_read("err"));
+}
+
 Test(supervising, a_killed_mpirun_takes_everything_with_it)
 {
     t_write("tasks.txt", "sleep 300 & echo $! > pid; touch started; wait\n");
