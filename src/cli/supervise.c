@@ -281,21 +281,43 @@ static void press(struct supervisor *supervisor, int64_t now_ns)
     }
 }
 
-/* What mpirun has left behind, and the last of the output. */
+/* Whether the user does not want to wait any longer. */
+static bool is_told_to_leave(const struct supervisor *supervisor)
+{
+    struct signalfd_siginfo info;
+
+    while (read(supervisor->signal_fd, &info, sizeof(info)) == sizeof(info))
+        if (info.ssi_signo != SIGCHLD)
+            return true;
+    return false;
+}
+
+/*
+ * What mpirun has left behind, and the last of the output, for which a reader may take its time.
+ * A process that cannot be killed would keep the pipes open for ever.
+ */
 static void clear_away(struct supervisor *supervisor)
 {
-    struct pollfd items[2];
+    bool is_clear = mf_descendants_kill(KILL_LIMIT_NS) == 0;
+    struct mf_relay *out = &supervisor->out, *err = &supervisor->err;
+    int n;
 
-    (void)mf_descendants_kill(KILL_LIMIT_NS);
-    for (;;) {
-        items[0] = mf_relay_wish(&supervisor->out);
-        items[1] = mf_relay_wish(&supervisor->err);
-        if (items[0].fd < 0 && items[1].fd < 0)
+    while (!mf_relay_is_over(out) || !mf_relay_is_over(err)) {
+        struct pollfd items[] = {mf_relay_wish(out),
+                                 mf_relay_wish(err),
+                                 {.fd = supervisor->signal_fd, .events = POLLIN}};
+
+        n = poll(items, 3, is_clear ? -1 : (int)(LEAVE_NS / MF_NS_PER_MS));
+        if (n < 0 && errno != EINTR)
             return;
-        if (poll(items, 2, -1) < 0 && errno != EINTR)
+        if (n == 0 && out->n == 0 && err->n == 0)
             return;
-        (void)mf_relay_turn(&supervisor->out, &items[0]);
-        (void)mf_relay_turn(&supervisor->err, &items[1]);
+        if (n <= 0)
+            continue;
+        if (items[2].revents && is_told_to_leave(supervisor))
+            return;
+        (void)mf_relay_turn(out, &items[0]);
+        (void)mf_relay_turn(err, &items[1]);
     }
 }
 

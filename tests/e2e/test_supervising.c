@@ -100,6 +100,18 @@ Test(supervising, all_output_comes_however_slowly_it_is_read)
     cr_assert(eq(int, strncmp(result.out, second, 40), 0), "%s", result.out);
 }
 
+/* More than one pipe holds, and less than two: mpirun can end, and mpifarm has something left. */
+Test(supervising, a_signal_ends_it_while_it_waits_for_a_reader)
+{
+    t_write("tasks.txt", "seq 16000\n");
+    struct t_result result =
+        t_sh("mkfifo pipe; mpifarm run --np 2 -q tasks.txt > pipe 2>err & pid=$!; exec 9< "
+             "pipe; " FIND_MPIRUN "while is_alive $mpirun; do sleep 0.01; done; "
+             "while is_alive $pid; do kill $pid; sleep 0.05; done; wait $pid; echo $?");
+
+    cr_assert(eq(str, result.out, "0\n"), "%s", t_read("err"));
+}
+
 Test(supervising, a_killed_rank_changes_nothing)
 {
     t_write("tasks.txt", "touch started; sleep 1; echo a\nsleep 1; echo b\nsleep 1; echo c\n");
