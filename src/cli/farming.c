@@ -478,7 +478,7 @@ static int take_part(struct mf_context *context, const struct mf_launch *launch,
         let_rank_0_speak(launch);
     else if (r < 0)
         mf_log_error(&context->log, "%s", err.text);
-    mf_rank_finish(&rank);
+    mf_rank_finish(&rank, status);
     return status;
 }
 
