@@ -193,6 +193,7 @@ Test(slurm, a_task_may_start_steps_and_mpirun_of_its_own)
               t_read("out"));
 }
 
+/* Two tasks of n3 may have had their effect, and yet not have been told as done. */
 Test(slurm, what_ran_on_a_node_that_crashes_runs_elsewhere)
 {
     write_tasks(100);
@@ -201,7 +202,8 @@ Test(slurm, what_ran_on_a_node_that_crashes_runs_elsewhere)
            "--no-kill --mpi=pmix mpifarm run tasks.txt; echo status $?' > /dev/null\n"
            "await grep -qs n3 out; cluster crash n3\n"
            "await grep -q 'on n3 is lost' out; scontrol update NodeName=n3 State=DOWN Reason=test\n"
-           "await grep status out; sort -u done | wc -l; wc -l < done\n");
+           "await grep status out; sort -u done | wc -l\n"
+           "[ $(wc -l < done) -le 102 ] || wc -l < done\n");
 
-    cr_assert(eq(str, result.out, "status 0\n100\n100\n"), "%s", result.err);
+    cr_assert(eq(str, result.out, "status 0\n100\n"), "%s", result.err);
 }
