@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -108,4 +109,17 @@ int mf_life_open(const struct mf_life *life, int *ret_fd)
     }
     mf_close(&fd);
     return started == 0 ? 0 : -ESRCH;
+}
+
+bool mf_life_has_ended(const struct mf_life *life)
+{
+    struct pollfd item = {.events = POLLIN};
+    int r = mf_life_open(life, &item.fd);
+    bool has_ended;
+
+    if (r <= 0)
+        return r == -ESRCH;
+    has_ended = poll(&item, 1, 0) > 0;
+    mf_close(&item.fd);
+    return has_ended;
 }

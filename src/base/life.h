@@ -11,6 +11,7 @@
 #include "base/buffer.h"
 #include "base/knock.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -43,5 +44,8 @@ void mf_life_decode(struct mf_reader *reader, struct mf_life *ret_life);
  * namespace, or nothing can be known of it; -ESRCH when it has ended already.
  */
 int mf_life_open(const struct mf_life *life, int *ret_fd);
+
+/** Whether the process is known to have ended; false where mf_life_open() gives 0. */
+bool mf_life_has_ended(const struct mf_life *life);
 
 #endif

@@ -5,11 +5,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+/* More than the longest of what is in it. */
+#define TEXT_SIZE 128
 
 int mf_ending_create(const char *run_dir, char *path)
 {
@@ -30,22 +34,29 @@ int mf_ending_create(const char *run_dir, char *path)
     return 0;
 }
 
-enum mf_ending_state mf_ending_read(const char *path, int *ret_status)
+struct mf_ending mf_ending_read(const char *path)
 {
-    char text[32] = "";
-    int status, fd = open(path, O_RDONLY | O_CLOEXEC);
+    struct mf_ending ending = {.state = MF_ENDING_NONE};
+    struct mf_life life = {.pid = 0};
+    char text[TEXT_SIZE] = "";
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
     ssize_t n;
 
     if (fd < 0)
-        return MF_ENDING_NONE;
+        return ending;
     n = read(fd, text, sizeof(text) - 1);
     mf_close(&fd);
     if (n <= 0)
-        return MF_ENDING_NONE;
-    if (sscanf(text, "ended %d\n", &status) != 1)
-        return MF_ENDING_BEGUN;
-    *ret_status = status;
-    return MF_ENDING_ENDED;
+        return ending;
+    if (sscanf(text, "ended %d\n", &ending.status) == 1) {
+        ending.state = MF_ENDING_ENDED;
+        return ending;
+    }
+    ending.state = MF_ENDING_BEGUN;
+    if (sscanf(text, "begun %39s %" SCNu64 " %" SCNu64 " %" SCNd32 "\n", life.boot,
+               &life.pid_namespace, &life.started, &life.pid) == 4)
+        ending.scheduler = life;
+    return ending;
 }
 
 bool mf_ending_is_awaited(void)
@@ -67,7 +78,13 @@ static void put(const char *text)
 
 void mf_ending_note_begun(void)
 {
-    put("begun\n");
+    struct mf_life life;
+    char text[TEXT_SIZE];
+
+    mf_life_own(&life);
+    snprintf(text, sizeof(text), "begun %s %" PRIu64 " %" PRIu64 " %" PRId32 "\n",
+             life.boot[0] ? life.boot : "-", life.pid_namespace, life.started, life.pid);
+    put(text);
 }
 
 int mf_ending_note(int status)

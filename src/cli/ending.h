@@ -6,6 +6,8 @@
 #ifndef MF_CLI_ENDING_H
 #define MF_CLI_ENDING_H
 
+#include "base/life.h"
+
 #include <limits.h>
 #include <stdbool.h>
 
@@ -20,6 +22,19 @@ enum mf_ending_state {
 };
 
 /**
+ * What the file says.
+ *
+ * @status     of the run, if it has ENDED
+ * @scheduler  the process that schedules, if it has BEGUN; nothing that is known for certain may
+ *             be there
+ */
+struct mf_ending {
+    enum mf_ending_state state;
+    int status;
+    struct mf_life scheduler;
+};
+
+/**
  * mf_ending_create() - make the file, empty, beside a run directory.
  *
  * @path  of PATH_MAX bytes, filled in
@@ -28,13 +43,14 @@ enum mf_ending_state {
  */
 int mf_ending_create(const char *run_dir, char *path);
 
-/** What the file says; *ret_status is set with ENDED. */
-enum mf_ending_state mf_ending_read(const char *path, int *ret_status);
+/** What the file says; NONE of one that cannot be read. */
+struct mf_ending mf_ending_read(const char *path);
 
 /** Whether this process is a rank of a supervised run. */
 bool mf_ending_is_awaited(void);
 
-/** Rank 0: something was started. Does nothing where nobody supervises. */
+/** The rank with the scheduler: something was started, or goes on under this one. Does nothing
+ * where nobody supervises. */
 void mf_ending_note_begun(void);
 
 /**

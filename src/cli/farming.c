@@ -478,7 +478,7 @@ static int take_part(struct mf_context *context, const struct mf_launch *launch,
         let_rank_0_speak(launch);
     else if (r < 0)
         mf_log_error(&context->log, "%s", err.text);
-    mf_rank_finish(&rank);
+    mf_rank_finish(&rank, status);
     return status;
 }
 
@@ -492,7 +492,8 @@ static int supervise(struct mf_context *context, const struct mf_farming_setting
         mf_log_error(&context->log, "%s", err.text);
         return MPIFARM_EXIT_USAGE;
     }
-    return mf_supervise(context, settings->n_ranks, settings->run_dir);
+    return mf_supervise(context, settings->n_ranks, settings->run_dir,
+                        settings->scheduler.has_standby);
 }
 
 int mf_farming_main(struct mf_context *context, const struct mf_subcommand *subcommand, int argc,

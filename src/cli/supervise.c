@@ -13,6 +13,7 @@
 #include "exec/descendants.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <poll.h>
@@ -23,11 +24,15 @@
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 /* mpirun may hang once ranks have died; but it ends soon after its ranks, and what it has of their
  * output comes before. */
 #define LEAVE_NS (5 * MF_NS_PER_S)
+
+/* A scheduler that has died may be followed by another one, for which workers wait two minutes. */
+#define TAKEOVER_NS (150 * MF_NS_PER_S)
 
 /* Between looks at the record of the end, and after a request to end. */
 #define LOOK_NS (200 * MF_NS_PER_MS)
@@ -42,8 +47,10 @@
  * @n_signals  that were passed on
  * @quiet_ns   since when nothing has come of mpirun
  * @looked_ns  when the record was last looked at
+ * @over_ns    since when the run is known to be over, 0 if it is not
  * @asked_ns   when mpirun was asked to end, 0 if it was not
  * @has_ended  mpirun has, and was reaped
+ * @has_standby   another rank takes over when the one with the scheduler dies
  */
 struct supervisor {
     struct mf_context *context;
@@ -52,8 +59,8 @@ struct supervisor {
     int signal_fd;
     int n_signals;
     struct mf_relay out, err;
-    int64_t quiet_ns, looked_ns, asked_ns;
-    bool has_ended;
+    int64_t quiet_ns, looked_ns, over_ns, asked_ns;
+    bool has_ended, has_standby;
     int mpirun_status;
 };
 
@@ -86,26 +93,45 @@ static int take_signals(sigset_t *ret_before)
     return fd < 0 ? -errno : fd;
 }
 
-/* mpirun does not read from a terminal that another group of processes has. */
-static void copy_terminal(void)
+/* Never returns. In the background it waits: to be stopped with all of its group, as the terminal
+ * would have it, would hold up the run for input that it may not even read. */
+static void copy_input(int to)
 {
+    const struct timespec pause = {.tv_nsec = LOOK_NS};
     char bytes[4096];
     ssize_t n;
-    int fds[2];
 
-    if (!isatty(STDIN_FILENO) || pipe(fds) < 0)
-        return;
-    if (fork() == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        close(fds[0]);
-        while ((n = read(STDIN_FILENO, bytes, sizeof(bytes))) > 0)
-            if (mf_write_all(fds[1], bytes, (size_t)n) < 0)
-                break;
-        _exit(EXIT_SUCCESS);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    signal(SIGTTIN, SIG_IGN);
+    for (;;) {
+        n = read(STDIN_FILENO, bytes, sizeof(bytes));
+        if (n < 0 && errno == EIO && tcgetpgrp(STDIN_FILENO) > 0)
+            nanosleep(&pause, NULL);
+        else if (n <= 0 || mf_write_all(to, bytes, (size_t)n) < 0)
+            _exit(EXIT_SUCCESS);
     }
-    dup2(fds[0], STDIN_FILENO);
+}
+
+/* mpirun does not read from a terminal that another group of processes has. */
+static int copy_terminal(void)
+{
+    int fds[2];
+    pid_t pid;
+
+    if (!isatty(STDIN_FILENO))
+        return 0;
+    if (pipe2(fds, O_CLOEXEC) < 0)
+        return -errno;
+    pid = fork();
+    if (pid == 0) {
+        close(fds[0]);
+        copy_input(fds[1]);
+    }
+    if (pid < 0 || dup2(fds[0], STDIN_FILENO) < 0)
+        return -errno;
     close(fds[0]);
     close(fds[1]);
+    return 0;
 }
 
 /* Never returns. */
@@ -147,9 +173,14 @@ static int start(struct supervisor *supervisor, uint32_t n_ranks)
     if (r < 0)
         return r;
     supervisor->signal_fd = r;
-    if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0 || pipe(out) < 0 || pipe(err) < 0)
+    if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
         return -errno;
-    copy_terminal();
+    /* Before there are pipes of which it would keep ends. */
+    r = copy_terminal();
+    if (r < 0)
+        return r;
+    if (pipe2(out, O_CLOEXEC) < 0 || pipe2(err, O_CLOEXEC) < 0)
+        return -errno;
     supervisor->mpirun = fork();
     if (supervisor->mpirun < 0)
         return -errno;
@@ -159,10 +190,6 @@ static int start(struct supervisor *supervisor, uint32_t n_ranks)
         sigprocmask(SIG_SETMASK, &before, NULL);
         dup2(out[1], STDOUT_FILENO);
         dup2(err[1], STDERR_FILENO);
-        for (int i = 0; i < 2; i++) {
-            close(out[i]);
-            close(err[i]);
-        }
         exec_mpirun(supervisor, n_ranks);
     }
     close(out[1]);
@@ -219,16 +246,32 @@ static void wait_for_more(struct supervisor *supervisor)
         supervisor->quiet_ns = mf_clock_monotonic_ns();
 }
 
-/* The run has ended, and mpirun has had its time: it is asked to end, and then made to. */
+/* For how long mpirun may stay behind a run that is over; -1 for one that is not. */
+static int64_t patience_ns(const struct supervisor *supervisor)
+{
+    struct mf_ending ending = mf_ending_read(supervisor->ending);
+
+    if (ending.state == MF_ENDING_ENDED)
+        return LEAVE_NS;
+    if (ending.state == MF_ENDING_BEGUN && mf_life_has_ended(&ending.scheduler))
+        return supervisor->has_standby ? TAKEOVER_NS : LEAVE_NS;
+    return -1;
+}
+
+/* The run is over, and mpirun has had its time: it is asked to end, and then made to. */
 static void press(struct supervisor *supervisor, int64_t now_ns)
 {
-    int status;
+    int64_t allowed_ns;
 
-    if (now_ns < supervisor->looked_ns + LOOK_NS)
+    if (now_ns < supervisor->looked_ns + LOOK_NS || now_ns < supervisor->quiet_ns + LEAVE_NS)
         return;
     supervisor->looked_ns = now_ns;
-    if (now_ns < supervisor->quiet_ns + LEAVE_NS ||
-        mf_ending_read(supervisor->ending, &status) != MF_ENDING_ENDED)
+    allowed_ns = patience_ns(supervisor);
+    if (allowed_ns < 0)
+        supervisor->over_ns = 0;
+    else if (supervisor->over_ns == 0)
+        supervisor->over_ns = now_ns;
+    if (supervisor->over_ns == 0 || now_ns < supervisor->over_ns + allowed_ns)
         return;
     if (supervisor->asked_ns == 0) {
         supervisor->asked_ns = now_ns;
@@ -238,31 +281,53 @@ static void press(struct supervisor *supervisor, int64_t now_ns)
     }
 }
 
-/* What mpirun has left behind, and the last of the output. */
+/* Whether the user does not want to wait any longer. */
+static bool is_told_to_leave(const struct supervisor *supervisor)
+{
+    struct signalfd_siginfo info;
+
+    while (read(supervisor->signal_fd, &info, sizeof(info)) == sizeof(info))
+        if (info.ssi_signo != SIGCHLD)
+            return true;
+    return false;
+}
+
+/*
+ * What mpirun has left behind, and the last of the output, for which a reader may take its time.
+ * A process that cannot be killed would keep the pipes open for ever.
+ */
 static void clear_away(struct supervisor *supervisor)
 {
-    struct pollfd items[2];
+    bool is_clear = mf_descendants_kill(KILL_LIMIT_NS) == 0;
+    struct mf_relay *out = &supervisor->out, *err = &supervisor->err;
+    int n;
 
-    (void)mf_descendants_kill(KILL_LIMIT_NS);
-    for (;;) {
-        items[0] = mf_relay_wish(&supervisor->out);
-        items[1] = mf_relay_wish(&supervisor->err);
-        if (items[0].fd < 0 && items[1].fd < 0)
+    while (!mf_relay_is_over(out) || !mf_relay_is_over(err)) {
+        struct pollfd items[] = {mf_relay_wish(out),
+                                 mf_relay_wish(err),
+                                 {.fd = supervisor->signal_fd, .events = POLLIN}};
+
+        n = poll(items, 3, is_clear ? -1 : (int)(LEAVE_NS / MF_NS_PER_MS));
+        if (n < 0 && errno != EINTR)
             return;
-        if (poll(items, 2, -1) < 0 && errno != EINTR)
+        if (n == 0 && out->n == 0 && err->n == 0)
             return;
-        (void)mf_relay_turn(&supervisor->out, &items[0]);
-        (void)mf_relay_turn(&supervisor->err, &items[1]);
+        if (n <= 0)
+            continue;
+        if (items[2].revents && is_told_to_leave(supervisor))
+            return;
+        (void)mf_relay_turn(out, &items[0]);
+        (void)mf_relay_turn(err, &items[1]);
     }
 }
 
 static int judge(const struct supervisor *supervisor)
 {
-    int status;
+    struct mf_ending ending = mf_ending_read(supervisor->ending);
 
-    switch (mf_ending_read(supervisor->ending, &status)) {
+    switch (ending.state) {
     case MF_ENDING_ENDED:
-        return status;
+        return ending.status;
     case MF_ENDING_BEGUN:
         mf_log_error(&supervisor->context->log,
                      "the scheduler ended in the middle of the run; --resume continues");
@@ -285,9 +350,11 @@ static bool may_be_refused(struct mf_context *context)
     return true;
 }
 
-int mf_supervise(struct mf_context *context, uint32_t n_ranks, const char *run_dir)
+int mf_supervise(struct mf_context *context, uint32_t n_ranks, const char *run_dir,
+                 bool has_standby)
 {
-    struct supervisor supervisor = {.context = context, .signal_fd = -1};
+    struct supervisor supervisor = {
+        .context = context, .signal_fd = -1, .has_standby = has_standby};
     int r, status;
 
     if (may_be_refused(context))
@@ -303,7 +370,8 @@ int mf_supervise(struct mf_context *context, uint32_t n_ranks, const char *run_d
     supervisor.quiet_ns = mf_clock_monotonic_ns();
     while (!supervisor.has_ended) {
         wait_for_more(&supervisor);
-        press(&supervisor, mf_clock_monotonic_ns());
+        if (!supervisor.has_ended)
+            press(&supervisor, mf_clock_monotonic_ns());
     }
     clear_away(&supervisor);
     status = judge(&supervisor);

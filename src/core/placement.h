@@ -71,8 +71,8 @@ struct mf_placement {
  * O(log n) also where few of them fit, if that is for one kind of resource; else up to O(n). */
 extern const struct mf_placement mf_placement_least_loaded;
 
-/** The next one by number after the last one chosen. O(n / k) where free ones are anywhere, at
- * most O(k). */
+/** The next one by number after the last one chosen. The less of O(n / k) and O(k) where free ones
+ * are anywhere, which is at most O(sqrt n); else O(k). */
 extern const struct mf_placement mf_placement_round_robin;
 
 /** Any of them, each as likely. O(1) expected if most of the k fit, else O(k). */

@@ -349,7 +349,7 @@ void mf_peer_doubt_unseen(struct mf_scheduler *scheduler, struct mf_peer *peer)
 {
     peer->state = MF_PEER_LOST;
     scheduler->notice.n_lost++;
-    scheduler->notice.lost_ns = scheduler->now_ns;
+    scheduler->notice.lost_ns = peer->lost_ns = scheduler->now_ns;
 }
 
 void mf_peer_lose(struct mf_scheduler *scheduler, struct mf_peer *peer, const char *why)

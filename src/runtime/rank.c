@@ -20,6 +20,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
+#include <time.h>
 #include <unistd.h>
 
 /*
@@ -501,24 +502,30 @@ static void dismiss_workers(struct mf_rank *rank)
         mf_log_error(rank->log, "the other ranks cannot be told to stop: %s", strerror(-r));
 }
 
-static void leave(int number)
+static void leave(int number, siginfo_t *info, void *context)
 {
-    _exit(EXIT_FAILURE);
+    _exit(info->si_value.sival_int);
 }
 
-/* MPI_Finalize waits for all ranks, and one may have died of which nobody hears any more. */
-static void limit_goodbye(void)
+/* MPI_Finalize waits for all ranks, and one may have died of which nobody hears any more. That
+ * changes nothing of how the run ended. */
+static void limit_goodbye(int status)
 {
-    struct sigaction action = {.sa_handler = leave};
+    struct sigaction action = {.sa_sigaction = leave, .sa_flags = SA_SIGINFO};
+    struct sigevent event = {
+        .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGALRM, .sigev_value.sival_int = status};
+    const struct itimerspec limit = {.it_value.tv_sec = GOODBYE_S};
+    timer_t timer;
     sigset_t set;
 
     sigemptyset(&set);
     sigaddset(&set, SIGALRM);
-    if (sigaction(SIGALRM, &action, NULL) == 0 && sigprocmask(SIG_UNBLOCK, &set, NULL) == 0)
-        alarm(GOODBYE_S);
+    if (sigaction(SIGALRM, &action, NULL) == 0 && sigprocmask(SIG_UNBLOCK, &set, NULL) == 0 &&
+        timer_create(CLOCK_MONOTONIC, &event, &timer) == 0)
+        (void)timer_settime(timer, 0, &limit, NULL);
 }
 
-void mf_rank_finish(struct mf_rank *rank)
+void mf_rank_finish(struct mf_rank *rank, int status)
 {
     if (rank->is_root && rank->remote && !rank->was_scheduled)
         dismiss_workers(rank);
@@ -534,7 +541,7 @@ void mf_rank_finish(struct mf_rank *rank)
     mf_transport_destroy(rank->local_worker);
     mf_transport_destroy(rank->local);
     if (rank->remote)
-        limit_goodbye();
+        limit_goodbye(status);
     mf_transport_destroy(rank->remote);
     mf_offer_finish(&rank->has);
     *rank = (struct mf_rank){.signal_fd = -1, .launcher.fd = -1, .nursery.fd = -1};

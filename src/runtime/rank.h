@@ -110,7 +110,7 @@ void mf_rank_try_later(struct mf_rank *rank);
 int mf_rank_schedule(struct mf_rank *rank, struct mf_scheduler_config *config, FILE *summary,
                      enum mf_run_result *ret_result, struct mf_error *err);
 
-/** Ends the rank. */
-void mf_rank_finish(struct mf_rank *rank);
+/** Ends the rank; and the process, with this exit status, where others do not leave MPI in time. */
+void mf_rank_finish(struct mf_rank *rank, int status);
 
 #endif

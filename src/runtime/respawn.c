@@ -106,16 +106,30 @@ static bool is_wanted(const struct mf_peer *peer)
     return peer->is_wanted && peer->welcome.size > 0;
 }
 
+/* The only place where this is changed. */
+static void set_wanted(struct mf_scheduler *scheduler, struct mf_peer *peer, bool wanted)
+{
+    if (wanted && !peer->is_wanted)
+        scheduler->respawn.n_wanted++;
+    else if (!wanted && peer->is_wanted)
+        scheduler->respawn.n_wanted--;
+    peer->is_wanted = wanted;
+}
+
+/* The first whose share is wanted, or NULL. */
+static struct mf_peer *find_wanted(const struct mf_scheduler *scheduler)
+{
+    for (uint32_t i = 0; i < scheduler->n_peers && scheduler->respawn.n_wanted > 0; i++)
+        if (is_wanted(&scheduler->peers[i]))
+            return &scheduler->peers[i];
+    return NULL;
+}
+
 bool mf_respawn_is_pending(const struct mf_scheduler *scheduler)
 {
     const struct mf_respawn *respawn = &scheduler->respawn;
 
-    if (respawn->is_starting || respawn->newcomer)
-        return true;
-    for (uint32_t i = 0; i < scheduler->n_peers; i++)
-        if (is_wanted(&scheduler->peers[i]))
-            return true;
-    return false;
+    return respawn->is_starting || respawn->newcomer || find_wanted(scheduler);
 }
 
 bool mf_respawn_is_starting(const struct mf_scheduler *scheduler)
@@ -145,7 +159,7 @@ void mf_respawn_want(struct mf_scheduler *scheduler, struct mf_peer *peer)
     if (!peer->is_vacant || respawn->n_left == 0 || peer->rank == 0 || !mf_respawn_can(scheduler))
         return;
     respawn->n_left--;
-    peer->is_wanted = true;
+    set_wanted(scheduler, peer, true);
 }
 
 /* A place that nobody has, of those that are not wanted yet; or NULL. */
@@ -192,7 +206,7 @@ uint32_t mf_respawn_grow(struct mf_scheduler *scheduler, uint32_t n, uint32_t *r
         n_back++;
     }
     for (; n > 0 && mf_respawn_can(scheduler) && (peer = find_vacant(scheduler)); n--) {
-        peer->is_wanted = true;
+        set_wanted(scheduler, peer, true);
         ++*ret_n_starting;
     }
     return n_back;
@@ -223,7 +237,7 @@ static void fail(struct mf_scheduler *scheduler, const char *why)
                    respawn->place->host, why);
     respawn->not_before_ns = scheduler->now_ns + PAUSE_NS;
     if (++respawn->n_failures < MAX_FAILURES)
-        respawn->place->is_wanted = true;
+        set_wanted(scheduler, respawn->place, true);
     respawn->place->is_vacant = true;
     respawn->place = NULL;
     if (respawn->n_failures < MAX_FAILURES)
@@ -231,22 +245,20 @@ static void fail(struct mf_scheduler *scheduler, const char *why)
     mf_log_warning(scheduler->config.log, "no more workers are started");
     respawn->n_left = 0;
     for (uint32_t i = 0; i < scheduler->n_peers; i++)
-        scheduler->peers[i].is_wanted = false;
+        set_wanted(scheduler, &scheduler->peers[i], false);
     respawn->n_failures = 0;
 }
 
 static void begin_next(struct mf_scheduler *scheduler)
 {
     struct mf_respawn *respawn = &scheduler->respawn;
-    struct mf_peer *place = scheduler->peers;
+    struct mf_peer *place = find_wanted(scheduler);
     int r;
 
-    while (place < scheduler->peers + scheduler->n_peers && !is_wanted(place))
-        place++;
-    if (place == scheduler->peers + scheduler->n_peers || !mf_respawn_can(scheduler) ||
-        scheduler->now_ns < respawn->not_before_ns)
+    if (!place || !mf_respawn_can(scheduler) || scheduler->now_ns < respawn->not_before_ns)
         return;
-    place->is_wanted = place->is_vacant = false;
+    set_wanted(scheduler, place, false);
+    place->is_vacant = false;
     respawn->place = place;
     mf_log_info(scheduler->config.log, "starting a worker on %s in place of rank %" PRIu32,
                 place->host, place->rank);
@@ -333,19 +345,31 @@ int mf_respawn_on_hello(struct mf_scheduler *scheduler, struct mf_peer *peer)
 
 /* --- the turn --- */
 
-/* The process of one that has been silent for so long is gone, or no use. */
+/*
+ * The process of one that has been silent for so long is gone, or no use. They are many, so that a
+ * look at all says when the next one is due: of those that are lost later none is before that.
+ */
 static void give_up_silent(struct mf_scheduler *scheduler)
 {
-    for (uint32_t i = 1; i < scheduler->n_peers && scheduler->respawn.n_left > 0; i++) {
+    struct mf_respawn *respawn = &scheduler->respawn;
+    int64_t look_ns = scheduler->now_ns + SILENCE_NS;
+
+    if (scheduler->now_ns < respawn->look_ns)
+        return;
+    for (uint32_t i = 1; i < scheduler->n_peers && respawn->n_left > 0; i++) {
         struct mf_peer *peer = &scheduler->peers[i];
 
-        if (peer->state != MF_PEER_LOST || peer->is_vacant ||
-            scheduler->now_ns < peer->lost_ns + SILENCE_NS)
+        if (peer->state != MF_PEER_LOST || peer->is_vacant)
             continue;
+        if (scheduler->now_ns < peer->lost_ns + SILENCE_NS) {
+            look_ns = mf_earliest_ns(look_ns, peer->lost_ns + SILENCE_NS);
+            continue;
+        }
         mf_peer_dismiss(scheduler, peer, "nothing is heard of it");
         peer->state = MF_PEER_GONE;
         mf_respawn_want(scheduler, peer);
     }
+    respawn->look_ns = look_ns;
 }
 
 /* One that was started by us, was drained and has ended all: it leaves, and its place is vacant. */

@@ -268,6 +268,8 @@ struct mf_choosing {
  * Workers that come later.
  *
  * @n_left       lost workers that may still be replaced
+ * @n_wanted     peers that are marked so
+ * @look_ns      until then none has been silent for too long
  * @is_starting  the transport is at it
  * @newcomer     the one that was started and has not said HELLO yet, or NULL
  * @place        whose share that is for, or NULL
@@ -275,7 +277,8 @@ struct mf_choosing {
  * @n_failures   since the last one that came up
  */
 struct mf_respawn {
-    uint32_t n_left;
+    uint32_t n_left, n_wanted;
+    int64_t look_ns;
     bool is_starting;
     struct mf_peer *newcomer, *place;
     int64_t not_before_ns;

@@ -58,6 +58,10 @@
  * from here leave after 5 s. */
 #define SPAWN_TIMEOUT_NS (7 * MF_NS_PER_S / 2)
 
+/* Freezes a thread. No other signal will do: what the process is sent, whatever it is, goes to a
+ * thread that does not block it, and may end the process. */
+#define FREEZE_SIGNAL (SIGRTMIN + 7)
+
 /* A new end is told its number at once. */
 #define NUMBER_TIMEOUT_NS (10 * MF_NS_PER_S)
 
@@ -586,10 +590,32 @@ static void *spawn_in_thread(void *arg)
     return NULL;
 }
 
+_Noreturn static void stay_here(int number)
+{
+    for (;;)
+        pause();
+}
+
+/* Signals of the process are not for it, but for the one that freezes it. */
+static int start_thread(struct spawning *spawning)
+{
+    struct sigaction action = {.sa_handler = stay_here};
+    sigset_t blocked, before;
+    int r;
+
+    sigfillset(&action.sa_mask);
+    sigaction(FREEZE_SIGNAL, &action, NULL);
+    sigfillset(&blocked);
+    sigdelset(&blocked, FREEZE_SIGNAL);
+    pthread_sigmask(SIG_SETMASK, &blocked, &before);
+    r = -pthread_create(&spawning->thread, NULL, spawn_in_thread, spawning);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return r;
+}
+
 static int mpi_spawn(struct mf_transport *transport, const struct mf_spawn *spawn)
 {
     struct mpi_transport *mpi = mpi_of(transport);
-    sigset_t all, before;
     int r;
 
     if (mpi->spawning)
@@ -601,12 +627,7 @@ static int mpi_spawn(struct mf_transport *transport, const struct mf_spawn *spaw
     if (r < 0)
         return r;
     mpi->spawning->deadline_ns = mf_clock_monotonic_ns() + SPAWN_TIMEOUT_NS;
-    /* Signals of the process are not for it. */
-    sigfillset(&all);
-    sigdelset(&all, SIGUSR2);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    r = -pthread_create(&mpi->spawning->thread, NULL, spawn_in_thread, mpi->spawning);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    r = start_thread(mpi->spawning);
     if (r < 0) {
         free_spawning(mpi->spawning);
         mpi->spawning = NULL;
@@ -614,20 +635,10 @@ static int mpi_spawn(struct mf_transport *transport, const struct mf_spawn *spaw
     return r;
 }
 
-_Noreturn static void stay_here(int number)
-{
-    for (;;)
-        pause();
-}
-
 /* Whatever it waits for may come, and it would call MPI while others do. */
 static void freeze(struct mpi_transport *mpi)
 {
-    struct sigaction action = {.sa_handler = stay_here};
-
-    sigfillset(&action.sa_mask);
-    sigaction(SIGUSR2, &action, NULL);
-    pthread_kill(mpi->spawning->thread, SIGUSR2);
+    pthread_kill(mpi->spawning->thread, FREEZE_SIGNAL);
     pthread_detach(mpi->spawning->thread);
     /* It may still read what it was given, so that this stays. */
     mpi->spawning = NULL;

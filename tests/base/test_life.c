@@ -45,8 +45,10 @@ Test(life, the_end_of_a_process_is_seen)
 
     cr_assert(eq(int, mf_life_open(&life, &fd), 1));
     cr_assert(not(is_readable(fd, 0)));
+    cr_assert(not(mf_life_has_ended(&life)));
     kill(pid, SIGKILL);
     cr_assert(is_readable(fd, 60000));
+    cr_assert(mf_life_has_ended(&life), "although it was not reaped");
     close(fd);
     waitpid(pid, NULL, 0);
 }
@@ -60,6 +62,7 @@ Test(life, a_process_that_has_ended_is_known_to_have)
     kill(pid, SIGKILL);
     waitpid(pid, NULL, 0);
     cr_assert(eq(int, mf_life_open(&life, &fd), -ESRCH));
+    cr_assert(mf_life_has_ended(&life));
 }
 
 Test(life, another_process_with_the_same_number_is_not_taken_for_it)
@@ -81,6 +84,7 @@ Test(life, nothing_is_known_of_processes_of_other_nodes_and_namespaces)
     elsewhere = life;
     elsewhere.boot[0] = elsewhere.boot[0] == 'x' ? 'y' : 'x';
     cr_assert(eq(int, mf_life_open(&elsewhere, &fd), 0));
+    cr_assert(not(mf_life_has_ended(&elsewhere)));
     elsewhere = life;
     elsewhere.pid_namespace++;
     cr_assert(eq(int, mf_life_open(&elsewhere, &fd), 0));

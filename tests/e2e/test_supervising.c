@@ -3,9 +3,12 @@
 
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
+#include <pty.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 static void begin(void)
 {
@@ -64,6 +67,31 @@ Test(supervising, standard_input_goes_to_the_run)
     cr_assert(eq(str, result.out, "one\ntwo\n"), "%s", result.err);
 }
 
+/* Of the terminal of this process; that which t_sh() starts is in its background. */
+static void run_in_background(void)
+{
+    struct t_result result = t_sh("mpifarm run --np 2 -q tasks.txt < /dev/tty; echo $?");
+
+    t_write("told.part", "%s%s", result.out, result.err);
+    _exit(rename("told.part", "told") == 0 ? EXIT_SUCCESS : EXIT_FAILURE);
+}
+
+Test(supervising, a_job_in_the_background_of_a_terminal_runs_on)
+{
+    int terminal;
+    pid_t pid;
+
+    t_write("tasks.txt", "echo one\n");
+    pid = forkpty(&terminal, NULL, NULL, NULL);
+    cr_assert(ge(int, pid, 0));
+    if (pid == 0)
+        run_in_background();
+    t_await_file("told");
+    cr_assert(eq(str, t_read("told"), "one\n0\n"));
+    close(terminal);
+    waitpid(pid, NULL, 0);
+}
+
 Test(supervising, map_takes_it_too)
 {
     struct t_result result = t_sh("mpifarm map --np 2 -q -k echo ::: a b c");
@@ -80,6 +108,18 @@ Test(supervising, all_output_comes_however_slowly_it_is_read)
     const char *second = strchr(result.out, '\n') + 1;
 
     cr_assert(eq(int, strncmp(result.out, second, 40), 0), "%s", result.out);
+}
+
+/* More than one pipe holds, and less than two: mpirun can end, and mpifarm has something left. */
+Test(supervising, a_signal_ends_it_while_it_waits_for_a_reader)
+{
+    t_write("tasks.txt", "seq 16000\n");
+    struct t_result result =
+        t_sh("mkfifo pipe; mpifarm run --np 2 -q tasks.txt > pipe 2>err & pid=$!; exec 9< "
+             "pipe; " FIND_MPIRUN "while is_alive $mpirun; do sleep 0.01; done; "
+             "while is_alive $pid; do kill $pid; sleep 0.05; done; wait $pid; echo $?");
+
+    cr_assert(eq(str, result.out, "0\n"), "%s", t_read("err"));
 }
 
 Test(supervising, a_killed_rank_changes_nothing)
@@ -103,6 +143,21 @@ Test(supervising, a_killed_scheduler_is_told_as_such)
 
     cr_assert(eq(str, result.out, "3\nerr\nmpifarm-run\nstarted\ntasks.txt\n"), "%s",
               t_read("err"));
+    cr_assert(t_has(t_read("err"), "--resume continues"), "%s", t_read("err"));
+}
+
+/* With an mpirun that does not end by itself. */
+Test(supervising, a_run_whose_scheduler_was_killed_ends_although_mpirun_hangs)
+{
+    t_write("mpirun", "#!/bin/sh\n$MPIRUN \"$@\"\nsleep 1000\n");
+    t_write("tasks.txt", "touch started; sleep 300\n");
+    struct t_result result =
+        t_sh("chmod +x mpirun; export MPIRUN=$(command -v mpirun); PATH=$PWD:$PATH; "
+             "mpifarm run --np 2 tasks.txt 2>err & pid=$!; await test -e started; "
+             "await pgrep -P $pid mpirun >/dev/null; wrapper=$(pgrep -P $pid mpirun); "
+             "kill -9 $(rank_of $(pgrep -P $wrapper mpirun) 0); wait $pid; echo $?");
+
+    cr_assert(eq(str, result.out, "3\n"), "%s", t_read("err"));
     cr_assert(t_has(t_read("err"), "--resume continues"), "%s", t_read("err"));
 }
 

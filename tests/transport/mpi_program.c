@@ -482,6 +482,25 @@ static void run_spawned(void)
     play_with(0, false);
 }
 
+/* The caller takes its signals from a descriptor, so that all its threads block them: that which
+ * starts the end as well. */
+static void run_signalled(void)
+{
+    uint32_t number;
+    sigset_t pending;
+
+    if (transport->rank == 1)
+        return;
+    begin_spawn(program, "left_alone");
+    CHECK(kill(getpid(), SIGUSR2) == 0);
+    CHECK(await_spawned(&number) == 1);
+    CHECK(sigpending(&pending) == 0 && sigismember(&pending, SIGUSR2) == 1);
+}
+
+static void run_left_alone(void)
+{
+}
+
 /* One that ends before it can be reached; the others go on, and leave. */
 static void run_unborn(void)
 {
@@ -512,10 +531,11 @@ static const struct {
     const char *name;
     void (*run)(void);
 } scenarios[] = {
-    {"order", run_order},       {"burst", run_burst},           {"flood", run_flood},
-    {"stopped", run_stopped},   {"killed", run_killed},         {"unsent", run_unsent},
-    {"busy", run_busy},         {"last_words", run_last_words}, {"leave", run_leave},
-    {"spawning", run_spawning}, {"spawned", run_spawned},       {"unborn", run_unborn},
+    {"order", run_order},         {"burst", run_burst},           {"flood", run_flood},
+    {"stopped", run_stopped},     {"killed", run_killed},         {"unsent", run_unsent},
+    {"busy", run_busy},           {"last_words", run_last_words}, {"leave", run_leave},
+    {"spawning", run_spawning},   {"spawned", run_spawned},       {"unborn", run_unborn},
+    {"signalled", run_signalled}, {"left_alone", run_left_alone},
 };
 
 static void run(const char *name)
@@ -531,8 +551,13 @@ static void run(const char *name)
 int main(int argc, char **argv)
 {
     struct mf_error err = {0};
+    sigset_t blocked;
     uint32_t rank;
 
+    /* Before MPI has threads. */
+    sigemptyset(&blocked);
+    sigaddset(&blocked, SIGUSR2);
+    sigprocmask(SIG_BLOCK, &blocked, NULL);
     if (argc != 2 || mf_transport_mpi_create(&argc, &argv, &transport, &err) < 0) {
         fprintf(stderr, "usage: mpi_program SCENARIO; %s\n", err.text);
         return 2;

@@ -97,6 +97,15 @@ Test(mpi, an_end_that_is_started_later_is_reached_as_the_others)
     cr_assert(eq(int, result.status, 0));
 }
 
+Test(mpi, a_signal_while_an_end_is_started_is_left_to_whoever_takes_it)
+{
+    struct t_result result = t_sh(MPIRUN "-n 2 mpi_program signalled");
+
+    for (int rank = 0; rank < 3; rank++)
+        cr_assert(said(&result, rank, "left"), "%s%s", result.out, result.err);
+    cr_assert(eq(int, result.status, 0));
+}
+
 /* mpirun may wait for the lost one, so that it is ended. */
 Test(mpi, an_end_that_does_not_come_up_holds_up_nobody)
 {
