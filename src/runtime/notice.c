@@ -13,9 +13,13 @@
 /* Workers let hear of them every half a second. */
 #define WORKER_SILENCE_NS (2 * MF_NS_PER_S)
 
-/* Each worker hears from here so often, or less often where that would cost more than it. */
+/*
+ * Each worker hears from here so often, or less often where that would cost more than it; but a
+ * few times within the time that it waits for, also if a worker is started meanwhile.
+ */
 #define PULSE_NS MF_NS_PER_S
 #define PULSE_NS_PER_WORKER (100 * MF_NS_PER_US)
+#define LONGEST_PULSE_NS (5 * MF_NS_PER_S / 4)
 
 /* How long a run without workers waits for one that is only silent. */
 #define PATIENCE_NS (30 * MF_NS_PER_S)
@@ -138,12 +142,17 @@ static bool hears_us(const struct mf_peer *peer)
            peer->state == MF_PEER_HELLO || peer->state == MF_PEER_UP;
 }
 
-/* A few workers in each turn, so that all are looked at once in an interval. */
+/*
+ * A few workers in each turn, so that all are looked at twice in an interval: one to which
+ * something was sent since the look before is due at the next one.
+ */
 static void pace(struct mf_scheduler *scheduler)
 {
     struct mf_notice *notice = &scheduler->notice;
     uint32_t n = scheduler->n_peers - 1;
-    int64_t step_ns = (PULSE_NS + (int64_t)n * PULSE_NS_PER_WORKER) / n;
+    int64_t pulse_ns =
+        mf_earliest_ns(PULSE_NS + (int64_t)n * PULSE_NS_PER_WORKER, LONGEST_PULSE_NS);
+    int64_t step_ns = pulse_ns / 2 / n;
     int64_t n_due = (scheduler->now_ns - notice->paced_ns) / step_ns;
 
     notice->paced_ns += n_due * step_ns;
