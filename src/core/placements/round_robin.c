@@ -3,7 +3,8 @@
 
 /*
  * Workers looked at in order before the search for those that fit: these, and so many times the
- * distance to the next one with a free slot where such are anywhere.
+ * distance to the next one with a free slot where such are anywhere. Where fewer have a free slot,
+ * only those are looked at.
  */
 #define MIN_LOOKS 8
 #define LOOKS_PER_DISTANCE 4
@@ -22,6 +23,14 @@ static void compare(struct mf_worker *worker, void *data)
         search->best = worker;
 }
 
+static struct mf_worker *choose_free(const struct mf_choice *choice, struct search *search)
+{
+    for (uint32_t i = 0; i < choice->workers->n_free_workers; i++)
+        if (mf_choice_fits(choice, choice->workers->free[i]))
+            compare(choice->workers->free[i], search);
+    return search->best ? search->best : mf_choice_ahead(choice);
+}
+
 static struct mf_worker *choose(const struct mf_choice *choice)
 {
     const struct mf_workers *workers = choice->workers;
@@ -30,6 +39,8 @@ static struct mf_worker *choose(const struct mf_choice *choice)
 
     if (workers->n_free_workers > 0)
         n_looks += LOOKS_PER_DISTANCE * (workers->n_up / workers->n_free_workers);
+    if (workers->n_free_workers <= n_looks)
+        return choose_free(choice, &search);
     for (uint64_t i = 0; i < n_looks && workers->n_free > 0; i++) {
         struct mf_worker *worker = workers->by_id[(search.first + i) % workers->n_by_id];
 
