@@ -94,7 +94,7 @@ void mf_recovery_turn(struct mf_scheduler *scheduler)
     for (uint32_t i = 0; i < scheduler->n_peers; i++) {
         const struct mf_worker *worker = mf_workers_find(workers, i);
 
-        if (worker && worker->state != MF_WORKER_GONE)
+        if (worker && mf_worker_may_be_target(worker))
             note_quarantine(scheduler, &scheduler->peers[i],
                             worker->state == MF_WORKER_QUARANTINED);
     }
