@@ -167,12 +167,16 @@ void mf_knock(int fd, uint64_t token, const struct mf_door *door, uint32_t peer)
     }
 }
 
-int mf_knock_hear(int fd, uint64_t token, uint32_t *ret_peer, bool *ret_is_there)
+int mf_knock_hear(int fd, uint64_t token, uint32_t *ret_peer, bool *ret_is_there,
+                  uint32_t *ret_address)
 {
     struct answer answer;
 
     for (;;) {
-        ssize_t n = recv(fd, &answer, sizeof(answer), MSG_TRUNC);
+        struct sockaddr_in from = {0};
+        socklen_t size = sizeof(from);
+        ssize_t n =
+            recvfrom(fd, &answer, sizeof(answer), MSG_TRUNC, (struct sockaddr *)&from, &size);
 
         /* A door that nobody stands behind any more is told of as an error. */
         if (n < 0 && errno == ECONNREFUSED)
@@ -184,6 +188,7 @@ int mf_knock_hear(int fd, uint64_t token, uint32_t *ret_peer, bool *ret_is_there
             continue;
         *ret_peer = answer.peer;
         *ret_is_there = answer.is_there != 0;
+        *ret_address = from.sin_addr.s_addr;
         return 1;
     }
 }

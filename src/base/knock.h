@@ -54,8 +54,9 @@ void mf_knock(int fd, uint64_t token, const struct mf_door *door, uint32_t peer)
 /**
  * mf_knock_hear() - the next answer.
  *
- * Returns 1 with what it says, or 0 when there is none.
+ * Returns 1 with what it says, and the IPv4 address that it is from, or 0 when there is none.
  */
-int mf_knock_hear(int fd, uint64_t token, uint32_t *ret_peer, bool *ret_is_there);
+int mf_knock_hear(int fd, uint64_t token, uint32_t *ret_peer, bool *ret_is_there,
+                  uint32_t *ret_address);
 
 #endif

@@ -482,6 +482,19 @@ static int take_part(struct mf_context *context, const struct mf_launch *launch,
     return status;
 }
 
+/* Starts the ranks. The streams are looked at here, as those of a rank are pipes to this process.
+ */
+static int supervise(struct mf_context *context, const struct mf_farming_settings *settings)
+{
+    struct mf_error err;
+
+    if (check_streams(&err) < 0) {
+        mf_log_error(&context->log, "%s", err.text);
+        return MPIFARM_EXIT_USAGE;
+    }
+    return mf_supervise(context, settings->n_ranks, settings->run_dir);
+}
+
 int mf_farming_main(struct mf_context *context, const struct mf_subcommand *subcommand, int argc,
                     char **argv, mf_open_source_fn open_source, int min_words)
 {
@@ -511,7 +524,7 @@ int mf_farming_main(struct mf_context *context, const struct mf_subcommand *subc
         return speaks ? dry_run(context, &settings, open_source, argv + first, argc - first)
                       : MPIFARM_EXIT_DONE;
     if (settings.n_ranks > 0 && !launch.is_mpi)
-        return mf_supervise(context, settings.n_ranks, settings.run_dir);
+        return supervise(context, &settings);
     settings.name = subcommand->name;
     return take_part(context, &launch, &settings, open_source, argv + first, argc - first);
 }

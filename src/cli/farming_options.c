@@ -125,13 +125,15 @@ const struct mf_option mf_farming_options[MF_N_RUN_OPTIONS] = {
                          "Send running tasks a signal TIME before the run has to end: USR1@5m."},
     [OPTION_POLICY] = {.name = "policy",
                        .value = "NAME",
-                       .help = "Order in which tasks are begun: priority (the default: the highest "
-                               "first, and waiting counts), fifo, lifo, sjf (shortest first), lpt "
-                               "(longest first), wspt (by weight over time), edf (earliest "
-                               "deadline), critical-path, fair (shares for groups), auto (what "
-                               "simulations of the remaining work show to be best); or rr (each in "
-                               "turn) and srtf (shortest remaining time first), which stop "
-                               "commands and let them go on later, while functions run on."},
+                       .help =
+                           "Order in which tasks are begun: priority (the default: the highest "
+                           "first, and waiting counts), fifo, lifo, sjf (shortest first), lpt "
+                           "(longest first), wspt (by weight over time), edf (earliest "
+                           "deadline), critical-path, fair (shares for groups), auto (what "
+                           "simulations of the remaining work show to be best); or rr (each in "
+                           "turn) and srtf (shortest remaining time first), which stop "
+                           "tasks and let them go on later: commands at any time, functions where "
+                           "they call mpifarm_checkpoint()."},
     [OPTION_AGEING] = MF_AGEING_OPTION,
     [OPTION_SHARE] = MF_SHARE_OPTION,
     [OPTION_QUANTUM] = MF_QUANTUM_OPTION,

@@ -142,6 +142,15 @@ void mf_farm_halt_if_due(struct mf_farm *farm)
         stop(farm, config->halt_when == MF_HALT_NOW ? MF_STOP_NOW : MF_STOP_SOON);
 }
 
+static int handle_worker_up(struct mf_farm *farm, const struct mf_event *event)
+{
+    int r = mf_workers_add(&farm->workers, event->worker, event->node, &event->has);
+
+    if (r == 0)
+        mf_farm_quarantine_again(farm, mf_workers_find(&farm->workers, event->worker));
+    return r;
+}
+
 static int handle_worker_drain(struct mf_farm *farm, const struct mf_event *event)
 {
     struct mf_worker *worker = mf_workers_find(&farm->workers, event->worker);
@@ -508,7 +517,7 @@ int mf_farm_handle(struct mf_farm *farm, const struct mf_event *event)
     case MF_EVENT_CLOSED:
         return handle_closed(farm);
     case MF_EVENT_WORKER_UP:
-        return mf_workers_add(&farm->workers, event->worker, event->node, &event->has);
+        return handle_worker_up(farm, event);
     case MF_EVENT_WORKER_DRAIN:
         return handle_worker_drain(farm, event);
     case MF_EVENT_WORKER_LOST:

@@ -185,7 +185,8 @@ static inline bool mf_avoid_allows(struct mf_avoid avoid, const struct mf_worker
 void mf_workers_init(struct mf_workers *workers);
 void mf_workers_finish(struct mf_workers *workers);
 
-/** A new worker, UP. Returns 0, -EINVAL if there is one or the numbers are absurd, or -ENOMEM. */
+/** A new worker, or one that was GONE, UP. Returns 0, -EINVAL if there is one or the numbers are
+ * absurd, or -ENOMEM. */
 int mf_workers_add(struct mf_workers *workers, mf_worker_id id, mf_node_id node,
                    const struct mf_needs *has);
 
@@ -436,6 +437,10 @@ bool mf_farm_delayed_before(const void *a, const void *b);
 /** An attempt of a task has ended on a worker, by itself: what that says of it and of others. */
 void mf_farm_judge(struct mf_farm *farm, struct mf_task *task, struct mf_worker *worker,
                    bool has_failed, int64_t duration_ns);
+
+/** A worker that was lost is back: where it was, if that was the quarantine and it is not needed.
+ */
+void mf_farm_quarantine_again(struct mf_farm *farm, struct mf_worker *worker);
 
 /** A worker is not UP any more: those in quarantine may be needed. */
 void mf_farm_let_out_needed(struct mf_farm *farm);

@@ -185,6 +185,16 @@ static void let_out(struct mf_farm *farm, struct mf_worker *worker)
     farm->counts.quarantined++;
 }
 
+void mf_farm_quarantine_again(struct mf_farm *farm, struct mf_worker *worker)
+{
+    if (!worker->was_quarantined)
+        return;
+    worker->was_quarantined = false;
+    if (is_dispensable(farm, (struct place){worker, false}))
+        mf_workers_move(&farm->workers, worker, MF_WORKER_QUARANTINED);
+    farm->counts.quarantined++;
+}
+
 void mf_farm_let_out_needed(struct mf_farm *farm)
 {
     struct mf_workers *workers = &farm->workers;

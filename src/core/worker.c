@@ -421,6 +421,15 @@ void mf_workers_keep_room(struct mf_workers *workers)
     workers->has_room = true;
 }
 
+/* What speaks against one that was lost does so when it is back. */
+static void carry_record(struct mf_worker *worker, const struct mf_worker *earlier)
+{
+    worker->suspicion = earlier->suspicion;
+    worker->probe_ns = earlier->probe_ns;
+    worker->n_quarantines = earlier->n_quarantines;
+    worker->was_quarantined = earlier->was_quarantined;
+}
+
 /* Frees one that is GONE, to be replaced by another of its number. */
 static void forget(struct mf_workers *workers, struct mf_worker *worker)
 {
@@ -473,9 +482,10 @@ int mf_workers_add(struct mf_workers *workers, mf_worker_id id, mf_node_id node,
         return -ENOMEM;
     }
 
-    /* One that is gone and comes back has nothing of before. */
-    if (earlier)
+    if (earlier) {
+        carry_record(worker, earlier);
         forget(workers, earlier);
+    }
     workers->by_id[id] = worker;
     workers->n_added++;
     worker->next_on_node = workers->nodes[node].first;
@@ -496,6 +506,7 @@ void mf_workers_move(struct mf_workers *workers, struct mf_worker *worker, enum 
         mf_list_remove(&worker->quarantine_node);
         workers->n_quarantined--;
     }
+    worker->was_quarantined = from == MF_WORKER_QUARANTINED && to == MF_WORKER_GONE;
     worker->state = to;
     if (to == MF_WORKER_UP)
         count_in(workers, worker);

@@ -11,7 +11,7 @@
 enum mf_worker_state {
     MF_WORKER_UP,          /* takes tasks */
     MF_WORKER_DRAINING,    /* finishes what it has */
-    MF_WORKER_GONE,        /* left or lost; one that comes back under this number is a new one */
+    MF_WORKER_GONE,        /* left or lost; one that comes back has nothing but its record */
     MF_WORKER_QUARANTINED, /* gets none but those for it alone, and a probe now and then */
 };
 #define MF_WORKER_STATE_COUNT 4
@@ -67,6 +67,7 @@ struct mf_worker_node {
  * @quarantine_node   its place among those in quarantine
  * @probe_ns     when it gets a probe, while in quarantine
  * @n_quarantines     how often it was put there, or stayed after a probe
+ * @was_quarantined   it was there when it got lost
  */
 #define MF_WORKER_NOT_FREE UINT32_MAX
 struct mf_worker {
@@ -95,6 +96,7 @@ struct mf_worker {
     struct mf_list quarantine_node;
     int64_t probe_ns;
     uint32_t n_quarantines;
+    bool was_quarantined;
 };
 
 /** Workers that have the same, of which there are few kinds. */

@@ -23,6 +23,9 @@
 /* How long it still answers for a process that has ended. */
 #define LINGER_NS (10 * MF_NS_PER_S)
 
+/* How often it looks for what it is not told of. */
+#define LOOK_MS 1000
+
 /* Reaps what has ended; returns whether the kept process is among it. */
 static bool reap(pid_t kept, int *ret_status)
 {
@@ -54,11 +57,13 @@ _Noreturn static void end_alike(int status)
 /**
  * What a keeper waits for.
  *
- * @served_fd   the process that it answers for, readable once that has ended; -1 when it does not
+ * @served      the process that it answers for, its parent
+ * @served_fd   readable once that has ended; -1 when it does not, or where there is no such thing
  * @door_fd     where others ask for it; -1 for none
  * @was_asked   by somebody who is entitled to
  */
 struct keeper {
+    pid_t served;
     int signal_fd;
     int served_fd;
     int door_fd;
@@ -67,6 +72,23 @@ struct keeper {
     bool was_asked;
 };
 
+/* Without a descriptor, a parent that is another one now tells. */
+static void look_for_served(struct keeper *keeper, bool was_told)
+{
+    if (keeper->is_served_gone || (!was_told && getppid() == keeper->served))
+        return;
+    keeper->is_served_gone = true;
+    mf_close(&keeper->served_fd);
+}
+
+/* The longest that it may wait without looking. */
+static int limit_wait(const struct keeper *keeper, int timeout_ms)
+{
+    bool is_told = keeper->signal_fd >= 0 && (keeper->served_fd >= 0 || keeper->is_served_gone);
+
+    return is_told || (timeout_ms >= 0 && timeout_ms < LOOK_MS) ? timeout_ms : LOOK_MS;
+}
+
 static void wait_for_more(struct keeper *keeper, int timeout_ms)
 {
     struct pollfd items[] = {{.fd = keeper->signal_fd, .events = POLLIN},
@@ -74,14 +96,11 @@ static void wait_for_more(struct keeper *keeper, int timeout_ms)
                              {.fd = keeper->served_fd, .events = POLLIN}};
     struct signalfd_siginfo info;
 
-    if (poll(items, 3, timeout_ms) < 0)
+    if (poll(items, 3, limit_wait(keeper, timeout_ms)) < 0)
         return;
     if (items[0].revents)
         (void)!read(keeper->signal_fd, &info, sizeof(info));
-    if (items[2].revents) {
-        keeper->is_served_gone = true;
-        mf_close(&keeper->served_fd);
-    }
+    look_for_served(keeper, items[2].revents != 0);
     if (items[1].revents &&
         mf_door_answer(keeper->door_fd, &keeper->door, !keeper->is_served_gone) > 0)
         keeper->was_asked = true;
@@ -107,7 +126,7 @@ static int set_up(struct keeper *keeper, pid_t served, const struct mf_door *doo
 
     (void)setpgid(0, 0);
     (void)prctl(PR_SET_NAME, "mpifarm-keep");
-    *keeper = (struct keeper){.signal_fd = -1, .served_fd = -1, .door_fd = -1};
+    *keeper = (struct keeper){.served = served, .signal_fd = -1, .served_fd = -1, .door_fd = -1};
     if (door) {
         keeper->door = *door;
         r = keeper->door_fd = mf_helper_keep_only(door_fd, false);
@@ -119,8 +138,8 @@ static int set_up(struct keeper *keeper, pid_t served, const struct mf_door *doo
     sigemptyset(&child_ended);
     sigaddset(&child_ended, SIGCHLD);
     keeper->signal_fd = signalfd(-1, &child_ended, SFD_CLOEXEC | SFD_NONBLOCK);
-    keeper->served_fd = served > 0 ? pidfd_open(served, 0) : -1;
-    keeper->is_served_gone = keeper->served_fd < 0 || getppid() != served;
+    keeper->served_fd = pidfd_open(served, 0);
+    look_for_served(keeper, false);
     return keeper->signal_fd < 0 ? -errno : 0;
 }
 
@@ -129,7 +148,7 @@ _Noreturn static void keep(struct keeper *keeper, pid_t kept, const char *scratc
     int status = 0;
 
     while (!reap(kept, &status))
-        wait_for_more(keeper, keeper->signal_fd < 0 ? 1000 : -1);
+        wait_for_more(keeper, -1);
     (void)mf_descendants_kill(KILL_LIMIT_NS);
     if (scratch)
         mf_scratch_remove(scratch);

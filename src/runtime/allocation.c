@@ -98,6 +98,8 @@ static int ask(const char *const *words, char *text, size_t size)
         r = read_until(pipe_fds[0], deadline_ns, text, size);
         if (r < 0)
             (void)kill(pid, SIGKILL);
+        /* It is not to wait for anybody who reads on. */
+        mf_close(&pipe_fds[0]);
         while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
             ;
         if (r == 0 && status != 0)
@@ -105,6 +107,18 @@ static int ask(const char *const *words, char *text, size_t size)
     }
     mf_close(&pipe_fds[0]);
     return r;
+}
+
+/* The number of the job as squeue knows it: an element of an array shares one with the array. */
+static void name_job(const char *job, char *text, size_t size)
+{
+    const char *array = getenv("SLURM_ARRAY_JOB_ID");
+    const char *element = getenv("SLURM_ARRAY_TASK_ID");
+
+    if (array && element)
+        snprintf(text, size, "%s_%s", array, element);
+    else
+        snprintf(text, size, "%s", job);
 }
 
 static int ask_squeue(const char *job, int64_t *ret_ns, struct mf_error *err)
@@ -127,13 +141,16 @@ int mf_allocation_time_left(int64_t *ret_ns, struct mf_error *err)
 {
     const char *end = getenv("SLURM_JOB_END_TIME");
     const char *job = getenv("SLURM_JOB_ID");
+    char name[64];
     char *behind;
     long long end_s;
 
     if (!job)
         return 0;
-    if (!end)
-        return ask_squeue(job, ret_ns, err);
+    if (!end) {
+        name_job(job, name, sizeof(name));
+        return ask_squeue(name, ret_ns, err);
+    }
     end_s = strtoll(end, &behind, 10);
     if (behind == end || *behind != '\0' || end_s <= 0 || end_s > INT64_MAX / MF_NS_PER_S)
         return mf_error_set(err, -EINVAL, "SLURM_JOB_END_TIME is \"%s\", not seconds since 1970",

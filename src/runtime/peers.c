@@ -326,8 +326,8 @@ static void give_up(struct mf_scheduler *scheduler, struct mf_peer *peer, enum m
                     const char *why)
 {
     bool was_up = peer->state == MF_PEER_UP;
-    bool has_left = was_up && !is_at_work(scheduler, peer);
 
+    peer->is_drained = was_up && !is_at_work(scheduler, peer);
     peer->state = state;
     peer->is_reset = false;
     mf_transfers_drop(scheduler, peer);
@@ -341,7 +341,7 @@ static void give_up(struct mf_scheduler *scheduler, struct mf_peer *peer, enum m
     scheduler->notice.n_lost++;
     scheduler->notice.lost_ns = peer->lost_ns = scheduler->now_ns;
     mf_recovery_lose(scheduler, peer);
-    if (state == MF_PEER_GONE && !has_left)
+    if (state == MF_PEER_GONE && !peer->is_drained)
         mf_respawn_want(scheduler, peer);
 }
 
@@ -380,7 +380,8 @@ void mf_peer_bring_back(struct mf_scheduler *scheduler, struct mf_peer *peer)
     mf_reign_note_lost(scheduler);
     mf_notice_expect(scheduler, peer);
     mf_hooks_post(scheduler, peer);
-    mf_scheduler_apply(scheduler, &event);
+    if (!peer->is_drained)
+        mf_scheduler_apply(scheduler, &event);
 }
 
 void mf_peer_dismiss(struct mf_scheduler *scheduler, struct mf_peer *peer, const char *why)

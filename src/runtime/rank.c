@@ -151,6 +151,7 @@ static int start_worker(struct mf_rank *rank)
         .transport = rank->is_root ? rank->local_worker : rank->remote,
         .scheduler = 0,
         .loop = rank->is_root ? NULL : rank->loop,
+        .scheduler_may_be_silent = rank->config->is_inline,
         .life = &rank->life,
         .scratch = rank->scratch,
         .cores = rank->has.cores,

@@ -449,8 +449,9 @@ int mf_scheduler_turn(struct mf_scheduler *scheduler, int64_t now_ns)
     had_traffic |= scheduler->is_reading;
     mf_adoption_turn(scheduler);
     mf_reign_turn(scheduler);
+    /* Also while workers leave: what they still do is not to take longer than the allocation. */
+    mf_walltime_turn(scheduler);
     if (!scheduler->is_leaving) {
-        mf_walltime_turn(scheduler);
         mf_choosing_turn(scheduler);
         decide(scheduler);
     }

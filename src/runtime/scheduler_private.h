@@ -69,6 +69,7 @@ enum mf_peer_state {
  * @share                what it has of its node
  * @was_sent             since it was last looked at whether something was
  * @is_reset             LOST, and told to begin again
+ * @is_drained           LOST after it was drained: it gets no work when it is back
  */
 struct mf_peer {
     uint32_t rank;
@@ -92,6 +93,7 @@ struct mf_peer {
     struct mf_needs share;
     bool was_sent;
     bool is_reset;
+    bool is_drained;
 };
 
 /**

@@ -13,15 +13,24 @@
 /* A sentry with a loop of its own asks it so often. */
 #define ASK_NS (20 * MF_NS_PER_MS)
 
-/* Peers that are silent for this part of the time that they may be are asked for. */
-#define ASK_AFTER 3
+/* Silent peers are asked for in this last part of the time that they may be so. */
+#define ASKING_NS (1333 * MF_NS_PER_MS)
 
 /* Between two rounds of asking, and after one in which answers may come. */
 #define ROUND_NS (250 * MF_NS_PER_MS)
 #define ANSWERS_NS (5 * MF_NS_PER_S)
 
-/* Questions in one round: many peers are asked in turn. */
-#define QUESTIONS 1024
+/* Packets in one round: many peers are asked in turn. */
+#define PACKETS 4096
+
+/* Answers are taken in after so many, as the socket holds only some hundreds. */
+#define PACKETS_AT_ONCE 64
+
+/* Nobody is taken for gone before so many questions in a row are without an answer. */
+#define ENOUGH_QUESTIONS 4
+
+/* After so many of them, a peer is asked for at all addresses again. */
+#define LOST_QUESTIONS 2
 
 /**
  * A peer.
@@ -29,6 +38,8 @@
  * @door           where it is asked for; port 0 when its process is within reach
  * @is_expected    by whoever has the sentry
  * @has_answered   somebody stands behind the door
+ * @answer_address   from there; 0 for nowhere yet
+ * @n_unanswered   questions since anything was heard of it, up to ENOUGH_QUESTIONS
  * @node           in the sentry's list once the process has ended, until that was told
  */
 struct peer {
@@ -38,6 +49,8 @@ struct peer {
     struct mf_door door;
     bool is_expected;
     bool has_answered;
+    uint32_t answer_address;
+    uint8_t n_unanswered;
     struct mf_list node;
 };
 
@@ -138,6 +151,7 @@ static void find_door(struct mf_sentry *sentry, uint32_t number, const struct mf
     if (sentry->knock_fd < 0)
         return;
     sentry->peers[number].door = life->door;
+    sentry->peers[number].answer_address = 0;
     mf_knock(sentry->knock_fd, sentry->token, &life->door, number);
     sentry->has_asked = true;
 }
@@ -171,11 +185,13 @@ static void consider(struct mf_sentry *sentry, uint32_t number)
 void mf_sentry_expect(struct mf_sentry *sentry, uint32_t peer)
 {
     sentry->peers[peer].is_expected = true;
+    sentry->peers[peer].n_unanswered = 0;
     consider(sentry, peer);
 }
 
 void mf_sentry_heard(struct mf_sentry *sentry, uint32_t peer)
 {
+    sentry->peers[peer].n_unanswered = 0;
     mf_vigil_heard(sentry->vigil, peer);
 }
 
@@ -190,7 +206,7 @@ void mf_sentry_forget(struct mf_sentry *sentry, uint32_t peer)
 
 /* --- asking --- */
 
-static void on_answer(struct mf_sentry *sentry, uint32_t number, bool is_there)
+static void on_answer(struct mf_sentry *sentry, uint32_t number, bool is_there, uint32_t address)
 {
     struct peer *peer = &sentry->peers[number];
 
@@ -200,46 +216,75 @@ static void on_answer(struct mf_sentry *sentry, uint32_t number, bool is_there)
         note_ended(peer);
         return;
     }
-    mf_vigil_heard(sentry->vigil, number);
+    peer->answer_address = address;
+    mf_sentry_heard(sentry, number);
     if (!peer->has_answered) {
         peer->has_answered = true;
         consider(sentry, number);
     }
 }
 
-static void hear_answers(struct mf_sentry *sentry)
+static void take_answers(struct mf_sentry *sentry)
 {
-    uint32_t number;
+    uint32_t number, address;
     bool is_there;
 
+    while (mf_knock_hear(sentry->knock_fd, sentry->token, &number, &is_there, &address))
+        if (number < sentry->n_peers)
+            on_answer(sentry, number, is_there, address);
+}
+
+static void hear_answers(struct mf_sentry *sentry)
+{
     if (sentry->has_asked)
         sentry->answers_ns = sentry->now_ns + ANSWERS_NS;
     sentry->has_asked = false;
     if (sentry->now_ns >= sentry->answers_ns || sentry->now_ns < sentry->heard_ns + ASK_NS)
         return;
     sentry->heard_ns = sentry->now_ns;
-    while (mf_knock_hear(sentry->knock_fd, sentry->token, &number, &is_there))
-        if (number < sentry->n_peers)
-            on_answer(sentry, number, is_there);
+    take_answers(sentry);
+}
+
+/* At the address that answered last, if that is one of the door's. Returns how many packets. */
+static unsigned ask(struct mf_sentry *sentry, uint32_t number)
+{
+    struct peer *peer = &sentry->peers[number];
+    struct mf_door door = peer->door;
+
+    for (uint32_t i = 0; i < door.n_addresses && peer->n_unanswered < LOST_QUESTIONS; i++)
+        if (door.addresses[i] == peer->answer_address) {
+            door.addresses[0] = peer->answer_address;
+            door.n_addresses = 1;
+        }
+    mf_knock(sentry->knock_fd, sentry->token, &door, number);
+    peer->n_unanswered += peer->n_unanswered < ENOUGH_QUESTIONS;
+    return door.n_addresses;
 }
 
 static void ask_around(struct mf_sentry *sentry)
 {
-    unsigned n_asked = 0;
+    unsigned n_packets = 0, n_at_once = 0;
 
     if (sentry->knock_fd < 0 || sentry->now_ns < sentry->round_ns)
         return;
     sentry->round_ns = sentry->now_ns + ROUND_NS;
-    for (uint32_t n = 0; n < sentry->n_peers && n_asked < QUESTIONS; n++) {
+    for (uint32_t n = 0; n < sentry->n_peers && n_packets < PACKETS; n++) {
         uint32_t number = sentry->cursor;
+        unsigned n_sent;
 
         sentry->cursor = (number + 1) % sentry->n_peers;
-        if (mf_vigil_silence_ns(sentry->vigil, number) < sentry->silence_ns / ASK_AFTER)
+        if (sentry->peers[number].door.port == 0 ||
+            mf_vigil_silence_ns(sentry->vigil, number) < sentry->silence_ns - ASKING_NS)
             continue;
-        mf_knock(sentry->knock_fd, sentry->token, &sentry->peers[number].door, number);
-        n_asked++;
+        n_sent = ask(sentry, number);
+        n_packets += n_sent;
+        n_at_once += n_sent;
+        if (n_at_once >= PACKETS_AT_ONCE) {
+            take_answers(sentry);
+            n_at_once = 0;
+        }
     }
-    sentry->has_asked |= n_asked > 0;
+    sentry->has_asked |= n_packets > 0;
 }
 
 /* --- looking --- */
@@ -256,6 +301,12 @@ void mf_sentry_look(struct mf_sentry *sentry, int64_t now_ns)
     (void)mf_loop_wait(sentry->own_loop, 0);
 }
 
+/* It is known by its silence only if it was asked for often enough. */
+static bool was_asked_for(const struct peer *peer)
+{
+    return peer->door.port == 0 || peer->n_unanswered >= ENOUGH_QUESTIONS;
+}
+
 bool mf_sentry_next(struct mf_sentry *sentry, uint32_t *ret_peer, enum mf_passing *ret_passing)
 {
     struct mf_list *node = mf_list_pop_front(&sentry->ended);
@@ -266,7 +317,11 @@ bool mf_sentry_next(struct mf_sentry *sentry, uint32_t *ret_peer, enum mf_passin
         mf_sentry_forget(sentry, *ret_peer);
         return true;
     }
-    *ret_peer = mf_vigil_next(sentry->vigil);
     *ret_passing = MF_PASSING_SILENT;
-    return *ret_peer != MF_VIGIL_NOBODY;
+    while ((*ret_peer = mf_vigil_next(sentry->vigil)) != MF_VIGIL_NOBODY) {
+        if (was_asked_for(&sentry->peers[*ret_peer]))
+            return true;
+        mf_vigil_begin(sentry->vigil, *ret_peer);
+    }
+    return false;
 }

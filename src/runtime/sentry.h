@@ -3,7 +3,7 @@
  * reach, else by their silence. A process that exists is there however silent
  * it is: it may be stopped, or its machine overloaded. So before one that is
  * out of reach is taken for gone, it is asked for at its door, where another
- * process answers. One owner, one thread.
+ * process answers, a few times. One owner, one thread.
  */
 #ifndef MF_RUNTIME_SENTRY_H
 #define MF_RUNTIME_SENTRY_H

@@ -77,7 +77,7 @@ void mf_walltime_turn(struct mf_scheduler *scheduler)
     if (scheduler->now_ns >= scheduler->warn_ns)
         warn(scheduler);
     if (scheduler->now_ns >= scheduler->stop_ns) {
-        mf_log_info(scheduler->config.log, "the allocation ends: ending the running tasks");
+        mf_log_info(scheduler->config.log, "the allocation ends: ending what still runs");
         mf_scheduler_stop(scheduler, MF_STOP_NOW, "the end of the allocation");
     }
 }

@@ -473,7 +473,7 @@ int mf_worker_rank_create(const struct mf_worker_rank_config *config,
     r = mf_table_create(sizeof(struct mf_worker_attempt_key), sizeof(struct mf_worker_attempt *),
                         &worker->attempts);
     if (r == 0 && config->loop)
-        r = mf_worker_notice_create(worker, config->loop);
+        r = mf_worker_notice_create(worker, config);
     if (r == 0) {
         say_hello(worker, config);
         r = worker->error;

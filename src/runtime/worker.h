@@ -27,6 +27,7 @@ struct mf_worker_rank;
  * @scheduler  number of the scheduler's end
  * @loop       tells when the scheduler's process ends (borrowed). NULL when that is this process:
  *             then neither tells the other that it is there
+ * @scheduler_may_be_silent   it runs functions itself, and says nothing meanwhile
  * @life       of this process (borrowed during create); NULL if nobody answers for it
  * @scratch    name of a directory for files of its tasks, from mf_scratch_name(); made when
  *             it is needed and removed in the end (borrowed)
@@ -37,6 +38,7 @@ struct mf_worker_rank_config {
     struct mf_transport *transport;
     uint32_t scheduler;
     struct mf_loop *loop;
+    bool scheduler_may_be_silent;
     const struct mf_life *life;
     const char *scratch;
     const struct mf_core *cores;

@@ -16,9 +16,13 @@
 /* The scheduler lets each worker hear from it far more often. */
 #define SCHEDULER_SILENCE_NS (5 * MF_NS_PER_S)
 
-int mf_worker_notice_create(struct mf_worker_rank *worker, struct mf_loop *loop)
+int mf_worker_notice_create(struct mf_worker_rank *worker,
+                            const struct mf_worker_rank_config *config)
 {
-    return mf_sentry_create(loop, 1, SCHEDULER_SILENCE_NS, MF_SENTRY_ALL, &worker->sentry);
+    enum mf_sentry_rule rule =
+        config->scheduler_may_be_silent ? MF_SENTRY_ANSWERING : MF_SENTRY_ALL;
+
+    return mf_sentry_create(config->loop, 1, SCHEDULER_SILENCE_NS, rule, &worker->sentry);
 }
 
 void mf_worker_notice_on_pulse(struct mf_worker_rank *worker, const struct mf_message *pulse)

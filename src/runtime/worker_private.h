@@ -274,7 +274,8 @@ void mf_worker_hooks_finish(struct mf_worker_rank *worker);
 /* worker_notice.c */
 
 /** Begins to watch the scheduler. Returns 0 or -ENOMEM. */
-int mf_worker_notice_create(struct mf_worker_rank *worker, struct mf_loop *loop);
+int mf_worker_notice_create(struct mf_worker_rank *worker,
+                            const struct mf_worker_rank_config *config);
 
 /** The scheduler says which process it is. */
 void mf_worker_notice_on_pulse(struct mf_worker_rank *worker, const struct mf_message *pulse);

@@ -41,14 +41,14 @@ static void await(int fd)
 Test(knock, whoever_knows_the_door_is_answered)
 {
     for (int is_there = 0; is_there < 2; is_there++) {
-        uint32_t peer = 0;
+        uint32_t peer = 0, address;
         bool answer = !is_there;
 
         mf_knock(knock_fd, token, &door, 7);
         await(door_fd);
         cr_assert(ge(uint, mf_door_answer(door_fd, &door, is_there != 0), 1));
         await(knock_fd);
-        while (mf_knock_hear(knock_fd, token, &peer, &answer))
+        while (mf_knock_hear(knock_fd, token, &peer, &answer, &address))
             cr_assert(eq(u32, peer, 7));
         cr_assert(eq(int, answer, is_there != 0));
     }
@@ -57,14 +57,14 @@ Test(knock, whoever_knows_the_door_is_answered)
 Test(knock, strangers_are_not_answered)
 {
     struct mf_door other = door;
-    uint32_t peer;
+    uint32_t peer, address;
     bool answer;
 
     other.key[3] ^= 1;
     mf_knock(knock_fd, token, &other, 7);
     await(door_fd);
     cr_assert(eq(uint, mf_door_answer(door_fd, &door, true), 0));
-    cr_assert(eq(int, mf_knock_hear(knock_fd, token, &peer, &answer), 0));
+    cr_assert(eq(int, mf_knock_hear(knock_fd, token, &peer, &answer, &address), 0));
 }
 
 Test(knock, garbage_is_dropped)
@@ -82,14 +82,14 @@ Test(knock, garbage_is_dropped)
 
 Test(knock, an_answer_to_another_question_is_dropped)
 {
-    uint32_t peer;
+    uint32_t peer, address;
     bool answer;
 
     mf_knock(knock_fd, token, &door, 7);
     await(door_fd);
     (void)mf_door_answer(door_fd, &door, true);
     await(knock_fd);
-    cr_assert(eq(int, mf_knock_hear(knock_fd, token + 1, &peer, &answer), 0));
+    cr_assert(eq(int, mf_knock_hear(knock_fd, token + 1, &peer, &answer, &address), 0));
 }
 
 Test(knock, a_door_travels)

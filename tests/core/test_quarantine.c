@@ -203,6 +203,40 @@ Test(quarantine, without_a_limit_there_is_none)
     cr_assert_eq(state_of(t, 0), MF_WORKER_UP);
 }
 
+Test(quarantine, a_worker_that_was_lost_is_there_still_when_it_is_back)
+{
+    struct t_farm *t = t_farm("", .workers = 2, .config = {.quarantine = 1});
+
+    fail_and_succeed_elsewhere(t);
+    t_up(t, 2, 1);
+    t_lose(t, 0);
+    t_up(t, 0, 1);
+    cr_assert_eq(state_of(t, 0), MF_WORKER_QUARANTINED);
+    t_submit(t, "a b c");
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "a:PLACED@1 b:PLACED@2");
+    t_wait(t, PROBE_NS);
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "c:PLACED@0");
+    t_end(t, "c");
+    cr_assert_eq(state_of(t, 0), MF_WORKER_UP);
+    t_lose(t, 0);
+    t_up(t, 0, 1);
+    cr_assert_eq(state_of(t, 0), MF_WORKER_UP);
+}
+
+Test(quarantine, one_that_is_needed_when_it_is_back_is_let_out_and_counted)
+{
+    struct t_farm *t = t_farm("", .workers = 2, .config = {.quarantine = 1});
+
+    fail_and_succeed_elsewhere(t);
+    t_lose(t, 0);
+    t_lose(t, 1);
+    t_up(t, 0, 1);
+    cr_assert_eq(state_of(t, 0), MF_WORKER_UP);
+    cr_assert_eq(t_counts(t).quarantined, 2);
+}
+
 /* --- probes --- */
 
 Test(quarantine, a_probe_that_succeeds_ends_it)

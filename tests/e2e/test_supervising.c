@@ -46,6 +46,16 @@ Test(supervising, the_exit_status_is_that_of_the_run)
               "nothing else is left");
 }
 
+Test(supervising, closed_output_is_told_before_anything_starts)
+{
+    t_write("good.txt", "touch ran\n");
+    struct t_result result = t_sh("mpifarm run --np 2 good.txt >&-");
+
+    cr_assert(eq(int, result.status, 2));
+    cr_assert(t_has(result.err, "standard output is closed"), "%s", result.err);
+    cr_assert(eq(str, t_sh("ls").out, "good.txt\n"));
+}
+
 Test(supervising, standard_input_goes_to_the_run)
 {
     struct t_result result = t_sh("{ echo echo one; sleep 0.2; echo echo two; } | "

@@ -30,11 +30,10 @@ Test(walltime, what_runs_is_ended_in_time_and_run_again)
 
 Test(walltime, running_tasks_are_warned_before_the_end)
 {
-    t_write("tasks.farm",
-            "trap 'echo saved; exit 0' USR1; touch ready; while :; do sleep 0.02; done\n"
-            "trap 'echo saved; exit 0' USR1; touch ready2; while :; do sleep 0.02; done\n");
+    t_write("tasks.farm", "trap 'echo saved; exit 0' USR1; while :; do sleep 0.02; done\n"
+                          "trap 'echo saved; exit 0' USR1; while :; do sleep 0.02; done\n");
     struct t_result result =
-        t_sh("mpifarm run -j 2 --walltime 120s --warn SIGUSR1@119s tasks.farm; "
+        t_sh("mpifarm run -j 2 --walltime 120s --warn SIGUSR1@115s tasks.farm; "
              "echo $?");
 
     cr_assert(eq(str, result.out, "saved\nsaved\n0\n"), "%s", result.err);
@@ -78,6 +77,17 @@ Test(walltime, squeue_is_asked_where_the_environment_does_not_say_it)
              "mpifarm run tasks.farm; echo $?; cat asked");
 
     cr_assert(eq(str, result.out, "short\n3\n--noheader --format=%L --jobs 7\n"), "%s", result.err);
+}
+
+Test(walltime, an_element_of_a_job_array_is_asked_for_by_its_own_number)
+{
+    t_write("squeue", "#!/bin/sh\necho \"$*\" >> asked; echo 59:59\n");
+    struct t_result result =
+        t_sh("chmod +x squeue; unset SLURM_JOB_END_TIME; export SLURM_JOB_ID=9 "
+             "SLURM_ARRAY_JOB_ID=9 SLURM_ARRAY_TASK_ID=3 PATH=$PWD:$PATH; "
+             "echo true | mpifarm run -q -; echo $?; cat asked");
+
+    cr_assert(eq(str, result.out, "0\n--noheader --format=%L --jobs 9_3\n"), "%s", result.err);
 }
 
 Test(walltime, a_squeue_that_fails_leaves_a_run_without_an_end)

@@ -66,7 +66,8 @@ static struct mf_scheduler *scheduler;
 static struct mf_source *source;
 static struct mf_journal *journal;
 static struct rank ranks[MAX_RANKS];
-static uint32_t n_cut, n_turns;
+static uint32_t n_cut, n_turns, n_returned;
+static bool was_drained;
 static uint64_t n_quarantined;
 static char dir[64], run_dir[96], file[96];
 static char much[MUCH_BYTES];
@@ -283,6 +284,22 @@ static void start_scheduler(void)
     cr_assert_eq(mf_scheduler_create(&settings, &scheduler, &err), 0, "%s", err.text);
 }
 
+/* What was drained is to stay so. */
+static void drain_one(void)
+{
+    const struct mf_worker *worker = mf_workers_find(mf_farm_workers(scheduler->farm), 1);
+    bool is_up = worker && worker->state == MF_WORKER_UP;
+
+    if (is_up && was_drained)
+        wrong = "a worker that was drained is up again";
+    if (!is_up || was_drained)
+        return;
+    was_drained = true;
+    mf_scheduler_apply(scheduler, &(struct mf_event){.kind = MF_EVENT_WORKER_DRAIN, .worker = 1});
+    ranks[1].stop_ns = now_ns;
+    ranks[1].goes_on_ns = now_ns + 3 * MF_NS_PER_S;
+}
+
 static void turn_scheduler(void)
 {
     const char *broken;
@@ -290,6 +307,8 @@ static void turn_scheduler(void)
     if (is_stopped(&ranks[0]))
         return;
     mf_scheduler_turn(scheduler, now_ns);
+    if (config.drains_one)
+        drain_one();
     broken = mf_farm_check(scheduler->farm);
     if (broken)
         wrong = broken;
@@ -345,6 +364,7 @@ static void check_end(void)
 
     mf_farm_count(scheduler->farm, &counts);
     n_quarantined = counts.quarantined;
+    n_returned = (uint32_t)scheduler->notice.n_returned;
     if (!wrong && mf_scheduler_result(scheduler) != MF_RUN_DONE)
         wrong = "not all tasks are done";
     if (!wrong)
@@ -360,6 +380,7 @@ static void set_up(void)
 {
     wrong = NULL;
     n_cut = 0;
+    was_drained = false;
     memset(ranks, 0, sizeof(ranks));
     mf_rng_init(&rng, config.seed);
     now_ns = MF_NS_PER_S;
@@ -454,6 +475,11 @@ const char *t_ranks_run(const struct t_ranks_config *given)
 uint32_t t_ranks_n_cut(void)
 {
     return n_cut;
+}
+
+uint32_t t_ranks_n_returned(void)
+{
+    return n_returned;
 }
 
 uint32_t t_ranks_n_turns(void)

@@ -17,6 +17,7 @@
  * @n_stops    a rank, that of the scheduler too, does nothing for a while, so often
  * @longest_stop_ns   for how long, at most
  * @has_bad_rank  rank 1 fails all that it gets, and may be put in quarantine for it
+ * @drains_one    rank 1 is drained, and then stopped until it is taken for dead
  */
 struct t_ranks_config {
     uint64_t seed;
@@ -26,6 +27,7 @@ struct t_ranks_config {
     uint32_t n_stops;
     int64_t longest_stop_ns;
     bool has_bad_rank;
+    bool drains_one;
 };
 
 /**
@@ -41,6 +43,9 @@ const char *t_ranks_run(const struct t_ranks_config *config);
 /** Of the last run: attempts that a death cut short, and how often all had the chance of a turn. */
 uint32_t t_ranks_n_cut(void);
 uint32_t t_ranks_n_turns(void);
+
+/** How many workers of the last run were back after they had been taken for dead. */
+uint32_t t_ranks_n_returned(void);
 
 /** How often a worker of the last run was put in quarantine, or let out. */
 uint64_t t_ranks_n_quarantined(void);

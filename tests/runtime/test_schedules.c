@@ -23,6 +23,9 @@ static uint64_t number_of(const char *variable, uint64_t otherwise)
 /* How often workers were put in quarantine in all runs of a test, which is a process of its own. */
 static uint64_t n_quarantined;
 
+/* The same of those that were back. */
+static uint32_t n_returned;
+
 /* Runs them all; returns how many attempts were cut short. */
 static uint32_t explore(struct t_ranks_config config, uint64_t n)
 {
@@ -36,6 +39,7 @@ static uint32_t explore(struct t_ranks_config config, uint64_t n)
         cr_assert_null(wrong, "T_SEED=%" PRIu64 ": %s", config.seed, wrong);
         n_cut += t_ranks_n_cut();
         n_quarantined += t_ranks_n_quarantined();
+        n_returned += t_ranks_n_returned();
     }
     return n_cut;
 }
@@ -93,6 +97,12 @@ Test(schedules, a_worker_that_fails_everything_does_no_harm_while_others_die)
         (struct t_ranks_config){.n_workers = 4, .n_tasks = 60, .n_deaths = 2, .has_bad_rank = true},
         300);
     cr_assert(n_quarantined > 0, "the quarantine was never needed");
+}
+
+Test(schedules, a_drained_worker_that_was_taken_for_dead_gets_no_work_when_it_is_back)
+{
+    explore((struct t_ranks_config){.n_workers = 3, .n_tasks = 250, .drains_one = true}, 20);
+    cr_assert(n_returned > 0, "none was ever back");
 }
 
 Test(schedules, deaths_and_stops_together_leave_one_result)

@@ -174,6 +174,54 @@ Test(sentry, a_peer_that_nobody_answers_for_may_be_silent_if_that_is_the_rule)
     close(door_fd);
 }
 
+Test(sentry, of_many_silent_peers_none_is_taken_for_gone_before_it_was_asked_for_often_enough)
+{
+    enum mf_passing passing;
+    struct mf_life life;
+    uint32_t peer, n = 10000, n_gone = 0;
+
+    meet_with_door(MF_SENTRY_ALL);
+    mf_sentry_destroy(sentry);
+    cr_assert(eq(int, mf_sentry_create(loop, n, 2 * MF_NS_PER_S, MF_SENTRY_ALL, &sentry), 0));
+    mf_sentry_look(sentry, now_ns);
+    live(&life, true);
+    life.door = door;
+    life.door.n_addresses = 1;
+    for (uint32_t i = 0; i < n; i++) {
+        mf_sentry_meet(sentry, i, &life);
+        mf_sentry_expect(sentry, i);
+    }
+    for (int i = 0; i < 1000; i++) {
+        now_ns += 10 * MF_NS_PER_MS;
+        mf_sentry_look(sentry, now_ns);
+        while (mf_sentry_next(sentry, &peer, &passing))
+            n_gone++;
+        cr_assert(i > 220 || n_gone == 0);
+    }
+    cr_assert(eq(u32, n_gone, n));
+    close(door_fd);
+}
+
+Test(sentry, a_peer_that_may_be_silent_for_long_is_asked_for_only_in_the_end)
+{
+    struct mf_life life;
+
+    meet_with_door(MF_SENTRY_ALL);
+    mf_sentry_destroy(sentry);
+    cr_assert(eq(int, mf_sentry_create(loop, 2, 5 * MF_NS_PER_S, MF_SENTRY_ALL, &sentry), 0));
+    live(&life, true);
+    life.door = door;
+    mf_sentry_look(sentry, now_ns);
+    mf_sentry_meet(sentry, 1, &life);
+    mf_sentry_expect(sentry, 1);
+    (void)mf_door_answer(door_fd, &door, true);
+    cr_assert(eq(int, listen_ms(3500), 0));
+    cr_assert(eq(uint, mf_door_answer(door_fd, &door, true), 0));
+    cr_assert(eq(int, listen_ms(500), 0));
+    cr_assert(ge(uint, mf_door_answer(door_fd, &door, true), 1));
+    close(door_fd);
+}
+
 Test(sentry, a_peer_out_of_reach_is_known_by_its_silence)
 {
     struct mf_life life;

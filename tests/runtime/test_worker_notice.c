@@ -119,13 +119,13 @@ static void welcome(void)
     mf_buffer_finish(&payload);
 }
 
-static void setup(void)
+static void create(bool scheduler_may_be_silent)
 {
     struct mf_core core = {.n_cpus = 1};
     struct mf_topo_resources resources = {0};
     struct mf_life life;
     struct mf_worker_rank_config config = {.life = &life,
-
+                                           .scheduler_may_be_silent = scheduler_may_be_silent,
                                            .scratch = scratch,
                                            .cores = &core,
                                            .n_cores = 1,
@@ -142,6 +142,11 @@ static void setup(void)
         int, mf_fake_executor_create(NULL, mf_worker_rank_heard, worker, script, NULL, &executor),
         0));
     mf_worker_rank_set_executor(worker, executor);
+}
+
+static void setup(void)
+{
+    create(false);
 }
 
 static void teardown(void)
@@ -224,6 +229,16 @@ Test(worker_notice, a_scheduler_elsewhere_that_is_silent_is_gone)
     cr_assert(mf_worker_rank_is_orphan(worker));
     cr_assert(mf_worker_rank_is_finished(worker));
     cr_assert(mf_worker_rank_has_losses(worker));
+}
+
+Test(worker_notice, one_that_nobody_answers_for_may_be_silent_if_it_runs_functions_itself)
+{
+    teardown();
+    create(true);
+    say_pulse(true);
+    welcome();
+    pass_ms(60000);
+    cr_assert(not(mf_worker_rank_is_orphan(worker)));
 }
 
 Test(worker_notice, one_that_was_given_up_ends_all_it_has_and_begins_again)

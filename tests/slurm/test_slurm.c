@@ -89,28 +89,15 @@ Test(slurm, the_farms_of_a_job_array_are_each_their_own)
               result.err);
 }
 
-Test(slurm, the_scheduler_of_a_heterogeneous_job_has_a_node_of_its_own)
+Test(slurm, the_ranks_of_a_heterogeneous_job_are_one_farm)
 {
     write_tasks(12);
     struct t_result result =
         in_cluster(3, "sed s/--nodes=4/--nodes=2/ $SCRIPTS/hetjob.sbatch > het.sbatch\n"
                       "sbatch -o out -t 5 het.sbatch tasks.txt > /dev/null\n"
-                      "await grep -q '12 done' out; grep -c n1 out; sort -u out | grep '^n[23]'\n");
+                      "await grep -qs '12 done' out; sort -u out | grep '^n'\n");
 
-    cr_assert(eq(str, result.out, "1\nn2/1\nn2/2\nn3/1\nn3/2\n"), "%s", result.err);
-}
-
-Test(slurm, a_chain_puts_itself_into_the_queue_until_all_is_done)
-{
-    t_write("tasks.txt", "echo 1 >> done; sleep 1\necho 2 >> done; [ -e again ] || { touch again; "
-                         "sleep 60; }\necho 3 >> done\n");
-    struct t_result result = in_cluster(
-        1, "sbatch -o out -N 1 -t 5 $SCRIPTS/chain.sbatch -j 1 --walltime 4s tasks.txt\n"
-           "until grep -q 3 done; do scontrol update JobId=1 StartTime=now; sleep 0.2; done 2> "
-           "/dev/null\n"
-           "await sh -c '! squeue -h | grep .'; cat done\n");
-
-    cr_assert(eq(str, result.out, "Submitted batch job 1\n1\n2\n2\n3\n"), "%s", result.err);
+    cr_assert(eq(str, result.out, "n1/1\nn2/1\nn2/2\nn3/1\nn3/2\n"), "%s", result.err);
 }
 
 Test(slurm, tasks_get_gpus_of_their_own)
@@ -193,6 +180,7 @@ Test(slurm, a_task_may_start_steps_and_mpirun_of_its_own)
               t_read("out"));
 }
 
+/* Two tasks of n3 may have had their effect, and yet not have been told as done. */
 Test(slurm, what_ran_on_a_node_that_crashes_runs_elsewhere)
 {
     write_tasks(100);
@@ -201,7 +189,8 @@ Test(slurm, what_ran_on_a_node_that_crashes_runs_elsewhere)
            "--no-kill --mpi=pmix mpifarm run tasks.txt; echo status $?' > /dev/null\n"
            "await grep -qs n3 out; cluster crash n3\n"
            "await grep -q 'on n3 is lost' out; scontrol update NodeName=n3 State=DOWN Reason=test\n"
-           "await grep status out; sort -u done | wc -l; wc -l < done\n");
+           "await grep status out; sort -u done | wc -l\n"
+           "[ $(wc -l < done) -le 102 ] || wc -l < done\n");
 
-    cr_assert(eq(str, result.out, "status 0\n100\n100\n"), "%s", result.err);
+    cr_assert(eq(str, result.out, "status 0\n100\n"), "%s", result.err);
 }

@@ -70,9 +70,9 @@ Test(mpi, a_rank_stopped_in_mid_transfer_holds_up_itself_alone)
 static void expect_survivors_fine(const char *options)
 {
     struct t_result result =
-        t_sh(MPIRUN "--enable-recovery %s -n 3 mpi_program killed > out & pid=$!;"
-                    "while [ $(grep -c fine out) -lt 2 ] && kill -0 $pid; do sleep 0.02; done;"
-                    "kill $pid; wait $pid; cat out",
+        t_sh(": > out; " MPIRUN "--enable-recovery %s -n 3 mpi_program killed >> out & pid=$!;"
+             "while [ $(grep -c fine out) -lt 2 ] && kill -0 $pid; do sleep 0.02; done;"
+             "kill $pid; wait $pid; cat out",
              options);
 
     cr_assert(said(&result, 0, "fine"), "%s%s", result.out, result.err);
@@ -101,9 +101,9 @@ Test(mpi, an_end_that_is_started_later_is_reached_as_the_others)
 Test(mpi, an_end_that_does_not_come_up_holds_up_nobody)
 {
     struct t_result result =
-        t_sh(MPIRUN "--enable-recovery -n 2 mpi_program unborn > out & pid=$!;"
-                    "while [ $(grep -c fine out) -lt 2 ] && kill -0 $pid; do sleep 0.02; done;"
-                    "kill $pid; wait $pid; cat out");
+        t_sh(": > out; " MPIRUN "--enable-recovery -n 2 mpi_program unborn >> out & pid=$!;"
+             "while [ $(grep -c fine out) -lt 2 ] && kill -0 $pid; do sleep 0.02; done;"
+             "kill $pid; wait $pid; cat out");
 
     cr_assert(said(&result, 0, "fine"), "%s%s", result.out, result.err);
     cr_assert(said(&result, 1, "fine"), "%s%s", result.out, result.err);

@@ -1,0 +1,110 @@
+/* Keepers that answer for a process, also where the kernel gives no descriptors of processes. */
+#include "exec/keeper.h"
+
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+#include <errno.h>
+#include <poll.h>
+#include <sys/pidfd.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* What pidfd_open() fails with, 0 if it does not. */
+static int pidfd_error;
+
+/* Instead of the C library's. */
+int pidfd_open(pid_t pid, unsigned int flags)
+{
+    if (pidfd_error == 0)
+        return (int)syscall(SYS_pidfd_open, pid, flags);
+    errno = pidfd_error;
+    return -1;
+}
+
+static struct mf_door door;
+static int door_fd, knock_fd;
+static uint64_t token;
+
+static void setup(void)
+{
+    door_fd = mf_door_open(&door);
+    knock_fd = mf_knock_open(&token);
+    cr_assert(ge(int, door_fd, 0));
+    cr_assert(ge(int, knock_fd, 0));
+}
+
+static void teardown(void)
+{
+    close(door_fd);
+    close(knock_fd);
+}
+
+TestSuite(keeper, .init = setup, .fini = teardown);
+
+/* Asks until somebody answers. */
+static bool is_there(void)
+{
+    struct pollfd item = {.fd = knock_fd, .events = POLLIN};
+    uint32_t peer, address;
+    bool answer;
+
+    for (;;) {
+        mf_knock(knock_fd, token, &door, 1);
+        if (poll(&item, 1, 100) == 1 && mf_knock_hear(knock_fd, token, &peer, &answer, &address))
+            return answer;
+    }
+}
+
+/* A process with a keeper beside it, which live until the test ends them. */
+static void live_with_keeper(pid_t *ret_served, pid_t *ret_keeper)
+{
+    int fds[2];
+
+    cr_assert(eq(int, pipe(fds), 0));
+    *ret_served = fork();
+    if (*ret_served == 0) {
+        pid_t pid = mf_keeper_fork(&door, door_fd);
+
+        if (write(fds[1], &pid, sizeof(pid)) > 0)
+            pause();
+        _exit(1);
+    }
+    cr_assert(eq(sz, (size_t)read(fds[0], ret_keeper, sizeof(*ret_keeper)), sizeof(*ret_keeper)));
+    cr_assert(gt(int, *ret_keeper, 0));
+    close(fds[0]);
+    close(fds[1]);
+    /* Or the test's own descriptor would keep the questions when the keeper is gone. */
+    close(door_fd);
+    door_fd = -1;
+}
+
+static void answers_for_a_life_and_its_end(int error)
+{
+    pid_t served, keeper;
+
+    pidfd_error = error;
+    live_with_keeper(&served, &keeper);
+    for (int i = 0; i < 3; i++)
+        cr_assert(is_there(), "with error %d", error);
+    kill(served, SIGKILL);
+    waitpid(served, NULL, 0);
+    while (is_there())
+        ;
+    kill(keeper, SIGKILL);
+}
+
+Test(keeper, answers_for_a_process_and_for_its_end, .timeout = 60)
+{
+    answers_for_a_life_and_its_end(0);
+}
+
+Test(keeper, does_so_on_a_kernel_without_descriptors_of_processes, .timeout = 60)
+{
+    answers_for_a_life_and_its_end(ENOSYS);
+}
+
+Test(keeper, does_so_where_those_are_forbidden, .timeout = 60)
+{
+    answers_for_a_life_and_its_end(EPERM);
+}
