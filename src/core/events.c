@@ -170,10 +170,11 @@ static int handle_worker_drain(struct mf_farm *farm, const struct mf_event *even
 }
 
 /* Its worker disappeared: that is no fault of the task, unless it happens to it again and again. */
-static void lose_task(struct mf_farm *farm, struct mf_task *task, const struct mf_worker *worker)
+static void lose_task(struct mf_farm *farm, struct mf_task *task, const struct mf_worker *worker,
+                      uint32_t *n_idle)
 {
     bool was_suspended = task->state == MF_TASK_SUSPENDED;
-    bool was_running = task->state == MF_TASK_RUNNING || was_suspended;
+    bool was_running = mf_task_may_have_begun(task, n_idle);
     uint32_t limit = farm->config.crash_limit;
 
     if (farm->has_shares)
@@ -202,14 +203,16 @@ static void lose_task(struct mf_farm *farm, struct mf_task *task, const struct m
 static int handle_worker_lost(struct mf_farm *farm, const struct mf_event *event)
 {
     struct mf_worker *worker = mf_workers_find(&farm->workers, event->worker);
+    uint32_t n_idle;
 
     if (!worker)
         return -EINVAL;
     if (worker->state == MF_WORKER_GONE)
         return MF_FARM_E_STALE;
+    n_idle = mf_worker_n_idle(worker);
     mf_workers_move(&farm->workers, worker, MF_WORKER_GONE);
     mf_list_for_each_safe (node, &worker->tasks)
-        lose_task(farm, mf_container_of(node, struct mf_task, node), worker);
+        lose_task(farm, mf_container_of(node, struct mf_task, node), worker, &n_idle);
     mf_farm_let_out_needed(farm);
     return 0;
 }

@@ -371,7 +371,6 @@ static bool place_ready(struct mf_farm *farm)
 
     /* Clearing all of it would take as long as the rest of most ticks. */
     pass.n_aside = pass.n_put = 0;
-    mf_farm_end_delays(farm, false);
     mf_farm_unpark(farm, false);
     mf_farm_look_again(farm, false);
     /* It stands again once that task turns out to fit nowhere now. */
@@ -426,6 +425,8 @@ void mf_farm_tick(struct mf_farm *farm, const struct mf_event *event)
     if (farm->rekey_ns > 0)
         mf_farm_reorder(farm);
     farm->has_more = false;
+    /* Also while nothing is placed: else a delay that is over asks for one tick after the other. */
+    mf_farm_end_delays(farm, false);
     if (farm->preempts)
         mf_farm_end_turns(farm, !event->is_paused && may_place(farm));
     if (!event->is_paused && place_ready(farm) && farm->stop == MF_STOP_NONE)

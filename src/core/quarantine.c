@@ -274,11 +274,13 @@ void mf_farm_judge(struct mf_farm *farm, struct mf_task *task, struct mf_worker 
 
 /* --- probes --- */
 
-/* A task that has not failed before, and needs nothing that is not here. */
+/* A task that has not failed before, is not late, and needs nothing that is not here. */
 static struct mf_task *find_probe(struct mf_farm *farm, const struct mf_worker *worker)
 {
     struct mf_task *task = mf_heap_top(&farm->ready);
 
+    while (task && mf_farm_put_late_if_so(farm, task))
+        task = mf_heap_top(&farm->ready);
     if (!task || task->tries > 0 || task->spec.has_target || task->spec.is_long ||
         task->avoid == worker->id || !mf_worker_could_run(worker, &task->spec.needs))
         return NULL;

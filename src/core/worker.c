@@ -146,6 +146,30 @@ bool mf_worker_has_room(const struct mf_workers *workers, const struct mf_worker
     return mf_needs_are_plain(needs) && worker->n_long == 0 && !mf_worker_is_full(workers, worker);
 }
 
+uint32_t mf_worker_n_idle(const struct mf_worker *worker)
+{
+    uint32_t n = worker->n_slots;
+
+    mf_list_for_each (node, &worker->tasks) {
+        const struct mf_task *task = mf_container_of(node, struct mf_task, node);
+
+        if (task->state != MF_TASK_PLACED && task->has_slots)
+            n -= task->spec.needs.n_slots < n ? task->spec.needs.n_slots : n;
+    }
+    return n;
+}
+
+bool mf_task_may_have_begun(const struct mf_task *task, uint32_t *n_idle)
+{
+    if (task->state != MF_TASK_PLACED)
+        return true;
+    /* Of one that is dirty its worker was not told yet. */
+    if (task->is_dirty || task->spec.needs.n_slots > *n_idle)
+        return false;
+    *n_idle -= task->spec.needs.n_slots;
+    return true;
+}
+
 static bool shape_fits(const struct mf_worker_shape *shape, const struct mf_needs *needs)
 {
     return needs->n_slots <= shape->n_slots && needs->n_gpus <= shape->n_gpus &&

@@ -169,6 +169,20 @@ struct mf_worker *mf_workers_find(const struct mf_workers *workers, mf_worker_id
 bool mf_worker_has_room(const struct mf_workers *workers, const struct mf_worker *worker,
                         const struct mf_needs *needs);
 
+/** Slots that no task has which the worker is known to have started. O(tasks that it holds). */
+uint32_t mf_worker_n_idle(const struct mf_worker *worker);
+
+/**
+ * mf_task_may_have_begun() - whether a task may be what its worker was lost with.
+ *
+ * A worker tells of a start only after a while, and not at all of a task that ended it at once:
+ * the first of those sent to it have begun as far as anybody knows, those beyond its slots were
+ * sent ahead. To be asked of all that a worker holds, in their order.
+ *
+ * @n_idle  starts as mf_worker_n_idle(); goes down by what the task takes
+ */
+bool mf_task_may_have_begun(const struct mf_task *task, uint32_t *n_idle);
+
 /** With preempts: whether it may begin one more task, since those that it suspends hold memory. */
 static inline bool mf_worker_may_begin(const struct mf_workers *workers,
                                        const struct mf_worker *worker)

@@ -75,29 +75,57 @@ void mf_cancelling_destroy(struct mf_cancelling *cancelling)
 
 /* --- asking --- */
 
-/* Returns 0, -E2BIG or -ENOMEM. */
-static int note_names(struct mf_cancelling *cancelling, const struct mf_control_request *request,
-                      struct asker *asker)
+/* Room for so many names, before any of them is added. */
+static int grow_found(struct mf_cancelling *cancelling, uint32_t n)
 {
     bool *grown;
 
-    for (uint32_t i = 0; i < request->n_names; i++) {
-        uint32_t *number = &asker->numbers[asker->n++];
-        int r = mf_names_number(&cancelling->names, request->names[i], strlen(request->names[i]),
-                                MAX_CANCELLED, number);
-
-        if (r < 0 || *number == 0)
-            return r < 0 ? r : -E2BIG;
-    }
-    if (cancelling->names.n <= cancelling->n_room)
+    if (n <= cancelling->n_room)
         return 0;
-    grown = realloc(cancelling->is_found, 2 * (size_t)cancelling->names.n);
+    grown = realloc(cancelling->is_found, 2 * (size_t)n);
     if (!grown)
         return -ENOMEM;
-    memset(grown + cancelling->n_room, 0, 2 * (size_t)cancelling->names.n - cancelling->n_room);
+    memset(grown + cancelling->n_room, 0, 2 * (size_t)n - cancelling->n_room);
     cancelling->is_found = grown;
-    cancelling->n_room = 2 * cancelling->names.n;
+    cancelling->n_room = 2 * n;
     return 0;
+}
+
+/* The number of a name that was asked for before, 0 for a new one. */
+static int find_number(struct mf_cancelling *cancelling, const char *name, uint32_t *ret_number)
+{
+    /* As many names as there are: none is added. */
+    return mf_names_number(&cancelling->names, name, strlen(name), cancelling->names.n, ret_number);
+}
+
+/*
+ * Makes sure that there is room for all, so that a request is refused before any name is added.
+ * Returns 0, -EINVAL for an empty name, -E2BIG or -ENOMEM.
+ */
+static int make_room(struct mf_cancelling *cancelling, const struct mf_control_request *request)
+{
+    uint32_t n = cancelling->names.n, number;
+
+    for (uint32_t i = 0; i < request->n_names; i++) {
+        int r = find_number(cancelling, request->names[i], &number);
+
+        if (r < 0 || !request->names[i][0])
+            return r < 0 ? r : -EINVAL;
+        n += number == 0;
+    }
+    return n > MAX_CANCELLED ? -E2BIG : grow_found(cancelling, n);
+}
+
+/* As make_room(). */
+static int note_names(struct mf_cancelling *cancelling, const struct mf_control_request *request,
+                      struct asker *asker)
+{
+    int r = make_room(cancelling, request);
+
+    for (uint32_t i = 0; i < request->n_names && r == 0; i++)
+        r = mf_names_number(&cancelling->names, request->names[i], strlen(request->names[i]),
+                            MAX_CANCELLED, &asker->numbers[asker->n++]);
+    return r;
 }
 
 bool mf_cancelling_ask(struct mf_cancelling *cancelling, uint64_t ticket,
@@ -109,7 +137,9 @@ bool mf_cancelling_ask(struct mf_cancelling *cancelling, uint64_t ticket,
     if (r < 0) {
         free(asker);
         mf_control_reply_set(reply, false, "%s",
-                             r == -E2BIG ? "there are too many tasks to cancel" : strerror(-r));
+                             r == -E2BIG    ? "there are too many tasks to cancel"
+                             : r == -EINVAL ? "no task has an empty id"
+                                            : strerror(-r));
         return true;
     }
     asker->ticket = ticket;
@@ -248,10 +278,7 @@ static void look_at(struct mf_scheduler *scheduler, struct mf_cancelling *cancel
     if (!task || mf_task_state_is_final(task->state) || task->is_cancelled)
         return;
     id = mf_cancelling_id(scheduler, task);
-    /* As many names as there are: none is added. */
-    if (!id ||
-        mf_names_number(&cancelling->names, id, strlen(id), cancelling->names.n, &number) < 0 ||
-        number == 0)
+    if (!id || find_number(cancelling, id, &number) < 0 || number == 0)
         return;
     cancelling->n_found += !cancelling->is_found[number - 1];
     cancelling->is_found[number - 1] = true;

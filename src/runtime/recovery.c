@@ -14,10 +14,10 @@
 
 /* --- lost workers --- */
 
-/* Tasks that the worker was told to run, and said that it runs. Returns how many; NULL for none. */
-static uint32_t list_running(const struct mf_worker *worker, mf_task_id **ret_tasks)
+/* Tasks that the worker may have begun, as the farm sees it. Returns how many; NULL for none. */
+static uint32_t list_begun(const struct mf_worker *worker, mf_task_id **ret_tasks)
 {
-    uint32_t n = 0;
+    uint32_t n = 0, n_idle = mf_worker_n_idle(worker);
 
     *ret_tasks = calloc(worker->n_tasks ? worker->n_tasks : 1, sizeof(**ret_tasks));
     if (!*ret_tasks)
@@ -25,7 +25,7 @@ static uint32_t list_running(const struct mf_worker *worker, mf_task_id **ret_ta
     mf_list_for_each (node, &worker->tasks) {
         const struct mf_task *task = mf_container_of(node, struct mf_task, node);
 
-        if (task->state == MF_TASK_RUNNING || task->state == MF_TASK_SUSPENDED)
+        if (mf_task_may_have_begun(task, &n_idle))
             (*ret_tasks)[n++] = task->id;
     }
     return n;
@@ -53,13 +53,13 @@ void mf_recovery_lose(struct mf_scheduler *scheduler, const struct mf_peer *peer
 {
     struct mf_event event = {.kind = MF_EVENT_WORKER_LOST, .worker = peer->rank};
     const struct mf_worker *worker = mf_workers_find(mf_farm_workers(scheduler->farm), peer->rank);
-    mf_task_id *running = NULL;
-    uint32_t n = worker ? list_running(worker, &running) : 0;
+    mf_task_id *begun = NULL;
+    uint32_t n = worker ? list_begun(worker, &begun) : 0;
 
     if (mf_scheduler_apply(scheduler, &event) == 0)
         for (uint32_t i = 0; i < n; i++)
-            record_lost(scheduler, peer, running[i]);
-    free(running);
+            record_lost(scheduler, peer, begun[i]);
+    free(begun);
 }
 
 /* --- quarantine --- */
@@ -94,7 +94,7 @@ void mf_recovery_turn(struct mf_scheduler *scheduler)
     for (uint32_t i = 0; i < scheduler->n_peers; i++) {
         const struct mf_worker *worker = mf_workers_find(workers, i);
 
-        if (worker && worker->state != MF_WORKER_GONE)
+        if (worker && mf_worker_may_be_target(worker))
             note_quarantine(scheduler, &scheduler->peers[i],
                             worker->state == MF_WORKER_QUARANTINED);
     }

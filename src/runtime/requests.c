@@ -64,6 +64,14 @@ static bool is_working(const struct mf_scheduler *scheduler, const struct mf_pee
     return worker && worker->state == MF_WORKER_UP;
 }
 
+/* Or is in quarantine, where it would get some again. */
+static bool may_get_work(const struct mf_scheduler *scheduler, const struct mf_peer *peer)
+{
+    const struct mf_worker *worker = mf_workers_find(mf_farm_workers(scheduler->farm), peer->rank);
+
+    return worker && mf_worker_may_be_target(worker);
+}
+
 static bool is_asked_for(const struct mf_control_request *request, const struct mf_peer *peer)
 {
     for (uint32_t i = 0; i < request->n_names; i++)
@@ -173,7 +181,7 @@ static void on_drain(struct mf_scheduler *scheduler, const struct mf_control_req
         struct mf_peer *peer = &scheduler->peers[i];
         struct mf_event event = {.kind = MF_EVENT_WORKER_DRAIN, .worker = peer->rank};
 
-        if (!is_asked_for(request, peer) || !is_working(scheduler, peer))
+        if (!is_asked_for(request, peer) || !may_get_work(scheduler, peer))
             continue;
         mf_log_info(scheduler->config.log, "rank %" PRIu32 " on %s gets no more work", peer->rank,
                     peer->host);

@@ -232,14 +232,43 @@ Test(lost, the_tasks_of_a_lost_worker_run_elsewhere_at_no_charge)
     t_start(t, "a");
     t_trace(t);
     t_lose(t, 0);
-    cr_assert_str_eq(t_trace(t), "a:READY(lost) b:READY");
+    cr_assert_str_eq(t_trace(t), "a:READY(lost) b:READY(lost)");
     t_up(t, 1, 2);
     t_tick(t);
     cr_assert_str_eq(t_trace(t), "a:PLACED@1#2 b:PLACED@1#2");
     cr_assert_eq(t_task(t, "a")->charged, 0);
     cr_assert_eq(t_task(t, "a")->lost, 1);
-    cr_assert_eq(t_task(t, "b")->lost, 0);
+    cr_assert_eq(t_task(t, "b")->lost, 1, "it may have begun before its worker said so");
     cr_assert_eq(t_counts(t).workers_up, 1);
+}
+
+Test(lost, a_task_that_ends_each_worker_before_that_can_say_so_fails)
+{
+    struct t_farm *t = t_farm("a", .workers = 4, .config = {.crash_limit = 3});
+
+    for (uint32_t i = 0; i < 3; i++) {
+        t_tick(t);
+        t_trace(t);
+        t_lose(t, i);
+    }
+    cr_assert_str_eq(t_trace(t), "a:FAILED(lost)");
+    cr_assert_eq(t_counts(t).workers_up, 1);
+}
+
+Test(lost, a_task_that_was_sent_ahead_is_not_blamed)
+{
+    struct t_farm *t =
+        t_farm("", .workers = 1, .slots = 2,
+               .config = {.crash_limit = 1, .max_prefetch_per_slot = 4, .turnaround_ns = T_MS});
+
+    t_run_one(t, T_MS);
+    t_submit(t, "a b c d");
+    t_tick(t);
+    t_trace(t);
+    t_start(t, "b");
+    t_trace(t);
+    t_lose(t, 0);
+    cr_assert_str_eq(t_trace(t), "a:FAILED(lost) b:FAILED(lost) c:READY d:READY");
 }
 
 Test(lost, a_task_under_which_too_many_workers_are_lost_fails)
@@ -254,7 +283,7 @@ Test(lost, a_task_under_which_too_many_workers_are_lost_fails)
     cr_assert_str_eq(t_trace(t), "a:FAILED(lost)");
 }
 
-Test(lost, a_task_that_had_not_started_is_not_blamed)
+Test(lost, a_task_that_was_not_sent_yet_is_not_blamed)
 {
     struct t_farm *t = t_farm("a", .workers = 3, .config = {.crash_limit = 1});
 

@@ -257,6 +257,20 @@ Test(quarantine, a_probe_that_succeeds_ends_it)
     cr_assert_str_eq(t_trace(t), "b:DONE c:PLACED@0");
 }
 
+Test(quarantine, what_should_run_beyond_the_end_of_the_allocation_is_no_probe)
+{
+    struct t_farm *t = t_farm("", .workers = 2, .config = {.quarantine = 1});
+
+    fail_and_succeed_elsewhere(t);
+    t_submit(t, "a+50 b+10");
+    t_wait(t, PROBE_NS);
+    t_apply(t, .kind = MF_EVENT_WALLTIME, .end_ns = t->now_ns + 20 * T_MS);
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "b:PLACED@0");
+    cr_assert(t_task(t, "b")->is_probe);
+    cr_assert_eq(mf_farm_n_late(t->farm), 1);
+}
+
 Test(quarantine, a_probe_that_fails_is_not_charged_and_the_next_one_comes_later)
 {
     struct t_farm *t = t_farm("", .workers = 2, .config = {.quarantine = 1});

@@ -159,6 +159,21 @@ Test(retry, the_wait_has_a_longest_time)
     cr_assert_eq(mf_farm_next_tick_ns(t->farm), t->now_ns + 3 * S);
 }
 
+Test(retry, a_wait_that_is_over_asks_for_no_more_ticks_while_nothing_is_placed)
+{
+    struct t_farm *t =
+        t_farm("a^2", .workers = 1, .config = {.retry_delay_ns = S, .retry_delay_max_ns = S});
+
+    t_tick(t);
+    t_end(t, "a", .cause = MF_CAUSE_EXIT);
+    t_wait(t, S);
+    t_tick(t, .is_paused = true);
+    cr_assert_eq(mf_farm_next_tick_ns(t->farm), INT64_MAX);
+    t_trace(t);
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "a:PLACED@0#2");
+}
+
 Test(retry, others_pass_one_that_waits)
 {
     struct t_farm *t =

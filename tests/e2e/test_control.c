@@ -140,6 +140,26 @@ Test(control, drained_workers_get_no_more_and_the_last_one_stays)
               "%s", result.err);
 }
 
+Test(control, a_worker_in_quarantine_is_drained_too)
+{
+    t_write("tasks.farm", "[id=a] [ $MPIFARM_RANK != 1 ]\n"
+                          "[id=b] [ $MPIFARM_RANK != 1 ]\n"
+                          "[id=c] [ $MPIFARM_RANK != 1 ]\n"
+                          "[after=a,b,c] [ $MPIFARM_RANK != 1 ] && touch started && "
+                          "while [ ! -e go ]; do sleep 0.01; done\n");
+    struct t_result result = t_sh(IN_BACKGROUND(
+        MPIRUN "mpifarm run -j 2 --retries 2 --quarantine 1 tasks.farm") "mpifarm drain "
+                                                                         "mpifarm-run 1; mpifarm "
+                                                                         "drain mpifarm-run 1; "
+                                                                         "touch go; wait $pid; "
+                                                                         "echo $?");
+
+    cr_assert(t_has(t_read("err"), "rank 1 on "), "%s", t_read("err"));
+    cr_assert(t_has(t_read("err"), "gets no more work: what fails there"), "%s", t_read("err"));
+    cr_assert(eq(str, result.out, "1 worker gets no more work\n0 workers get no more work\n0\n"),
+              "%s", t_read("err"));
+}
+
 Test(control, a_worker_that_alone_can_run_a_task_is_not_drained)
 {
     t_write("tasks.farm", "touch started; while [ ! -e go ]; do sleep 0.01; done\n"
