@@ -201,10 +201,17 @@ static int start(struct supervisor *supervisor, uint32_t n_ranks)
 
 /* --- while it runs --- */
 
-/* mpirun takes signals for itself, and hands these two on to the ranks. */
+/*
+ * mpirun takes signals for itself, and hands these two on to the ranks. Before the run has begun
+ * there may be none that could be told, so that mpirun itself is ended.
+ */
 static void pass_on(struct supervisor *supervisor, uint32_t number)
 {
     supervisor->n_signals++;
+    if (mf_ending_read(supervisor->ending).state == MF_ENDING_NONE) {
+        kill(supervisor->mpirun, supervisor->n_signals == 1 ? SIGTERM : SIGKILL);
+        return;
+    }
     /* The first lets tasks end, the second ends them, and more mean that this takes too long. */
     if (supervisor->n_signals > 3)
         kill(supervisor->mpirun, SIGKILL);

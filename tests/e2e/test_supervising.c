@@ -59,6 +59,20 @@ Test(supervising, closed_output_is_told_before_anything_starts)
     cr_assert(eq(str, t_sh("ls").out, "good.txt\n"));
 }
 
+Test(supervising, an_mpirun_that_hangs_before_the_run_begins_is_ended_by_signals)
+{
+    t_write("mpirun",
+            "#!/bin/sh\ntrap '' USR1 USR2 TERM; touch started; while :; do sleep 0.1; done\n");
+    t_write("tasks.txt", "true\n");
+    struct t_result result =
+        t_sh("chmod +x mpirun; PATH=$PWD:$PATH; mpifarm run --np 2 tasks.txt & pid=$!; "
+             "await test -e started; while is_alive $pid; do kill $pid; sleep 0.1; done; "
+             "wait $pid; echo $?; ls -A");
+
+    cr_assert(eq(str, result.out, "2\nmpirun\nstarted\ntasks.txt\n"), "%s", result.err);
+    cr_assert(t_has(result.err, "mpirun ended before the run began"), "%s", result.err);
+}
+
 Test(supervising, standard_input_goes_to_the_run)
 {
     struct t_result result = t_sh("{ echo echo one; sleep 0.2; echo echo two; } | "
