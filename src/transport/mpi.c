@@ -54,9 +54,9 @@
 /* Ends that can be started in the course of a run. */
 #define MAX_SPAWNED 256
 
-/* A process that has not got through MPI_Init() by then is given up; workers that hear nothing
- * from here leave after 5 s. */
-#define SPAWN_TIMEOUT_NS (7 * MF_NS_PER_S / 2)
+/* A process that has not got through MPI_Init() by then is given up. Most take half a second, and
+ * on a busy node, or where names are slow to be found, several. */
+#define SPAWN_TIMEOUT_NS (10 * MF_NS_PER_S)
 
 /* Freezes a thread. No other signal will do: what the process is sent, whatever it is, goes to a
  * thread that does not block it, and may end the process. */
