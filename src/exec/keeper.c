@@ -20,8 +20,10 @@
 /* How long the last processes may take to disappear. */
 #define KILL_LIMIT_NS (2 * MF_NS_PER_S)
 
-/* How long it still answers for a process that has ended. */
+/* How long it still answers for a process that has ended; and if nobody has asked so far, as
+ * whoever is elsewhere asks when it has heard nothing for a while. */
 #define LINGER_NS (10 * MF_NS_PER_S)
+#define LINGER_UNASKED_NS (4 * MF_NS_PER_S)
 
 /* How often it looks for what it is not told of. */
 #define LOOK_MS 1000
@@ -109,12 +111,16 @@ static void wait_for_more(struct keeper *keeper, int timeout_ms)
 /* Whoever asks is to hear of the end, and not only nothing. */
 static void linger(struct keeper *keeper)
 {
-    int64_t now_ns = mf_clock_monotonic_ns(), end_ns = now_ns + LINGER_NS;
+    int64_t now_ns = mf_clock_monotonic_ns(), began_ns = now_ns, end_ns;
 
-    if (!keeper->was_asked || !keeper->is_served_gone)
+    if (keeper->door_fd < 0 || !keeper->is_served_gone)
         return;
-    for (; now_ns < end_ns; now_ns = mf_clock_monotonic_ns())
+    for (;; now_ns = mf_clock_monotonic_ns()) {
+        end_ns = began_ns + (keeper->was_asked ? LINGER_NS : LINGER_UNASKED_NS);
+        if (now_ns >= end_ns)
+            return;
         wait_for_more(keeper, (int)((end_ns - now_ns) / MF_NS_PER_MS) + 1);
+    }
 }
 
 /* Keeps no descriptor but the door's: sockets and pipes would never end while they are open here.
