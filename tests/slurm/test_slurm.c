@@ -28,12 +28,24 @@ static void enter(void)
 
 TestSuite(slurm, .init = enter, .fini = t_leave_dir);
 
+/*
+ * What scripts may use beside Slurm's programs: await COMMAND... repeats it until it succeeds;
+ * batch ARGUMENTS... submits a job, waits for its end, for which "sbatch -W" looks far too
+ * seldom, and prints its exit status.
+ */
+static const char helpers[] =
+    "await() { until \"$@\"; do sleep 0.05; done; }\n"
+    "show() { scontrol show job $id | sed -n \"s/.*$1=\\([A-Z_0-9]*\\).*/\\1/p\" | sort -u; }\n"
+    "is_over() { show JobState | grep -qx 'COMPLETED\\|FAILED\\|TIMEOUT\\|NODE_FAIL' && "
+    "! show JobState | grep -q 'ING$'; }\n"
+    "batch() { id=$(sbatch --parsable \"$@\"); await is_over; show ExitCode; }\n";
+
 /* Runs a shell script beside a cluster of so many nodes, of two CPUs each. */
 static struct t_result in_cluster(int n_nodes, const char *script)
 {
     struct t_result result;
 
-    t_write("script", "await() { until \"$@\"; do sleep 0.05; done; }\n%s", script);
+    t_write("script", "%s%s", helpers, script);
     result = t_sh("timeout 240 cluster with %d 2 sh script", n_nodes);
     if (result.status == SKIPPED)
         cr_skip("%s", result.err);
@@ -55,14 +67,14 @@ Test(slurm, a_batch_script_uses_all_cores_of_all_nodes_and_goes_on_where_it_stop
 {
     write_tasks(30);
     struct t_result result =
-        in_cluster(3, "sbatch -W -o out -N 3 -t 5 $SCRIPTS/farm.sbatch tasks.txt; echo $?\n"
+        in_cluster(3, "batch -o out -N 3 -t 5 $SCRIPTS/farm.sbatch tasks.txt\n"
                       "grep ^n out | sort -u\nsort -n done | uniq | wc -l\n"
-                      "sbatch -W -o again -N 2 -t 5 $SCRIPTS/farm.sbatch tasks.txt; echo $?\n"
+                      "batch -o again -N 2 -t 5 $SCRIPTS/farm.sbatch tasks.txt\n"
                       "wc -l < done; grep -o 'from an earlier run.*' again\n");
 
     cr_assert(eq(str, result.out,
-                 "Submitted batch job 1\n0\nn1/1\nn1/2\nn2/1\nn2/2\nn3/1\nn3/2\n30\n"
-                 "Submitted batch job 2\n0\n30\nfrom an earlier run: 30 done, 0 failed\n"),
+                 "0\nn1/1\nn1/2\nn2/1\nn2/2\nn3/1\nn3/2\n30\n"
+                 "0\n30\nfrom an earlier run: 30 done, 0 failed\n"),
               "%s", result.err);
 }
 
@@ -70,10 +82,10 @@ Test(slurm, one_node_needs_no_launcher)
 {
     write_tasks(6);
     struct t_result result =
-        in_cluster(1, "sbatch -W -o out -c 2 -t 5 $SCRIPTS/one-node.sbatch tasks.txt; echo $?\n"
+        in_cluster(1, "batch -o out -c 2 -t 5 $SCRIPTS/one-node.sbatch tasks.txt\n"
                       "sort -u out | grep ^n; wc -l < done\n");
 
-    cr_assert(eq(str, result.out, "Submitted batch job 1\n0\nn1/1\nn1/2\n6\n"), "%s", result.err);
+    cr_assert(eq(str, result.out, "0\nn1/1\nn1/2\n6\n"), "%s", result.err);
 }
 
 Test(slurm, the_farms_of_a_job_array_are_each_their_own)
@@ -82,11 +94,10 @@ Test(slurm, the_farms_of_a_job_array_are_each_their_own)
     t_write("b.txt", "echo b >> done\n");
     t_write("parts", "a.txt\nb.txt\n");
     struct t_result result =
-        in_cluster(1, "sbatch -W -o out --array=1-2 -t 5 $SCRIPTS/array.sbatch parts; echo $?\n"
+        in_cluster(1, "batch -o out --array=1-2 -t 5 $SCRIPTS/array.sbatch parts\n"
                       "sort done; ls -d *.run\n");
 
-    cr_assert(eq(str, result.out, "Submitted batch job 1\n0\na\nb\na.txt.run\nb.txt.run\n"), "%s",
-              result.err);
+    cr_assert(eq(str, result.out, "0\na\nb\na.txt.run\nb.txt.run\n"), "%s", result.err);
 }
 
 Test(slurm, the_ranks_of_a_heterogeneous_job_are_one_farm)
@@ -108,22 +119,21 @@ Test(slurm, tasks_get_gpus_of_their_own)
     setenv("CLUSTER_GRES_CONF", "Name=gpu File=/dev/full\nName=gpu File=/dev/zero", 1);
     t_write("tasks.txt", "#FARM gpus=1\necho gpu $CUDA_VISIBLE_DEVICES; sleep 0.5\n"
                          "echo gpu $CUDA_VISIBLE_DEVICES; sleep 0.5\n");
-    struct t_result result = in_cluster(
-        1, "sbatch -W -o out -N 1 -t 5 --gpus-per-node=2 $SCRIPTS/gpus.sbatch tasks.txt; echo $?\n"
-           "grep ^gpu out | sort\n");
+    struct t_result result =
+        in_cluster(1, "batch -o out -N 1 -t 5 --gpus-per-node=2 $SCRIPTS/gpus.sbatch tasks.txt\n"
+                      "grep ^gpu out | sort\n");
 
-    cr_assert(eq(str, result.out, "Submitted batch job 1\n0\ngpu 0\ngpu 1\n"), "%s", result.err);
+    cr_assert(eq(str, result.out, "0\ngpu 0\ngpu 1\n"), "%s", result.err);
 }
 
 Test(slurm, mpirun_works_in_a_batch_job_too)
 {
     write_tasks(20);
     struct t_result result =
-        in_cluster(2, "sbatch -W -o out -N 2 -t 5 $SCRIPTS/mpirun.sbatch tasks.txt; echo $?\n"
+        in_cluster(2, "batch -o out -N 2 -t 5 $SCRIPTS/mpirun.sbatch tasks.txt\n"
                       "grep ^n out | sort -u; sort -u done | wc -l; wc -l < done\n");
 
-    cr_assert(eq(str, result.out, "Submitted batch job 1\n0\nn1/1\nn1/2\nn2/1\nn2/2\n20\n20\n"),
-              "%s", result.err);
+    cr_assert(eq(str, result.out, "0\nn1/1\nn1/2\nn2/1\nn2/2\n20\n20\n"), "%s", result.err);
 }
 
 Test(slurm, an_interactive_allocation_runs_a_farm)
@@ -139,45 +149,41 @@ Test(slurm, an_interactive_allocation_runs_a_farm)
 Test(slurm, each_node_has_as_many_slots_as_slurm_granted_cpus)
 {
     write_tasks(20);
-    struct t_result result = in_cluster(
-        2, "sbatch -W -o out -N 2 -n 3 -t 5 --wrap 'srun --mpi=pmix -n 2 "
-           "--ntasks-per-node=1 mpifarm run tasks.txt'; echo $?; sort -u out | grep ^n\n");
+    struct t_result result =
+        in_cluster(2, "batch -o out -N 2 -n 3 -t 5 --wrap 'srun --mpi=pmix -n 2 "
+                      "--ntasks-per-node=1 mpifarm run tasks.txt'; sort -u out | grep ^n\n");
 
-    cr_assert(eq(str, result.out, "Submitted batch job 1\n0\nn1/1\nn1/2\nn2/1\n"), "%s",
-              result.err);
+    cr_assert(eq(str, result.out, "0\nn1/1\nn1/2\nn2/1\n"), "%s", result.err);
 }
 
 Test(slurm, copies_that_do_not_know_of_each_other_are_refused)
 {
     write_tasks(1);
     struct t_result result = in_cluster(
-        2, "sbatch -W -o out -N 2 --ntasks-per-node=1 -t 5 --wrap 'srun --mpi=none mpifarm run "
-           "tasks.txt'; echo $?; grep -c 'use srun --mpi=pmix' out; ls done\n");
+        2, "batch -o out -N 2 --ntasks-per-node=1 -t 5 --wrap 'srun --mpi=none mpifarm run "
+           "tasks.txt'; grep -c 'use srun --mpi=pmix' out; ls done\n");
 
-    cr_assert(eq(str, result.out, "Submitted batch job 1\n2\n1\n"), "%s", result.err);
+    cr_assert(eq(str, result.out, "2\n1\n"), "%s", result.err);
 }
 
 Test(slurm, what_cannot_end_before_the_job_does_is_not_started)
 {
     t_write("tasks.txt", "[time=1h] touch long\ntouch short\n");
-    struct t_result result = in_cluster(
-        1, "sbatch -W -o out -t 30 $SCRIPTS/farm.sbatch tasks.txt; echo $?; ls long short; "
-           "grep -o 'stopped by the end of the allocation' out\n");
+    struct t_result result =
+        in_cluster(1, "batch -o out -t 30 $SCRIPTS/farm.sbatch tasks.txt; ls long short; "
+                      "grep -o 'stopped by the end of the allocation' out\n");
 
-    cr_assert(eq(str, result.out,
-                 "Submitted batch job 1\n3\nshort\nstopped by the end of the allocation\n"),
-              "%s", result.err);
+    cr_assert(eq(str, result.out, "3\nshort\nstopped by the end of the allocation\n"), "%s",
+              result.err);
 }
 
 Test(slurm, a_task_may_start_steps_and_mpirun_of_its_own)
 {
     t_write("tasks.txt", "mpirun --oversubscribe -n 2 hostname\nsrun --overlap -N1 -n1 hostname\n");
-    struct t_result result =
-        in_cluster(1, "sbatch -W -o out -t 5 $SCRIPTS/farm.sbatch -j 1 tasks.txt; echo $?; "
-                      "grep -c '^n1$' out\n");
+    struct t_result result = in_cluster(1, "batch -o out -t 5 $SCRIPTS/farm.sbatch -j 1 tasks.txt; "
+                                           "grep -c '^n1$' out\n");
 
-    cr_assert(eq(str, result.out, "Submitted batch job 1\n0\n3\n"), "%s\n%s", result.err,
-              t_read("out"));
+    cr_assert(eq(str, result.out, "0\n3\n"), "%s\n%s", result.err, t_read("out"));
 }
 
 /* Two tasks of n3 may have had their effect, and yet not have been told as done. */
