@@ -10,8 +10,8 @@
  * Tasks are named by one word each, with "*n" for n slots, "!n" for priority n,
  * "^n" for n attempts in all, "@n" for worker n alone, "~n" for any but worker n,
  * "%n" for group n, "=n" for kind n, "+n" for an estimate of n ms and "$n" for n of
- * countable 0, and with "&" at its end if it yields. "c<a,b?,d-" comes after a is done, b has ended and d has failed; these
- * may be named later in the same text. Farms with such tasks need
+ * countable 0, and with "&" at its end if it yields. "c<a,b?,d-" comes after a is done, b has ended
+ * and d has failed; these may be named later in the same text. Farms with such tasks need
  * .config.has_dependencies. Every step checks all invariants of the farm.
  * Farms are freed when the process of the test ends.
  */
