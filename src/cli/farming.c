@@ -49,7 +49,7 @@ static int print_hooks(struct mf_source *source, struct mf_error *err)
         mf_buffer_put_u8(&lines, '\n');
     }
     r = mf_buffer_status(&lines);
-    if (r == 0 && fwrite(lines.data, 1, lines.size, stdout) < lines.size)
+    if (r == 0 && lines.size > 0 && fwrite(lines.data, 1, lines.size, stdout) < lines.size)
         r = -errno;
     mf_buffer_finish(&lines);
     return r < 0 ? mf_error_set(err, r, "cannot print the commands: %s", strerror(-r)) : 0;
