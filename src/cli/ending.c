@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 /* More than the longest of what is in it. */
-#define TEXT_SIZE 128
+#define TEXT_SIZE 512
 
 int mf_ending_create(const char *run_dir, char *path)
 {
@@ -53,8 +53,8 @@ struct mf_ending mf_ending_read(const char *path)
         return ending;
     }
     ending.state = MF_ENDING_BEGUN;
-    if (sscanf(text, "begun %39s %" SCNu64 " %" SCNu64 " %" SCNd32 "\n", life.boot,
-               &life.pid_namespace, &life.started, &life.pid) == 4)
+    if (sscanf(text, "begun %39s %" SCNu64 " %" SCNu64 " %" SCNd32 " %255s\n", life.boot,
+               &life.pid_namespace, &life.started, &life.pid, ending.host) == 5)
         ending.scheduler = life;
     return ending;
 }
@@ -79,11 +79,17 @@ static void put(const char *text)
 void mf_ending_note_begun(void)
 {
     struct mf_life life;
-    char text[TEXT_SIZE];
+    char text[TEXT_SIZE], host[MF_ENDING_HOST_SIZE] = "";
+    /* Slurm may know the node by another name than the node does. */
+    const char *node = getenv("SLURMD_NODENAME");
 
     mf_life_own(&life);
-    snprintf(text, sizeof(text), "begun %s %" PRIu64 " %" PRIu64 " %" PRId32 "\n",
-             life.boot[0] ? life.boot : "-", life.pid_namespace, life.started, life.pid);
+    if (node)
+        snprintf(host, sizeof(host), "%s", node);
+    else
+        (void)gethostname(host, sizeof(host) - 1);
+    snprintf(text, sizeof(text), "begun %s %" PRIu64 " %" PRIu64 " %" PRId32 " %s\n",
+             life.boot[0] ? life.boot : "-", life.pid_namespace, life.started, life.pid, host);
     put(text);
 }
 
