@@ -135,7 +135,6 @@ static int set_environment(const struct mf_launching *launching)
     /* The steps of tasks are not to wait for that of mpirun's daemons to end. */
     if (launching->allocation.job)
         (void)setenv("SLURM_OVERLAP", "1", 1);
-    mf_terminal_tell();
     return r;
 }
 

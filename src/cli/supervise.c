@@ -10,6 +10,7 @@
 #include "base/io.h"
 #include "cli/ending.h"
 #include "cli/relay.h"
+#include "cli/terminal.h"
 #include "exec/descendants.h"
 
 #include <errno.h>
@@ -169,6 +170,7 @@ static int start(struct supervisor *supervisor)
         return r;
     if (pipe2(out, O_CLOEXEC) < 0 || pipe2(err, O_CLOEXEC) < 0)
         return -errno;
+    mf_terminal_tell();
     supervisor->starter = fork();
     if (supervisor->starter < 0)
         return -errno;
