@@ -40,6 +40,7 @@ struct mf_ending mf_ending_read(const char *path)
     struct mf_life life = {.pid = 0};
     char text[TEXT_SIZE] = "";
     int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int has_losses;
     ssize_t n;
 
     if (fd < 0)
@@ -48,8 +49,9 @@ struct mf_ending mf_ending_read(const char *path)
     mf_close(&fd);
     if (n <= 0)
         return ending;
-    if (sscanf(text, "ended %d\n", &ending.status) == 1) {
+    if (sscanf(text, "ended %d %d\n", &ending.status, &has_losses) == 2) {
         ending.state = MF_ENDING_ENDED;
+        ending.has_losses = has_losses != 0;
         return ending;
     }
     ending.state = MF_ENDING_BEGUN;
@@ -93,13 +95,13 @@ void mf_ending_note_begun(void)
     put(text);
 }
 
-int mf_ending_note(int status)
+int mf_ending_note(int status, bool has_losses)
 {
     char text[32];
 
     if (!mf_ending_is_awaited())
         return status;
-    snprintf(text, sizeof(text), "ended %d\n", status);
+    snprintf(text, sizeof(text), "ended %d %d\n", status, has_losses);
     put(text);
     return 0;
 }

@@ -28,6 +28,7 @@ enum mf_ending_state {
  * What the file says.
  *
  * @status     of the run, if it has ENDED
+ * @has_losses  ranks were lost by then
  * @scheduler  the process that schedules, if it has BEGUN; nothing that is known for certain may
  *             be there
  * @host       the node that it is on
@@ -35,6 +36,7 @@ enum mf_ending_state {
 struct mf_ending {
     enum mf_ending_state state;
     int status;
+    bool has_losses;
     struct mf_life scheduler;
     char host[MF_ENDING_HOST_SIZE];
 };
@@ -61,9 +63,11 @@ void mf_ending_note_begun(void);
 /**
  * mf_ending_note() - rank 0: the run has ended with this status.
  *
+ * @has_losses  ranks were lost, for which srun and mpirun may wait
+ *
  * Returns the status to exit with: the same where nobody supervises, else 0, as srun and mpirun
  * comment on any other.
  */
-int mf_ending_note(int status);
+int mf_ending_note(int status, bool has_losses);
 
 #endif

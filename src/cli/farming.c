@@ -398,6 +398,12 @@ static int take_over(struct mf_context *context, struct mf_rank *rank,
     return schedule(context, rank, &own, open_source, words, n_words);
 }
 
+/* Tells who supervises this. Returns the status to exit with. */
+static int note_end(const struct mf_rank *rank, int status)
+{
+    return mf_ending_note(status, rank->remote && rank->remote->has_losses);
+}
+
 /* A worker, until it has to take over. */
 static int work(struct mf_context *context, struct mf_rank *rank,
                 const struct mf_farming_settings *settings, mf_open_source_fn open_source,
@@ -409,7 +415,7 @@ static int work(struct mf_context *context, struct mf_rank *rank,
         int status = take_over(context, rank, settings, open_source, words, n_words);
 
         if (status >= 0)
-            return mf_ending_note(status);
+            return note_end(rank, status);
     }
     return r < 0 ? r : MPIFARM_EXIT_DONE;
 }
@@ -462,7 +468,7 @@ static int take_part(struct mf_context *context, const struct mf_launch *launch,
             "--policy %s suspends commands; with --no-isolation functions run on to their end",
             settings->scheduler.farm.policy->name);
     if (r == 0 && rank.is_root)
-        status = mf_ending_note(schedule(context, &rank, settings, open_source, words, n_words));
+        status = note_end(&rank, schedule(context, &rank, settings, open_source, words, n_words));
     if (r < 0)
         status = MPIFARM_EXIT_USAGE;
     if (r == 0 && !rank.is_root) {

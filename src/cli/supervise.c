@@ -33,17 +33,26 @@
  * their output comes before. */
 #define LEAVE_NS (5 * MF_NS_PER_S)
 
+/* It waits for ranks that are known to be lost until Slurm knows it too, if not for ever. */
+#define LEAVE_LOST_NS (1 * MF_NS_PER_S)
+
 /* A scheduler that has died may be followed by another one, for which workers wait two minutes. */
 #define TAKEOVER_NS (150 * MF_NS_PER_S)
 
-/* Between looks at the record of the end, and after a request to end. */
+/* Between looks at whether there is something to do. */
 #define LOOK_NS (200 * MF_NS_PER_MS)
+
+/* Between looks at the record of the end, which may be on a file system that many share; and it is
+ * not looked at while there is output. */
+#define RECORD_NS (1 * MF_NS_PER_S)
 
 /* Processes of the starter that have to be killed. */
 #define KILL_LIMIT_NS (2 * MF_NS_PER_S)
 
-/* What Open MPI 4 says to whoever reads, once for each rank that leaves after a death. */
-#define NOISE "PMIX ERROR: BAD-PARAM in file"
+/* What Open MPI 4 says to whoever reads, once for each rank that leaves after a death; and srun
+ * where it could not bind anybody, which was not wanted. */
+static const char *const noise[] = {"PMIX ERROR: BAD-PARAM in file",
+                                    "cluster configuration lacks support for cpu binding", NULL};
 
 /**
  * @name       of what was started, srun or mpirun
@@ -185,7 +194,7 @@ static int start(struct supervisor *supervisor)
     close(out[1]);
     close(err[1]);
     supervisor->out = (struct mf_relay){.from = out[0], .to = STDOUT_FILENO};
-    supervisor->err = (struct mf_relay){.from = err[0], .to = STDERR_FILENO, .unwanted = NOISE};
+    supervisor->err = (struct mf_relay){.from = err[0], .to = STDERR_FILENO, .unwanted = noise};
     return 0;
 }
 
@@ -289,7 +298,7 @@ static int64_t patience_ns(const struct supervisor *supervisor)
     struct mf_ending ending = mf_ending_read(supervisor->ending);
 
     if (ending.state == MF_ENDING_ENDED)
-        return LEAVE_NS;
+        return ending.has_losses ? LEAVE_LOST_NS : LEAVE_NS;
     if (ending.state == MF_ENDING_BEGUN && mf_life_has_ended(&ending.scheduler))
         return supervisor->config->has_standby ? TAKEOVER_NS : LEAVE_NS;
     return -1;
@@ -300,7 +309,7 @@ static void press(struct supervisor *supervisor, int64_t now_ns)
 {
     int64_t allowed_ns;
 
-    if (now_ns < supervisor->looked_ns + LOOK_NS || now_ns < supervisor->quiet_ns + LEAVE_NS)
+    if (now_ns < supervisor->looked_ns + RECORD_NS || now_ns < supervisor->quiet_ns + RECORD_NS)
         return;
     supervisor->looked_ns = now_ns;
     allowed_ns = patience_ns(supervisor);
@@ -308,7 +317,8 @@ static void press(struct supervisor *supervisor, int64_t now_ns)
         supervisor->over_ns = 0;
     else if (supervisor->over_ns == 0)
         supervisor->over_ns = now_ns;
-    if (supervisor->over_ns == 0 || now_ns < supervisor->over_ns + allowed_ns)
+    if (supervisor->over_ns == 0 || now_ns < supervisor->over_ns + allowed_ns ||
+        now_ns < supervisor->quiet_ns + allowed_ns)
         return;
     if (supervisor->asked_ns == 0) {
         supervisor->asked_ns = now_ns;

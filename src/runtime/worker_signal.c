@@ -10,8 +10,8 @@
 
 #include <stdlib.h>
 
-/* Longer than it takes to signal all processes of a job on one node. */
-#define HOLD_NS (100 * MF_NS_PER_MS)
+/* Longer than it takes to signal all processes of a job on one node, however busy it is. */
+#define HOLD_NS (250 * MF_NS_PER_MS)
 
 /* What a signal can be the reason of; the farm's own reasons stay. */
 static bool may_be_signalled(const struct mf_outcome *outcome)
