@@ -55,12 +55,14 @@ const char *mf_launch_way_name(enum mf_launch_way way);
  *
  * @wanted   what --launch says
  * @n_ranks  what --np says, 0 for nothing
+ * @survives   the run is to go on when a rank dies, which it does under mpirun alone
  * @launch   how this process was started
  *
  * Returns 0, or -errno with a sentence that says what to change.
  */
-int mf_launching_choose(enum mf_launch_way wanted, uint32_t n_ranks, const struct mf_launch *launch,
-                        struct mf_launching *ret_launching, struct mf_error *err);
+int mf_launching_choose(enum mf_launch_way wanted, uint32_t n_ranks, bool survives,
+                        const struct mf_launch *launch, struct mf_launching *ret_launching,
+                        struct mf_error *err);
 
 /** Variables that a rank finds as they were before srun or mpirun, with this before their names. */
 #define MF_KEPT_PREFIX "MPIFARM_KEPT_"

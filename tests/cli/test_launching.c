@@ -74,7 +74,7 @@ TestSuite(launching, .init = setup, .fini = teardown);
 
 static int choose(enum mf_launch_way wanted, uint32_t n_ranks)
 {
-    return mf_launching_choose(wanted, n_ranks, &alone, &launching, &err);
+    return mf_launching_choose(wanted, n_ranks, false, &alone, &launching, &err);
 }
 
 static void refuse(enum mf_launch_way wanted, uint32_t n_ranks, const char *sentence)
@@ -141,6 +141,18 @@ Test(launching, without_pmix_it_is_mpirun)
     refuse(MF_LAUNCH_SRUN, 0, "this Slurm has no PMIx");
 }
 
+Test(launching, what_is_to_survive_the_death_of_a_rank_is_started_by_mpirun)
+{
+    enter_job(2);
+    cr_assert(eq(int, mf_launching_choose(MF_LAUNCH_AUTO, 0, true, &alone, &launching, &err), 0));
+    cr_assert(eq(int, (int)launching.way, MF_LAUNCH_SRUN), "if there is none");
+    write_program("mpirun", "");
+    cr_assert(eq(int, mf_launching_choose(MF_LAUNCH_AUTO, 0, true, &alone, &launching, &err), 0));
+    cr_assert(eq(int, (int)launching.way, MF_LAUNCH_MPIRUN));
+    cr_assert(eq(int, mf_launching_choose(MF_LAUNCH_SRUN, 0, true, &alone, &launching, &err), 0));
+    cr_assert(eq(int, (int)launching.way, MF_LAUNCH_SRUN), "or unless it is asked for");
+}
+
 Test(launching, with_nothing_to_start_ranks_that_is_said)
 {
     enter_job(2);
@@ -156,15 +168,15 @@ Test(launching, what_is_a_rank_already_starts_none)
     const struct mf_launch only = {.is_mpi = true, .n_copies = 1};
 
     enter_job(2);
-    cr_assert(eq(int, mf_launching_choose(MF_LAUNCH_AUTO, 0, &rank, &launching, &err), 0));
+    cr_assert(eq(int, mf_launching_choose(MF_LAUNCH_AUTO, 0, false, &rank, &launching, &err), 0));
     cr_assert(eq(int, (int)launching.way, MF_LAUNCH_NONE));
-    cr_assert(eq(int, mf_launching_choose(MF_LAUNCH_AUTO, 0, &only, &launching, &err), 0));
+    cr_assert(eq(int, mf_launching_choose(MF_LAUNCH_AUTO, 0, false, &only, &launching, &err), 0));
     cr_assert(eq(int, (int)launching.way, MF_LAUNCH_NONE));
-    cr_assert(lt(int, mf_launching_choose(MF_LAUNCH_SRUN, 0, &rank, &launching, &err), 0));
+    cr_assert(lt(int, mf_launching_choose(MF_LAUNCH_SRUN, 0, false, &rank, &launching, &err), 0));
     cr_assert(strstr(err.text, "has started this already") != NULL, "%s", err.text);
 
     setenv("MPIFARM_SUPERVISED", "file", 1);
-    cr_assert(eq(int, mf_launching_choose(MF_LAUNCH_SRUN, 0, &rank, &launching, &err), 0));
+    cr_assert(eq(int, mf_launching_choose(MF_LAUNCH_SRUN, 0, false, &rank, &launching, &err), 0));
     cr_assert(eq(int, (int)launching.way, MF_LAUNCH_NONE), "what was started by that option");
 }
 
