@@ -64,11 +64,16 @@ struct supervisor {
     int mpirun_status;
 };
 
+bool mf_supervise_is_by_mpirun(void)
+{
+    return getenv("OMPI_COMM_WORLD_SIZE") != NULL;
+}
+
 int mf_supervise_is_advised(void)
 {
     const char *recovery = getenv("OMPI_MCA_orte_enable_recovery");
 
-    return getenv("OMPI_COMM_WORLD_SIZE") && (!recovery || strcmp(recovery, "0") == 0);
+    return mf_supervise_is_by_mpirun() && (!recovery || strcmp(recovery, "0") == 0);
 }
 
 /* --- starting mpirun --- */
@@ -201,9 +206,23 @@ static int start(struct supervisor *supervisor, uint32_t n_ranks)
 
 /* --- while it runs --- */
 
+/* What mpirun hands on to the ranks in place of a signal that it takes for itself: as rank.c has
+ * it. */
+static int stand_in(uint32_t number)
+{
+    switch (number) {
+    case SIGINT:
+        return SIGUSR1;
+    case SIGHUP:
+        return SIGALRM;
+    default:
+        return SIGUSR2;
+    }
+}
+
 /*
- * mpirun takes signals for itself, and hands these two on to the ranks. Before the run has begun
- * there may be none that could be told, so that mpirun itself is ended.
+ * mpirun takes signals for itself, and hands their stand-ins on to the ranks. Before the run has
+ * begun there may be none that could be told, so that mpirun itself is ended.
  */
 static void pass_on(struct supervisor *supervisor, uint32_t number)
 {
@@ -218,7 +237,7 @@ static void pass_on(struct supervisor *supervisor, uint32_t number)
     else if (supervisor->n_signals == 3)
         kill(supervisor->mpirun, SIGTERM);
     else
-        kill(supervisor->mpirun, number == SIGINT ? SIGUSR1 : SIGUSR2);
+        kill(supervisor->mpirun, stand_in(number));
 }
 
 static void take_signal(struct supervisor *supervisor)

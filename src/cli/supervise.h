@@ -23,6 +23,9 @@
 int mf_supervise(struct mf_context *context, uint32_t n_ranks, const char *run_dir,
                  bool has_standby);
 
+/** Whether mpirun has started this process, which can let ranks die and start more. */
+bool mf_supervise_is_by_mpirun(void);
+
 /**
  * mf_supervise_is_advised() - whether a launcher ends all ranks with the first that dies, although
  * it could do without.

@@ -38,7 +38,16 @@
 
 /* --- signals --- */
 
-static const int handled_signals[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2};
+/* What mpirun hands on stands for what it keeps to itself. */
+static const struct {
+    int number, meaning;
+    bool is_only_supervised;
+} handled_signals[] = {
+    {SIGINT, SIGINT, false}, {SIGTERM, SIGTERM, false}, {SIGHUP, SIGHUP, false},
+    {SIGUSR1, SIGINT, true}, {SIGUSR2, SIGTERM, true},  {SIGALRM, SIGHUP, true},
+};
+
+#define N_HANDLED_SIGNALS (sizeof(handled_signals) / sizeof(handled_signals[0]))
 
 /* A signal that whoever started us has switched off (nohup) stays so. */
 static bool is_ignored(int number)
@@ -48,26 +57,22 @@ static bool is_ignored(int number)
     return sigaction(number, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
 }
 
-static bool is_handled(const struct mf_rank *rank, int number)
-{
-    return !is_ignored(number) &&
-           (rank->config->is_supervised || (number != SIGUSR1 && number != SIGUSR2));
-}
-
 /* The signal that was meant. */
 static int meaning_of(uint32_t number)
 {
-    if (number == SIGUSR1)
-        return SIGINT;
-    return number == SIGUSR2 ? SIGTERM : (int)number;
+    for (size_t i = 0; i < N_HANDLED_SIGNALS; i++)
+        if (handled_signals[i].number == (int)number)
+            return handled_signals[i].meaning;
+    return (int)number;
 }
 
 static int block_signals(const struct mf_rank *rank, sigset_t *ret_set)
 {
     sigemptyset(ret_set);
-    for (size_t i = 0; i < sizeof(handled_signals) / sizeof(handled_signals[0]); i++)
-        if (is_handled(rank, handled_signals[i]))
-            sigaddset(ret_set, handled_signals[i]);
+    for (size_t i = 0; i < N_HANDLED_SIGNALS; i++)
+        if (!is_ignored(handled_signals[i].number) &&
+            (rank->config->is_supervised || !handled_signals[i].is_only_supervised))
+            sigaddset(ret_set, handled_signals[i].number);
     return sigprocmask(SIG_BLOCK, ret_set, NULL) < 0 ? -errno : 0;
 }
 

@@ -29,8 +29,8 @@
  * @mem_bytes, @n_gpus   what each node has, whatever is found there; 0 and
  *              MF_GPUS_FOUND for what is found
  * @is_inline   functions of modules are called in the rank itself
- * @is_supervised  whoever supervises mpirun sends SIGUSR1 for SIGINT and SIGUSR2 for SIGTERM, as
- *              mpirun keeps those to itself
+ * @is_supervised  whoever supervises mpirun sends SIGUSR1 for SIGINT, SIGUSR2 for SIGTERM and
+ *              SIGALRM for SIGHUP, as mpirun keeps those to itself
  */
 struct mf_rank_config {
     const struct mf_launch *launch;
