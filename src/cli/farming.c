@@ -548,6 +548,15 @@ static int supervise(struct mf_context *context, const struct mf_farming_setting
     return mf_supervise(context, &supervision);
 }
 
+/* Of ranks nobody need: they were started in time. */
+static int check_time(struct mf_context *context, const struct mf_farming_settings *settings,
+                      const struct mf_launch *launch, struct mf_error *err)
+{
+    if (settings->scheduler.end_ns != 0 || launch->n_copies > 1)
+        return 0;
+    return mf_walltime_check(&context->log, err);
+}
+
 /* A usage error: of several ranks the first says it. */
 static int refuse(struct mf_context *context, const struct mf_launch *launch,
                   const struct mf_error *err)
@@ -578,8 +587,8 @@ int mf_farming_main(struct mf_context *context, const struct mf_subcommand *subc
     if (settings.is_dry_run)
         return launch.rank == 0 ? dry_run(context, &settings, open_source, argv, argc)
                                 : MPIFARM_EXIT_DONE;
-    if (mf_launching_choose(settings.launch_way, settings.n_ranks, &launch, &context->log,
-                            &launching, &err) < 0)
+    if (mf_launching_choose(settings.launch_way, settings.n_ranks, &launch, &launching, &err) < 0 ||
+        check_time(context, &settings, &launch, &err) < 0)
         return refuse(context, &launch, &err);
     if (launching.way != MF_LAUNCH_NONE)
         return supervise(context, &settings, &launching, may_read_input(subcommand, argv, argc));

@@ -7,7 +7,6 @@
 #define MF_CLI_LAUNCHING_H
 
 #include "base/error.h"
-#include "base/log.h"
 #include "cli/cli.h"
 #include "runtime/allocation.h"
 #include "runtime/launch.h"
@@ -52,18 +51,16 @@ const char *mf_launch_way_name(enum mf_launch_way way);
 /**
  * mf_launching_choose() - decide how the ranks are started.
  *
- * In an allocation this may run "srun --mpi=list", which starts nothing, and squeue.
+ * In an allocation this may run "srun --mpi=list", which starts nothing.
  *
  * @wanted   what --launch says
  * @n_ranks  what --np says, 0 for nothing
  * @launch   how this process was started
- * @log      is told what cannot be found out, and does no harm
  *
  * Returns 0, or -errno with a sentence that says what to change.
  */
 int mf_launching_choose(enum mf_launch_way wanted, uint32_t n_ranks, const struct mf_launch *launch,
-                        const struct mf_log *log, struct mf_launching *ret_launching,
-                        struct mf_error *err);
+                        struct mf_launching *ret_launching, struct mf_error *err);
 
 /** Variables that a rank finds as they were before srun or mpirun, with this before their names. */
 #define MF_KEPT_PREFIX "MPIFARM_KEPT_"

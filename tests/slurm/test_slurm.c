@@ -194,6 +194,19 @@ Test(slurm, a_task_finds_the_job_as_a_batch_script_does)
               result.err, t_read("out"));
 }
 
+/* With a node that has none. */
+Test(slurm, a_node_on_which_no_rank_can_start_ends_the_run_before_it_begins)
+{
+    write_tasks(1);
+    struct t_result result =
+        in_cluster(2, "mkdir bin; cp $(command -v mpifarm) bin\n"
+                      "cluster on n2 mount -t tmpfs none $PWD/bin\n"
+                      "batch -o out -N 2 -t 5 --wrap 'bin/mpifarm run tasks.txt'\n"
+                      "grep -o 'all nodes must have this program' out; ls done\n");
+
+    cr_assert(eq(str, result.out, "2\nall nodes must have this program\n"), "%s", result.err);
+}
+
 /* Each, once it runs, lasts until there is "go". */
 static void write_lasting_tasks(int n)
 {
