@@ -21,10 +21,11 @@ enum mf_launch_way { MF_LAUNCH_AUTO, MF_LAUNCH_NONE, MF_LAUNCH_SRUN, MF_LAUNCH_M
     {                                                                                              \
         .name = "launch", .value = "WAY",                                                          \
         .help =                                                                                    \
-            "What starts the ranks. \"auto\", the default, starts one on each node of a Slurm "    \
-            "job when it is called in a batch script or a shell of salloc: by srun where Slurm "   \
-            "has PMIx, else by mpirun, and by nothing on a node that is the only one. "            \
-            "\"srun\" and \"mpirun\" say by which, \"none\" runs in this process alone."           \
+            "What starts the ranks: auto, srun, mpirun or none. The default, auto, starts one "    \
+            "on each node of a Slurm job when it is called in a batch script or a shell of "       \
+            "salloc: by srun where Slurm has PMIx, else by mpirun, which it also prefers with "    \
+            "--standby or --respawn, as srun ends all ranks with the first that dies; and by "     \
+            "nothing on the only node of a job. None runs in this process alone."                  \
     }
 
 /**
