@@ -62,6 +62,48 @@ void mf_worker_rank_forget(struct mf_worker_rank *worker, struct mf_worker_attem
     mf_worker_attempt_free(attempt);
 }
 
+/* NULL without memory. */
+static struct mf_worker_attempt_key *list_attempts(const struct mf_worker_rank *worker,
+                                                   size_t *ret_n)
+{
+    struct mf_worker_attempt_key *keys =
+        calloc(mf_table_count(worker->attempts) + 1, sizeof(*keys));
+    const void *key;
+    size_t cursor = 0, n = 0;
+    void *place;
+
+    while (keys && mf_table_next(worker->attempts, &cursor, &key, &place) == 1)
+        keys[n++] = *(const struct mf_worker_attempt_key *)key;
+    *ret_n = n;
+    return keys;
+}
+
+void mf_worker_rank_each_attempt(struct mf_worker_rank *worker, mf_worker_attempt_fn fn)
+{
+    size_t n;
+    struct mf_worker_attempt_key *keys = list_attempts(worker, &n);
+
+    if (!keys) {
+        mf_worker_rank_report_broken(worker, "out of memory");
+        return;
+    }
+    for (size_t i = 0; i < n; i++) {
+        struct mf_worker_attempt *attempt =
+            mf_worker_rank_find(worker, keys[i].task, (uint32_t)keys[i].number);
+
+        if (attempt)
+            fn(worker, attempt);
+    }
+    free(keys);
+}
+
+void mf_worker_rank_end_begun(struct mf_worker_rank *worker, struct mf_worker_attempt *attempt)
+{
+    if (mf_worker_attempt_has_begun(attempt))
+        worker->executor->ops->end(worker->executor, attempt->task, attempt->number,
+                                   MF_CAUSE_STOPPED);
+}
+
 struct mf_worker_attempt *mf_worker_attempt_create(const struct mf_message *run)
 {
     struct mf_worker_attempt *attempt = calloc(1, sizeof(*attempt));
@@ -325,8 +367,8 @@ static bool is_small(const struct mf_output *output)
  * Puts small output into the record; large output stays here to be pulled. With a standby all of it
  * stays, as long as it could be asked for again.
  */
-static void report_ended(struct mf_worker_rank *worker, struct mf_worker_attempt *attempt,
-                         const struct mf_executor_event *event)
+void mf_worker_rank_report_ended(struct mf_worker_rank *worker, struct mf_worker_attempt *attempt,
+                                 const struct mf_executor_event *event)
 {
     bool is_kept;
 
@@ -361,7 +403,8 @@ static void heard_ended(struct mf_worker_rank *worker, const struct mf_executor_
         worker->n_staged--;
     give_gpus(worker, attempt);
     mf_worker_feeds_give_back(worker, attempt);
-    report_ended(worker, attempt, event);
+    if (!mf_worker_signal_hold(worker, attempt, event))
+        mf_worker_rank_report_ended(worker, attempt, event);
 }
 
 static void heard_unstaged(struct mf_worker_rank *worker, const struct mf_executor_event *event)
