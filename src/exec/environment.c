@@ -29,7 +29,8 @@ static const char *const shown_prefixes[] = {"OMPI_ALLOW_RUN_AS_ROOT"};
 static const char *const own_names[] = {
     "MPIFARM_TASK_ID=", "MPIFARM_ATTEMPT=",    "MPIFARM_RANK=",         "MPIFARM_SLOT=",
     "MPIFARM_CORES=",   "MPIFARM_RUN_DIR=",    "PARALLEL_SEQ=",         "PARALLEL_JOBSLOT=",
-    "MPIFARM_GPUS=",    "MPIFARM_SUPERVISED=", "DISBATCH_ENGINE_RANK=",
+    "MPIFARM_GPUS=",    "MPIFARM_SUPERVISED=", "DISBATCH_ENGINE_RANK=", "MPIFARM_HOSTFILE=",
+    "MPIFARM_NODES=",   "MPIFARM_RANKS=",      "MPIFARM_SPREAD=",
 };
 
 /* What programs of different makers find their GPUs by. */

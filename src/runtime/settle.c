@@ -158,7 +158,8 @@ void mf_settle_attempt_ended(struct mf_scheduler *scheduler, struct mf_live *liv
         return;
     }
     task = mf_farm_find(scheduler->farm, live->task);
-    note_times(scheduler, live, outcome, task->spec.needs.n_slots);
+    note_times(scheduler, live, outcome,
+               task->spec.needs.n_slots * mf_needs_n_nodes(&task->spec.needs));
     if (is_at_most_memory(scheduler, task, outcome))
         say_at_most_memory(&told);
     mf_settle_attempt(scheduler, live, peer, task->state, &told, region);

@@ -1,9 +1,8 @@
 /*
  * The worker's turn:
  *
- *     receive   HOOKS, RUN, RECALL, SUSPEND, CONTINUE, END, PULL, RELEASE, FEED, UNFEED from the
- *               scheduler
- *     notice    whether the scheduler is there; tell it that this worker is
+ *     receive   HOOKS, RUN, HOLD, LET_GO, RECALL, SUSPEND, CONTINUE, END, PULL, RELEASE, FEED,
+ * UNFEED from the scheduler notice    whether the scheduler is there; tell it that this worker is
  *     hooks     before the first task, and after the last
  *     start     what fits into free slots, in the order received; stage more
  *     tell      a scheduler that took over what there is, or who has been running for a while
@@ -179,6 +178,15 @@ static void on_end(struct mf_worker_rank *worker, const struct mf_message *messa
     mf_worker_rank_forget(worker, attempt);
 }
 
+static void on_let_go(struct mf_worker_rank *worker, const struct mf_message *message)
+{
+    struct mf_worker_attempt *attempt =
+        mf_worker_rank_find(worker, message->task, message->attempt);
+
+    if (attempt && attempt->is_part)
+        mf_worker_rank_let_go(worker, attempt);
+}
+
 static void on_suspend(struct mf_worker_rank *worker, const struct mf_message *message)
 {
     struct mf_worker_attempt *attempt =
@@ -277,7 +285,11 @@ static int dispatch(struct mf_worker_rank *worker, const struct mf_message *mess
     case MF_MESSAGE_HOOKS:
         return mf_worker_hooks_take(worker, message);
     case MF_MESSAGE_RUN:
+    case MF_MESSAGE_HOLD:
         return on_run(worker, message);
+    case MF_MESSAGE_LET_GO:
+        on_let_go(worker, message);
+        return 0;
     case MF_MESSAGE_RESET:
         mf_worker_notice_on_reset(worker);
         return 0;

@@ -88,6 +88,8 @@ static void end_all(struct mf_worker_rank *worker)
         if (has_begun(attempt))
             worker->executor->ops->end(worker->executor, attempt->task, attempt->number,
                                        MF_CAUSE_STOPPED);
+        else if (attempt->is_part)
+            mf_worker_rank_let_go(worker, attempt);
         else
             mf_worker_rank_forget(worker, attempt);
     }

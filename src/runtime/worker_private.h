@@ -6,6 +6,7 @@
  *     worker_feeds.c     files with the output of tasks that others take
  *     worker_handover.c  from a scheduler that died to the next one
  *     worker_hooks.c     commands that it runs before its first task, and when it leaves
+ *     worker_rooms.c     room that it keeps for tasks of others, and that others keep for its own
  *     worker_notice.c    that the scheduler is there, that this worker is, and beginning again
  */
 #ifndef MF_RUNTIME_WORKER_PRIVATE_H
@@ -26,6 +27,7 @@ enum mf_attempt_state {
     MF_ATTEMPT_RUNNING,
     MF_ATTEMPT_SUSPENDED,
     MF_ATTEMPT_KEPT,
+    MF_ATTEMPT_HOLDING, /* a part: it has its slots, and runs nothing */
 };
 
 struct mf_feed;
@@ -36,6 +38,9 @@ struct mf_feed;
  * the beginning, since the scheduler counts them so, and chosen with its first slots. One that
  * is SUSPENDED has no slots; it is in the queue when it is to go on.
  *
+ * @is_part   it only keeps room for what another worker runs
+ * @is_spread it runs on several nodes, or as several ranks
+ * @rooms     what HOLD or RUN said of them, NULL for nothing
  * @has_gpus  whether they are chosen
  * @ran_ns    when it was suspended last: how long it had run
  * @is_yielding  it was asked to give its slots up, which it has until it does
@@ -55,6 +60,9 @@ struct mf_worker_attempt {
     uint32_t *slots;
     uint32_t n_gpus;
     uint32_t *gpus;
+    bool is_part;
+    bool is_spread;
+    char *rooms;
     bool has_gpus;
     bool is_yielding;
     bool goes_on;
@@ -183,6 +191,9 @@ void mf_worker_attempt_free(struct mf_worker_attempt *attempt);
 /** Takes the attempt out of the table and frees it; its GPUs are for others then. */
 void mf_worker_rank_forget(struct mf_worker_rank *worker, struct mf_worker_attempt *attempt);
 
+/** Takes a part out of the table; what it had is for others then. */
+void mf_worker_rank_let_go(struct mf_worker_rank *worker, struct mf_worker_attempt *attempt);
+
 /** Ends an attempt that cannot be started, with the reason. */
 void mf_worker_rank_refuse(struct mf_worker_rank *worker, struct mf_worker_attempt *attempt,
                            const char *detail);
@@ -195,6 +206,15 @@ void mf_worker_rank_start_queued(struct mf_worker_rank *worker);
 
 /** Appends all of an output, stdout first. Returns 0 or -errno. */
 int mf_worker_rank_read_output(const struct mf_output *output, struct mf_buffer *bytes);
+
+/* worker_rooms.c */
+
+/** Makes the command of an attempt what it is started as, if it is a spread one. Returns 0 or
+ * -errno. */
+int mf_worker_rooms_spread(struct mf_worker_rank *worker, struct mf_worker_attempt *attempt);
+
+/** An attempt or a part is over on this node: nothing of it is left here. */
+void mf_worker_rooms_clear(struct mf_worker_rank *worker, struct mf_worker_attempt *attempt);
 
 /* worker_handover.c */
 

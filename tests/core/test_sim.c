@@ -33,6 +33,7 @@ Test(sim, every_task_ends_once_whatever_goes_wrong)
     cr_assert(stats.targeted > 1000 && stats.avoiding > 1000);
     cr_assert(stats.suspended > 1000 && stats.continued > 1000 && stats.late > 100);
     cr_assert(stats.delayed > 1000 && stats.quarantined > 100 && stats.probes > 20);
+    cr_assert(stats.spanning > 1000 && stats.gathered > 1000 && stats.parts_lost > 20);
 }
 
 Test(sim, equal_seeds_give_equal_traces)
