@@ -19,6 +19,7 @@
 #include "runtime/node.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -453,7 +454,7 @@ static void say_hello(struct mf_worker_rank *worker, const struct mf_worker_rank
     struct mf_message hello = {.kind = MF_MESSAGE_HELLO};
     struct mf_buffer payload = {0};
 
-    mf_node_host(hello.host);
+    memcpy(hello.host, worker->host, sizeof(hello.host));
     hello.life = worker->life;
     mf_node_encode_offer(config->cores, config->n_cores, config->resources, &payload);
     hello.payload = payload.data;
@@ -474,6 +475,9 @@ int mf_worker_rank_create(const struct mf_worker_rank_config *config,
     worker->transport = config->transport;
     worker->scheduler = config->scheduler;
     worker->scratch = config->scratch;
+    mf_node_host(worker->host);
+    if (config->host)
+        snprintf(worker->host, sizeof(worker->host), "%s", config->host);
     if (config->life)
         worker->life = *config->life;
     else

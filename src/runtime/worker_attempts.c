@@ -98,19 +98,25 @@ struct mf_worker_attempt *mf_worker_attempt_create(const struct mf_message *run)
 
 /* --- starting --- */
 
+/* Whether the executor passes its slots on to nothing that is staged when it ends. */
+static bool is_wide(const struct mf_worker_attempt *attempt)
+{
+    return attempt->n_slots > 1 || attempt->is_part;
+}
+
 /* Its GPUs too, which it keeps until it has ended, whatever becomes of the slots. */
 static void take_slots(struct mf_worker_rank *worker, struct mf_worker_attempt *attempt)
 {
     mf_stock_take(&worker->stock, attempt->n_slots, attempt->has_gpus ? 0 : attempt->n_gpus,
                   attempt->slots, attempt->gpus);
     attempt->has_gpus = true;
-    worker->n_wide += attempt->n_slots > 1;
+    worker->n_wide += is_wide(attempt);
 }
 
 static void give_slots(struct mf_worker_rank *worker, const struct mf_worker_attempt *attempt)
 {
     mf_stock_give_slots(&worker->stock, attempt->n_slots, attempt->slots);
-    worker->n_wide -= attempt->n_slots > 1;
+    worker->n_wide -= is_wide(attempt);
 }
 
 /* Those that it had, where its memory is near, or others. */
@@ -122,7 +128,7 @@ static void take_back_slots(struct mf_worker_rank *worker, struct mf_worker_atte
     for (uint32_t i = 0; i < attempt->n_slots && stock->n_free == n_before - i; i++)
         mf_stock_take_slot(stock, attempt->slots[i]);
     if (stock->n_free == n_before - attempt->n_slots) {
-        worker->n_wide += attempt->n_slots > 1;
+        worker->n_wide += is_wide(attempt);
         return;
     }
     mf_stock_give_slots(stock, n_before - stock->n_free, attempt->slots);

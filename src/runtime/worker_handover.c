@@ -230,7 +230,7 @@ void mf_worker_handover_turn(struct mf_worker_rank *worker)
         return;
     worker->is_reporting = false;
     forget_untold(worker);
-    mf_node_host(message.host);
+    memcpy(message.host, worker->host, sizeof(message.host));
     message.life = worker->life;
     encode_report(worker, &payload);
     message.payload = payload.data;

@@ -15,6 +15,7 @@
 #include "base/list.h"
 #include "base/table.h"
 #include "runtime/handover.h"
+#include "runtime/node.h"
 #include "runtime/sentry.h"
 #include "runtime/worker.h"
 #include "topo/stock.h"
@@ -118,10 +119,11 @@ struct mf_worker_hooks {
  * @fetching    FETCHING ones in order of arrival
  * @queue       QUEUED ones, and SUSPENDED ones that are to go on, in order of arrival
  * @untold      RUNNING ones that the scheduler does not know to run, oldest first
- * @n_wide      RUNNING ones with more than one slot
+ * @n_wide      RUNNING ones with more than one slot, and parts that are HOLDING some
  * @never_pins  slots are used without their processors
  * @may_stage   attempts may wait in the executor: none is suspended, since then slots change
  *              hands here
+ * @host        name of its node
  * @stock       slots and GPUs of this worker
  * @feeds       task to struct mf_feed *; NULL while there was none
  * @scratch     name of the directory that feeds are in
@@ -146,6 +148,7 @@ struct mf_worker_rank {
     uint32_t n_slots;
     uint32_t n_staged;
     uint32_t n_wide;
+    char host[MF_HOST_SIZE];
     struct mf_stock stock;
     struct mf_table *feeds;
     struct mf_worker_hooks hooks;

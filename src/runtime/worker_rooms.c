@@ -13,7 +13,6 @@
 #include "base/io.h"
 #include "base/scratch.h"
 #include "exec/remnants.h"
-#include "runtime/node.h"
 #include "runtime/spread.h"
 
 #include <errno.h>
@@ -131,7 +130,7 @@ static int spread_on(struct mf_worker_rank *worker, struct mf_worker_attempt *at
 int mf_worker_rooms_spread(struct mf_worker_rank *worker, struct mf_worker_attempt *attempt)
 {
     struct mf_command *command = NULL;
-    char own[MF_HOST_SIZE], *rooms;
+    char *rooms;
     const char **hosts;
     int r;
 
@@ -141,12 +140,11 @@ int mf_worker_rooms_spread(struct mf_worker_rank *worker, struct mf_worker_attem
     if (r < 0)
         return r;
     attempt->is_spread = true;
-    mf_node_host(own);
     rooms = strdup(attempt->rooms ? attempt->rooms : "");
     hosts = calloc(strlen(rooms ? rooms : "") + 2, sizeof(*hosts));
     r = rooms && hosts ? 0 : -ENOMEM;
     if (r == 0) {
-        hosts[0] = own;
+        hosts[0] = worker->host;
         r = spread_on(worker, attempt, command, hosts, 1 + split_hosts(rooms, hosts + 1));
     }
     free(hosts);
