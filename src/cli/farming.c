@@ -8,6 +8,7 @@
 
 #include "base/command.h"
 #include "cli/ending.h"
+#include "cli/invocation.h"
 #include "cli/launching.h"
 #include "cli/supervise.h"
 #include "cli/terminal.h"
@@ -166,6 +167,7 @@ static int exit_status(enum mf_run_result result)
  * @run_dir           name of the run directory from anywhere, whether it exists or not
  */
 struct run {
+    struct mf_context *context;
     struct mf_farming_settings *settings;
     const char *given_output_dir;
     struct mf_function_names functions;
@@ -181,13 +183,16 @@ struct run {
 static int make_output_dir(struct run *run, struct mf_error *err)
 {
     const char *dir = run->given_output_dir;
+    struct stat info;
 
     if (!dir)
         return 0;
     if (mkdir(dir, 0777) < 0 && errno != EEXIST)
         return mf_error_set(err, -errno, "%s: cannot make the directory: %s", dir, strerror(errno));
-    if (!realpath(dir, run->output_dir))
+    if (!realpath(dir, run->output_dir) || stat(run->output_dir, &info) < 0)
         return mf_error_set(err, -errno, "%s: %s", dir, strerror(errno));
+    if (!S_ISDIR(info.st_mode))
+        return mf_error_set(err, -ENOTDIR, "%s: is a file, and --output needs a directory", dir);
     if (access(run->output_dir, W_OK | X_OK) < 0)
         return mf_error_set(err, -errno, "%s: %s", dir, strerror(errno));
     return 0;
@@ -259,6 +264,8 @@ static int open_journal(void *arg, struct mf_journal **ret_journal, struct mf_er
         r = mf_journal_open(settings->run_dir, mode, &run->journal, err);
     if (r == 0)
         r = note_output_dir(run, err);
+    if (r == 0)
+        r = mf_invocation_note(run->journal, run->context->argc - 1, run->context->argv + 1, err);
     if (r < 0)
         return r;
     mf_ending_note_begun();
@@ -357,7 +364,8 @@ static int schedule(struct mf_context *context, struct mf_rank *rank,
                     struct mf_farming_settings *settings, mf_open_source_fn open_source,
                     char **words, int n_words)
 {
-    struct run run = {.settings = settings,
+    struct run run = {.context = context,
+                      .settings = settings,
                       .functions = {.check = mf_modules_check, .arg = rank->modules}};
     struct mf_error err = {0};
     enum mf_run_result result;
@@ -438,6 +446,23 @@ static void let_rank_0_speak(const struct mf_launch *launch)
         nanosleep(&pause, NULL);
 }
 
+/* Options that have no effect with such a launcher, or without any. */
+static void warn_of_no_effect(const struct mf_log *log, const struct mf_launch *launch,
+                              const struct mf_scheduler_config *config)
+{
+    bool is_by_mpirun = mf_supervise_is_by_mpirun();
+
+    if (config->has_standby && launch->n_copies == 1)
+        mf_log_warning(log, "--standby has no effect: there is no other rank that could take over; "
+                            "--np N starts some");
+    else if (config->has_standby && !is_by_mpirun)
+        mf_log_warning(log, "--standby has no effect: only mpirun lets the other ranks live when "
+                            "that of the scheduler dies");
+    if (config->respawn > 0 && !is_by_mpirun)
+        mf_log_warning(log, "--respawn has no effect: only mpirun can start another worker, as "
+                            "with --np N");
+}
+
 static int take_part(struct mf_context *context, const struct mf_launch *launch,
                      struct mf_farming_settings *settings, mf_open_source_fn open_source,
                      char **words, int n_words)
@@ -461,6 +486,8 @@ static int take_part(struct mf_context *context, const struct mf_launch *launch,
                     "mpirun ends all ranks when one dies; with --enable-recovery, "
                     "or as mpifarm %s --np N, the others go on",
                     settings->name);
+    if (r == 0 && rank.is_root)
+        warn_of_no_effect(&context->log, launch, &settings->scheduler);
     if (r == 0 && rank.is_root && settings->rank.is_inline &&
         mf_policy_preempts(settings->scheduler.farm.policy))
         mf_log_info(

@@ -17,13 +17,16 @@
 #include <string.h>
 #include <unistd.h>
 
-/* status.json is replaced each second: one that is older than this is of a farm that is gone. */
+/* status.json is replaced each second: one that is older than this is of a farm that is gone, or
+ * stopped. */
 #define FRESH_NS (5 * MF_NS_PER_S)
 
 enum { OPTION_JSON };
 
 static const struct mf_option options[] = {
-    [OPTION_JSON] = {.name = "json", .help = "Print it as JSON, with \"alive\": true or false."},
+    [OPTION_JSON] = {.name = "json",
+                     .help = "Print it as JSON, with \"alive\": true or false, and the \"age\" of "
+                             "what is told in seconds."},
 };
 
 struct asked {
@@ -37,13 +40,6 @@ static int set_option(void *arg, size_t index, const char *text, struct mf_error
 
     asked->is_json = true;
     return 0;
-}
-
-static int64_t age_ns(const struct mf_status *status)
-{
-    int64_t age = mf_clock_wall_ns() - status->updated_wall_ns;
-
-    return age > 0 ? age : 0;
 }
 
 static bool is_here(const struct mf_status *status)
@@ -61,7 +57,8 @@ static bool is_alive(const char *run_dir, const struct mf_status *status)
 
     if (held > 0)
         return true;
-    return !status->is_finished && (held < 0 || !is_here(status)) && age_ns(status) < FRESH_NS;
+    return !status->is_finished && (held < 0 || !is_here(status)) &&
+           mf_status_age_ns(status) < FRESH_NS;
 }
 
 /* --- words --- */
@@ -79,10 +76,17 @@ static void put_life(const struct mf_status *status, bool alive)
     char elapsed[32], age[32];
 
     mf_format_duration(status->updated_wall_ns - status->began_wall_ns, elapsed, sizeof(elapsed));
-    mf_format_duration(age_ns(status), age, sizeof(age));
-    if (alive && !status->is_finished)
+    mf_format_duration(mf_status_age_ns(status), age, sizeof(age));
+    if (alive && !status->is_finished && mf_status_age_ns(status) < FRESH_NS)
         printf("the run goes on, since %s, scheduled by process %" PRId64 " on %s\n", elapsed,
                status->pid, status->host[0] ? status->host : "?");
+    else if (alive && !status->is_finished)
+        printf("the run has told nothing for %s, and before went on for %s: is process %" PRId64
+               " on %s stopped?\n",
+               age, elapsed, status->pid, status->host[0] ? status->host : "?");
+    else if (status->is_finished && status->stopped_by[0])
+        printf("the run was stopped after %s by %s; --resume continues\n", elapsed,
+               status->stopped_by);
     else if (status->is_finished)
         printf("the run is over; it took %s\n", elapsed);
     else
@@ -168,8 +172,9 @@ const struct mf_subcommand mf_subcommand_status = {
     .summary = "show how a run stands",
     .description =
         "Tells whether the run goes on, how many of its tasks have ended and are running, and how "
-        "many workers it has, as of at most a second ago. It works from any node that sees the run "
-        "directory RUN, mpifarm-run by default.",
+        "many workers it has, as of at most a second ago; or that nothing was told for longer, as "
+        "by a scheduler that was stopped. It works from any node that sees the run directory RUN, "
+        "mpifarm-run by default.",
     .options = options,
     .n_options = sizeof(options) / sizeof(options[0]),
     .operands = MF_COMPLETE_DIR,

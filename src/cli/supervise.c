@@ -78,11 +78,16 @@ struct supervisor {
     int status;
 };
 
+bool mf_supervise_is_by_mpirun(void)
+{
+    return getenv("OMPI_COMM_WORLD_SIZE") != NULL;
+}
+
 int mf_supervise_is_advised(void)
 {
     const char *recovery = getenv("OMPI_MCA_orte_enable_recovery");
 
-    return getenv("OMPI_COMM_WORLD_SIZE") && (!recovery || strcmp(recovery, "0") == 0);
+    return mf_supervise_is_by_mpirun() && (!recovery || strcmp(recovery, "0") == 0);
 }
 
 /* --- starting --- */
@@ -200,6 +205,20 @@ static int start(struct supervisor *supervisor)
 
 /* --- while it runs --- */
 
+/* What mpirun hands on to the ranks in place of a signal that it takes for itself: as rank.c has
+ * it. */
+static int stand_in(uint32_t number)
+{
+    switch (number) {
+    case SIGINT:
+        return SIGUSR1;
+    case SIGHUP:
+        return SIGALRM;
+    default:
+        return SIGUSR2;
+    }
+}
+
 /*
  * srun would end the step with most signals, and give the others to all processes of the step,
  * tasks included. So the scheduler is told by itself: by a step of its own if it is on another
@@ -232,12 +251,6 @@ static void tell_scheduler(const struct supervisor *supervisor, const struct mf_
     _exit(127);
 }
 
-/* mpirun takes signals for itself, and hands these two on to the ranks. */
-static void tell_mpirun(const struct supervisor *supervisor, uint32_t number)
-{
-    kill(supervisor->starter, number == SIGINT ? SIGUSR1 : SIGUSR2);
-}
-
 /*
  * Before the run has begun there may be no rank that could be told, so that what starts them is
  * ended. The first signal lets tasks end, the second ends them, and more mean that this takes too
@@ -257,7 +270,7 @@ static void pass_on(struct supervisor *supervisor, uint32_t number)
     else if (supervisor->config->launching->way == MF_LAUNCH_SRUN)
         tell_scheduler(supervisor, &ending, number);
     else
-        tell_mpirun(supervisor, number);
+        kill(supervisor->starter, stand_in(number));
 }
 
 static void take_signal(struct supervisor *supervisor)

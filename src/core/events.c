@@ -332,6 +332,7 @@ static void fail_attempt(struct mf_farm *farm, struct mf_task *task, enum mf_cau
     } else if (farm->stop != MF_STOP_NONE) {
         mf_farm_settle(farm, task, MF_TASK_CANCELLED, cause);
     } else if (cause == MF_CAUSE_MEMORY && !grow_memory(farm, task)) {
+        task->has_most_memory = true;
         mf_farm_settle(farm, task, MF_TASK_FAILED, cause);
     } else {
         task->cause = cause;

@@ -273,6 +273,9 @@ int mf_farm_next_change(struct mf_farm *farm, struct mf_change *ret_change);
 /** The task of that id, or NULL if it never was or is settled. O(1). */
 const struct mf_task *mf_farm_find(const struct mf_farm *farm, mf_task_id id);
 
+/** The first task that is known with an id above the one given, or NULL: for walking over all. */
+const struct mf_task *mf_farm_after(const struct mf_farm *farm, mf_task_id id);
+
 /** The workers, for reports. */
 const struct mf_workers *mf_farm_workers(const struct mf_farm *farm);
 

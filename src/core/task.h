@@ -158,6 +158,7 @@ struct mf_span_part {
  * @cause         why the last attempt that ended did so
  * @end_cause     why it is to be ended, with the wish END
  * @is_cancelled  it was withdrawn while a worker held it
+ * @has_most_memory  it FAILED with tries left: it needs more memory than any worker has
  * @parked        while READY: the countable that it lacks plus 1, beyond those the class with
  *                which it stands aside, MF_PARKED_LATE, or MF_PARKED_DELAYED until
  *                not_before_ns; 0 for none
@@ -209,6 +210,7 @@ struct mf_task {
     bool is_overtaken : 1;
     bool is_withheld : 1;
     bool is_probe : 1;
+    bool has_most_memory : 1;
     uint8_t parked;
     uint32_t attempt;
     uint32_t tries;

@@ -31,6 +31,7 @@ struct mf_progress_state {
     const char *policy;        /* that orders the tasks now; for status.json alone, as the next */
     const char *policy_why;    /* under auto: why it is that; NULL or "" otherwise */
     uint64_t n_policy_changes; /* and how often it was changed */
+    const char *stopped_by;    /* once it is over: what stopped it before its end; else NULL */
 };
 
 enum mf_progress_mode {

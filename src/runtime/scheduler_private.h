@@ -19,6 +19,7 @@
  *     respawn.c    workers that come later
  *     requests.c   what the user asks of the run while it goes on
  *     cancelling.c tasks that the user withdraws
+ *     draining.c   workers that the user wants to get no more work
  *     hooks.c      commands that workers run when they join and leave
  *     walltime.c   the end of the allocation
  */
@@ -368,10 +369,11 @@ struct mf_scheduler {
     int64_t next_status_ns;
     bool is_status_lost; /* status.json could not be written, and that was said */
     char stopped_by[256];
-    bool cannot_print; /* output cannot be printed any more */
-    bool is_input_bad; /* what came before the bad line is run */
-    bool has_failed;   /* by itself: disk, input, workers; nothing more is journaled */
-    bool is_leaving;   /* STOP was sent to all */
+    char failed_by[480]; /* by itself: "an error: ...", for those who look later; "" for not */
+    bool cannot_print;   /* output cannot be printed any more */
+    bool is_input_bad;   /* what came before the bad line is run */
+    bool has_failed;     /* by itself: disk, input, workers; nothing more is journaled */
+    bool is_leaving;     /* STOP was sent to all */
     int64_t leave_deadline_ns;
     bool is_hurried; /* workers that leave are to run hooks no longer */
     bool is_finished;

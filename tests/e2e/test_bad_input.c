@@ -208,7 +208,11 @@ Test(bad_input, a_run_directory_that_cannot_be_written_is_named)
 {
     t_write("tasks.txt", "touch ran\n");
     t_write("file", "x");
-    expect_refusal("mpifarm run --run-dir file tasks.txt", "file");
+    expect_refusal("mpifarm run --run-dir file tasks.txt", "file: is a file, and a run needs a ");
+    expect_refusal("mpifarm run --run-dir file/run tasks.txt", "one of those above it is a file");
+    expect_refusal("mpifarm run --output file tasks.txt",
+                   "file: is a file, and --output needs a directory");
+    expect_refusal("mpifarm run --joblog . tasks.txt", ".: a joblog must be a file");
     expect_refusal("mpifarm run --run-dir /proc/mpifarm tasks.txt", "/proc/mpifarm");
     t_sh("mkdir other; touch other/precious");
     expect_refusal("mpifarm run --run-dir other tasks.txt", "other");

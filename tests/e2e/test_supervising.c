@@ -207,9 +207,10 @@ Test(supervising, the_first_signal_lets_tasks_end_and_the_second_ends_them)
     cr_assert(eq(str, result.out, "3\nended\n"), "%s", t_read("err"));
 
     t_write("tasks.txt", "touch again; sleep 300\n");
-    result = t_sh("mpifarm run --np 2 --force tasks.txt 2>err & pid=$!; await test -e again; "
-                  "kill -HUP $pid; await grep -q 'stopped by' err; kill -HUP $pid; "
-                  "wait $pid; echo $?");
+    result =
+        t_sh("mpifarm run --np 2 --force tasks.txt 2>err & pid=$!; await test -e again; "
+             "kill -HUP $pid; await grep -q 'stopped by signal 1 (Hangup)' err; kill -HUP $pid; "
+             "wait $pid; echo $?");
     cr_assert(eq(str, result.out, "3\n"), "%s", t_read("err"));
 }
 

@@ -2,6 +2,7 @@
 #include "rig.h"
 
 #include "base/clock.h"
+#include "base/process_stat.h"
 
 #include <criterion/criterion.h>
 
@@ -251,19 +252,9 @@ pid_t rig_wait_pid(const char *path)
 
 char rig_process_state(pid_t pid)
 {
-    char path[64], line[256] = "";
-    FILE *file;
-    const char *rest;
+    struct mf_process_stat stat;
 
-    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-    file = fopen(path, "re");
-    if (!file)
-        return 0;
-    if (!fgets(line, sizeof(line), file))
-        line[0] = '\0';
-    fclose(file);
-    rest = strrchr(line, ')');
-    return rest ? rest[2] : 0;
+    return mf_process_stat_read(pid, &stat) == 0 ? stat.state : 0;
 }
 
 /* A zombie may stay until a strange parent reaps it, but it runs no more. */
