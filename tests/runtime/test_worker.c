@@ -91,6 +91,8 @@ static const char *kind_name(enum mf_message_kind kind)
         return "CONTINUED";
     case MF_MESSAGE_BROKEN:
         return "BROKEN";
+    case MF_MESSAGE_RENEWED:
+        return "RENEWED";
     case MF_MESSAGE_FETCH:
         return "FETCH";
     case MF_MESSAGE_REPORT:
@@ -557,6 +559,21 @@ Test(worker, a_broken_executor_is_reported)
     turn();
     char *trace = heard();
     cr_assert(strstr(trace, "BROKEN") != NULL, "%s", trace);
+}
+
+Test(worker, a_replaced_launcher_is_reported_and_work_goes_on)
+{
+    struct mf_error how;
+    struct mf_executor_event event = {.kind = MF_EXECUTOR_RENEWED, .error = &how};
+
+    welcome(1);
+    mf_error_set(&how, 0, "was killed by signal 9 (Killed)");
+    mf_worker_rank_heard(worker, &event);
+    run(50, 1);
+    turn();
+    pass_ms(1000);
+    char *trace = heard();
+    cr_assert(strstr(trace, "RENEWED") && strstr(trace, "ENDED 50"), "%s", trace);
 }
 
 Test(worker, says_bye_when_told_to_stop)
