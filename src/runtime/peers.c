@@ -17,6 +17,10 @@
 /* The same after a takeover: all are there already, and only wait to be asked. */
 #define REPORT_TIMEOUT_NS (3 * MF_NS_PER_S)
 
+/* But one whose process is known to be there, as it was stopped, has tasks that are not to be run
+ * elsewhere meanwhile. */
+#define STOPPED_TIMEOUT_NS (20 * MF_NS_PER_S)
+
 static void init_peer(struct mf_peer *peer, uint32_t rank, struct mf_transport *transport)
 {
     peer->rank = rank;
@@ -128,6 +132,14 @@ void mf_peer_post_stop(const struct mf_scheduler *scheduler, struct mf_peer *pee
 
 /* --- coming up --- */
 
+static int welcome_newcomer(struct mf_scheduler *scheduler, struct mf_peer *peer)
+{
+    struct mf_error err;
+    int r = scheduler->epoch > 0 ? mf_lives_note(scheduler, peer, &err) : 0;
+
+    return r < 0 ? r : mf_respawn_on_hello(scheduler, peer);
+}
+
 int mf_peers_on_hello(struct mf_scheduler *scheduler, struct mf_peer *peer,
                       const struct mf_message *message)
 {
@@ -147,8 +159,9 @@ int mf_peers_on_hello(struct mf_scheduler *scheduler, struct mf_peer *peer,
         return r;
     memcpy(peer->host, message->host, sizeof(peer->host));
     peer->state = MF_PEER_HELLO;
+    peer->life = message->life;
     mf_notice_meet(scheduler, peer, &message->life);
-    return peer == scheduler->respawn.newcomer ? mf_respawn_on_hello(scheduler, peer) : 0;
+    return peer == scheduler->respawn.newcomer ? welcome_newcomer(scheduler, peer) : 0;
 }
 
 /* The rank that schedules also works where it has its node for itself. */
@@ -251,10 +264,23 @@ static int share_nodes(struct mf_scheduler *scheduler)
     return r;
 }
 
+/* Whether a rank has not reported that lives. */
+static bool is_any_stopped(const struct mf_scheduler *scheduler)
+{
+    for (uint32_t i = 0; i < scheduler->n_peers; i++)
+        if (scheduler->peers[i].state == MF_PEER_EXPECTED &&
+            mf_notice_vouches(scheduler, &scheduler->peers[i]))
+            return true;
+    return false;
+}
+
 int64_t mf_peers_deadline_ns(const struct mf_scheduler *scheduler)
 {
-    return scheduler->created_ns +
-           (scheduler->config.is_takeover ? REPORT_TIMEOUT_NS : HELLO_TIMEOUT_NS);
+    if (!scheduler->config.is_takeover)
+        return scheduler->created_ns + HELLO_TIMEOUT_NS;
+    if (scheduler->now_ns < scheduler->created_ns + REPORT_TIMEOUT_NS || !is_any_stopped(scheduler))
+        return scheduler->created_ns + REPORT_TIMEOUT_NS;
+    return scheduler->created_ns + STOPPED_TIMEOUT_NS;
 }
 
 /* After a takeover it may have been stopped, and come back. */
