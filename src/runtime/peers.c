@@ -21,6 +21,9 @@
  * elsewhere meanwhile. */
 #define STOPPED_TIMEOUT_NS (20 * MF_NS_PER_S)
 
+/* Between two looks so much of that time passes at most. */
+#define LONGEST_LOOK_NS (100 * MF_NS_PER_MS)
+
 static void init_peer(struct mf_peer *peer, uint32_t rank, struct mf_transport *transport)
 {
     peer->rank = rank;
@@ -264,23 +267,38 @@ static int share_nodes(struct mf_scheduler *scheduler)
     return r;
 }
 
-/* Whether a rank has not reported that lives. */
+/* Whether a rank has not reported that lives; this one may wait for its launcher. */
 static bool is_any_stopped(const struct mf_scheduler *scheduler)
 {
     for (uint32_t i = 0; i < scheduler->n_peers; i++)
         if (scheduler->peers[i].state == MF_PEER_EXPECTED &&
-            mf_notice_vouches(scheduler, &scheduler->peers[i]))
+            (i == mf_peers_self(scheduler) || mf_notice_vouches(scheduler, &scheduler->peers[i])))
             return true;
     return false;
 }
 
-int64_t mf_peers_deadline_ns(const struct mf_scheduler *scheduler)
+/* How long the ranks are waited for. */
+static int64_t patience_ns(const struct mf_scheduler *scheduler)
 {
     if (!scheduler->config.is_takeover)
-        return scheduler->created_ns + HELLO_TIMEOUT_NS;
-    if (scheduler->now_ns < scheduler->created_ns + REPORT_TIMEOUT_NS || !is_any_stopped(scheduler))
-        return scheduler->created_ns + REPORT_TIMEOUT_NS;
-    return scheduler->created_ns + STOPPED_TIMEOUT_NS;
+        return HELLO_TIMEOUT_NS;
+    return is_any_stopped(scheduler) ? STOPPED_TIMEOUT_NS : REPORT_TIMEOUT_NS;
+}
+
+int64_t mf_peers_deadline_ns(const struct mf_scheduler *scheduler)
+{
+    int64_t left_ns = patience_ns(scheduler) - scheduler->awaited_ns;
+
+    return scheduler->now_ns + (left_ns > 0 ? left_ns : 0);
+}
+
+/* Time counts while it is listened: what came while this process was stopped is taken in first. */
+static void keep_waiting(struct mf_scheduler *scheduler)
+{
+    int64_t looked_ns = scheduler->looked_ns > 0 ? scheduler->looked_ns : scheduler->now_ns;
+
+    scheduler->awaited_ns += mf_earliest_ns(scheduler->now_ns - looked_ns, LONGEST_LOOK_NS);
+    scheduler->looked_ns = scheduler->now_ns;
 }
 
 /* After a takeover it may have been stopped, and come back. */
@@ -295,11 +313,13 @@ static void leave_out(struct mf_scheduler *scheduler, struct mf_peer *peer)
 
 void mf_peers_share_nodes(struct mf_scheduler *scheduler)
 {
-    bool is_late = scheduler->now_ns >= mf_peers_deadline_ns(scheduler);
     struct mf_error err;
     int r;
 
-    if (scheduler->is_sharing_done || !(is_late || are_all_here(scheduler)))
+    if (scheduler->is_sharing_done)
+        return;
+    keep_waiting(scheduler);
+    if (!are_all_here(scheduler) && scheduler->awaited_ns < patience_ns(scheduler))
         return;
     for (uint32_t i = 0; i < scheduler->n_peers; i++)
         if (scheduler->peers[i].state == MF_PEER_EXPECTED)

@@ -302,6 +302,7 @@ struct mf_scheduler {
     uint32_t n_peers, n_first_peers;
     struct mf_respawn respawn;
     bool is_sharing_done;
+    int64_t awaited_ns, looked_ns; /* before that: how long the ranks were; when that was last */
     uint32_t n_slots;
     struct mf_notice notice;
 

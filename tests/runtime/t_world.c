@@ -361,6 +361,11 @@ void t_world_stop(struct t_world *world, struct t_rank *rank, int64_t for_ns)
     rank->goes_on_ns = world->now_ns + for_ns;
 }
 
+void t_world_stop_worker(struct t_world *world, struct t_rank *rank, int64_t for_ns)
+{
+    rank->works_on_ns = world->now_ns + for_ns;
+}
+
 /* A worker that was stopped may have turned to one that has died long since. */
 static bool has_dead_scheduler(const struct t_rank *rank)
 {
@@ -412,7 +417,7 @@ static void turn_rank(struct t_rank *rank)
     struct t_world *world = rank->world;
 
     notice(rank);
-    if (!mf_worker_rank_is_finished(rank->worker)) {
+    if (!mf_worker_rank_is_finished(rank->worker) && world->now_ns >= rank->works_on_ns) {
         mf_fake_executor_advance(rank->executor, world->now_ns);
         cr_assert(mf_worker_rank_turn(rank->worker, world->now_ns) >= 0);
     }

@@ -23,7 +23,7 @@ struct t_world;
  * @scheduler   NULL unless it schedules
  * @journal     that it has open
  * @notices_ns  when it will know that the scheduler is dead, 0 for nothing to notice
- * @goes_on_ns  until then it is stopped, though its tasks run on
+ * @goes_on_ns, @works_on_ns  until then it is stopped, or only its worker, though its tasks run on
  */
 struct t_rank {
     struct t_world *world;
@@ -39,7 +39,7 @@ struct t_rank {
     struct mf_journal *journal;
     struct mf_loop *loop;
     int64_t notices_ns;
-    int64_t goes_on_ns;
+    int64_t goes_on_ns, works_on_ns;
 };
 
 /** What happened to a task. */
@@ -100,6 +100,9 @@ void t_world_kill(struct t_world *world, struct t_rank *rank);
 
 /** SIGSTOP, and SIGCONT after a while: its tasks know nothing of it. */
 void t_world_stop(struct t_world *world, struct t_rank *rank, int64_t for_ns);
+
+/** The worker of a rank alone does and says nothing for a while, as it waits for its launcher. */
+void t_world_stop_worker(struct t_world *world, struct t_rank *rank, int64_t for_ns);
 
 /** Prints who does what to standard error. */
 void t_world_print(struct t_world *world);
