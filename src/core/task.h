@@ -150,7 +150,8 @@ struct mf_task_spec {
  * @avoid_node    node of the last attempt that failed or was lost, or MF_NODE_UNKNOWN
  * @not_before_ns while READY: it waits until then to be tried again
  * @is_probe      while held: it finds out whether a worker in quarantine works again
- * @lost          how many workers disappeared while they ran it, or may have
+ * @lost          how many workers, or launchers of theirs, disappeared while they ran it, or may
+ *                have
  * @n_waiting_for tasks that it comes after which have not ended, while WAITING; one more while
  *                it is_withheld
  * @is_withheld   while WAITING: a worker may have an attempt of it, which it is to adopt

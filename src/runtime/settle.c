@@ -137,6 +137,7 @@ void mf_settle_attempt_ended(struct mf_scheduler *scheduler, struct mf_live *liv
                              .attempt = attempt,
                              .worker = peer->rank,
                              .cause = outcome->cause,
+                             .is_innocent = outcome->slot == 0,
                              .duration_ns = outcome->duration_ns};
     int r;
 
@@ -153,6 +154,8 @@ void mf_settle_attempt_ended(struct mf_scheduler *scheduler, struct mf_live *liv
     note_times(scheduler, live, outcome, task->spec.needs.n_slots);
     if (task->has_most_memory)
         say_most_memory(&told);
+    if (outcome->cause == MF_CAUSE_LAUNCHER)
+        mf_recovery_say_poison(scheduler, task, &told);
     mf_settle_attempt(scheduler, live, peer, task->state, &told, region);
 }
 

@@ -306,8 +306,8 @@ void mf_worker_rank_start_queued(struct mf_worker_rank *worker)
             resume_in_slots(worker, attempt);
         else if (fits)
             start_in_slots(worker, attempt);
-        else if (worker->may_stage && attempt->n_slots == 1 && attempt->n_gpus == 0 &&
-                 worker->stock.n_free == 0 && worker->n_wide == 0 &&
+        else if (worker->may_stage && worker->executor->can_stage && attempt->n_slots == 1 &&
+                 attempt->n_gpus == 0 && worker->stock.n_free == 0 && worker->n_wide == 0 &&
                  worker->n_staged < STAGED_PER_SLOT * worker->n_slots)
             stage(worker, attempt);
         else
@@ -367,8 +367,8 @@ static bool is_small(const struct mf_output *output)
  * Puts small output into the record; large output stays here to be pulled. With a standby all of it
  * stays, as long as it could be asked for again.
  */
-static void report_ended(struct mf_worker_rank *worker, struct mf_worker_attempt *attempt,
-                         const struct mf_executor_event *event)
+void mf_worker_rank_report_ended(struct mf_worker_rank *worker, struct mf_worker_attempt *attempt,
+                                 const struct mf_executor_event *event)
 {
     bool is_kept;
 
@@ -403,7 +403,8 @@ static void heard_ended(struct mf_worker_rank *worker, const struct mf_executor_
         worker->n_staged--;
     give_gpus(worker, attempt);
     mf_worker_feeds_give_back(worker, attempt);
-    report_ended(worker, attempt, event);
+    if (!mf_worker_signal_hold(worker, attempt, event))
+        mf_worker_rank_report_ended(worker, attempt, event);
 }
 
 static void heard_unstaged(struct mf_worker_rank *worker, const struct mf_executor_event *event)
@@ -460,6 +461,17 @@ static void heard_saved(struct mf_worker_rank *worker, const struct mf_executor_
         mf_worker_rank_post(worker, &message);
 }
 
+static void heard_renewed(struct mf_worker_rank *worker, const struct mf_executor_event *event)
+{
+    struct mf_message message = {
+        .kind = MF_MESSAGE_RENEWED,
+        .payload = (const uint8_t *)event->error->text,
+        .payload_size = strlen(event->error->text),
+    };
+
+    mf_worker_rank_post(worker, &message);
+}
+
 void mf_worker_rank_heard(void *arg, const struct mf_executor_event *event)
 {
     struct mf_worker_rank *worker = arg;
@@ -482,6 +494,9 @@ void mf_worker_rank_heard(void *arg, const struct mf_executor_event *event)
         break;
     case MF_EXECUTOR_SAVED:
         heard_saved(worker, event);
+        break;
+    case MF_EXECUTOR_RENEWED:
+        heard_renewed(worker, event);
         break;
     case MF_EXECUTOR_BROKEN:
         mf_worker_rank_report_broken(worker, event->error->text);
