@@ -120,6 +120,8 @@ static void put_workers(const struct mf_status *status)
     printf("workers: %s with %s slot%s", mf_count_format(status->n_workers, workers),
            mf_count_format(status->n_slots, slots), status->n_slots == 1 ? "" : "s");
     put_count(status->n_lost, "lost");
+    put_count(status->n_renewed,
+              status->n_renewed == 1 ? "launcher replaced" : "launchers replaced");
     put_count(status->n_quarantined, "in quarantine");
     printf("\n");
 }

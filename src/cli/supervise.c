@@ -49,6 +49,9 @@
 /* Processes of the starter that have to be killed. */
 #define KILL_LIMIT_NS (2 * MF_NS_PER_S)
 
+/* What srun says of a rank that cannot start; the others wait for it. */
+#define FAILED_RANK ": Exited with exit code"
+
 /* What Open MPI 4 says to whoever reads, once for each rank that leaves after a death; and srun
  * where it could not bind anybody, which was not wanted. */
 static const char *const noise[] = {"PMIX ERROR: BAD-PARAM in file",
@@ -199,7 +202,8 @@ static int start(struct supervisor *supervisor)
     close(out[1]);
     close(err[1]);
     supervisor->out = (struct mf_relay){.from = out[0], .to = STDOUT_FILENO};
-    supervisor->err = (struct mf_relay){.from = err[0], .to = STDERR_FILENO, .unwanted = noise};
+    supervisor->err = (struct mf_relay){
+        .from = err[0], .to = STDERR_FILENO, .unwanted = noise, .telling = FAILED_RANK};
     return 0;
 }
 
@@ -312,6 +316,8 @@ static int64_t patience_ns(const struct supervisor *supervisor)
 
     if (ending.state == MF_ENDING_ENDED)
         return ending.has_losses ? LEAVE_LOST_NS : LEAVE_NS;
+    if (ending.state == MF_ENDING_NONE && supervisor->err.was_told)
+        return LEAVE_LOST_NS;
     if (ending.state == MF_ENDING_BEGUN && mf_life_has_ended(&ending.scheduler))
         return supervisor->config->has_standby ? TAKEOVER_NS : LEAVE_NS;
     return -1;
@@ -395,7 +401,10 @@ static int judge(const struct supervisor *supervisor)
     case MF_ENDING_NONE:
         break;
     }
-    mf_log_error(&supervisor->context->log, "%s ended before the run began", supervisor->name);
+    mf_log_error(&supervisor->context->log, "%s ended before the run began%s", supervisor->name,
+                 supervisor->err.was_told ? ": a rank could not start there; all nodes must have "
+                                            "this program, and what it needs, where this one has it"
+                                          : "");
     return MPIFARM_EXIT_USAGE;
 }
 

@@ -186,15 +186,27 @@ static int handle_worker_drain(struct mf_farm *farm, const struct mf_event *even
     return 0;
 }
 
-/* It has left its worker: again, or the end of the task. */
-static void go_on_after_loss(struct mf_farm *farm, struct mf_task *task, bool was_running)
+/* An attempt ended with what ran it, which it may have brought down, unless it is innocent. */
+static void note_lost(struct mf_task *task, const struct mf_worker *worker, enum mf_cause cause,
+                      bool is_innocent)
+{
+    task->lost += !is_innocent;
+    task->tries++;
+    task->cause = cause;
+    task->avoid_node = worker->node;
+}
+
+/* That is no fault of the task, unless it happens to it again and again. */
+static void go_on_after_loss(struct mf_farm *farm, struct mf_task *task, enum mf_cause cause,
+                             bool was_running)
 {
     uint32_t limit = farm->config.crash_limit;
 
+    task->is_probe = false;
     if (task->is_cancelled) {
         mf_farm_settle(farm, task, MF_TASK_CANCELLED, MF_CAUSE_STOPPED);
     } else if (limit > 0 && task->lost >= limit) {
-        mf_farm_settle(farm, task, MF_TASK_FAILED, MF_CAUSE_LOST);
+        mf_farm_settle(farm, task, MF_TASK_FAILED, cause);
     } else {
         farm->counts.retried += was_running;
         if (was_running)
@@ -203,7 +215,7 @@ static void go_on_after_loss(struct mf_farm *farm, struct mf_task *task, bool wa
     }
 }
 
-/* Its worker disappeared: that is no fault of the task, unless it happens to it again and again. */
+/* Its worker disappeared. One that was stopped has not brought it down. */
 static void lose_task(struct mf_farm *farm, struct mf_task *task, const struct mf_worker *worker,
                       uint32_t *n_idle)
 {
@@ -213,15 +225,9 @@ static void lose_task(struct mf_farm *farm, struct mf_task *task, const struct m
     if (farm->has_shares)
         mf_farm_account(farm, task, was_running ? farm->now_ns - task->started_ns : 0);
     mf_farm_release(farm, task);
-    if (was_running) {
-        /* One that was stopped has not brought it down. */
-        task->lost += !was_suspended;
-        task->tries++;
-        task->cause = MF_CAUSE_LOST;
-        task->avoid_node = worker->node;
-    }
-    task->is_probe = false;
-    go_on_after_loss(farm, task, was_running);
+    if (was_running)
+        note_lost(task, worker, MF_CAUSE_LOST, was_suspended);
+    go_on_after_loss(farm, task, MF_CAUSE_LOST, was_running);
 }
 
 static int handle_worker_lost(struct mf_farm *farm, const struct mf_event *event)
@@ -359,17 +365,23 @@ static void leave_worker(struct mf_farm *farm, struct mf_task *task, int64_t use
 static void end_attempt(struct mf_farm *farm, struct mf_task *task, const struct mf_event *event)
 {
     struct mf_worker *worker = mf_workers_find(&farm->workers, event->worker);
+    mf_node_id node_lost = task->avoid_node;
     int64_t duration_ns = duration_of(event);
 
-    task->tries++;
-    /* A part of it was lost, for which it was ended. */
-    if (event->cause == MF_CAUSE_LOST) {
-        task->lost++;
-        task->cause = MF_CAUSE_LOST;
-        task->is_probe = false;
-        go_on_after_loss(farm, task, true);
+    if (event->cause == MF_CAUSE_LAUNCHER) {
+        task->avoid = event->worker;
+        note_lost(task, worker, event->cause, event->is_innocent);
+        go_on_after_loss(farm, task, event->cause, true);
         return;
     }
+    /* A part of it was lost, for which it was ended: its own worker is no worse than others. */
+    if (event->cause == MF_CAUSE_LOST) {
+        note_lost(task, worker, event->cause, false);
+        task->avoid_node = node_lost;
+        go_on_after_loss(farm, task, event->cause, true);
+        return;
+    }
+    task->tries++;
     if (event->cause != MF_CAUSE_STOPPED && !task->is_cancelled)
         mf_farm_judge(farm, task, worker, event->cause != MF_CAUSE_NONE, duration_ns);
     mf_average_add(&farm->duration, event->duration_ns);

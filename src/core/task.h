@@ -176,7 +176,8 @@ struct mf_span_part {
  * @is_probe      while held: it finds out whether a worker in quarantine works again
  * @parts         if it needs several nodes, and was ever placed: one for each but the first; owned
  * @n_parts_held  while held: how many of them are held
- * @lost          how many workers disappeared while they ran it, or may have
+ * @lost          how many workers, or launchers of theirs, disappeared while they ran it, or may
+ *                have
  * @n_waiting_for tasks that it comes after which have not ended, while WAITING; one more while
  *                it is_withheld
  * @is_withheld   while WAITING: a worker may have an attempt of it, which it is to adopt

@@ -44,19 +44,21 @@ static json_t *describe(const struct mf_progress_state *state,
         chosen = json_pack("{s:I, s:s}", "changes", (json_int_t)state->n_policy_changes, "why",
                            state->policy_why);
     (void)gethostname(host, sizeof(host) - 1);
-    return json_pack(
-        "{s:s*, s:I, s:f, s:f, s:b, s:s*, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, "
-        "s:s*, s:o*}",
-        "host", host, "pid", (json_int_t)getpid(), "updated",
-        (double)mf_clock_wall_ns() / MF_NS_PER_S, "elapsed",
-        (double)(state->now_ns - state->started_ns) / MF_NS_PER_S, "finished", is_finished,
-        "stopped_by", state->stopped_by, "total", (json_int_t)state->n_total, "done",
-        (json_int_t)state->n_done, "failed", (json_int_t)state->n_failed, "skipped",
-        (json_int_t)state->n_skipped, "running", (json_int_t)state->n_running, "slots",
-        (json_int_t)state->n_slots, "suspended", (json_int_t)state->n_suspended, "workers",
-        (json_int_t)state->n_workers, "lost", (json_int_t)state->n_lost, "quarantined",
-        (json_int_t)state->n_quarantined, "suspended_tasks",
-        describe_suspended(suspended, n_suspended), "policy", state->policy, "auto", chosen);
+    return json_pack("{s:s*, s:I, s:f, s:f, s:b, s:s*, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, "
+                     "s:I, s:I, s:I, s:o, "
+                     "s:s*, s:o*}",
+                     "host", host, "pid", (json_int_t)getpid(), "updated",
+                     (double)mf_clock_wall_ns() / MF_NS_PER_S, "elapsed",
+                     (double)(state->now_ns - state->started_ns) / MF_NS_PER_S, "finished",
+                     is_finished, "stopped_by", state->stopped_by, "total",
+                     (json_int_t)state->n_total, "done", (json_int_t)state->n_done, "failed",
+                     (json_int_t)state->n_failed, "skipped", (json_int_t)state->n_skipped,
+                     "running", (json_int_t)state->n_running, "slots", (json_int_t)state->n_slots,
+                     "suspended", (json_int_t)state->n_suspended, "workers",
+                     (json_int_t)state->n_workers, "lost", (json_int_t)state->n_lost, "renewed",
+                     (json_int_t)state->n_renewed, "quarantined", (json_int_t)state->n_quarantined,
+                     "suspended_tasks", describe_suspended(suspended, n_suspended), "policy",
+                     state->policy, "auto", chosen);
 }
 
 /* Where there is no room for a new file there is still that of the old one, whose blocks it has: it
@@ -154,6 +156,7 @@ static void take_counts(const json_t *status, struct mf_status *ret_status)
     ret_status->n_workers = get_count(status, "workers");
     ret_status->n_slots = get_count(status, "slots");
     ret_status->n_lost = get_count(status, "lost");
+    ret_status->n_renewed = get_count(status, "renewed");
     ret_status->n_quarantined = get_count(status, "quarantined");
     ret_status->pid = (int64_t)get_count(status, "pid");
     snprintf(ret_status->host, sizeof(ret_status->host), "%s", host ? host : "");

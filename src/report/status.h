@@ -42,7 +42,8 @@ int mf_status_write(const char *run_dir, const struct mf_progress_state *state,
  * @n_running      tasks that workers held and that were not suspended
  * @n_suspended    tasks that were
  * @n_workers, @n_slots   that took tasks, and their slots
- * @n_lost, @n_quarantined   workers that were lost so far; that were in quarantine
+ * @n_lost, @n_renewed, @n_quarantined   workers that were lost so far; launchers of workers that
+ *                  were replaced; workers that were in quarantine
  * @host, @pid     where the scheduler was, and its process; "" and 0 when that is not known
  */
 struct mf_status {
@@ -53,7 +54,7 @@ struct mf_status {
     uint64_t n_running;
     uint64_t n_suspended;
     uint64_t n_workers, n_slots;
-    uint64_t n_lost, n_quarantined;
+    uint64_t n_lost, n_renewed, n_quarantined;
     char host[256];
     int64_t pid;
     char stopped_by[512];

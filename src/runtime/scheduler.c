@@ -177,6 +177,9 @@ static int dispatch(struct mf_scheduler *scheduler, struct mf_peer *peer,
     case MF_MESSAGE_BROKEN:
         on_broken(scheduler, peer, message);
         return 0;
+    case MF_MESSAGE_RENEWED:
+        mf_recovery_on_renewed(scheduler, peer, message);
+        return 0;
     default:
         return -EPROTO;
     }
@@ -287,6 +290,7 @@ static struct mf_progress_state progress_state(const struct mf_scheduler *schedu
         .n_workers = counts.workers_up,
         .n_quarantined = mf_farm_workers(scheduler->farm)->n_quarantined,
         .n_lost = scheduler->notice.n_lost,
+        .n_renewed = scheduler->notice.n_renewed,
         .policy = mf_choosing_policy(scheduler),
         .policy_why = scheduler->choosing.why,
         .n_policy_changes = scheduler->choosing.n_changes,
@@ -571,6 +575,7 @@ void mf_scheduler_summarize(const struct mf_scheduler *scheduler, FILE *file)
         .run_dir = scheduler->config.shown_run_dir,
         .policy_why = scheduler->choosing.why,
         .n_policy_changes = scheduler->choosing.n_changes,
+        .n_renewed = scheduler->notice.n_renewed,
         .quarantined = mf_recovery_name_quarantined(scheduler, quarantined, sizeof(quarantined)),
     };
 

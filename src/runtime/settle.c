@@ -137,6 +137,7 @@ void mf_settle_attempt_ended(struct mf_scheduler *scheduler, struct mf_live *liv
                              .attempt = attempt,
                              .worker = peer->rank,
                              .cause = outcome->cause,
+                             .is_innocent = outcome->slot == 0,
                              .duration_ns = outcome->duration_ns};
     int r;
 
@@ -154,6 +155,8 @@ void mf_settle_attempt_ended(struct mf_scheduler *scheduler, struct mf_live *liv
                task->spec.needs.n_slots * mf_needs_n_nodes(&task->spec.needs));
     if (task->has_most_memory)
         say_most_memory(&told);
+    if (outcome->cause == MF_CAUSE_LAUNCHER)
+        mf_recovery_say_poison(scheduler, task, &told);
     mf_settle_attempt(scheduler, live, peer, task->state, &told, region);
 }
 

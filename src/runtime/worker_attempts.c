@@ -334,8 +334,8 @@ void mf_worker_rank_start_queued(struct mf_worker_rank *worker)
             resume_in_slots(worker, attempt);
         else if (fits)
             start_in_slots(worker, attempt);
-        else if (worker->may_stage && attempt->n_slots == 1 && attempt->n_gpus == 0 &&
-                 !attempt->is_part &&
+        else if (worker->may_stage && worker->executor->can_stage && attempt->n_slots == 1 &&
+                 attempt->n_gpus == 0 && !attempt->is_part &&
                  !mf_command_is_spread(attempt->command, attempt->command_size) &&
                  worker->stock.n_free == 0 && worker->n_wide == 0 &&
                  worker->n_staged < STAGED_PER_SLOT * worker->n_slots)
@@ -492,6 +492,17 @@ static void heard_saved(struct mf_worker_rank *worker, const struct mf_executor_
         mf_worker_rank_post(worker, &message);
 }
 
+static void heard_renewed(struct mf_worker_rank *worker, const struct mf_executor_event *event)
+{
+    struct mf_message message = {
+        .kind = MF_MESSAGE_RENEWED,
+        .payload = (const uint8_t *)event->error->text,
+        .payload_size = strlen(event->error->text),
+    };
+
+    mf_worker_rank_post(worker, &message);
+}
+
 void mf_worker_rank_heard(void *arg, const struct mf_executor_event *event)
 {
     struct mf_worker_rank *worker = arg;
@@ -514,6 +525,9 @@ void mf_worker_rank_heard(void *arg, const struct mf_executor_event *event)
         break;
     case MF_EXECUTOR_SAVED:
         heard_saved(worker, event);
+        break;
+    case MF_EXECUTOR_RENEWED:
+        heard_renewed(worker, event);
         break;
     case MF_EXECUTOR_BROKEN:
         mf_worker_rank_report_broken(worker, event->error->text);

@@ -189,12 +189,23 @@ bool mf_worker_hooks_let_work(const struct mf_worker_rank *worker)
     return !hooks->is_stopping && !hooks->is_running && hooks->next == hooks->n;
 }
 
+/* Whether the one that ran is to be begun again where its launcher has died: it has not failed. */
+static bool is_still_due(const struct mf_worker_hooks *hooks)
+{
+    return !hooks->is_hurried && hooks->items[hooks->running].is_stop == hooks->is_stopping;
+}
+
 bool mf_worker_hooks_heard(struct mf_worker_rank *worker, const struct mf_executor_event *event)
 {
-    if (event->kind == MF_EXECUTOR_BROKEN || !is_hook(worker, event->task))
+    if (event->kind == MF_EXECUTOR_BROKEN || event->kind == MF_EXECUTOR_RENEWED ||
+        !is_hook(worker, event->task))
         return false;
     if (event->kind == MF_EXECUTOR_ENDED) {
         worker->hooks.is_running = false;
+        if (event->outcome->cause == MF_CAUSE_LAUNCHER && is_still_due(&worker->hooks)) {
+            worker->hooks.next = worker->hooks.running;
+            return true;
+        }
         tell_end(worker, (uint32_t)(FIRST_HOOK_TASK - event->task), event->outcome, event->output);
         mf_output_close(event->output);
     }
