@@ -199,6 +199,22 @@ Test(slurm, two_mpi_programs_run_side_by_side_each_on_nodes_of_its_own)
     cr_assert(eq(str, result.out, "0\n8\n8\n2\n2\n2\n2\n4\n"), "%s\n%s", result.err, t_read("out"));
 }
 
+Test(slurm, no_rank_outlives_an_srun_that_was_killed)
+{
+    t_write("tasks.txt", "[nodes=2 ranks=4 retries=2] : HERE; [ $MPIFARM_ATTEMPT = 2 ] || "
+                         "{ echo $$ >> pids; exec sleep 300; }; for p in $(cat pids); do "
+                         "grep -qs sleep /proc/$p/cmdline && echo $p lives; done; echo again\n");
+    struct t_result result = in_cluster(
+        2, "sed -i \"s:HERE:$PWD:\" tasks.txt\n"
+           "id=$(sbatch --parsable -o out -N 2 -t 5 $SCRIPTS/farm.sbatch tasks.txt)\n"
+           "await sh -c '[ $(cat pids | wc -l) = 4 ]' 2> /dev/null\n"
+           "kill -9 $(pgrep -f \"^srun --overlap .*$PWD\"); await is_over; show ExitCode\n"
+           "grep 'lives\\|again' out\n");
+
+    cr_assert(eq(str, result.out, "0\nagain\nagain\nagain\nagain\n"), "%s\n%s", result.err,
+              t_read("out"));
+}
+
 Test(slurm, what_cannot_end_before_the_job_does_is_not_started)
 {
     t_write("tasks.txt", "[time=1h] touch long\ntouch short\n");
