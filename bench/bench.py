@@ -2,7 +2,7 @@
 """Benchmarks of mpifarm. Every figure is a ratio against a ceiling measured in the same run.
 
     bench.py BUILD_DIR [NAME...]     names: commands mpi scale idle balance functions payloads
-                                     latency memory waiting simulate chaos;
+                                     latency memory waiting simulate survival chaos;
                                      default: all
 
 Rounds of all competitors are interleaved, so that a busy minute of the machine
@@ -21,6 +21,7 @@ import commands  # noqa: E402
 import functions  # noqa: E402
 import harness  # noqa: E402
 import simulation  # noqa: E402
+import survival  # noqa: E402
 
 
 def bench_balance(bench):
@@ -40,6 +41,7 @@ BENCHES = {
     "memory": functions.bench_memory,
     "waiting": functions.bench_waiting,
     "simulate": simulation.bench_simulate,
+    "survival": survival.bench_survival,
     "chaos": chaos.bench_chaos,
 }
 

@@ -429,15 +429,10 @@ static void let_rank_0_speak(const struct mf_launch *launch)
 static void warn_of_no_effect(const struct mf_log *log, const struct mf_launch *launch,
                               const struct mf_scheduler_config *config)
 {
-    bool is_by_mpirun = mf_supervise_is_by_mpirun();
-
     if (config->has_standby && launch->n_copies == 1)
         mf_log_warning(log, "--standby has no effect: there is no other rank that could take over; "
                             "--np N starts some");
-    else if (config->has_standby && !is_by_mpirun)
-        mf_log_warning(log, "--standby has no effect: only mpirun lets the other ranks live when "
-                            "that of the scheduler dies");
-    if (config->respawn > 0 && !is_by_mpirun)
+    if (config->respawn > 0 && !mf_supervise_is_by_mpirun())
         mf_log_warning(log, "--respawn has no effect: only mpirun can start another worker, as "
                             "with --np N");
 }
