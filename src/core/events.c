@@ -187,13 +187,11 @@ static int handle_worker_drain(struct mf_farm *farm, const struct mf_event *even
 }
 
 /* An attempt ended with what ran it, which it may have brought down, unless it is innocent. */
-static void note_lost(struct mf_task *task, const struct mf_worker *worker, enum mf_cause cause,
-                      bool is_innocent)
+static void note_lost(struct mf_task *task, enum mf_cause cause, bool is_innocent)
 {
     task->lost += !is_innocent;
     task->tries++;
     task->cause = cause;
-    task->avoid_node = worker->node;
 }
 
 /* That is no fault of the task, unless it happens to it again and again. */
@@ -225,8 +223,10 @@ static void lose_task(struct mf_farm *farm, struct mf_task *task, const struct m
     if (farm->has_shares)
         mf_farm_account(farm, task, was_running ? farm->now_ns - task->started_ns : 0);
     mf_farm_release(farm, task);
-    if (was_running)
-        note_lost(task, worker, MF_CAUSE_LOST, was_suspended);
+    if (was_running) {
+        note_lost(task, MF_CAUSE_LOST, was_suspended);
+        task->avoid_node = worker->node;
+    }
     go_on_after_loss(farm, task, MF_CAUSE_LOST, was_running);
 }
 
@@ -365,19 +365,15 @@ static void leave_worker(struct mf_farm *farm, struct mf_task *task, int64_t use
 static void end_attempt(struct mf_farm *farm, struct mf_task *task, const struct mf_event *event)
 {
     struct mf_worker *worker = mf_workers_find(&farm->workers, event->worker);
-    mf_node_id node_lost = task->avoid_node;
     int64_t duration_ns = duration_of(event);
 
     if (event->cause == MF_CAUSE_LAUNCHER) {
         task->avoid = event->worker;
-        note_lost(task, worker, event->cause, event->is_innocent);
-        go_on_after_loss(farm, task, event->cause, true);
-        return;
+        task->avoid_node = worker->node;
     }
-    /* A part of it was lost, for which it was ended: its own worker is no worse than others. */
-    if (event->cause == MF_CAUSE_LOST) {
-        note_lost(task, worker, event->cause, false);
-        task->avoid_node = node_lost;
+    /* LOST is a part of it, for which it was ended. */
+    if (event->cause == MF_CAUSE_LAUNCHER || event->cause == MF_CAUSE_LOST) {
+        note_lost(task, event->cause, event->is_innocent);
         go_on_after_loss(farm, task, event->cause, true);
         return;
     }

@@ -5,6 +5,7 @@
  *     beginning.c  whether the run can begin, and what there is of an earlier one
  *     adoption.c   what workers have of a scheduler that this one comes after
  *     reign.c      with a standby: the epoch, and who would come next
+ *     lives.c      and which processes the ranks are
  *     peers.c      the workers: HELLO, shares of nodes, frames to each
  *     notice.c     which of them are there, and those that were given up too early
  *     choosing.c   the policy auto
@@ -62,6 +63,7 @@ enum mf_peer_state {
  * @lost_ns              when it was lost
  * @is_quarantined, @n_quarantines   whether it is in quarantine; how often it was put there
  * @has                  what its HELLO said
+ * @life                 which process it is; pid 0 when that is not known
  * @frame                records of this turn
  * @has_hooks            it was told what to run first and last
  * @is_busy              it was told to stop and has said that hooks still run
@@ -85,6 +87,7 @@ struct mf_peer {
     bool is_vacant, is_wanted;
     int64_t lost_ns;
     struct mf_offer has;
+    struct mf_life life;
     uint32_t n_slots;
     struct mf_buffer frame;
     bool has_hooks;
@@ -300,6 +303,7 @@ struct mf_scheduler {
     uint32_t n_peers, n_first_peers;
     struct mf_respawn respawn;
     bool is_sharing_done;
+    int64_t awaited_ns, looked_ns; /* before that: how long the ranks were; when that was last */
     uint32_t n_slots;
     struct mf_notice notice;
 
@@ -444,6 +448,17 @@ int mf_reign_on_takeover(struct mf_scheduler *scheduler, struct mf_peer *peer,
 /** Whether this scheduler may still write. Returns 0, or -errno with a sentence. */
 int mf_reign_check(struct mf_scheduler *scheduler, struct mf_error *err);
 
+/* lives.c */
+
+/** Keeps which process a rank is, or all of them, for the next scheduler. Return 0 or -errno with a
+ * sentence. */
+int mf_lives_note(struct mf_scheduler *scheduler, const struct mf_peer *peer, struct mf_error *err);
+int mf_lives_note_all(struct mf_scheduler *scheduler, struct mf_error *err);
+
+/** Watches the processes of those that are expected to report. Returns 0 or -errno with a sentence.
+ */
+int mf_lives_recall(struct mf_scheduler *scheduler, struct mf_error *err);
+
 /* adoption.c */
 
 int mf_adoption_create(struct mf_scheduler *scheduler);
@@ -568,6 +583,9 @@ void mf_notice_forget(struct mf_scheduler *scheduler, const struct mf_peer *peer
 
 /** Something came from a rank. */
 void mf_notice_heard(struct mf_scheduler *scheduler, const struct mf_peer *peer);
+
+/** Whether the process of a rank is known to be there, however silent it is. */
+bool mf_notice_vouches(const struct mf_scheduler *scheduler, const struct mf_peer *peer);
 
 /** A record of a LOST worker: out of date, or the word that nothing of before is left. */
 void mf_notice_on_late(struct mf_scheduler *scheduler, struct mf_peer *peer,

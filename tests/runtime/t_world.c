@@ -275,6 +275,7 @@ static void create_worker(struct t_rank *rank)
         .transport = rank->number == 0 ? rank->local_worker : rank->remote,
         .scratch = rank->scratch,
         .host = rank->world->has_nodes ? rank->host : NULL,
+        .life = rank->world->life.pid > 0 ? &rank->world->life : NULL,
         .cores = cores,
         .n_cores = rank->world->n_slots,
         .resources = &resources,
@@ -425,9 +426,28 @@ void t_world_kill(struct t_world *world, struct t_rank *rank)
     }
 }
 
-/* Whoever died is told of once to those whom it concerns. */
+void t_world_stop(struct t_world *world, struct t_rank *rank, int64_t for_ns)
+{
+    rank->goes_on_ns = world->now_ns + for_ns;
+}
+
+void t_world_stop_worker(struct t_world *world, struct t_rank *rank, int64_t for_ns)
+{
+    rank->works_on_ns = world->now_ns + for_ns;
+}
+
+/* A worker that was stopped may have turned to one that has died long since. */
+static bool has_dead_scheduler(const struct t_rank *rank)
+{
+    return !rank->scheduler && !rank->worker->awaits_heir &&
+           !rank->world->ranks[rank->worker->scheduler].is_alive;
+}
+
+/* Whoever died is told of to those whom it concerns. */
 static void notice(struct t_rank *rank)
 {
+    if (rank->notices_ns == 0 && has_dead_scheduler(rank))
+        rank->notices_ns = rank->world->now_ns + (int64_t)t_world_draw(rank->world, 50) * MS + 1;
     if (rank->notices_ns == 0 || rank->world->now_ns < rank->notices_ns)
         return;
     rank->notices_ns = 0;
@@ -467,7 +487,7 @@ static void turn_rank(struct t_rank *rank)
     struct t_world *world = rank->world;
 
     notice(rank);
-    if (!mf_worker_rank_is_finished(rank->worker)) {
+    if (!mf_worker_rank_is_finished(rank->worker) && world->now_ns >= rank->works_on_ns) {
         mf_fake_executor_advance(rank->executor, world->now_ns);
         cr_assert(mf_worker_rank_turn(rank->worker, world->now_ns) >= 0);
     }
@@ -513,7 +533,7 @@ void t_world_step(struct t_world *world)
         struct t_rank *rank = &world->ranks[(first + i) % world->n_ranks];
 
         /* Some are slower than others. */
-        if (rank->is_alive && t_world_draw(world, 4) > 0)
+        if (rank->is_alive && t_world_draw(world, 4) > 0 && world->now_ns >= rank->goes_on_ns)
             turn_rank(rank);
     }
     if (!world->is_finished && have_all_left(world))
@@ -572,7 +592,7 @@ static void write_file(const char *path, const char *text)
 }
 
 struct t_world *t_world_create(uint64_t seed, uint32_t n_ranks, uint32_t n_slots, const char *text,
-                               uint32_t n_tasks)
+                               uint32_t n_tasks, bool is_one_node)
 {
     struct t_world *world = calloc(1, sizeof(*world));
 
@@ -585,6 +605,8 @@ struct t_world *t_world_create(uint64_t seed, uint32_t n_ranks, uint32_t n_slots
                               .longest_trip_ns = 4 * MS,
                               .has_nodes = strstr(text, "nodes=") != NULL,
                               .dir = "/tmp/mpifarm-world-XXXXXX"};
+    if (is_one_node)
+        mf_life_own(&world->life);
     cr_assert(mkdtemp(world->dir));
     snprintf(world->run_dir, sizeof(world->run_dir), "%s/run", world->dir);
     snprintf(world->tasks_file, sizeof(world->tasks_file), "%s/tasks", world->dir);
