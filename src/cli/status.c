@@ -1,6 +1,7 @@
 /*
  * The subcommand status: how a run stands, from its status.json and the lock of its run directory,
- * so that it works from any node that sees the directory. It changes nothing.
+ * so that it works from any node that sees the directory, such as a login node while the run is in
+ * a job. It changes nothing.
  */
 #include "cli/asking.h"
 #include "cli/subcommands.h"
@@ -19,6 +20,9 @@
 
 /* status.json is replaced each second: one that is older than this is of a farm that is gone. */
 #define FRESH_NS (5 * MF_NS_PER_S)
+
+/* Network file systems show what another host has written up to a minute late. */
+#define FRESH_ELSEWHERE_NS (70 * MF_NS_PER_S)
 
 enum { OPTION_JSON };
 
@@ -61,7 +65,9 @@ static bool is_alive(const char *run_dir, const struct mf_status *status)
 
     if (held > 0)
         return true;
-    return !status->is_finished && (held < 0 || !is_here(status)) && age_ns(status) < FRESH_NS;
+    if (status->is_finished || (held == 0 && is_here(status)))
+        return false;
+    return age_ns(status) < (is_here(status) ? FRESH_NS : FRESH_ELSEWHERE_NS);
 }
 
 /* --- words --- */
@@ -74,19 +80,35 @@ static void put_count(uint64_t count, const char *what)
         printf(", %s %s", mf_count_format(count, text), what);
 }
 
+/* What another host tells is as old as that; here it is never older than a second. */
+static void put_source(const struct mf_status *status)
+{
+    char age[32];
+
+    if (status->host[0] && !is_here(status))
+        printf(", as %s told %s ago", status->host,
+               mf_format_duration(age_ns(status), age, sizeof(age)));
+}
+
 static void put_life(const struct mf_status *status, bool alive)
 {
     char elapsed[32], age[32];
 
     mf_format_duration(status->updated_wall_ns - status->began_wall_ns, elapsed, sizeof(elapsed));
     mf_format_duration(age_ns(status), age, sizeof(age));
-    if (alive && !status->is_finished)
-        printf("the run goes on, since %s, scheduled by process %" PRId64 " on %s\n", elapsed,
+    if (alive && !status->is_finished) {
+        printf("the run goes on, since %s, scheduled by process %" PRId64 " on %s", elapsed,
                status->pid, status->host[0] ? status->host : "?");
-    else if (status->is_finished)
+        put_source(status);
+        putchar('\n');
+    } else if (status->is_finished && status->stopped_by[0]) {
+        printf("the run was stopped by %s, after %s; --resume continues\n", status->stopped_by,
+               elapsed);
+    } else if (status->is_finished) {
         printf("the run is over; it took %s\n", elapsed);
-    else
+    } else {
         printf("the run broke off %s ago, after %s; --resume continues\n", age, elapsed);
+    }
 }
 
 static void put_tasks(const struct mf_status *status, bool alive)
@@ -169,7 +191,8 @@ const struct mf_subcommand mf_subcommand_status = {
     .description =
         "Tells whether the run goes on, how many of its tasks have ended and are running, and how "
         "many workers it has, as of at most a second ago. It works from any node that sees the run "
-        "directory RUN, mpifarm-run by default.",
+        "directory RUN, mpifarm-run by default, such as a login node while the run is in a job; of "
+        "a run on another host it says how old that is, as network file systems show it late.",
     .options = options,
     .n_options = sizeof(options) / sizeof(options[0]),
     .operands = MF_COMPLETE_DIR,

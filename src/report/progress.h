@@ -31,6 +31,8 @@ struct mf_progress_state {
     const char *policy;        /* that orders the tasks now; for status.json alone, as the next */
     const char *policy_why;    /* under auto: why it is that; NULL or "" otherwise */
     uint64_t n_policy_changes; /* and how often it was changed */
+    const char *stopped_by;    /* of a run that ended early: by what; for status.json alone, too */
+    bool is_interrupted;       /* that says nothing of its tasks: another run may go on with them */
 };
 
 enum mf_progress_mode {

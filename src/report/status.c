@@ -35,15 +35,18 @@ static json_t *describe(const struct mf_progress_state *state,
                         bool is_finished)
 {
     char host[HOST_NAME_MAX + 1] = "";
-    json_t *chosen = NULL;
+    json_t *chosen = NULL, *stop = NULL;
 
     if (state->policy_why && state->policy_why[0])
         chosen = json_pack("{s:I, s:s}", "changes", (json_int_t)state->n_policy_changes, "why",
                            state->policy_why);
+    if (state->stopped_by)
+        stop =
+            json_pack("{s:s, s:b}", "by", state->stopped_by, "interrupted", state->is_interrupted);
     (void)gethostname(host, sizeof(host) - 1);
     return json_pack(
         "{s:s*, s:I, s:f, s:f, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:s*, "
-        "s:o*}",
+        "s:o*, s:o*}",
         "host", host, "pid", (json_int_t)getpid(), "updated",
         (double)mf_clock_wall_ns() / MF_NS_PER_S, "elapsed",
         (double)(state->now_ns - state->started_ns) / MF_NS_PER_S, "finished", is_finished, "total",
@@ -53,7 +56,7 @@ static json_t *describe(const struct mf_progress_state *state,
         (json_int_t)state->n_suspended, "workers", (json_int_t)state->n_workers, "lost",
         (json_int_t)state->n_lost, "quarantined", (json_int_t)state->n_quarantined,
         "suspended_tasks", describe_suspended(suspended, n_suspended), "policy", state->policy,
-        "auto", chosen);
+        "auto", chosen, "stopped", stop);
 }
 
 int mf_status_write(const char *run_dir, const struct mf_progress_state *state,
@@ -108,9 +111,16 @@ static uint64_t get_count(const json_t *status, const char *name)
     return value > 0 ? (uint64_t)value : 0;
 }
 
-static void take_counts(const json_t *status, struct mf_status *ret_status)
+static void take_text(const json_t *json, const char *name, char *text, size_t size)
 {
-    const char *host = json_string_value(json_object_get(status, "host"));
+    const char *value = json_string_value(json_object_get(json, name));
+
+    snprintf(text, size, "%s", value ? value : "");
+}
+
+static void take_rest(const json_t *status, struct mf_status *ret_status)
+{
+    const json_t *stop = json_object_get(status, "stopped");
 
     ret_status->n_done = get_count(status, "done");
     ret_status->n_failed = get_count(status, "failed");
@@ -120,7 +130,9 @@ static void take_counts(const json_t *status, struct mf_status *ret_status)
     ret_status->n_lost = get_count(status, "lost");
     ret_status->n_quarantined = get_count(status, "quarantined");
     ret_status->pid = (int64_t)get_count(status, "pid");
-    snprintf(ret_status->host, sizeof(ret_status->host), "%s", host ? host : "");
+    take_text(status, "host", ret_status->host, sizeof(ret_status->host));
+    take_text(stop, "by", ret_status->stopped_by, sizeof(ret_status->stopped_by));
+    ret_status->is_interrupted = json_is_true(json_object_get(stop, "interrupted"));
 }
 
 static int parse(const json_t *json, struct mf_status *ret_status)
@@ -143,7 +155,7 @@ static int parse(const json_t *json, struct mf_status *ret_status)
         .n_running = (uint64_t)n_running,
         .n_suspended = (uint64_t)n_suspended,
     };
-    take_counts(json, ret_status);
+    take_rest(json, ret_status);
     return 0;
 }
 

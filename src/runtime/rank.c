@@ -86,7 +86,7 @@ static void on_signal(void *arg, uint32_t events)
         mf_log_info(rank->log, "stopped by %s: running tasks may end, once more ends them", why);
     else if (rank->n_signals == 2)
         mf_log_info(rank->log, "stopped again: ending the running tasks");
-    mf_scheduler_stop(rank->scheduler, rank->n_signals == 1 ? MF_STOP_SOON : MF_STOP_NOW, why);
+    mf_scheduler_interrupt(rank->scheduler, rank->n_signals == 1 ? MF_STOP_SOON : MF_STOP_NOW, why);
 }
 
 /* Before modules and MPI_Init, whose threads would else take the signals and die of them. */

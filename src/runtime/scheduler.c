@@ -78,6 +78,13 @@ void mf_scheduler_stop(struct mf_scheduler *scheduler, enum mf_stop stop, const 
     mf_scheduler_apply(scheduler, &event);
 }
 
+void mf_scheduler_interrupt(struct mf_scheduler *scheduler, enum mf_stop stop, const char *why)
+{
+    if (scheduler->stopped_by[0] == '\0')
+        scheduler->is_interrupted = true;
+    mf_scheduler_stop(scheduler, stop, why);
+}
+
 /* --- receiving --- */
 
 static int apply_about_task(struct mf_scheduler *scheduler, enum mf_event_kind kind,
@@ -271,6 +278,7 @@ static struct mf_progress_state progress_state(const struct mf_scheduler *schedu
         .policy = mf_choosing_policy(scheduler),
         .policy_why = scheduler->choosing.why,
         .n_policy_changes = scheduler->choosing.n_changes,
+        .is_interrupted = scheduler->is_interrupted,
     };
     if (state.n_running > state.n_slots)
         state.n_running = state.n_slots;
@@ -295,6 +303,16 @@ static uint64_t list_suspended(const struct mf_scheduler *scheduler,
     return n;
 }
 
+/* What stopped the run before its end, NULL for nothing. */
+static const char *stopped_by(const struct mf_scheduler *scheduler)
+{
+    if (mf_scheduler_result(scheduler) != MF_RUN_STOPPED)
+        return NULL;
+    if (scheduler->stopped_by[0] == '\0' && scheduler->n_cancelled > 0)
+        return "mpifarm cancel, which withdrew tasks";
+    return scheduler->stopped_by[0] ? scheduler->stopped_by : "the end of the run";
+}
+
 /*
  * For onlookers only: where it cannot be written the run goes on, having said
  * so once. But a run directory that is gone has taken the journal with it.
@@ -310,6 +328,8 @@ static void write_status(struct mf_scheduler *scheduler)
         mf_scheduler_fail(scheduler, &err);
     if (scheduler->has_failed)
         return;
+    if (scheduler->is_finished)
+        state.stopped_by = stopped_by(scheduler);
     scheduler->next_status_ns = scheduler->now_ns + STATUS_INTERVAL_NS;
     if (mf_status_write(scheduler->config.run_dir, &state, suspended, n_suspended,
                         scheduler->is_finished, &err) < 0) {
@@ -350,16 +370,6 @@ static bool has_printed(const struct mf_scheduler *scheduler)
     return scheduler->cannot_print || scheduler->has_failed ||
            mf_farm_stopping(scheduler->farm) == MF_STOP_NOW ||
            mf_printer_is_idle(scheduler->printer);
-}
-
-/* What stopped the run before its end, NULL for nothing. */
-static const char *stopped_by(const struct mf_scheduler *scheduler)
-{
-    if (mf_scheduler_result(scheduler) != MF_RUN_STOPPED)
-        return NULL;
-    if (scheduler->stopped_by[0] == '\0' && scheduler->n_cancelled > 0)
-        return "mpifarm cancel, which withdrew tasks";
-    return scheduler->stopped_by[0] ? scheduler->stopped_by : "the end of the run";
 }
 
 /* What the journal says of the run as a whole. */

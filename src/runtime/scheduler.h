@@ -133,6 +133,9 @@ int64_t mf_scheduler_next_ns(const struct mf_scheduler *scheduler);
 /** Stops the run, as a signal does; `why` is for the summary (copied). */
 void mf_scheduler_stop(struct mf_scheduler *scheduler, enum mf_stop stop, const char *why);
 
+/** The same by what says nothing of the tasks, so that another run may go on with them. */
+void mf_scheduler_interrupt(struct mf_scheduler *scheduler, enum mf_stop stop, const char *why);
+
 /** Whether the run is over and all workers have left. */
 bool mf_scheduler_is_finished(const struct mf_scheduler *scheduler);
 

@@ -367,6 +367,7 @@ struct mf_scheduler {
     int64_t next_status_ns;
     bool is_status_lost; /* status.json could not be written, and that was said */
     char stopped_by[256];
+    bool is_interrupted; /* by a signal or the end of the allocation, which stopped_by tells */
     bool cannot_print; /* output cannot be printed any more */
     bool is_input_bad; /* what came before the bad line is run */
     bool has_failed;   /* by itself: disk, input, workers; nothing more is journaled */

@@ -200,3 +200,32 @@ Test(slurm, what_ran_on_a_node_that_crashes_runs_elsewhere)
 
     cr_assert(eq(str, result.out, "status 0\n100\n"), "%s", result.err);
 }
+
+/* Tasks that wait, ten by ten, for files go0, go1, ... */
+static void write_gated_tasks(int n)
+{
+    FILE *file = fopen("tasks.txt", "w");
+
+    cr_assert(file != NULL);
+    for (int i = 0; i < n; i++)
+        fprintf(file, "until [ -e go%d ]; do sleep 0.05; done; echo %d >> done\n", i / 10, i);
+    cr_assert(fclose(file) == 0);
+}
+
+Test(slurm, batch_submits_a_job_whose_status_is_seen_from_other_hosts)
+{
+    write_gated_tasks(20);
+    struct t_result result =
+        in_cluster(2, "touch go0; mpifarm batch tasks.txt -N 2 -t 5 -o out > told || exit\n"
+                      "id=$(sed -n 's/Submitted batch job //p' told)\n"
+                      "await grep -qs '\"done\": 10,' mpifarm-run/status.json\n"
+                      "mpifarm status | sed 's/since.*as n1/as n1/; s/told .*/told/'\n"
+                      "touch go1; await is_over; show ExitCode; sort -u done | wc -l\n"
+                      "mpifarm status | sed 's/took.*/took/'\n");
+
+    cr_assert(eq(str, result.out,
+                 "the run goes on, as n1 told\ntasks: 10 of 20 done, 4 running, 6 left\n"
+                 "workers: 2 with 4 slots\n0\n20\nthe run is over; it took\n"
+                 "tasks: 20 of 20 done\n"),
+              "%s\n%s", result.err, t_read("out"));
+}
