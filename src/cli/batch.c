@@ -5,11 +5,12 @@
  */
 #include "cli/batch.h"
 
+#include "base/clock.h"
 #include "base/io.h"
-#include "base/program.h"
 #include "cli/farming_private.h"
 #include "cli/subcommands.h"
 #include "journal/rundir.h"
+#include "runtime/query.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -20,6 +21,9 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+/* A controller that is busy takes its time. */
+#define SBATCH_TIMEOUT_NS (300 * MF_NS_PER_S)
 
 const struct mf_option mf_batch_options[MF_BATCH_N_OPTIONS] = {
     [MF_BATCH_OPTION_CHAIN] = {.name = "chain",
@@ -87,8 +91,6 @@ static int check(struct batch *batch, struct mf_error *err)
     if (batch->first == words->n_run)
         return mf_error_set(err, -EINVAL, "nothing to run; usage: mpifarm batch %s",
                             mf_subcommand_batch.synopsis);
-    if (batch->settings.n_ranks > 0)
-        return mf_error_set(err, -EINVAL, "--np: a job has a rank on each of its nodes: -N");
     if (batch->settings.is_dry_run)
         return mf_error_set(err, -EINVAL, "--dry-run stands before \"--\"");
     r = add_resume(batch, err);
@@ -201,11 +203,11 @@ static int submit(const char *path, char *job, size_t size, struct mf_error *err
 {
     const char *const words[] = {"sbatch", "--parsable", path, NULL};
     char text[900];
-    int r = mf_program_ask(words, INT64_MAX, true, text, sizeof(text));
+    int r = mf_query(words, SBATCH_TIMEOUT_NS, MF_QUERY_OUTPUT_AND_ERRORS, text, sizeof(text));
 
-    if (r < 0)
-        return mf_error_set(err, r, "sbatch cannot be started: %s; is Slurm installed here?",
-                            strerror(-r));
+    if (r < 0 && r != -ECHILD)
+        return mf_error_set(err, r, "sbatch cannot be asked: %s%s", strerror(-r),
+                            r == -ENOENT ? "; is Slurm installed here?" : "");
     if (r == 0 && find_job(text, job, size))
         return 0;
     join_lines(text);

@@ -5,6 +5,7 @@
 #include "cli/batch.h"
 
 #include "base/io.h"
+#include "journal/rundir.h"
 #include "report/status.h"
 
 #include <errno.h>
@@ -63,12 +64,24 @@ static uint64_t count_ended(const char *run_dir)
     return status.n_done + status.n_failed + status.n_skipped;
 }
 
+/* The first job may find no run directory. A run that goes on there is not this chain's. */
+static int make_place(const char *run_dir, struct mf_error *err)
+{
+    struct mf_rundir rundir;
+    int r = mf_rundir_open(&rundir, run_dir, err);
+
+    mf_rundir_finish(&rundir);
+    return r;
+}
+
 int mf_batch_gets_on(const char *run_dir, struct mf_error *err)
 {
     struct note now = {.n_ended = count_ended(run_dir)}, before;
     char path[PATH_MAX];
     int r = note_path(run_dir, path, err);
 
+    if (r == 0)
+        r = make_place(run_dir, err);
     if (r < 0)
         return r;
     /* A run that was killed at its very beginning had not yet counted what was done before it. */

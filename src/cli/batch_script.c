@@ -105,7 +105,7 @@ static void put_head(const struct mf_batch_script *script, struct mf_buffer *buf
 
 static void put_run(const struct mf_batch_script *script, struct mf_buffer *buffer)
 {
-    mf_buffer_print(buffer, "srun --no-kill --mpi=pmix --cpu-bind=none \"$mpifarm\" run");
+    mf_buffer_print(buffer, "\"$mpifarm\" run");
     for (int i = 0; i < script->n_options; i++) {
         mf_buffer_print(buffer, " ");
         mf_shell_quote(script->options[i], buffer);

@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 /* More than the longest of what is in it. */
-#define TEXT_SIZE 128
+#define TEXT_SIZE 512
 
 int mf_ending_create(const char *run_dir, char *path)
 {
@@ -40,6 +40,7 @@ struct mf_ending mf_ending_read(const char *path)
     struct mf_life life = {.pid = 0};
     char text[TEXT_SIZE] = "";
     int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int has_losses;
     ssize_t n;
 
     if (fd < 0)
@@ -48,13 +49,14 @@ struct mf_ending mf_ending_read(const char *path)
     mf_close(&fd);
     if (n <= 0)
         return ending;
-    if (sscanf(text, "ended %d\n", &ending.status) == 1) {
+    if (sscanf(text, "ended %d %d\n", &ending.status, &has_losses) == 2) {
         ending.state = MF_ENDING_ENDED;
+        ending.has_losses = has_losses != 0;
         return ending;
     }
     ending.state = MF_ENDING_BEGUN;
-    if (sscanf(text, "begun %39s %" SCNu64 " %" SCNu64 " %" SCNd32 "\n", life.boot,
-               &life.pid_namespace, &life.started, &life.pid) == 4)
+    if (sscanf(text, "begun %39s %" SCNu64 " %" SCNu64 " %" SCNd32 " %255s\n", life.boot,
+               &life.pid_namespace, &life.started, &life.pid, ending.host) == 5)
         ending.scheduler = life;
     return ending;
 }
@@ -79,21 +81,27 @@ static void put(const char *text)
 void mf_ending_note_begun(void)
 {
     struct mf_life life;
-    char text[TEXT_SIZE];
+    char text[TEXT_SIZE], host[MF_ENDING_HOST_SIZE] = "";
+    /* Slurm may know the node by another name than the node does. */
+    const char *node = getenv("SLURMD_NODENAME");
 
     mf_life_own(&life);
-    snprintf(text, sizeof(text), "begun %s %" PRIu64 " %" PRIu64 " %" PRId32 "\n",
-             life.boot[0] ? life.boot : "-", life.pid_namespace, life.started, life.pid);
+    if (node)
+        snprintf(host, sizeof(host), "%s", node);
+    else
+        (void)gethostname(host, sizeof(host) - 1);
+    snprintf(text, sizeof(text), "begun %s %" PRIu64 " %" PRIu64 " %" PRId32 " %s\n",
+             life.boot[0] ? life.boot : "-", life.pid_namespace, life.started, life.pid, host);
     put(text);
 }
 
-int mf_ending_note(int status)
+int mf_ending_note(int status, bool has_losses)
 {
     char text[32];
 
     if (!mf_ending_is_awaited())
         return status;
-    snprintf(text, sizeof(text), "ended %d\n", status);
+    snprintf(text, sizeof(text), "ended %d %d\n", status, has_losses);
     put(text);
     return 0;
 }

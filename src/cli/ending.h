@@ -1,6 +1,6 @@
 /*
- * How a run ended, told by rank 0 to whoever supervises mpirun: mpirun itself
- * says 0 whatever happened once ranks may die. It is a small file whose path
+ * How a run ended, told by rank 0 to whoever supervises srun or mpirun: they
+ * say 0 whatever happened once ranks may die. It is a small file whose path
  * the ranks find in their environment.
  */
 #ifndef MF_CLI_ENDING_H
@@ -14,6 +14,9 @@
 /** The variable with the path; set for the ranks of a supervised run, and for no task. */
 #define MF_ENDING_VARIABLE "MPIFARM_SUPERVISED"
 
+/** Bytes of the name of a node with its NUL. */
+#define MF_ENDING_HOST_SIZE 256
+
 /** What there is in the file. */
 enum mf_ending_state {
     MF_ENDING_NONE,  /* the run has not begun */
@@ -25,13 +28,17 @@ enum mf_ending_state {
  * What the file says.
  *
  * @status     of the run, if it has ENDED
+ * @has_losses  ranks were lost by then
  * @scheduler  the process that schedules, if it has BEGUN; nothing that is known for certain may
  *             be there
+ * @host       the node that it is on
  */
 struct mf_ending {
     enum mf_ending_state state;
     int status;
+    bool has_losses;
     struct mf_life scheduler;
+    char host[MF_ENDING_HOST_SIZE];
 };
 
 /**
@@ -56,9 +63,11 @@ void mf_ending_note_begun(void);
 /**
  * mf_ending_note() - rank 0: the run has ended with this status.
  *
- * Returns the status to exit with: the same where nobody supervises, else 0, as mpirun comments on
- * any other.
+ * @has_losses  ranks were lost, for which srun and mpirun may wait
+ *
+ * Returns the status to exit with: the same where nobody supervises, else 0, as srun and mpirun
+ * comment on any other.
  */
-int mf_ending_note(int status);
+int mf_ending_note(int status, bool has_losses);
 
 #endif

@@ -8,7 +8,9 @@
 
 #include "base/command.h"
 #include "cli/ending.h"
+#include "cli/launching.h"
 #include "cli/supervise.h"
+#include "cli/terminal.h"
 #include "exec/modules.h"
 #include "journal/rundir.h"
 
@@ -19,7 +21,6 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -181,13 +182,6 @@ int mf_farming_check(const struct mf_farming_settings *settings, char **files, i
 }
 
 /* --- the run --- */
-
-static uint32_t terminal_columns(void)
-{
-    struct winsize size;
-
-    return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
-}
 
 static int exit_status(enum mf_run_result result)
 {
@@ -365,7 +359,7 @@ static int open_run(struct run *run, mf_open_source_fn open_source, char **words
         r = find_run_dir(run, err);
     if (r < 0)
         return r;
-    r = mf_progress_create(stderr, settings->progress, terminal_columns(), &run->progress);
+    r = mf_progress_create(stderr, settings->progress, mf_terminal_columns(), &run->progress);
     return r < 0 ? mf_error_set(err, r, "out of memory") : 0;
 }
 
@@ -444,6 +438,12 @@ static int take_over(struct mf_context *context, struct mf_rank *rank,
     return schedule(context, rank, &own, open_source, words, n_words);
 }
 
+/* Tells who supervises this. Returns the status to exit with. */
+static int note_end(const struct mf_rank *rank, int status)
+{
+    return mf_ending_note(status, rank->remote && rank->remote->has_losses);
+}
+
 /* A worker, until it has to take over. */
 static int work(struct mf_context *context, struct mf_rank *rank,
                 const struct mf_farming_settings *settings, mf_open_source_fn open_source,
@@ -455,7 +455,7 @@ static int work(struct mf_context *context, struct mf_rank *rank,
         int status = take_over(context, rank, settings, open_source, words, n_words);
 
         if (status >= 0)
-            return mf_ending_note(status);
+            return note_end(rank, status);
     }
     return r < 0 ? r : MPIFARM_EXIT_DONE;
 }
@@ -491,7 +491,8 @@ static int take_part(struct mf_context *context, const struct mf_launch *launch,
         mf_walltime_find(&settings->scheduler, &context->log);
     settings->rank.launch = launch;
     settings->rank.log = &context->log;
-    settings->rank.is_supervised = mf_ending_is_awaited();
+    settings->rank.is_in_job = getenv("SLURM_JOB_ID") != NULL;
+    settings->rank.hears_mpirun = mf_ending_is_awaited() && getenv("OMPI_COMM_WORLD_SIZE");
     r = mf_rank_start(&rank, &settings->rank, &err);
 
     if (r == 0 && rank.is_root && !settings->is_quiet && launch->n_copies > 1 &&
@@ -507,7 +508,7 @@ static int take_part(struct mf_context *context, const struct mf_launch *launch,
             "--policy %s suspends commands; with --no-isolation functions run on to their end",
             settings->scheduler.farm.policy->name);
     if (r == 0 && rank.is_root)
-        status = mf_ending_note(schedule(context, &rank, settings, open_source, words, n_words));
+        status = note_end(&rank, schedule(context, &rank, settings, open_source, words, n_words));
     if (r < 0)
         status = MPIFARM_EXIT_USAGE;
     if (r == 0 && !rank.is_root) {
@@ -522,50 +523,79 @@ static int take_part(struct mf_context *context, const struct mf_launch *launch,
     return status;
 }
 
+/*
+ * Whether rank 0 may read standard input: for "-", or for arguments of map that no list gives. Else
+ * it is left to others, such as the loop of a shell that this is called in.
+ */
+static bool may_read_input(const struct mf_subcommand *subcommand, char **words, int n_words)
+{
+    bool has_list = false;
+
+    for (int i = 0; i < n_words; i++) {
+        if (strcmp(words[i], "-") == 0 || strncmp(words[i], "/dev/", 5) == 0 ||
+            strncmp(words[i], "/proc/", 6) == 0)
+            return true;
+        has_list |= strncmp(words[i], ":::", 3) == 0;
+    }
+    return subcommand->stop_at_operand && !has_list;
+}
+
 /* Starts the ranks. The streams are looked at here, as those of a rank are pipes to this process.
  */
-static int supervise(struct mf_context *context, const struct mf_farming_settings *settings)
+static int supervise(struct mf_context *context, const struct mf_farming_settings *settings,
+                     const struct mf_launching *launching, bool reads_input)
 {
+    const struct mf_supervision supervision = {
+        .launching = launching,
+        .run_dir = settings->run_dir,
+        .has_standby = settings->scheduler.has_standby,
+        .reads_input = reads_input,
+        .is_prompt = settings->progress == MF_PROGRESS_BAR || settings->progress == MF_PROGRESS_ETA,
+    };
     struct mf_error err;
 
     if (check_streams(&err) < 0) {
         mf_log_error(&context->log, "%s", err.text);
         return MPIFARM_EXIT_USAGE;
     }
-    return mf_supervise(context, settings->n_ranks, settings->run_dir,
-                        settings->scheduler.has_standby);
+    return mf_supervise(context, &supervision);
+}
+
+/* A usage error: of several ranks the first says it. */
+static int refuse(struct mf_context *context, const struct mf_launch *launch,
+                  const struct mf_error *err)
+{
+    if (launch->rank == 0)
+        mf_log_error(&context->log, "%s", err->text);
+    let_rank_0_speak(launch);
+    return MPIFARM_EXIT_USAGE;
 }
 
 int mf_farming_main(struct mf_context *context, const struct mf_subcommand *subcommand, int argc,
                     char **argv, mf_open_source_fn open_source, int min_words)
 {
     struct mf_launch launch;
+    struct mf_launching launching;
     struct mf_farming_settings settings;
     struct mf_error err = {0};
     int detected = mf_launch_detect(&launch, &err);
-    bool speaks = launch.rank == 0;
     int first = detected < 0 ? detected
                              : mf_farming_parse(&settings, subcommand, argc, argv, min_words, &err);
 
     if (first == -ECANCELED)
         return MPIFARM_EXIT_DONE;
-    if (first < 0) {
-        if (speaks)
-            mf_log_error(&context->log, "%s", err.text);
-        let_rank_0_speak(&launch);
-        return MPIFARM_EXIT_USAGE;
-    }
-    if (settings.n_ranks > 0 && launch.is_mpi && !mf_ending_is_awaited()) {
-        if (speaks)
-            mf_log_error(&context->log, "--np starts mpirun, which has started this already");
-        let_rank_0_speak(&launch);
-        return MPIFARM_EXIT_USAGE;
-    }
+    if (first < 0)
+        return refuse(context, &launch, &err);
+    argv += first;
+    argc -= first;
     if (settings.is_dry_run)
-        return speaks ? dry_run(context, &settings, open_source, argv + first, argc - first)
-                      : MPIFARM_EXIT_DONE;
-    if (settings.n_ranks > 0 && !launch.is_mpi)
-        return supervise(context, &settings);
+        return launch.rank == 0 ? dry_run(context, &settings, open_source, argv, argc)
+                                : MPIFARM_EXIT_DONE;
+    if (mf_launching_choose(settings.launch_way, settings.n_ranks, &launch, &context->log,
+                            &launching, &err) < 0)
+        return refuse(context, &launch, &err);
+    if (launching.way != MF_LAUNCH_NONE)
+        return supervise(context, &settings, &launching, may_read_input(subcommand, argv, argc));
     settings.name = subcommand->name;
-    return take_part(context, &launch, &settings, open_source, argv + first, argc - first);
+    return take_part(context, &launch, &settings, open_source, argv, argc);
 }

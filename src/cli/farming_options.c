@@ -3,13 +3,13 @@
 
 #include "base/clock.h"
 #include "base/units.h"
+#include "cli/terminal.h"
 #include "cli/walltime.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define DEFAULT_RUN_DIR "mpifarm-run"
 #define DEFAULT_OUTPUT_LIMIT (UINT64_C(64) << 20)
@@ -18,6 +18,7 @@
 
 enum {
     OPTION_NP,
+    OPTION_LAUNCH,
     OPTION_JOBS,
     OPTION_KEEP_ORDER,
     OPTION_TAG,
@@ -66,9 +67,11 @@ static_assert(N_OPTIONS == MF_N_RUN_OPTIONS, "the header gives the table's size"
 const struct mf_option mf_farming_options[MF_N_RUN_OPTIONS] = {
     [OPTION_NP] = {.name = "np",
                    .value = "N",
-                   .help = "Start mpirun with N ranks, spread over its nodes, such that the run "
-                           "survives the death of any but rank 0, and give the exit status of the "
-                           "run. Settings for mpirun go into OMPI_MCA_ variables."},
+                   .help = "Start N ranks with mpirun (or what --launch says), spread over its "
+                           "nodes, such that the run survives the death of any but rank 0, and "
+                           "give the exit status of the run. Settings for mpirun go into OMPI_MCA_ "
+                           "variables."},
+    [OPTION_LAUNCH] = MF_LAUNCH_OPTION,
     [OPTION_JOBS] = {.name = "jobs",
                      .letter = 'j',
                      .value = "N",
@@ -350,6 +353,8 @@ static int parse_value(struct mf_farming_settings *settings, size_t index, const
     switch (index) {
     case OPTION_NP:
         return parse_np(settings, text, err);
+    case OPTION_LAUNCH:
+        return mf_launch_way_parse(text, &settings->launch_way, err);
     case OPTION_JOBS:
         return mf_jobs_parse(text, &settings->scheduler.jobs, err);
     case OPTION_OUTPUT_LIMIT:
@@ -474,7 +479,7 @@ static void init_settings(struct mf_farming_settings *settings)
                               .grace_ns = KILL_GRACE_NS},
                  .n_gpus = MF_GPUS_FOUND},
         .run_dir = DEFAULT_RUN_DIR,
-        .progress = isatty(STDERR_FILENO) ? MF_PROGRESS_BAR : MF_PROGRESS_LINES,
+        .progress = mf_terminal_is_there() ? MF_PROGRESS_BAR : MF_PROGRESS_LINES,
     };
     settings->rank.modules = settings->modules;
     mf_recovering_init(&settings->scheduler.farm);

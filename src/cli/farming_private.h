@@ -8,6 +8,7 @@
 #define MF_CLI_FARMING_PRIVATE_H
 
 #include "cli/farming.h"
+#include "cli/launching.h"
 #include "cli/recovering.h"
 #include "cli/resources.h"
 #include "cli/scheduling.h"
@@ -23,7 +24,7 @@
  * @resources         countables of the run; scheduler.farm has their numbers
  * @shares            of groups, which scheduler.shares refers to
  * @name              of the subcommand
- * @n_ranks           that mpirun is to be started with; 0 to be a rank, or alone
+ * @launch_way, @n_ranks   of --launch and --np, 0 for what is best
  */
 struct mf_farming_settings {
     struct mf_scheduler_config scheduler;
@@ -34,6 +35,7 @@ struct mf_farming_settings {
     struct mf_group_shares shares;
     const char *name;
     const char *run_dir;
+    enum mf_launch_way launch_way;
     uint32_t n_ranks;
     bool is_dry_run;
     bool is_forced;

@@ -20,6 +20,14 @@ static size_t end_of_line(const struct mf_relay *relay, size_t at)
     return end ? (size_t)(end - relay->data) + 1 : relay->n;
 }
 
+static bool is_unwanted(const struct mf_relay *relay, size_t at, size_t end)
+{
+    for (const char *const *text = relay->unwanted; *text; text++)
+        if (memmem(relay->data + at, end - at, *text, strlen(*text)))
+            return true;
+    return false;
+}
+
 /* Programs write their messages at once, so a line is there as a whole or not of interest. */
 static void drop_unwanted(struct mf_relay *relay)
 {
@@ -28,7 +36,7 @@ static void drop_unwanted(struct mf_relay *relay)
     while (at < relay->n) {
         size_t end = end_of_line(relay, at);
 
-        if (!memmem(relay->data + at, end - at, relay->unwanted, strlen(relay->unwanted))) {
+        if (!is_unwanted(relay, at, end)) {
             at = end;
             continue;
         }

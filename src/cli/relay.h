@@ -15,12 +15,12 @@
 /**
  * @from, @to    descriptors (borrowed); from is -1 once its writer is done
  * @data, @n     what was read and not written
- * @unwanted     lines with this in them are dropped; NULL for none
+ * @unwanted     lines with one of these in them are dropped; NULL behind the last, or for none
  */
 struct mf_relay {
     int from;
     int to;
-    const char *unwanted;
+    const char *const *unwanted;
     size_t n;
     char data[MF_RELAY_BYTES];
 };

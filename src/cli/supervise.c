@@ -1,7 +1,7 @@
 /*
- * Supervising mpirun: see supervise.h. Two threads would be one too many: a
+ * Supervising srun or mpirun, the starter: see supervise.h. Two threads would be one too many: a
  * loop over poll() hands on output and signals, and looks whether the run has
- * ended. mpirun is in a process group of its own, so that the keys of a
+ * ended. The starter is in a process group of its own, so that the keys of a
  * terminal mean what they mean without it.
  */
 #include "cli/supervise.h"
@@ -10,6 +10,7 @@
 #include "base/io.h"
 #include "cli/ending.h"
 #include "cli/relay.h"
+#include "cli/terminal.h"
 #include "exec/descendants.h"
 
 #include <errno.h>
@@ -21,47 +22,60 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-/* mpirun may hang once ranks have died; but it ends soon after its ranks, and what it has of their
- * output comes before. */
+/* A starter may hang once ranks have died; but it ends soon after its ranks, and what it has of
+ * their output comes before. */
 #define LEAVE_NS (5 * MF_NS_PER_S)
+
+/* It waits for ranks that are known to be lost until Slurm knows it too, if not for ever. */
+#define LEAVE_LOST_NS (1 * MF_NS_PER_S)
 
 /* A scheduler that has died may be followed by another one, for which workers wait two minutes. */
 #define TAKEOVER_NS (150 * MF_NS_PER_S)
 
-/* Between looks at the record of the end, and after a request to end. */
+/* Between looks at whether there is something to do. */
 #define LOOK_NS (200 * MF_NS_PER_MS)
 
-/* Processes of mpirun that have to be killed. */
+/* Between looks at the record of the end, which may be on a file system that many share; and it is
+ * not looked at while there is output. */
+#define RECORD_NS (1 * MF_NS_PER_S)
+
+/* Processes of the starter that have to be killed. */
 #define KILL_LIMIT_NS (2 * MF_NS_PER_S)
 
-/* What Open MPI 4 says to whoever reads, once for each rank that leaves after a death. */
-#define NOISE "PMIX ERROR: BAD-PARAM in file"
+/* What Open MPI 4 says to whoever reads, once for each rank that leaves after a death; and srun
+ * where it could not bind anybody, which was not wanted. */
+static const char *const noise[] = {"PMIX ERROR: BAD-PARAM in file",
+                                    "cluster configuration lacks support for cpu binding", NULL};
 
 /**
+ * @name       of what was started, srun or mpirun
  * @n_signals  that were passed on
- * @quiet_ns   since when nothing has come of mpirun
+ * @quiet_ns   since when nothing has come of it
  * @looked_ns  when the record was last looked at
  * @over_ns    since when the run is known to be over, 0 if it is not
- * @asked_ns   when mpirun was asked to end, 0 if it was not
- * @has_ended  mpirun has, and was reaped
- * @has_standby   another rank takes over when the one with the scheduler dies
+ * @asked_ns   when the starter was asked to end, 0 if it was not
+ * @has_ended  it has, and was reaped
+ * @status     of it then, as wait() gives it
  */
 struct supervisor {
     struct mf_context *context;
+    const struct mf_supervision *config;
+    const char *name;
     char ending[PATH_MAX];
-    pid_t mpirun;
+    pid_t starter;
     int signal_fd;
     int n_signals;
     struct mf_relay out, err;
     int64_t quiet_ns, looked_ns, over_ns, asked_ns;
-    bool has_ended, has_standby;
-    int mpirun_status;
+    bool has_ended;
+    int status;
 };
 
 int mf_supervise_is_advised(void)
@@ -71,7 +85,7 @@ int mf_supervise_is_advised(void)
     return getenv("OMPI_COMM_WORLD_SIZE") && (!recovery || strcmp(recovery, "0") == 0);
 }
 
-/* --- starting mpirun --- */
+/* --- starting --- */
 
 static const int passed_signals[] = {SIGINT, SIGTERM, SIGHUP};
 
@@ -112,7 +126,7 @@ static void copy_input(int to)
     }
 }
 
-/* mpirun does not read from a terminal that another group of processes has. */
+/* What is started cannot read from a terminal that another group of processes has. */
 static int copy_terminal(void)
 {
     int fds[2];
@@ -134,38 +148,22 @@ static int copy_terminal(void)
     return 0;
 }
 
-/* Never returns. */
-static void exec_mpirun(const struct supervisor *supervisor, uint32_t n_ranks)
+/* Never returns. What reads nothing leaves what there is to read to others, such as the loop of a
+ * shell that this is called in. */
+_Noreturn static void exec_starter(const struct supervisor *supervisor)
 {
-    const struct mf_context *context = supervisor->context;
-    const char *fixed[] = {"mpirun",
-                           "--enable-recovery",
-                           "--oversubscribe",
-                           "--map-by",
-                           "node",
-                           "--bind-to",
-                           "none",
-                           "-x",
-                           MF_ENDING_VARIABLE,
-                           "-n"};
-    size_t n_fixed = sizeof(fixed) / sizeof(fixed[0]);
-    const char **words = calloc(n_fixed + (size_t)context->argc + 2, sizeof(*words));
-    char number[16], program[PATH_MAX] = "";
+    const struct mf_supervision *config = supervisor->config;
+    int r = 0, null_fd = config->reads_input ? -1 : open("/dev/null", O_RDONLY);
 
-    if (!words || readlink("/proc/self/exe", program, sizeof(program) - 1) < 0)
-        _exit(126);
-    snprintf(number, sizeof(number), "%" PRIu32, n_ranks);
-    memcpy(words, fixed, sizeof(fixed));
-    words[n_fixed++] = number;
-    words[n_fixed++] = program;
-    memcpy(words + n_fixed, context->argv + 1, ((size_t)context->argc - 1) * sizeof(*words));
+    if (null_fd >= 0)
+        dup2(null_fd, STDIN_FILENO);
     setenv(MF_ENDING_VARIABLE, supervisor->ending, 1);
-    execvp(words[0], (char *const *)words);
-    fprintf(stderr, "mpifarm: --np needs mpirun, which cannot be started: %s\n", strerror(errno));
+    r = mf_launching_exec(config->launching, supervisor->context, config->is_prompt);
+    fprintf(stderr, "mpifarm: %s cannot be started: %s\n", supervisor->name, strerror(-r));
     _exit(127);
 }
 
-static int start(struct supervisor *supervisor, uint32_t n_ranks)
+static int start(struct supervisor *supervisor)
 {
     sigset_t before;
     int out[2], err[2], r = take_signals(&before);
@@ -176,49 +174,90 @@ static int start(struct supervisor *supervisor, uint32_t n_ranks)
     if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
         return -errno;
     /* Before there are pipes of which it would keep ends. */
-    r = copy_terminal();
+    r = supervisor->config->reads_input ? copy_terminal() : 0;
     if (r < 0)
         return r;
     if (pipe2(out, O_CLOEXEC) < 0 || pipe2(err, O_CLOEXEC) < 0)
         return -errno;
-    supervisor->mpirun = fork();
-    if (supervisor->mpirun < 0)
+    mf_terminal_tell();
+    supervisor->starter = fork();
+    if (supervisor->starter < 0)
         return -errno;
-    if (supervisor->mpirun == 0) {
+    if (supervisor->starter == 0) {
         setpgid(0, 0);
         prctl(PR_SET_PDEATHSIG, SIGTERM);
         sigprocmask(SIG_SETMASK, &before, NULL);
         dup2(out[1], STDOUT_FILENO);
         dup2(err[1], STDERR_FILENO);
-        exec_mpirun(supervisor, n_ranks);
+        exec_starter(supervisor);
     }
     close(out[1]);
     close(err[1]);
     supervisor->out = (struct mf_relay){.from = out[0], .to = STDOUT_FILENO};
-    supervisor->err = (struct mf_relay){.from = err[0], .to = STDERR_FILENO, .unwanted = NOISE};
+    supervisor->err = (struct mf_relay){.from = err[0], .to = STDERR_FILENO, .unwanted = noise};
     return 0;
 }
 
 /* --- while it runs --- */
 
 /*
- * mpirun takes signals for itself, and hands these two on to the ranks. Before the run has begun
- * there may be none that could be told, so that mpirun itself is ended.
+ * srun would end the step with most signals, and give the others to all processes of the step,
+ * tasks included. So the scheduler is told by itself: by a step of its own if it is on another
+ * node.
+ */
+static void tell_scheduler(const struct supervisor *supervisor, const struct mf_ending *ending,
+                           uint32_t number)
+{
+    char signal_word[16], pid_word[16], node_word[300];
+    const char *const words[] = {"srun",       "--overlap",    "--mpi=none", "--nodes=1",
+                                 "--ntasks=1", "--input=none", "--quiet",    node_word,
+                                 "kill",       signal_word,    pid_word,     NULL};
+    sigset_t none;
+    int fd, r = mf_life_open(&ending->scheduler, &fd);
+
+    if (r == 1) {
+        (void)pidfd_send_signal(fd, (int)number, NULL, 0);
+        mf_close(&fd);
+    }
+    if (r != 0 || fork() != 0)
+        return;
+    snprintf(signal_word, sizeof(signal_word), "-%" PRIu32, number);
+    snprintf(pid_word, sizeof(pid_word), "%" PRId32, ending->scheduler.pid);
+    snprintf(node_word, sizeof(node_word), "--nodelist=%s", ending->host);
+    setpgid(0, 0);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    mf_launching_clean_environment();
+    execvp(words[0], (char *const *)words);
+    _exit(127);
+}
+
+/* mpirun takes signals for itself, and hands these two on to the ranks. */
+static void tell_mpirun(const struct supervisor *supervisor, uint32_t number)
+{
+    kill(supervisor->starter, number == SIGINT ? SIGUSR1 : SIGUSR2);
+}
+
+/*
+ * Before the run has begun there may be no rank that could be told, so that what starts them is
+ * ended. The first signal lets tasks end, the second ends them, and more mean that this takes too
+ * long.
  */
 static void pass_on(struct supervisor *supervisor, uint32_t number)
 {
+    struct mf_ending ending = mf_ending_read(supervisor->ending);
+
     supervisor->n_signals++;
-    if (mf_ending_read(supervisor->ending).state == MF_ENDING_NONE) {
-        kill(supervisor->mpirun, supervisor->n_signals == 1 ? SIGTERM : SIGKILL);
-        return;
-    }
-    /* The first lets tasks end, the second ends them, and more mean that this takes too long. */
-    if (supervisor->n_signals > 3)
-        kill(supervisor->mpirun, SIGKILL);
+    if (ending.state == MF_ENDING_NONE)
+        kill(supervisor->starter, supervisor->n_signals == 1 ? SIGTERM : SIGKILL);
+    else if (supervisor->n_signals > 3)
+        kill(supervisor->starter, SIGKILL);
     else if (supervisor->n_signals == 3)
-        kill(supervisor->mpirun, SIGTERM);
+        kill(supervisor->starter, SIGTERM);
+    else if (supervisor->config->launching->way == MF_LAUNCH_SRUN)
+        tell_scheduler(supervisor, &ending, number);
     else
-        kill(supervisor->mpirun, number == SIGINT ? SIGUSR1 : SIGUSR2);
+        tell_mpirun(supervisor, number);
 }
 
 static void take_signal(struct supervisor *supervisor)
@@ -231,7 +270,7 @@ static void take_signal(struct supervisor *supervisor)
         pass_on(supervisor, info.ssi_signo);
         return;
     }
-    if (waitpid(supervisor->mpirun, &supervisor->mpirun_status, WNOHANG) == supervisor->mpirun)
+    if (waitpid(supervisor->starter, &supervisor->status, WNOHANG) == supervisor->starter)
         supervisor->has_ended = true;
 }
 
@@ -248,29 +287,29 @@ static void wait_for_more(struct supervisor *supervisor)
         take_signal(supervisor);
     has_moved = mf_relay_turn(&supervisor->out, &items[1]);
     has_moved |= mf_relay_turn(&supervisor->err, &items[2]);
-    /* A reader that is slow holds up mpirun, which does not hang then. */
+    /* A reader that is slow holds up the starter, which does not hang then. */
     if (has_moved || supervisor->out.n > 0 || supervisor->err.n > 0)
         supervisor->quiet_ns = mf_clock_monotonic_ns();
 }
 
-/* For how long mpirun may stay behind a run that is over; -1 for one that is not. */
+/* For how long the starter may stay behind a run that is over; -1 for one that is not. */
 static int64_t patience_ns(const struct supervisor *supervisor)
 {
     struct mf_ending ending = mf_ending_read(supervisor->ending);
 
     if (ending.state == MF_ENDING_ENDED)
-        return LEAVE_NS;
+        return ending.has_losses ? LEAVE_LOST_NS : LEAVE_NS;
     if (ending.state == MF_ENDING_BEGUN && mf_life_has_ended(&ending.scheduler))
-        return supervisor->has_standby ? TAKEOVER_NS : LEAVE_NS;
+        return supervisor->config->has_standby ? TAKEOVER_NS : LEAVE_NS;
     return -1;
 }
 
-/* The run is over, and mpirun has had its time: it is asked to end, and then made to. */
+/* The run is over, and the starter has had its time: it is asked to end, and then made to. */
 static void press(struct supervisor *supervisor, int64_t now_ns)
 {
     int64_t allowed_ns;
 
-    if (now_ns < supervisor->looked_ns + LOOK_NS || now_ns < supervisor->quiet_ns + LEAVE_NS)
+    if (now_ns < supervisor->looked_ns + RECORD_NS || now_ns < supervisor->quiet_ns + RECORD_NS)
         return;
     supervisor->looked_ns = now_ns;
     allowed_ns = patience_ns(supervisor);
@@ -278,13 +317,14 @@ static void press(struct supervisor *supervisor, int64_t now_ns)
         supervisor->over_ns = 0;
     else if (supervisor->over_ns == 0)
         supervisor->over_ns = now_ns;
-    if (supervisor->over_ns == 0 || now_ns < supervisor->over_ns + allowed_ns)
+    if (supervisor->over_ns == 0 || now_ns < supervisor->over_ns + allowed_ns ||
+        now_ns < supervisor->quiet_ns + allowed_ns)
         return;
     if (supervisor->asked_ns == 0) {
         supervisor->asked_ns = now_ns;
-        kill(supervisor->mpirun, SIGTERM);
+        kill(supervisor->starter, SIGTERM);
     } else if (now_ns >= supervisor->asked_ns + LEAVE_NS) {
-        kill(supervisor->mpirun, SIGKILL);
+        kill(supervisor->starter, SIGKILL);
     }
 }
 
@@ -300,8 +340,8 @@ static bool is_told_to_leave(const struct supervisor *supervisor)
 }
 
 /*
- * What mpirun has left behind, and the last of the output, for which a reader may take its time.
- * A process that cannot be killed would keep the pipes open for ever.
+ * What the starter has left behind, and the last of the output, for which a reader may take its
+ * time. A process that cannot be killed would keep the pipes open for ever.
  */
 static void clear_away(struct supervisor *supervisor)
 {
@@ -342,7 +382,7 @@ static int judge(const struct supervisor *supervisor)
     case MF_ENDING_NONE:
         break;
     }
-    mf_log_error(&supervisor->context->log, "mpirun ended before the run began");
+    mf_log_error(&supervisor->context->log, "%s ended before the run began", supervisor->name);
     return MPIFARM_EXIT_USAGE;
 }
 
@@ -351,26 +391,27 @@ static bool may_be_refused(struct mf_context *context)
     if (geteuid() != 0 ||
         (getenv("OMPI_ALLOW_RUN_AS_ROOT") && getenv("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM")))
         return false;
-    mf_log_error(&context->log,
-                 "--np: mpirun does not run for root unless OMPI_ALLOW_RUN_AS_ROOT=1 and "
-                 "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 are set");
+    mf_log_error(&context->log, "mpirun does not run for root unless OMPI_ALLOW_RUN_AS_ROOT=1 and "
+                                "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 are set");
     return true;
 }
 
-int mf_supervise(struct mf_context *context, uint32_t n_ranks, const char *run_dir,
-                 bool has_standby)
+int mf_supervise(struct mf_context *context, const struct mf_supervision *config)
 {
-    struct supervisor supervisor = {
-        .context = context, .signal_fd = -1, .has_standby = has_standby};
+    struct supervisor supervisor = {.context = context,
+                                    .config = config,
+                                    .name = mf_launch_way_name(config->launching->way),
+                                    .signal_fd = -1};
     int r, status;
 
-    if (may_be_refused(context))
+    if (config->launching->way == MF_LAUNCH_MPIRUN && may_be_refused(context))
         return MPIFARM_EXIT_USAGE;
-    r = mf_ending_create(run_dir, supervisor.ending);
+    r = mf_ending_create(config->run_dir, supervisor.ending);
     if (r == 0)
-        r = start(&supervisor, n_ranks);
+        r = start(&supervisor);
     if (r < 0) {
-        mf_log_error(&context->log, "%s: cannot run mpirun from there: %s", run_dir, strerror(-r));
+        mf_log_error(&context->log, "%s: cannot run %s from there: %s", config->run_dir,
+                     supervisor.name, strerror(-r));
         (void)unlink(supervisor.ending);
         return MPIFARM_EXIT_USAGE;
     }

@@ -1,27 +1,42 @@
-/* `mpifarm run --np N`: mpirun, started with what survival needs, and supervised. */
+/*
+ * srun or mpirun, started with what survival needs, and supervised: so that a run has the exit
+ * status of the farm, and ends when that does, whatever they do.
+ */
 #ifndef MF_CLI_SUPERVISE_H
 #define MF_CLI_SUPERVISE_H
 
 #include "cli/cli.h"
+#include "cli/launching.h"
 
 #include <stdbool.h>
 
 /**
- * mf_supervise() - run this command line as the ranks of mpirun.
+ * @launching    not MF_LAUNCH_NONE (borrowed)
+ * @run_dir      of the run
+ * @has_standby  another rank takes over when rank 0 dies
+ * @reads_input  rank 0 gets standard input; else nobody reads it
+ * @is_prompt    output is shown as it is written, not line by line
+ */
+struct mf_supervision {
+    const struct mf_launching *launching;
+    const char *run_dir;
+    bool has_standby;
+    bool reads_input;
+    bool is_prompt;
+};
+
+/**
+ * mf_supervise() - run this command line as ranks.
  *
- * Standard input goes to rank 0, its output comes back, SIGINT, SIGTERM and SIGHUP are passed on.
- * mpirun is ended if it does not end itself once rank 0 has told how the run ended, or has died
- * without that, and it does not outlive this process.
+ * Their output comes back, SIGINT, SIGTERM and SIGHUP are passed on to rank 0. srun or mpirun is
+ * ended if it does not end itself once rank 0 has told how the run ended, or has died without that,
+ * and it does not outlive this process.
  *
  * @context  has the command line
- * @n_ranks  as many
- * @run_dir  of the run
- * @has_standby  another rank takes over when rank 0 dies
  *
  * Returns the exit status of the farm.
  */
-int mf_supervise(struct mf_context *context, uint32_t n_ranks, const char *run_dir,
-                 bool has_standby);
+int mf_supervise(struct mf_context *context, const struct mf_supervision *config);
 
 /**
  * mf_supervise_is_advised() - whether a launcher ends all ranks with the first that dies, although

@@ -27,9 +27,19 @@ static const char *const shown_prefixes[] = {"OMPI_ALLOW_RUN_AS_ROOT"};
 
 /* Set for each command, so what is inherited from an outer farm must go. */
 static const char *const own_names[] = {
-    "MPIFARM_TASK_ID=", "MPIFARM_ATTEMPT=",    "MPIFARM_RANK=",         "MPIFARM_SLOT=",
-    "MPIFARM_CORES=",   "MPIFARM_RUN_DIR=",    "PARALLEL_SEQ=",         "PARALLEL_JOBSLOT=",
-    "MPIFARM_GPUS=",    "MPIFARM_SUPERVISED=", "DISBATCH_ENGINE_RANK=",
+    "MPIFARM_TASK_ID=", "MPIFARM_ATTEMPT=",    "MPIFARM_RANK=",     "MPIFARM_SLOT=",
+    "MPIFARM_CORES=",   "MPIFARM_RUN_DIR=",    "PARALLEL_SEQ=",     "PARALLEL_JOBSLOT=",
+    "MPIFARM_GPUS=",    "MPIFARM_SUPERVISED=", "MPIFARM_TERMINAL=", "DISBATCH_ENGINE_RANK=",
+};
+
+/* Where the farm started its own ranks in a Slurm job, variables of the job as they were before are
+ * kept with this before their names. */
+static const char kept_prefix[] = "MPIFARM_KEPT_";
+
+/* What Slurm says of the node, which is another one for each rank. */
+static const char *const node_names[] = {
+    "SLURM_CPUS_ON_NODE=", "SLURM_GPUS_ON_NODE=",  "SLURM_JOB_GPUS=",
+    "SLURM_NODEID=",       "SLURM_TOPOLOGY_ADDR=", "SLURM_TOPOLOGY_ADDR_PATTERN=",
 };
 
 /* What programs of different makers find their GPUs by. */
@@ -63,10 +73,40 @@ static bool is_inherited(const char *variable)
            !starts_with_any(variable, own_names, N_ITEMS(own_names));
 }
 
+static bool is_of_node(const char *variable)
+{
+    return starts_with_any(variable, node_names, N_ITEMS(node_names));
+}
+
+/*
+ * What a command gets of a variable, NULL for nothing. In a Slurm job that the farm started its
+ * ranks in, those of Slurm are as in the batch script: the step of the ranks is none of the
+ * command's business, and would mislead an srun or mpirun that it calls.
+ */
+static char *inherit(char *variable, bool has_kept)
+{
+    char *kept = variable + strlen(kept_prefix);
+
+    if (starts_with(variable, kept_prefix))
+        return is_of_node(kept) ? NULL : kept;
+    if (has_kept && starts_with(variable, "SLURM_") && !is_of_node(variable))
+        return NULL;
+    return is_inherited(variable) ? variable : NULL;
+}
+
+static bool has_kept_variables(void)
+{
+    for (char **variable = environ; *variable; variable++)
+        if (starts_with(*variable, kept_prefix))
+            return true;
+    return false;
+}
+
 int mf_environment_inherit(struct mf_spawner *spawner)
 {
     const struct mf_configuration *configuration = spawner->configuration;
     size_t n_variables = 0, run_dir, engine;
+    bool has_kept = has_kept_variables();
 
     while (environ[n_variables])
         n_variables++;
@@ -75,10 +115,12 @@ int mf_environment_inherit(struct mf_spawner *spawner)
     if (!spawner->inherited)
         return -ENOMEM;
     for (size_t i = 0; i < n_variables; i++) {
-        if (!is_inherited(environ[i]))
+        char *variable = inherit(environ[i], has_kept);
+
+        if (!variable)
             continue;
-        spawner->inherited[spawner->n_inherited++] = environ[i];
-        if (starts_with(environ[i], "OMP_NUM_THREADS="))
+        spawner->inherited[spawner->n_inherited++] = variable;
+        if (starts_with(variable, "OMP_NUM_THREADS="))
             spawner->has_omp = true;
     }
 

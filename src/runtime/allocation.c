@@ -2,9 +2,12 @@
 #include "runtime/allocation.h"
 
 #include "base/clock.h"
-#include "base/program.h"
+#include "base/units.h"
+#include "runtime/query.h"
 
+#include <ctype.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,38 +56,162 @@ static void name_job(const char *job, char *text, size_t size)
 static int ask_squeue(const char *job, int64_t *ret_ns, struct mf_error *err)
 {
     const char *const words[] = {"squeue", "--noheader", "--format=%L", "--jobs", job, NULL};
-    char text[64];
-    int r = mf_program_ask(words, SQUEUE_TIMEOUT_NS, false, text, sizeof(text));
+    char text[64] = "";
+    int r = mf_query(words, SQUEUE_TIMEOUT_NS, MF_QUERY_OUTPUT, text, sizeof(text));
 
-    if (r > 0)
+    text[strcspn(text, "\n")] = '\0';
+    /* Of one that ended not long ago it says nothing. */
+    if (r == -ECHILD || (r == 0 && text[0] == '\0'))
         return mf_error_set(err, -ECHILD, "squeue knows no job %s", job);
     if (r < 0)
         return mf_error_set(err, r, "cannot ask squeue when job %s ends: %s", job, strerror(-r));
-    text[strcspn(text, "\n")] = '\0';
     r = mf_allocation_parse_left(text, ret_ns);
     if (r < 0)
         return mf_error_set(err, r, "squeue says that job %s ends in \"%s\"", job, text);
     return r;
 }
 
-int mf_allocation_time_left(int64_t *ret_ns, struct mf_error *err)
+/* What SLURM_JOB_END_TIME says: returns 1, 0 where it is not set, or -EINVAL. */
+static int read_end(int64_t *ret_ns, struct mf_error *err)
 {
     const char *end = getenv("SLURM_JOB_END_TIME");
-    const char *job = getenv("SLURM_JOB_ID");
-    char name[64];
     char *behind;
     long long end_s;
 
-    if (!job)
+    if (!end)
         return 0;
-    if (!end) {
-        name_job(job, name, sizeof(name));
-        return ask_squeue(name, ret_ns, err);
-    }
     end_s = strtoll(end, &behind, 10);
     if (behind == end || *behind != '\0' || end_s <= 0 || end_s > INT64_MAX / MF_NS_PER_S)
         return mf_error_set(err, -EINVAL, "SLURM_JOB_END_TIME is \"%s\", not seconds since 1970",
                             end);
     *ret_ns = end_s * MF_NS_PER_S - mf_clock_wall_ns();
+    return 1;
+}
+
+int mf_allocation_time_left(int64_t *ret_ns, struct mf_error *err)
+{
+    const char *job = getenv("SLURM_JOB_ID");
+    char name[64];
+    int64_t left_ns;
+    int r;
+
+    if (!job)
+        return 0;
+    r = read_end(ret_ns, err);
+    if (r < 0 || (r == 1 && *ret_ns > 0))
+        return r;
+    /* A job whose time is over may have got more since it began. */
+    name_job(job, name, sizeof(name));
+    if (r == 0)
+        return ask_squeue(name, ret_ns, err);
+    r = ask_squeue(name, &left_ns, NULL);
+    if (r == 1)
+        *ret_ns = left_ns;
+    return r == 0 ? 0 : 1;
+}
+
+/* --- the nodes --- */
+
+/* Slurm gives its own steps these numbers: the shell of salloc on the first node, and the script
+ * of a batch job. */
+#define INTERACTIVE_STEP "4294967290"
+#define BATCH_STEP "4294967291"
+
+/* A count in the environment; 0 for none, or -EINVAL. */
+static int read_count(const char *name, uint32_t *ret_count, struct mf_error *err)
+{
+    const char *text = getenv(name);
+    int64_t count = 0;
+
+    *ret_count = 0;
+    if (text && mf_parse_integer(text, 1, INT32_MAX, &count, NULL) < 0)
+        return mf_error_set(err, -EINVAL,
+                            "%s is \"%s\", which is no number: start it in a Slurm job, or with "
+                            "--launch=none",
+                            name, text);
+    *ret_count = (uint32_t)count;
+    return 0;
+}
+
+int mf_allocation_parse_cpus(const char *text, uint32_t *ret_n_cpus)
+{
+    uint64_t n_cpus = 0;
+
+    while (*text) {
+        unsigned int each, n_nodes = 1;
+        int n = 0;
+
+        if (!isdigit((unsigned char)*text) || sscanf(text, "%7u%n", &each, &n) != 1)
+            return -EINVAL;
+        text += n;
+        if (*text == '(') {
+            n = 0;
+            if (sscanf(text, "(x%7u)%n", &n_nodes, &n) != 1 || n == 0)
+                return -EINVAL;
+            text += n;
+        }
+        n_cpus += (uint64_t)each * n_nodes;
+        if (*text == ',')
+            text++;
+        else if (*text)
+            return -EINVAL;
+    }
+    if (n_cpus == 0 || n_cpus > UINT32_MAX)
+        return -EINVAL;
+    *ret_n_cpus = (uint32_t)n_cpus;
+    return 0;
+}
+
+/* Nodes of all components of a heterogeneous job, of which each has one at least. */
+static uint32_t count_parts(uint32_t n_parts)
+{
+    uint32_t n_nodes = 0;
+
+    for (uint32_t i = 0; i < n_parts; i++) {
+        char name[64];
+        uint32_t n;
+
+        snprintf(name, sizeof(name), "SLURM_JOB_NUM_NODES_HET_GROUP_%" PRIu32, i);
+        n_nodes += read_count(name, &n, NULL) == 0 && n > 0 ? n : 1;
+    }
+    return n_nodes;
+}
+
+/* Whether Slurm started this process, or what started it, on a node of the job. */
+static bool is_on_node(const struct mf_allocation *allocation)
+{
+    const char *node = getenv("SLURMD_NODENAME");
+    const char *nodes = getenv("SLURM_JOB_NODELIST");
+
+    /* That of an outer job does not count. */
+    return node && (allocation->n_nodes > 1 || !nodes || strcmp(node, nodes) == 0);
+}
+
+int mf_allocation_find(struct mf_allocation *ret_allocation, struct mf_error *err)
+{
+    const char *step = getenv("SLURM_STEP_ID"), *cpus = getenv("SLURM_JOB_CPUS_PER_NODE");
+    struct mf_allocation allocation = {.job = getenv("SLURM_JOB_ID")};
+    int r;
+
+    *ret_allocation = allocation;
+    if (!allocation.job)
+        return 0;
+    r = read_count("SLURM_JOB_NUM_NODES", &allocation.n_nodes, err);
+    if (r == 0 && allocation.n_nodes == 0)
+        r = read_count("SLURM_NNODES", &allocation.n_nodes, err);
+    if (r == 0)
+        r = read_count("SLURM_HET_SIZE", &allocation.n_parts, err);
+    if (r < 0)
+        return r;
+    if (allocation.n_parts > 1)
+        allocation.n_nodes = count_parts(allocation.n_parts);
+    if (allocation.n_nodes == 0)
+        allocation.n_nodes = 1;
+    if (!cpus || allocation.n_parts > 1 || mf_allocation_parse_cpus(cpus, &allocation.n_cpus) < 0)
+        allocation.n_cpus = 0;
+    allocation.is_in_step = step && strcmp(step, INTERACTIVE_STEP) != 0 &&
+                            strcmp(step, BATCH_STEP) != 0 && getenv("SLURM_PROCID");
+    allocation.is_on_node = is_on_node(&allocation);
+    *ret_allocation = allocation;
     return 1;
 }

@@ -7,16 +7,47 @@
 
 #include "base/error.h"
 
+#include <stdbool.h>
 #include <stdint.h>
+
+/**
+ * What a process finds in its environment of the job that it is in.
+ *
+ * @job         its number (borrowed from the environment), NULL in none
+ * @n_nodes     of all its components
+ * @n_cpus      that were granted on all of them, 0 when that is not known
+ * @n_parts     components of a heterogeneous job, 0 or 1 in any other
+ * @is_in_step  srun has started this process; not of the batch script, nor of salloc's shell
+ * @is_on_node  it runs on a node of the job; salloc's shell may be elsewhere
+ */
+struct mf_allocation {
+    const char *job;
+    uint32_t n_nodes;
+    uint32_t n_cpus;
+    uint32_t n_parts;
+    bool is_in_step;
+    bool is_on_node;
+};
+
+/**
+ * mf_allocation_find() - what the environment says of the allocation.
+ *
+ * Returns 1, 0 in none, or -EINVAL with a sentence about a variable that makes no sense.
+ */
+int mf_allocation_find(struct mf_allocation *ret_allocation, struct mf_error *err);
+
+/** Adds up "2(x3),1", as SLURM_JOB_CPUS_PER_NODE has it. Returns 0 or -EINVAL; no sentence. */
+int mf_allocation_parse_cpus(const char *text, uint32_t *ret_n_cpus);
 
 /**
  * mf_allocation_time_left() - how long the allocation lasts.
  *
- * SLURM_JOB_END_TIME says it, or else squeue, which is run once and given 10 s. Before any thread
- * and before MPI_Init, as it forks.
+ * SLURM_JOB_END_TIME says it, or else squeue, which is run once and given 10 s; also when that time
+ * has passed, as a job may have got more. Before any thread and before MPI_Init, as it forks.
  *
- * Returns 1 with the time, 0 in no allocation or one without an end, or -errno with a sentence
- * when it cannot be found out.
+ * Returns 1 with the time, below 0 once it is over; 0 in no allocation or one without an end;
+ * -ECHILD with a sentence when Slurm knows no such job, or another -errno with one when it cannot
+ * be found out.
  */
 int mf_allocation_time_left(int64_t *ret_ns, struct mf_error *err);
 

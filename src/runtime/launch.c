@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* The first of the variables that is set to a number, else fallback. */
 static uint32_t read_number(const char *const *names, uint32_t fallback)
@@ -42,6 +43,14 @@ static int refuse_copies(const struct mf_launch *launch, struct mf_error *err)
                         launch->n_copies);
 }
 
+/* The shell of salloc on the first node is a step of Slurm's own, and nobody's rank. */
+static bool is_interactive_step(void)
+{
+    const char *step = getenv("SLURM_STEP_ID");
+
+    return step && strcmp(step, "4294967290") == 0;
+}
+
 int mf_launch_detect(struct mf_launch *ret_launch, struct mf_error *err)
 {
     static const char *const ranks[] = {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK",
@@ -53,7 +62,8 @@ int mf_launch_detect(struct mf_launch *ret_launch, struct mf_error *err)
                                               "SLURM_NTASKS_PER_NODE", NULL};
     struct mf_launch launch = {.n_copies = 1};
 
-    launch.is_mpi = getenv("OMPI_COMM_WORLD_SIZE") || getenv("PMIX_RANK");
+    launch.is_mpi =
+        getenv("OMPI_COMM_WORLD_SIZE") || (getenv("PMIX_RANK") && !is_interactive_step());
     if (getenv("OMPI_COMM_WORLD_SIZE"))
         launch.n_copies = read_number(open_mpi_sizes, 1);
     else if (is_srun_step())

@@ -48,15 +48,22 @@ static bool is_ignored(int number)
     return sigaction(number, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
 }
 
+static bool is_users(int number)
+{
+    return number == SIGUSR1 || number == SIGUSR2;
+}
+
 static bool is_handled(const struct mf_rank *rank, int number)
 {
     return !is_ignored(number) &&
-           (rank->config->is_supervised || (number != SIGUSR1 && number != SIGUSR2));
+           (!is_users(number) || rank->config->hears_mpirun || rank->config->is_in_job);
 }
 
-/* The signal that was meant. */
-static int meaning_of(uint32_t number)
+/* The signal that was meant, 0 for none. */
+static int meaning_of(const struct mf_rank *rank, uint32_t number)
 {
+    if (is_users((int)number) && !rank->config->hears_mpirun)
+        return 0;
     if (number == SIGUSR1)
         return SIGINT;
     return number == SIGUSR2 ? SIGTERM : (int)number;
@@ -71,22 +78,46 @@ static int block_signals(const struct mf_rank *rank, sigset_t *ret_set)
     return sigprocmask(SIG_BLOCK, ret_set, NULL) < 0 ? -errno : 0;
 }
 
+/* A resource manager lets little time pass before it kills. */
+static bool is_last_call(const struct mf_rank *rank, int number)
+{
+    return rank->n_signals > 1 || (number == SIGTERM && rank->config->is_in_job);
+}
+
+static void stop_by(struct mf_rank *rank, int number)
+{
+    bool is_last = is_last_call(rank, number);
+    char why[64];
+
+    snprintf(why, sizeof(why), "signal %d (%s)", number, strsignal(number));
+    if (rank->n_signals == 1)
+        mf_log_info(rank->log, "stopped by %s: %s", why,
+                    is_last ? "ending the running tasks"
+                            : "running tasks may end, once more ends them");
+    else if (rank->n_signals == 2)
+        mf_log_info(rank->log, "stopped again: ending the running tasks");
+    rank->is_ending = is_last;
+    mf_scheduler_interrupt(rank->scheduler, is_last ? MF_STOP_NOW : MF_STOP_SOON, why);
+}
+
 static void on_signal(void *arg, uint32_t events)
 {
     struct mf_rank *rank = arg;
     struct signalfd_siginfo info;
-    char why[64];
+    int number;
 
-    if (read(rank->signal_fd, &info, sizeof(info)) != sizeof(info) || !rank->scheduler)
+    if (read(rank->signal_fd, &info, sizeof(info)) != sizeof(info))
         return;
-    snprintf(why, sizeof(why), "signal %d (%s)", meaning_of(info.ssi_signo),
-             strsignal(meaning_of(info.ssi_signo)));
+    number = meaning_of(rank, info.ssi_signo);
+    if (info.ssi_signo == SIGTERM)
+        mf_worker_rank_note_terminated(rank->worker);
+    if (number == 0 || !rank->scheduler)
+        return;
+    /* All processes of a job may be told, and each may pass it on. */
+    if (rank->is_ending && rank->config->is_in_job)
+        return;
     rank->n_signals++;
-    if (rank->n_signals == 1)
-        mf_log_info(rank->log, "stopped by %s: running tasks may end, once more ends them", why);
-    else if (rank->n_signals == 2)
-        mf_log_info(rank->log, "stopped again: ending the running tasks");
-    mf_scheduler_interrupt(rank->scheduler, rank->n_signals == 1 ? MF_STOP_SOON : MF_STOP_NOW, why);
+    stop_by(rank, number);
 }
 
 /* Before modules and MPI_Init, whose threads would else take the signals and die of them. */
@@ -159,6 +190,7 @@ static int start_worker(struct mf_rank *rank)
         .n_cores = rank->has.n_cores,
         .resources = &rank->has.resources,
         .never_pins = rank->has.is_unconfined,
+        .shares_signals = rank->config->is_in_job,
     };
     struct mf_executor *executor;
     int r = mf_worker_rank_create(&config, &rank->worker);

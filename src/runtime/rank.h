@@ -29,7 +29,9 @@
  * @mem_bytes, @n_gpus   what each node has, whatever is found there; 0 and
  *              MF_GPUS_FOUND for what is found
  * @is_inline   functions of modules are called in the rank itself
- * @is_supervised  whoever supervises mpirun sends SIGUSR1 for SIGINT and SIGUSR2 for SIGTERM, as
+ * @is_in_job   its resource manager signals all processes of the job at once, and soon kills them:
+ *              SIGTERM ends the running tasks, and SIGUSR1 and SIGUSR2 are for them alone
+ * @hears_mpirun   whoever supervises mpirun sends SIGUSR1 for SIGINT and SIGUSR2 for SIGTERM, as
  *              mpirun keeps those to itself
  */
 struct mf_rank_config {
@@ -40,7 +42,8 @@ struct mf_rank_config {
     uint64_t mem_bytes;
     uint32_t n_gpus;
     bool is_inline;
-    bool is_supervised;
+    bool is_in_job;
+    bool hears_mpirun;
     const struct mf_log *log;
 };
 
@@ -65,6 +68,7 @@ struct mf_rank {
     bool was_scheduled;  /* the workers were told to stop */
     int signal_fd;
     int n_signals;
+    bool is_ending; /* a signal has ended the running tasks */
     struct mf_watch *signal_watch;
     struct mf_scheduler *scheduler;
 };
@@ -96,7 +100,7 @@ void mf_rank_try_later(struct mf_rank *rank);
  * mf_rank_schedule() - run a farm to its end.
  *
  * SIGINT, SIGTERM and SIGHUP are taken over: the first lets running tasks end,
- * the second ends them.
+ * the second ends them, and so does in a job the first SIGTERM.
  *
  * A rank that takes over (config->is_takeover) stays a worker if that fails, with -EBUSY when
  * another process has the run.

@@ -165,6 +165,10 @@ static void on_end(struct mf_worker_rank *worker, const struct mf_message *messa
         return;
     if (attempt->state == MF_ATTEMPT_SUSPENDED)
         mf_list_remove(&attempt->node);
+    if (attempt->state == MF_ATTEMPT_HELD) {
+        mf_worker_signal_excuse(worker, attempt);
+        return;
+    }
     if (!is_unstarted(attempt)) {
         worker->executor->ops->end(worker->executor, attempt->task, attempt->number,
                                    message->cause);
@@ -394,6 +398,7 @@ int mf_worker_rank_turn(struct mf_worker_rank *worker, int64_t now_ns)
         if (r < 0)
             mf_worker_rank_report_broken(worker, strerror(-r));
     }
+    mf_worker_signal_turn(worker);
     mf_worker_handover_turn(worker);
     tell_started(worker);
     had_traffic |= worker->frame.size > 0;
@@ -412,6 +417,7 @@ int64_t mf_worker_rank_next_ns(const struct mf_worker_rank *worker)
 
     if (worker->is_finished)
         return INT64_MAX;
+    next_ns = mf_earliest_ns(next_ns, mf_worker_signal_next_ns(worker));
     if (mf_list_is_empty(&worker->untold))
         return next_ns;
     return mf_earliest_ns(
@@ -467,9 +473,11 @@ int mf_worker_rank_create(const struct mf_worker_rank_config *config,
     else
         mf_life_own(&worker->life);
     worker->never_pins = config->never_pins;
+    worker->shares_signals = config->shares_signals;
     mf_list_init(&worker->fetching);
     mf_list_init(&worker->queue);
     mf_list_init(&worker->untold);
+    mf_list_init(&worker->held);
     r = mf_table_create(sizeof(struct mf_worker_attempt_key), sizeof(struct mf_worker_attempt *),
                         &worker->attempts);
     if (r == 0 && config->loop)

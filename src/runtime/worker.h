@@ -33,6 +33,8 @@ struct mf_worker_rank;
  *             it is needed and removed in the end (borrowed)
  * @cores, @n_cores, @resources   what HELLO says of this rank (borrowed during create)
  * @never_pins  slots are used without their processors, whatever WELCOME says
+ * @shares_signals  it is in a job whose resource manager sends SIGTERM to all its processes, those
+ *             of tasks included: mf_worker_rank_note_terminated() tells of its own
  */
 struct mf_worker_rank_config {
     struct mf_transport *transport;
@@ -45,6 +47,7 @@ struct mf_worker_rank_config {
     uint32_t n_cores;
     const struct mf_topo_resources *resources;
     bool never_pins;
+    bool shares_signals;
 };
 
 /**
@@ -60,6 +63,14 @@ void mf_worker_rank_set_executor(struct mf_worker_rank *worker, struct mf_execut
 
 /** The mf_executor_fn of the worker's executor; arg is the worker. */
 void mf_worker_rank_heard(void *arg, const struct mf_executor_event *event);
+
+/**
+ * mf_worker_rank_note_terminated() - SIGTERM has come to this process.
+ *
+ * With shares_signals tasks got it too: their failures at this time, and from now on, are reported
+ * as MF_CAUSE_STOPPED, which is no fault of theirs.
+ */
+void mf_worker_rank_note_terminated(struct mf_worker_rank *worker);
 
 /** Ends what runs and frees; NULL is accepted. */
 void mf_worker_rank_destroy(struct mf_worker_rank *worker);

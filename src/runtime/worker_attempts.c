@@ -325,8 +325,8 @@ static bool is_small(const struct mf_output *output)
  * Puts small output into the record; large output stays here to be pulled. With a standby all of it
  * stays, as long as it could be asked for again.
  */
-static void report_ended(struct mf_worker_rank *worker, struct mf_worker_attempt *attempt,
-                         const struct mf_executor_event *event)
+void mf_worker_rank_report_ended(struct mf_worker_rank *worker, struct mf_worker_attempt *attempt,
+                                 const struct mf_executor_event *event)
 {
     bool is_kept;
 
@@ -361,7 +361,8 @@ static void heard_ended(struct mf_worker_rank *worker, const struct mf_executor_
         worker->n_staged--;
     give_gpus(worker, attempt);
     mf_worker_feeds_give_back(worker, attempt);
-    report_ended(worker, attempt, event);
+    if (!mf_worker_signal_hold(worker, attempt, event))
+        mf_worker_rank_report_ended(worker, attempt, event);
 }
 
 static void heard_unstaged(struct mf_worker_rank *worker, const struct mf_executor_event *event)

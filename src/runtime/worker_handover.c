@@ -156,6 +156,10 @@ static bool describe(const struct mf_worker_rank *worker, const struct mf_worker
         ret_holding->state = MF_TASK_RUNNING;
         ret_holding->ran_ns = worker->now_ns - attempt->started_ns;
         return true;
+    case MF_ATTEMPT_HELD:
+        /* Its end will be told. */
+        ret_holding->state = MF_TASK_RUNNING;
+        return true;
     case MF_ATTEMPT_SUSPENDED:
         /* In the queue are those that go on, whoever schedules. */
         ret_holding->state = mf_list_is_empty(&attempt->node) ? MF_TASK_SUSPENDED : MF_TASK_RUNNING;

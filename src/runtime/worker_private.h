@@ -7,6 +7,7 @@
  *     worker_handover.c  from a scheduler that died to the next one
  *     worker_hooks.c     commands that it runs before its first task, and when it leaves
  *     worker_notice.c    that the scheduler is there, that this worker is, and beginning again
+ *     worker_signal.c    attempts that a resource manager ends together with the worker
  */
 #ifndef MF_RUNTIME_WORKER_PRIVATE_H
 #define MF_RUNTIME_WORKER_PRIVATE_H
@@ -25,6 +26,7 @@ enum mf_attempt_state {
     MF_ATTEMPT_STAGED,
     MF_ATTEMPT_RUNNING,
     MF_ATTEMPT_SUSPENDED,
+    MF_ATTEMPT_HELD, /* it has failed, which may be no fault of its own */
     MF_ATTEMPT_KEPT,
 };
 
@@ -32,8 +34,8 @@ struct mf_feed;
 
 /*
  * An attempt this worker knows. While FETCHING or QUEUED it owns its RUN record's command;
- * `node` is in `fetching`, in the queue, in `untold`, or in no list. Its GPUs are booked from
- * the beginning, since the scheduler counts them so, and chosen with its first slots. One that
+ * `node` is in `fetching`, in the queue, in `untold`, in `held`, or in no list. Its GPUs are booked
+ * from the beginning, since the scheduler counts them so, and chosen with its first slots. One that
  * is SUSPENDED has no slots; it is in the queue when it is to go on.
  *
  * @has_gpus  whether they are chosen
@@ -43,7 +45,8 @@ struct mf_feed;
  * @saved     saved_size bytes that an earlier try saved, until it starts
  * @feeds     n_feeds, one for each place of a path in the command; none once it has ended
  * @fingerprint  with a standby: of its command as it was received
- * @outcome   with a standby, while KEPT: how it ended
+ * @outcome   while HELD, and with a standby while KEPT: how it ended
+ * @held_until_ns  while HELD
  * @is_inline with that: its output is small
  */
 struct mf_worker_attempt {
@@ -70,6 +73,7 @@ struct mf_worker_attempt {
     int64_t ran_ns;
     uint64_t fingerprint;
     struct mf_outcome *outcome;
+    int64_t held_until_ns;
     bool is_inline;
     struct mf_output *output;
     struct mf_list node;
@@ -110,6 +114,9 @@ struct mf_worker_hooks {
  * @fetching    FETCHING ones in order of arrival
  * @queue       QUEUED ones, and SUSPENDED ones that are to go on, in order of arrival
  * @untold      RUNNING ones that the scheduler does not know to run, oldest first
+ * @held        HELD ones, those that failed first in front
+ * @shares_signals  a resource manager sends SIGTERM to all processes of a job, tasks included
+ * @is_terminated   it has
  * @n_wide      RUNNING ones with more than one slot
  * @never_pins  slots are used without their processors
  * @may_stage   attempts may wait in the executor: none is suspended, since then slots change
@@ -135,6 +142,9 @@ struct mf_worker_rank {
     struct mf_list fetching;
     struct mf_list queue;
     struct mf_list untold;
+    struct mf_list held;
+    bool shares_signals;
+    bool is_terminated;
     uint32_t n_slots;
     uint32_t n_staged;
     uint32_t n_wide;
@@ -192,6 +202,10 @@ void mf_worker_rank_suspend(struct mf_worker_rank *worker, struct mf_worker_atte
 
 /** Gives queued attempts to the executor as far as slots and staging allow. */
 void mf_worker_rank_start_queued(struct mf_worker_rank *worker);
+
+/** Reports the end of an attempt that has no slots any more. */
+void mf_worker_rank_report_ended(struct mf_worker_rank *worker, struct mf_worker_attempt *attempt,
+                                 const struct mf_executor_event *event);
 
 /** Appends all of an output, stdout first. Returns 0 or -errno. */
 int mf_worker_rank_read_output(const struct mf_output *output, struct mf_buffer *bytes);
@@ -297,6 +311,21 @@ int64_t mf_worker_notice_next_ns(const struct mf_worker_rank *worker);
  * another one.
  */
 void mf_worker_rank_on_scheduler_lost(struct mf_worker_rank *worker);
+
+/* worker_signal.c */
+
+/** The end of an attempt, if it is better reported a little later. Returns whether that is so. */
+bool mf_worker_signal_hold(struct mf_worker_rank *worker, struct mf_worker_attempt *attempt,
+                           const struct mf_executor_event *event);
+
+/** An attempt that is HELD was to be ended anyway. */
+void mf_worker_signal_excuse(struct mf_worker_rank *worker, struct mf_worker_attempt *attempt);
+
+/** Reports what has been held for long enough. */
+void mf_worker_signal_turn(struct mf_worker_rank *worker);
+
+/** When the next turn is due for what is held; INT64_MAX for never. */
+int64_t mf_worker_signal_next_ns(const struct mf_worker_rank *worker);
 
 /* worker.c */
 

@@ -17,7 +17,6 @@
     "put sbatch <<'END'\necho \"$*\" >> sbatch.words; wc -l < sbatch.words\nEND\n"                 \
     "put scancel <<'END'\necho \"$*\" >> scancel.words\nEND\n"                                     \
     "put squeue <<'END'\nEND\n"                                                                    \
-    "put srun <<'END'\nshift 3; exec \"$@\"\nEND\n"                                                \
     "job() { SLURM_JOB_ID=7 SLURM_JOB_END_TIME=${1-4102444800} bash mpifarm-run/batch.sh; }\n"
 
 TestSuite(batch, .init = t_enter_dir, .fini = t_leave_dir);
@@ -25,13 +24,13 @@ TestSuite(batch, .init = t_enter_dir, .fini = t_leave_dir);
 Test(batch, words_before_the_dashes_are_for_sbatch_and_those_behind_for_the_run)
 {
     t_write("a b.txt", "true\n");
-    struct t_result result =
-        t_sh("mpifarm batch --dry-run -N 4 'a b.txt' --hold -t 12:00:00 --comment='x \"y\\' -- "
-             "--retries 3 --run-dir 'my run' | grep -o '^#SBATCH -N.*\\| run --.*'; ls");
+    struct t_result result = t_sh(
+        "mpifarm batch --dry-run -N 4 'a b.txt' --hold -t 12:00:00 --comment='x \"y\\' -- "
+        "--retries 3 --run-dir 'my run' | grep -o '^#SBATCH -N.*\\|^\"$mpifarm\" run --.*'; ls");
 
     cr_assert(eq(str, result.out,
                  "#SBATCH -N 4 --hold -t 12:00:00 --comment=x\\ \\\"y\\\\\n"
-                 " run --resume --retries 3 --run-dir 'my run' 'a b.txt'\n"
+                 "\"$mpifarm\" run --resume --retries 3 --run-dir 'my run' 'a b.txt'\n"
                  "a b.txt\n"),
               "%s", result.err);
 }
@@ -70,7 +69,7 @@ Test(batch, nothing_is_submitted_that_a_run_would_refuse)
         SLURM
         "try() { mpifarm batch \"$@\"; echo $?; }; exec 2>&1\n"
         "try tasks.txt -N 4\ntry good.txt -- --retries x\ntry -N 4\ntry good.txt --retries 3\n"
-        "try good.txt -a 1-4\ntry good.txt --chdir=/tmp\ntry good.txt -- --np 4\ntry - < good.txt\n"
+        "try good.txt -a 1-4\ntry good.txt --chdir=/tmp\ntry good.txt --gets-on\ntry - < good.txt\n"
         "try --chain good.txt -- --force\ntry --chain=2 good.txt\nls");
 
     cr_assert(t_has(result.out, "tasks.txt:2: "), "%s", result.out);
@@ -81,7 +80,7 @@ Test(batch, nothing_is_submitted_that_a_run_would_refuse)
     cr_assert(t_has(result.out, "the jobs of an array would all be the same run"), "%s",
               result.out);
     cr_assert(t_has(result.out, "the job runs where it is submitted"), "%s", result.out);
-    cr_assert(t_has(result.out, "--np: a job has a rank on each of its nodes"), "%s", result.out);
+    cr_assert(t_has(result.out, "option --gets-on needs a value: --gets-on RUN"), "%s", result.out);
     cr_assert(t_has(result.out, "a job cannot read standard input"), "%s", result.out);
     cr_assert(t_has(result.out, "--force would begin anew in each job"), "%s", result.out);
     cr_assert(t_has(result.out, "option --chain takes no value"), "%s", result.out);
@@ -102,7 +101,7 @@ Test(batch, what_sbatch_has_against_it_is_told_in_its_own_words)
     cr_assert(t_has(result.err, "sbatch has not submitted mpifarm-run/batch.sh: Batch job "
                                 "submission failed: Invalid partition name specified\n"),
               "%s", result.err);
-    cr_assert(t_has(result.err, "sbatch cannot be started: No such file or directory"), "%s",
+    cr_assert(t_has(result.err, "sbatch cannot be asked: No such file or directory"), "%s",
               result.err);
 }
 
@@ -149,8 +148,8 @@ Test(batch, a_chain_ends_when_its_job_is_cancelled_and_not_when_it_is_preempted)
     t_write("tasks.txt", "touch begun; sleep 300\n");
     struct t_result result = t_sh(
         SLURM "mpifarm batch --chain tasks.txt > /dev/null || exit\n"
-              "put srun <<'END'\ntrap 'exit 3' TERM; touch begun; while :; do sleep 0.01; done\n"
-              "END\n"
+              "put run <<'END'\ntrap 'exit 3' TERM; touch begun; while :; do sleep 0.01; done\n"
+              "END\nsed -i 's,^\"$mpifarm\" run,run,' mpifarm-run/batch.sh\n"
               "end() { await [ -e begun ]; rm begun; kill -TERM $1 $(pgrep -P $1); "
               "wait $1 || cat scancel.words; }\n"
               "put squeue <<'END'\necho 'COMPLETING 2026-11-22T07:16:29 4:59'\nEND\n"

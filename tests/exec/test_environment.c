@@ -31,6 +31,25 @@ Test(environment, variables_of_mpi_launchers_are_hidden_and_others_are_kept)
     rig_destroy(rig);
 }
 
+Test(environment, variables_of_slurm_are_as_they_were_before_the_farm_started_its_ranks)
+{
+    struct rig *rig;
+    struct rig_task *task;
+
+    setenv("MPIFARM_KEPT_SLURM_NTASKS", "64", 1);
+    setenv("MPIFARM_KEPT_SLURM_CPUS_ON_NODE", "8", 1);
+    setenv("SLURM_NTASKS", "4", 1);
+    setenv("SLURM_CPUS_ON_NODE", "2", 1);
+    setenv("SLURM_STEP_ID", "1", 1);
+    setenv("SLURM_CPU_BIND", "none", 1);
+    setenv("MPIFARM_TERMINAL", "80", 1);
+    rig = rig_create((struct rig_options){0});
+    task = rig_run(rig, "env | grep -E 'SLURM|TERMINAL' | sort");
+    cr_assert_str_eq(task->text[MF_STDOUT], "SLURM_CPUS_ON_NODE=2\nSLURM_NTASKS=64\n",
+                     "and what is about the node is of this one");
+    rig_destroy(rig);
+}
+
 Test(environment, task_sees_who_and_where_it_is)
 {
     struct rig *rig;

@@ -6,6 +6,7 @@
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
 #include <errno.h>
+#include <stdlib.h>
 
 static int64_t left_s(const char *text)
 {
@@ -43,4 +44,33 @@ Test(allocation, what_is_no_time_is_refused)
 
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
         cr_assert(eq(int, mf_allocation_parse_left(bad[i], &ns), -EINVAL), "%s", bad[i]);
+}
+
+Test(allocation, cpus_of_all_nodes_are_added_up)
+{
+    static const char *const bad[] = {"", "x", "2(x", "2(x3)4", "2(x3),,1", "0", "2(y3)", "-1"};
+    uint32_t n_cpus;
+
+    cr_assert(eq(int, mf_allocation_parse_cpus("16", &n_cpus), 0));
+    cr_assert(eq(u32, n_cpus, 16));
+    cr_assert(eq(int, mf_allocation_parse_cpus("72(x2),36", &n_cpus), 0));
+    cr_assert(eq(u32, n_cpus, 180));
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        cr_assert(eq(int, mf_allocation_parse_cpus(bad[i], &n_cpus), -EINVAL), "%s", bad[i]);
+}
+
+Test(allocation, a_heterogeneous_job_has_the_nodes_of_all_its_components)
+{
+    struct mf_allocation allocation;
+
+    clearenv();
+    cr_assert(eq(int, mf_allocation_find(&allocation, NULL), 0));
+    setenv("SLURM_JOB_ID", "7", 1);
+    setenv("SLURM_JOB_NUM_NODES", "1", 1);
+    setenv("SLURM_HET_SIZE", "2", 1);
+    setenv("SLURM_JOB_NUM_NODES_HET_GROUP_0", "1", 1);
+    setenv("SLURM_JOB_NUM_NODES_HET_GROUP_1", "4", 1);
+    cr_assert(eq(int, mf_allocation_find(&allocation, NULL), 1));
+    cr_assert(eq(u32, allocation.n_nodes, 5));
+    cr_assert(eq(u32, allocation.n_parts, 2));
 }

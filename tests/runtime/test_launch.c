@@ -72,6 +72,19 @@ Test(launch, a_batch_script_of_many_tasks_is_alone)
     cr_assert(not(launch.is_mpi));
 }
 
+Test(launch, the_shell_of_salloc_on_a_node_is_no_rank)
+{
+    struct mf_launch launch;
+
+    setenv("SLURM_STEP_ID", "4294967290", 1);
+    setenv("SLURM_PROCID", "0", 1);
+    setenv("SLURM_STEP_NUM_TASKS", "1", 1);
+    setenv("PMIX_RANK", "0", 1);
+    cr_assert(eq(int, mf_launch_detect(&launch, NULL), 0));
+    cr_assert(not(launch.is_mpi));
+    cr_assert(eq(u32, launch.n_copies, 1));
+}
+
 Test(launch, the_mpiexec_of_another_mpi_is_refused)
 {
     struct mf_launch launch;

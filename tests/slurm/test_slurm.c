@@ -36,7 +36,8 @@ TestSuite(slurm, .init = enter, .fini = t_leave_dir);
 static const char helpers[] =
     "await() { until \"$@\"; do sleep 0.05; done; }\n"
     "show() { scontrol show job $id | sed -n \"s/.*$1=\\([A-Z_0-9]*\\).*/\\1/p\" | sort -u; }\n"
-    "is_over() { show JobState | grep -qx 'COMPLETED\\|FAILED\\|TIMEOUT\\|NODE_FAIL' && "
+    "is_over() { show JobState | grep -qx 'COMPLETED\\|FAILED\\|TIMEOUT\\|CANCELLED\\|NODE_FAIL' "
+    "&& "
     "! show JobState | grep -q 'ING$'; }\n"
     "batch() { id=$(sbatch --parsable \"$@\"); await is_over; show ExitCode; }\n";
 
@@ -177,28 +178,87 @@ Test(slurm, what_cannot_end_before_the_job_does_is_not_started)
               result.err);
 }
 
-Test(slurm, a_task_may_start_steps_and_mpirun_of_its_own)
+Test(slurm, a_task_finds_the_job_as_a_batch_script_does)
 {
-    t_write("tasks.txt", "mpirun --oversubscribe -n 2 hostname\nsrun --overlap -N1 -n1 hostname\n");
-    struct t_result result = in_cluster(1, "batch -o out -t 5 $SCRIPTS/farm.sbatch -j 1 tasks.txt; "
-                                           "grep -c '^n1$' out\n");
+    t_write("tasks.txt", "mpirun -n 4 hostname\n"
+                         "srun -n 4 hostname\n"
+                         "srun --overlap -N 1 -n 1 hostname\n"
+                         "echo job $SLURM_NTASKS $SLURM_TASKS_PER_NODE $SLURM_STEP_ID\n"
+                         "sbatch -Q -n 1 -o inner --wrap 'srun -n 1 hostname'\n");
+    struct t_result result =
+        in_cluster(2, "batch -o out -N 2 --ntasks-per-node=2 -t 5 --wrap 'mpifarm run -k -j 1 "
+                      "tasks.txt'; grep '^n[12]$' out | sort | uniq -c; grep ^job out\n"
+                      "await grep -qs '^n' inner; grep -c '^n[12]$' inner\n");
 
-    cr_assert(eq(str, result.out, "0\n3\n"), "%s\n%s", result.err, t_read("out"));
+    cr_assert(eq(str, result.out, "0\n      5 n1\n      4 n2\njob 4 2(x2)\n1\n"), "%s\n%s",
+              result.err, t_read("out"));
 }
 
-/* Two tasks of n3 may have had their effect, and yet not have been told as done. */
+/* Each, once it runs, lasts until there is "go". */
+static void write_lasting_tasks(int n)
+{
+    FILE *file = fopen("tasks.txt", "w");
+
+    cr_assert(file != NULL);
+    for (int i = 0; i < n; i++)
+        fprintf(file, "touch began.%d; until [ -e go ]; do sleep 0.05; done; echo %d >> done\n", i,
+                i);
+    cr_assert(fclose(file) == 0);
+}
+
+/* The batch script is on the node of rank 0, and a shell of salloc on none. */
+Test(slurm, a_signal_to_it_stops_the_run_wherever_rank_0_is)
+{
+    write_lasting_tasks(3);
+    t_write("job", "#!/bin/sh\n"
+                   "mpifarm run --resume -j 1 tasks.txt 2> err & pid=$!\n"
+                   "until [ -e began.0 ] && [ -e began.1 ]; do sleep 0.05; done\n"
+                   "kill -HUP $pid\n"
+                   "until grep -q 'stopped by signal 1 ' err; do sleep 0.05; done\n"
+                   "touch go; wait $pid; echo status $?\n");
+    struct t_result result = in_cluster(
+        2,
+        "batch -o out -N 2 -t 5 job; cat out; sort done; ls began.2\n"
+        "rm -r mpifarm-run go began.* done; salloc -Q -N 2 -t 5 sh job; sort done; ls began.2\n");
+
+    cr_assert(eq(str, result.out, "0\nstatus 3\n0\n1\nstatus 3\n0\n1\n"), "%s\n%s", result.err,
+              t_read("err"));
+}
+
+/* A failure that were theirs would be told again by the second job, and be its exit status. */
+Test(slurm, tasks_that_slurm_ends_run_again_and_are_not_charged)
+{
+    write_lasting_tasks(4);
+    struct t_result result = in_cluster(
+        2, "for end in 'scancel' 'scancel --signal=TERM --full' 'scontrol requeue'; do\n"
+           "  id=$(sbatch --parsable -o out -N 2 --exclusive -t 5 --wrap "
+           "'exec mpifarm run --resume tasks.txt')\n"
+           "  for i in 0 1 2 3; do await test -e began.$i; done\n"
+           "  $end $id; await grep -qas '4 tasks left; --resume' out\n"
+           "  scancel $id; await is_over; touch go\n"
+           "  batch -o again -N 2 --exclusive -t 5 --wrap 'mpifarm run --resume tasks.txt'\n"
+           "  sort done | tr '\\n' ' '; rm -r go done began.* mpifarm-run out\n"
+           "done\n");
+
+    cr_assert(eq(str, result.out, "0\n0 1 2 3 0\n0 1 2 3 0\n0 1 2 3 "), "%s\n%s", result.err,
+              t_read("again"));
+}
+
+/*
+ * Two tasks of n3 may have had their effect, and yet not have been told as done. Slurm need not
+ * know of the crash for the run to end.
+ */
 Test(slurm, what_ran_on_a_node_that_crashes_runs_elsewhere)
 {
     write_tasks(100);
-    struct t_result result = in_cluster(
-        4, "sbatch --no-kill -o out -N 4 --ntasks-per-node=1 --exclusive -t 5 --wrap 'srun "
-           "--no-kill --mpi=pmix mpifarm run tasks.txt; echo status $?' > /dev/null\n"
-           "await grep -qs n3 out; cluster crash n3\n"
-           "await grep -q 'on n3 is lost' out; scontrol update NodeName=n3 State=DOWN Reason=test\n"
-           "await grep status out; sort -u done | wc -l\n"
-           "[ $(wc -l < done) -le 102 ] || wc -l < done\n");
+    struct t_result result =
+        in_cluster(4, "sbatch --no-kill -o out -N 4 --exclusive -t 5 --wrap 'mpifarm run "
+                      "tasks.txt; echo status $?' > /dev/null\n"
+                      "await grep -qs n3 out; cluster crash n3\n"
+                      "await grep 'status' out; grep -o 'on n3 is lost' out; sort -u done | wc -l\n"
+                      "[ $(wc -l < done) -le 102 ] || wc -l < done\n");
 
-    cr_assert(eq(str, result.out, "status 0\n100\n"), "%s", result.err);
+    cr_assert(eq(str, result.out, "status 0\non n3 is lost\n100\n"), "%s", result.err);
 }
 
 /* Tasks that wait, ten by ten, for files go0, go1, ... */
@@ -228,4 +288,39 @@ Test(slurm, batch_submits_a_job_whose_status_is_seen_from_other_hosts)
                  "workers: 2 with 4 slots\n0\n20\nthe run is over; it took\n"
                  "tasks: 20 of 20 done\n"),
               "%s\n%s", result.err, t_read("out"));
+}
+
+Test(slurm, a_chain_goes_on_after_a_job_that_is_killed_and_ends_with_one_that_is_cancelled)
+{
+    write_gated_tasks(30);
+    struct t_result result = in_cluster(
+        2, "chain() { mpifarm batch --chain tasks.txt -N 2 -t 5 -o out.%j | "
+           "sed -n 's/Submitted batch job \\([0-9]*\\).*/\\1/p'; }\n"
+           "has_done() { grep -qs \"\\\"done\\\": $1,\" mpifarm-run/status.json; }\n"
+           "touch go0; id=$(chain); await has_done 10\n"
+           "scancel --signal=KILL --batch $id; await is_over; touch go1; await has_done 20\n"
+           "id=$(squeue -h -t RUNNING -o %i); scancel $id\n"
+           "is_idle() { [ -z \"$(squeue -h)\" ]; }; await is_idle\n"
+           "touch go2; id=$(chain); await is_idle; show ExitCode\n"
+           "wc -l < done; sort -u done | wc -l; ls out.*\n");
+
+    cr_assert(eq(str, result.out, "0\n30\n30\nout.1\nout.2\nout.4\n"), "%s", result.err);
+}
+
+/* Slurm would look only now and then whether the time of a job is up, or its hold. */
+Test(slurm, a_job_puts_itself_into_the_queue_again_until_nothing_is_left)
+{
+    write_gated_tasks(20);
+    struct t_result result =
+        in_cluster(2, "touch go0; id=$(sbatch --parsable -N 2 -t 5 -o out $SCRIPTS/chain.sbatch "
+                      "tasks.txt)\n"
+                      "await grep -qs '\"done\": 10,' mpifarm-run/status.json\n"
+                      "scancel --signal=USR1 --batch $id; await grep -q 'stopped by signal' out\n"
+                      "scancel --signal=USR1 --batch $id\n"
+                      "is_back() { show JobState | grep -qx PENDING && [ $(show Restarts) = 1 ] && "
+                      "! sinfo -hNo %T | grep -qv idle; }\n"
+                      "await is_back; scontrol update JobId=$id StartTime=now; touch go1\n"
+                      "await is_over; show ExitCode; wc -l < done; sort -u done | wc -l\n");
+
+    cr_assert(eq(str, result.out, "0\n20\n20\n"), "%s\n%s", result.err, t_read("out"));
 }

@@ -1,0 +1,243 @@
+/* What starts the ranks of a run, chosen from --launch, --np and the environment. */
+#include "cli/launching.h"
+
+#include "base/clock.h"
+
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Each test is a process of its own, so these are too. */
+static char dir[] = "/tmp/mpifarm.XXXXXX";
+static const struct mf_log no_log;
+static const struct mf_launch alone = {.n_copies = 1};
+static struct mf_launching launching;
+static struct mf_error err;
+
+/* A program in the only directory of PATH. */
+static void write_program(const char *name, const char *text)
+{
+    char path[64];
+    FILE *file;
+
+    snprintf(path, sizeof(path), "%s/%s", dir, name);
+    file = fopen(path, "w");
+    cr_assert(file != NULL);
+    fprintf(file, "#!/bin/sh\n%s\n", text);
+    cr_assert(eq(int, fclose(file), 0));
+    cr_assert(eq(int, chmod(path, 0755), 0));
+}
+
+static void set_number(const char *name, int64_t number)
+{
+    char text[32];
+
+    snprintf(text, sizeof(text), "%lld", (long long)number);
+    setenv(name, text, 1);
+}
+
+/* A batch script of a job that has so many nodes and goes on for an hour. */
+static void enter_job(int n_nodes)
+{
+    setenv("SLURM_JOB_ID", "7", 1);
+    set_number("SLURM_JOB_NUM_NODES", n_nodes);
+    setenv("SLURM_JOB_CPUS_PER_NODE", "2(x3),1", 1);
+    setenv("SLURM_JOB_NODELIST", n_nodes == 1 ? "n1" : "n[1-4]", 1);
+    setenv("SLURMD_NODENAME", "n1", 1);
+    set_number("SLURM_JOB_END_TIME", mf_clock_wall_ns() / MF_NS_PER_S + 3600);
+}
+
+static void setup(void)
+{
+    clearenv();
+    cr_assert(mkdtemp(dir) != NULL);
+    setenv("PATH", dir, 1);
+    write_program("srun", "printf 'MPI plugin types are...\\n\\tnone\\n\\tpmi2\\n\\tpmix\\n'");
+}
+
+static void teardown(void)
+{
+    char command[64];
+
+    snprintf(command, sizeof(command), "PATH=/bin:/usr/bin rm -rf %s", dir);
+    if (system(command) != 0)
+        cr_log_warn("cannot remove %s", dir);
+}
+
+TestSuite(launching, .init = setup, .fini = teardown);
+
+static int choose(enum mf_launch_way wanted, uint32_t n_ranks)
+{
+    return mf_launching_choose(wanted, n_ranks, &alone, &no_log, &launching, &err);
+}
+
+static void refuse(enum mf_launch_way wanted, uint32_t n_ranks, const char *sentence)
+{
+    cr_assert(lt(int, choose(wanted, n_ranks), 0));
+    cr_assert(strstr(err.text, sentence) != NULL, "%s", err.text);
+}
+
+Test(launching, ways_are_read_as_they_are_named)
+{
+    enum mf_launch_way way;
+
+    cr_assert(eq(int, mf_launch_way_parse("auto", &way, &err), 0));
+    cr_assert(eq(int, (int)way, MF_LAUNCH_AUTO));
+    cr_assert(eq(int, mf_launch_way_parse("none", &way, &err), 0));
+    cr_assert(eq(int, (int)way, MF_LAUNCH_NONE));
+    cr_assert(eq(int, mf_launch_way_parse("srun", &way, &err), 0));
+    cr_assert(eq(int, (int)way, MF_LAUNCH_SRUN));
+    cr_assert(eq(int, mf_launch_way_parse("mpirun", &way, &err), 0));
+    cr_assert(eq(int, (int)way, MF_LAUNCH_MPIRUN));
+    cr_assert(eq(int, mf_launch_way_parse("ssh", &way, &err), -EINVAL));
+    cr_assert(strstr(err.text, "\"ssh\" is none of auto, none, srun and mpirun") != NULL);
+}
+
+Test(launching, outside_a_job_nothing_is_started)
+{
+    cr_assert(eq(int, choose(MF_LAUNCH_AUTO, 0), 0));
+    cr_assert(eq(int, (int)launching.way, MF_LAUNCH_NONE));
+}
+
+Test(launching, in_a_job_there_is_one_rank_on_each_node)
+{
+    enter_job(4);
+    cr_assert(eq(int, choose(MF_LAUNCH_AUTO, 0), 0), "%s", err.text);
+    cr_assert(eq(int, (int)launching.way, MF_LAUNCH_SRUN));
+    cr_assert(eq(u32, launching.n_ranks, 4));
+    cr_assert(launching.is_per_node);
+}
+
+Test(launching, one_node_needs_nothing_where_this_is_that_node)
+{
+    enter_job(1);
+    cr_assert(eq(int, choose(MF_LAUNCH_AUTO, 0), 0), "%s", err.text);
+    cr_assert(eq(int, (int)launching.way, MF_LAUNCH_NONE));
+    cr_assert(eq(int, choose(MF_LAUNCH_SRUN, 0), 0), "%s", err.text);
+    cr_assert(eq(int, (int)launching.way, MF_LAUNCH_SRUN), "but it is to be had");
+
+    unsetenv("SLURMD_NODENAME");
+    cr_assert(eq(int, choose(MF_LAUNCH_AUTO, 0), 0), "%s", err.text);
+    cr_assert(eq(int, (int)launching.way, MF_LAUNCH_SRUN), "the shell of salloc elsewhere");
+    setenv("SLURMD_NODENAME", "n9", 1);
+    cr_assert(eq(int, choose(MF_LAUNCH_AUTO, 0), 0), "%s", err.text);
+    cr_assert(eq(int, (int)launching.way, MF_LAUNCH_SRUN), "or in another job");
+}
+
+Test(launching, without_pmix_it_is_mpirun)
+{
+    enter_job(2);
+    write_program("srun", "printf 'MPI plugin types are...\\n\\tnone\\n\\tpmi2\\n' >&2");
+    write_program("mpirun", "");
+    cr_assert(eq(int, choose(MF_LAUNCH_AUTO, 0), 0), "%s", err.text);
+    cr_assert(eq(int, (int)launching.way, MF_LAUNCH_MPIRUN));
+    cr_assert(eq(u32, launching.n_ranks, 2));
+    refuse(MF_LAUNCH_SRUN, 0, "this Slurm has no PMIx");
+}
+
+Test(launching, with_nothing_to_start_ranks_that_is_said)
+{
+    enter_job(2);
+    write_program("srun", "echo none");
+    refuse(MF_LAUNCH_AUTO, 0, "nothing can start ranks on the 2 nodes of job 7");
+    cr_assert(strstr(err.text, "--launch=none") != NULL, "%s", err.text);
+    cr_assert(eq(int, choose(MF_LAUNCH_NONE, 0), 0));
+}
+
+Test(launching, what_is_a_rank_already_starts_none)
+{
+    const struct mf_launch rank = {.is_mpi = true, .n_copies = 2};
+    const struct mf_launch only = {.is_mpi = true, .n_copies = 1};
+
+    enter_job(2);
+    cr_assert(eq(int, mf_launching_choose(MF_LAUNCH_AUTO, 0, &rank, &no_log, &launching, &err), 0));
+    cr_assert(eq(int, (int)launching.way, MF_LAUNCH_NONE));
+    cr_assert(eq(int, mf_launching_choose(MF_LAUNCH_AUTO, 0, &only, &no_log, &launching, &err), 0));
+    cr_assert(eq(int, (int)launching.way, MF_LAUNCH_NONE));
+    cr_assert(lt(int, mf_launching_choose(MF_LAUNCH_SRUN, 0, &rank, &no_log, &launching, &err), 0));
+    cr_assert(strstr(err.text, "has started this already") != NULL, "%s", err.text);
+
+    setenv("MPIFARM_SUPERVISED", "file", 1);
+    cr_assert(eq(int, mf_launching_choose(MF_LAUNCH_SRUN, 0, &rank, &no_log, &launching, &err), 0));
+    cr_assert(eq(int, (int)launching.way, MF_LAUNCH_NONE), "what was started by that option");
+}
+
+Test(launching, a_step_of_one_task_is_what_the_user_wanted)
+{
+    enter_job(2);
+    setenv("SLURM_PROCID", "0", 1);
+    setenv("SLURM_STEP_ID", "3", 1);
+    cr_assert(eq(int, choose(MF_LAUNCH_AUTO, 0), 0));
+    cr_assert(eq(int, (int)launching.way, MF_LAUNCH_NONE));
+    setenv("SLURM_STEP_ID", "4294967290", 1);
+    cr_assert(eq(int, choose(MF_LAUNCH_AUTO, 0), 0));
+    cr_assert(eq(int, (int)launching.way, MF_LAUNCH_SRUN), "the shell of salloc on a node");
+}
+
+Test(launching, a_farm_within_a_task_has_the_share_of_the_task)
+{
+    enter_job(2);
+    setenv("MPIFARM_TASK_ID", "a", 1);
+    cr_assert(eq(int, choose(MF_LAUNCH_AUTO, 0), 0));
+    cr_assert(eq(int, (int)launching.way, MF_LAUNCH_NONE));
+}
+
+Test(launching, a_number_of_ranks_goes_to_mpirun_unless_it_is_to_be_srun)
+{
+    cr_assert(eq(int, choose(MF_LAUNCH_AUTO, 3), 0));
+    cr_assert(eq(int, (int)launching.way, MF_LAUNCH_MPIRUN));
+    cr_assert(eq(u32, launching.n_ranks, 3));
+    cr_assert(not(launching.is_per_node));
+    enter_job(4);
+    cr_assert(eq(int, choose(MF_LAUNCH_SRUN, 7), 0), "%s", err.text);
+    cr_assert(eq(int, (int)launching.way, MF_LAUNCH_SRUN));
+    cr_assert(eq(u32, launching.n_ranks, 7));
+}
+
+Test(launching, ranks_that_make_no_sense_are_refused)
+{
+    refuse(MF_LAUNCH_NONE, 3, "--np starts ranks, and --launch=none starts none");
+    refuse(MF_LAUNCH_MPIRUN, 0, "--np N");
+    enter_job(4);
+    refuse(MF_LAUNCH_SRUN, 8, "--np 8: job 7 has 7 CPUs");
+}
+
+Test(launching, srun_outside_a_job_is_refused)
+{
+    refuse(MF_LAUNCH_SRUN, 0, "in no Slurm job; call it in a batch script");
+}
+
+Test(launching, a_job_that_is_over_is_refused)
+{
+    enter_job(4);
+    set_number("SLURM_JOB_END_TIME", mf_clock_wall_ns() / MF_NS_PER_S - 300);
+    write_program("squeue", "exit 1");
+    refuse(MF_LAUNCH_AUTO, 0, "the time of job 7 was over 5m0");
+    unsetenv("SLURM_JOB_END_TIME");
+    refuse(MF_LAUNCH_AUTO, 0, "job 7 is over");
+    write_program("squeue", "");
+    refuse(MF_LAUNCH_AUTO, 0, "job 7 is over");
+}
+
+Test(launching, a_job_that_got_more_time_is_not_over)
+{
+    enter_job(4);
+    set_number("SLURM_JOB_END_TIME", mf_clock_wall_ns() / MF_NS_PER_S - 300);
+    write_program("squeue", "echo 1:00:00");
+    cr_assert(eq(int, choose(MF_LAUNCH_AUTO, 0), 0), "%s", err.text);
+    cr_assert(gt(i64, atoll(getenv("SLURM_JOB_END_TIME")), mf_clock_wall_ns() / MF_NS_PER_S),
+              "and ranks find the true end");
+}
+
+Test(launching, variables_that_make_no_sense_are_named)
+{
+    enter_job(4);
+    setenv("SLURM_JOB_NUM_NODES", "four", 1);
+    refuse(MF_LAUNCH_AUTO, 0, "SLURM_JOB_NUM_NODES is \"four\"");
+    cr_assert(eq(int, choose(MF_LAUNCH_NONE, 0), 0));
+}
