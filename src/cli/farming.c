@@ -571,6 +571,21 @@ static int refuse(struct mf_context *context, const struct mf_launch *launch,
     return MPIFARM_EXIT_USAGE;
 }
 
+/* With any other the ranks would end with the first node. One node alone keeps itself. */
+static int check_release(const struct mf_launching *launching, struct mf_error *err)
+{
+    bool is_alone = launching->way == MF_LAUNCH_NONE && !mf_ending_is_awaited();
+
+    if (launching->way == MF_LAUNCH_SRUN || (launching->way == MF_LAUNCH_NONE && !is_alone))
+        return 0;
+    if (is_alone && launching->allocation.job && launching->allocation.n_nodes == 1)
+        return 0;
+    return mf_error_set(err, -EINVAL,
+                        "--release-idle gives nodes of a Slurm job back, and needs ranks that "
+                        "mpifarm starts by srun: call \"mpifarm run\" in the batch script, "
+                        "without mpirun and srun before it");
+}
+
 int mf_farming_main(struct mf_context *context, const struct mf_subcommand *subcommand, int argc,
                     char **argv, mf_open_source_fn open_source, int min_words)
 {
@@ -593,6 +608,8 @@ int mf_farming_main(struct mf_context *context, const struct mf_subcommand *subc
                                 : MPIFARM_EXIT_DONE;
     if (mf_launching_choose(settings.launch_way, settings.n_ranks, &launch, &context->log,
                             &launching, &err) < 0)
+        return refuse(context, &launch, &err);
+    if (settings.rank.gives_back && check_release(&launching, &err) < 0)
         return refuse(context, &launch, &err);
     if (launching.way != MF_LAUNCH_NONE)
         return supervise(context, &settings, &launching, may_read_input(subcommand, argv, argc));

@@ -464,6 +464,7 @@ int mf_scheduler_turn(struct mf_scheduler *scheduler, int64_t now_ns)
     if (!scheduler->is_leaving) {
         mf_choosing_turn(scheduler);
         decide(scheduler);
+        mf_release_turn(scheduler);
     }
     /* The last of them may have been refused, skipped or put aside, of which nothing else tells. */
     scheduler->is_reading |= mf_intake_may_go_on(scheduler);
@@ -494,6 +495,7 @@ int64_t mf_scheduler_next_ns(const struct mf_scheduler *scheduler)
     next_ns = mf_earliest_ns(next_ns, mf_walltime_next_ns(scheduler));
     if (scheduler->config.progress)
         next_ns = mf_earliest_ns(next_ns, mf_progress_next_ns(scheduler->config.progress));
+    next_ns = mf_earliest_ns(next_ns, mf_release_next_ns(scheduler));
     if (!scheduler->is_leaving)
         return mf_earliest_ns(mf_earliest_ns(next_ns, mf_choosing_next_ns(scheduler)),
                               mf_farm_next_tick_ns(scheduler->farm));
@@ -636,7 +638,7 @@ static int create_parts(struct mf_scheduler *scheduler, struct mf_error *err)
     if (r == 0)
         r = mf_notice_create(scheduler);
     if (r == 0)
-        r = mf_notice_create(scheduler);
+        r = mf_release_create(scheduler);
     if (r == 0 && scheduler->config.is_takeover)
         r = mf_adoption_create(scheduler);
     if (r == 0 && scheduler->config.is_takeover) {
@@ -683,6 +685,7 @@ void mf_scheduler_destroy(struct mf_scheduler *scheduler)
     mf_learned_finish(scheduler);
     mf_feeds_finish(scheduler);
     mf_choosing_destroy(scheduler);
+    mf_release_destroy(scheduler);
     mf_settle_destroy(scheduler);
     mf_live_free_all(scheduler);
     mf_farm_destroy(scheduler->farm);

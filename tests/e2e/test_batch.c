@@ -174,3 +174,13 @@ Test(batch, a_chain_whose_jobs_end_no_task_is_given_up_and_may_be_begun_again)
     cr_assert(t_has(result.err, "mpifarm-run: 3 jobs in a row have ended no task: the chain ends"),
               "%s", result.err);
 }
+
+Test(batch, nodes_are_given_back_only_from_a_job_whose_ranks_are_mpifarms)
+{
+    struct t_result result =
+        t_sh("unset SLURM_JOB_ID; echo true | mpifarm run --release-idle -; echo $?");
+
+    cr_assert(eq(str, result.out, "2\n"), "%s", result.err);
+    cr_assert(t_has(result.err, "--release-idle gives nodes of a Slurm job back"), "%s",
+              result.err);
+}

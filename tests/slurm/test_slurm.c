@@ -324,3 +324,24 @@ Test(slurm, a_job_puts_itself_into_the_queue_again_until_nothing_is_left)
 
     cr_assert(eq(str, result.out, "0\n20\n20\n"), "%s\n%s", result.err, t_read("out"));
 }
+
+/* Two tasks are left for the four slots of two nodes, and one that comes after them. */
+Test(slurm, an_idle_node_goes_back_to_slurm_when_what_is_left_fits_on_the_others)
+{
+    t_write("tasks.txt", "until [ -e go ]; do sleep 0.05; done; echo a >> done\n"
+                         "[id=b] until [ -e go ]; do sleep 0.05; done; echo b >> done\n"
+                         "[after=b] echo c >> done\ntrue\ntrue\ntrue\n");
+    struct t_result result =
+        in_cluster(3, "id=$(sbatch --parsable -o out -N 3 --ntasks-per-node=1 --exclusive "
+                      "--no-kill -t 5 --wrap 'mpifarm run --release-idle tasks.txt')\n"
+                      "is_given() { show NumNodes | grep -qx 2; }; await is_given\n"
+                      "await grep -q '\"workers\": 2,' mpifarm-run/status.json\n"
+                      "is_free() { [ $(sinfo -hNo %T -n n3) = idle ]; }; await is_free\n"
+                      "touch go; await is_over; show ExitCode; cat done | sort; ls\n"
+                      "grep -o 'given back.*' out; grep '\"lost\"' mpifarm-run/status.json\n");
+
+    cr_assert(eq(str, result.out,
+                 "0\na\nb\nc\ndone\ngo\nmpifarm-run\nout\nscript\ntasks.txt\n"
+                 "given back to Slurm: n3\n  \"lost\": 0,\n"),
+              "%s\n%s", result.err, t_read("out"));
+}
