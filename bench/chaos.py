@@ -5,10 +5,10 @@
                               [scheduler=0|1]
     chaos.py BUILD_DIR resume [tasks=1000] [ranks=3] [rounds=100] [seed=1] [seconds=0.05]
 
-kill: while a farm runs, each second a random process of it gets SIGKILL: a worker rank, a launcher,
-a task; with scheduler=1, under --standby, also the rank that schedules, twice. Others get SIGSTOP
-for up to ten seconds. At least two workers are left alive. resume: all processes of a farm get SIGKILL at a random moment, and it is
-resumed.
+kill: while a farm runs, each second a random process of it gets SIGKILL: a worker rank, a launcher
+or its keeper, a task; with scheduler=1, under --standby, also the rank that schedules, twice.
+Others get SIGSTOP for up to ten seconds. At least two workers are left alive. resume: all
+processes of a farm get SIGKILL at a random moment, and it is resumed.
 
 Each task appends a line to a file of its own. By these files and the journal, no task may be
 missing, and none done again whose first attempt no kill has cut short.
@@ -61,7 +61,12 @@ def children(pid):
 
 def launchers(rank):
     """A rank has a keeper, and that the launcher, whose children are the tasks."""
-    return [launcher for keeper in children(rank) for launcher in children(keeper)]
+    return [launcher for keeper in keepers(rank) for launcher in children(keeper)]
+
+
+def keepers(rank):
+    """None, or with a launcher that takes the place of a keeper that was killed: not dead yet."""
+    return [child for child in children(rank) if read_proc(child, "comm") == b"mpifarm-keep\n"]
 
 
 def environment_of(pid):
@@ -224,6 +229,7 @@ class Monkey:
         self.farm, self.rng = farm, rng
         self.schedulers_left = 2 if kills_scheduler else 0
         self.dead_ranks, self.dead_tasks, self.stopped = set(), set(), []
+        self.cut_ranks = set()
         self.log = []
 
     def workers(self):
@@ -238,7 +244,8 @@ class Monkey:
         found = []
         if len(workers) > LEAST_WORKERS:
             for rank, pid in workers.items():
-                found += [("rank", rank, pid), ("launcher", rank, launchers(pid)[0])]
+                found += [("rank", rank, pid), ("launcher", rank, launchers(pid)[0]),
+                          ("keeper", rank, keepers(pid)[0])]
         tasks = [("task", rank, task) for rank, pid in workers.items()
                  for launcher in launchers(pid) for task in children(launcher)]
         if tasks:
@@ -255,6 +262,8 @@ class Monkey:
         kind, rank, pid = self.rng.choice(victims)
         if kind == "task":
             self.dead_tasks.add(pid)
+        elif kind in ("launcher", "keeper"):
+            self.cut_ranks.add(rank)
         else:
             self.dead_ranks.add(rank)
         self.schedulers_left -= kind == "scheduler"
@@ -277,7 +286,7 @@ class Monkey:
         self.stopped = [entry for entry in self.stopped if entry[0] > now]
 
     def is_cut(self, rank, pid):
-        return rank in self.dead_ranks or pid in self.dead_tasks
+        return rank in self.dead_ranks | self.cut_ranks or pid in self.dead_tasks
 
     def await_begin(self):
         """Before, ranks are in MPI_Init(), where none can do without another."""

@@ -2,13 +2,11 @@
 #include "base/life.h"
 
 #include "base/io.h"
+#include "base/process_stat.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <poll.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/stat.h>
@@ -34,18 +32,9 @@ static int read_text(const char *path, char *text, size_t size)
 /* When a process began; 0 when that is not known. */
 static uint64_t started_at(pid_t pid)
 {
-    char path[64], line[1024];
-    uint64_t started;
-    const char *rest;
+    struct mf_process_stat stat;
 
-    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-    if (read_text(path, line, sizeof(line)) < 0)
-        return 0;
-    /* "pid (name) state ...": the name may hold anything; it is the 20th field after it. */
-    rest = strrchr(line, ')');
-    for (int i = 0; rest && i < 20; i++)
-        rest = strchr(rest + 1, ' ');
-    return rest && sscanf(rest, "%" SCNu64, &started) == 1 ? started : 0;
+    return mf_process_stat_read(pid, &stat) == 0 ? stat.started : 0;
 }
 
 void mf_life_own(struct mf_life *ret_life)

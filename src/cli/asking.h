@@ -15,6 +15,9 @@ int mf_asking_main(struct mf_context *context, const char *run_dir,
 /** Logs a sentence about wrong words. Returns the exit status. */
 int mf_asking_refuse(struct mf_context *context, const struct mf_error *err);
 
+/** An mf_option_fn for subcommands without options. */
+int mf_asking_set_no_option(void *arg, size_t index, const char *text, struct mf_error *err);
+
 /**
  * mf_asking_of_names() - run a subcommand "RUN NAME...": options first, of which there are none.
  *

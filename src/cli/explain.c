@@ -3,10 +3,13 @@
  * changes nothing and can be used while the run goes on.
  */
 #include "cli/explain_private.h"
+#include "cli/farming_private.h"
+#include "cli/invocation.h"
 #include "cli/subcommands.h"
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define DEFAULT_RUN_DIR "mpifarm-run"
 
@@ -18,7 +21,8 @@ static const struct mf_option options[] = {
                       .complete = MF_COMPLETE_FILE,
                       .help = "A task file of the run; all of them are given, in their order. It "
                               "tells which tasks there are, and what a task that has not ended "
-                              "waits for."},
+                              "waits for. Without it those are read that the run was started "
+                              "with."},
     [OPTION_FORMAT] = MF_FORMAT_OPTION,
     [OPTION_MODULE] = MF_SET_MODULE_OPTION,
     [OPTION_RESOURCE] = MF_SET_RESOURCE_OPTION,
@@ -69,17 +73,102 @@ static int take_operands(struct question *question, int n, char **words, struct 
     return 0;
 }
 
+/* --- the tasks of the run --- */
+
+/* What `mpifarm run` was told, for reading its files as it did. */
+static int make_settings(const struct mf_invocation *invocation,
+                         const struct mf_farming_settings *farming,
+                         struct mf_task_set_settings *settings)
+{
+    settings->format = farming->format;
+    for (uint32_t i = 0; i < farming->rank.n_modules; i++) {
+        const char *name = farming->modules[i];
+
+        /* One without a slash is searched for where libraries are. */
+        settings->modules[i] =
+            strchr(name, '/') ? mf_invocation_path(invocation, name) : strdup(name);
+        settings->n_modules += settings->modules[i] != NULL;
+        if (!settings->modules[i])
+            return -ENOMEM;
+    }
+    for (uint32_t i = 0; i < farming->resources.n; i++) {
+        char text[MF_RESOURCE_NAME_BYTES + 16];
+        struct mf_error ignored;
+
+        snprintf(text, sizeof(text), "%s=%u", farming->resources.items[i].name,
+                 farming->resources.items[i].count);
+        (void)mf_resources_add(&settings->resources, text, &ignored);
+    }
+    return 0;
+}
+
+/* Standard input is gone. */
+static int read_files(const struct mf_invocation *invocation,
+                      const struct mf_task_set_settings *settings, char **words, uint32_t n,
+                      struct mf_task_set *set)
+{
+    const char **files = calloc(n + 1, sizeof(*files));
+    struct mf_error ignored;
+    int r = files ? 0 : -ENOMEM;
+
+    for (uint32_t i = 0; i < n && r == 0; i++) {
+        files[i] = mf_invocation_path(invocation, words[i]);
+        r = strcmp(words[i], "-") == 0 ? -ENOENT : files[i] ? 0 : -ENOMEM;
+    }
+    if (r == 0)
+        r = mf_task_set_read(set, settings, files, n, &ignored);
+    for (uint32_t i = 0; i < n && files; i++)
+        free((char *)files[i]);
+    free(files);
+    return r;
+}
+
+static int read_as_run(const struct mf_invocation *invocation, struct mf_task_set *set)
+{
+    struct mf_task_set_settings settings = {.attempts = 1};
+    struct mf_farming_settings farming;
+    struct mf_error ignored;
+    int first = mf_farming_parse(&farming, &mf_subcommand_run, invocation->argc, invocation->argv,
+                                 1, &ignored);
+    int r = first < 0 ? first : make_settings(invocation, &farming, &settings);
+
+    if (r == 0)
+        r = read_files(invocation, &settings, invocation->argv + first,
+                       (uint32_t)(invocation->argc - first), set);
+    for (uint32_t i = 0; i < settings.n_modules; i++)
+        free((char *)settings.modules[i]);
+    return r;
+}
+
+/* Whether the tasks are known now as they were to the run, as far as its files are still there. */
+static bool find_tasks(struct mf_explain *explain, struct mf_task_set *set)
+{
+    struct mf_invocation invocation = {0};
+    bool is_known = false;
+
+    if (mf_invocation_read(explain->journal, &invocation) < 0)
+        return false;
+    if (strcmp(invocation.argv[0], mf_subcommand_map.name) == 0)
+        explain->n_numbered = explain->status.n_total;
+    else
+        is_known = read_as_run(&invocation, set) == 0;
+    mf_invocation_finish(&invocation);
+    return is_known;
+}
+
 static int answer_about_task(const struct question *question, struct mf_explain *explain,
                              struct mf_error *err)
 {
     struct mf_task_set set = {0};
-    bool has_set = question->n_inputs > 0;
+    bool is_known = question->n_inputs > 0;
     int r = 0;
 
-    if (has_set)
+    if (is_known)
         r = mf_task_set_read(&set, &question->settings, question->inputs, question->n_inputs, err);
+    else if (!mf_explain_is_final(explain, mf_explain_find(explain, question->task)))
+        is_known = find_tasks(explain, &set);
     if (r == 0)
-        r = mf_explain_task(explain, has_set ? &set : NULL, question->task, stdout, err);
+        r = mf_explain_task(explain, is_known ? &set : NULL, question->task, stdout, err);
     mf_task_set_finish(&set);
     return r;
 }
@@ -129,7 +218,8 @@ const struct mf_subcommand mf_subcommand_explain = {
         "\n"
         "With TASK, an id or a line number, prints what became of it, and each of its attempts "
         "that ran. The journal has only attempts that ended: what a task that has not ended "
-        "waits for is in the task files, which --input names.",
+        "waits for is in the task files that the run was started with. Where they are not to be "
+        "found any more, --input names them.",
     .options = options,
     .n_options = sizeof(options) / sizeof(options[0]),
     .operands = MF_COMPLETE_DIR,
@@ -138,6 +228,8 @@ const struct mf_subcommand mf_subcommand_explain = {
                 "Why did task 17 fail?\n"
                 "mpifarm explain mpifarm-run 17\n"
                 "What does task fit wait for?\n"
-                "mpifarm explain --input tasks.farm mpifarm-run fit",
+                "mpifarm explain mpifarm-run fit\n"
+                "The same where the task file was moved.\n"
+                "mpifarm explain --input old/tasks.farm mpifarm-run fit",
     .run = run_explain,
 };

@@ -59,7 +59,8 @@ static bool goes_on(const char *run_dir, bool has_status, const struct mf_status
     return held < 0 ? has_status && !status->is_finished : held > 0;
 }
 
-/* A run that broke off may have left what an earlier part of it said of its own end. */
+/* A run that broke off may have left what an earlier part of it said of its own end; one that could
+ * not write its journal any more may have told it in status.json alone. */
 static int find_life(struct mf_explain *explain, struct mf_error *err)
 {
     bool has_status = mf_status_read(explain->run_dir, &explain->status) == 0;
@@ -68,8 +69,12 @@ static int find_life(struct mf_explain *explain, struct mf_error *err)
 
     if (r < 0 && r != -ENOENT)
         return r;
+    if (has_status && explain->status.stopped_by[0])
+        strcpy(explain->stopped_by, explain->status.stopped_by);
     if (goes_on(explain->run_dir, has_status, &explain->status))
         explain->life = MF_EXPLAIN_GOES_ON;
+    else if (has_status && explain->status.stopped_by[0])
+        explain->life = MF_EXPLAIN_STOPPED;
     else if (r == -ENOENT || (has_status && !explain->status.is_finished))
         explain->life = MF_EXPLAIN_BROKEN;
     else

@@ -48,6 +48,7 @@ struct mf_explain_end {
  * @n_retried   attempts that were followed by another
  * @status      what status.json says; zeros if there is none
  * @stopped_by  if that is its life
+ * @n_numbered  of a sweep: how many tasks it has, whose ids are 1, 2, 3, ...; 0 for others
  */
 struct mf_explain {
     const char *run_dir;
@@ -60,6 +61,7 @@ struct mf_explain {
     struct mf_status status;
     enum mf_explain_life life;
     char stopped_by[512];
+    uint64_t n_numbered;
 };
 
 /**

@@ -108,6 +108,11 @@ static bool put_standing(const struct asked *asked)
     return true;
 }
 
+static bool knows_tasks(const struct asked *asked)
+{
+    return asked->set || asked->explain->n_numbered > 0;
+}
+
 /* A task that has not ended, or was taken up again. Returns whether it is suspended. */
 static bool put_pending(const struct asked *asked)
 {
@@ -124,7 +129,7 @@ static bool put_pending(const struct asked *asked)
         mf_explain_put_life(asked->explain, file);
     if (n > 0)
         fprintf(file, ", after %" PRIu32 " attempt%s", n, n == 1 ? "" : "s");
-    if (!asked->end && !asked->set && !is_suspended)
+    if (!asked->end && !knows_tasks(asked) && !is_suspended)
         fputs("; --input FILE tells whether there is such a task", file);
     fputc('\n', file);
     return is_suspended;
@@ -250,12 +255,12 @@ static uint64_t put_barrier(const struct asked *asked)
 
 static void put_waits(const struct asked *asked)
 {
-    uint64_t n;
+    uint64_t n = 0;
 
-    if (!asked->set)
-        return;
-    n = put_dependencies(asked);
-    n += put_barrier(asked);
+    if (asked->set) {
+        n = put_dependencies(asked);
+        n += put_barrier(asked);
+    }
     if (n == 0 && asked->explain->life == MF_EXPLAIN_GOES_ON)
         fputs("waits for: no other task; it is running, or waits for a free place\n", asked->file);
 }
@@ -267,7 +272,19 @@ static bool exists(const struct asked *asked)
 {
     if (asked->end || asked->number > 0)
         return true;
-    return !asked->set && asked->explain->life != MF_EXPLAIN_OVER;
+    return !knows_tasks(asked) && asked->explain->life != MF_EXPLAIN_OVER;
+}
+
+/* Of a sweep. */
+static mf_task_id find_numbered(const struct mf_explain *explain, const char *id)
+{
+    struct mf_error ignored;
+    int64_t number;
+
+    if (mf_parse_integer(id, 1, INT64_MAX, &number, &ignored) < 0 ||
+        (uint64_t)number > explain->n_numbered)
+        return 0;
+    return (mf_task_id)number;
 }
 
 int mf_explain_task(struct mf_explain *explain, const struct mf_task_set *set, const char *id,
@@ -277,7 +294,7 @@ int mf_explain_task(struct mf_explain *explain, const struct mf_task_set *set, c
                           .set = set,
                           .id = id,
                           .end = mf_explain_find(explain, id),
-                          .number = set ? find_in_set(set, id) : 0,
+                          .number = set ? find_in_set(set, id) : find_numbered(explain, id),
                           .file = file};
     bool is_final = mf_explain_is_final(explain, asked.end);
     bool is_suspended = false;

@@ -8,7 +8,7 @@
 
 #include "base/command.h"
 #include "cli/ending.h"
-#include "cli/launching.h"
+#include "cli/invocation.h"
 #include "cli/supervise.h"
 #include "cli/terminal.h"
 #include "exec/modules.h"
@@ -77,26 +77,6 @@ static int print_commands(struct mf_source *source, struct mf_error *err)
     }
     mf_buffer_finish(&line);
     return r < 0 ? r : 0;
-}
-
-/* Where a stream is closed the output of tasks would be lost, after they have run. */
-static int check_stream(int fd, const char *name, struct mf_error *err)
-{
-    int flags = fcntl(fd, F_GETFL);
-
-    if (flags >= 0 && (flags & O_ACCMODE) != O_RDONLY)
-        return 0;
-    return mf_error_set(err, -EBADF,
-                        "%s is closed, or not open for writing: output of tasks could not be "
-                        "printed; >/dev/null throws it away",
-                        name);
-}
-
-static int check_streams(struct mf_error *err)
-{
-    int r = check_stream(STDOUT_FILENO, "standard output", err);
-
-    return r < 0 ? r : check_stream(STDERR_FILENO, "standard error", err);
 }
 
 /* What there is to know of the run for those who read its tasks. */
@@ -206,6 +186,7 @@ static int exit_status(enum mf_run_result result)
  * @run_dir           name of the run directory from anywhere, whether it exists or not
  */
 struct run {
+    struct mf_context *context;
     struct mf_farming_settings *settings;
     const char *given_output_dir;
     struct mf_function_names functions;
@@ -221,13 +202,16 @@ struct run {
 static int make_output_dir(struct run *run, struct mf_error *err)
 {
     const char *dir = run->given_output_dir;
+    struct stat info;
 
     if (!dir)
         return 0;
     if (mkdir(dir, 0777) < 0 && errno != EEXIST)
         return mf_error_set(err, -errno, "%s: cannot make the directory: %s", dir, strerror(errno));
-    if (!realpath(dir, run->output_dir))
+    if (!realpath(dir, run->output_dir) || stat(run->output_dir, &info) < 0)
         return mf_error_set(err, -errno, "%s: %s", dir, strerror(errno));
+    if (!S_ISDIR(info.st_mode))
+        return mf_error_set(err, -ENOTDIR, "%s: is a file, and --output needs a directory", dir);
     if (access(run->output_dir, W_OK | X_OK) < 0)
         return mf_error_set(err, -errno, "%s: %s", dir, strerror(errno));
     return 0;
@@ -299,6 +283,8 @@ static int open_journal(void *arg, struct mf_journal **ret_journal, struct mf_er
         r = mf_journal_open(settings->run_dir, mode, &run->journal, err);
     if (r == 0)
         r = note_output_dir(run, err);
+    if (r == 0)
+        r = mf_invocation_note(run->journal, run->context->argc - 1, run->context->argv + 1, err);
     if (r < 0)
         return r;
     mf_ending_note_begun();
@@ -347,7 +333,7 @@ static int open_run(struct run *run, mf_open_source_fn open_source, char **words
     struct mf_farming_settings *settings = run->settings;
     int r;
 
-    r = check_streams(err);
+    r = mf_farming_check_streams(err);
     if (r < 0)
         return r;
     run->options = source_options(settings, &run->functions);
@@ -397,7 +383,8 @@ static int schedule(struct mf_context *context, struct mf_rank *rank,
                     struct mf_farming_settings *settings, mf_open_source_fn open_source,
                     char **words, int n_words)
 {
-    struct run run = {.settings = settings,
+    struct run run = {.context = context,
+                      .settings = settings,
                       .functions = {.check = mf_modules_check, .arg = rank->modules}};
     struct mf_error err = {0};
     enum mf_run_result result;
@@ -478,6 +465,23 @@ static void let_rank_0_speak(const struct mf_launch *launch)
         nanosleep(&pause, NULL);
 }
 
+/* Options that have no effect with such a launcher, or without any. */
+static void warn_of_no_effect(const struct mf_log *log, const struct mf_launch *launch,
+                              const struct mf_scheduler_config *config)
+{
+    bool is_by_mpirun = mf_supervise_is_by_mpirun();
+
+    if (config->has_standby && launch->n_copies == 1)
+        mf_log_warning(log, "--standby has no effect: there is no other rank that could take over; "
+                            "--np N starts some");
+    else if (config->has_standby && !is_by_mpirun)
+        mf_log_warning(log, "--standby has no effect: only mpirun lets the other ranks live when "
+                            "that of the scheduler dies");
+    if (config->respawn > 0 && !is_by_mpirun)
+        mf_log_warning(log, "--respawn has no effect: only mpirun can start another worker, as "
+                            "with --np N");
+}
+
 static int take_part(struct mf_context *context, const struct mf_launch *launch,
                      struct mf_farming_settings *settings, mf_open_source_fn open_source,
                      char **words, int n_words)
@@ -501,6 +505,8 @@ static int take_part(struct mf_context *context, const struct mf_launch *launch,
                     "mpirun ends all ranks when one dies; with --enable-recovery, "
                     "or as mpifarm %s --np N, the others go on",
                     settings->name);
+    if (r == 0 && rank.is_root)
+        warn_of_no_effect(&context->log, launch, &settings->scheduler);
     if (r == 0 && rank.is_root && settings->rank.is_inline &&
         mf_policy_preempts(settings->scheduler.farm.policy))
         mf_log_info(
@@ -523,44 +529,6 @@ static int take_part(struct mf_context *context, const struct mf_launch *launch,
     return status;
 }
 
-/*
- * Whether rank 0 may read standard input: for "-", or for arguments of map that no list gives. Else
- * it is left to others, such as the loop of a shell that this is called in.
- */
-static bool may_read_input(const struct mf_subcommand *subcommand, char **words, int n_words)
-{
-    bool has_list = false;
-
-    for (int i = 0; i < n_words; i++) {
-        if (strcmp(words[i], "-") == 0 || strncmp(words[i], "/dev/", 5) == 0 ||
-            strncmp(words[i], "/proc/", 6) == 0)
-            return true;
-        has_list |= strncmp(words[i], ":::", 3) == 0;
-    }
-    return subcommand->stop_at_operand && !has_list;
-}
-
-/* Starts the ranks. The streams are looked at here, as those of a rank are pipes to this process.
- */
-static int supervise(struct mf_context *context, const struct mf_farming_settings *settings,
-                     const struct mf_launching *launching, bool reads_input)
-{
-    const struct mf_supervision supervision = {
-        .launching = launching,
-        .run_dir = settings->run_dir,
-        .has_standby = settings->scheduler.has_standby,
-        .reads_input = reads_input,
-        .is_prompt = settings->progress == MF_PROGRESS_BAR || settings->progress == MF_PROGRESS_ETA,
-    };
-    struct mf_error err;
-
-    if (check_streams(&err) < 0) {
-        mf_log_error(&context->log, "%s", err.text);
-        return MPIFARM_EXIT_USAGE;
-    }
-    return mf_supervise(context, &supervision);
-}
-
 /* A usage error: of several ranks the first says it. */
 static int refuse(struct mf_context *context, const struct mf_launch *launch,
                   const struct mf_error *err)
@@ -571,29 +539,13 @@ static int refuse(struct mf_context *context, const struct mf_launch *launch,
     return MPIFARM_EXIT_USAGE;
 }
 
-/* With any other the ranks would end with the first node. One node alone keeps itself. */
-static int check_release(const struct mf_launching *launching, struct mf_error *err)
-{
-    bool is_alone = launching->way == MF_LAUNCH_NONE && !mf_ending_is_awaited();
-
-    if (launching->way == MF_LAUNCH_SRUN || (launching->way == MF_LAUNCH_NONE && !is_alone))
-        return 0;
-    if (is_alone && launching->allocation.job && launching->allocation.n_nodes == 1)
-        return 0;
-    return mf_error_set(err, -EINVAL,
-                        "--release-idle gives nodes of a Slurm job back, and needs ranks that "
-                        "mpifarm starts by srun: call \"mpifarm run\" in the batch script, "
-                        "without mpirun and srun before it");
-}
-
 int mf_farming_main(struct mf_context *context, const struct mf_subcommand *subcommand, int argc,
                     char **argv, mf_open_source_fn open_source, int min_words)
 {
     struct mf_launch launch;
-    struct mf_launching launching;
     struct mf_farming_settings settings;
     struct mf_error err = {0};
-    int detected = mf_launch_detect(&launch, &err);
+    int r, status, detected = mf_launch_detect(&launch, &err);
     int first = detected < 0 ? detected
                              : mf_farming_parse(&settings, subcommand, argc, argv, min_words, &err);
 
@@ -606,13 +558,11 @@ int mf_farming_main(struct mf_context *context, const struct mf_subcommand *subc
     if (settings.is_dry_run)
         return launch.rank == 0 ? dry_run(context, &settings, open_source, argv, argc)
                                 : MPIFARM_EXIT_DONE;
-    if (mf_launching_choose(settings.launch_way, settings.n_ranks, &launch, &context->log,
-                            &launching, &err) < 0)
+    r = mf_farming_launch(context, &settings, subcommand, &launch, argv, argc, &status, &err);
+    if (r < 0)
         return refuse(context, &launch, &err);
-    if (settings.rank.gives_back && check_release(&launching, &err) < 0)
-        return refuse(context, &launch, &err);
-    if (launching.way != MF_LAUNCH_NONE)
-        return supervise(context, &settings, &launching, may_read_input(subcommand, argv, argc));
+    if (r > 0)
+        return status;
     settings.name = subcommand->name;
     return take_part(context, &launch, &settings, open_source, argv, argc);
 }

@@ -2,7 +2,6 @@
 #include "cli/launching.h"
 
 #include "base/clock.h"
-#include "base/units.h"
 #include "cli/ending.h"
 #include "runtime/query.h"
 
@@ -87,36 +86,6 @@ static bool is_task(void)
 
 /* --- what cannot be --- */
 
-/*
- * A job that is over, or unknown. Where that cannot be found out the launcher will say it. What
- * squeue says is kept for rank 0, which need not ask again.
- */
-static int check_time(const struct mf_allocation *allocation, const struct mf_log *log,
-                      struct mf_error *err)
-{
-    int64_t left_ns = 0;
-    char text[32];
-    int r = mf_allocation_time_left(&left_ns, err);
-
-    if (r == -ECHILD)
-        return mf_error_set(err, r,
-                            "job %s is over: leave its shell, and get another allocation with "
-                            "salloc or sbatch",
-                            allocation->job);
-    if (r == 1 && left_ns <= 0)
-        return mf_error_set(err, -ETIME,
-                            "the time of job %s was over %s ago: get another allocation with "
-                            "salloc or sbatch",
-                            allocation->job, mf_format_duration(-left_ns, text, sizeof(text)));
-    if (r < 0)
-        mf_log_warning(log, "%s: the run may not know when it has to end", err->text);
-    if (r == 1) {
-        snprintf(text, sizeof(text), "%" PRId64, (mf_clock_wall_ns() + left_ns) / MF_NS_PER_S);
-        (void)setenv("SLURM_JOB_END_TIME", text, 1);
-    }
-    return 0;
-}
-
 /* What --np and --launch ask for. */
 static int check_wish(enum mf_launch_way wanted, uint32_t n_ranks, const struct mf_launch *launch,
                       const struct mf_allocation *allocation, struct mf_error *err)
@@ -162,14 +131,16 @@ static int check_pmix(struct mf_error *err)
 /* --- the choice --- */
 
 /* One on each node, by what there is. */
-static int choose_way(const struct mf_allocation *allocation, enum mf_launch_way *ret_way,
-                      struct mf_error *err)
+static int choose_way(const struct mf_allocation *allocation, bool survives,
+                      enum mf_launch_way *ret_way, struct mf_error *err)
 {
-    if (has_pmix() == 1) {
+    bool has_mpirun = is_in_path("mpirun");
+
+    if (!(survives && has_mpirun) && has_pmix() == 1) {
         *ret_way = MF_LAUNCH_SRUN;
         return 0;
     }
-    if (is_in_path("mpirun")) {
+    if (has_mpirun) {
         *ret_way = MF_LAUNCH_MPIRUN;
         return 0;
     }
@@ -181,8 +152,8 @@ static int choose_way(const struct mf_allocation *allocation, enum mf_launch_way
 }
 
 /* Without --launch and --np. */
-static int choose_freely(const struct mf_launch *launch, struct mf_launching *launching,
-                         struct mf_error *err)
+static int choose_freely(const struct mf_launch *launch, bool survives,
+                         struct mf_launching *launching, struct mf_error *err)
 {
     const struct mf_allocation *allocation = &launching->allocation;
 
@@ -190,11 +161,11 @@ static int choose_freely(const struct mf_launch *launch, struct mf_launching *la
         return 0;
     if (allocation->n_nodes == 1 && allocation->is_on_node)
         return 0;
-    return choose_way(allocation, &launching->way, err);
+    return choose_way(allocation, survives, &launching->way, err);
 }
 
-int mf_launching_choose(enum mf_launch_way wanted, uint32_t n_ranks, const struct mf_launch *launch,
-                        const struct mf_log *log, struct mf_launching *ret_launching,
+int mf_launching_choose(enum mf_launch_way wanted, uint32_t n_ranks, bool survives,
+                        const struct mf_launch *launch, struct mf_launching *ret_launching,
                         struct mf_error *err)
 {
     struct mf_launching launching = {.way = MF_LAUNCH_NONE, .n_ranks = n_ranks};
@@ -213,11 +184,9 @@ int mf_launching_choose(enum mf_launch_way wanted, uint32_t n_ranks, const struc
     if (is_asked)
         launching.way = wanted == MF_LAUNCH_AUTO ? MF_LAUNCH_MPIRUN : wanted;
     else if (wanted == MF_LAUNCH_AUTO)
-        r = choose_freely(launch, &launching, err);
+        r = choose_freely(launch, survives, &launching, err);
     if (r >= 0 && wanted == MF_LAUNCH_SRUN)
         r = check_pmix(err);
-    if (r >= 0 && launching.way != MF_LAUNCH_NONE && launching.allocation.job)
-        r = check_time(&launching.allocation, log, err);
     if (r < 0)
         return r;
     launching.is_per_node = launching.way != MF_LAUNCH_NONE && n_ranks == 0;

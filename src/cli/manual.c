@@ -16,7 +16,8 @@ const char mf_manual_summary[] = "run many tasks on all cores of one machine or 
 
 const char mf_manual_intro[] =
     "mpifarm runs a list of commands and keeps every core busy until all are done: on one machine "
-    "as it is, on several under mpirun or srun. It prints the output of each, retries what fails, "
+    "as it is, on all nodes of a Slurm job, or under mpirun. It prints the output of each, retries "
+    "what fails, "
     "and can go on where a run was interrupted.";
 
 const struct mf_section mf_manual_sections[] = {
@@ -38,7 +39,13 @@ const struct mf_section mf_manual_sections[] = {
      "  DISBATCH_ENGINE_RANK   the rank too, as disBatch calls it\n"
      "\n"
      "Variables of the MPI launcher (OMPI_*, PMIX_*, PMI_*) are removed, so that a task may call "
-     "mpirun itself. Standard input is /dev/null."},
+     "mpirun itself. Where mpifarm has started its ranks in a Slurm job, those of Slurm are as in "
+     "the batch script, so that a task may call srun and sbatch. Standard input is /dev/null."},
+    {"Signals",
+     "The first SIGINT, SIGTERM or SIGHUP lets running tasks end and starts nothing new, the "
+     "second "
+     "ends them. In a Slurm job SIGTERM, which comes with scancel and preemption, ends them at "
+     "once; tasks that it has reached too are not charged."},
     {"Commands for each worker",
      "Above the first task of a file, \"#DISBATCH PERENGINE START command\" is run once by each "
      "worker before its first task, and \"#DISBATCH PERENGINE STOP command\" when it leaves. What "

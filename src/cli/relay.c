@@ -54,6 +54,8 @@ static bool take_in(struct mf_relay *relay)
     if (n == 0)
         relay->from = -1;
     relay->n = (size_t)n;
+    if (relay->telling && memmem(relay->data, relay->n, relay->telling, strlen(relay->telling)))
+        relay->was_told = true;
     if (relay->unwanted)
         drop_unwanted(relay);
     return true;

@@ -15,12 +15,15 @@
 /**
  * @from, @to    descriptors (borrowed); from is -1 once its writer is done
  * @data, @n     what was read and not written
+ * @telling      what would be of interest, NULL for nothing; @was_told  it came
  * @unwanted     lines with one of these in them are dropped; NULL behind the last, or for none
  */
 struct mf_relay {
     int from;
     int to;
     const char *const *unwanted;
+    const char *telling;
+    bool was_told;
     size_t n;
     char data[MF_RELAY_BYTES];
 };

@@ -60,15 +60,19 @@ const struct mf_subcommand mf_subcommand_run = {
         "each slot, so that one that crashes, exits or hangs fails alone. A module may have "
         "mpifarm_module_init() and mpifarm_module_finish(), called in each such process.\n"
         "\n"
-        "Under mpirun or srun --mpi=pmix, rank 0 schedules and the other ranks run the tasks; "
-        "without a launcher one process does both.",
+        "In a batch script of Slurm, or a shell of salloc, it starts one rank on each node of the "
+        "job "
+        "(--launch). Rank 0 schedules, and the others run the tasks; where there is only one "
+        "process it does both. Called by mpirun or srun --mpi=pmix it is one of their ranks.",
     .options = mf_farming_options,
     .n_options = MF_N_RUN_OPTIONS,
     .operands = MF_COMPLETE_FILE,
     .examples = "Run the commands in tasks.txt on all cores.\n"
                 "mpifarm run tasks.txt\n"
-                "The same on several nodes.\n"
-                "mpirun -n 8 mpifarm run tasks.txt\n"
+                "The same on four nodes of a cluster with Slurm.\n"
+                "sbatch -N 4 --exclusive --wrap \"mpifarm run tasks.txt\"\n"
+                "On those of a host file.\n"
+                "mpirun --hostfile hosts mpifarm run tasks.txt\n"
                 "Try each task three times, give it ten minutes, keep the order of output.\n"
                 "mpifarm run --retries 3 --timeout 10m -k tasks.txt\n"
                 "Lines like \"[func=render] 3 4\" call a function of a library.\n"

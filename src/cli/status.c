@@ -18,7 +18,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* status.json is replaced each second: one that is older than this is of a farm that is gone. */
+/* status.json is replaced each second: one that is older than this is of a farm that is gone, or
+ * stopped. */
 #define FRESH_NS (5 * MF_NS_PER_S)
 
 /* Network file systems show what another host has written up to a minute late. */
@@ -27,7 +28,9 @@
 enum { OPTION_JSON };
 
 static const struct mf_option options[] = {
-    [OPTION_JSON] = {.name = "json", .help = "Print it as JSON, with \"alive\": true or false."},
+    [OPTION_JSON] = {.name = "json",
+                     .help = "Print it as JSON, with \"alive\": true or false, and the \"age\" of "
+                             "what is told in seconds."},
 };
 
 struct asked {
@@ -43,19 +46,17 @@ static int set_option(void *arg, size_t index, const char *text, struct mf_error
     return 0;
 }
 
-static int64_t age_ns(const struct mf_status *status)
-{
-    int64_t age = mf_clock_wall_ns() - status->updated_wall_ns;
-
-    return age > 0 ? age : 0;
-}
-
 static bool is_here(const struct mf_status *status)
 {
     char host[HOST_NAME_MAX + 1] = "";
 
     (void)gethostname(host, sizeof(host) - 1);
     return strcmp(host, status->host) == 0;
+}
+
+static int64_t fresh_ns(const struct mf_status *status)
+{
+    return is_here(status) ? FRESH_NS : FRESH_ELSEWHERE_NS;
 }
 
 /* Some file systems show the locks of a node to that node alone. */
@@ -67,7 +68,7 @@ static bool is_alive(const char *run_dir, const struct mf_status *status)
         return true;
     if (status->is_finished || (held == 0 && is_here(status)))
         return false;
-    return age_ns(status) < (is_here(status) ? FRESH_NS : FRESH_ELSEWHERE_NS);
+    return mf_status_age_ns(status) < fresh_ns(status);
 }
 
 /* --- words --- */
@@ -87,7 +88,7 @@ static void put_source(const struct mf_status *status)
 
     if (status->host[0] && !is_here(status))
         printf(", as %s told %s ago", status->host,
-               mf_format_duration(age_ns(status), age, sizeof(age)));
+               mf_format_duration(mf_status_age_ns(status), age, sizeof(age)));
 }
 
 static void put_life(const struct mf_status *status, bool alive)
@@ -95,15 +96,19 @@ static void put_life(const struct mf_status *status, bool alive)
     char elapsed[32], age[32];
 
     mf_format_duration(status->updated_wall_ns - status->began_wall_ns, elapsed, sizeof(elapsed));
-    mf_format_duration(age_ns(status), age, sizeof(age));
-    if (alive && !status->is_finished) {
+    mf_format_duration(mf_status_age_ns(status), age, sizeof(age));
+    if (alive && !status->is_finished && mf_status_age_ns(status) < fresh_ns(status)) {
         printf("the run goes on, since %s, scheduled by process %" PRId64 " on %s", elapsed,
                status->pid, status->host[0] ? status->host : "?");
         put_source(status);
         putchar('\n');
+    } else if (alive && !status->is_finished) {
+        printf("the run has told nothing for %s, and before went on for %s: is process %" PRId64
+               " on %s stopped?\n",
+               age, elapsed, status->pid, status->host[0] ? status->host : "?");
     } else if (status->is_finished && status->stopped_by[0]) {
-        printf("the run was stopped by %s, after %s; --resume continues\n", status->stopped_by,
-               elapsed);
+        printf("the run was stopped after %s by %s; --resume continues\n", elapsed,
+               status->stopped_by);
     } else if (status->is_finished) {
         printf("the run is over; it took %s\n", elapsed);
     } else {
@@ -138,6 +143,8 @@ static void put_workers(const struct mf_status *status)
     printf("workers: %s with %s slot%s", mf_count_format(status->n_workers, workers),
            mf_count_format(status->n_slots, slots), status->n_slots == 1 ? "" : "s");
     put_count(status->n_lost, "lost");
+    put_count(status->n_renewed,
+              status->n_renewed == 1 ? "launcher replaced" : "launchers replaced");
     put_count(status->n_quarantined, "in quarantine");
     printf("\n");
 }
@@ -190,9 +197,10 @@ const struct mf_subcommand mf_subcommand_status = {
     .summary = "show how a run stands",
     .description =
         "Tells whether the run goes on, how many of its tasks have ended and are running, and how "
-        "many workers it has, as of at most a second ago. It works from any node that sees the run "
-        "directory RUN, mpifarm-run by default, such as a login node while the run is in a job; of "
-        "a run on another host it says how old that is, as network file systems show it late.",
+        "many workers it has, as of at most a second ago; or that nothing was told for longer, as "
+        "by a scheduler that was stopped. It works from any node that sees the run directory RUN, "
+        "mpifarm-run by default, such as a login node while the run is in a job; of a run on "
+        "another host it says how old that is, as network file systems show it late.",
     .options = options,
     .n_options = sizeof(options) / sizeof(options[0]),
     .operands = MF_COMPLETE_DIR,

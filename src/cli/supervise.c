@@ -49,6 +49,9 @@
 /* Processes of the starter that have to be killed. */
 #define KILL_LIMIT_NS (2 * MF_NS_PER_S)
 
+/* What srun says of a rank that cannot start; the others wait for it. */
+#define FAILED_RANK ": Exited with exit code"
+
 /* What Open MPI 4 says to whoever reads, once for each rank that leaves after a death; and srun
  * where it could not bind anybody, which was not wanted. */
 static const char *const noise[] = {"PMIX ERROR: BAD-PARAM in file",
@@ -78,11 +81,16 @@ struct supervisor {
     int status;
 };
 
+bool mf_supervise_is_by_mpirun(void)
+{
+    return getenv("OMPI_COMM_WORLD_SIZE") != NULL;
+}
+
 int mf_supervise_is_advised(void)
 {
     const char *recovery = getenv("OMPI_MCA_orte_enable_recovery");
 
-    return getenv("OMPI_COMM_WORLD_SIZE") && (!recovery || strcmp(recovery, "0") == 0);
+    return mf_supervise_is_by_mpirun() && (!recovery || strcmp(recovery, "0") == 0);
 }
 
 /* --- starting --- */
@@ -194,11 +202,26 @@ static int start(struct supervisor *supervisor)
     close(out[1]);
     close(err[1]);
     supervisor->out = (struct mf_relay){.from = out[0], .to = STDOUT_FILENO};
-    supervisor->err = (struct mf_relay){.from = err[0], .to = STDERR_FILENO, .unwanted = noise};
+    supervisor->err = (struct mf_relay){
+        .from = err[0], .to = STDERR_FILENO, .unwanted = noise, .telling = FAILED_RANK};
     return 0;
 }
 
 /* --- while it runs --- */
+
+/* What mpirun hands on to the ranks in place of a signal that it takes for itself: as rank.c has
+ * it. */
+static int stand_in(uint32_t number)
+{
+    switch (number) {
+    case SIGINT:
+        return SIGUSR1;
+    case SIGHUP:
+        return SIGALRM;
+    default:
+        return SIGUSR2;
+    }
+}
 
 /*
  * srun would end the step with most signals, and give the others to all processes of the step,
@@ -232,12 +255,6 @@ static void tell_scheduler(const struct supervisor *supervisor, const struct mf_
     _exit(127);
 }
 
-/* mpirun takes signals for itself, and hands these two on to the ranks. */
-static void tell_mpirun(const struct supervisor *supervisor, uint32_t number)
-{
-    kill(supervisor->starter, number == SIGINT ? SIGUSR1 : SIGUSR2);
-}
-
 /*
  * Before the run has begun there may be no rank that could be told, so that what starts them is
  * ended. The first signal lets tasks end, the second ends them, and more mean that this takes too
@@ -257,7 +274,7 @@ static void pass_on(struct supervisor *supervisor, uint32_t number)
     else if (supervisor->config->launching->way == MF_LAUNCH_SRUN)
         tell_scheduler(supervisor, &ending, number);
     else
-        tell_mpirun(supervisor, number);
+        kill(supervisor->starter, stand_in(number));
 }
 
 static void take_signal(struct supervisor *supervisor)
@@ -299,6 +316,8 @@ static int64_t patience_ns(const struct supervisor *supervisor)
 
     if (ending.state == MF_ENDING_ENDED)
         return ending.has_losses ? LEAVE_LOST_NS : LEAVE_NS;
+    if (ending.state == MF_ENDING_NONE && supervisor->err.was_told)
+        return LEAVE_LOST_NS;
     if (ending.state == MF_ENDING_BEGUN && mf_life_has_ended(&ending.scheduler))
         return supervisor->config->has_standby ? TAKEOVER_NS : LEAVE_NS;
     return -1;
@@ -382,7 +401,10 @@ static int judge(const struct supervisor *supervisor)
     case MF_ENDING_NONE:
         break;
     }
-    mf_log_error(&supervisor->context->log, "%s ended before the run began", supervisor->name);
+    mf_log_error(&supervisor->context->log, "%s ended before the run began%s", supervisor->name,
+                 supervisor->err.was_told ? ": a rank could not start there; all nodes must have "
+                                            "this program, and what it needs, where this one has it"
+                                          : "");
     return MPIFARM_EXIT_USAGE;
 }
 

@@ -38,6 +38,9 @@ struct mf_supervision {
  */
 int mf_supervise(struct mf_context *context, const struct mf_supervision *config);
 
+/** Whether mpirun has started this process, which can let ranks die and start more. */
+bool mf_supervise_is_by_mpirun(void);
+
 /**
  * mf_supervise_is_advised() - whether a launcher ends all ranks with the first that dies, although
  * it could do without.

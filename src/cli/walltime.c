@@ -6,7 +6,9 @@
 #include "runtime/allocation.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -57,6 +59,32 @@ int mf_walltime_parse(const char *text, struct mf_scheduler_config *config, stru
         return mf_error_set(err, -EINVAL, "a walltime of 0 leaves time for nothing");
     if (__builtin_add_overflow(now_ns, walltime_ns, &config->end_ns))
         config->end_ns = INT64_MAX;
+    return 0;
+}
+
+int mf_walltime_check(const struct mf_log *log, struct mf_error *err)
+{
+    const char *job = getenv("SLURM_JOB_ID");
+    int64_t left_ns = 0;
+    char text[32] = "none";
+    int r = mf_allocation_time_left(&left_ns, err);
+
+    if (r == -ECHILD)
+        return mf_error_set(err, r,
+                            "job %s is over: leave its shell, and get another allocation with "
+                            "salloc or sbatch",
+                            job);
+    if (r == 1 && left_ns <= 0)
+        return mf_error_set(err, -ETIME,
+                            "the time of job %s was over %s ago: get another allocation with "
+                            "salloc or sbatch, or say with --walltime how long this may take",
+                            job, mf_format_duration(-left_ns, text, sizeof(text)));
+    if (r < 0)
+        mf_log_warning(log, "%s: the run does not know when it has to end", err->text);
+    if (r == 1)
+        snprintf(text, sizeof(text), "%" PRId64, (mf_clock_wall_ns() + left_ns) / MF_NS_PER_S);
+    if (job)
+        (void)setenv(MF_ALLOCATION_END_VARIABLE, text, 1);
     return 0;
 }
 

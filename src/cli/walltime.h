@@ -11,6 +11,16 @@ int mf_warn_parse(const char *text, struct mf_scheduler_config *config, struct m
 int mf_walltime_parse(const char *text, struct mf_scheduler_config *config, struct mf_error *err);
 
 /**
+ * mf_walltime_check() - look whether the job has time left, before ranks are started or this
+ * process becomes the only one. May ask squeue: nobody asks again, as what it says is left in the
+ * environment, for ranks too.
+ *
+ * Returns 0, also where it cannot be found out, which is logged; or -ETIME or -ECHILD with a
+ * sentence when the job is over.
+ */
+int mf_walltime_check(const struct mf_log *log, struct mf_error *err);
+
+/**
  * Unless the user has said it, finds out when the allocation ends. May ask squeue: rank 0 alone,
  * before MPI_Init.
  */

@@ -54,7 +54,7 @@ static int exchange(int fd, const struct mf_buffer *packet, char *reply, size_t 
 static int talk(int fd, const struct sockaddr_un *address, const struct mf_buffer *packet,
                 int64_t timeout_ns, struct mf_control_reply *ret_reply)
 {
-    char *reply = malloc(MF_CONTROL_PACKET_BYTES);
+    char *reply = malloc(MF_CONTROL_REPLY_BYTES);
     int r = reply ? set_limit(fd, timeout_ns) : -ENOMEM;
 
     if (r == 0 && connect(fd, (const struct sockaddr *)address, sizeof(*address)) < 0)
@@ -62,7 +62,7 @@ static int talk(int fd, const struct sockaddr_un *address, const struct mf_buffe
     if (r == 0 && !mf_control_is_own(fd))
         r = -EACCES;
     if (r == 0)
-        r = exchange(fd, packet, reply, MF_CONTROL_PACKET_BYTES);
+        r = exchange(fd, packet, reply, MF_CONTROL_REPLY_BYTES);
     if (r > 0)
         r = mf_control_reply_decode(reply, (size_t)r, ret_reply);
     free(reply);

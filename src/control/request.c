@@ -28,7 +28,7 @@ void mf_control_reply_set(struct mf_control_reply *reply, bool is_ok, const char
 }
 
 /* Takes json. */
-static int put_json(json_t *json, struct mf_buffer *packet)
+static int put_json(json_t *json, size_t most, struct mf_buffer *packet)
 {
     char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
     size_t size = text ? strlen(text) : 0;
@@ -36,10 +36,10 @@ static int put_json(json_t *json, struct mf_buffer *packet)
     json_decref(json);
     if (!text)
         return -ENOMEM;
-    if (size <= MF_CONTROL_PACKET_BYTES)
+    if (size <= most)
         mf_buffer_append(packet, text, size);
     free(text);
-    return size > MF_CONTROL_PACKET_BYTES ? -E2BIG : mf_buffer_status(packet);
+    return size > most ? -E2BIG : mf_buffer_status(packet);
 }
 
 /* --- requests --- */
@@ -55,7 +55,7 @@ int mf_control_request_encode(const struct mf_control_request *request, struct m
         }
     return put_json(json_pack("{s:i, s:s, s:b, s:o}", "version", MF_CONTROL_VERSION, "verb",
                               verbs[request->verb], "now", request->is_now, "names", names),
-                    packet);
+                    MF_CONTROL_PACKET_BYTES, packet);
 }
 
 static int find_verb(const char *name, enum mf_control_verb *ret_verb, struct mf_error *err)
@@ -138,7 +138,7 @@ int mf_control_reply_encode(const struct mf_control_reply *reply, struct mf_buff
     if (!json)
         json = json_pack("{s:b, s:s}", "ok", reply->is_ok, "text",
                          "(the answer holds bytes that are no UTF-8)");
-    return put_json(json, packet);
+    return put_json(json, MF_CONTROL_REPLY_BYTES, packet);
 }
 
 int mf_control_reply_decode(const void *data, size_t size, struct mf_control_reply *ret_reply)

@@ -23,11 +23,17 @@
 /** Both ends must agree on it; a run may be older than the program that asks. */
 #define MF_CONTROL_VERSION 1
 
-/** Largest packet of either direction. */
+/** Largest request. */
 #define MF_CONTROL_PACKET_BYTES 65536
 
 /** Names in one request. */
 #define MF_CONTROL_MAX_NAMES 1024
+
+/** Largest text of an answer, with its NUL: all names of a request, and some words about each. */
+#define MF_CONTROL_TEXT_BYTES (MF_CONTROL_PACKET_BYTES + 32 * MF_CONTROL_MAX_NAMES)
+
+/** Largest answer. */
+#define MF_CONTROL_REPLY_BYTES (MF_CONTROL_TEXT_BYTES + 4096)
 
 enum mf_control_verb {
     MF_CONTROL_STOP,   /* is_now: nothing new is started; what runs may end, or is ended */
@@ -52,7 +58,7 @@ struct mf_control_request {
 /** What is answered: whether it is done, and a sentence or several lines. */
 struct mf_control_reply {
     bool is_ok;
-    char text[4096];
+    char text[MF_CONTROL_TEXT_BYTES];
 };
 
 /** Fills in a reply; printf-like. What does not fit is cut. */

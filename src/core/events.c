@@ -169,35 +169,48 @@ static int handle_worker_drain(struct mf_farm *farm, const struct mf_event *even
     return 0;
 }
 
-/* Its worker disappeared: that is no fault of the task, unless it happens to it again and again. */
-static void lose_task(struct mf_farm *farm, struct mf_task *task, const struct mf_worker *worker,
-                      uint32_t *n_idle)
+/* An attempt ended with what ran it, which it may have brought down, unless it is innocent. */
+static void note_lost(struct mf_task *task, const struct mf_worker *worker, enum mf_cause cause,
+                      bool is_innocent)
 {
-    bool was_suspended = task->state == MF_TASK_SUSPENDED;
-    bool was_running = mf_task_may_have_begun(task, n_idle);
+    task->lost += !is_innocent;
+    task->tries++;
+    task->cause = cause;
+    task->avoid_node = worker->node;
+}
+
+/* That is no fault of the task, unless it happens to it again and again. */
+static void go_on_after_loss(struct mf_farm *farm, struct mf_task *task, enum mf_cause cause,
+                             bool was_running)
+{
     uint32_t limit = farm->config.crash_limit;
 
-    if (farm->has_shares)
-        mf_farm_account(farm, task, was_running ? farm->now_ns - task->started_ns : 0);
-    mf_farm_release(farm, task);
-    if (was_running) {
-        /* One that was stopped has not brought it down. */
-        task->lost += !was_suspended;
-        task->tries++;
-        task->cause = MF_CAUSE_LOST;
-        task->avoid_node = worker->node;
-    }
     task->is_probe = false;
     if (task->is_cancelled) {
         mf_farm_settle(farm, task, MF_TASK_CANCELLED, MF_CAUSE_STOPPED);
     } else if (limit > 0 && task->lost >= limit) {
-        mf_farm_settle(farm, task, MF_TASK_FAILED, MF_CAUSE_LOST);
+        mf_farm_settle(farm, task, MF_TASK_FAILED, cause);
     } else {
         farm->counts.retried += was_running;
         if (was_running)
             mf_farm_set_delay(farm, task);
         mf_farm_make_ready(farm, task);
     }
+}
+
+/* Its worker disappeared. One that was stopped has not brought it down. */
+static void lose_task(struct mf_farm *farm, struct mf_task *task, const struct mf_worker *worker,
+                      uint32_t *n_idle)
+{
+    bool was_suspended = task->state == MF_TASK_SUSPENDED;
+    bool was_running = mf_task_may_have_begun(task, n_idle);
+
+    if (farm->has_shares)
+        mf_farm_account(farm, task, was_running ? farm->now_ns - task->started_ns : 0);
+    mf_farm_release(farm, task);
+    if (was_running)
+        note_lost(task, worker, MF_CAUSE_LOST, was_suspended);
+    go_on_after_loss(farm, task, MF_CAUSE_LOST, was_running);
 }
 
 static int handle_worker_lost(struct mf_farm *farm, const struct mf_event *event)
@@ -306,6 +319,7 @@ static void fail_attempt(struct mf_farm *farm, struct mf_task *task, enum mf_cau
     } else if (farm->stop != MF_STOP_NONE) {
         mf_farm_settle(farm, task, MF_TASK_CANCELLED, cause);
     } else if (cause == MF_CAUSE_MEMORY && !grow_memory(farm, task)) {
+        task->has_most_memory = true;
         mf_farm_settle(farm, task, MF_TASK_FAILED, cause);
     } else {
         task->cause = cause;
@@ -334,6 +348,12 @@ static void end_attempt(struct mf_farm *farm, struct mf_task *task, const struct
     struct mf_worker *worker = mf_workers_find(&farm->workers, event->worker);
     int64_t duration_ns = duration_of(event);
 
+    if (event->cause == MF_CAUSE_LAUNCHER) {
+        task->avoid = event->worker;
+        note_lost(task, worker, event->cause, event->is_innocent);
+        go_on_after_loss(farm, task, event->cause, true);
+        return;
+    }
     task->tries++;
     if (event->cause != MF_CAUSE_STOPPED && !task->is_cancelled)
         mf_farm_judge(farm, task, worker, event->cause != MF_CAUSE_NONE, duration_ns);

@@ -154,6 +154,11 @@ const struct mf_task *mf_farm_find(const struct mf_farm *farm, mf_task_id id)
     return mf_tasks_find(&farm->tasks, id);
 }
 
+const struct mf_task *mf_farm_after(const struct mf_farm *farm, mf_task_id id)
+{
+    return mf_tasks_after(&farm->tasks, id);
+}
+
 const struct mf_workers *mf_farm_workers(const struct mf_farm *farm)
 {
     return &farm->workers;

@@ -54,7 +54,8 @@ enum mf_stop {
  *                       much, as far as a worker that could run it has that; 0 for the same
  * @budgets              by enum mf_budget: a task fails with that many attempts that ended for
  *                       the cause, and these do not count against its max_attempts; 0 for none
- * @crash_limit          a task that lost this many workers fails; 0 for no limit
+ * @crash_limit          a task that lost this many workers, or launchers of theirs, fails; 0 for
+ *                       no limit
  * @retry_delay_ns, @retry_delay_max_ns   a task waits so long after its first failed attempt,
  *                       twice as long after the next, up to the most; 0 for not at all
  * @quarantine           what it takes for a worker to be put in quarantine, see quarantine.c;
@@ -107,7 +108,8 @@ struct mf_dependency {
 /** The budget that a failure for this cause counts against. */
 enum mf_budget mf_budget_of(enum mf_cause cause);
 
-/** Attempts of a task so far. @failed  by budget, those that failed; @n_lost  with their worker */
+/** Attempts of a task so far. @failed  by budget, those that failed; @n_lost  with their worker, or
+ * its launcher */
 struct mf_task_history {
     uint32_t failed[MF_N_BUDGETS];
     uint32_t n_lost;
@@ -121,11 +123,12 @@ enum mf_event_kind {
     MF_EVENT_WORKER_UP,    /* worker, node, has: a worker that was not there takes tasks */
     MF_EVENT_WORKER_DRAIN, /* worker: it gets no more; it is GONE when it holds none */
     MF_EVENT_WORKER_LOST,  /* worker: it and what it ran are gone */
-    MF_EVENT_ADOPTED,   /* worker, task, attempt, n_tries, state, duration_ns, cause: it is there */
-    MF_EVENT_LET_GO,    /* task: it adopts nothing, and is withheld no more */
-    MF_EVENT_STARTED,   /* worker, task, attempt */
-    MF_EVENT_ENDED,     /* worker, task, attempt, cause, duration_ns */
-    MF_EVENT_RETURNED,  /* worker, task, attempt: given back unstarted */
+    MF_EVENT_ADOPTED,  /* worker, task, attempt, n_tries, state, duration_ns, cause, is_innocent: it
+                          is there */
+    MF_EVENT_LET_GO,   /* task: it adopts nothing, and is withheld no more */
+    MF_EVENT_STARTED,  /* worker, task, attempt */
+    MF_EVENT_ENDED,    /* worker, task, attempt, cause, duration_ns, is_innocent */
+    MF_EVENT_RETURNED, /* worker, task, attempt: given back unstarted */
     MF_EVENT_SUSPENDED, /* worker, task, attempt, duration_ns: as wished; it ran so long */
     MF_EVENT_CONTINUED, /* worker, task, attempt: as wished; it runs again */
     MF_EVENT_CANCEL,    /* task: withdraw it, whatever its state */
@@ -148,6 +151,7 @@ enum mf_event_kind {
  * @is_withheld    it waits until it is ADOPTED or LET_GO
  * @n_tries        attempts before the one that is ADOPTED which ended or were lost
  * @history        what a new task has been through under an earlier scheduler, NULL for nothing
+ * @is_innocent    with MF_CAUSE_LAUNCHER: it was not running when that died, so it is not to blame
  * @n_samples      tasks that a run time known before stands for
  * @policy         that charges no groups, as their accounts are kept from the start or not at all
  * @end_ns         as now_ns; INT64_MAX for no end
@@ -171,6 +175,7 @@ struct mf_event {
     bool is_withheld;
     struct mf_needs has;
     enum mf_cause cause;
+    bool is_innocent;
     int64_t duration_ns;
     uint64_t n_samples;
     enum mf_stop stop;
@@ -267,6 +272,9 @@ int mf_farm_next_change(struct mf_farm *farm, struct mf_change *ret_change);
 
 /** The task of that id, or NULL if it never was or is settled. O(1). */
 const struct mf_task *mf_farm_find(const struct mf_farm *farm, mf_task_id id);
+
+/** The first task that is known with an id above the one given, or NULL: for walking over all. */
+const struct mf_task *mf_farm_after(const struct mf_farm *farm, mf_task_id id);
 
 /** The workers, for reports. */
 const struct mf_workers *mf_farm_workers(const struct mf_farm *farm);

@@ -12,10 +12,12 @@
 #include <string.h>
 
 static const char *const names[] = {
-    [MF_CAUSE_NONE] = "none",       [MF_CAUSE_EXIT] = "exit",       [MF_CAUSE_SIGNAL] = "signal",
-    [MF_CAUSE_TIMEOUT] = "timeout", [MF_CAUSE_START] = "start",     [MF_CAUSE_OUTPUT] = "output",
-    [MF_CAUSE_LOST] = "lost",       [MF_CAUSE_STOPPED] = "stopped", [MF_CAUSE_UNFIT] = "unfit",
-    [MF_CAUSE_SKIPPED] = "skipped", [MF_CAUSE_MEMORY] = "memory",
+    [MF_CAUSE_NONE] = "none",     [MF_CAUSE_EXIT] = "exit",
+    [MF_CAUSE_SIGNAL] = "signal", [MF_CAUSE_TIMEOUT] = "timeout",
+    [MF_CAUSE_START] = "start",   [MF_CAUSE_OUTPUT] = "output",
+    [MF_CAUSE_LOST] = "lost",     [MF_CAUSE_STOPPED] = "stopped",
+    [MF_CAUSE_UNFIT] = "unfit",   [MF_CAUSE_SKIPPED] = "skipped",
+    [MF_CAUSE_MEMORY] = "memory", [MF_CAUSE_LAUNCHER] = "launcher",
 };
 
 const char *mf_cause_name(enum mf_cause cause)
@@ -113,6 +115,9 @@ static void describe_cause(const struct mf_outcome *outcome, char *text, size_t 
     case MF_CAUSE_MEMORY:
         snprintf(text, size, "over its memory");
         break;
+    case MF_CAUSE_LAUNCHER:
+        snprintf(text, size, "its launcher process");
+        break;
     default:
         snprintf(text, size, "ended for an unknown reason (%d)", (int)outcome->cause);
         break;
@@ -137,7 +142,7 @@ static void add(char *text, size_t size, const char *format, ...)
 static void add_host(const struct mf_outcome *outcome, const char *host, char *text, size_t size)
 {
     if (host[0] && (outcome->cause == MF_CAUSE_SIGNAL || outcome->cause == MF_CAUSE_START ||
-                    outcome->cause == MF_CAUSE_OUTPUT))
+                    outcome->cause == MF_CAUSE_OUTPUT || outcome->cause == MF_CAUSE_LAUNCHER))
         add(text, size, " on %s", host);
 }
 
@@ -146,6 +151,8 @@ static const char *separator(enum mf_cause cause)
     switch (cause) {
     case MF_CAUSE_MEMORY:
         return " of ";
+    case MF_CAUSE_LAUNCHER:
+        return " ";
     case MF_CAUSE_SIGNAL:
         return "; ";
     case MF_CAUSE_LOST:
@@ -167,6 +174,8 @@ char *mf_outcome_describe_on(const struct mf_outcome *outcome, const char *host,
     add_host(outcome, host, text, size);
     if (outcome->detail[0])
         add(text, size, "%s%s", separator(outcome->cause), outcome->detail);
+    else if (outcome->cause == MF_CAUSE_LAUNCHER)
+        add(text, size, " disappeared");
     if (outcome->cause == MF_CAUSE_START)
         add(text, size, " (%d)", outcome->exit_status);
     return text;

@@ -12,19 +12,26 @@
 
 /** Why an attempt ended. Stored in journals: never renumber. */
 enum mf_cause {
-    MF_CAUSE_NONE = 0,    /* it succeeded */
-    MF_CAUSE_EXIT = 1,    /* exit status other than 0 */
-    MF_CAUSE_SIGNAL = 2,  /* ended by a signal that the farm did not send */
-    MF_CAUSE_TIMEOUT = 3, /* ended by the farm: over its time limit */
-    MF_CAUSE_START = 4,   /* could not be started; exit_status is 126 or 127 */
-    MF_CAUSE_OUTPUT = 5,  /* its output could not be kept */
-    MF_CAUSE_LOST = 6,    /* its worker disappeared */
-    MF_CAUSE_STOPPED = 7, /* ended by the farm: cancelled, or the run was stopped */
-    MF_CAUSE_UNFIT = 8,   /* no worker can ever run it */
-    MF_CAUSE_SKIPPED = 9, /* something that it comes after failed */
-    MF_CAUSE_MEMORY = 10, /* ended by the farm: over its memory */
+    MF_CAUSE_NONE = 0,      /* it succeeded */
+    MF_CAUSE_EXIT = 1,      /* exit status other than 0 */
+    MF_CAUSE_SIGNAL = 2,    /* ended by a signal that the farm did not send */
+    MF_CAUSE_TIMEOUT = 3,   /* ended by the farm: over its time limit */
+    MF_CAUSE_START = 4,     /* could not be started; exit_status is 126 or 127 */
+    MF_CAUSE_OUTPUT = 5,    /* its output could not be kept */
+    MF_CAUSE_LOST = 6,      /* its worker disappeared */
+    MF_CAUSE_STOPPED = 7,   /* ended by the farm: cancelled, or the run was stopped */
+    MF_CAUSE_UNFIT = 8,     /* no worker can ever run it */
+    MF_CAUSE_SKIPPED = 9,   /* something that it comes after failed */
+    MF_CAUSE_MEMORY = 10,   /* ended by the farm: over its memory */
+    MF_CAUSE_LAUNCHER = 11, /* the process that ran it died; with slot 0 it was not running then */
 };
-#define MF_CAUSE_MAX MF_CAUSE_MEMORY
+#define MF_CAUSE_MAX MF_CAUSE_LAUNCHER
+
+/** Whether an attempt that ended so is the fault of the task, rather than of what ran it. */
+static inline bool mf_cause_is_charged(enum mf_cause cause)
+{
+    return cause != MF_CAUSE_LOST && cause != MF_CAUSE_LAUNCHER;
+}
 
 /** The two captured streams, as indexes. */
 enum mf_stream { MF_STDOUT = 0, MF_STDERR = 1 };
@@ -44,7 +51,8 @@ enum mf_stream { MF_STDOUT = 0, MF_STDERR = 1 };
  * @dropped_bytes   what of that was over --output-limit and is not kept
  * @detail          one clause for the user beyond what the fields say, may be empty:
  *                  "No such file or directory", "left processes behind"; over its
- *                  memory, how much that is: "1.0 GiB (used 1.2 GiB)"
+ *                  memory, how much that is: "1.0 GiB (used 1.2 GiB)"; with its
+ *                  launcher, what became of that: "was killed by signal 9 (Killed)"
  */
 struct mf_outcome {
     enum mf_cause cause;
@@ -87,7 +95,7 @@ char *mf_outcome_describe(const struct mf_outcome *outcome, char *text, size_t s
 /**
  * mf_outcome_describe_on() - the same with the host, where that may be the reason: "killed by
  * signal 9 (Killed) on n3; peak memory 63.9 GiB of 64.0 GiB: probably out of memory", "its worker
- * on n3 disappeared".
+ * on n3 disappeared", "its launcher process on n3 was killed by signal 9 (Killed)".
  *
  * @host  where the attempt ran, "" for nowhere
  */

@@ -387,7 +387,7 @@ static bool place_ready(struct mf_farm *farm)
             break;
     }
     is_exhausted = !mf_heap_top(&farm->ready);
-    farm->has_more = !is_exhausted && pass.n_put == MAX_PUT;
+    farm->has_more |= !is_exhausted && pass.n_put == MAX_PUT;
     while (pass.n_aside > 0)
         mf_farm_put_back(farm, pass.aside[--pass.n_aside]);
     return is_exhausted;

@@ -9,9 +9,9 @@
  *
  * A task that fails everywhere therefore puts nobody in quarantine. There the worker gets nothing
  * new but tasks that it alone may run; after a quarter of a minute it is given one task as a probe,
- * which is not charged for it. If that is done it is UP again, else it stays twice as long. At most
- * half of the workers are in quarantine at a time, and none without which some task could not be
- * run.
+ * any that fits there, which is not charged for it. If that is done it is UP again, else it stays
+ * twice as long. At most half of the workers are in quarantine at a time, and none without which
+ * some task could not be run.
  */
 #include "core/farm_private.h"
 
@@ -23,6 +23,11 @@
 
 /* RUNNING tasks looked at to see whether others are at work. */
 #define MAX_LOOKS 256
+
+/* READY tasks looked at in one tick for one that can be a probe; and the wait before all are looked
+ * at again, where there are more than that. */
+#define MAX_PROBE_LOOKS 1024
+#define LOOK_AGAIN_NS INT64_C(1000000000)
 
 /* --- suspicions --- */
 
@@ -177,8 +182,11 @@ static void let_in(struct mf_farm *farm, struct place place)
     }
 }
 
+/* What runs there as a probe finds out nothing more: it is a task as any other. */
 static void let_out(struct mf_farm *farm, struct mf_worker *worker)
 {
+    mf_list_for_each (node, &worker->tasks)
+        mf_container_of(node, struct mf_task, node)->is_probe = false;
     worker->suspicion = (struct mf_suspicion){0};
     farm->workers.nodes[worker->node].suspicion = (struct mf_suspicion){0};
     mf_workers_move(&farm->workers, worker, MF_WORKER_UP);
@@ -274,32 +282,63 @@ void mf_farm_judge(struct mf_farm *farm, struct mf_task *task, struct mf_worker 
 
 /* --- probes --- */
 
-/* A task that has not failed before, is not late, and needs nothing that is not here. */
-static struct mf_task *find_probe(struct mf_farm *farm, const struct mf_worker *worker)
+/* A task that has not failed before, and needs nothing that is not here. */
+static bool can_be_probe(const struct mf_task *task, const struct mf_worker *worker)
 {
-    struct mf_task *task = mf_heap_top(&farm->ready);
-
-    while (task && mf_farm_put_late_if_so(farm, task))
-        task = mf_heap_top(&farm->ready);
-    if (!task || task->tries > 0 || task->spec.has_target || task->spec.is_long ||
+    if (task->tries > 0 || task->spec.has_target || task->spec.is_long ||
         task->avoid == worker->id || !mf_worker_could_run(worker, &task->spec.needs))
-        return NULL;
+        return false;
     for (int i = 0; i < MF_N_COUNTABLES; i++)
         if (task->spec.needs.countables[i] > 0)
-            return NULL;
-    return task;
+            return false;
+    return true;
+}
+
+/*
+ * Looks at some of the READY tasks, from where it was left: the first ones come first, the rest in
+ * no order. One that is late is taken out by being asked about, and another is in its place then.
+ */
+static struct mf_task *find_probe(struct mf_farm *farm, struct mf_worker *worker)
+{
+    const struct mf_heap *ready = &farm->ready;
+
+    for (int i = 0; i < MAX_PROBE_LOOKS && worker->n_looked < ready->n_items; i++) {
+        struct mf_task *task = ready->items[worker->n_looked];
+
+        if (!can_be_probe(task, worker))
+            worker->n_looked++;
+        else if (!mf_farm_put_late_if_so(farm, task))
+            return task;
+    }
+    return NULL;
+}
+
+/* Nothing fits so far: the rest is looked at in further ticks, and all of it again later. */
+static void look_on(struct mf_farm *farm, struct mf_worker *worker)
+{
+    if (worker->n_looked < farm->ready.n_items) {
+        farm->has_more = true;
+        return;
+    }
+    if (worker->n_looked > MAX_PROBE_LOOKS)
+        worker->probe_ns = farm->now_ns + LOOK_AGAIN_NS;
+    worker->n_looked = 0;
 }
 
 void mf_farm_probe(struct mf_farm *farm)
 {
     mf_list_for_each_safe (node, &farm->workers.quarantined) {
         struct mf_worker *worker = mf_container_of(node, struct mf_worker, quarantine_node);
-        struct mf_task *task = NULL;
+        struct mf_task *task;
 
-        if (worker->probe_ns <= farm->now_ns && worker->n_tasks == 0)
-            task = find_probe(farm, worker);
-        if (!task)
+        if (worker->probe_ns > farm->now_ns || worker->n_tasks > 0)
             continue;
+        task = find_probe(farm, worker);
+        if (!task) {
+            look_on(farm, worker);
+            continue;
+        }
+        worker->n_looked = 0;
         mf_farm_place(farm, task, worker);
         task->is_probe = true;
     }

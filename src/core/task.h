@@ -134,6 +134,7 @@ struct mf_task_spec {
  * @cause         why the last attempt that ended did so
  * @end_cause     why it is to be ended, with the wish END
  * @is_cancelled  it was withdrawn while a worker held it
+ * @has_most_memory  it FAILED with tries left: it needs more memory than any worker has
  * @parked        while READY: the countable that it lacks plus 1, beyond those the class with
  *                which it stands aside, MF_PARKED_LATE, or MF_PARKED_DELAYED until
  *                not_before_ns; 0 for none
@@ -149,7 +150,8 @@ struct mf_task_spec {
  * @avoid_node    node of the last attempt that failed or was lost, or MF_NODE_UNKNOWN
  * @not_before_ns while READY: it waits until then to be tried again
  * @is_probe      while held: it finds out whether a worker in quarantine works again
- * @lost          how many workers disappeared while they ran it, or may have
+ * @lost          how many workers, or launchers of theirs, disappeared while they ran it, or may
+ *                have
  * @n_waiting_for tasks that it comes after which have not ended, while WAITING; one more while
  *                it is_withheld
  * @is_withheld   while WAITING: a worker may have an attempt of it, which it is to adopt
@@ -183,6 +185,7 @@ struct mf_task {
     bool is_overtaken : 1;
     bool is_withheld : 1;
     bool is_probe : 1;
+    bool has_most_memory : 1;
     uint8_t parked;
     uint32_t attempt;
     uint32_t tries;

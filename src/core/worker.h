@@ -66,6 +66,7 @@ struct mf_worker_node {
  * @next_on_node the next worker of its node
  * @quarantine_node   its place among those in quarantine
  * @probe_ns     when it gets a probe, while in quarantine
+ * @n_looked     READY tasks that were looked at for one
  * @n_quarantines     how often it was put there, or stayed after a probe
  * @was_quarantined   it was there when it got lost
  */
@@ -95,6 +96,7 @@ struct mf_worker {
     struct mf_suspicion suspicion;
     struct mf_list quarantine_node;
     int64_t probe_ns;
+    uint32_t n_looked;
     uint32_t n_quarantines;
     bool was_quarantined;
 };

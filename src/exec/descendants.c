@@ -6,13 +6,13 @@
 #include "exec/descendants.h"
 
 #include "base/clock.h"
+#include "base/process_stat.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <signal.h>
-#include <stdio.h>
+#include <stdbool.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/types.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -21,25 +21,11 @@
 /* Between rounds: an orphan arrives without a signal. */
 #define ROUND_NS (20 * MF_NS_PER_MS)
 
-/* The parent of a process, 0 if it is gone. */
-static pid_t parent_of(pid_t pid)
+static bool is_child(pid_t pid, pid_t parent)
 {
-    char path[64], line[512];
-    const char *rest;
-    FILE *file;
-    size_t n;
-    int parent;
+    struct mf_process_stat stat;
 
-    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-    file = fopen(path, "re");
-    if (!file)
-        return 0;
-    n = fread(line, 1, sizeof(line) - 1, file);
-    fclose(file);
-    line[n] = '\0';
-    /* "pid (name) state parent ...", and the name may hold anything. */
-    rest = strrchr(line, ')');
-    return rest && sscanf(rest, ") %*c %d", &parent) == 1 ? parent : 0;
+    return mf_process_stat_read(pid, &stat) == 0 && stat.parent == parent;
 }
 
 static void kill_children(void)
@@ -53,7 +39,7 @@ static void kill_children(void)
     while ((entry = readdir(directory))) {
         pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
 
-        if (pid > 1 && pid != own_pid && parent_of(pid) == own_pid)
+        if (pid > 1 && pid != own_pid && is_child(pid, own_pid))
             kill(pid, SIGKILL);
     }
     closedir(directory);

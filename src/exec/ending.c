@@ -57,6 +57,7 @@ void mf_runner_finish(struct mf_runner *runner, struct mf_attempt *attempt)
 
     mf_runner_wake(attempt);
     detach(runner, attempt);
+    mf_runner_leave_slots(runner, attempt);
     n_files = mf_attempt_report(attempt, runner->config.channel, &spilled_bytes);
     mf_runner_note_error(runner, n_files);
     if (n_files > 0) {
@@ -77,6 +78,7 @@ void mf_runner_give_back(struct mf_runner *runner, struct mf_attempt *attempt)
     mf_protocol_put_key(body, attempt->key);
     mf_channel_end(runner->config.channel);
     detach(runner, attempt);
+    mf_runner_leave_slots(runner, attempt);
     runner->n_ends++;
     mf_runner_pass_slots(runner, attempt);
     mf_runner_start_queued(runner);

@@ -27,9 +27,10 @@ static const char *const shown_prefixes[] = {"OMPI_ALLOW_RUN_AS_ROOT"};
 
 /* Set for each command, so what is inherited from an outer farm must go. */
 static const char *const own_names[] = {
-    "MPIFARM_TASK_ID=", "MPIFARM_ATTEMPT=",    "MPIFARM_RANK=",     "MPIFARM_SLOT=",
-    "MPIFARM_CORES=",   "MPIFARM_RUN_DIR=",    "PARALLEL_SEQ=",     "PARALLEL_JOBSLOT=",
-    "MPIFARM_GPUS=",    "MPIFARM_SUPERVISED=", "MPIFARM_TERMINAL=", "DISBATCH_ENGINE_RANK=",
+    "MPIFARM_TASK_ID=",      "MPIFARM_ATTEMPT=",    "MPIFARM_RANK=",     "MPIFARM_SLOT=",
+    "MPIFARM_CORES=",        "MPIFARM_RUN_DIR=",    "PARALLEL_SEQ=",     "PARALLEL_JOBSLOT=",
+    "MPIFARM_GPUS=",         "MPIFARM_SUPERVISED=", "MPIFARM_TERMINAL=", "MPIFARM_JOB_END=",
+    "DISBATCH_ENGINE_RANK=",
 };
 
 /* Where the farm started its own ranks in a Slurm job, variables of the job as they were before are

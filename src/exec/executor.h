@@ -54,6 +54,9 @@ struct mf_start {
 /**
  * What an executor tells. Every attempt given to it ends in ENDED or UNSTAGED,
  * once; those that have not when it is BROKEN are lost, and nothing follows.
+ *
+ * After RENEWED comes the end of all that ran in what died: ENDED with
+ * MF_CAUSE_LAUNCHER, or UNSTAGED.
  */
 enum mf_executor_event_kind {
     MF_EXECUTOR_STARTED,   /* task, attempt, slot; told of staged attempts only */
@@ -62,6 +65,7 @@ enum mf_executor_event_kind {
     MF_EXECUTOR_BROKEN,    /* error: nothing runs any more, e.g. the launcher was killed */
     MF_EXECUTOR_SUSPENDED, /* task, attempt, ran_ns: as asked for */
     MF_EXECUTOR_CONTINUED, /* task, attempt: as asked for */
+    MF_EXECUTOR_RENEWED,   /* error: how the launcher ended, which another one has replaced */
     MF_EXECUTOR_SAVED,     /* task, attempt, saved: for the next try, if this one fails */
 };
 
@@ -138,7 +142,8 @@ struct mf_executor_ops {
     void (*destroy)(struct mf_executor *executor);
 };
 
-/** Every executor begins with this; without can_stage an attempt has its slots from the start. */
+/** Every executor begins with this; without can_stage an attempt has its slots from the start.
+ * It may change. */
 struct mf_executor {
     const struct mf_executor_ops *ops;
     bool can_stage;

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 /* What close_range() does, for kernels and sandboxes that do not have it. */
-static int close_one_by_one(int kept_fd)
+static int close_one_by_one(int first_fd)
 {
     DIR *dir = opendir("/proc/self/fd");
     struct dirent *entry;
@@ -22,20 +22,18 @@ static int close_one_by_one(int kept_fd)
     while ((entry = readdir(dir))) {
         int fd = atoi(entry->d_name);
 
-        if (fd > STDERR_FILENO && fd != kept_fd && fd != dirfd(dir))
+        if (fd >= first_fd && fd != dirfd(dir))
             close(fd);
     }
     closedir(dir);
     return 0;
 }
 
-static int close_others(int kept_fd)
+static int close_from(int first_fd)
 {
-    if ((kept_fd == STDERR_FILENO + 1 ||
-         close_range(STDERR_FILENO + 1, (unsigned)kept_fd - 1, 0) == 0) &&
-        close_range((unsigned)kept_fd + 1, UINT_MAX, 0) == 0)
+    if (close_range((unsigned)first_fd, UINT_MAX, 0) == 0)
         return 0;
-    return close_one_by_one(kept_fd);
+    return close_one_by_one(first_fd);
 }
 
 /* Standard streams that are not kept, or that the rank did not have. */
@@ -57,26 +55,35 @@ static int replace_streams(bool keeps_output)
     return 0;
 }
 
-int mf_helper_keep_only(int fd, bool keeps_output)
+/* Copies of the descriptors, beyond all numbers that they are to get. Returns 0 or -errno. */
+static int copy_above(const int *fds, unsigned n_fds, int *ret_copies)
 {
-    int kept_fd = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-    int result;
-
-    if (kept_fd < 0)
-        return -errno;
-    result = close_others(kept_fd);
-    if (result == 0)
-        result = replace_streams(keeps_output);
-    return result < 0 ? result : kept_fd;
+    for (unsigned i = 0; i < n_fds; i++) {
+        ret_copies[i] = fds[i];
+        if (fds[i] >= 0)
+            ret_copies[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, STDERR_FILENO + 1 + (int)n_fds);
+        if (fds[i] >= 0 && ret_copies[i] < 0)
+            return -errno;
+    }
+    return 0;
 }
 
-int mf_helper_close_all(void)
+int mf_helper_keep_only(int *fds, unsigned n_fds, bool keeps_output)
 {
-    int result = 0;
+    int copies[MF_HELPER_MAX_FDS];
+    int next = STDERR_FILENO + 1;
+    int result = n_fds > MF_HELPER_MAX_FDS ? -EINVAL : copy_above(fds, n_fds, copies);
 
-    if (close_range(STDERR_FILENO + 1, UINT_MAX, 0) < 0)
-        result = close_one_by_one(-1);
-    return result < 0 ? result : replace_streams(false);
+    for (unsigned i = 0; i < n_fds && result == 0; i++) {
+        if (copies[i] < 0)
+            continue;
+        if (dup3(copies[i], next, O_CLOEXEC) < 0)
+            return -errno;
+        fds[i] = next++;
+    }
+    if (result == 0)
+        result = close_from(next);
+    return result < 0 ? result : replace_streams(keeps_output);
 }
 
 int mf_helper_mute_signals(void)

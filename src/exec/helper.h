@@ -5,19 +5,22 @@
 #include <signal.h>
 #include <stdbool.h>
 
+/** Descriptors that can be kept. */
+#define MF_HELPER_MAX_FDS 4
+
 /**
- * mf_helper_keep_only() - close all that the rank had open, but fd and standard error.
+ * mf_helper_keep_only() - close all that the rank had open, but some descriptors and standard
+ * error.
  *
  * Standard input becomes /dev/null, and so does standard output unless it is
  * kept, and whatever of the three was not open.
  *
- * Returns the new number of fd, above standard error, or -errno.
+ * @fds  n_fds descriptors, some of which may be -1; what they are now, above standard error, is
+ *       written here
+ *
+ * Returns 0, or -errno, and what is open then is not known.
  */
-int mf_helper_keep_only(int fd, bool keeps_output);
-
-/** Closes all that the rank had open, but standard error; the rest of the three becomes /dev/null.
- * Returns 0 or -errno. */
-int mf_helper_close_all(void);
+int mf_helper_keep_only(int *fds, unsigned n_fds, bool keeps_output);
 
 /** Blocks all signals and gives each its default action. Returns 0 or -errno. */
 int mf_helper_mute_signals(void);

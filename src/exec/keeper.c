@@ -1,4 +1,4 @@
-/* The keeper: see keeper.h. One thread, which owns its children and a socket. */
+/* The keeper: see keeper.h. One thread, which owns its children and its sockets. */
 #include "exec/keeper.h"
 
 #include "base/clock.h"
@@ -6,14 +6,18 @@
 #include "base/scratch.h"
 #include "exec/descendants.h"
 #include "exec/helper.h"
+#include "exec/lifeline.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -28,19 +32,125 @@
 /* How often it looks for what it is not told of. */
 #define LOOK_MS 1000
 
-/* Reaps what has ended; returns whether the kept process is among it. */
-static bool reap(pid_t kept, int *ret_status)
+/**
+ * What a keeper waits for.
+ *
+ * @served      the process that it answers for, the rank
+ * @served_fd   readable once that has ended; -1 when it does not, or where there is no such thing
+ * @is_heir     it took the place of the keeper that the rank has forked
+ * @kept        the process that it keeps, 0 for none
+ * @status      how the last one that it kept has ended
+ * @is_wanted   the rank has asked for another one
+ * @is_over     the rank wants no other, or has gone
+ * @is_served_leaving   the rank has let go of its files, and is about to end
+ * @was_asked   where the rank is, by somebody who is entitled to
+ */
+struct keeper {
+    pid_t served;
+    int signal_fd;
+    int served_fd;
+    int door_fd;
+    int lifeline_fd;
+    struct mf_door door;
+    bool is_heir;
+    pid_t kept;
+    int status;
+    bool is_wanted;
+    bool is_over;
+    bool is_served_leaving;
+    bool is_served_gone;
+    bool was_asked;
+};
+
+/* --- what happens --- */
+
+/* Reaps what has ended; returns whether the kept process is among it, or there is none. */
+static bool reap(struct keeper *keeper)
 {
     bool is_over = false;
     int status;
     pid_t pid;
 
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0 || (pid < 0 && errno == EINTR))
-        if (pid == kept) {
-            *ret_status = status;
+        if (pid == keeper->kept) {
+            keeper->status = status;
             is_over = true;
         }
     return is_over || pid < 0;
+}
+
+/* Without a descriptor, a parent that is another one now tells; an heir never was its child. */
+static bool has_served_ended(const struct keeper *keeper)
+{
+    if (keeper->served_fd >= 0)
+        return false;
+    return keeper->is_heir ? kill(keeper->served, 0) < 0 && errno == ESRCH
+                           : getppid() != keeper->served;
+}
+
+static void look_for_served(struct keeper *keeper, bool was_told)
+{
+    if (keeper->is_served_gone || !(was_told || has_served_ended(keeper)))
+        return;
+    keeper->is_served_gone = true;
+    mf_close(&keeper->served_fd);
+}
+
+/* The longest that it may wait without looking. */
+static int limit_wait(const struct keeper *keeper, int timeout_ms)
+{
+    bool is_told = keeper->signal_fd >= 0 && (keeper->served_fd >= 0 || keeper->is_served_gone);
+
+    return is_told || (timeout_ms >= 0 && timeout_ms < LOOK_MS) ? timeout_ms : LOOK_MS;
+}
+
+static void hear(struct keeper *keeper)
+{
+    int result = mf_lifeline_hear(keeper->lifeline_fd);
+
+    keeper->is_wanted |= result == MF_LIFELINE_ASKED;
+    if (result >= 0 && result != MF_LIFELINE_OVER)
+        return;
+    keeper->is_over = true;
+    keeper->is_served_leaving = result < 0;
+    mf_close(&keeper->lifeline_fd);
+}
+
+static void wait_for_more(struct keeper *keeper, int timeout_ms)
+{
+    struct pollfd items[] = {{.fd = keeper->signal_fd, .events = POLLIN},
+                             {.fd = keeper->door_fd, .events = POLLIN},
+                             {.fd = keeper->served_fd, .events = POLLIN},
+                             {.fd = keeper->lifeline_fd, .events = POLLIN}};
+    struct signalfd_siginfo info;
+
+    if (poll(items, 4, limit_wait(keeper, timeout_ms)) < 0)
+        return;
+    if (items[0].revents)
+        (void)!read(keeper->signal_fd, &info, sizeof(info));
+    look_for_served(keeper, items[2].revents != 0);
+    if (items[3].revents)
+        hear(keeper);
+    if (items[1].revents &&
+        mf_door_answer(keeper->door_fd, &keeper->door, !keeper->is_served_gone) > 0)
+        keeper->was_asked = true;
+}
+
+/* --- the end --- */
+
+/* Whoever asks is to hear of the end, and not only nothing. */
+static void linger(struct keeper *keeper)
+{
+    int64_t now_ns = mf_clock_monotonic_ns(), began_ns = now_ns, end_ns;
+
+    if (keeper->door_fd < 0 || !(keeper->is_served_leaving || keeper->is_served_gone))
+        return;
+    for (;; now_ns = mf_clock_monotonic_ns()) {
+        end_ns = began_ns + (keeper->was_asked ? LINGER_NS : LINGER_UNASKED_NS);
+        if (now_ns >= end_ns)
+            return;
+        wait_for_more(keeper, (int)((end_ns - now_ns) / MF_NS_PER_MS) + 1);
+    }
 }
 
 /* Whoever waits for this process hears of the end of the other one. */
@@ -56,143 +166,152 @@ _Noreturn static void end_alike(int status)
     _exit(EXIT_FAILURE);
 }
 
-/**
- * What a keeper waits for.
- *
- * @served      the process that it answers for, its parent
- * @served_fd   readable once that has ended; -1 when it does not, or where there is no such thing
- * @door_fd     where others ask for it; -1 for none
- * @was_asked   by somebody who is entitled to
- */
-struct keeper {
-    pid_t served;
-    int signal_fd;
-    int served_fd;
-    int door_fd;
-    struct mf_door door;
-    bool is_served_gone;
-    bool was_asked;
-};
+/* --- the beginning --- */
 
-/* Without a descriptor, a parent that is another one now tells. */
-static void look_for_served(struct keeper *keeper, bool was_told)
+_Noreturn static void give_up(int error)
 {
-    if (keeper->is_served_gone || (!was_told && getppid() == keeper->served))
-        return;
-    keeper->is_served_gone = true;
-    mf_close(&keeper->served_fd);
+    fprintf(stderr, "mpifarm: the process that keeps the launcher cannot be set up: %s\n",
+            strerror(-error));
+    _exit(EXIT_FAILURE);
 }
 
-/* The longest that it may wait without looking. */
-static int limit_wait(const struct keeper *keeper, int timeout_ms)
-{
-    bool is_told = keeper->signal_fd >= 0 && (keeper->served_fd >= 0 || keeper->is_served_gone);
-
-    return is_told || (timeout_ms >= 0 && timeout_ms < LOOK_MS) ? timeout_ms : LOOK_MS;
-}
-
-static void wait_for_more(struct keeper *keeper, int timeout_ms)
-{
-    struct pollfd items[] = {{.fd = keeper->signal_fd, .events = POLLIN},
-                             {.fd = keeper->door_fd, .events = POLLIN},
-                             {.fd = keeper->served_fd, .events = POLLIN}};
-    struct signalfd_siginfo info;
-
-    if (poll(items, 3, limit_wait(keeper, timeout_ms)) < 0)
-        return;
-    if (items[0].revents)
-        (void)!read(keeper->signal_fd, &info, sizeof(info));
-    look_for_served(keeper, items[2].revents != 0);
-    if (items[1].revents &&
-        mf_door_answer(keeper->door_fd, &keeper->door, !keeper->is_served_gone) > 0)
-        keeper->was_asked = true;
-}
-
-/* Whoever asks is to hear of the end, and not only nothing. */
-static void linger(struct keeper *keeper)
-{
-    int64_t now_ns = mf_clock_monotonic_ns(), began_ns = now_ns, end_ns;
-
-    if (keeper->door_fd < 0 || !keeper->is_served_gone)
-        return;
-    for (;; now_ns = mf_clock_monotonic_ns()) {
-        end_ns = began_ns + (keeper->was_asked ? LINGER_NS : LINGER_UNASKED_NS);
-        if (now_ns >= end_ns)
-            return;
-        wait_for_more(keeper, (int)((end_ns - now_ns) / MF_NS_PER_MS) + 1);
-    }
-}
-
-/* Keeps no descriptor but the door's: sockets and pipes would never end while they are open here.
- */
-static int set_up(struct keeper *keeper, pid_t served, const struct mf_door *door, int door_fd)
+/* One that cannot be told keeps all the same: it looks now and then. */
+static void begin_to_watch(struct keeper *keeper)
 {
     sigset_t child_ended;
-    int r;
 
-    (void)setpgid(0, 0);
     (void)prctl(PR_SET_NAME, "mpifarm-keep");
-    *keeper = (struct keeper){.served = served, .signal_fd = -1, .served_fd = -1, .door_fd = -1};
-    if (door) {
-        keeper->door = *door;
-        r = keeper->door_fd = mf_helper_keep_only(door_fd, false);
-    } else {
-        r = mf_helper_close_all();
-    }
-    if (r < 0)
-        return r;
     sigemptyset(&child_ended);
     sigaddset(&child_ended, SIGCHLD);
     keeper->signal_fd = signalfd(-1, &child_ended, SFD_CLOEXEC | SFD_NONBLOCK);
-    keeper->served_fd = pidfd_open(served, 0);
+    keeper->served_fd = pidfd_open(keeper->served, 0);
+    /* The number may have passed on before it was opened. */
+    if (keeper->served_fd >= 0 && !keeper->is_heir && getppid() != keeper->served)
+        look_for_served(keeper, true);
     look_for_served(keeper, false);
-    return keeper->signal_fd < 0 ? -errno : 0;
 }
 
-_Noreturn static void keep(struct keeper *keeper, pid_t kept, const char *scratch)
+/* Keeps few descriptors: sockets and pipes would never end while they are open here. */
+static int set_up(struct keeper *keeper, const struct mf_keeper_config *config, int *channel_fd)
 {
-    int status = 0;
+    int fds[] = {config->door ? config->door_fd : -1, config->lifeline_fd, *channel_fd};
+    int result = mf_helper_mute_signals();
 
-    while (!reap(kept, &status))
-        wait_for_more(keeper, -1);
-    (void)mf_descendants_kill(KILL_LIMIT_NS);
-    if (scratch)
-        mf_scratch_remove(scratch);
-    linger(keeper);
-    end_alike(status);
+    (void)setpgid(0, 0);
+    *keeper = (struct keeper){.served = config->served, .signal_fd = -1, .served_fd = -1};
+    if (result == 0)
+        result = mf_helper_keep_only(fds, 3, false);
+    if (result < 0)
+        return result;
+    if (config->door)
+        keeper->door = *config->door;
+    keeper->door_fd = fds[0];
+    keeper->lifeline_fd = fds[1];
+    *channel_fd = fds[2];
+    begin_to_watch(keeper);
+    return 0;
 }
 
-int mf_keeper_split(const char *scratch, const struct mf_door *door, int door_fd)
-{
-    pid_t served = getppid(), own = getpid(), kept;
-    struct keeper keeper;
-    int r = mf_helper_mute_signals();
+/* --- the kept process --- */
 
-    if (r < 0)
-        return r;
-    if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
-        return -errno;
-    kept = fork();
-    if (kept < 0)
-        return -errno;
-    /* One that could not be set up keeps all the same: it looks now and then. */
-    if (kept > 0) {
-        (void)set_up(&keeper, served, door, door_fd);
-        keep(&keeper, kept, scratch);
-    }
+/* The new process. Returns when its keeper is gone, with nothing below it. */
+static void be_kept(struct keeper *keeper, const struct mf_keeper_config *config, pid_t parent,
+                    int channel_fd)
+{
+    mf_close(&keeper->signal_fd);
+    mf_close(&keeper->served_fd);
     if (prctl(PR_SET_PDEATHSIG, MF_KEEPER_GONE) < 0)
-        return -errno;
-    return getppid() == own ? 0 : -EPIPE;
+        give_up(-errno);
+    if (getppid() == parent)
+        config->run(config->arg, channel_fd);
+    else
+        mf_close(&channel_fd);
+    (void)prctl(PR_SET_PDEATHSIG, 0);
+}
+
+/*
+ * Keeps a process from its beginning to its end. Returns 0 in the keeper that there is then, with
+ * nothing below it, or -errno.
+ */
+static int keep(struct keeper *keeper, const struct mf_keeper_config *config, int channel_fd)
+{
+    pid_t own = getpid();
+
+    keeper->kept = fork();
+    if (keeper->kept < 0) {
+        int result = -errno;
+
+        mf_close(&channel_fd);
+        return result;
+    }
+    if (keeper->kept == 0) {
+        be_kept(keeper, config, own, channel_fd);
+        keeper->is_heir = true;
+        keeper->status = 0;
+        begin_to_watch(keeper);
+        return 0;
+    }
+    mf_close(&channel_fd);
+    while (!reap(keeper))
+        wait_for_more(keeper, -1);
+    keeper->kept = 0;
+    return mf_descendants_kill(KILL_LIMIT_NS);
+}
+
+/* Waits until the rank asks for another process, and hands it its end of a channel to that.
+ * Returns the other end, or -1 when the rank wants none. */
+static int await_order(struct keeper *keeper)
+{
+    struct mf_offer offer = {.keeper = getpid(), .status = keeper->status};
+    int fds[2];
+
+    while (!keeper->is_wanted && !keeper->is_over && !keeper->is_served_gone)
+        wait_for_more(keeper, -1);
+    if (keeper->is_over || keeper->is_served_gone)
+        return -1;
+    keeper->is_wanted = false;
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) < 0)
+        return -1;
+    if (mf_lifeline_offer(keeper->lifeline_fd, &offer, fds[0]) == 0)
+        return fds[1];
+    mf_close(&fds[1]);
+    return -1;
+}
+
+_Noreturn void mf_keeper_main(const struct mf_keeper_config *config, int channel_fd)
+{
+    struct keeper keeper;
+    int result = set_up(&keeper, config, &channel_fd);
+
+    if (result == 0 && prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
+        result = -errno;
+    if (result < 0)
+        give_up(result);
+    while (result == 0 && channel_fd >= 0) {
+        result = keep(&keeper, config, channel_fd);
+        channel_fd = result == 0 ? await_order(&keeper) : -1;
+    }
+    /* What the rank said last, if it has gone; from here on it knows that no other comes. */
+    if (keeper.lifeline_fd >= 0)
+        hear(&keeper);
+    mf_close(&keeper.lifeline_fd);
+    if (config->scratch)
+        mf_scratch_remove(config->scratch);
+    linger(&keeper);
+    end_alike(keeper.status);
 }
 
 pid_t mf_keeper_fork(const struct mf_door *door, int door_fd)
 {
-    pid_t served = getpid(), pid = fork();
+    struct mf_keeper_config config = {
+        .served = getpid(), .door = door, .door_fd = door_fd, .lifeline_fd = -1};
+    pid_t pid = fork();
     struct keeper keeper;
+    int none = -1;
 
     if (pid != 0)
         return pid < 0 ? -errno : pid;
-    if (mf_helper_mute_signals() < 0 || set_up(&keeper, served, door, door_fd) < 0)
+    if (set_up(&keeper, &config, &none) < 0)
         _exit(EXIT_FAILURE);
     while (!keeper.is_served_gone)
         wait_for_more(&keeper, -1);

@@ -1,8 +1,22 @@
 /*
- * A process that stands above another one, and ends what that leaves behind
- * when it dies, even if all that it served has died with it. Killed itself, it
- * leaves the other to end everything: of the two one is always left. It also
- * answers for the process that it was forked from, which may be too busy.
+ * A keeper: a process that stands between a rank and what runs the tasks of
+ * that, ends what is left behind when that dies, and then makes another one. It
+ * also answers for the rank, which may be too busy.
+ *
+ *     rank > keeper > the process that it keeps > tasks
+ *
+ * The rank itself can fork nothing once MPI_Init has been called. The keeper
+ * was forked before that, has one thread and has run none of the program's code
+ * since, so it can fork at any time. The process that it keeps is a fork of it,
+ * and as clean: when the keeper is killed that one ends everything below it
+ * and becomes the keeper, of a process that it forks in its place. So of the
+ * two one is always left to make the other, and both deaths are one to the
+ * rank: its channel ends, it asks for another one over the lifeline, and gets
+ * it once nothing of before is left. Neither a spare process, nor executing the
+ * program once more, which a library cannot, would be simpler.
+ *
+ * Where both are killed at a time nobody is left to fork: the rank hears that
+ * from the end of the lifeline, and kills what came to it.
  */
 #ifndef MF_EXEC_KEEPER_H
 #define MF_EXEC_KEEPER_H
@@ -16,18 +30,33 @@
 #define MF_KEEPER_GONE SIGHUP
 
 /**
- * mf_keeper_split() - put a keeper above the rest of this process.
- *
- * Called in a process that was just forked and has one thread. That process becomes the keeper,
- * and ends as the other one did, once nothing below it is left; the call returns in a new process,
- * which is sent MF_KEEPER_GONE when its parent is not the keeper any more.
- *
- * @scratch  directory of files that is removed in the end, NULL for none
- * @door     of the parent of this process, with its socket door_fd; NULL for none
- *
- * Returns 0 or -errno.
+ * @served       the rank, whose child the keeper is
+ * @scratch      directory of files that is removed in the end, NULL for none
+ * @door, @door_fd   of the rank, with its socket; NULL for none
+ * @lifeline_fd  the keeper's end
+ * @run          what the kept process is: serves the rank, whose other end of channel_fd (taken)
+ *               tells when that has ended, and exits. Returns only when its parent is another
+ *               one than at the beginning, which it is told by MF_KEEPER_GONE; then nothing is
+ *               left below it, and its channel is closed
  */
-int mf_keeper_split(const char *scratch, const struct mf_door *door, int door_fd);
+struct mf_keeper_config {
+    pid_t served;
+    const char *scratch;
+    const struct mf_door *door;
+    int door_fd;
+    int lifeline_fd;
+    void (*run)(void *arg, int channel_fd);
+    void *arg;
+};
+
+/**
+ * mf_keeper_main() - be the keeper of a process that runs config->run().
+ *
+ * Called in a process that the rank has just forked, and that has one thread. All descriptors but
+ * those named here and standard error are closed. Ends when the kept process has ended and the
+ * rank wants no other, in the same way as that.
+ */
+_Noreturn void mf_keeper_main(const struct mf_keeper_config *config, int channel_fd);
 
 /**
  * mf_keeper_fork() - start a keeper that has nobody below it, and only answers.

@@ -1,7 +1,7 @@
 /*
- * The launcher process: it shares nothing with its rank but a socket, and
- * never outlives it. It turns to signals of terminals and batch systems a deaf
- * ear, since what they mean is for the rank to decide.
+ * The launcher process: it shares nothing with its rank but a socket and the
+ * account of its slots, and never outlives it. It turns to signals of terminals
+ * and batch systems a deaf ear, since what they mean is for the rank to decide.
  *
  * One thread, which owns everything here. A turn is
  *
@@ -22,6 +22,7 @@
 #include "exec/descendants.h"
 #include "exec/helper.h"
 #include "exec/keeper.h"
+#include "exec/lifeline.h"
 #include "exec/runner.h"
 
 #include <errno.h>
@@ -55,6 +56,7 @@
  * @has_ended        some process has ended
  * @is_alone         the keeper has
  * @is_blocked       the socket is full
+ * @original_files   limit of open files that commands have, and the keeper had
  * @gather_ns        how long reports may wait for others
  * @flush_at_ns      when to flush at the latest, INT64_MAX when nothing waits for that
  */
@@ -70,6 +72,7 @@ struct launcher {
     bool has_ended;
     bool is_alone;
     bool is_blocked;
+    struct rlimit original_files;
     int64_t gather_ns;
     int64_t flush_at_ns;
 };
@@ -189,15 +192,18 @@ static int set_up_signals(void)
     return result < 0 ? -errno : result;
 }
 
-static int set_up(struct launcher *launcher, const struct mf_launcher_config *config)
+static int set_up(struct launcher *launcher, const struct mf_launcher_start *start)
 {
-    struct mf_runner_config runner_config = {.launcher = config, .channel = &launcher->channel};
+    const struct mf_launcher_config *config = start->config;
+    struct mf_runner_config runner_config = {
+        .launcher = config, .tenants = start->tenants, .channel = &launcher->channel};
     int result;
 
     launcher->gather_ns = config->gather_ns > 0 ? config->gather_ns : GATHER_NS;
     if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0 ||
-        getrlimit(RLIMIT_NOFILE, &runner_config.original_files) < 0)
+        getrlimit(RLIMIT_NOFILE, &launcher->original_files) < 0)
         return -errno;
+    runner_config.original_files = launcher->original_files;
     launcher->signal_fd = set_up_signals();
     if (launcher->signal_fd < 0)
         return launcher->signal_fd;
@@ -235,30 +241,36 @@ static void ask_for_short_slices(void)
     (void)syscall(SYS_sched_setattr, 0, &attr, 0);
 }
 
-/* The rank hears of the end of the launcher, but not why. */
+/* Its keeper hears of the end, but not why. */
 _Noreturn static void give_up(int error)
 {
     fprintf(stderr, "mpifarm: the launcher process cannot be set up: %s\n", strerror(-error));
     _exit(EXIT_FAILURE);
 }
 
-_Noreturn void mf_launcher_main(const struct mf_launcher_config *config, int fd)
+/* What it has, so that a keeper is left of this process. */
+static void close_all(struct launcher *launcher)
 {
-    struct launcher launcher = {.signal_fd = -1, .flush_at_ns = INT64_MAX};
-    int result = mf_keeper_split(config->scratch, config->door, config->door_fd);
+    mf_loop_remove(launcher->loop, launcher->channel_watch);
+    mf_loop_remove(launcher->loop, launcher->signal_watch);
+    mf_loop_destroy(launcher->loop);
+    mf_close(&launcher->signal_fd);
+    mf_channel_finish(&launcher->channel);
+    (void)setrlimit(RLIMIT_NOFILE, &launcher->original_files);
+}
 
-    if (result < 0)
-        give_up(result);
-    launcher.keeper = getppid();
+void mf_launcher_run(void *arg, int channel_fd)
+{
+    const struct mf_launcher_start *start = arg;
+    struct launcher launcher = {.signal_fd = -1, .keeper = getppid(), .flush_at_ns = INT64_MAX};
+    int result;
+
     /* Keys pressed at a terminal are for the rank. */
     (void)setpgid(0, 0);
     (void)prctl(PR_SET_NAME, "mpifarm-launch");
     ask_for_short_slices();
-    fd = mf_helper_keep_only(fd, false);
-    if (fd < 0)
-        give_up(fd);
-    mf_channel_init(&launcher.channel, fd);
-    result = set_up(&launcher, config);
+    mf_channel_init(&launcher.channel, channel_fd);
+    result = set_up(&launcher, start);
     if (result < 0)
         give_up(result);
     while (result >= 0)
@@ -266,47 +278,101 @@ _Noreturn void mf_launcher_main(const struct mf_launcher_config *config, int fd)
 
     mf_runner_destroy(launcher.runner);
     if (mf_descendants_kill(KILL_LIMIT_NS) < 0)
-        result = -ETIMEDOUT;
-    if (config->scratch)
-        mf_scratch_remove(config->scratch);
+        _exit(EXIT_FAILURE);
+    if (getppid() != launcher.keeper) {
+        close_all(&launcher);
+        return;
+    }
+    if (result != -EPIPE && result != -ECONNRESET)
+        _exit(EXIT_FAILURE);
     /* The rank has gone, on purpose or not: that is how a launcher's life ends. */
-    _exit(result == -EPIPE || result == -ECONNRESET ? EXIT_SUCCESS : EXIT_FAILURE);
+    if (start->config->scratch)
+        mf_scratch_remove(start->config->scratch);
+    _exit(EXIT_SUCCESS);
 }
+
+/* --- the rank's side --- */
 
 static int set_error(struct mf_error *err, int error, const char *what)
 {
     return mf_error_set(err, error, "cannot %s: %s", what, strerror(-error));
 }
 
+/* The first process below the rank. */
+_Noreturn static void be_keeper(const struct mf_launcher_config *config, pid_t rank,
+                                struct mf_tenants *tenants, int lifeline_fd, int channel_fd)
+{
+    struct mf_launcher_start start = {.config = config, .tenants = tenants};
+    struct mf_keeper_config keeper = {
+        .served = rank,
+        .scratch = config->scratch,
+        .door = config->door,
+        .door_fd = config->door_fd,
+        .lifeline_fd = lifeline_fd,
+        .run = mf_launcher_run,
+        .arg = &start,
+    };
+
+    mf_keeper_main(&keeper, channel_fd);
+}
+
+/* Both ends of a channel and of a lifeline. Returns 0 or -errno. */
+static int open_sockets(int channel[2], int lifeline[2])
+{
+    int result;
+
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, channel) < 0)
+        return -errno;
+    result = mf_lifeline_create(lifeline);
+    if (result < 0) {
+        mf_close(&channel[0]);
+        mf_close(&channel[1]);
+    }
+    return result;
+}
+
 int mf_launcher_fork(const struct mf_launcher_config *config, struct mf_launcher *ret_launcher,
                      struct mf_error *err)
 {
-    int fds[2];
-    pid_t pid;
+    struct mf_launcher launcher = {0};
+    int channel[2], lifeline[2], result;
+    pid_t rank = getpid();
 
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) < 0)
-        return set_error(err, -errno, "create a socket for the launcher process");
-    pid = fork();
-    if (pid < 0) {
-        int error = -errno;
-
-        mf_close(&fds[0]);
-        mf_close(&fds[1]);
-        return set_error(err, error, "create the launcher process");
+    /* An heir of the keeper comes to this process. */
+    if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
+        return set_error(err, -errno, "become the parent of what the launcher leaves behind");
+    result = mf_tenants_create(&launcher.tenants);
+    if (result < 0)
+        return set_error(err, result, "share memory with the launcher process");
+    result = open_sockets(channel, lifeline);
+    if (result < 0) {
+        mf_tenants_destroy(launcher.tenants);
+        return set_error(err, result, "create a socket for the launcher process");
     }
-    if (pid == 0)
-        mf_launcher_main(config, fds[1]);
-    mf_close(&fds[1]);
-    *ret_launcher = (struct mf_launcher){.pid = pid, .fd = fds[0]};
+    launcher.fd = channel[0];
+    launcher.lifeline_fd = lifeline[0];
+    launcher.pid = fork();
+    if (launcher.pid == 0)
+        be_keeper(config, rank, launcher.tenants, lifeline[1], channel[1]);
+    result = launcher.pid < 0 ? -errno : 0;
+    mf_close(&channel[1]);
+    mf_close(&lifeline[1]);
+    if (result < 0) {
+        mf_launcher_stop(&launcher);
+        return set_error(err, result, "create the launcher process");
+    }
+    *ret_launcher = launcher;
     return 0;
 }
 
 void mf_launcher_stop(struct mf_launcher *launcher)
 {
-    if (launcher->pid <= 0)
+    if (launcher->pid == 0)
         return;
     mf_close(&launcher->fd);
-    while (waitpid(launcher->pid, NULL, 0) < 0 && errno == EINTR)
+    mf_lifeline_close(&launcher->lifeline_fd);
+    while (launcher->pid > 0 && waitpid(launcher->pid, NULL, 0) < 0 && errno == EINTR)
         ;
-    *launcher = (struct mf_launcher){.fd = -1};
+    mf_tenants_destroy(launcher->tenants);
+    *launcher = (struct mf_launcher){.fd = -1, .lifeline_fd = -1};
 }

@@ -4,14 +4,17 @@
 
 #include "exec/process.h"
 
+/** What the launcher process is told once, by its keeper. */
+struct mf_launcher_start {
+    const struct mf_launcher_config *config;
+    struct mf_tenants *tenants;
+};
+
 /**
- * mf_launcher_main() - be the launcher and its keeper until the rank is gone.
+ * mf_launcher_run() - be the launcher until its rank or its keeper is gone.
  *
- * Called in a process that was just forked and has one thread, and that becomes the keeper.
- *
- * @fd  the launcher's end of the socket; every other descriptor but standard
- *      error is closed
+ * The `run` of a keeper's configuration; arg is a struct mf_launcher_start.
  */
-_Noreturn void mf_launcher_main(const struct mf_launcher_config *config, int fd);
+void mf_launcher_run(void *arg, int channel_fd);
 
 #endif

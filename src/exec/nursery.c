@@ -453,8 +453,7 @@ _Noreturn void mf_nursery_main(int fd, pid_t rank_pid)
     keep_signals(&nursery);
     (void)setpgid(0, 0);
     (void)prctl(PR_SET_NAME, "mpifarm-nursery");
-    fd = mf_helper_keep_only(fd, true);
-    result = fd < 0 ? fd : 0;
+    result = mf_helper_keep_only(&fd, 1, true);
     if (result == 0) {
         mf_channel_init(&nursery.channel, fd);
         result = set_up(&nursery);

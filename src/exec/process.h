@@ -2,11 +2,21 @@
  * The executor for commands.
  *
  * Two sides: the rank, which holds the mf_executor, and the launcher, a small
- * single-threaded process that mf_launcher_fork() forks before MPI_Init and
- * that starts, watches and ends the commands. They talk over a socket pair.
- * When the rank disappears the launcher ends all commands and exits; when the
- * launcher disappears the executor kills what it left behind, which is every
- * child of this process, and says BROKEN.
+ * single-threaded process that starts, watches and ends the commands. They talk
+ * over a socket pair. Its keeper (keeper.h), which mf_launcher_fork() forks
+ * before MPI_Init, forks it, and another one when it dies.
+ *
+ * When the rank disappears the launcher ends all commands and exits. When the
+ * launcher or its keeper does, the executor asks the other one for a new
+ * launcher, which comes when nothing is left of what the old one ran. Then it
+ * says RENEWED and gives all of that back:
+ *
+ *     what had its slot when the launcher died     ENDED with MF_CAUSE_LAUNCHER
+ *     what had begun, and had ended untold         the same, with outcome.slot 0
+ *     staged attempts that had not begun           UNSTAGED
+ *
+ * When both disappear, or this happens for the fifth time in a minute, it kills what they
+ * left behind, which is every child of this process, and says BROKEN.
  */
 #ifndef MF_EXEC_PROCESS_H
 #define MF_EXEC_PROCESS_H
@@ -35,16 +45,27 @@ struct mf_launcher_config {
     int door_fd;
 };
 
-/** A launcher process: the pid of its keeper, and the rank's end of the socket pair. */
+struct mf_tenants;
+
+/**
+ * A launcher process.
+ *
+ * @pid          of its keeper
+ * @fd           the rank's end of the socket pair
+ * @lifeline_fd  the rank's end of the lifeline to the keeper
+ * @tenants      shared with it
+ */
 struct mf_launcher {
     pid_t pid;
     int fd;
+    int lifeline_fd;
+    struct mf_tenants *tenants;
 };
 
 /**
- * mf_launcher_fork() - start the launcher process. Before MPI_Init and any thread.
+ * mf_launcher_fork() - start the launcher process and its keeper. Before MPI_Init and any thread.
  *
- * The launcher keeps no descriptor of the rank's but standard error.
+ * They keep no descriptor of the rank's but standard error. This process becomes a subreaper.
  *
  * Returns 0, or -errno with a sentence in err.
  */

@@ -1,6 +1,8 @@
 /* The processes below one: see process_tree.h. Run by the launcher's only thread. */
 #include "exec/process_tree.h"
 
+#include "base/process_stat.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -135,23 +137,9 @@ int mf_process_tree_list(pid_t root, struct mf_process **ret_processes)
 
 bool mf_process_is_child(const struct mf_process *process)
 {
-    char path[64], line[512];
-    const char *rest;
-    ssize_t n = -1;
-    int fd, parent;
+    struct mf_process_stat stat;
 
-    snprintf(path, sizeof(path), "/proc/%d/stat", (int)process->pid);
-    fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd >= 0) {
-        n = read(fd, line, sizeof(line) - 1);
-        close(fd);
-    }
-    if (n <= 0)
-        return false;
-    line[n] = '\0';
-    /* "pid (name) state parent ...", and the name may hold anything. */
-    rest = strrchr(line, ')');
-    return rest && sscanf(rest, ") %*c %d", &parent) == 1 && parent == process->parent;
+    return mf_process_stat_read(process->pid, &stat) == 0 && stat.parent == process->parent;
 }
 
 static void pin_thread(pid_t thread, const void *from, const void *to, size_t cpu_bytes,

@@ -91,6 +91,40 @@ out:
     return result;
 }
 
+static int copy_slot(const struct mf_slot *slot, struct mf_slot *ret_copy)
+{
+    size_t bytes = slot->n_cpus * sizeof(*slot->cpus);
+
+    *ret_copy = *slot;
+    ret_copy->cpus = bytes > 0 ? malloc(bytes) : NULL;
+    if (bytes > 0 && !ret_copy->cpus)
+        return -ENOMEM;
+    mf_copy(ret_copy->cpus, slot->cpus, bytes);
+    return 0;
+}
+
+int mf_configuration_create(const struct mf_slot *slots, uint32_t n_slots, uint32_t rank,
+                            const char *run_dir, struct mf_configuration *ret_configuration)
+{
+    struct mf_configuration configuration = {.rank = rank};
+    int result = 0;
+
+    configuration.run_dir = strdup(run_dir);
+    configuration.slots = calloc(n_slots + 1, sizeof(*configuration.slots));
+    if (!configuration.run_dir || !configuration.slots)
+        result = -ENOMEM;
+    while (result == 0 && configuration.n_slots < n_slots) {
+        result =
+            copy_slot(&slots[configuration.n_slots], &configuration.slots[configuration.n_slots]);
+        configuration.n_slots++;
+    }
+    if (result < 0)
+        mf_configuration_finish(&configuration);
+    else
+        *ret_configuration = configuration;
+    return result;
+}
+
 void mf_configuration_finish(struct mf_configuration *configuration)
 {
     if (configuration->slots)

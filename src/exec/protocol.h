@@ -72,6 +72,10 @@ struct mf_configuration {
     uint32_t n_slots;
 };
 
+/** Copies of all that. Returns 0 or -ENOMEM. */
+int mf_configuration_create(const struct mf_slot *slots, uint32_t n_slots, uint32_t rank,
+                            const char *run_dir, struct mf_configuration *ret_configuration);
+
 /** Returns 0, -EBADMSG or -ENOMEM. */
 int mf_protocol_get_configure(struct mf_reader *reader, struct mf_configuration *ret_configuration);
 void mf_configuration_finish(struct mf_configuration *configuration);

@@ -15,6 +15,7 @@
 #include "base/loop.h"
 #include "exec/channel.h"
 #include "exec/process.h"
+#include "exec/tenants.h"
 
 #include <sys/resource.h>
 
@@ -22,12 +23,14 @@ struct mf_runner;
 
 /**
  * @launcher        limits and grace (borrowed)
+ * @tenants         who has which slot is written there (borrowed)
  * @loop, @channel  borrowed
  * @original_files  limit of open files to give to commands
  * @max_files       limit of open files of this process
  */
 struct mf_runner_config {
     const struct mf_launcher_config *launcher;
+    struct mf_tenants *tenants;
     struct mf_loop *loop;
     struct mf_channel *channel;
     struct rlimit original_files;

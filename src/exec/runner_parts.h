@@ -95,6 +95,13 @@ void mf_runner_admit(struct mf_runner *runner, struct mf_attempt *attempt, uint6
 /** An end was just told: its slot goes to the first staged attempt, or is remembered. */
 void mf_runner_pass_slots(struct mf_runner *runner, const struct mf_attempt *attempt);
 
+/** Nobody is known to have the slots of an attempt any more. */
+static inline void mf_runner_leave_slots(struct mf_runner *runner, const struct mf_attempt *attempt)
+{
+    if (attempt->n_slots > 0)
+        mf_tenants_leave(runner->config.tenants, attempt->slots[0]);
+}
+
 /** Whether something has its slots and may start now. */
 bool mf_runner_can_start(const struct mf_runner *runner);
 

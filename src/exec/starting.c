@@ -118,6 +118,7 @@ static void begin_running(struct mf_runner *runner, struct mf_attempt *attempt,
 
     attempt->phase = MF_PHASE_RUNNING;
     attempt->outcome.pid = child->pid;
+    mf_tenants_set_pid(runner->config.tenants, attempt->slots[0], child->pid);
     attempt->has_group = true;
     mf_streams_open(&attempt->streams, child->fds);
     runner->n_active++;
@@ -146,6 +147,7 @@ static void stop_running(struct mf_runner *runner, struct mf_attempt *attempt)
     if (attempt->heap_index != MF_HEAP_NONE)
         mf_heap_remove(&runner->deadlines, attempt);
     mf_streams_close(&attempt->streams);
+    mf_runner_leave_slots(runner, attempt);
     attempt->deadline_ns = INT64_MAX;
     attempt->has_group = false;
     attempt->outcome.pid = 0;
@@ -211,11 +213,15 @@ static void start_attempt(struct mf_runner *runner, struct mf_attempt *attempt)
     attempt->started_ns = mf_clock_monotonic_ns();
     attempt->outcome.started_wall_ns = mf_clock_wall_ns();
     attempt->outcome.slot = runner->configuration.slots[attempt->slots[0]].number;
+    mf_tenants_enter(runner->config.tenants, attempt->slots[0], attempt->key,
+                     attempt->outcome.started_wall_ns);
     result = mf_spawner_start(&runner->spawner, &spawn, &child);
-    if (result == 0)
+    if (result == 0) {
         begin_running(runner, attempt, &child);
-    else
-        refused(runner, attempt, result);
+        return;
+    }
+    mf_runner_leave_slots(runner, attempt);
+    refused(runner, attempt, result);
 }
 
 bool mf_runner_has_executed(struct mf_runner *runner, struct mf_attempt *attempt)

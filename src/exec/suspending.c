@@ -119,6 +119,7 @@ void mf_runner_suspend(struct mf_runner *runner, struct mf_attempt *attempt)
 {
     if (attempt->is_suspended || attempt->phase == MF_PHASE_STAGED)
         return;
+    mf_runner_leave_slots(runner, attempt);
     attempt->n_slots = 0;
     /* It needs no slot to end. */
     if (attempt->is_ending || attempt->is_abandoned)
@@ -174,6 +175,9 @@ void mf_runner_resume(struct mf_runner *runner, struct mf_attempt *attempt, uint
         } else {
             if (attempt->phase == MF_PHASE_RUNNING)
                 pin(runner, attempt, old_slots, n_slots);
+            mf_tenants_enter(runner->config.tenants, slots[0], attempt->key,
+                             attempt->outcome.started_wall_ns);
+            mf_tenants_set_pid(runner->config.tenants, slots[0], attempt->outcome.pid);
             mf_runner_wake(attempt);
             if (attempt->timeout_ns > 0)
                 mf_runner_set_deadline(runner, attempt,

@@ -361,26 +361,6 @@ int mf_database_get_text(struct mf_database *database, const char *name, char *t
     return code;
 }
 
-int mf_database_find_state(struct mf_database *database, const char *id,
-                           enum mf_task_state *ret_state, struct mf_error *err)
-{
-    sqlite3_stmt *statement = NULL;
-    int code = prepare(database, "SELECT state FROM attempt WHERE id = ? ORDER BY row DESC LIMIT 1",
-                       &statement, err);
-    int rc;
-
-    if (code)
-        return code;
-    sqlite3_bind_text(statement, 1, id, -1, SQLITE_STATIC);
-    rc = sqlite3_step(statement);
-    if (rc == SQLITE_ROW)
-        *ret_state = (enum mf_task_state)sqlite3_column_int(statement, 0);
-    else
-        code = rc == SQLITE_DONE ? 1 : fail(database, rc, err);
-    sqlite3_finalize(statement);
-    return code;
-}
-
 int mf_database_last_row(struct mf_database *database, uint64_t *ret_row, struct mf_error *err)
 {
     int64_t row = 0;
@@ -469,6 +449,42 @@ int mf_database_each(struct mf_database *database, mf_journal_fn fn, void *arg,
         code = fail(database, rc, err);
     sqlite3_finalize(statement);
     return code;
+}
+
+/* Gives a row to fn. Returns 0 or -EBADMSG. */
+static int walk_over(struct mf_database *database, sqlite3_stmt *statement, mf_journal_row_fn fn,
+                     void *arg, struct mf_error *err)
+{
+    const char *id = (const char *)sqlite3_column_text(statement, 1);
+    uint32_t state;
+
+    if (!id || !read_u32(sqlite3_column_int64(statement, 2), MF_TASK_STATE_COUNT - 1, &state))
+        return report_damage(database, "a row of table attempt makes no sense", err);
+    fn(arg, (uint64_t)sqlite3_column_int64(statement, 0), id, (enum mf_task_state)state);
+    return 0;
+}
+
+int mf_database_walk(struct mf_database *database, uint64_t row, uint32_t n, mf_journal_row_fn fn,
+                     void *arg, struct mf_error *err)
+{
+    sqlite3_stmt *statement = NULL;
+    int code =
+        prepare(database, "SELECT row, id, state FROM attempt WHERE row > ? ORDER BY row LIMIT ?",
+                &statement, err);
+    int n_rows = 0, rc = SQLITE_ROW;
+
+    if (code)
+        return code;
+    sqlite3_bind_int64(statement, 1, (sqlite3_int64)row);
+    sqlite3_bind_int64(statement, 2, n);
+    while (!code && (rc = sqlite3_step(statement)) == SQLITE_ROW) {
+        code = walk_over(database, statement, fn, arg, err);
+        n_rows++;
+    }
+    if (!code && rc != SQLITE_DONE)
+        code = fail(database, rc, err);
+    sqlite3_finalize(statement);
+    return code ? code : n_rows;
 }
 
 int mf_database_survey(struct mf_database *database, struct mf_database_survey *ret_survey,

@@ -70,9 +70,9 @@ int mf_database_last_row(struct mf_database *database, uint64_t *ret_row, struct
 int mf_database_each(struct mf_database *database, mf_journal_fn fn, void *arg,
                      struct mf_error *err);
 
-/** As mf_journal_find_state(). */
-int mf_database_find_state(struct mf_database *database, const char *id,
-                           enum mf_task_state *ret_state, struct mf_error *err);
+/** As mf_journal_walk(). */
+int mf_database_walk(struct mf_database *database, uint64_t row, uint32_t n, mf_journal_row_fn fn,
+                     void *arg, struct mf_error *err);
 
 /** Returns 0 or -errno. O(attempts) only if the run is not complete. */
 int mf_database_survey(struct mf_database *database, struct mf_database_survey *ret_survey,

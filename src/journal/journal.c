@@ -280,10 +280,10 @@ int mf_journal_each(struct mf_journal *journal, mf_journal_fn fn, void *arg, str
     return mf_database_each(journal->database, fn, arg, err);
 }
 
-int mf_journal_find_state(struct mf_journal *journal, const char *id, enum mf_task_state *ret_state,
-                          struct mf_error *err)
+int mf_journal_walk(struct mf_journal *journal, uint64_t row, uint32_t n, mf_journal_row_fn fn,
+                    void *arg, struct mf_error *err)
 {
-    return mf_database_find_state(journal->database, id, ret_state, err);
+    return mf_database_walk(journal->database, row, n, fn, arg, err);
 }
 
 /* The database file of a directory. A path must not look like a URI to SQLite. */

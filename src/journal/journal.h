@@ -149,14 +149,22 @@ typedef int (*mf_journal_fn)(void *arg, const struct mf_journal_attempt *attempt
 /** Calls fn for every committed attempt in order of rows. Returns 0, what fn gave, or -errno. */
 int mf_journal_each(struct mf_journal *journal, mf_journal_fn fn, void *arg, struct mf_error *err);
 
+/** Called for each row by mf_journal_walk(); the id is valid during the call. */
+typedef void (*mf_journal_row_fn)(void *arg, uint64_t row, const char *id,
+                                  enum mf_task_state state);
+
 /**
- * mf_journal_find_state() - how the last attempt of the task with an id ended, as committed.
+ * mf_journal_walk() - tasks of committed attempts, and what became of them, some rows at a time.
  *
- * Returns 0 with the state of the task after it, 1 for a task that no attempt is known of, or
- * -errno with a sentence. O(attempts), without reading them into memory.
+ * For who must not take as long as it takes to read all of them at once.
+ *
+ * @row  those behind it, in their order
+ * @n    at most so many
+ *
+ * Returns how many those were, which is less than n at the end, or -errno with a sentence.
  */
-int mf_journal_find_state(struct mf_journal *journal, const char *id, enum mf_task_state *ret_state,
-                          struct mf_error *err);
+int mf_journal_walk(struct mf_journal *journal, uint64_t row, uint32_t n, mf_journal_row_fn fn,
+                    void *arg, struct mf_error *err);
 
 /**
  * mf_journal_forgive() - tasks that FAILED are to be run again.

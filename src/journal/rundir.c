@@ -42,8 +42,9 @@ const char *mf_rundir_advice(int code)
     case EPERM:
         return "; use --run-dir for a directory that you can write to";
     case ENOENT:
-    case ENOTDIR:
         return "; make the directory above it first";
+    case ENOTDIR:
+        return "; one of those above it is a file";
     case ENOLCK:
     case EOPNOTSUPP:
         return "; this file system has no locks: use --run-dir for another one";
@@ -229,8 +230,13 @@ int mf_rundir_open(struct mf_rundir *rundir, const char *path, struct mf_error *
     if (made < 0)
         return made;
     rundir->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (rundir->fd < 0 && errno == ENOTDIR)
+        return mf_error_set(err, -ENOTDIR,
+                            "%s: is a file, and a run needs a directory; use --run-dir for another "
+                            "name",
+                            path);
     if (rundir->fd < 0)
-        return fail(rundir, NULL, "opened as a directory", err);
+        return fail(rundir, NULL, "opened", err);
     code = check_owner(rundir, err);
     if (!code && made)
         code = sync_parent(rundir, err);

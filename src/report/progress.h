@@ -27,11 +27,11 @@ struct mf_progress_state {
     uint64_t n_skipped_earlier; /* they do not count for the rate */
     uint32_t n_slots;
     uint32_t n_workers, n_quarantined; /* for status.json alone, as all that follows */
-    uint64_t n_lost;
+    uint64_t n_lost, n_renewed;        /* workers; and launchers of theirs that were replaced */
     const char *policy;        /* that orders the tasks now; for status.json alone, as the next */
     const char *policy_why;    /* under auto: why it is that; NULL or "" otherwise */
     uint64_t n_policy_changes; /* and how often it was changed */
-    const char *stopped_by;    /* of a run that ended early: by what; for status.json alone, too */
+    const char *stopped_by;    /* once it is over: what stopped it before its end; else NULL */
     bool is_interrupted;       /* that says nothing of its tasks: another run may go on with them */
 };
 
@@ -87,6 +87,7 @@ struct mf_skip {
  * not run
  * @n_done_earlier, @n_failed_earlier   taken over by --resume
  * @n_retried     attempts that were followed by another
+ * @n_renewed     launcher processes that died and were replaced
  * @n_truncated   tasks whose output was over the limit
  * @makespan_ns   from the first start to the last end
  * @busy_ns       sum over attempts of run time times slots
@@ -101,6 +102,7 @@ struct mf_summary {
     uint64_t n_done, n_failed, n_cancelled, n_skipped, n_left;
     uint64_t n_done_earlier, n_failed_earlier;
     uint64_t n_retried;
+    uint64_t n_renewed;
     uint64_t n_truncated;
     int64_t makespan_ns;
     int64_t busy_ns;

@@ -2,11 +2,14 @@
 #include "report/status.h"
 
 #include "base/clock.h"
+#include "base/io.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <jansson.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -35,28 +38,58 @@ static json_t *describe(const struct mf_progress_state *state,
                         bool is_finished)
 {
     char host[HOST_NAME_MAX + 1] = "";
-    json_t *chosen = NULL, *stop = NULL;
+    json_t *chosen = NULL;
 
     if (state->policy_why && state->policy_why[0])
         chosen = json_pack("{s:I, s:s}", "changes", (json_int_t)state->n_policy_changes, "why",
                            state->policy_why);
-    if (state->stopped_by)
-        stop =
-            json_pack("{s:s, s:b}", "by", state->stopped_by, "interrupted", state->is_interrupted);
     (void)gethostname(host, sizeof(host) - 1);
     return json_pack(
-        "{s:s*, s:I, s:f, s:f, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:s*, "
-        "s:o*, s:o*}",
+        "{s:s*, s:I, s:f, s:f, s:b, s:b, s:s*, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, "
+        "s:I, s:I, s:I, s:o, "
+        "s:s*, s:o*}",
         "host", host, "pid", (json_int_t)getpid(), "updated",
         (double)mf_clock_wall_ns() / MF_NS_PER_S, "elapsed",
-        (double)(state->now_ns - state->started_ns) / MF_NS_PER_S, "finished", is_finished, "total",
-        (json_int_t)state->n_total, "done", (json_int_t)state->n_done, "failed",
+        (double)(state->now_ns - state->started_ns) / MF_NS_PER_S, "finished", is_finished,
+        "interrupted", state->stopped_by && state->is_interrupted, "stopped_by", state->stopped_by,
+        "total", (json_int_t)state->n_total, "done", (json_int_t)state->n_done, "failed",
         (json_int_t)state->n_failed, "skipped", (json_int_t)state->n_skipped, "running",
         (json_int_t)state->n_running, "slots", (json_int_t)state->n_slots, "suspended",
         (json_int_t)state->n_suspended, "workers", (json_int_t)state->n_workers, "lost",
-        (json_int_t)state->n_lost, "quarantined", (json_int_t)state->n_quarantined,
-        "suspended_tasks", describe_suspended(suspended, n_suspended), "policy", state->policy,
-        "auto", chosen, "stopped", stop);
+        (json_int_t)state->n_lost, "renewed", (json_int_t)state->n_renewed, "quarantined",
+        (json_int_t)state->n_quarantined, "suspended_tasks",
+        describe_suspended(suspended, n_suspended), "policy", state->policy, "auto", chosen);
+}
+
+/* Where there is no room for a new file there is still that of the old one, whose blocks it has: it
+ * is overwritten, and cut. */
+static int overwrite(const char *path, const json_t *status)
+{
+    char *text = json_dumps(status, JSON_INDENT(2));
+    int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW), r = text ? 0 : -ENOMEM;
+
+    if (fd < 0 && r == 0)
+        r = -errno;
+    if (r == 0)
+        r = mf_pwrite_all(fd, text, strlen(text), 0);
+    if (r == 0 && ftruncate(fd, (off_t)strlen(text)) < 0)
+        r = -errno;
+    mf_close(&fd);
+    free(text);
+    return r;
+}
+
+/* Beside its place, and then into it. */
+static int replace(const char *path, const char *temporary, const json_t *status)
+{
+    int r;
+
+    errno = 0;
+    if (json_dump_file(status, temporary, JSON_INDENT(2)) == 0 && rename(temporary, path) == 0)
+        return 0;
+    r = errno ? -errno : -EIO;
+    (void)unlink(temporary);
+    return r;
 }
 
 int mf_status_write(const char *run_dir, const struct mf_progress_state *state,
@@ -65,7 +98,7 @@ int mf_status_write(const char *run_dir, const struct mf_progress_state *state,
 {
     char path[PATH_MAX], temporary[PATH_MAX];
     json_t *status;
-    int r = 0;
+    int r;
 
     if (snprintf(path, sizeof(path), "%s/status.json", run_dir) >= (int)sizeof(path) ||
         snprintf(temporary, sizeof(temporary), "%s/.status.json", run_dir) >=
@@ -74,11 +107,12 @@ int mf_status_write(const char *run_dir, const struct mf_progress_state *state,
     status = describe(state, suspended, n_suspended, is_finished);
     if (!status)
         return fail(path, -ENOMEM, err);
-    errno = 0;
-    if (json_dump_file(status, temporary, JSON_INDENT(2)) < 0 || rename(temporary, path) < 0)
-        r = fail(path, errno ? -errno : -EIO, err);
+    r = replace(path, temporary, status);
+    /* A reader may see half of it, but nothing comes after it that would be whole. */
+    if (r < 0 && is_finished)
+        r = overwrite(path, status);
     json_decref(status);
-    return r;
+    return r < 0 ? fail(path, r, err) : 0;
 }
 
 /* Seconds that a number of nanoseconds can hold. */
@@ -111,16 +145,10 @@ static uint64_t get_count(const json_t *status, const char *name)
     return value > 0 ? (uint64_t)value : 0;
 }
 
-static void take_text(const json_t *json, const char *name, char *text, size_t size)
-{
-    const char *value = json_string_value(json_object_get(json, name));
-
-    snprintf(text, size, "%s", value ? value : "");
-}
-
 static void take_rest(const json_t *status, struct mf_status *ret_status)
 {
-    const json_t *stop = json_object_get(status, "stopped");
+    const char *host = json_string_value(json_object_get(status, "host"));
+    const char *stopped_by = json_string_value(json_object_get(status, "stopped_by"));
 
     ret_status->n_done = get_count(status, "done");
     ret_status->n_failed = get_count(status, "failed");
@@ -128,11 +156,13 @@ static void take_rest(const json_t *status, struct mf_status *ret_status)
     ret_status->n_workers = get_count(status, "workers");
     ret_status->n_slots = get_count(status, "slots");
     ret_status->n_lost = get_count(status, "lost");
+    ret_status->n_renewed = get_count(status, "renewed");
     ret_status->n_quarantined = get_count(status, "quarantined");
     ret_status->pid = (int64_t)get_count(status, "pid");
-    take_text(status, "host", ret_status->host, sizeof(ret_status->host));
-    take_text(stop, "by", ret_status->stopped_by, sizeof(ret_status->stopped_by));
-    ret_status->is_interrupted = json_is_true(json_object_get(stop, "interrupted"));
+    snprintf(ret_status->host, sizeof(ret_status->host), "%s", host ? host : "");
+    snprintf(ret_status->stopped_by, sizeof(ret_status->stopped_by), "%s",
+             stopped_by ? stopped_by : "");
+    ret_status->is_interrupted = json_is_true(json_object_get(status, "interrupted"));
 }
 
 static int parse(const json_t *json, struct mf_status *ret_status)
@@ -171,16 +201,26 @@ int mf_status_read(const char *run_dir, struct mf_status *ret_status)
     return r;
 }
 
+int64_t mf_status_age_ns(const struct mf_status *status)
+{
+    int64_t age = mf_clock_wall_ns() - status->updated_wall_ns;
+
+    return age > 0 ? age : 0;
+}
+
 int mf_status_print(const char *run_dir, bool is_alive, FILE *file)
 {
-    struct mf_status ignored;
+    struct mf_status told;
     json_t *status;
     int r = load(run_dir, &status);
 
     if (r < 0)
         return r;
-    r = parse(status, &ignored);
-    if (r == 0 && json_object_set_new(status, "alive", json_boolean(is_alive)) < 0)
+    r = parse(status, &told);
+    if (r == 0 &&
+        (json_object_set_new(status, "alive", json_boolean(is_alive)) < 0 ||
+         json_object_set_new(status, "age",
+                             json_real((double)mf_status_age_ns(&told) / MF_NS_PER_S)) < 0))
         r = -ENOMEM;
     if (r == 0 && (json_dumpf(status, file, JSON_INDENT(2)) < 0 || fputc('\n', file) == EOF))
         r = -EIO;

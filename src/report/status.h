@@ -21,7 +21,7 @@ struct mf_status_suspended {
  * mf_status_write() - replace DIR/status.json.
  *
  * @run_dir       the run directory
- * @state         what the progress line shows
+ * @state         what the progress line shows, and what stopped the run
  * @suspended     n_suspended tasks that are suspended, or some of them
  * @is_finished   whether the run is over
  *
@@ -36,12 +36,14 @@ int mf_status_write(const char *run_dir, const struct mf_progress_state *state,
  *
  * @began_wall_ns  when the run, or its continuation, began (since 1970)
  * @is_finished    whether it was over when this was written
+ * @stopped_by     then: what had stopped it before its end, "" for nothing
  * @updated_wall_ns  when it was written
  * @n_total        tasks in all, 0 when unknown
  * @n_running      tasks that workers held and that were not suspended
  * @n_suspended    tasks that were
  * @n_workers, @n_slots   that took tasks, and their slots
- * @n_lost, @n_quarantined   workers that were lost so far; that were in quarantine
+ * @n_lost, @n_renewed, @n_quarantined   workers that were lost so far; launchers of workers that
+ *                  were replaced; workers that were in quarantine
  * @host, @pid     where the scheduler was, and its process; "" and 0 when that is not known
  * @stopped_by     of a run that is over, and ended early: by what; else ""
  * @is_interrupted by what says nothing of its tasks: a signal, the end of the allocation
@@ -54,10 +56,10 @@ struct mf_status {
     uint64_t n_running;
     uint64_t n_suspended;
     uint64_t n_workers, n_slots;
-    uint64_t n_lost, n_quarantined;
+    uint64_t n_lost, n_renewed, n_quarantined;
     char host[256];
     int64_t pid;
-    char stopped_by[256];
+    char stopped_by[512];
     bool is_interrupted;
 };
 
@@ -68,8 +70,12 @@ struct mf_status {
  */
 int mf_status_read(const char *run_dir, struct mf_status *ret_status);
 
+/** How long ago it was written, by the clock of this node. */
+int64_t mf_status_age_ns(const struct mf_status *status);
+
 /**
- * mf_status_print() - what is in DIR/status.json, and whether the run goes on, as JSON.
+ * mf_status_print() - what is in DIR/status.json, how old that is and whether the run goes on, as
+ * JSON.
  *
  * Returns 0, or -errno as reading it, or of writing.
  */

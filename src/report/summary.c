@@ -90,6 +90,17 @@ static void put_quarantined(const struct mf_summary *summary, FILE *file)
         fprintf(file, "mpifarm: in quarantine: %s\n", summary->quarantined);
 }
 
+/* What happened to workers that go on. */
+static void put_renewed(const struct mf_summary *summary, FILE *file)
+{
+    char text[MF_COUNT_SIZE];
+
+    if (summary->n_renewed)
+        fprintf(file, "mpifarm: %s launcher %s replaced\n",
+                mf_count_format(summary->n_renewed, text),
+                summary->n_renewed == 1 ? "process was" : "processes were");
+}
+
 /* The command on one line: control characters as blanks, cut between characters of UTF-8. */
 static void put_command(const char *text, FILE *file)
 {
@@ -179,6 +190,7 @@ void mf_summary_print(const struct mf_summary *summary, FILE *file)
 {
     put_totals(summary, file);
     put_policy(summary, file);
+    put_renewed(summary, file);
     put_quarantined(summary, file);
     put_failures(summary, file);
     put_skips(summary, file);

@@ -53,28 +53,42 @@ static void name_job(const char *job, char *text, size_t size)
         snprintf(text, size, "%s", job);
 }
 
+/* The last line of a text that is not empty; "" if there is none. Writes into the text. */
+static const char *last_line(char *text)
+{
+    char *line;
+
+    for (size_t n = strlen(text); n > 0 && text[n - 1] == '\n'; n--)
+        text[n - 1] = '\0';
+    line = strrchr(text, '\n');
+    return line ? line + 1 : text;
+}
+
 static int ask_squeue(const char *job, int64_t *ret_ns, struct mf_error *err)
 {
     const char *const words[] = {"squeue", "--noheader", "--format=%L", "--jobs", job, NULL};
-    char text[64] = "";
-    int r = mf_query(words, SQUEUE_TIMEOUT_NS, MF_QUERY_OUTPUT, text, sizeof(text));
+    char text[512] = "";
+    int r = mf_query(words, SQUEUE_TIMEOUT_NS, MF_QUERY_OUTPUT_AND_ERRORS, text, sizeof(text));
+    const char *line = last_line(text);
 
-    text[strcspn(text, "\n")] = '\0';
     /* Of one that ended not long ago it says nothing. */
-    if (r == -ECHILD || (r == 0 && text[0] == '\0'))
+    if ((r == -ECHILD && strstr(line, "Invalid job id")) || (r == 0 && line[0] == '\0'))
         return mf_error_set(err, -ECHILD, "squeue knows no job %s", job);
+    if (r == -ECHILD)
+        return mf_error_set(err, -EIO, "squeue does not say when job %s ends: %s", job,
+                            line[0] ? line : "it fails");
     if (r < 0)
         return mf_error_set(err, r, "cannot ask squeue when job %s ends: %s", job, strerror(-r));
-    r = mf_allocation_parse_left(text, ret_ns);
+    r = mf_allocation_parse_left(line, ret_ns);
     if (r < 0)
-        return mf_error_set(err, r, "squeue says that job %s ends in \"%s\"", job, text);
+        return mf_error_set(err, r, "squeue says that job %s ends in \"%s\"", job, line);
     return r;
 }
 
-/* What SLURM_JOB_END_TIME says: returns 1, 0 where it is not set, or -EINVAL. */
-static int read_end(int64_t *ret_ns, struct mf_error *err)
+/* What the variable says: returns 1, 0 where it is not set, or -EINVAL. */
+static int read_end(const char *name, int64_t *ret_ns, struct mf_error *err)
 {
-    const char *end = getenv("SLURM_JOB_END_TIME");
+    const char *end = getenv(name);
     char *behind;
     long long end_s;
 
@@ -82,22 +96,23 @@ static int read_end(int64_t *ret_ns, struct mf_error *err)
         return 0;
     end_s = strtoll(end, &behind, 10);
     if (behind == end || *behind != '\0' || end_s <= 0 || end_s > INT64_MAX / MF_NS_PER_S)
-        return mf_error_set(err, -EINVAL, "SLURM_JOB_END_TIME is \"%s\", not seconds since 1970",
-                            end);
+        return mf_error_set(err, -EINVAL, "%s is \"%s\", not seconds since 1970", name, end);
     *ret_ns = end_s * MF_NS_PER_S - mf_clock_wall_ns();
     return 1;
 }
 
 int mf_allocation_time_left(int64_t *ret_ns, struct mf_error *err)
 {
-    const char *job = getenv("SLURM_JOB_ID");
+    const char *job = getenv("SLURM_JOB_ID"), *told = getenv(MF_ALLOCATION_END_VARIABLE);
     char name[64];
     int64_t left_ns;
     int r;
 
-    if (!job)
+    if (!job || (told && strcmp(told, "none") == 0))
         return 0;
-    r = read_end(ret_ns, err);
+    if (told)
+        return read_end(MF_ALLOCATION_END_VARIABLE, ret_ns, err);
+    r = read_end("SLURM_JOB_END_TIME", ret_ns, err);
     if (r < 0 || (r == 1 && *ret_ns > 0))
         return r;
     /* A job whose time is over may have got more since it began. */
@@ -205,13 +220,14 @@ int mf_allocation_find(struct mf_allocation *ret_allocation, struct mf_error *er
         return r;
     if (allocation.n_parts > 1)
         allocation.n_nodes = count_parts(allocation.n_parts);
-    if (allocation.n_nodes == 0)
-        allocation.n_nodes = 1;
     if (!cpus || allocation.n_parts > 1 || mf_allocation_parse_cpus(cpus, &allocation.n_cpus) < 0)
         allocation.n_cpus = 0;
     allocation.is_in_step = step && strcmp(step, INTERACTIVE_STEP) != 0 &&
                             strcmp(step, BATCH_STEP) != 0 && getenv("SLURM_PROCID");
-    allocation.is_on_node = is_on_node(&allocation);
+    /* With nothing to go by, what there is of it is here. */
+    allocation.is_on_node = allocation.n_nodes == 0 || is_on_node(&allocation);
+    if (allocation.n_nodes == 0)
+        allocation.n_nodes = 1;
     *ret_allocation = allocation;
     return 1;
 }

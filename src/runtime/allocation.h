@@ -40,6 +40,12 @@ int mf_allocation_find(struct mf_allocation *ret_allocation, struct mf_error *er
 int mf_allocation_parse_cpus(const char *text, uint32_t *ret_n_cpus);
 
 /**
+ * Where there is this variable it says when the allocation ends, in seconds since 1970, or "none":
+ * whoever started this process has found it out.
+ */
+#define MF_ALLOCATION_END_VARIABLE "MPIFARM_JOB_END"
+
+/**
  * mf_allocation_time_left() - how long the allocation lasts.
  *
  * SLURM_JOB_END_TIME says it, or else squeue, which is run once and given 10 s; also when that time

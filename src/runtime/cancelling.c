@@ -3,8 +3,9 @@
  *
  * They are known by their ids, which the farm's core does not know and which
  * stay in the input: they are looked for a few at a time, in all tasks that are
- * known and in those that come later, until all were found. Who asked is
- * answered once those that are known were looked at.
+ * known and in those that come later, until all were found. Those that are not
+ * among the known ones may have ended: that is looked for in the journal, a few
+ * rows at a time. Then who asked is answered; who asks meanwhile is next.
  */
 #include "runtime/cancelling.h"
 
@@ -16,14 +17,11 @@
 /* Tasks looked at in one turn: each may have to be read from the input again. */
 #define LOOKS_PER_TURN 512
 
+/* Rows of the journal read in one turn. */
+#define ROWS_PER_TURN 2048
+
 /* Ids that can be cancelled in one run. */
 #define MAX_CANCELLED 1000000
-
-/* Ids that the journal is asked about for one answer: each is a walk through it. */
-#define MAX_ASKED 64
-
-/* Bytes of ids on one line of an answer. */
-#define LINE_BYTES 800
 
 /* Who waits for an answer about n ids, by their numbers. */
 struct asker {
@@ -33,61 +31,86 @@ struct asker {
     uint32_t numbers[];
 };
 
+/**
+ * What is known of an id.
+ *
+ * @is_found   such a task was cancelled
+ * @has_ended  in state, as far as the journal was read
+ */
+struct wanted {
+    bool is_found;
+    bool has_ended;
+    enum mf_task_state state : 8;
+};
+
 /*
  * @names     ids of tasks to cancel
- * @is_found  by their number - 1: such a task was cancelled; n_room of them
- * @n_found   how many
+ * @wanted    by their number - 1, n_room of them
+ * @n_found   how many were found
  * @looked    the last task that was looked at
- * @askers    struct asker, in the order of their requests
+ * @row       the last row of the journal that was read for those who wait
+ * @first_row   of this run: what an earlier one skipped or cancelled is taken up again
+ * @askers    struct asker, in the order of their requests: those that are looked for now
+ * @later     and those that came meanwhile
  */
 struct mf_cancelling {
     struct mf_names names;
-    bool *is_found;
+    struct wanted *wanted;
     uint32_t n_room;
     uint32_t n_found;
     mf_task_id looked;
-    struct mf_list askers;
+    uint64_t row, first_row;
+    struct mf_list askers, later;
 };
 
-int mf_cancelling_create(struct mf_cancelling **ret_cancelling)
+int mf_cancelling_create(uint64_t first_row, struct mf_cancelling **ret_cancelling)
 {
     struct mf_cancelling *cancelling = calloc(1, sizeof(*cancelling));
 
     if (!cancelling)
         return -ENOMEM;
+    cancelling->first_row = first_row;
     mf_list_init(&cancelling->askers);
+    mf_list_init(&cancelling->later);
     *ret_cancelling = cancelling;
     return 0;
 }
 
-void mf_cancelling_destroy(struct mf_cancelling *cancelling)
+static void free_askers(struct mf_list *askers)
 {
     struct mf_list *node;
 
+    while ((node = mf_list_pop_front(askers)))
+        free(mf_container_of(node, struct asker, node));
+}
+
+void mf_cancelling_destroy(struct mf_cancelling *cancelling)
+{
     if (!cancelling)
         return;
-    while ((node = mf_list_pop_front(&cancelling->askers)))
-        free(mf_container_of(node, struct asker, node));
+    free_askers(&cancelling->askers);
+    free_askers(&cancelling->later);
     mf_names_finish(&cancelling->names);
-    free(cancelling->is_found);
+    free(cancelling->wanted);
     free(cancelling);
 }
 
 /* --- asking --- */
 
 /* Room for so many names, before any of them is added. */
-static int grow_found(struct mf_cancelling *cancelling, uint32_t n)
+static int grow_wanted(struct mf_cancelling *cancelling, uint32_t n)
 {
-    bool *grown;
+    size_t n_room = 2 * (size_t)n;
+    struct wanted *grown;
 
     if (n <= cancelling->n_room)
         return 0;
-    grown = realloc(cancelling->is_found, 2 * (size_t)n);
+    grown = reallocarray(cancelling->wanted, n_room, sizeof(*grown));
     if (!grown)
         return -ENOMEM;
-    memset(grown + cancelling->n_room, 0, 2 * (size_t)n - cancelling->n_room);
-    cancelling->is_found = grown;
-    cancelling->n_room = 2 * n;
+    memset(grown + cancelling->n_room, 0, (n_room - cancelling->n_room) * sizeof(*grown));
+    cancelling->wanted = grown;
+    cancelling->n_room = (uint32_t)n_room;
     return 0;
 }
 
@@ -113,7 +136,7 @@ static int make_room(struct mf_cancelling *cancelling, const struct mf_control_r
             return r < 0 ? r : -EINVAL;
         n += number == 0;
     }
-    return n > MAX_CANCELLED ? -E2BIG : grow_found(cancelling, n);
+    return n > MAX_CANCELLED ? -E2BIG : grow_wanted(cancelling, n);
 }
 
 /* As make_room(). */
@@ -143,8 +166,7 @@ bool mf_cancelling_ask(struct mf_cancelling *cancelling, uint64_t ticket,
         return true;
     }
     asker->ticket = ticket;
-    mf_list_push_back(&cancelling->askers, &asker->node);
-    cancelling->looked = 0;
+    mf_list_push_back(&cancelling->later, &asker->node);
     return false;
 }
 
@@ -160,99 +182,74 @@ static const char *const headings[N_ANSWERS] = {
     [UNKNOWN] = "no such task: ",
 };
 
-struct line {
-    struct mf_buffer text;
-    uint32_t n, n_hidden;
-};
-
-static void put_id(struct line *line, const char *id, const char *state)
+static enum answer find_answer(const struct mf_scheduler *scheduler, const struct wanted *wanted)
 {
-    line->n++;
-    if (line->text.size + strlen(id) > LINE_BYTES) {
-        line->n_hidden++;
-        return;
-    }
-    mf_buffer_print(&line->text, "%s%.200s", line->n > 1 ? ", " : "", id);
-    if (state)
-        mf_buffer_print(&line->text, " (%s)", state);
-}
-
-static enum answer find_answer(struct mf_scheduler *scheduler,
-                               const struct mf_cancelling *cancelling, uint32_t number,
-                               bool may_ask, const char **ret_state)
-{
-    enum mf_task_state state;
-    struct mf_error err;
-
-    *ret_state = NULL;
-    if (cancelling->is_found[number - 1])
+    if (wanted->is_found)
         return CANCELLED;
-    if (may_ask &&
-        mf_journal_find_state(scheduler->journal, mf_names_text(&cancelling->names, number), &state,
-                              &err) == 0) {
-        *ret_state = mf_task_state_name(state);
+    if (wanted->has_ended)
         return ENDED;
-    }
-    return scheduler->is_source_done && may_ask ? UNKNOWN : UNREAD;
+    return scheduler->is_source_done ? UNKNOWN : UNREAD;
 }
 
-static void put_lines(struct line lines[N_ANSWERS], struct mf_control_reply *reply)
+static void put_id(struct mf_buffer *line, const char *id, const struct wanted *wanted,
+                   enum answer kind)
+{
+    mf_buffer_print(line, "%s%s", line->size > 0 ? ", " : "", id);
+    if (kind == ENDED)
+        mf_buffer_print(line, " (%s)", mf_task_state_name(wanted->state));
+}
+
+static void put_lines(const struct mf_buffer lines[N_ANSWERS], struct mf_control_reply *reply)
 {
     struct mf_buffer all = {0};
 
-    for (int i = 0; i < N_ANSWERS; i++) {
-        if (lines[i].n == 0)
-            continue;
-        mf_buffer_print(&all, "%s%s%.*s", all.size > 0 ? "\n" : "", headings[i],
-                        (int)lines[i].text.size, (const char *)lines[i].text.data);
-        if (lines[i].n_hidden > 0)
-            mf_buffer_print(&all, " and %" PRIu32 " more", lines[i].n_hidden);
-    }
+    for (int i = 0; i < N_ANSWERS; i++)
+        if (lines[i].size > 0)
+            mf_buffer_print(&all, "%s%s%.*s", all.size > 0 ? "\n" : "", headings[i],
+                            (int)lines[i].size, (const char *)lines[i].data);
     mf_buffer_put_u8(&all, '\0');
-    mf_control_reply_set(reply, lines[UNKNOWN].n == 0, "%s",
+    mf_control_reply_set(reply, lines[UNKNOWN].size == 0, "%s",
                          mf_buffer_status(&all) < 0 ? strerror(ENOMEM) : (const char *)all.data);
     mf_buffer_finish(&all);
 }
 
-static void answer(struct mf_scheduler *scheduler, const struct mf_cancelling *cancelling,
+static void answer(const struct mf_scheduler *scheduler, const struct mf_cancelling *cancelling,
                    const struct asker *asker, struct mf_control_reply *reply)
 {
-    struct line lines[N_ANSWERS] = {0};
-    uint32_t n_asked = 0;
+    struct mf_buffer lines[N_ANSWERS] = {0};
 
     for (uint32_t i = 0; i < asker->n; i++) {
         uint32_t number = asker->numbers[i];
-        bool may_ask = cancelling->is_found[number - 1] || n_asked++ < MAX_ASKED;
-        const char *state;
-        enum answer kind = find_answer(scheduler, cancelling, number, may_ask, &state);
+        const struct wanted *wanted = &cancelling->wanted[number - 1];
+        enum answer kind = find_answer(scheduler, wanted);
 
-        put_id(&lines[kind], mf_names_text(&cancelling->names, number), state);
+        put_id(&lines[kind], mf_names_text(&cancelling->names, number), wanted, kind);
     }
     put_lines(lines, reply);
     for (int i = 0; i < N_ANSWERS; i++)
-        mf_buffer_finish(&lines[i].text);
+        mf_buffer_finish(&lines[i]);
 }
 
-static void answer_all(struct mf_scheduler *scheduler, struct mf_cancelling *cancelling,
-                       struct mf_control *control)
+/* An error is that of reading the journal. */
+static void answer_all(const struct mf_scheduler *scheduler, struct mf_cancelling *cancelling,
+                       struct mf_control *control, const struct mf_error *err)
 {
     struct mf_list *node;
 
-    if (mf_list_is_empty(&cancelling->askers))
-        return;
-    /* What has ended is to be found in the journal. */
-    mf_settle_turn(scheduler, true);
     while ((node = mf_list_pop_front(&cancelling->askers))) {
         struct asker *asker = mf_container_of(node, struct asker, node);
         struct mf_control_reply reply = {0};
 
-        answer(scheduler, cancelling, asker, &reply);
+        if (err)
+            mf_control_reply_set(&reply, false, "%s", err->text);
+        else
+            answer(scheduler, cancelling, asker, &reply);
         mf_control_answer(control, asker->ticket, &reply);
         free(asker);
     }
 }
 
-/* --- looking --- */
+/* --- looking at tasks --- */
 
 const char *mf_cancelling_id(struct mf_scheduler *scheduler, const struct mf_task *task)
 {
@@ -268,37 +265,112 @@ const char *mf_cancelling_id(struct mf_scheduler *scheduler, const struct mf_tas
 }
 
 static void look_at(struct mf_scheduler *scheduler, struct mf_cancelling *cancelling,
-                    mf_task_id task_number)
+                    const struct mf_task *task)
 {
-    const struct mf_task *task = mf_farm_find(scheduler->farm, task_number);
-    struct mf_event event = {.kind = MF_EVENT_CANCEL, .task = task_number};
+    struct mf_event event = {.kind = MF_EVENT_CANCEL, .task = task->id};
     uint32_t number = 0;
     const char *id;
 
-    if (!task || mf_task_state_is_final(task->state) || task->is_cancelled)
+    if (mf_task_state_is_final(task->state) || task->is_cancelled)
         return;
     id = mf_cancelling_id(scheduler, task);
     if (!id || find_number(cancelling, id, &number) < 0 || number == 0)
         return;
-    cancelling->n_found += !cancelling->is_found[number - 1];
-    cancelling->is_found[number - 1] = true;
+    cancelling->n_found += !cancelling->wanted[number - 1].is_found;
+    cancelling->wanted[number - 1].is_found = true;
     mf_log_info(scheduler->config.log, "task %s is cancelled", id);
     mf_scheduler_apply(scheduler, &event);
+}
+
+/* Returns whether all that are known were looked at, or need not be. */
+static bool look_on(struct mf_scheduler *scheduler, struct mf_cancelling *cancelling)
+{
+    for (int i = 0; i < LOOKS_PER_TURN; i++) {
+        const struct mf_task *task;
+
+        if (cancelling->n_found >= cancelling->names.n)
+            return true;
+        task = mf_farm_after(scheduler->farm, cancelling->looked);
+        if (!task)
+            return true;
+        cancelling->looked = task->id;
+        look_at(scheduler, cancelling, task);
+    }
+    return false;
+}
+
+/* --- reading the journal --- */
+
+static bool is_any_missing(const struct mf_cancelling *cancelling)
+{
+    mf_list_for_each (node, &cancelling->askers) {
+        const struct asker *asker = mf_container_of(node, struct asker, node);
+
+        for (uint32_t i = 0; i < asker->n; i++)
+            if (!cancelling->wanted[asker->numbers[i] - 1].is_found)
+                return true;
+    }
+    return false;
+}
+
+/* The last row of a task is what counts. */
+static void note_row(void *arg, uint64_t row, const char *id, enum mf_task_state state)
+{
+    struct mf_cancelling *cancelling = arg;
+    bool is_kept = state == MF_TASK_DONE || state == MF_TASK_FAILED;
+    uint32_t number = 0;
+
+    cancelling->row = row;
+    if (find_number(cancelling, id, &number) < 0 || number == 0)
+        return;
+    cancelling->wanted[number - 1].has_ended =
+        is_kept || (mf_task_state_is_final(state) && row >= cancelling->first_row);
+    cancelling->wanted[number - 1].state = state;
+}
+
+/* Returns 0 once all of it was read or need not be, 1 if there is more, or -errno. */
+static int read_on(struct mf_scheduler *scheduler, struct mf_cancelling *cancelling,
+                   struct mf_error *err)
+{
+    int r;
+
+    if (!is_any_missing(cancelling))
+        return 0;
+    /* What ended before it was looked for is in there then. */
+    if (cancelling->row == 0)
+        mf_settle_turn(scheduler, true);
+    r = mf_journal_walk(scheduler->journal, cancelling->row, ROWS_PER_TURN, note_row, cancelling,
+                        err);
+    return r == ROWS_PER_TURN ? 1 : r < 0 ? r : 0;
+}
+
+/* --- the turn --- */
+
+static void begin_next(struct mf_cancelling *cancelling)
+{
+    if (!mf_list_is_empty(&cancelling->askers) || mf_list_is_empty(&cancelling->later))
+        return;
+    mf_list_take(&cancelling->later, &cancelling->askers);
+    cancelling->looked = 0;
+    cancelling->row = 0;
 }
 
 bool mf_cancelling_turn(struct mf_scheduler *scheduler, struct mf_cancelling *cancelling,
                         struct mf_control *control)
 {
-    mf_task_id last = mf_farm_last_id(scheduler->farm);
+    struct mf_error err;
+    int r;
 
-    for (int i = 0; i < LOOKS_PER_TURN; i++) {
-        if (cancelling->n_found >= cancelling->names.n || cancelling->looked >= last) {
-            answer_all(scheduler, cancelling, control);
-            return false;
-        }
-        look_at(scheduler, cancelling, ++cancelling->looked);
-    }
-    return true;
+    begin_next(cancelling);
+    if (!look_on(scheduler, cancelling))
+        return true;
+    if (mf_list_is_empty(&cancelling->askers))
+        return false;
+    r = read_on(scheduler, cancelling, &err);
+    if (r > 0)
+        return true;
+    answer_all(scheduler, cancelling, control, r < 0 ? &err : NULL);
+    return !mf_list_is_empty(&cancelling->later);
 }
 
 /* Told once, at the end: until then a task may still come that has such an id. */

@@ -10,8 +10,8 @@
 
 struct mf_cancelling;
 
-/** Returns 0 or -ENOMEM. */
-int mf_cancelling_create(struct mf_cancelling **ret_cancelling);
+/** @first_row  of this run in the journal. Returns 0 or -ENOMEM. */
+int mf_cancelling_create(uint64_t first_row, struct mf_cancelling **ret_cancelling);
 
 /** NULL is accepted. */
 void mf_cancelling_destroy(struct mf_cancelling *cancelling);
@@ -25,7 +25,8 @@ void mf_cancelling_destroy(struct mf_cancelling *cancelling);
 bool mf_cancelling_ask(struct mf_cancelling *cancelling, uint64_t ticket,
                        const struct mf_control_request *request, struct mf_control_reply *reply);
 
-/** Looks for some of them, and answers who asked. Returns whether it stopped early to be brief. */
+/** Looks for some of them, and answers who asked once all were looked for. Returns whether it
+ * stopped early to be brief. */
 bool mf_cancelling_turn(struct mf_scheduler *scheduler, struct mf_cancelling *cancelling,
                         struct mf_control *control);
 

@@ -165,8 +165,9 @@ static int note_of_this_run(struct load *load, const struct mf_journal_attempt *
         return -ENOMEM;
     where = found;
     where->state = attempt->state;
-    if (attempt->state == MF_TASK_READY && attempt->outcome.cause == MF_CAUSE_LOST)
-        where->history.n_lost++;
+    if (attempt->state == MF_TASK_READY && !mf_cause_is_charged(attempt->outcome.cause))
+        where->history.n_lost +=
+            attempt->outcome.cause == MF_CAUSE_LOST || attempt->outcome.slot > 0;
     else if (attempt->state == MF_TASK_READY)
         where->history.failed[mf_budget_of(attempt->outcome.cause)]++;
     if (attempt->state != MF_TASK_DONE && attempt->state != MF_TASK_FAILED)

@@ -132,8 +132,7 @@ static _Noreturn void serve(int fd)
     char why[WHY_BYTES];
     ssize_t n;
 
-    fd = mf_helper_keep_only(fd, false);
-    if (fd < 0 || mf_helper_mute_signals() < 0)
+    if (mf_helper_keep_only(&fd, 1, false) < 0 || mf_helper_mute_signals() < 0)
         _exit(1);
     while ((n = recv(fd, hosts, sizeof(hosts) - 1, 0)) > 0) {
         hosts[n] = '\0';

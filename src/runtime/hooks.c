@@ -88,8 +88,9 @@ int mf_hooks_on_ended(struct mf_scheduler *scheduler, const struct mf_peer *peer
 
     if (!hook)
         return -EPROTO;
-    scheduler->n_hooks_failed +=
-        !mf_outcome_is_success(&message->outcome) && message->outcome.cause != MF_CAUSE_STOPPED;
+    scheduler->n_hooks_failed += !mf_outcome_is_success(&message->outcome) &&
+                                 message->outcome.cause != MF_CAUSE_STOPPED &&
+                                 mf_cause_is_charged(message->outcome.cause);
     tell_output(scheduler, peer, hook->is_stop ? "STOP" : "START", message);
     tell_end(scheduler, peer, hook, &message->outcome);
     return 0;

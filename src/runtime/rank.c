@@ -39,7 +39,16 @@
 
 /* --- signals --- */
 
-static const int handled_signals[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2};
+/* What mpirun hands on stands for what it keeps to itself. */
+static const struct {
+    int number, meaning;
+    bool is_of_mpirun;
+} handled_signals[] = {
+    {SIGINT, SIGINT, false}, {SIGTERM, SIGTERM, false}, {SIGHUP, SIGHUP, false},
+    {SIGUSR1, SIGINT, true}, {SIGUSR2, SIGTERM, true},  {SIGALRM, SIGHUP, true},
+};
+
+#define N_HANDLED_SIGNALS (sizeof(handled_signals) / sizeof(handled_signals[0]))
 
 /* A signal that whoever started us has switched off (nohup) stays so. */
 static bool is_ignored(int number)
@@ -49,15 +58,10 @@ static bool is_ignored(int number)
     return sigaction(number, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
 }
 
+/* Slurm gives the users' signals to all processes of a job: they are for its tasks alone. */
 static bool is_users(int number)
 {
     return number == SIGUSR1 || number == SIGUSR2;
-}
-
-static bool is_handled(const struct mf_rank *rank, int number)
-{
-    return !is_ignored(number) &&
-           (!is_users(number) || rank->config->hears_mpirun || rank->config->is_in_job);
 }
 
 /* The signal that was meant, 0 for none. */
@@ -65,17 +69,28 @@ static int meaning_of(const struct mf_rank *rank, uint32_t number)
 {
     if (is_users((int)number) && !rank->config->hears_mpirun)
         return 0;
-    if (number == SIGUSR1)
-        return SIGINT;
-    return number == SIGUSR2 ? SIGTERM : (int)number;
+    for (size_t i = 0; i < N_HANDLED_SIGNALS; i++)
+        if (handled_signals[i].number == (int)number)
+            return handled_signals[i].meaning;
+    return (int)number;
+}
+
+static bool is_handled(const struct mf_rank *rank, size_t i)
+{
+    int number = handled_signals[i].number;
+
+    if (is_ignored(number))
+        return false;
+    return !handled_signals[i].is_of_mpirun || rank->config->hears_mpirun ||
+           (is_users(number) && rank->config->is_in_job);
 }
 
 static int block_signals(const struct mf_rank *rank, sigset_t *ret_set)
 {
     sigemptyset(ret_set);
-    for (size_t i = 0; i < sizeof(handled_signals) / sizeof(handled_signals[0]); i++)
-        if (is_handled(rank, handled_signals[i]))
-            sigaddset(ret_set, handled_signals[i]);
+    for (size_t i = 0; i < N_HANDLED_SIGNALS; i++)
+        if (is_handled(rank, i))
+            sigaddset(ret_set, handled_signals[i].number);
     return sigprocmask(SIG_BLOCK, ret_set, NULL) < 0 ? -errno : 0;
 }
 

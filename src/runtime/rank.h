@@ -32,8 +32,8 @@
  * @gives_back  the scheduler gives idle nodes back to Slurm
  * @is_in_job   its resource manager signals all processes of the job at once, and soon kills them:
  *              SIGTERM ends the running tasks, and SIGUSR1 and SIGUSR2 are for them alone
- * @hears_mpirun   whoever supervises mpirun sends SIGUSR1 for SIGINT and SIGUSR2 for SIGTERM, as
- *              mpirun keeps those to itself
+ * @hears_mpirun   whoever supervises mpirun sends SIGUSR1 for SIGINT, SIGUSR2 for SIGTERM and
+ *              SIGALRM for SIGHUP, as mpirun keeps those to itself
  */
 struct mf_rank_config {
     const struct mf_launch *launch;

@@ -31,6 +31,19 @@ static uint32_t list_begun(const struct mf_worker *worker, mf_task_id **ret_task
     return n;
 }
 
+void mf_recovery_say_poison(const struct mf_scheduler *scheduler, const struct mf_task *task,
+                            struct mf_outcome *outcome)
+{
+    size_t n = strlen(outcome->detail);
+
+    if (task->state != MF_TASK_FAILED || task->lost < 2)
+        return;
+    snprintf(outcome->detail + n, sizeof(outcome->detail) - n,
+             "%sas %" PRIu32 " other%s did that ran it (--crash-limit %" PRIu32 ")",
+             n > 0 ? ", " : "", task->lost - 1, task->lost == 2 ? "" : "s",
+             scheduler->config.farm.crash_limit);
+}
+
 static void record_lost(struct mf_scheduler *scheduler, const struct mf_peer *peer, mf_task_id id)
 {
     const struct mf_task *task = mf_farm_find(scheduler->farm, id);
@@ -42,10 +55,7 @@ static void record_lost(struct mf_scheduler *scheduler, const struct mf_peer *pe
         return;
     outcome.duration_ns = scheduler->now_ns - live->sent_ns;
     outcome.started_wall_ns = mf_clock_wall_ns() - outcome.duration_ns;
-    if (task->state == MF_TASK_FAILED && task->lost > 1)
-        snprintf(outcome.detail, sizeof(outcome.detail),
-                 "as %" PRIu32 " other%s did that ran it (--crash-limit %" PRIu32 ")",
-                 task->lost - 1, task->lost == 2 ? "" : "s", scheduler->config.farm.crash_limit);
+    mf_recovery_say_poison(scheduler, task, &outcome);
     mf_settle_attempt(scheduler, live, peer, task->state, &outcome, &nothing);
 }
 
@@ -60,6 +70,21 @@ void mf_recovery_lose(struct mf_scheduler *scheduler, const struct mf_peer *peer
         for (uint32_t i = 0; i < n; i++)
             record_lost(scheduler, peer, begun[i]);
     free(begun);
+}
+
+/* --- launchers --- */
+
+void mf_recovery_on_renewed(struct mf_scheduler *scheduler, const struct mf_peer *peer,
+                            const struct mf_message *message)
+{
+    char how[256];
+
+    mf_message_text(message, how, sizeof(how));
+    scheduler->notice.n_renewed++;
+    mf_log_warning(scheduler->config.log,
+                   "rank %" PRIu32
+                   " on %s: its launcher process %s; another one has taken its place",
+                   peer->rank, peer->host, how);
 }
 
 /* --- quarantine --- */

@@ -55,6 +55,7 @@ void mf_scheduler_fail(struct mf_scheduler *scheduler, const struct mf_error *er
     if (scheduler->has_failed)
         return;
     scheduler->has_failed = true;
+    snprintf(scheduler->failed_by, sizeof(scheduler->failed_by), "an error: %.450s", err->text);
     mf_log_error(scheduler->config.log, "%s", err->text);
     mf_scheduler_stop(scheduler, MF_STOP_NOW, "the error above");
 }
@@ -181,6 +182,9 @@ static int dispatch(struct mf_scheduler *scheduler, struct mf_peer *peer,
     case MF_MESSAGE_BROKEN:
         on_broken(scheduler, peer, message);
         return 0;
+    case MF_MESSAGE_RENEWED:
+        mf_recovery_on_renewed(scheduler, peer, message);
+        return 0;
     default:
         return -EPROTO;
     }
@@ -255,6 +259,22 @@ static void decide(struct mf_scheduler *scheduler)
         strcpy(scheduler->stopped_by, "--halt");
 }
 
+/* What stopped the run before its end, NULL for nothing. */
+static const char *stopped_by(const struct mf_scheduler *scheduler)
+{
+    if (mf_scheduler_result(scheduler) != MF_RUN_STOPPED)
+        return NULL;
+    if (scheduler->stopped_by[0] == '\0' && scheduler->n_cancelled > 0)
+        return "mpifarm cancel, which withdrew tasks";
+    return scheduler->stopped_by[0] ? scheduler->stopped_by : "the end of the run";
+}
+
+/* The same for those who do not see what the run has said. */
+static const char *told_stop(const struct mf_scheduler *scheduler)
+{
+    return scheduler->failed_by[0] ? scheduler->failed_by : stopped_by(scheduler);
+}
+
 static struct mf_progress_state progress_state(const struct mf_scheduler *scheduler)
 {
     struct mf_farm_counts counts;
@@ -275,10 +295,12 @@ static struct mf_progress_state progress_state(const struct mf_scheduler *schedu
         .n_workers = counts.workers_up,
         .n_quarantined = mf_farm_workers(scheduler->farm)->n_quarantined,
         .n_lost = scheduler->notice.n_lost,
+        .n_renewed = scheduler->notice.n_renewed,
         .policy = mf_choosing_policy(scheduler),
         .policy_why = scheduler->choosing.why,
         .n_policy_changes = scheduler->choosing.n_changes,
-        .is_interrupted = scheduler->is_interrupted,
+        .stopped_by = scheduler->is_finished ? told_stop(scheduler) : NULL,
+        .is_interrupted = scheduler->is_interrupted || scheduler->has_failed,
     };
     if (state.n_running > state.n_slots)
         state.n_running = state.n_slots;
@@ -303,20 +325,7 @@ static uint64_t list_suspended(const struct mf_scheduler *scheduler,
     return n;
 }
 
-/* What stopped the run before its end, NULL for nothing. */
-static const char *stopped_by(const struct mf_scheduler *scheduler)
-{
-    if (mf_scheduler_result(scheduler) != MF_RUN_STOPPED)
-        return NULL;
-    if (scheduler->stopped_by[0] == '\0' && scheduler->n_cancelled > 0)
-        return "mpifarm cancel, which withdrew tasks";
-    return scheduler->stopped_by[0] ? scheduler->stopped_by : "the end of the run";
-}
-
-/*
- * For onlookers only: where it cannot be written the run goes on, having said
- * so once. But a run directory that is gone has taken the journal with it.
- */
+/* For onlookers only: where it cannot be written the run goes on, having said so once. */
 static void write_status(struct mf_scheduler *scheduler)
 {
     struct mf_progress_state state = progress_state(scheduler);
@@ -324,19 +333,26 @@ static void write_status(struct mf_scheduler *scheduler)
     uint64_t n_suspended = list_suspended(scheduler, suspended);
     struct mf_error err;
 
-    if (!scheduler->has_failed && mf_journal_check_place(scheduler->journal, &err) < 0)
-        mf_scheduler_fail(scheduler, &err);
-    if (scheduler->has_failed)
-        return;
-    if (scheduler->is_finished)
-        state.stopped_by = stopped_by(scheduler);
-    scheduler->next_status_ns = scheduler->now_ns + STATUS_INTERVAL_NS;
     if (mf_status_write(scheduler->config.run_dir, &state, suspended, n_suspended,
-                        scheduler->is_finished, &err) < 0) {
-        if (!scheduler->is_status_lost)
-            mf_log_warning(scheduler->config.log, "%s", err.text);
-        scheduler->is_status_lost = true;
-    }
+                        scheduler->is_finished, &err) == 0)
+        return;
+    if (!scheduler->is_status_lost && !scheduler->has_failed)
+        mf_log_warning(scheduler->config.log, "%s", err.text);
+    scheduler->is_status_lost = true;
+}
+
+/* A run directory that is gone has taken the journal with it, and what is there now is others'. */
+static void update_status(struct mf_scheduler *scheduler)
+{
+    struct mf_error err;
+
+    scheduler->next_status_ns = scheduler->now_ns + STATUS_INTERVAL_NS;
+    if (scheduler->is_superseded)
+        return;
+    if (mf_journal_check_place(scheduler->journal, &err) < 0)
+        mf_scheduler_fail(scheduler, &err);
+    else if (!scheduler->has_failed || scheduler->is_finished)
+        write_status(scheduler);
 }
 
 static void show(struct mf_scheduler *scheduler)
@@ -353,7 +369,7 @@ static void show(struct mf_scheduler *scheduler)
     if (scheduler->config.progress)
         mf_progress_update(scheduler->config.progress, &state);
     if (scheduler->now_ns >= scheduler->next_status_ns)
-        write_status(scheduler);
+        update_status(scheduler);
 }
 
 /* An average over some eight turns, so that prefetch neither lags nor flutters. */
@@ -415,10 +431,10 @@ static void begin_leaving(struct mf_scheduler *scheduler)
 static void finish(struct mf_scheduler *scheduler)
 {
     record_end(scheduler);
-    scheduler->is_finished = true;
-    write_status(scheduler);
     if (scheduler->has_failed)
         mf_settle_rescue(scheduler);
+    scheduler->is_finished = true;
+    update_status(scheduler);
 }
 
 static void end_turn(struct mf_scheduler *scheduler)
@@ -567,6 +583,7 @@ void mf_scheduler_summarize(const struct mf_scheduler *scheduler, FILE *file)
         .run_dir = scheduler->config.shown_run_dir,
         .policy_why = scheduler->choosing.why,
         .n_policy_changes = scheduler->choosing.n_changes,
+        .n_renewed = scheduler->notice.n_renewed,
         .quarantined = mf_recovery_name_quarantined(scheduler, quarantined, sizeof(quarantined)),
     };
 

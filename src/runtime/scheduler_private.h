@@ -19,6 +19,7 @@
  *     respawn.c    workers that come later
  *     requests.c   what the user asks of the run while it goes on
  *     cancelling.c tasks that the user withdraws
+ *     draining.c   workers that the user wants to get no more work
  *     hooks.c      commands that workers run when they join and leave
  *     walltime.c   the end of the allocation
  *     release.c    idle nodes that Slurm gets back
@@ -105,6 +106,7 @@ struct mf_peer {
  * @cursor, @paced_ns   who is looked at next for whether it has heard from here, as of when
  * @lost_ns     when the last one was lost
  * @n_lost      how often one was lost that had work
+ * @n_renewed   how often the launcher of one has died, and was replaced
  * @n_gone      ranks that are gone, or seem to be: whoever leaves waits for nobody then
  * @n_returned  how often one began again
  * @n_stale     records that came from LOST ones, and were dropped
@@ -115,7 +117,7 @@ struct mf_notice {
     uint32_t cursor;
     int64_t paced_ns;
     int64_t lost_ns;
-    uint64_t n_lost, n_gone, n_returned, n_stale;
+    uint64_t n_lost, n_renewed, n_gone, n_returned, n_stale;
 };
 
 /**
@@ -384,10 +386,11 @@ struct mf_scheduler {
     bool is_status_lost; /* status.json could not be written, and that was said */
     char stopped_by[256];
     bool is_interrupted; /* by a signal or the end of the allocation, which stopped_by tells */
-    bool cannot_print; /* output cannot be printed any more */
-    bool is_input_bad; /* what came before the bad line is run */
-    bool has_failed;   /* by itself: disk, input, workers; nothing more is journaled */
-    bool is_leaving;   /* STOP was sent to all */
+    char failed_by[480]; /* by itself: "an error: ...", for those who look later; "" for not */
+    bool cannot_print;   /* output cannot be printed any more */
+    bool is_input_bad;   /* what came before the bad line is run */
+    bool has_failed;     /* by itself: disk, input, workers; nothing more is journaled */
+    bool is_leaving;     /* STOP was sent to all */
     int64_t leave_deadline_ns;
     bool is_hurried; /* workers that leave are to run hooks no longer */
     bool is_finished;
@@ -804,6 +807,14 @@ bool mf_settle_is_backed_up(const struct mf_scheduler *scheduler);
 
 /** A worker that was UP is lost: its tasks go to others, and what ran there is recorded. */
 void mf_recovery_lose(struct mf_scheduler *scheduler, const struct mf_peer *peer);
+
+/** Adds to the last attempt of a task that failed with all that ran it why no other follows. */
+void mf_recovery_say_poison(const struct mf_scheduler *scheduler, const struct mf_task *task,
+                            struct mf_outcome *outcome);
+
+/** The launcher of a worker was replaced; the ends of what it ran follow. */
+void mf_recovery_on_renewed(struct mf_scheduler *scheduler, const struct mf_peer *peer,
+                            const struct mf_message *message);
 
 /** Says which workers were put in quarantine, or let out of it, since the last turn. */
 void mf_recovery_turn(struct mf_scheduler *scheduler);

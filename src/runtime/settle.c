@@ -119,15 +119,7 @@ static void note_times(struct mf_scheduler *scheduler, const struct mf_live *liv
     scheduler->busy_ns += outcome->duration_ns * n_slots;
 }
 
-/* Whether it fails although it might be tried again: no worker has more memory for it. */
-static bool is_at_most_memory(const struct mf_scheduler *scheduler, const struct mf_task *task,
-                              const struct mf_outcome *outcome)
-{
-    return outcome->cause == MF_CAUSE_MEMORY && task->state == MF_TASK_FAILED &&
-           scheduler->config.farm.mem_factor > 1 && task->tries < task->spec.max_attempts;
-}
-
-static void say_at_most_memory(struct mf_outcome *outcome)
+static void say_most_memory(struct mf_outcome *outcome)
 {
     size_t n = strlen(outcome->detail);
 
@@ -145,6 +137,7 @@ void mf_settle_attempt_ended(struct mf_scheduler *scheduler, struct mf_live *liv
                              .attempt = attempt,
                              .worker = peer->rank,
                              .cause = outcome->cause,
+                             .is_innocent = outcome->slot == 0,
                              .duration_ns = outcome->duration_ns};
     int r;
 
@@ -159,8 +152,10 @@ void mf_settle_attempt_ended(struct mf_scheduler *scheduler, struct mf_live *liv
     }
     task = mf_farm_find(scheduler->farm, live->task);
     note_times(scheduler, live, outcome, task->spec.needs.n_slots);
-    if (is_at_most_memory(scheduler, task, outcome))
-        say_at_most_memory(&told);
+    if (task->has_most_memory)
+        say_most_memory(&told);
+    if (outcome->cause == MF_CAUSE_LAUNCHER)
+        mf_recovery_say_poison(scheduler, task, &told);
     mf_settle_attempt(scheduler, live, peer, task->state, &told, region);
 }
 

@@ -62,6 +62,48 @@ void mf_worker_rank_forget(struct mf_worker_rank *worker, struct mf_worker_attem
     mf_worker_attempt_free(attempt);
 }
 
+/* NULL without memory. */
+static struct mf_worker_attempt_key *list_attempts(const struct mf_worker_rank *worker,
+                                                   size_t *ret_n)
+{
+    struct mf_worker_attempt_key *keys =
+        calloc(mf_table_count(worker->attempts) + 1, sizeof(*keys));
+    const void *key;
+    size_t cursor = 0, n = 0;
+    void *place;
+
+    while (keys && mf_table_next(worker->attempts, &cursor, &key, &place) == 1)
+        keys[n++] = *(const struct mf_worker_attempt_key *)key;
+    *ret_n = n;
+    return keys;
+}
+
+void mf_worker_rank_each_attempt(struct mf_worker_rank *worker, mf_worker_attempt_fn fn)
+{
+    size_t n;
+    struct mf_worker_attempt_key *keys = list_attempts(worker, &n);
+
+    if (!keys) {
+        mf_worker_rank_report_broken(worker, "out of memory");
+        return;
+    }
+    for (size_t i = 0; i < n; i++) {
+        struct mf_worker_attempt *attempt =
+            mf_worker_rank_find(worker, keys[i].task, (uint32_t)keys[i].number);
+
+        if (attempt)
+            fn(worker, attempt);
+    }
+    free(keys);
+}
+
+void mf_worker_rank_end_begun(struct mf_worker_rank *worker, struct mf_worker_attempt *attempt)
+{
+    if (mf_worker_attempt_has_begun(attempt))
+        worker->executor->ops->end(worker->executor, attempt->task, attempt->number,
+                                   MF_CAUSE_STOPPED);
+}
+
 struct mf_worker_attempt *mf_worker_attempt_create(const struct mf_message *run)
 {
     struct mf_worker_attempt *attempt = calloc(1, sizeof(*attempt));
@@ -264,8 +306,8 @@ void mf_worker_rank_start_queued(struct mf_worker_rank *worker)
             resume_in_slots(worker, attempt);
         else if (fits)
             start_in_slots(worker, attempt);
-        else if (worker->may_stage && attempt->n_slots == 1 && attempt->n_gpus == 0 &&
-                 worker->stock.n_free == 0 && worker->n_wide == 0 &&
+        else if (worker->may_stage && worker->executor->can_stage && attempt->n_slots == 1 &&
+                 attempt->n_gpus == 0 && worker->stock.n_free == 0 && worker->n_wide == 0 &&
                  worker->n_staged < STAGED_PER_SLOT * worker->n_slots)
             stage(worker, attempt);
         else
@@ -419,6 +461,17 @@ static void heard_saved(struct mf_worker_rank *worker, const struct mf_executor_
         mf_worker_rank_post(worker, &message);
 }
 
+static void heard_renewed(struct mf_worker_rank *worker, const struct mf_executor_event *event)
+{
+    struct mf_message message = {
+        .kind = MF_MESSAGE_RENEWED,
+        .payload = (const uint8_t *)event->error->text,
+        .payload_size = strlen(event->error->text),
+    };
+
+    mf_worker_rank_post(worker, &message);
+}
+
 void mf_worker_rank_heard(void *arg, const struct mf_executor_event *event)
 {
     struct mf_worker_rank *worker = arg;
@@ -441,6 +494,9 @@ void mf_worker_rank_heard(void *arg, const struct mf_executor_event *event)
         break;
     case MF_EXECUTOR_SAVED:
         heard_saved(worker, event);
+        break;
+    case MF_EXECUTOR_RENEWED:
+        heard_renewed(worker, event);
         break;
     case MF_EXECUTOR_BROKEN:
         mf_worker_rank_report_broken(worker, event->error->text);

@@ -118,27 +118,11 @@ static void let_yielding_go_on(struct mf_worker_rank *worker)
     }
 }
 
-/* The executor tells of each that it has begun, or gives it back. */
-static void unstage_all(struct mf_worker_rank *worker)
+/* The executor tells of it that it has begun, or gives it back. */
+static void unstage(struct mf_worker_rank *worker, struct mf_worker_attempt *attempt)
 {
-    struct mf_worker_attempt_key *keys = calloc(worker->n_staged + 1, sizeof(*keys));
-    size_t cursor = 0;
-    uint32_t n = 0;
-    void *place;
-
-    if (!keys) {
-        mf_worker_rank_report_broken(worker, strerror(ENOMEM));
-        return;
-    }
-    while (n < worker->n_staged && mf_table_next(worker->attempts, &cursor, NULL, &place)) {
-        const struct mf_worker_attempt *attempt = *(struct mf_worker_attempt **)place;
-
-        if (attempt->state == MF_ATTEMPT_STAGED)
-            keys[n++] = (struct mf_worker_attempt_key){attempt->task, attempt->number};
-    }
-    for (uint32_t i = 0; i < n; i++)
-        worker->executor->ops->unstage(worker->executor, keys[i].task, (uint32_t)keys[i].number);
-    free(keys);
+    if (attempt->state == MF_ATTEMPT_STAGED)
+        worker->executor->ops->unstage(worker->executor, attempt->task, attempt->number);
 }
 
 /* --- the report --- */
@@ -253,7 +237,7 @@ static void follow(struct mf_worker_rank *worker, uint32_t from, const struct mf
     let_yielding_go_on(worker);
     mf_worker_feeds_forget(worker);
     if (!worker->is_broken)
-        unstage_all(worker);
+        mf_worker_rank_each_attempt(worker, unstage);
 }
 
 static void tell_superseded(struct mf_worker_rank *worker, uint32_t from)

@@ -159,19 +159,13 @@ static void start_next(struct mf_worker_rank *worker)
     }
 }
 
-static bool is_in_executor(const struct mf_worker_attempt *attempt)
-{
-    return attempt->state == MF_ATTEMPT_STAGED || attempt->state == MF_ATTEMPT_RUNNING ||
-           attempt->state == MF_ATTEMPT_SUSPENDED;
-}
-
 static bool are_tasks_left(const struct mf_worker_rank *worker)
 {
     size_t cursor = 0;
     void *place;
 
     while (mf_table_next(worker->attempts, &cursor, NULL, &place))
-        if (is_in_executor(*(struct mf_worker_attempt **)place))
+        if (mf_worker_attempt_has_begun(*(struct mf_worker_attempt **)place))
             return true;
     return false;
 }
@@ -195,12 +189,23 @@ bool mf_worker_hooks_let_work(const struct mf_worker_rank *worker)
     return !hooks->is_stopping && !hooks->is_running && hooks->next == hooks->n;
 }
 
+/* Whether the one that ran is to be begun again where its launcher has died: it has not failed. */
+static bool is_still_due(const struct mf_worker_hooks *hooks)
+{
+    return !hooks->is_hurried && hooks->items[hooks->running].is_stop == hooks->is_stopping;
+}
+
 bool mf_worker_hooks_heard(struct mf_worker_rank *worker, const struct mf_executor_event *event)
 {
-    if (event->kind == MF_EXECUTOR_BROKEN || !is_hook(worker, event->task))
+    if (event->kind == MF_EXECUTOR_BROKEN || event->kind == MF_EXECUTOR_RENEWED ||
+        !is_hook(worker, event->task))
         return false;
     if (event->kind == MF_EXECUTOR_ENDED) {
         worker->hooks.is_running = false;
+        if (event->outcome->cause == MF_CAUSE_LAUNCHER && is_still_due(&worker->hooks)) {
+            worker->hooks.next = worker->hooks.running;
+            return true;
+        }
         tell_end(worker, (uint32_t)(FIRST_HOOK_TASK - event->task), event->outcome, event->output);
         mf_output_close(event->output);
     }
@@ -208,30 +213,6 @@ bool mf_worker_hooks_heard(struct mf_worker_rank *worker, const struct mf_execut
 }
 
 /* --- leaving --- */
-
-/* The executor may tell of an end at once, which changes the table: so keys are noted first. */
-static void end_tasks(struct mf_worker_rank *worker)
-{
-    struct mf_buffer keys = {0};
-    size_t cursor = 0;
-    void *place;
-
-    while (mf_table_next(worker->attempts, &cursor, NULL, &place)) {
-        const struct mf_worker_attempt *attempt = *(struct mf_worker_attempt **)place;
-        struct mf_worker_attempt_key key = {attempt->task, attempt->number};
-
-        if (is_in_executor(attempt))
-            mf_buffer_append(&keys, &key, sizeof(key));
-    }
-    for (size_t at = 0; at < keys.size; at += sizeof(struct mf_worker_attempt_key)) {
-        struct mf_worker_attempt_key key;
-
-        memcpy(&key, keys.data + at, sizeof(key));
-        worker->executor->ops->end(worker->executor, key.task, (uint32_t)key.number,
-                                   MF_CAUSE_STOPPED);
-    }
-    mf_buffer_finish(&keys);
-}
 
 static void end_hook(struct mf_worker_rank *worker)
 {
@@ -252,7 +233,7 @@ void mf_worker_hooks_stop(struct mf_worker_rank *worker)
         return;
     hooks->is_stopping = true;
     hooks->next = 0;
-    end_tasks(worker);
+    mf_worker_rank_each_attempt(worker, mf_worker_rank_end_begun);
 }
 
 bool mf_worker_hooks_are_left(const struct mf_worker_rank *worker)

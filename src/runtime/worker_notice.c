@@ -7,9 +7,6 @@
 
 #include "base/clock.h"
 
-#include <errno.h>
-#include <stdlib.h>
-
 /* The scheduler gives up whoever is silent for a few of these. */
 #define BEAT_NS (500 * MF_NS_PER_MS)
 
@@ -44,54 +41,15 @@ void mf_worker_rank_on_scheduler_lost(struct mf_worker_rank *worker)
 
 /* --- beginning again --- */
 
-static bool has_begun(const struct mf_worker_attempt *attempt)
-{
-    return attempt->state == MF_ATTEMPT_STAGED || attempt->state == MF_ATTEMPT_RUNNING ||
-           attempt->state == MF_ATTEMPT_SUSPENDED;
-}
-
-/* All attempts there are, as ending one may take it out of the table at once. NULL without memory.
- */
-static struct mf_worker_attempt_key *list_attempts(const struct mf_worker_rank *worker,
-                                                   size_t *ret_n)
-{
-    struct mf_worker_attempt_key *keys =
-        calloc(mf_table_count(worker->attempts) + 1, sizeof(*keys));
-    const void *key;
-    size_t cursor = 0, n = 0;
-    void *place;
-
-    while (keys && mf_table_next(worker->attempts, &cursor, &key, &place) == 1)
-        keys[n++] = *(const struct mf_worker_attempt_key *)key;
-    *ret_n = n;
-    return keys;
-}
-
 /* What runs is ended; the rest is dropped, as nobody will ask for it. */
-static void end_all(struct mf_worker_rank *worker)
+static void end_or_drop(struct mf_worker_rank *worker, struct mf_worker_attempt *attempt)
 {
-    size_t n;
-    struct mf_worker_attempt_key *keys = list_attempts(worker, &n);
-
-    if (!keys) {
-        mf_worker_rank_report_broken(worker, "out of memory");
-        return;
-    }
-    for (size_t i = 0; i < n; i++) {
-        struct mf_worker_attempt *attempt =
-            mf_worker_rank_find(worker, keys[i].task, (uint32_t)keys[i].number);
-
-        if (!attempt)
-            continue;
-        if (attempt->state == MF_ATTEMPT_SUSPENDED)
-            mf_list_remove(&attempt->node);
-        if (has_begun(attempt))
-            worker->executor->ops->end(worker->executor, attempt->task, attempt->number,
-                                       MF_CAUSE_STOPPED);
-        else
-            mf_worker_rank_forget(worker, attempt);
-    }
-    free(keys);
+    if (attempt->state == MF_ATTEMPT_SUSPENDED)
+        mf_list_remove(&attempt->node);
+    if (mf_worker_attempt_has_begun(attempt))
+        mf_worker_rank_end_begun(worker, attempt);
+    else
+        mf_worker_rank_forget(worker, attempt);
 }
 
 void mf_worker_notice_on_reset(struct mf_worker_rank *worker)
@@ -103,7 +61,7 @@ void mf_worker_notice_on_reset(struct mf_worker_rank *worker)
         return;
     }
     worker->is_resetting = true;
-    end_all(worker);
+    mf_worker_rank_each_attempt(worker, end_or_drop);
 }
 
 static void begin_again(struct mf_worker_rank *worker)

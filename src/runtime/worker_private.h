@@ -193,6 +193,27 @@ void mf_worker_attempt_free(struct mf_worker_attempt *attempt);
 /** Takes the attempt out of the table and frees it; its GPUs are for others then. */
 void mf_worker_rank_forget(struct mf_worker_rank *worker, struct mf_worker_attempt *attempt);
 
+/** Whether the executor has it. */
+static inline bool mf_worker_attempt_has_begun(const struct mf_worker_attempt *attempt)
+{
+    return attempt->state == MF_ATTEMPT_STAGED || attempt->state == MF_ATTEMPT_RUNNING ||
+           attempt->state == MF_ATTEMPT_SUSPENDED;
+}
+
+typedef void (*mf_worker_attempt_fn)(struct mf_worker_rank *worker,
+                                     struct mf_worker_attempt *attempt);
+
+/**
+ * mf_worker_rank_each_attempt() - call fn for each attempt that there is.
+ *
+ * What fn does may take any of them out of the table. Without memory nothing is called, and the
+ * worker is broken.
+ */
+void mf_worker_rank_each_attempt(struct mf_worker_rank *worker, mf_worker_attempt_fn fn);
+
+/** The executor is to end an attempt that it has, which it may tell of at once. */
+void mf_worker_rank_end_begun(struct mf_worker_rank *worker, struct mf_worker_attempt *attempt);
+
 /** Ends an attempt that cannot be started, with the reason. */
 void mf_worker_rank_refuse(struct mf_worker_rank *worker, struct mf_worker_attempt *attempt,
                            const char *detail);

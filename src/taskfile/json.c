@@ -19,3 +19,14 @@ const char *mf_json_type_name(const json_t *value)
         return "true or false";
     }
 }
+
+const char *mf_json_explain(const json_error_t *error)
+{
+    switch (json_error_code(error)) {
+    case json_error_null_character:
+    case json_error_null_byte_in_key:
+        return "\\u0000 is a NUL character, which no command, argument or name can have";
+    default:
+        return error->text;
+    }
+}

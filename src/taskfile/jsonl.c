@@ -254,7 +254,7 @@ int mf_jsonl_parse(const char *text, size_t size, struct mf_fields *fields,
     int r;
 
     if (!object)
-        return mf_error_set(err, -EINVAL, "column %d: %s", syntax.column, syntax.text);
+        return mf_error_set(err, -EINVAL, "column %d: %s", syntax.column, mf_json_explain(&syntax));
     r = take_object(object, fields, command, arena, err);
     json_decref(object);
     return r;

@@ -186,7 +186,7 @@ static int load(const char *path, json_t **ret_root, struct mf_error *err)
     }
     if (!*ret_root)
         return mf_error_set(err, -EINVAL, "%s:%d: %s", mf_input_name(path), syntax.line,
-                            syntax.text);
+                            mf_json_explain(&syntax));
     return 0;
 }
 

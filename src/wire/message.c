@@ -54,6 +54,7 @@ static int fields_of(unsigned kind)
     case MF_MESSAGE_FEED:
         return FIELD_TASK | FIELD_PLACE | FIELD_ERROR | FIELD_PAYLOAD;
     case MF_MESSAGE_BROKEN:
+    case MF_MESSAGE_RENEWED:
     case MF_MESSAGE_WELCOME:
     case MF_MESSAGE_SUPERSEDED:
     case MF_MESSAGE_HOOKS:

@@ -24,7 +24,7 @@
 #include <stdint.h>
 
 /** Changes whenever a record's bytes do; all ranks of a run must agree. */
-#define MF_WIRE_VERSION 10
+#define MF_WIRE_VERSION 11
 
 /** A frame with batched records is sent before it grows beyond this, to stay eager in MPI. */
 #define MF_FRAME_EAGER_BYTES 4000
@@ -51,6 +51,8 @@ enum mf_message_kind {
     MF_MESSAGE_SAVED = 15,     /* task, attempt, payload: what it saved for the next try */
     MF_MESSAGE_REPORT = 33,    /* host, life, payload: what it has and runs, for a scheduler that it
                                   does    not know yet; see handover.h */
+    MF_MESSAGE_RENEWED = 34,   /* payload: how its launcher process ended, which another one has
+                                  replaced, as text */
     MF_MESSAGE_SUPERSEDED = 32, /* payload: which scheduler it has now, for one that was before */
     /* scheduler to worker */
     MF_MESSAGE_WELCOME = 16, /* payload: run directory, slots and GPUs */

@@ -2,6 +2,7 @@
 #include "cli/launching.h"
 
 #include "base/clock.h"
+#include "cli/walltime.h"
 
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
@@ -73,7 +74,7 @@ TestSuite(launching, .init = setup, .fini = teardown);
 
 static int choose(enum mf_launch_way wanted, uint32_t n_ranks)
 {
-    return mf_launching_choose(wanted, n_ranks, &alone, &no_log, &launching, &err);
+    return mf_launching_choose(wanted, n_ranks, false, &alone, &launching, &err);
 }
 
 static void refuse(enum mf_launch_way wanted, uint32_t n_ranks, const char *sentence)
@@ -140,6 +141,18 @@ Test(launching, without_pmix_it_is_mpirun)
     refuse(MF_LAUNCH_SRUN, 0, "this Slurm has no PMIx");
 }
 
+Test(launching, what_is_to_survive_the_death_of_a_rank_is_started_by_mpirun)
+{
+    enter_job(2);
+    cr_assert(eq(int, mf_launching_choose(MF_LAUNCH_AUTO, 0, true, &alone, &launching, &err), 0));
+    cr_assert(eq(int, (int)launching.way, MF_LAUNCH_SRUN), "if there is none");
+    write_program("mpirun", "");
+    cr_assert(eq(int, mf_launching_choose(MF_LAUNCH_AUTO, 0, true, &alone, &launching, &err), 0));
+    cr_assert(eq(int, (int)launching.way, MF_LAUNCH_MPIRUN));
+    cr_assert(eq(int, mf_launching_choose(MF_LAUNCH_SRUN, 0, true, &alone, &launching, &err), 0));
+    cr_assert(eq(int, (int)launching.way, MF_LAUNCH_SRUN), "or unless it is asked for");
+}
+
 Test(launching, with_nothing_to_start_ranks_that_is_said)
 {
     enter_job(2);
@@ -155,15 +168,15 @@ Test(launching, what_is_a_rank_already_starts_none)
     const struct mf_launch only = {.is_mpi = true, .n_copies = 1};
 
     enter_job(2);
-    cr_assert(eq(int, mf_launching_choose(MF_LAUNCH_AUTO, 0, &rank, &no_log, &launching, &err), 0));
+    cr_assert(eq(int, mf_launching_choose(MF_LAUNCH_AUTO, 0, false, &rank, &launching, &err), 0));
     cr_assert(eq(int, (int)launching.way, MF_LAUNCH_NONE));
-    cr_assert(eq(int, mf_launching_choose(MF_LAUNCH_AUTO, 0, &only, &no_log, &launching, &err), 0));
+    cr_assert(eq(int, mf_launching_choose(MF_LAUNCH_AUTO, 0, false, &only, &launching, &err), 0));
     cr_assert(eq(int, (int)launching.way, MF_LAUNCH_NONE));
-    cr_assert(lt(int, mf_launching_choose(MF_LAUNCH_SRUN, 0, &rank, &no_log, &launching, &err), 0));
+    cr_assert(lt(int, mf_launching_choose(MF_LAUNCH_SRUN, 0, false, &rank, &launching, &err), 0));
     cr_assert(strstr(err.text, "has started this already") != NULL, "%s", err.text);
 
     setenv("MPIFARM_SUPERVISED", "file", 1);
-    cr_assert(eq(int, mf_launching_choose(MF_LAUNCH_SRUN, 0, &rank, &no_log, &launching, &err), 0));
+    cr_assert(eq(int, mf_launching_choose(MF_LAUNCH_SRUN, 0, false, &rank, &launching, &err), 0));
     cr_assert(eq(int, (int)launching.way, MF_LAUNCH_NONE), "what was started by that option");
 }
 
@@ -212,26 +225,47 @@ Test(launching, srun_outside_a_job_is_refused)
     refuse(MF_LAUNCH_SRUN, 0, "in no Slurm job; call it in a batch script");
 }
 
+static void expect_over(const char *sentence)
+{
+    cr_assert(lt(int, mf_walltime_check(&no_log, &err), 0));
+    cr_assert(strstr(err.text, sentence) != NULL, "%s", err.text);
+}
+
 Test(launching, a_job_that_is_over_is_refused)
 {
     enter_job(4);
     set_number("SLURM_JOB_END_TIME", mf_clock_wall_ns() / MF_NS_PER_S - 300);
-    write_program("squeue", "exit 1");
-    refuse(MF_LAUNCH_AUTO, 0, "the time of job 7 was over 5m0");
+    write_program("squeue", "echo Invalid job id specified >&2; exit 1");
+    expect_over("the time of job 7 was over 5m0");
     unsetenv("SLURM_JOB_END_TIME");
-    refuse(MF_LAUNCH_AUTO, 0, "job 7 is over");
+    expect_over("job 7 is over");
     write_program("squeue", "");
-    refuse(MF_LAUNCH_AUTO, 0, "job 7 is over");
+    expect_over("job 7 is over");
 }
 
 Test(launching, a_job_that_got_more_time_is_not_over)
 {
+    int64_t left_ns;
+
     enter_job(4);
     set_number("SLURM_JOB_END_TIME", mf_clock_wall_ns() / MF_NS_PER_S - 300);
-    write_program("squeue", "echo 1:00:00");
-    cr_assert(eq(int, choose(MF_LAUNCH_AUTO, 0), 0), "%s", err.text);
-    cr_assert(gt(i64, atoll(getenv("SLURM_JOB_END_TIME")), mf_clock_wall_ns() / MF_NS_PER_S),
-              "and ranks find the true end");
+    write_program("squeue", "echo squeue: a warning >&2; echo 1:00:00");
+    cr_assert(eq(int, mf_walltime_check(&no_log, &err), 0), "%s", err.text);
+    write_program("squeue", "echo asked again; exit 1");
+    cr_assert(eq(int, mf_allocation_time_left(&left_ns, &err), 1), "%s", err.text);
+    cr_assert(gt(i64, left_ns, 3500 * MF_NS_PER_S));
+}
+
+Test(launching, a_job_without_an_end_is_asked_for_once)
+{
+    int64_t left_ns;
+
+    enter_job(4);
+    unsetenv("SLURM_JOB_END_TIME");
+    write_program("squeue", "echo UNLIMITED");
+    cr_assert(eq(int, mf_walltime_check(&no_log, &err), 0), "%s", err.text);
+    write_program("squeue", "echo asked again; exit 1");
+    cr_assert(eq(int, mf_allocation_time_left(&left_ns, &err), 0));
 }
 
 Test(launching, variables_that_make_no_sense_are_named)

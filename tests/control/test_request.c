@@ -108,12 +108,11 @@ Test(request, names_that_are_no_utf8_are_refused)
 
 Test(reply, what_was_encoded_is_decoded_and_the_longest_is_cut)
 {
-    struct mf_control_reply sent, got;
+    static struct mf_control_reply sent, got;
+    static char text[2 * MF_CONTROL_TEXT_BYTES];
     struct mf_buffer packet = {0};
-    char text[8000];
 
     memset(text, 'y', sizeof(text) - 1);
-    text[sizeof(text) - 1] = '\0';
     mf_control_reply_set(&sent, true, "%s", text);
     cr_assert(eq(int, mf_control_reply_encode(&sent, &packet), 0));
     cr_assert(eq(int, mf_control_reply_decode(packet.data, packet.size, &got), 0));

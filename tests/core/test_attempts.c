@@ -361,10 +361,12 @@ Test(drain, a_worker_that_holds_nothing_is_gone_at_once)
 
 #define T_GIB (UINT64_C(1) << 30)
 
-/* One task with a GiB and three tries, on a worker with 5 GiB and a narrow one with 9. */
-static struct t_farm *make_large(double mem_factor)
+/* One task with a GiB and four tries, of which `budget` for memory if that is not 0; on a worker
+ * with 5 GiB and a narrow one with 9. */
+static struct t_farm *make_large_with(double mem_factor, uint32_t budget)
 {
-    struct t_farm *t = t_farm("", .config.mem_factor = mem_factor);
+    struct t_farm *t =
+        t_farm("", .config = {.mem_factor = mem_factor, .budgets = {[MF_BUDGET_MEMORY] = budget}});
 
     t_apply(t, .kind = MF_EVENT_WORKER_UP, .worker = 0,
             .has = {.n_slots = 2, .mem_bytes = 5 * T_GIB});
@@ -373,6 +375,11 @@ static struct t_farm *make_large(double mem_factor)
     t_apply(t, .kind = MF_EVENT_SUBMITTED,
             .spec = {.needs = {.n_slots = 2, .mem_bytes = T_GIB}, .max_attempts = 4});
     return t;
+}
+
+static struct t_farm *make_large(double mem_factor)
+{
+    return make_large_with(mem_factor, 0);
 }
 
 /* Places the task, ends it with that cause, and returns what memory it had. */
@@ -404,9 +411,20 @@ Test(attempts, what_cannot_get_more_memory_fails_with_tries_left)
 
     for (uint32_t attempt = 1; attempt <= 3; attempt++) {
         cr_assert_eq(t_counts(t).by_state[MF_TASK_FAILED], 0);
+        cr_assert_not(mf_farm_find(t->farm, 1)->has_most_memory);
         try_once(t, attempt, MF_CAUSE_MEMORY);
     }
     cr_assert_eq(t_counts(t).by_state[MF_TASK_FAILED], 1);
+    cr_assert(mf_farm_find(t->farm, 1)->has_most_memory);
+}
+
+Test(attempts, what_used_up_its_budget_for_memory_is_not_said_to_have_had_most)
+{
+    struct t_farm *t = make_large_with(2.5, 1);
+
+    try_once(t, 1, MF_CAUSE_MEMORY);
+    cr_assert_eq(t_counts(t).by_state[MF_TASK_FAILED], 1);
+    cr_assert_not(mf_farm_find(t->farm, 1)->has_most_memory);
 }
 
 Test(attempts, what_ended_for_another_cause_or_without_a_factor_gets_the_same_memory)

@@ -155,6 +155,11 @@ Test(outcome, the_host_is_named_where_the_cause_may_lie_with_it)
         "killed by signal 9 (Killed) on n3; peak memory 63.9 GiB of 64.0 GiB: probably out of "
         "memory");
     expect_on((struct mf_outcome){.cause = MF_CAUSE_LOST}, "its worker on n3 disappeared");
+    expect_on((struct mf_outcome){.cause = MF_CAUSE_LAUNCHER,
+                                  .detail = "was killed by signal 9 (Killed)"},
+              "its launcher process on n3 was killed by signal 9 (Killed)");
+    expect_on((struct mf_outcome){.cause = MF_CAUSE_LAUNCHER},
+              "its launcher process on n3 disappeared");
     expect_on((struct mf_outcome){.cause = MF_CAUSE_START,
                                   .exit_status = 127,
                                   .detail = "No such file or directory"},

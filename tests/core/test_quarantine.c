@@ -291,8 +291,69 @@ Test(quarantine, a_probe_that_fails_is_not_charged_and_the_next_one_comes_later)
     t_submit(t, "d!9");
     t_end(t, "b");
     t_tick(t);
-    cr_assert_str_eq(t_trace(t), "b:DONE a:PLACED@1#2");
+    cr_assert_str_eq(t_trace(t), "b:DONE c:PLACED@0 a:PLACED@1#2",
+                     "not one that has failed before");
     t_end(t, "a");
     t_tick(t);
-    cr_assert_str_eq(t_trace(t), "a:DONE c:PLACED@0 d:PLACED@1");
+    cr_assert_str_eq(t_trace(t), "a:DONE d:PLACED@1");
+}
+
+Test(quarantine, a_probe_on_a_worker_that_is_needed_meanwhile_is_a_task_as_any_other)
+{
+    struct t_farm *t = t_farm("", .workers = 2, .config = {.quarantine = 1});
+
+    fail_and_succeed_elsewhere(t);
+    t_submit(t, "a b");
+    t_wait(t, PROBE_NS);
+    t_tick(t);
+    cr_assert(t_task(t, "a")->is_probe);
+    t_lose(t, 1);
+    cr_assert_eq(state_of(t, 0), MF_WORKER_UP);
+    cr_assert_not(t_task(t, "a")->is_probe);
+    t_end(t, "a", .cause = MF_CAUSE_EXIT);
+    cr_assert_eq(t_task(t, "a")->charged, 1);
+}
+
+Test(quarantine, any_task_that_fits_there_can_be_the_probe)
+{
+    struct t_farm *t = t_farm("", .config = {.quarantine = 1});
+
+    t_up(t, 0, 1);
+    t_up(t, 1, 2);
+    fail_and_succeed_elsewhere(t);
+    t_submit(t, "a*2 b*2 c*2 d");
+    t_wait(t, PROBE_NS);
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "d:PLACED@0 a:PLACED@1");
+    cr_assert(t_task(t, "d")->is_probe);
+}
+
+/* Tasks of so many slots, without names. */
+static void submit_alike(struct t_farm *t, uint32_t n_slots, int n)
+{
+    for (int i = 0; i < n; i++)
+        t_apply(t, .kind = MF_EVENT_SUBMITTED,
+                .spec = {.needs.n_slots = n_slots, .max_attempts = 1});
+}
+
+Test(quarantine, a_probe_is_looked_for_among_many_tasks_a_few_at_a_time)
+{
+    struct t_farm *t = t_farm("", .config = {.quarantine = 1});
+    int n_ticks = 0;
+
+    t_up(t, 0, 1);
+    t_up(t, 1, 2);
+    fail_and_succeed_elsewhere(t);
+    submit_alike(t, 2, 2500);
+    t_wait(t, PROBE_NS);
+    for (; mf_farm_next_tick_ns(t->farm) <= t->now_ns; n_ticks++)
+        t_tick(t);
+    cr_assert_eq(n_ticks, 3, "one for each thousand");
+    cr_assert_str_eq(t_trace(t), "#2:PLACED@1");
+    submit_alike(t, 1, 1);
+    t_wait(t, mf_farm_next_tick_ns(t->farm) - t->now_ns);
+    for (n_ticks = 0; mf_farm_find(t->farm, 2502)->state == MF_TASK_READY; n_ticks++)
+        t_tick(t);
+    cr_assert_eq(n_ticks, 3);
+    cr_assert_eq(mf_farm_find(t->farm, 2502)->worker, 0);
 }

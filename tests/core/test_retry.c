@@ -55,6 +55,46 @@ Test(retry, lost_workers_are_charged_to_no_budget_but_their_own)
     cr_assert_str_eq(t_trace(t), "a:DONE");
 }
 
+Test(retry, a_launcher_that_died_is_charged_to_no_budget_but_that_of_lost_workers)
+{
+    struct t_farm *t = t_farm("a", .workers = 1, .config = {.crash_limit = 3, .quarantine = 1});
+
+    for (int i = 0; i < 2; i++) {
+        t_tick(t);
+        t_end(t, "a", .cause = MF_CAUSE_LAUNCHER);
+    }
+    cr_assert_eq(t_task(t, "a")->charged, 0);
+    cr_assert_eq(t_task(t, "a")->tries, 2);
+    t_tick(t);
+    t_trace(t);
+    t_end(t, "a", .cause = MF_CAUSE_LAUNCHER);
+    cr_assert_str_eq(t_trace(t), "a:FAILED(launcher)");
+}
+
+Test(retry, a_task_that_was_not_running_when_the_launcher_died_is_not_to_blame)
+{
+    struct t_farm *t = t_farm("a", .workers = 1, .config = {.crash_limit = 1});
+
+    t_tick(t);
+    t_trace(t);
+    t_end(t, "a", .cause = MF_CAUSE_LAUNCHER, .is_innocent = true);
+    cr_assert_str_eq(t_trace(t), "a:READY(launcher)");
+    t_tick(t);
+    t_end(t, "a");
+    cr_assert_str_eq(t_trace(t), "a:DONE");
+}
+
+Test(retry, a_cancelled_task_whose_launcher_died_is_over)
+{
+    struct t_farm *t = t_farm("a", .workers = 1);
+
+    t_tick(t);
+    t_apply(t, .kind = MF_EVENT_CANCEL, .task = 1);
+    t_trace(t);
+    t_end(t, "a", .cause = MF_CAUSE_LAUNCHER);
+    cr_assert_str_eq(t_trace(t), "a:CANCELLED(stopped)");
+}
+
 /* --- where --- */
 
 Test(retry, a_failed_task_goes_to_another_node)

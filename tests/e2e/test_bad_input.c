@@ -88,6 +88,31 @@ Test(bad_input, values_that_make_no_sense_are_refused)
     refuse_file("[timeout=1000000000000d] touch ran\n", "tasks.txt:1: ");
 }
 
+Test(bad_input, ways_to_start_ranks_that_cannot_be_are_refused)
+{
+    t_write("tasks.txt", "touch ran\n");
+    t_write("srun", "#!/bin/sh\n[ $1 = --mpi=list ] && echo none || touch ran\n");
+    t_write("job", "chmod +x srun; PATH=$PWD:$PATH; export SLURM_JOB_ID=7 SLURM_JOB_NUM_NODES=4 "
+                   "SLURM_JOB_CPUS_PER_NODE='8(x4)' "
+                   "SLURM_JOB_END_TIME=$(($(date +%%s) + 3600))\n");
+    expect_refusal("mpifarm run --launch=ssh tasks.txt",
+                   "--launch: \"ssh\" is none of auto, none, srun and mpirun");
+    expect_refusal("mpifarm run --launch=none --np 2 tasks.txt", "leave one of them out");
+    expect_refusal("unset SLURM_JOB_ID; mpifarm run --launch=srun tasks.txt",
+                   "--launch=srun: this is in no Slurm job; call it in a batch script");
+    expect_refusal("unset SLURM_JOB_ID; mpifarm run --launch=mpirun tasks.txt",
+                   "so say with --np N how many ranks");
+    expect_refusal(". ./job; mpifarm run --launch=srun tasks.txt",
+                   "--launch=srun: this Slurm has no PMIx");
+    expect_refusal(". ./job; mpifarm run --launch=srun --np 500 tasks.txt",
+                   "--np 500: job 7 has 32 CPUs");
+    expect_refusal(". ./job; SLURM_JOB_NUM_NODES=-3 mpifarm run tasks.txt",
+                   "SLURM_JOB_NUM_NODES is \"-3\", which is no number");
+    expect_refusal(". ./job; SLURM_JOB_END_TIME=5 mpifarm map --launch=mpirun touch ran ::: 1",
+                   "the time of job 7 was over");
+    cr_assert(access("mpifarm-run", F_OK) != 0);
+}
+
 Test(bad_input, an_order_that_cannot_be_kept_is_refused)
 {
     refuse_file("touch ran\n[after=fit] touch ran\n",
@@ -208,7 +233,11 @@ Test(bad_input, a_run_directory_that_cannot_be_written_is_named)
 {
     t_write("tasks.txt", "touch ran\n");
     t_write("file", "x");
-    expect_refusal("mpifarm run --run-dir file tasks.txt", "file");
+    expect_refusal("mpifarm run --run-dir file tasks.txt", "file: is a file, and a run needs a ");
+    expect_refusal("mpifarm run --run-dir file/run tasks.txt", "one of those above it is a file");
+    expect_refusal("mpifarm run --output file tasks.txt",
+                   "file: is a file, and --output needs a directory");
+    expect_refusal("mpifarm run --joblog . tasks.txt", ".: a joblog must be a file");
     expect_refusal("mpifarm run --run-dir /proc/mpifarm tasks.txt", "/proc/mpifarm");
     t_sh("mkdir other; touch other/precious");
     expect_refusal("mpifarm run --run-dir other tasks.txt", "other");

@@ -105,6 +105,22 @@ Test(control, cancel_says_of_each_task_what_it_was)
               "%s", result.err);
 }
 
+Test(control, all_ids_of_one_request_are_answered)
+{
+    t_sh("(for i in $(seq 300); do echo true; done; "
+         "echo '[afterany=-1] touch started; while [ ! -e go ]; do sleep 0.01; done') > "
+         "tasks.farm");
+    struct t_result result = t_sh(IN_BACKGROUND(
+        "mpifarm run -j 1 --policy fifo tasks.farm") "mpifarm cancel mpifarm-run $(seq 300) $(seq "
+                                                     "2000 2500) > told 2> why; echo $?; "
+                                                     "touch go; wait $pid; "
+                                                     "cat told why | tr ',' '\\n' > lines; "
+                                                     "grep -c DONE lines; grep -n -c 2...$ lines; "
+                                                     "wc -l < why");
+
+    cr_assert(eq(str, result.out, "1\n300\n501\n2\n"), "%s", result.err);
+}
+
 Test(control, a_second_stop_says_that_it_was_asked_already)
 {
     t_write("tasks.farm", "touch started; sleep 300\n");
@@ -208,6 +224,11 @@ Test(control, without_a_run_there_is_a_sentence)
         {"mpifarm cancel d", "mpifarm: which task? usage: mpifarm cancel RUN TASK...\n"},
         {"mpifarm drain d", "mpifarm: which worker? usage: mpifarm drain RUN RANK|HOST...\n"},
         {"mpifarm stop --later", NULL},
+        {"mpifarm cancel d 1 ''",
+         "mpifarm: no task has an empty name; usage: mpifarm cancel RUN TASK...\n"},
+        {"mpifarm scale d 4",
+         "mpifarm: \"4\" is not like +4 or -4; usage: mpifarm scale [RUN] +N|-N\n"},
+        {"mpifarm scale d +0", NULL},
     };
 
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {

@@ -37,6 +37,13 @@ Test(disk, a_full_one_stops_the_run_and_what_was_reported_stays_done)
     cr_assert(t_has(result.err, "File too large; make room there"), "%s", result.err);
     int n_reported = atoi(t_sh("grep -c task reported").out);
     cr_assert(n_reported > 0 && n_reported < N_TASKS);
+    result = t_sh("mpifarm status | sed -n 's/^tasks: \\([0-9]*\\) of.*/\\1/p'; "
+                  "mpifarm explain | sed -n '1s/ done.*//p'; "
+                  "mpifarm status | grep -c 'stopped after .* by an error: .*File too large'; "
+                  "mpifarm explain | grep -c 'stopped by an error: .*File too large'");
+    const char *second = strchr(result.out, '\n') + 1;
+    cr_assert(strncmp(result.out, second, (size_t)(second - result.out)) == 0, "%s", result.out);
+    cr_assert(t_has(second, "\n1\n1\n"), "%s", result.out);
 
     result = t_sh("mpifarm run -q --resume tasks.txt > rest; cat rest reported | grep -c 'task '");
     cr_assert(eq(int, result.status, 0), "%s", result.err);

@@ -53,16 +53,24 @@ Test(explain, a_stopped_run_says_by_what_and_what_its_tasks_waited_for)
     t_write("tasks.farm", "[id=fit] touch started; sleep 300\n"
                           "[id=plot after=fit] true\n");
     struct t_result result = t_sh("mpifarm run tasks.farm 2>err & pid=$!; await test -e started; "
-                                  "mpifarm explain --input tasks.farm mpifarm-run plot; "
+                                  "mkdir d; (cd d; mpifarm explain ../mpifarm-run plot); "
                                   "kill -TERM $pid; await grep -q 'stopped by' err; "
                                   "kill -TERM $pid; wait $pid; "
-                                  "mpifarm explain; "
-                                  "mpifarm explain --input tasks.farm mpifarm-run plot");
+                                  "mpifarm explain; mpifarm explain mpifarm-run plot; "
+                                  "mpifarm explain mpifarm-run other 2>&1; "
+                                  "mv tasks.farm moved; mpifarm explain mpifarm-run plot; "
+                                  "mpifarm explain --input moved mpifarm-run plot");
     cr_assert(eq(str, result.out,
                  "task plot: not ended yet: waiting or running\n"
                  "waits for: fit (running or waiting)\n"
                  "0 done, 0 failed, 1 cancelled, 1 left: the run was stopped by signal 15 "
                  "(Terminated); --resume continues\n"
+                 "task plot: was not run: the run was stopped by signal 15 (Terminated); "
+                 "--resume continues\n"
+                 "waits for: fit (cancelled)\n"
+                 "mpifarm: mpifarm-run: there is no task other\n"
+                 "task plot: was not run: the run was stopped by signal 15 (Terminated); "
+                 "--resume continues; --input FILE tells whether there is such a task\n"
                  "task plot: was not run: the run was stopped by signal 15 (Terminated); "
                  "--resume continues\n"
                  "waits for: fit (cancelled)\n"),
@@ -78,7 +86,7 @@ Test(explain, a_run_that_was_killed_is_known_to_have_broken_off)
                                   "mpifarm explain mpifarm-run 2");
     cr_assert(eq(str, result.out,
                  "task 2: was not run: the run broke off, killed or with its node; --resume "
-                 "continues; --input FILE tells whether there is such a task\n"),
+                 "continues\n"),
               "%s", result.err);
 }
 
@@ -97,8 +105,28 @@ Test(explain, what_is_asked_wrongly_is_refused_with_exit_status_2)
     cr_assert(eq(int, t_sh("mpifarm explain --input nothing mpifarm-run a").status, 2));
 }
 
+Test(explain, tasks_of_a_sweep_are_known_by_their_numbers)
+{
+    struct t_result result =
+        t_sh("mpifarm map -j 1 'touch started; sleep 300; :' ::: a b 2> err & pid=$!; "
+             "await test -e started; mpifarm explain mpifarm-run 2; "
+             "mpifarm explain mpifarm-run 3 2>&1; mpifarm stop --now > /dev/null; wait $pid");
+    cr_assert(eq(str, result.out,
+                 "task 2: not ended yet: waiting or running\n"
+                 "waits for: no other task; it is running, or waits for a free place\n"
+                 "mpifarm: mpifarm-run: there is no task 3\n"),
+              "%s", result.err);
+}
+
 Test(explain, task_files_are_read_as_the_run_read_them)
 {
+    t_write("tasks.farm", "[id=a] true\n[id=b licence.x=1] true\n"
+                          "[id=c licence.x=1] touch started; sleep 300\n");
+    struct t_result waiting =
+        t_sh("mpifarm run --run-dir r --resource licence.x=1 tasks.farm & pid=$!; "
+             "await test -e started; mpifarm explain r c; mpifarm stop --now r; wait $pid");
+    cr_assert(t_has(waiting.out, "task c: not ended yet: waiting or running\nwaits for: no other"),
+              "%s%s", waiting.out, waiting.err);
     t_write("tasks.farm", "[id=a] true\n[id=b licence.x=1] true\n");
     struct t_result result = t_sh("mpifarm run --resource licence.x=1 tasks.farm; "
                                   "mpifarm explain --resource licence.x=1 --input tasks.farm "

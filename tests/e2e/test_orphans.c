@@ -1,4 +1,4 @@
-/* Whatever dies, no process of a task outlives its worker: neither one that it left in the
+/* Whatever dies, no process of a task outlives what it ran in: neither one that it left in the
  * background nor one that made a session of its own. */
 #include "support/shell.h"
 
@@ -12,8 +12,10 @@ static void begin(void)
     t_enter_dir();
     setenv("OMPI_ALLOW_RUN_AS_ROOT", "1", 1);
     setenv("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1", 1);
-    t_write("tasks.txt", "sleep 300 & echo $! > pid.1; setsid sleep 300 & echo $! > pid.2; "
-                         "echo $$ > pid.3; touch started; wait\n");
+    /* Where it is tried again it has nothing to do. */
+    t_write("tasks.txt", "test -e started && exit; sleep 300 & echo $! > pid.1; "
+                         "setsid sleep 300 & echo $! > pid.2; echo $$ > pid.3; touch started; "
+                         "wait\n");
 }
 
 TestSuite(orphans, .init = begin, .fini = t_leave_dir);
@@ -47,12 +49,20 @@ Test(orphans, of_a_killed_rank)
 
 Test(orphans, of_a_killed_launcher)
 {
-    expect_none_left("mpifarm", "kill -9 $(launcher_of $pid)");
+    expect_none_left("mpifarm", "kill -9 $(launcher_of $pid); wait $pid");
+    cr_assert(eq(str, t_sh("ls scratch").out, ""), "files are left");
 }
 
 Test(orphans, of_a_killed_keeper)
 {
-    expect_none_left("mpifarm", "kill -9 $(keeper_of $pid)");
+    expect_none_left("mpifarm", "kill -9 $(keeper_of $pid); wait $pid");
+    cr_assert(eq(str, t_sh("ls scratch").out, ""), "files are left");
+}
+
+Test(orphans, of_a_launcher_killed_together_with_its_keeper)
+{
+    expect_none_left("mpifarm", "keeper=$(keeper_of $pid); launcher=$(launcher_of $pid); "
+                                "kill -STOP $keeper; kill -9 $launcher; kill -9 $keeper");
 }
 
 Test(orphans, of_a_rank_killed_together_with_its_launcher)

@@ -160,3 +160,14 @@ Test(standby, what_cannot_be_read_again_is_refused)
     cr_assert(eq(int, result.status, 2));
     cr_assert(t_has(result.err, "put them into a file"), "%s", result.err);
 }
+
+Test(standby, where_it_or_a_replacement_can_have_no_effect_that_is_said)
+{
+    t_write("tasks.txt", "true\n");
+    struct t_result result = t_sh("mpifarm run --standby --respawn 2 tasks.txt");
+
+    cr_assert(eq(int, result.status, 0), "%s", result.err);
+    cr_assert(t_has(result.err, "--standby has no effect: there is no other rank"), "%s",
+              result.err);
+    cr_assert(t_has(result.err, "--respawn has no effect: only mpirun"), "%s", result.err);
+}

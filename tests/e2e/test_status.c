@@ -39,6 +39,21 @@ Test(status, a_run_that_is_over_is_told_apart_from_one_that_broke_off)
     cr_assert(t_has(result.out, "tasks: 1 of 1 done\n"), "%s", result.out);
 }
 
+Test(status, a_scheduler_that_does_not_go_on_is_told_with_for_how_long)
+{
+    t_write("tasks.farm", "true\nsleep 300\n");
+    struct t_result result =
+        t_sh(BEGIN "kill -STOP $pid; "
+                   "sed -i 's/\"updated\": [0-9.]*/\"updated\": 1000000.5/' "
+                   "mpifarm-run/status.json; mpifarm status; mpifarm status --json | grep age; "
+                   "kill -CONT $pid; mpifarm stop --now; wait $pid; mpifarm status");
+
+    cr_assert(t_has(result.out, "the run has told nothing for "), "%s", result.out);
+    cr_assert(t_has(result.out, "\"age\": 1"), "%s", result.out);
+    cr_assert(t_has(result.out, "the run was stopped after "), "%s", result.out);
+    cr_assert(t_has(result.out, " by mpifarm stop; --resume continues\n"), "%s", result.out);
+}
+
 Test(status, where_there_is_no_run_that_is_said)
 {
     struct t_result result = t_sh("mpifarm status");

@@ -93,6 +93,102 @@ Test(survival, workers_whose_scheduler_is_killed_end_their_tasks_and_leave)
     cr_assert(t_has(t_read("err"), "the scheduler is gone"), "%s", t_read("err"));
 }
 
+/* --- what starts the commands of a rank --- */
+
+/* The launcher of rank $1 is the child of its keeper, which is the rank's. */
+#define FIND_HELPERS                                                                               \
+    "keeper_of() { pgrep -P $1 mpifarm-keep; }; "                                                  \
+    "launcher_of() { pgrep -P $(keeper_of $1) mpifarm-launch; }; "
+
+/* Task 1 waits until it is killed, and has nothing to do the second time. */
+static void write_tasks_around_one(int n)
+{
+    FILE *file;
+
+    write_tasks(n, "0.05");
+    file = fopen("more.txt", "w");
+    cr_assert(file != NULL);
+    fprintf(file, "[id=cut] test -e started || { touch started; sleep 300; }; echo x >> effect.0; "
+                  "echo output 0\n");
+    fclose(file);
+    t_sh("cat tasks.txt >> more.txt; mv more.txt tasks.txt");
+}
+
+Test(survival, a_killed_launcher_is_replaced_in_a_run_of_one_process)
+{
+    write_tasks_around_one(20);
+    struct t_result result =
+        t_sh(FIND_HELPERS "mpifarm run -j 2 tasks.txt >out 2>err & pid=$!; await test -e started; "
+                          "kill -9 $(launcher_of $pid); "
+                          "await grep -q 'another one has taken its place' err; wait $pid");
+
+    cr_assert(eq(int, result.status, 0), "%s", t_read("err"));
+    expect_all_done(21);
+    cr_assert(eq(str, t_sh("cat effect.0").out, "x\n"));
+    cr_assert(t_has(t_read("err"), "its launcher process was killed by signal 9 (Killed); another "
+                                   "one has taken its place"),
+              "%s", t_read("err"));
+    cr_assert(t_has(t_read("err"), "1 launcher process was replaced"), "%s", t_read("err"));
+    cr_assert(t_has(t_read("mpifarm-run/status.json"), "\"renewed\": 1"));
+    result = t_sh("mpifarm logs mpifarm-run | grep -w cut");
+    cr_assert(t_has(result.out, "was killed by signal 9 (Killed)"), "%s", result.out);
+}
+
+Test(survival, a_killed_keeper_is_replaced_in_a_run_of_one_process)
+{
+    write_tasks_around_one(4);
+    struct t_result result =
+        t_sh(FIND_HELPERS "mpifarm run -j 2 tasks.txt >out 2>err & pid=$!; await test -e started; "
+                          "kill -9 $(keeper_of $pid); wait $pid");
+
+    cr_assert(eq(int, result.status, 0), "%s", t_read("err"));
+    expect_all_done(5);
+    cr_assert(t_has(t_read("err"), "lost its keeper, which was killed by signal 9 (Killed)"), "%s",
+              t_read("err"));
+}
+
+Test(survival, ranks_of_mpirun_go_on_when_their_launchers_are_killed)
+{
+    write_tasks_around_one(20);
+    /* The run is not to be over before. */
+    t_sh("echo 'until test -e go; do sleep 0.01; done; echo x >> effect.99; echo output 99' "
+         ">> tasks.txt");
+    struct t_result result =
+        t_sh(FIND_HELPERS "%s run -j 2 tasks.txt >out 2>err & mpirun=$!; await test -e started; "
+                          "kill -9 $(launcher_of $(rank_of $mpirun 1)); "
+                          "kill -9 $(keeper_of $(rank_of $mpirun 2)); "
+                          "await grep -q 'rank 1 on .* another one has taken its place' err; "
+                          "await grep -q 'rank 2 on .* another one has taken its place' err; "
+                          "touch go; wait $mpirun",
+             t_mpifarm(3));
+
+    cr_assert(eq(int, result.status, 0), "%s", t_read("err"));
+    expect_all_done(22);
+    cr_assert(eq(str, t_sh("cat effect.0").out, "x\n"));
+}
+
+Test(survival, a_command_for_each_worker_whose_launcher_is_killed_is_begun_again)
+{
+    t_write("tasks.txt", "#DISBATCH PERENGINE START test -e once || { touch once; kill -9 $PPID; "
+                         "sleep 300; }; echo x >> begun\n"
+                         "#DISBATCH PERENGINE STOP echo x >> over\ncat begun\n");
+    struct t_result result = t_sh("mpifarm run tasks.txt 2>err; cat over");
+
+    cr_assert(eq(str, result.out, "x\nx\n"), "%s%s", result.out, t_read("err"));
+}
+
+Test(survival, a_task_that_kills_its_launcher_fails_in_the_end_and_no_other_does)
+{
+    t_write("tasks.txt", "true\ntrue\n[id=bad] kill -9 $PPID; sleep 300\ntrue\ntrue\n");
+    struct t_result result = t_sh("mpifarm run -j 1 tasks.txt 2>err");
+
+    cr_assert(eq(int, result.status, 1), "%s", t_read("err"));
+    cr_assert(t_has(t_read("err"), "4 done, 1 failed"), "%s", t_read("err"));
+    cr_assert(t_has(t_read("err"), "failed: bad (its launcher process on "), "%s", t_read("err"));
+    cr_assert(t_has(t_read("err"), "as 2 others did that ran it (--crash-limit 3)"), "%s",
+              t_read("err"));
+}
+
 /* --- ranks that look like those of another node --- */
 
 /* Whether processes can be put where others do not see them: a namespace of their own. */

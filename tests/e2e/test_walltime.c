@@ -98,6 +98,36 @@ Test(walltime, a_squeue_that_fails_leaves_a_run_without_an_end)
              "echo echo one | mpifarm run -; echo $?");
 
     cr_assert(eq(str, result.out, "one\n0\n"), "%s", result.err);
-    cr_assert(t_has(result.err, "squeue knows no job 7: the run does not know when it has to end"),
+    cr_assert(t_has(result.err, "squeue does not say when job 7 ends: it fails: the run does not "
+                                "know when it has to end"),
               "%s", result.err);
+}
+
+/* As Slurm ends a job: all its processes are told. A charged failure would not be run again. */
+Test(walltime, what_gets_sigterm_together_with_its_rank_in_a_job_is_not_charged)
+{
+    t_write("tasks.farm",
+            "[ -e again ] || { echo $$ > a.pid; mv a.pid a; exec sleep 300; }; echo a\n"
+            "[ -e again ] || { echo $$ > b.pid; mv b.pid b; exec sleep 300; }; echo b\n");
+    struct t_result result =
+        t_sh("export SLURM_JOB_ID=7 SLURM_JOB_END_TIME=$(($(date +%%s) + 3600)); "
+             "mpifarm run -j 2 tasks.farm & pid=$!; await test -e a -a -e b; "
+             "kill $(cat a) $(cat b) $pid; wait $pid; echo $?; touch again; "
+             "mpifarm run -k --resume tasks.farm; echo $?");
+
+    cr_assert(eq(str, result.out, "3\na\nb\n0\n"), "%s", result.err);
+}
+
+Test(walltime, a_job_that_is_over_is_told_before_anything_starts)
+{
+    t_write("tasks.farm", "echo one\n");
+    t_write("squeue",
+            "#!/bin/sh\necho 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1\n");
+    struct t_result result =
+        t_sh("chmod +x squeue; unset SLURM_JOB_END_TIME; export SLURM_JOB_ID=7 PATH=$PWD:$PATH; "
+             "mpifarm run tasks.farm; echo $?; ls");
+
+    cr_assert(eq(str, result.out, "2\nsqueue\ntasks.farm\n"), "%s", result.err);
+    cr_assert(t_has(result.err, "job 7 is over: leave its shell, and get another allocation"), "%s",
+              result.err);
 }

@@ -2,6 +2,7 @@
 #include "rig.h"
 
 #include "base/clock.h"
+#include "base/process_stat.h"
 
 #include <criterion/criterion.h>
 
@@ -35,6 +36,11 @@ static void on_event(void *arg, const struct mf_executor_event *event)
     if (event->kind == MF_EXECUTOR_BROKEN) {
         rig->n_broken++;
         rig->broken = *event->error;
+        return;
+    }
+    if (event->kind == MF_EXECUTOR_RENEWED) {
+        rig->n_renewed++;
+        rig->renewed = *event->error;
         return;
     }
     cr_assert(!task->has_ended && !task->is_unstaged, "task %d was already over", (int)event->task);
@@ -82,22 +88,39 @@ static void configure(struct rig *rig, const struct rig_options *options)
     free(slots);
 }
 
-/* The launcher is the one child of its keeper. */
+/* Returns how many children a process has, and the first of them. */
+static unsigned list_children(pid_t parent, pid_t *ret_first)
+{
+    char path[64];
+    unsigned n = 0;
+    FILE *file;
+    int child;
+
+    snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)parent, (int)parent);
+    file = fopen(path, "re");
+    cr_assert(file, "process %d is gone", (int)parent);
+    while (fscanf(file, "%d", &child) == 1)
+        if (n++ == 0)
+            *ret_first = child;
+    fclose(file);
+    return n;
+}
+
+unsigned rig_count_children(pid_t pid)
+{
+    pid_t first;
+
+    return list_children(pid, &first);
+}
+
+/* The launcher is the one child of its keeper, and that of this process. */
 static pid_t wait_for_child(pid_t parent)
 {
     int64_t end_ns = mf_clock_monotonic_ns() + PATIENCE_NS;
-    char path[64];
-    int child = 0;
+    pid_t child;
 
-    snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)parent, (int)parent);
-    while (child == 0) {
-        FILE *file = fopen(path, "re");
-
-        cr_assert(file && mf_clock_monotonic_ns() < end_ns, "there is no launcher");
-        if (fscanf(file, "%d", &child) != 1)
-            child = 0;
-        fclose(file);
-    }
+    while (list_children(parent, &child) == 0)
+        cr_assert(mf_clock_monotonic_ns() < end_ns, "there is no launcher");
     return child;
 }
 
@@ -195,6 +218,16 @@ void rig_wait(struct rig *rig, const bool *flag)
         wait_event(rig);
 }
 
+void rig_wait_renewed(struct rig *rig, unsigned n)
+{
+    while (rig->n_renewed < n) {
+        cr_assert_eq(rig->n_broken, 0, "%s", rig->broken.text);
+        wait_event(rig);
+    }
+    rig->keeper_pid = wait_for_child(getpid());
+    rig->launcher_pid = wait_for_child(rig->keeper_pid);
+}
+
 void rig_wait_all(struct rig *rig, uint64_t n_ended)
 {
     while (rig->n_ended < n_ended)
@@ -251,19 +284,9 @@ pid_t rig_wait_pid(const char *path)
 
 char rig_process_state(pid_t pid)
 {
-    char path[64], line[256] = "";
-    FILE *file;
-    const char *rest;
+    struct mf_process_stat stat;
 
-    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-    file = fopen(path, "re");
-    if (!file)
-        return 0;
-    if (!fgets(line, sizeof(line), file))
-        line[0] = '\0';
-    fclose(file);
-    rest = strrchr(line, ')');
-    return rest ? rest[2] : 0;
+    return mf_process_stat_read(pid, &stat) == 0 ? stat.state : 0;
 }
 
 /* A zombie may stay until a strange parent reaps it, but it runs no more. */

@@ -38,8 +38,8 @@ struct rig {
     struct rig_task tasks[RIG_MAX_TASKS];
     uint64_t n_ended;
     uint64_t n_events;
-    unsigned n_broken;
-    struct mf_error broken;
+    unsigned n_broken, n_renewed;
+    struct mf_error broken, renewed;
     bool keeps_output;
 };
 
@@ -77,6 +77,9 @@ void rig_flush(struct rig *rig);
 /** Lets the loop turn until *flag is true. */
 void rig_wait(struct rig *rig, const bool *flag);
 
+/** Waits for another launcher, which is the n-th; keeper_pid and launcher_pid are new then. */
+void rig_wait_renewed(struct rig *rig, unsigned n);
+
 struct rig_task *rig_wait_ended(struct rig *rig, mf_task_id task);
 void rig_wait_all(struct rig *rig, uint64_t n_ended);
 
@@ -100,6 +103,9 @@ const char *rig_path(const char *name);
 
 /** Removes that directory and what is in it, as rig_destroy() does. */
 void rig_remove_paths(void);
+
+/** How many children a process of one thread has. */
+unsigned rig_count_children(pid_t pid);
 
 /** How many descriptors this process has open. */
 unsigned rig_count_fds(void);

@@ -43,8 +43,9 @@ Test(environment, variables_of_slurm_are_as_they_were_before_the_farm_started_it
     setenv("SLURM_STEP_ID", "1", 1);
     setenv("SLURM_CPU_BIND", "none", 1);
     setenv("MPIFARM_TERMINAL", "80", 1);
+    setenv("MPIFARM_JOB_END", "none", 1);
     rig = rig_create((struct rig_options){0});
-    task = rig_run(rig, "env | grep -E 'SLURM|TERMINAL' | sort");
+    task = rig_run(rig, "env | grep -E 'SLURM|MPIFARM_(TERMINAL|JOB)' | sort");
     cr_assert_str_eq(task->text[MF_STDOUT], "SLURM_CPUS_ON_NODE=2\nSLURM_NTASKS=64\n",
                      "and what is about the node is of this one");
     rig_destroy(rig);

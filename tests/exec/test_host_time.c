@@ -6,6 +6,7 @@
 #include "rig.h"
 
 #include "base/clock.h"
+#include "base/process_stat.h"
 #include "exec/host.h"
 
 #include <criterion/criterion.h>
@@ -41,16 +42,10 @@ static void wait_set(const int *number)
 /* As in /proc: S sleeps, T was stopped. */
 static void wait_state(pid_t pid, char wanted)
 {
-    char path[64], state = 0;
+    struct mf_process_stat stat = {0};
 
-    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-    while (state != wanted) {
-        FILE *file = fopen(path, "re");
-
-        cr_assert(file);
-        cr_assert_eq(fscanf(file, "%*d (%*[^)]) %c", &state), 1);
-        fclose(file);
-    }
+    while (stat.state != wanted)
+        cr_assert_eq(mf_process_stat_read(pid, &stat), 0);
 }
 
 static pid_t find_pid(struct host_rig *rig)

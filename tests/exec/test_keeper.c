@@ -1,4 +1,6 @@
 /* Keepers that answer for a process, also where the kernel gives no descriptors of processes. */
+#include "rig.h"
+
 #include "exec/keeper.h"
 
 #include <criterion/criterion.h>
@@ -107,4 +109,68 @@ Test(keeper, does_so_on_a_kernel_without_descriptors_of_processes, .timeout = 60
 Test(keeper, does_so_where_those_are_forbidden, .timeout = 60)
 {
     answers_for_a_life_and_its_end(EPERM);
+}
+
+/* --- beside a launcher --- */
+
+/* A rank in a process of its own, which tells the keeper's number. */
+static pid_t fork_rank(pid_t *ret_keeper)
+{
+    struct mf_launcher_config config = {.door = &door, .door_fd = door_fd};
+    struct mf_launcher launcher;
+    int fds[2];
+    pid_t rank;
+
+    cr_assert(eq(int, pipe(fds), 0));
+    rank = fork();
+    if (rank == 0) {
+        if (mf_launcher_fork(&config, &launcher, NULL) == 0 &&
+            write(fds[1], &launcher.pid, sizeof(launcher.pid)) > 0)
+            pause();
+        _exit(1);
+    }
+    cr_assert(eq(sz, (size_t)read(fds[0], ret_keeper, sizeof(*ret_keeper)), sizeof(*ret_keeper)));
+    close(fds[0]);
+    close(fds[1]);
+    close(door_fd);
+    door_fd = -1;
+    return rank;
+}
+
+/* Forgets answers to what was asked before. */
+static void forget_answers(void)
+{
+    uint32_t peer, address;
+    bool answer;
+
+    while (mf_knock_hear(knock_fd, token, &peer, &answer, &address))
+        ;
+}
+
+static void an_heir_answers(int error)
+{
+    pid_t rank, keeper;
+
+    pidfd_error = error;
+    rank = fork_rank(&keeper);
+    cr_assert(is_there());
+    kill(keeper, SIGKILL);
+    rig_wait_gone(keeper);
+    forget_answers();
+    for (int i = 0; i < 3; i++)
+        cr_assert(is_there(), "with error %d", error);
+    kill(rank, SIGKILL);
+    waitpid(rank, NULL, 0);
+    while (is_there())
+        ;
+}
+
+Test(keeper, whoever_takes_its_place_answers_too, .timeout = 60)
+{
+    an_heir_answers(0);
+}
+
+Test(keeper, whoever_takes_its_place_does_so_without_descriptors_of_processes, .timeout = 60)
+{
+    an_heir_answers(ENOSYS);
 }

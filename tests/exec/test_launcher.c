@@ -25,8 +25,94 @@ static void start_sleeper(struct rig *rig, mf_task_id task, int slot, const char
     rig_flush(rig);
 }
 
-/* One of the two that the rank has is killed. */
-static void kill_helper(bool is_keeper)
+/* Kills the launcher or its keeper while a task runs, for the round-th time. */
+static void kill_helper(struct rig *rig, bool is_keeper, unsigned round)
+{
+    const mf_task_id task = 100 + 2 * (mf_task_id)round;
+    char path[256], child[300];
+    pid_t pid, child_pid;
+
+    snprintf(path, sizeof(path), "%s.%u", rig_path("pid"), round);
+    snprintf(child, sizeof(child), "%s.child", path);
+    start_sleeper(rig, task, 0, path);
+    pid = rig_wait_pid(path);
+    child_pid = rig_wait_pid(child);
+    cr_assert_eq(kill(is_keeper ? rig->keeper_pid : rig->launcher_pid, SIGKILL), 0);
+    rig_wait_renewed(rig, round);
+    /* Gone before the end was told, not some time later. */
+    cr_assert_eq(rig_process_state(pid), 0);
+    cr_assert_eq(rig_process_state(child_pid), 0);
+    rig_wait_ended(rig, task);
+    cr_assert_eq(rig->tasks[task].outcome.cause, MF_CAUSE_LAUNCHER);
+    cr_assert_eq(rig->tasks[task].outcome.slot, 1);
+    cr_assert_eq(rig->tasks[task].outcome.pid, pid);
+    rig_sh(rig, task + 1, 0, "echo $MPIFARM_RUN_DIR $MPIFARM_RANK");
+    rig_wait_ended(rig, task + 1);
+    cr_assert_str_eq(rig->tasks[task + 1].text[MF_STDOUT], "/run/dir 7\n");
+}
+
+Test(launcher, killed_it_is_replaced_and_what_it_ran_is_given_back)
+{
+    struct rig *rig = rig_create((struct rig_options){0});
+
+    kill_helper(rig, false, 1);
+    cr_assert_str_eq(rig->renewed.text, "was killed by signal 9 (Killed)");
+    cr_assert_str_eq(rig->tasks[102].outcome.detail, "was killed by signal 9 (Killed)");
+    rig_destroy(rig);
+    cr_assert_eq(waitpid(-1, NULL, WNOHANG), -1);
+}
+
+Test(launcher, killed_keeper_is_replaced_too)
+{
+    struct rig *rig = rig_create((struct rig_options){0});
+
+    kill_helper(rig, true, 1);
+    cr_assert_str_eq(rig->renewed.text, "lost its keeper, which was killed by signal 9 (Killed)");
+    rig_destroy(rig);
+    cr_assert_eq(waitpid(-1, NULL, WNOHANG), -1);
+}
+
+Test(launcher, a_process_that_took_a_place_can_be_replaced_again)
+{
+    struct rig *rig = rig_create((struct rig_options){0});
+
+    kill_helper(rig, true, 1);
+    kill_helper(rig, false, 2);
+    kill_helper(rig, true, 3);
+    kill_helper(rig, true, 4);
+    rig_destroy(rig);
+    cr_assert_eq(waitpid(-1, NULL, WNOHANG), -1);
+}
+
+static void wait_broken(struct rig *rig)
+{
+    while (!rig->n_broken) {
+        rig_flush(rig);
+        cr_assert_geq(mf_loop_wait(rig->loop, 60 * MF_NS_PER_S), 1);
+    }
+    cr_assert_eq(waitpid(-1, NULL, WNOHANG), -1, "a process is left");
+    cr_assert_geq(mf_loop_wait(rig->loop, 0), 0);
+    cr_assert_eq(rig->n_broken, 1);
+    cr_assert_eq(rig->executor->ops->flush(rig->executor), -EPIPE);
+}
+
+Test(launcher, killed_again_and_again_it_is_given_up)
+{
+    struct rig *rig = rig_create((struct rig_options){0});
+
+    for (unsigned round = 1; round <= 4; round++) {
+        cr_assert_eq(kill(rig->launcher_pid, SIGKILL), 0);
+        rig_wait_renewed(rig, round);
+    }
+    cr_assert_eq(kill(rig->launcher_pid, SIGKILL), 0);
+    wait_broken(rig);
+    cr_assert_str_eq(rig->broken.text, "the launcher process has died too often; the last one was "
+                                       "killed by signal 9 (Killed)");
+    rig_destroy(rig);
+}
+
+/* Both at a time, of which neither can act meanwhile. */
+Test(launcher, killed_together_with_its_keeper_it_breaks_the_executor_and_leaves_no_task)
 {
     struct rig *rig = rig_create((struct rig_options){0});
     char path[256], child[300];
@@ -37,30 +123,71 @@ static void kill_helper(bool is_keeper)
     start_sleeper(rig, 1, 0, path);
     pid = rig_wait_pid(path);
     child_pid = rig_wait_pid(child);
-    cr_assert_eq(kill(is_keeper ? rig->keeper_pid : rig->launcher_pid, SIGKILL), 0);
-    while (!rig->n_broken) {
-        rig_flush(rig);
-        cr_assert_geq(mf_loop_wait(rig->loop, 60 * MF_NS_PER_S), 1);
-    }
+    cr_assert_eq(kill(rig->keeper_pid, SIGSTOP), 0);
+    rig_wait_stopped(rig->keeper_pid, true);
+    cr_assert_eq(kill(rig->launcher_pid, SIGKILL), 0);
+    cr_assert_eq(kill(rig->keeper_pid, SIGKILL), 0);
+    wait_broken(rig);
+    cr_assert(strstr(rig->broken.text, "killed by signal 9"), "%s", rig->broken.text);
     rig_wait_gone(pid);
     rig_wait_gone(child_pid);
-    cr_assert(strstr(rig->broken.text, "killed by signal 9"), "%s", rig->broken.text);
-    cr_assert_geq(mf_loop_wait(rig->loop, 0), 0);
-    cr_assert_eq(rig->n_broken, 1);
-    cr_assert_eq(waitpid(-1, NULL, WNOHANG), -1);
-
-    cr_assert_eq(rig->executor->ops->flush(rig->executor), -EPIPE);
     rig_destroy(rig);
 }
 
-Test(launcher, killed_launcher_breaks_the_executor_once_and_leaves_no_task)
+Test(launcher, staged_attempts_that_had_not_begun_are_given_back_as_such)
 {
-    kill_helper(false);
+    struct rig *rig = rig_create((struct rig_options){.n_slots = 1});
+    const char *path = rig_path("pid");
+
+    start_sleeper(rig, 1, 0, path);
+    rig_sh(rig, 2, RIG_STAGED, "true");
+    rig_wait_pid(path);
+    cr_assert_eq(kill(rig->launcher_pid, SIGKILL), 0);
+    rig_wait(rig, &rig->tasks[2].is_unstaged);
+    cr_assert_eq(rig_wait_ended(rig, 1)->outcome.cause, MF_CAUSE_LAUNCHER);
+    /* It can be staged in the new one. */
+    rig_sh(rig, 3, 0, "true");
+    rig_sh(rig, 4, RIG_STAGED, "true");
+    rig_wait_all(rig, 3);
+    cr_assert_eq(rig->tasks[4].outcome.cause, MF_CAUSE_NONE);
+    rig_destroy(rig);
 }
 
-Test(launcher, killed_keeper_does_so_too)
+/* Nothing is told before long, as there is enough to do. */
+Test(launcher, only_what_was_running_when_it_died_can_be_to_blame)
 {
-    kill_helper(true);
+    struct rig *rig =
+        rig_create((struct rig_options){.n_slots = 1, .gather_ns = 600 * MF_NS_PER_S});
+
+    rig_sh(rig, 1, 0, "true");
+    rig_sh(rig, 2, RIG_STAGED, "kill -9 $PPID; sleep 100");
+    rig_sh(rig, 3, RIG_STAGED, "true");
+    rig_wait_renewed(rig, 1);
+    rig_wait(rig, &rig->tasks[3].is_unstaged);
+    cr_assert_eq(rig_wait_ended(rig, 1)->outcome.cause, MF_CAUSE_LAUNCHER);
+    cr_assert_eq(rig->tasks[1].outcome.slot, 0);
+    cr_assert_eq(rig_wait_ended(rig, 2)->outcome.cause, MF_CAUSE_LAUNCHER);
+    cr_assert_eq(rig->tasks[2].outcome.slot, 1);
+    rig_destroy(rig);
+}
+
+Test(launcher, outputs_of_a_dead_one_are_kept_and_not_the_matter_of_the_next)
+{
+    struct rig *rig = rig_create((struct rig_options){0});
+    struct rig_task *task;
+
+    rig->keeps_output = true;
+    rig_sh(rig, 1, 0, "head -c 1000000 /dev/zero");
+    task = rig_wait_ended(rig, 1);
+    cr_assert_eq(kill(rig->launcher_pid, SIGKILL), 0);
+    rig_wait_renewed(rig, 1);
+    cr_assert_eq(mf_output_size(task->output, MF_STDOUT), 1000000);
+    mf_output_close(task->output);
+    task->output = NULL;
+    rig_sh(rig, 2, 0, "true");
+    cr_assert_eq(rig_wait_ended(rig, 2)->outcome.cause, MF_CAUSE_NONE);
+    cr_assert_eq(rig->n_renewed, 1);
+    rig_destroy(rig);
 }
 
 /* At one of many moments between the start of a process and its program. */
@@ -77,12 +204,11 @@ static void kill_while_starting(int round)
     while (mf_clock_monotonic_ns() < kill_at_ns)
         continue;
     cr_assert_eq(kill(rig->launcher_pid, SIGKILL), 0);
-    while (!rig->n_broken) {
-        rig_flush(rig);
-        cr_assert_geq(mf_loop_wait(rig->loop, 60 * MF_NS_PER_S), 1);
-    }
-    /* What the launcher leaves comes here, and what was still here would not be gone. */
-    cr_assert_eq(waitpid(-1, NULL, WNOHANG), -1, "round %d: a process is left", round);
+    rig_wait_renewed(rig, 1);
+    cr_assert_eq(rig_count_children(getpid()), 1, "round %d: a process is left", round);
+    cr_assert_eq(rig_count_children(rig->keeper_pid), 1, "round %d: a process is left", round);
+    cr_assert_eq(rig_count_children(rig->launcher_pid), 0, "round %d: a process is left", round);
+    rig_wait_all(rig, N);
     rig_destroy(rig);
 }
 

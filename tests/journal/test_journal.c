@@ -294,3 +294,42 @@ Test(journal, closing_commits_and_closing_nothing_is_fine)
     cr_assert_eq(t_count_in(MF_JOURNAL_CONTINUE), 2u);
     cr_assert_eq(mf_journal_close(NULL, NULL), 0);
 }
+
+/* Rows that a walk has given, by their states; the id of row n is "n", as t_append() has it. */
+struct walked {
+    uint64_t last;
+    uint32_t n;
+};
+
+static void note_row(void *arg, uint64_t row, const char *id, enum mf_task_state state)
+{
+    struct walked *walked = arg;
+    char expected[24];
+
+    snprintf(expected, sizeof(expected), "%llu", (unsigned long long)row);
+    cr_assert_str_eq(id, expected);
+    cr_assert_eq(state, MF_TASK_DONE);
+    cr_assert_eq(row, walked->last + 1);
+    walked->last = row;
+    walked->n++;
+}
+
+Test(journal, is_walked_a_few_rows_at_a_time)
+{
+    struct mf_journal *journal = t_journal(MF_JOURNAL_NEW);
+    struct walked walked = {0};
+    struct mf_error err;
+
+    t_append(journal, 1, 10);
+    t_commit(journal);
+    t_append(journal, 11, 5);
+    cr_assert_eq(mf_journal_walk(journal, 0, 4, note_row, &walked, &err), 4);
+    cr_assert_eq(mf_journal_walk(journal, walked.last, 4, note_row, &walked, &err), 4);
+    cr_assert_eq(mf_journal_walk(journal, walked.last, 4, note_row, &walked, &err), 2,
+                 "what is not committed does not count");
+    t_commit(journal);
+    cr_assert_eq(mf_journal_walk(journal, walked.last, 100, note_row, &walked, &err), 5);
+    cr_assert_eq(mf_journal_walk(journal, walked.last, 100, note_row, &walked, &err), 0);
+    cr_assert_eq(walked.n, 15u);
+    t_close(journal);
+}

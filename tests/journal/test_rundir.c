@@ -184,7 +184,10 @@ Test(rundir, a_missing_parent_and_a_file_in_place_of_the_directory_are_named)
                                "above it first"),
               "%s", err.text);
     cr_assert_eq(close(open(run, O_CREAT | O_WRONLY, 0600)), 0);
-    t_refused(MF_JOURNAL_NEW, -ENOTDIR, "cannot be opened as a directory");
+    t_refused(MF_JOURNAL_NEW, -ENOTDIR, "is a file, and a run needs a directory");
+    snprintf(path, sizeof(path), "%s/b", run);
+    cr_assert_eq(mf_journal_open(path, MF_JOURNAL_NEW, &journal, &err), -ENOTDIR);
+    cr_assert(strstr(err.text, "Not a directory; one of those above it is a file"), "%s", err.text);
 }
 
 static void become_nobody(void)

@@ -30,7 +30,7 @@ Test(cancelling, a_request_for_too_many_tasks_is_refused_with_all_of_them)
 {
     struct mf_cancelling *cancelling;
 
-    cr_assert_eq(mf_cancelling_create(&cancelling), 0);
+    cr_assert_eq(mf_cancelling_create(1, &cancelling), 0);
     for (uint32_t n = 0; n < MOST - 500; n += 500)
         cr_assert_not(ask(cancelling, n, 500));
     cr_assert(ask(cancelling, MOST, 501));
@@ -46,7 +46,7 @@ Test(cancelling, an_empty_id_is_refused)
     struct mf_control_reply reply = {0};
     struct mf_cancelling *cancelling;
 
-    cr_assert_eq(mf_cancelling_create(&cancelling), 0);
+    cr_assert_eq(mf_cancelling_create(1, &cancelling), 0);
     cr_assert(mf_cancelling_ask(cancelling, 1, &request, &reply));
     cr_assert_str_eq(reply.text, "no task has an empty id");
     mf_cancelling_destroy(cancelling);

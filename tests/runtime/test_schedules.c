@@ -1,24 +1,17 @@
 /*
  * Thousands of runs of a whole farm, each with another order of things: see
- * t_ranks.h. The seed of one that fails is printed, and T_SEED=N runs it alone;
- * T_SEEDS=N runs as many of each kind.
+ * t_ranks.h. The seed of one that fails is printed; see support/seeds.h.
  */
 #include "t_ranks.h"
 
 #include "base/clock.h"
+#include "support/seeds.h"
 
 #include <criterion/criterion.h>
 #include <inttypes.h>
 #include <stdlib.h>
 
 TestSuite(schedules, .timeout = 3600);
-
-static uint64_t number_of(const char *variable, uint64_t otherwise)
-{
-    const char *text = getenv(variable);
-
-    return text ? strtoull(text, NULL, 10) : otherwise;
-}
 
 /* How often workers were put in quarantine in all runs of a test, which is a process of its own. */
 static uint64_t n_quarantined;
@@ -29,10 +22,10 @@ static uint32_t n_returned;
 /* Runs them all; returns how many attempts were cut short. */
 static uint32_t explore(struct t_ranks_config config, uint64_t n)
 {
-    uint64_t first = number_of("T_SEED", 1);
+    uint64_t first = t_seed_first();
     uint32_t n_cut = 0;
 
-    n = getenv("T_SEED") ? 1 : number_of("T_SEEDS", n);
+    n = t_seed_count(n);
     for (config.seed = first; config.seed < first + n; config.seed++) {
         const char *wrong = t_ranks_run(&config);
 
@@ -51,7 +44,7 @@ Test(schedules, every_task_is_done_once_whatever_the_order_of_things)
 
 Test(schedules, equal_seeds_give_equal_runs)
 {
-    const struct t_ranks_config config = {.seed = number_of("T_SEED", 1),
+    const struct t_ranks_config config = {.seed = t_seed_first(),
                                           .n_workers = 4,
                                           .n_tasks = 50,
                                           .n_deaths = 2,

@@ -1,6 +1,8 @@
 /* The simulator against schedules computed by hand, bounds that are proved, and itself. */
 #include "t_sim.h"
 
+#include "support/seeds.h"
+
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
 #include <errno.h>
@@ -406,7 +408,7 @@ static bool collide(const struct mf_sim_attempt *a, const struct mf_sim_attempt 
 /* Also what was suspended on a worker that died, and with orders and reports that cross. */
 Test(simulator, every_task_comes_to_an_end_under_policies_that_preempt)
 {
-    for (uint64_t seed = 1; seed <= 20; seed++) {
+    for (uint64_t seed = 1; seed <= t_seed_count(20); seed++) {
         struct t_sim *sim = t_sim_create(4, 3);
         const uint64_t *n = sim->result.n_by_state;
 
@@ -424,7 +426,7 @@ Test(simulator, every_task_comes_to_an_end_under_policies_that_preempt)
 
 Test(simulator, no_slot_is_lent_twice_and_no_task_overtakes_what_it_comes_after)
 {
-    for (uint64_t seed = 1; seed <= 20; seed++) {
+    for (uint64_t seed = 1; seed <= t_seed_count(20); seed++) {
         struct t_sim *sim = t_sim_create(4, 3);
         int64_t ends[T_SIM_MAX] = {0};
 
@@ -456,7 +458,7 @@ Test(simulator, no_slot_is_lent_twice_and_no_task_overtakes_what_it_comes_after)
  */
 Test(simulator, every_policy_and_placement_stays_between_the_bounds)
 {
-    for (uint64_t seed = 1; seed <= 10; seed++) {
+    for (uint64_t seed = 1; seed <= t_seed_count(10); seed++) {
         for (uint32_t i = 0; mf_policy_at(i); i++) {
             for (uint32_t j = 0; mf_placement_at(j); j++) {
                 struct t_sim *sim = t_sim_create(3, 2);

@@ -4,6 +4,7 @@
 #include "base/buffer.h"
 #include "base/clock.h"
 #include "runtime/handover.h"
+#include "support/seeds.h"
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
@@ -12,14 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-/* Schedules that a test goes through; more by the variable of that name. */
-static uint64_t n_seeds(uint64_t by_default)
-{
-    const char *text = getenv("T_TAKEOVER_SEEDS");
-
-    return text ? strtoull(text, NULL, 10) : by_default;
-}
 
 /* What the farm prints must not be taken for what a test reports. */
 static void setup(void)
@@ -105,7 +98,7 @@ static uint32_t explore(uint64_t seed, uint32_t n_deaths, bool also_workers)
     t_world_run(world, 120000);
     if (!world->is_finished)
         t_world_print(world);
-    cr_assert(world->is_finished && !world->breach, "seed %" PRIu64 ": %s", seed,
+    cr_assert(world->is_finished && !world->breach, "T_SEED=%" PRIu64 ": %s", seed,
               world->breach ? world->breach : "it does not end");
     t_world_expect_all_done(world, seed);
     n_takeovers = world->n_takeovers;
@@ -119,31 +112,31 @@ Test(takeover, without_a_death_each_task_is_done_once)
         cr_assert_eq(explore(seed, 0, false), 0);
 }
 
-Test(takeover, another_rank_goes_on_when_the_scheduler_dies_at_any_moment)
+/* So many of them, and in at least half of them another rank is to take over. */
+static void explore_all(uint64_t after, uint64_t n, uint32_t n_deaths, bool also_workers)
 {
+    uint64_t first = t_is_seed_given() ? t_seed_first() : after + 1;
     uint32_t n_takeovers = 0;
 
-    for (uint64_t seed = 1; seed <= n_seeds(40); seed++)
-        n_takeovers += explore(seed, 1, false);
-    cr_assert_gt(n_takeovers, n_seeds(40) / 2, "only %u took over", n_takeovers);
+    n = t_seed_count(n);
+    for (uint64_t seed = first; seed < first + n; seed++)
+        n_takeovers += explore(seed, n_deaths, also_workers);
+    cr_assert(t_is_seed_given() || n_takeovers > n / 2, "only %u took over", n_takeovers);
+}
+
+Test(takeover, another_rank_goes_on_when_the_scheduler_dies_at_any_moment)
+{
+    explore_all(0, 40, 1, false);
 }
 
 Test(takeover, so_does_the_next_when_that_one_dies_too)
 {
-    uint32_t n_takeovers = 0;
-
-    for (uint64_t seed = 1001; seed <= 1000 + n_seeds(30); seed++)
-        n_takeovers += explore(seed, 5, false);
-    cr_assert_gt(n_takeovers, n_seeds(30), "only %u took over", n_takeovers);
+    explore_all(1000, 30, 5, false);
 }
 
 Test(takeover, workers_may_die_at_the_same_time)
 {
-    uint32_t n_takeovers = 0;
-
-    for (uint64_t seed = 2001; seed <= 2000 + n_seeds(30); seed++)
-        n_takeovers += explore(seed, 5, true);
-    cr_assert_gt(n_takeovers, n_seeds(30) / 2, "only %u took over", n_takeovers);
+    explore_all(2000, 30, 5, true);
 }
 
 static uint64_t count_rows(struct t_world *world)

@@ -91,6 +91,8 @@ static const char *kind_name(enum mf_message_kind kind)
         return "CONTINUED";
     case MF_MESSAGE_BROKEN:
         return "BROKEN";
+    case MF_MESSAGE_RENEWED:
+        return "RENEWED";
     case MF_MESSAGE_FETCH:
         return "FETCH";
     case MF_MESSAGE_REPORT:
@@ -131,6 +133,9 @@ static void note_report(const struct mf_message *message)
     }
 }
 
+/* Of the last end that was heard of. */
+static enum mf_cause last_cause;
+
 /* What the worker has said since the last call: "ENDED 1, RETURNED 2". */
 static char *heard(void)
 {
@@ -147,6 +152,8 @@ static char *heard(void)
         while (mf_message_decode(&reader, &message) == 1) {
             n += (size_t)snprintf(trace + n, sizeof(trace) - n, "%s%s", n ? ", " : "",
                                   kind_name(message.kind));
+            if (message.kind == MF_MESSAGE_ENDED)
+                last_cause = message.outcome.cause;
             if (message.kind == MF_MESSAGE_REPORT)
                 note_report(&message);
             else if (message.kind != MF_MESSAGE_HELLO && message.kind != MF_MESSAGE_BYE &&
@@ -244,6 +251,9 @@ static void welcome(uint32_t n_slots)
     welcome_with(n_slots, NULL, 0);
 }
 
+/* Whether it is in a job whose processes get SIGTERM together. */
+static bool shares_signals;
+
 static void setup(void)
 {
     struct mf_core core = {.n_cpus = 1};
@@ -258,7 +268,8 @@ static void setup(void)
                                            .scratch = scratch,
                                            .cores = &core,
                                            .n_cores = 1,
-                                           .resources = &resources};
+                                           .resources = &resources,
+                                           .shares_signals = shares_signals};
     cr_assert(eq(int, mf_worker_rank_create(&config, &worker), 0));
     cr_assert(eq(
         int, mf_fake_executor_create(NULL, mf_worker_rank_heard, worker, script, NULL, &executor),
@@ -548,6 +559,21 @@ Test(worker, a_broken_executor_is_reported)
     turn();
     char *trace = heard();
     cr_assert(strstr(trace, "BROKEN") != NULL, "%s", trace);
+}
+
+Test(worker, a_replaced_launcher_is_reported_and_work_goes_on)
+{
+    struct mf_error how;
+    struct mf_executor_event event = {.kind = MF_EXECUTOR_RENEWED, .error = &how};
+
+    welcome(1);
+    mf_error_set(&how, 0, "was killed by signal 9 (Killed)");
+    mf_worker_rank_heard(worker, &event);
+    run(50, 1);
+    turn();
+    pass_ms(1000);
+    char *trace = heard();
+    cr_assert(strstr(trace, "RENEWED") && strstr(trace, "ENDED 50"), "%s", trace);
 }
 
 Test(worker, says_bye_when_told_to_stop)
@@ -1103,4 +1129,88 @@ Test(worker, tells_a_scheduler_of_before_that_it_is_superseded)
     be_another(2);
     pass_ms(1);
     cr_assert(eq(str, heard(), "SUPERSEDED"));
+}
+
+/* --- in a job whose processes all get SIGTERM --- */
+
+static void setup_in_job(void)
+{
+    shares_signals = true;
+    setup();
+    welcome(1);
+}
+
+TestSuite(worker_in_job, .init = setup_in_job, .fini = teardown);
+
+Test(worker_in_job, a_failure_is_told_a_little_later)
+{
+    run(2001, 1);
+    turn();
+    pass_ms(2);
+    cr_assert(eq(str, heard(), ""));
+    run(5, 1);
+    pass_ms(7);
+    cr_assert(eq(str, heard(), "ENDED 5"), "its slot is free, and successes are told at once");
+    pass_ms(300);
+    cr_assert(eq(str, heard(), "ENDED 2001"));
+    cr_assert(eq(int, (int)last_cause, MF_CAUSE_EXIT));
+    cr_assert(eq(i64, mf_worker_rank_next_ns(worker), INT64_MAX));
+}
+
+Test(worker_in_job, it_comes_to_its_next_turn_in_time_to_tell)
+{
+    run(2001, 1);
+    turn();
+    pass_ms(1);
+    cr_assert(gt(i64, mf_worker_rank_next_ns(worker), now_ns));
+    cr_assert(lt(i64, mf_worker_rank_next_ns(worker), now_ns + MF_NS_PER_S));
+}
+
+Test(worker_in_job, a_failure_that_comes_with_sigterm_is_no_fault_of_the_task)
+{
+    run(2001, 1);
+    run(2002, 1);
+    turn();
+    pass_ms(2);
+    mf_worker_rank_note_terminated(worker);
+    turn();
+    cr_assert(eq(str, heard(), "ENDED 2001"));
+    cr_assert(eq(int, (int)last_cause, MF_CAUSE_STOPPED));
+    pass_ms(3);
+    cr_assert(eq(str, heard(), "ENDED 2002"), "nor is one that comes after it");
+    cr_assert(eq(int, (int)last_cause, MF_CAUSE_STOPPED));
+}
+
+Test(worker_in_job, a_failure_that_was_to_be_ended_anyway_is_told_as_that)
+{
+    run(2001, 1);
+    turn();
+    pass_ms(2);
+    say_about(MF_MESSAGE_END, 2001);
+    turn();
+    cr_assert(eq(str, heard(), "ENDED 2001"));
+    cr_assert(eq(int, (int)last_cause, MF_CAUSE_STOPPED));
+}
+
+Test(worker_in_job, what_has_failed_cannot_be_suspended)
+{
+    run(2001, 1);
+    turn();
+    pass_ms(2);
+    say_about(MF_MESSAGE_SUSPEND, 2001);
+    say_about(MF_MESSAGE_CONTINUE, 2001);
+    run(3, 1);
+    pass_ms(300);
+    cr_assert(eq(str, heard(), "ENDED 3, ENDED 2001"));
+}
+
+Test(worker, outside_a_job_a_failure_is_told_at_once)
+{
+    welcome(1);
+    run(2001, 1);
+    turn();
+    pass_ms(1);
+    mf_worker_rank_note_terminated(worker);
+    cr_assert(eq(str, heard(), "ENDED 2001"));
+    cr_assert(eq(int, (int)last_cause, MF_CAUSE_EXIT));
 }

@@ -260,7 +260,7 @@ static void obey(struct sim *sim, mf_worker_id id, const struct letter *order)
 static enum mf_cause draw_failure(struct sim *sim)
 {
     static const enum mf_cause causes[] = {MF_CAUSE_EXIT, MF_CAUSE_SIGNAL, MF_CAUSE_MEMORY,
-                                           MF_CAUSE_START};
+                                           MF_CAUSE_START, MF_CAUSE_LAUNCHER};
 
     return causes[draw(sim, sizeof(causes) / sizeof(causes[0]))];
 }

@@ -12,6 +12,7 @@
 #include "transport/transport.h"
 
 #include "base/clock.h"
+#include "base/process_stat.h"
 #include "base/rng.h"
 
 #include <errno.h>
@@ -188,16 +189,10 @@ static void run_flood(void)
 
 static bool is_in_state(pid_t pid, const char *states)
 {
-    char path[64], state = 'X';
-    FILE *file;
+    struct mf_process_stat stat = {.state = 'X'};
 
-    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-    file = fopen(path, "r");
-    if (file && fscanf(file, "%*d %*s %c", &state) != 1)
-        state = 'X';
-    if (file)
-        fclose(file);
-    return strchr(states, state) != NULL;
+    (void)mf_process_stat_read(pid, &stat);
+    return strchr(states, stat.state) != NULL;
 }
 
 /* The last rank tells rank 0 who it is before it stops; the pid, when it has. */
