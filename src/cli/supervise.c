@@ -60,6 +60,7 @@ static const char *const noise[] = {"PMIX ERROR: BAD-PARAM in file",
 /**
  * @name       of what was started, srun or mpirun
  * @n_signals  that were passed on
+ * @last       that was read of how far the run is
  * @quiet_ns   since when nothing has come of it
  * @looked_ns  when the record was last looked at
  * @over_ns    since when the run is known to be over, 0 if it is not
@@ -74,6 +75,7 @@ struct supervisor {
     pid_t starter;
     int signal_fd;
     int n_signals;
+    struct mf_ending last;
     struct mf_relay out, err;
     int64_t quiet_ns, looked_ns, over_ns, asked_ns;
     bool has_ended;
@@ -207,6 +209,16 @@ static int start(struct supervisor *supervisor)
 
 /* --- while it runs --- */
 
+/* What cannot be read for a moment, as on a file system of a network, says nothing new. */
+static struct mf_ending look(struct supervisor *supervisor)
+{
+    struct mf_ending ending = mf_ending_read(supervisor->ending);
+
+    if (ending.state != MF_ENDING_NONE)
+        supervisor->last = ending;
+    return supervisor->last;
+}
+
 /* What mpirun hands on to the ranks in place of a signal that it takes for itself: as rank.c has
  * it. */
 static int stand_in(uint32_t number)
@@ -260,7 +272,7 @@ static void tell_scheduler(const struct supervisor *supervisor, const struct mf_
  */
 static void pass_on(struct supervisor *supervisor, uint32_t number)
 {
-    struct mf_ending ending = mf_ending_read(supervisor->ending);
+    struct mf_ending ending = look(supervisor);
 
     supervisor->n_signals++;
     if (ending.state == MF_ENDING_NONE)
@@ -307,9 +319,9 @@ static void wait_for_more(struct supervisor *supervisor)
 }
 
 /* For how long the starter may stay behind a run that is over; -1 for one that is not. */
-static int64_t patience_ns(const struct supervisor *supervisor)
+static int64_t patience_ns(struct supervisor *supervisor)
 {
-    struct mf_ending ending = mf_ending_read(supervisor->ending);
+    struct mf_ending ending = look(supervisor);
 
     if (ending.state == MF_ENDING_ENDED)
         return ending.has_losses ? LEAVE_LOST_NS : LEAVE_NS;
@@ -384,9 +396,9 @@ static void clear_away(struct supervisor *supervisor)
     }
 }
 
-static int judge(const struct supervisor *supervisor)
+static int judge(struct supervisor *supervisor)
 {
-    struct mf_ending ending = mf_ending_read(supervisor->ending);
+    struct mf_ending ending = look(supervisor);
 
     switch (ending.state) {
     case MF_ENDING_ENDED:

@@ -53,7 +53,7 @@ Test(supervising, whoever_ignores_the_ends_of_children_does_not_make_it_hang)
 {
     t_write("good.txt", "echo one\n");
     struct t_result result =
-        t_sh("env --ignore-signal=CHLD timeout 60 mpifarm run --np 1 good.txt");
+        t_sh("timeout 60 env --ignore-signal=CHLD mpifarm run --np 1 good.txt");
 
     cr_assert(eq(int, result.status, 0), "%s", result.err);
     cr_assert(eq(str, result.out, "one\n"));
