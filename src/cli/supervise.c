@@ -60,6 +60,10 @@ static const char *const noise[] = {"PMIX ERROR: BAD-PARAM in file",
 /**
  * @name       of what was started, srun or mpirun
  * @n_signals  that were passed on
+ * @teller     srun that passes a signal on, 0 for none
+ * @told       the scheduler that the last signal was for
+ * @told_number  that signal
+ * @is_missed  it did not get there: it is for the scheduler that follows
  * @last       that was read of how far the run is
  * @quiet_ns   since when nothing has come of it
  * @looked_ns  when the record was last looked at
@@ -75,6 +79,10 @@ struct supervisor {
     pid_t starter;
     int signal_fd;
     int n_signals;
+    pid_t teller;
+    struct mf_life told;
+    uint32_t told_number;
+    bool is_missed;
     struct mf_ending last;
     struct mf_relay out, err;
     int64_t quiet_ns, looked_ns, over_ns, asked_ns;
@@ -233,27 +241,24 @@ static int stand_in(uint32_t number)
     }
 }
 
-/*
- * srun would end the step with most signals, and give the others to all processes of the step,
- * tasks included. So the scheduler is told by itself: by a step of its own if it is on another
- * node.
- */
-static void tell_scheduler(const struct supervisor *supervisor, const struct mf_ending *ending,
-                           uint32_t number)
+static void note_missed(struct supervisor *supervisor)
+{
+    supervisor->is_missed = true;
+    mf_log_warning(&supervisor->context->log,
+                   "signal %" PRIu32 " (%s) did not get to the scheduler%s",
+                   supervisor->told_number, sigdescr_np((int)supervisor->told_number),
+                   supervisor->config->has_standby ? ": one that follows it is told" : "");
+}
+
+/* By a step of its own. Never returns. */
+_Noreturn static void exec_teller(const struct mf_ending *ending, uint32_t number)
 {
     char signal_word[16], pid_word[16], node_word[300];
     const char *const words[] = {"srun",       "--overlap",    "--mpi=none", "--nodes=1",
                                  "--ntasks=1", "--input=none", "--quiet",    node_word,
                                  "kill",       signal_word,    pid_word,     NULL};
     sigset_t none;
-    int fd, r = mf_life_open(&ending->scheduler, &fd);
 
-    if (r == 1) {
-        (void)pidfd_send_signal(fd, (int)number, NULL, 0);
-        mf_close(&fd);
-    }
-    if (r != 0 || fork() != 0)
-        return;
     snprintf(signal_word, sizeof(signal_word), "-%" PRIu32, number);
     snprintf(pid_word, sizeof(pid_word), "%" PRId32, ending->scheduler.pid);
     snprintf(node_word, sizeof(node_word), "--nodelist=%s", ending->host);
@@ -263,6 +268,43 @@ static void tell_scheduler(const struct supervisor *supervisor, const struct mf_
     mf_launching_clean_environment();
     execvp(words[0], (char *const *)words);
     _exit(127);
+}
+
+/*
+ * srun would end the step with most signals, and give the others to all processes of the step,
+ * tasks included. So the scheduler is told by itself, on another node with the help of srun.
+ */
+static void tell_scheduler(struct supervisor *supervisor, const struct mf_ending *ending,
+                           uint32_t number)
+{
+    int fd, r = mf_life_open(&ending->scheduler, &fd);
+
+    supervisor->told = ending->scheduler;
+    supervisor->told_number = number;
+    supervisor->is_missed = false;
+    if (r == 1) {
+        r = pidfd_send_signal(fd, (int)number, NULL, 0);
+        mf_close(&fd);
+    } else if (r == 0) {
+        r = supervisor->teller = fork();
+        if (r == 0)
+            exec_teller(ending, number);
+    }
+    if (r < 0)
+        note_missed(supervisor);
+}
+
+/* A scheduler that has taken over gets what the one before it did not. */
+static void tell_next_scheduler(struct supervisor *supervisor)
+{
+    struct mf_ending ending;
+
+    if (!supervisor->is_missed)
+        return;
+    ending = look(supervisor);
+    if (ending.state == MF_ENDING_BEGUN && (ending.scheduler.pid != supervisor->told.pid ||
+                                            ending.scheduler.started != supervisor->told.started))
+        tell_scheduler(supervisor, &ending, supervisor->told_number);
 }
 
 /*
@@ -287,6 +329,18 @@ static void pass_on(struct supervisor *supervisor, uint32_t number)
         kill(supervisor->starter, stand_in(number));
 }
 
+static void reap(struct supervisor *supervisor)
+{
+    int status = 0;
+
+    if (supervisor->teller > 0 && waitpid(supervisor->teller, &status, WNOHANG) != 0) {
+        supervisor->teller = 0;
+        if (status != 0)
+            note_missed(supervisor);
+    }
+    supervisor->has_ended = waitpid(supervisor->starter, NULL, WNOHANG) != 0;
+}
+
 static void take_signal(struct supervisor *supervisor)
 {
     struct signalfd_siginfo info;
@@ -297,7 +351,7 @@ static void take_signal(struct supervisor *supervisor)
         pass_on(supervisor, info.ssi_signo);
         return;
     }
-    supervisor->has_ended = waitpid(supervisor->starter, NULL, WNOHANG) != 0;
+    reap(supervisor);
 }
 
 static void wait_for_more(struct supervisor *supervisor)
@@ -340,6 +394,7 @@ static void press(struct supervisor *supervisor, int64_t now_ns)
     if (now_ns < supervisor->looked_ns + RECORD_NS || now_ns < supervisor->quiet_ns + RECORD_NS)
         return;
     supervisor->looked_ns = now_ns;
+    tell_next_scheduler(supervisor);
     allowed_ns = patience_ns(supervisor);
     if (allowed_ns < 0)
         supervisor->over_ns = 0;
