@@ -132,7 +132,7 @@ int mf_farming_launch(struct mf_context *context, const struct mf_farming_settin
         r = check_release(&launching, err);
     /* Nobody need tell ranks: they were started in time. */
     if (r == 0 && settings->scheduler.end_ns == 0 && launch->n_copies == 1)
-        r = mf_walltime_check(&context->log, err);
+        r = mf_walltime_check(&context->log, settings->launch_way != MF_LAUNCH_NONE, err);
     if (r < 0 || launching.way == MF_LAUNCH_NONE)
         return r;
     return supervise(context, settings, subcommand, &launching, words, n_words, ret_status, err);

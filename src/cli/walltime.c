@@ -62,29 +62,52 @@ int mf_walltime_parse(const char *text, struct mf_scheduler_config *config, stru
     return 0;
 }
 
-int mf_walltime_check(const struct mf_log *log, struct mf_error *err)
+/* Nobody asks again. */
+static void note_end(const char *text)
+{
+    (void)setenv(MF_ALLOCATION_END_VARIABLE, text, 1);
+}
+
+/* Whether the job is over: returns 0, or below 0 with a sentence. */
+static int check_job(const char *job, int result, int64_t left_ns, struct mf_error *err)
+{
+    char text[32];
+
+    if (result == -ECHILD)
+        return mf_error_set(err, result,
+                            "job %s is over: leave its shell, and get another allocation with "
+                            "salloc or sbatch; --launch=none runs on this node without one",
+                            job);
+    if (result == 1 && left_ns <= 0)
+        return mf_error_set(err, -ETIME,
+                            "the time of job %s was over %s ago: get another allocation with "
+                            "salloc or sbatch, or say with --walltime how long this may take",
+                            job, mf_format_duration(-left_ns, text, sizeof(text)));
+    return 0;
+}
+
+int mf_walltime_check(const struct mf_log *log, bool is_needed, struct mf_error *err)
 {
     const char *job = getenv("SLURM_JOB_ID");
     int64_t left_ns = 0;
     char text[32] = "none";
     int r = mf_allocation_time_left(&left_ns, err);
+    int is_over = check_job(job, r, left_ns, err);
 
-    if (r == -ECHILD)
-        return mf_error_set(err, r,
-                            "job %s is over: leave its shell, and get another allocation with "
-                            "salloc or sbatch",
-                            job);
-    if (r == 1 && left_ns <= 0)
-        return mf_error_set(err, -ETIME,
-                            "the time of job %s was over %s ago: get another allocation with "
-                            "salloc or sbatch, or say with --walltime how long this may take",
-                            job, mf_format_duration(-left_ns, text, sizeof(text)));
+    if (is_over < 0 && is_needed)
+        return is_over;
+    if (is_over < 0) {
+        mf_log_warning(log, "job %s, of which this shell knows, is over; this runs without it",
+                       job);
+        note_end("none");
+        return 0;
+    }
     if (r < 0)
         mf_log_warning(log, "%s: the run does not know when it has to end", err->text);
     if (r == 1)
         snprintf(text, sizeof(text), "%" PRId64, (mf_clock_wall_ns() + left_ns) / MF_NS_PER_S);
     if (job)
-        (void)setenv(MF_ALLOCATION_END_VARIABLE, text, 1);
+        note_end(text);
     return 0;
 }
 

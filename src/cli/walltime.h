@@ -15,10 +15,12 @@ int mf_walltime_parse(const char *text, struct mf_scheduler_config *config, stru
  * process becomes the only one. May ask squeue: nobody asks again, as what it says is left in the
  * environment, for ranks too.
  *
- * Returns 0, also where it cannot be found out, which is logged; or -ETIME or -ECHILD with a
- * sentence when the job is over.
+ * @is_needed  false where the run is to use this node alone, job or not (--launch=none)
+ *
+ * Returns 0, also where it cannot be found out, or a job that is not needed is over, which is
+ * logged; or -ETIME or -ECHILD with a sentence when the job is over.
  */
-int mf_walltime_check(const struct mf_log *log, struct mf_error *err);
+int mf_walltime_check(const struct mf_log *log, bool is_needed, struct mf_error *err);
 
 /**
  * Unless the user has said it, finds out when the allocation ends. May ask squeue: rank 0 alone,

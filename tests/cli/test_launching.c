@@ -228,7 +228,7 @@ Test(launching, srun_outside_a_job_is_refused)
 
 static void expect_over(const char *sentence)
 {
-    cr_assert(lt(int, mf_walltime_check(&no_log, &err), 0));
+    cr_assert(lt(int, mf_walltime_check(&no_log, true, &err), 0));
     cr_assert(strstr(err.text, sentence) != NULL, "%s", err.text);
 }
 
@@ -251,7 +251,7 @@ Test(launching, a_job_that_got_more_time_is_not_over)
     enter_job(4);
     set_number("SLURM_JOB_END_TIME", mf_clock_wall_ns() / MF_NS_PER_S - 300);
     write_program("squeue", "echo squeue: a warning >&2; echo 1:00:00");
-    cr_assert(eq(int, mf_walltime_check(&no_log, &err), 0), "%s", err.text);
+    cr_assert(eq(int, mf_walltime_check(&no_log, true, &err), 0), "%s", err.text);
     write_program("squeue", "echo asked again; exit 1");
     cr_assert(eq(int, mf_allocation_time_left(&left_ns, &err), 1), "%s", err.text);
     cr_assert(gt(i64, left_ns, 3500 * MF_NS_PER_S));
@@ -264,7 +264,7 @@ Test(launching, a_job_without_an_end_is_asked_for_once)
     enter_job(4);
     unsetenv("SLURM_JOB_END_TIME");
     write_program("squeue", "echo UNLIMITED");
-    cr_assert(eq(int, mf_walltime_check(&no_log, &err), 0), "%s", err.text);
+    cr_assert(eq(int, mf_walltime_check(&no_log, true, &err), 0), "%s", err.text);
     write_program("squeue", "echo asked again; exit 1");
     cr_assert(eq(int, mf_allocation_time_left(&left_ns, &err), 0));
 }

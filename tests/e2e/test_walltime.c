@@ -131,3 +131,15 @@ Test(walltime, a_job_that_is_over_is_told_before_anything_starts)
     cr_assert(t_has(result.err, "job 7 is over: leave its shell, and get another allocation"), "%s",
               result.err);
 }
+
+Test(walltime, a_shell_of_a_job_that_is_over_can_run_without_it)
+{
+    t_write("squeue",
+            "#!/bin/sh\necho 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1\n");
+    struct t_result result =
+        t_sh("chmod +x squeue; unset SLURM_JOB_END_TIME; export SLURM_JOB_ID=7 PATH=$PWD:$PATH; "
+             "echo echo one | mpifarm run --launch=none -; echo $?");
+
+    cr_assert(eq(str, result.out, "one\n0\n"), "%s", result.err);
+    cr_assert(t_has(result.err, "job 7, of which this shell knows, is over"), "%s", result.err);
+}
