@@ -12,6 +12,7 @@
 #include "cli/relay.h"
 #include "cli/terminal.h"
 #include "exec/descendants.h"
+#include "runtime/rank.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -227,20 +228,6 @@ static struct mf_ending look(struct supervisor *supervisor)
     return supervisor->last;
 }
 
-/* What mpirun hands on to the ranks in place of a signal that it takes for itself: as rank.c has
- * it. */
-static int stand_in(uint32_t number)
-{
-    switch (number) {
-    case SIGINT:
-        return SIGUSR1;
-    case SIGHUP:
-        return SIGALRM;
-    default:
-        return SIGUSR2;
-    }
-}
-
 static void note_missed(struct supervisor *supervisor)
 {
     supervisor->is_missed = true;
@@ -326,7 +313,7 @@ static void pass_on(struct supervisor *supervisor, uint32_t number)
     else if (supervisor->config->launching->way == MF_LAUNCH_SRUN)
         tell_scheduler(supervisor, &ending, number);
     else
-        kill(supervisor->starter, stand_in(number));
+        kill(supervisor->starter, mf_rank_stand_in((int)number));
 }
 
 static void reap(struct supervisor *supervisor)

@@ -127,9 +127,7 @@ int mf_allocation_time_left(int64_t *ret_ns, struct mf_error *err)
 
 /* --- the nodes --- */
 
-/* Slurm gives its own steps these numbers: the shell of salloc on the first node, and the script
- * of a batch job. */
-#define INTERACTIVE_STEP "4294967290"
+/* The script of a batch job. */
 #define BATCH_STEP "4294967291"
 
 /* A count in the environment; 0 for none, or -EINVAL. */
@@ -222,7 +220,7 @@ int mf_allocation_find(struct mf_allocation *ret_allocation, struct mf_error *er
         allocation.n_nodes = count_parts(allocation.n_parts);
     if (!cpus || allocation.n_parts > 1 || mf_allocation_parse_cpus(cpus, &allocation.n_cpus) < 0)
         allocation.n_cpus = 0;
-    allocation.is_in_step = step && strcmp(step, INTERACTIVE_STEP) != 0 &&
+    allocation.is_in_step = step && strcmp(step, MF_ALLOCATION_INTERACTIVE_STEP) != 0 &&
                             strcmp(step, BATCH_STEP) != 0 && getenv("SLURM_PROCID");
     /* With nothing to go by, what there is of it is here. */
     allocation.is_on_node = allocation.n_nodes == 0 || is_on_node(&allocation);

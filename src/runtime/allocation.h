@@ -29,6 +29,9 @@ struct mf_allocation {
     bool is_on_node;
 };
 
+/** The number in SLURM_STEP_ID that Slurm gives to the shell of salloc on the first node. */
+#define MF_ALLOCATION_INTERACTIVE_STEP "4294967290"
+
 /**
  * mf_allocation_find() - what the environment says of the allocation.
  *

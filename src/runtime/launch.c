@@ -1,6 +1,8 @@
 /* The launchers' environment variables. No state; before any thread. */
 #include "runtime/launch.h"
 
+#include "runtime/allocation.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -48,7 +50,7 @@ static bool is_interactive_step(void)
 {
     const char *step = getenv("SLURM_STEP_ID");
 
-    return step && strcmp(step, "4294967290") == 0;
+    return step && strcmp(step, MF_ALLOCATION_INTERACTIVE_STEP) == 0;
 }
 
 int mf_launch_detect(struct mf_launch *ret_launch, struct mf_error *err)

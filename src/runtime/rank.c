@@ -64,6 +64,14 @@ static bool is_users(int number)
     return number == SIGUSR1 || number == SIGUSR2;
 }
 
+int mf_rank_stand_in(int number)
+{
+    for (size_t i = 0; i < N_HANDLED_SIGNALS; i++)
+        if (handled_signals[i].is_of_mpirun && handled_signals[i].meaning == number)
+            return handled_signals[i].number;
+    return number;
+}
+
 /* The signal that was meant, 0 for none. */
 static int meaning_of(const struct mf_rank *rank, uint32_t number)
 {

@@ -60,7 +60,7 @@ struct mf_rank {
     struct mf_launcher launcher;
     struct mf_modules *modules; /* NULL without any */
     struct mf_nursery nursery;
-    struct mf_giver *giver; /* NULL unless it gives nodes back */
+    struct mf_giver *giver;            /* NULL unless it gives nodes back */
     struct mf_transport *remote;       /* NULL without MPI */
     struct mf_transport *local;        /* where the scheduler is: its end */
     struct mf_transport *local_worker; /* and the worker's */
@@ -75,6 +75,10 @@ struct mf_rank {
     struct mf_watch *signal_watch;
     struct mf_scheduler *scheduler;
 };
+
+/** What mpirun hands on to ranks that stands for a signal that it takes for itself; else the same.
+ */
+int mf_rank_stand_in(int number);
 
 /**
  * mf_rank_start() - make this process a rank. Before any thread; once.
