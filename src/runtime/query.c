@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -54,6 +55,23 @@ static int spawn(const char *const *words, enum mf_query_streams streams, int ou
     return -r;
 }
 
+/* It may go on once it has closed its output. Returns 0 when it has ended, or -errno. */
+static int wait_until(pid_t pid, int64_t deadline_ns)
+{
+    struct pollfd poller = {.fd = pidfd_open(pid, 0), .events = POLLIN};
+    int ready;
+
+    if (poller.fd < 0)
+        return -errno;
+    do {
+        int64_t left_ns = deadline_ns - mf_clock_monotonic_ns();
+
+        ready = poll(&poller, 1, left_ns > 0 ? (int)(left_ns / MF_NS_PER_MS) + 1 : 0);
+    } while (ready < 0 && errno == EINTR);
+    mf_close(&poller.fd);
+    return ready > 0 ? 0 : -ETIMEDOUT;
+}
+
 int mf_query(const char *const *words, int64_t timeout_ns, enum mf_query_streams streams,
              char *text, size_t size)
 {
@@ -67,10 +85,12 @@ int mf_query(const char *const *words, int64_t timeout_ns, enum mf_query_streams
     mf_close(&pipe_fds[1]);
     if (r == 0) {
         r = read_until(pipe_fds[0], deadline_ns, text, size);
-        if (r < 0)
-            (void)kill(pid, SIGKILL);
         /* It is not to wait for anybody who reads on. */
         mf_close(&pipe_fds[0]);
+        if (r == 0)
+            r = wait_until(pid, deadline_ns);
+        if (r < 0)
+            (void)kill(pid, SIGKILL);
         while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
             ;
         if (r == 0 && status != 0)

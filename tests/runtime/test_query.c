@@ -1,0 +1,33 @@
+/* Asking other programs, of which some have more to do than to answer. */
+#include "runtime/query.h"
+
+#include "base/clock.h"
+
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+#include <errno.h>
+
+static int query(const char *script, int64_t timeout_ns, char *text, size_t size)
+{
+    const char *const words[] = {"sh", "-c", script, NULL};
+
+    return mf_query(words, timeout_ns, MF_QUERY_OUTPUT, text, size);
+}
+
+Test(query, what_a_program_writes_is_told_with_how_it_ends)
+{
+    char text[64];
+
+    cr_assert(eq(int, query("echo yes", 60 * MF_NS_PER_S, text, sizeof(text)), 0));
+    cr_assert(eq(str, text, "yes\n"));
+    cr_assert(eq(int, query("echo no; exit 3", 60 * MF_NS_PER_S, text, sizeof(text)), -ECHILD));
+    cr_assert(eq(str, text, "no\n"));
+}
+
+Test(query, one_that_closes_its_output_and_goes_on_is_killed_in_time)
+{
+    char text[64];
+
+    cr_assert(
+        eq(int, query("exec sleep 300 >&-", 20 * MF_NS_PER_MS, text, sizeof(text)), -ETIMEDOUT));
+}
