@@ -241,9 +241,9 @@ class Monkey:
         """What can be killed now: kind, rank, process."""
         workers = self.workers()
         found = []
-        if len(workers) > LEAST_WORKERS:
-            found += [("rank", rank, pid) for rank, pid in workers.items()]
-        for rank, pid in workers.items():
+        # One that loses its launcher again and again, or that and the keeper at a time, is given up.
+        for rank, pid in workers.items() if len(workers) > LEAST_WORKERS else ():
+            found.append(("rank", rank, pid))
             found += [("keeper", rank, keeper) for keeper in keepers(pid)]
             found += [("launcher", rank, launcher) for launcher in launchers(pid)]
         tasks = [("task", rank, task) for rank, pid in workers.items()
