@@ -2,13 +2,13 @@
 """Farms whose processes are killed and stopped at random: is every task done, and done once?
 
     chaos.py BUILD_DIR kill   [tasks=2000] [ranks=9] [seeds=20] [seed=1] [seconds=0.1]
-                              [scheduler=0|1]
+                              [scheduler=1|0]
     chaos.py BUILD_DIR resume [tasks=1000] [ranks=3] [rounds=100] [seed=1] [seconds=0.05]
 
-kill: while a farm runs, each second a random process of it gets SIGKILL: a worker rank, a launcher
-or its keeper, a task; with scheduler=1, under --standby, also the rank that schedules, twice.
-Others get SIGSTOP for up to ten seconds. At least two workers are left alive. resume: all
-processes of a farm get SIGKILL at a random moment, and it is resumed.
+kill: while a farm under --standby runs, each second a random process of it gets SIGKILL: a worker
+rank, its launcher or that one's keeper, a task, or the rank that schedules, twice; with scheduler=0
+not that one, and without --standby. Others get SIGSTOP for up to ten seconds. At least two workers
+are left alive. resume: all processes of a farm get SIGKILL at a random moment, and it is resumed.
 
 Each task appends a line to a file of its own. By these files and the journal, no task may be
 missing, and none done again whose first attempt no kill has cut short.
@@ -223,29 +223,29 @@ class Farm:
 # --- kills, one by one ---
 
 class Monkey:
-    """Kills and stops what belongs to a farm; knows which attempts that has cut short."""
+    """Kills and stops what belongs to a farm; knows which attempts that may have cut short."""
 
     def __init__(self, farm, rng, kills_scheduler):
         self.farm, self.rng = farm, rng
         self.schedulers_left = 2 if kills_scheduler else 0
-        self.dead_ranks, self.dead_tasks, self.stopped = set(), set(), []
-        self.cut_ranks = set()
+        self.cut_ranks, self.dead_tasks, self.stopped = set(), set(), []
         self.log = []
 
     def workers(self):
-        """Ranks with a launcher, which is not dead either; but for the one that schedules."""
+        """Ranks with a launcher; but for the one that schedules."""
         scheduler = self.farm.status("pid")
         return {rank: pid for rank, pid in self.farm.rank_pids().items()
-                if pid != scheduler and rank not in self.dead_ranks and launchers(pid)}
+                if pid != scheduler and launchers(pid)}
 
     def victims(self):
         """What can be killed now: kind, rank, process."""
         workers = self.workers()
         found = []
         if len(workers) > LEAST_WORKERS:
-            for rank, pid in workers.items():
-                found += [("rank", rank, pid), ("launcher", rank, launchers(pid)[0]),
-                          ("keeper", rank, keepers(pid)[0])]
+            found += [("rank", rank, pid) for rank, pid in workers.items()]
+        for rank, pid in workers.items():
+            found += [("keeper", rank, keeper) for keeper in keepers(pid)]
+            found += [("launcher", rank, launcher) for launcher in launchers(pid)]
         tasks = [("task", rank, task) for rank, pid in workers.items()
                  for launcher in launchers(pid) for task in children(launcher)]
         if tasks:
@@ -262,10 +262,8 @@ class Monkey:
         kind, rank, pid = self.rng.choice(victims)
         if kind == "task":
             self.dead_tasks.add(pid)
-        elif kind in ("launcher", "keeper"):
-            self.cut_ranks.add(rank)
         else:
-            self.dead_ranks.add(rank)
+            self.cut_ranks.add(rank)
         self.schedulers_left -= kind == "scheduler"
         self.log.append(f"kill {kind} of rank {rank}")
         send(pid, signal.SIGKILL)
@@ -286,7 +284,7 @@ class Monkey:
         self.stopped = [entry for entry in self.stopped if entry[0] > now]
 
     def is_cut(self, rank, pid):
-        return rank in self.dead_ranks | self.cut_ranks or pid in self.dead_tasks
+        return rank in self.cut_ranks or pid in self.dead_tasks
 
     def await_begin(self):
         """Before, ranks are in MPI_Init(), where none can do without another."""
@@ -346,7 +344,7 @@ def run_farm(bench, monkey_class, seed, tasks, ranks, seconds, scheduler):
     return spent
 
 
-def kill(bench, tasks=2000, ranks=9, seeds=20, seed=1, seconds=0.1, scheduler=0):
+def kill(bench, tasks=2000, ranks=9, seeds=20, seed=1, seconds=0.1, scheduler=1):
     """Returns the makespan without any kill, and that of each seed."""
     undisturbed = run_farm(bench, Quiet, 0, tasks, ranks, seconds, 0)
     return undisturbed, [run_farm(bench, Monkey, s, tasks, ranks, seconds, scheduler)

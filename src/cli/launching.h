@@ -65,9 +65,6 @@ int mf_launching_choose(enum mf_launch_way wanted, uint32_t n_ranks, bool surviv
                         const struct mf_launch *launch, struct mf_launching *ret_launching,
                         struct mf_error *err);
 
-/** Variables that a rank finds as they were before srun or mpirun, with this before their names. */
-#define MF_KEPT_PREFIX "MPIFARM_KEPT_"
-
 /**
  * mf_launching_exec() - become srun or mpirun, whose ranks run this command line. In a process of
  * its own.

@@ -7,6 +7,7 @@
 #include "base/units.h"
 #include "cli/ending.h"
 #include "cli/terminal.h"
+#include "exec/environment.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -83,6 +83,11 @@ void mf_notice_heard(struct mf_scheduler *scheduler, const struct mf_peer *peer)
         mf_sentry_heard(scheduler->notice.sentry, peer->rank);
 }
 
+bool mf_notice_vouches(const struct mf_scheduler *scheduler, const struct mf_peer *peer)
+{
+    return is_watched(scheduler, peer) && mf_sentry_vouches(scheduler->notice.sentry, peer->rank);
+}
+
 /* --- alarms, and taking them back --- */
 
 void mf_notice_on_late(struct mf_scheduler *scheduler, struct mf_peer *peer,

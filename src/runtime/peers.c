@@ -17,6 +17,13 @@
 /* The same after a takeover: all are there already, and only wait to be asked. */
 #define REPORT_TIMEOUT_NS (3 * MF_NS_PER_S)
 
+/* But one whose process is known to be there, as it was stopped, has tasks that are not to be run
+ * elsewhere meanwhile. */
+#define STOPPED_TIMEOUT_NS (20 * MF_NS_PER_S)
+
+/* Between two looks so much of that time passes at most. */
+#define LONGEST_LOOK_NS (100 * MF_NS_PER_MS)
+
 static void init_peer(struct mf_peer *peer, uint32_t rank, struct mf_transport *transport)
 {
     peer->rank = rank;
@@ -128,6 +135,14 @@ void mf_peer_post_stop(const struct mf_scheduler *scheduler, struct mf_peer *pee
 
 /* --- coming up --- */
 
+static int welcome_newcomer(struct mf_scheduler *scheduler, struct mf_peer *peer)
+{
+    struct mf_error err;
+    int r = scheduler->epoch > 0 ? mf_lives_note(scheduler, peer, &err) : 0;
+
+    return r < 0 ? r : mf_respawn_on_hello(scheduler, peer);
+}
+
 int mf_peers_on_hello(struct mf_scheduler *scheduler, struct mf_peer *peer,
                       const struct mf_message *message)
 {
@@ -147,8 +162,9 @@ int mf_peers_on_hello(struct mf_scheduler *scheduler, struct mf_peer *peer,
         return r;
     memcpy(peer->host, message->host, sizeof(peer->host));
     peer->state = MF_PEER_HELLO;
+    peer->life = message->life;
     mf_notice_meet(scheduler, peer, &message->life);
-    return peer == scheduler->respawn.newcomer ? mf_respawn_on_hello(scheduler, peer) : 0;
+    return peer == scheduler->respawn.newcomer ? welcome_newcomer(scheduler, peer) : 0;
 }
 
 /* The rank that schedules also works where it has its node for itself. */
@@ -251,10 +267,38 @@ static int share_nodes(struct mf_scheduler *scheduler)
     return r;
 }
 
+/* Whether a rank has not reported that lives; this one may wait for its launcher. */
+static bool is_any_stopped(const struct mf_scheduler *scheduler)
+{
+    for (uint32_t i = 0; i < scheduler->n_peers; i++)
+        if (scheduler->peers[i].state == MF_PEER_EXPECTED &&
+            (i == mf_peers_self(scheduler) || mf_notice_vouches(scheduler, &scheduler->peers[i])))
+            return true;
+    return false;
+}
+
+/* How long the ranks are waited for. */
+static int64_t patience_ns(const struct mf_scheduler *scheduler)
+{
+    if (!scheduler->config.is_takeover)
+        return HELLO_TIMEOUT_NS;
+    return is_any_stopped(scheduler) ? STOPPED_TIMEOUT_NS : REPORT_TIMEOUT_NS;
+}
+
 int64_t mf_peers_deadline_ns(const struct mf_scheduler *scheduler)
 {
-    return scheduler->created_ns +
-           (scheduler->config.is_takeover ? REPORT_TIMEOUT_NS : HELLO_TIMEOUT_NS);
+    int64_t left_ns = patience_ns(scheduler) - scheduler->awaited_ns;
+
+    return scheduler->now_ns + (left_ns > 0 ? left_ns : 0);
+}
+
+/* Time counts while it is listened: what came while this process was stopped is taken in first. */
+static void keep_waiting(struct mf_scheduler *scheduler)
+{
+    int64_t looked_ns = scheduler->looked_ns > 0 ? scheduler->looked_ns : scheduler->now_ns;
+
+    scheduler->awaited_ns += mf_earliest_ns(scheduler->now_ns - looked_ns, LONGEST_LOOK_NS);
+    scheduler->looked_ns = scheduler->now_ns;
 }
 
 /* After a takeover it may have been stopped, and come back. */
@@ -269,11 +313,13 @@ static void leave_out(struct mf_scheduler *scheduler, struct mf_peer *peer)
 
 void mf_peers_share_nodes(struct mf_scheduler *scheduler)
 {
-    bool is_late = scheduler->now_ns >= mf_peers_deadline_ns(scheduler);
     struct mf_error err;
     int r;
 
-    if (scheduler->is_sharing_done || !(is_late || are_all_here(scheduler)))
+    if (scheduler->is_sharing_done)
+        return;
+    keep_waiting(scheduler);
+    if (!are_all_here(scheduler) && scheduler->awaited_ns < patience_ns(scheduler))
         return;
     for (uint32_t i = 0; i < scheduler->n_peers; i++)
         if (scheduler->peers[i].state == MF_PEER_EXPECTED)

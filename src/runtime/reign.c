@@ -71,7 +71,9 @@ static int begin_reign(struct mf_scheduler *scheduler, struct mf_error *err)
 
     scheduler->first_row = mf_journal_next_row(scheduler->journal);
     r = set_number(scheduler, TEXT_FIRST_ROW, scheduler->first_row, err);
-    return r < 0 ? r : mf_journal_set_text(scheduler->journal, TEXT_LOST, "", err);
+    if (r == 0)
+        r = mf_journal_set_text(scheduler->journal, TEXT_LOST, "", err);
+    return r < 0 ? r : mf_lives_note_all(scheduler, err);
 }
 
 /* Where no scheduler was there is nothing to take over. */
@@ -133,7 +135,8 @@ int mf_reign_recall_lost(struct mf_scheduler *scheduler, struct mf_error *err)
         rest = end;
     }
     lose(scheduler, scheduler->former);
-    return set_lost(scheduler, err);
+    r = set_lost(scheduler, err);
+    return r < 0 ? r : mf_lives_recall(scheduler, err);
 }
 
 void mf_reign_note_lost(struct mf_scheduler *scheduler)

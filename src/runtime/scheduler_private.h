@@ -5,6 +5,7 @@
  *     beginning.c  whether the run can begin, and what there is of an earlier one
  *     adoption.c   what workers have of a scheduler that this one comes after
  *     reign.c      with a standby: the epoch, and who would come next
+ *     lives.c      and which processes the ranks are
  *     peers.c      the workers: HELLO, shares of nodes, frames to each
  *     notice.c     which of them are there, and those that were given up too early
  *     choosing.c   the policy auto
@@ -63,6 +64,7 @@ enum mf_peer_state {
  * @lost_ns              when it was lost
  * @is_quarantined, @n_quarantines   whether it is in quarantine; how often it was put there
  * @has                  what its HELLO said
+ * @life                 which process it is; pid 0 when that is not known
  * @frame                records of this turn
  * @has_hooks            it was told what to run first and last
  * @is_busy              it was told to stop and has said that hooks still run
@@ -86,6 +88,7 @@ struct mf_peer {
     bool is_vacant, is_wanted;
     int64_t lost_ns;
     struct mf_offer has;
+    struct mf_life life;
     uint32_t n_slots;
     struct mf_buffer frame;
     bool has_hooks;
@@ -316,6 +319,7 @@ struct mf_scheduler {
     struct mf_respawn respawn;
     struct mf_release release;
     bool is_sharing_done;
+    int64_t awaited_ns, looked_ns; /* before that: how long the ranks were; when that was last */
     uint32_t n_slots;
     struct mf_notice notice;
 
@@ -343,6 +347,7 @@ struct mf_scheduler {
     bool is_superseded;        /* by another scheduler: nothing more is done */
     struct mf_table *adoptees; /* see adoption.c; NULL but after a takeover */
     uint64_t n_adopted;
+    struct mf_table *spans; /* see spans.c; NULL while no task needed several nodes */
 
     struct mf_requests *requests; /* see requests.c */
 
@@ -409,6 +414,10 @@ int mf_scheduler_apply(struct mf_scheduler *scheduler, struct mf_event *event);
 
 /* beginning.c */
 
+/** Refuses a task of several nodes under a policy that suspends tasks. Returns 0 or -ENOTSUP. */
+int mf_beginning_check_span(struct mf_scheduler *scheduler, const struct mf_entry *entry,
+                            struct mf_error *err);
+
 /**
  * mf_beginning_turn() - begin the run, once all workers have said what they have.
  *
@@ -455,6 +464,17 @@ int mf_reign_on_takeover(struct mf_scheduler *scheduler, struct mf_peer *peer,
 
 /** Whether this scheduler may still write. Returns 0, or -errno with a sentence. */
 int mf_reign_check(struct mf_scheduler *scheduler, struct mf_error *err);
+
+/* lives.c */
+
+/** Keeps which process a rank is, or all of them, for the next scheduler. Return 0 or -errno with a
+ * sentence. */
+int mf_lives_note(struct mf_scheduler *scheduler, const struct mf_peer *peer, struct mf_error *err);
+int mf_lives_note_all(struct mf_scheduler *scheduler, struct mf_error *err);
+
+/** Watches the processes of those that are expected to report. Returns 0 or -errno with a sentence.
+ */
+int mf_lives_recall(struct mf_scheduler *scheduler, struct mf_error *err);
 
 /* adoption.c */
 
@@ -583,6 +603,9 @@ void mf_notice_forget(struct mf_scheduler *scheduler, const struct mf_peer *peer
 
 /** Something came from a rank. */
 void mf_notice_heard(struct mf_scheduler *scheduler, const struct mf_peer *peer);
+
+/** Whether the process of a rank is known to be there, however silent it is. */
+bool mf_notice_vouches(const struct mf_scheduler *scheduler, const struct mf_peer *peer);
 
 /** A record of a LOST worker: out of date, or the word that nothing of before is left. */
 void mf_notice_on_late(struct mf_scheduler *scheduler, struct mf_peer *peer,
@@ -717,6 +740,19 @@ int mf_learned_save(struct mf_scheduler *scheduler, struct mf_error *err);
 /** A note of what was learned as text of less than size bytes, the caller's to free; kinds with
  * the fewest tasks behind them are dropped from it for that. NULL when memory is out. */
 char *mf_learned_dump(struct json_t *note, size_t size);
+
+/* spans.c */
+
+/** Has the workers of a task's parts keep its room, unless they were told so for that attempt. */
+void mf_spans_hold(struct mf_scheduler *scheduler, const struct mf_change *change);
+
+/** Appends what RUN says of the rooms of a task, nothing if it has one. */
+void mf_spans_print(struct mf_scheduler *scheduler, mf_task_id task, struct mf_buffer *text);
+
+/** Has rooms let go whose attempts are over; before anything new is sent. */
+void mf_spans_turn(struct mf_scheduler *scheduler);
+
+void mf_spans_finish(struct mf_scheduler *scheduler);
 
 /* dispatch.c */
 

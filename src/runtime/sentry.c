@@ -195,6 +195,12 @@ void mf_sentry_heard(struct mf_sentry *sentry, uint32_t peer)
     mf_vigil_heard(sentry->vigil, peer);
 }
 
+bool mf_sentry_vouches(const struct mf_sentry *sentry, uint32_t peer)
+{
+    return sentry->peers[peer].watch ||
+           (sentry->peers[peer].door.port != 0 && sentry->peers[peer].has_answered);
+}
+
 void mf_sentry_forget(struct mf_sentry *sentry, uint32_t peer)
 {
     stop_watching(&sentry->peers[peer]);

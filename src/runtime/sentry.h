@@ -50,6 +50,9 @@ void mf_sentry_expect(struct mf_sentry *sentry, uint32_t peer);
 /** Something came from the peer. */
 void mf_sentry_heard(struct mf_sentry *sentry, uint32_t peer);
 
+/** Whether the peer's process is there as far as is known: it is watched, or was answered for. */
+bool mf_sentry_vouches(const struct mf_sentry *sentry, uint32_t peer);
+
 /** The peer is not watched any more. */
 void mf_sentry_forget(struct mf_sentry *sentry, uint32_t peer);
 

@@ -23,12 +23,14 @@ struct t_world;
  * @scheduler   NULL unless it schedules
  * @journal     that it has open
  * @notices_ns  when it will know that the scheduler is dead, 0 for nothing to notice
+ * @goes_on_ns, @works_on_ns  until then it is stopped, or only its worker, though its tasks run on
  */
 struct t_rank {
     struct t_world *world;
     uint32_t number;
     bool is_alive;
     bool has_left;
+    char host[16], scratch[96];
     struct mf_transport *remote;
     struct mf_transport *local, *local_worker;
     struct mf_worker_rank *worker;
@@ -38,6 +40,7 @@ struct t_rank {
     struct mf_journal *journal;
     struct mf_loop *loop;
     int64_t notices_ns;
+    int64_t goes_on_ns, works_on_ns;
 };
 
 /** What happened to a task. */
@@ -52,12 +55,22 @@ struct t_world_task {
     uint32_t n_ended;
 };
 
+/** An attempt that runs: on the nodes of a mask of ranks, in so many slots on each. */
+struct t_world_running {
+    uint32_t task, rank, n_slots, ranks;
+};
+
+/* @life  of all workers, which is that of the test; pid 0 when they are out of reach */
 struct t_world {
     struct mf_rng rng;
+    struct mf_life life;
     int64_t now_ns;
     uint32_t n_ranks, n_slots;
     struct t_rank ranks[T_WORLD_MAX_RANKS];
     struct t_world_task tasks[T_WORLD_MAX_TASKS + 1];
+    struct t_world_running running[256];
+    uint32_t n_running, n_spread;
+    bool has_nodes;
     uint32_t n_tasks;
     char dir[64], run_dir[80], tasks_file[80];
     int64_t longest_trip_ns;
@@ -69,10 +82,11 @@ struct t_world {
 
 /**
  * A world in which rank 0 is about to schedule the tasks in `text`, a task file whose commands are
- * "task N" with N from 1 up to n_tasks, in any order.
+ * "task N" with N from 1 up to n_tasks, in any order. If some have nodes=, each rank has a node of
+ * its own. Whether a rank lives can be seen, as on one node, if is_one_node.
  */
 struct t_world *t_world_create(uint64_t seed, uint32_t n_ranks, uint32_t n_slots, const char *text,
-                               uint32_t n_tasks);
+                               uint32_t n_tasks, bool is_one_node);
 
 /** Removes its files. */
 void t_world_destroy(struct t_world *world);
@@ -92,6 +106,12 @@ void t_world_say(struct t_world *world, uint32_t from, uint32_t to,
 
 /** kill -9: what it was about to send may be lost from some point on. */
 void t_world_kill(struct t_world *world, struct t_rank *rank);
+
+/** SIGSTOP, and SIGCONT after a while: its tasks know nothing of it. */
+void t_world_stop(struct t_world *world, struct t_rank *rank, int64_t for_ns);
+
+/** The worker of a rank alone does and says nothing for a while, as it waits for its launcher. */
+void t_world_stop_worker(struct t_world *world, struct t_rank *rank, int64_t for_ns);
 
 /** Prints who does what to standard error. */
 void t_world_print(struct t_world *world);

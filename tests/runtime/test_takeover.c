@@ -24,7 +24,10 @@ static void setup(void)
 
 TestSuite(takeover, .init = setup, .timeout = 600);
 
-/* A task file of n tasks, of which some come after others, are wide, or have twins. */
+/* Of one in so many, 0 for none, the tasks need two nodes. */
+static uint64_t one_spans_of;
+
+/* A task file of n tasks, of which some come after others, are wide, span nodes, or have twins. */
 static char *make_tasks(struct mf_rng *rng, uint32_t n)
 {
     static struct mf_buffer text;
@@ -35,6 +38,8 @@ static char *make_tasks(struct mf_rng *rng, uint32_t n)
             mf_buffer_print(&text, "[after=%" PRIu64 "] ", 1 + mf_rng_below(rng, i - 1));
         else if (mf_rng_below(rng, 8) == 0)
             mf_buffer_print(&text, "[cores=2] ");
+        else if (one_spans_of > 0 && mf_rng_below(rng, one_spans_of) == 0)
+            mf_buffer_print(&text, "[nodes=2 cores=%" PRIu64 "] ", 1 + mf_rng_below(rng, 2));
         mf_buffer_print(&text, "task %" PRIu32 "\n", i);
     }
     mf_buffer_put_u8(&text, '\0');
@@ -42,7 +47,7 @@ static char *make_tasks(struct mf_rng *rng, uint32_t n)
     return (char *)text.data;
 }
 
-static struct t_world *make_world(uint64_t seed)
+static struct t_world *make_world(uint64_t seed, bool is_one_node)
 {
     struct mf_rng rng;
     struct t_world *world;
@@ -50,8 +55,9 @@ static struct t_world *make_world(uint64_t seed)
 
     mf_rng_init(&rng, seed);
     n = 20 + (uint32_t)mf_rng_below(&rng, 180);
-    world = t_world_create(seed, 3 + (uint32_t)mf_rng_below(&rng, T_WORLD_MAX_RANKS - 2),
-                           2 + (uint32_t)mf_rng_below(&rng, 3), make_tasks(&rng, n), n);
+    world =
+        t_world_create(seed, 3 + (uint32_t)mf_rng_below(&rng, T_WORLD_MAX_RANKS - 2),
+                       2 + (uint32_t)mf_rng_below(&rng, 3), make_tasks(&rng, n), n, is_one_node);
     for (uint32_t i = 1; i <= n; i++) {
         world->tasks[i].duration_ns = (int64_t)mf_rng_below(&rng, 60) * MF_NS_PER_MS;
         world->tasks[i].fails_first = mf_rng_below(&rng, 10) == 0;
@@ -79,10 +85,13 @@ static struct t_rank *choose_victim(struct t_world *world, bool also_workers)
     return victim && victim->is_alive && n_alive > 2 ? victim : NULL;
 }
 
+/* How many attempts have run on several nodes. */
+static uint32_t n_spread;
+
 /* A schedule that fails says its seed. Returns how often another rank took over. */
 static uint32_t explore(uint64_t seed, uint32_t n_deaths, bool also_workers)
 {
-    struct t_world *world = make_world(seed);
+    struct t_world *world = make_world(seed, false);
     uint32_t n_takeovers;
 
     if (getenv("T_TAKEOVER_VERBOSE"))
@@ -102,6 +111,7 @@ static uint32_t explore(uint64_t seed, uint32_t n_deaths, bool also_workers)
               world->breach ? world->breach : "it does not end");
     t_world_expect_all_done(world, seed);
     n_takeovers = world->n_takeovers;
+    n_spread += world->n_spread;
     t_world_destroy(world);
     return n_takeovers;
 }
@@ -139,6 +149,75 @@ Test(takeover, workers_may_die_at_the_same_time)
     explore_all(2000, 30, 5, true);
 }
 
+Test(takeover, tasks_of_several_nodes_are_done_whoever_dies)
+{
+    one_spans_of = 6;
+    explore_all(3000, 15, 3, true);
+    cr_assert(t_is_seed_given() || n_spread > 10 * t_seed_count(15),
+              "only %u attempts had several nodes", n_spread);
+}
+
+/* Ranks are stopped for some seconds, now and then. */
+static void stop_some(struct t_world *world)
+{
+    for (uint32_t i = 0; i < world->n_ranks; i++)
+        if (t_world_draw(world, 4) == 0)
+            t_world_stop(world, &world->ranks[i],
+                         (int64_t)t_world_draw(world, 10000) * MF_NS_PER_MS);
+}
+
+/* As soon as it takes over, for longer than it waits for others; or the launcher beside it. */
+static void stop_scheduler(struct t_world *world)
+{
+    struct t_rank *rank;
+
+    for (int i = 0; i < 10000 && !world->is_finished && !t_world_scheduler(world); i++)
+        t_world_step(world);
+    rank = t_world_scheduler(world);
+    if (rank && t_world_draw(world, 2) == 0)
+        t_world_stop(world, rank, 30 * MF_NS_PER_S);
+    else if (rank)
+        t_world_stop_worker(world, rank, (int64_t)t_world_draw(world, 10000) * MF_NS_PER_MS);
+}
+
+/* Returns how often another rank took over. */
+static uint32_t explore_stops(uint64_t seed)
+{
+    struct t_world *world = make_world(seed, true);
+    uint32_t n_takeovers;
+
+    for (uint32_t i = 0; i < 3 && !world->is_finished; i++) {
+        struct t_rank *victim;
+
+        t_world_run(world, (int)t_world_draw(world, 400));
+        victim = choose_victim(world, false);
+        if (!victim || world->is_finished)
+            continue;
+        stop_some(world);
+        t_world_kill(world, victim);
+        stop_scheduler(world);
+    }
+    t_world_run(world, 240000);
+    if (!world->is_finished)
+        t_world_print(world);
+    cr_assert(world->is_finished && !world->breach, "T_SEED=%" PRIu64 ": %s", seed,
+              world->breach ? world->breach : "it does not end");
+    t_world_expect_all_done(world, seed);
+    n_takeovers = world->n_takeovers;
+    t_world_destroy(world);
+    return n_takeovers;
+}
+
+Test(takeover, what_a_rank_has_that_is_stopped_meanwhile_is_not_run_elsewhere)
+{
+    uint64_t first = t_is_seed_given() ? t_seed_first() : 4001, n = t_seed_count(10);
+    uint32_t n_takeovers = 0;
+
+    for (uint64_t seed = first; seed < first + n; seed++)
+        n_takeovers += explore_stops(seed);
+    cr_assert(t_is_seed_given() || n_takeovers > n / 2, "only %u took over", n_takeovers);
+}
+
 static uint64_t count_rows(struct t_world *world)
 {
     struct mf_journal *journal;
@@ -154,7 +233,7 @@ static uint64_t count_rows(struct t_world *world)
 
 Test(takeover, a_scheduler_that_hears_of_a_later_one_writes_nothing_more_and_leaves)
 {
-    struct t_world *world = make_world(3);
+    struct t_world *world = make_world(3, false);
     struct mf_superseded later = {.epoch = 9, .rank = 2};
     struct mf_message message = {.kind = MF_MESSAGE_SUPERSEDED};
     struct mf_buffer payload = {0};

@@ -182,6 +182,39 @@ Test(slurm, copies_that_do_not_know_of_each_other_are_refused)
     cr_assert(eq(str, result.out, "2\n1\n"), "%s", result.err);
 }
 
+/* Each rank waits until those of the other task have started too. */
+Test(slurm, two_mpi_programs_run_side_by_side_each_on_nodes_of_its_own)
+{
+    static const char task[] = "touch at.$MPIFARM_TASK_ID.$SLURM_PROCID; "
+                               "until [ $(ls at.* | wc -l) = 8 ]; do sleep 0.05; done; "
+                               "echo $MPIFARM_TASK_ID of $SLURM_NTASKS $PMIX_RANK on $(hostname)";
+
+    t_write("tasks.txt", "#FARM nodes=2 ranks=4\n%s\n%s\n", task, task);
+    struct t_result result =
+        in_cluster(4, "batch -o out -N 4 -t 5 $SCRIPTS/farm.sbatch tasks.txt\n"
+                      "grep -c 'of 4 [0-3] on n' out; grep ' on n' out | sort -u | wc -l\n"
+                      "grep ' on n' out | sed 's/ .* / /' | sort | uniq -c | awk '{print $1}'\n"
+                      "grep ' on n' out | sed 's/.* //' | sort -u | wc -l\n");
+
+    cr_assert(eq(str, result.out, "0\n8\n8\n2\n2\n2\n2\n4\n"), "%s\n%s", result.err, t_read("out"));
+}
+
+Test(slurm, no_rank_outlives_an_srun_that_was_killed)
+{
+    t_write("tasks.txt", "[nodes=2 ranks=4 retries=2] : HERE; [ $MPIFARM_ATTEMPT = 2 ] || "
+                         "{ echo $$ >> pids; exec sleep 300; }; for p in $(cat pids); do "
+                         "grep -qs sleep /proc/$p/cmdline && echo $p lives; done; echo again\n");
+    struct t_result result = in_cluster(
+        2, "sed -i \"s:HERE:$PWD:\" tasks.txt\n"
+           "id=$(sbatch --parsable -o out -N 2 -t 5 $SCRIPTS/farm.sbatch tasks.txt)\n"
+           "await sh -c '[ $(cat pids | wc -l) = 4 ]' 2> /dev/null\n"
+           "kill -9 $(pgrep -f \"^srun --overlap .*$PWD\"); await is_over; show ExitCode\n"
+           "grep 'lives\\|again' out\n");
+
+    cr_assert(eq(str, result.out, "0\nagain\nagain\nagain\nagain\n"), "%s\n%s", result.err,
+              t_read("out"));
+}
+
 Test(slurm, what_cannot_end_before_the_job_does_is_not_started)
 {
     t_write("tasks.txt", "[time=1h] touch long\ntouch short\n");
