@@ -61,7 +61,12 @@ def children(pid):
 
 def launchers(rank):
     """A rank has a keeper, and that the launcher, whose children are the tasks."""
-    return [launcher for keeper in children(rank) for launcher in children(keeper)]
+    return [launcher for keeper in keepers(rank) for launcher in children(keeper)]
+
+
+def keepers(rank):
+    """None, or with a launcher that takes the place of a keeper that was killed: not dead yet."""
+    return [child for child in children(rank) if read_proc(child, "comm") == b"mpifarm-keep\n"]
 
 
 def environment_of(pid):
@@ -239,7 +244,7 @@ class Monkey:
         # One that loses its launcher again and again, or that and the keeper at a time, is given up.
         for rank, pid in workers.items() if len(workers) > LEAST_WORKERS else ():
             found.append(("rank", rank, pid))
-            found += [("keeper", rank, keeper) for keeper in children(pid)]
+            found += [("keeper", rank, keeper) for keeper in keepers(pid)]
             found += [("launcher", rank, launcher) for launcher in launchers(pid)]
         tasks = [("task", rank, task) for rank, pid in workers.items()
                  for launcher in launchers(pid) for task in children(launcher)]

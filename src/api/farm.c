@@ -3,16 +3,13 @@
 
 #include "base/clock.h"
 #include "base/io.h"
-#include "exec/keeper.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 
 /* The exit status when a function that does not return makes the end impossible. */
 #define ABORT_STATUS 3
@@ -117,24 +114,12 @@ static int set_options(struct mpifarm *farm, const struct mpifarm_options *optio
 static void fork_keeper(struct mpifarm *farm)
 {
     int fd = mf_door_open(&farm->life.door);
-    pid_t pid = fd < 0 ? fd : mf_keeper_fork(&farm->life.door, fd);
+    int r = fd < 0 ? fd : mf_keeper_fork(&farm->life.door, fd, &farm->keeper);
 
     if (fd >= 0)
         mf_close(&fd);
-    if (pid > 0)
-        farm->keeper = pid;
-    else
+    if (r < 0)
         farm->life.door.port = 0;
-}
-
-/* It ends with this process, which does not wait for it then. */
-static void stop_keeper(struct mpifarm *farm)
-{
-    if (farm->keeper <= 0)
-        return;
-    (void)kill(farm->keeper, SIGKILL);
-    while (waitpid(farm->keeper, NULL, 0) < 0 && errno == EINTR)
-        ;
 }
 
 static int set_up(struct mpifarm *farm, int *argc, char ***argv,
@@ -417,7 +402,7 @@ int mpifarm_finish(struct mpifarm *farm)
     mf_client_destroy(farm->client);
     mf_server_destroy(farm->server);
     mf_nursery_stop(&farm->nursery);
-    stop_keeper(farm);
+    mf_keeper_stop(&farm->keeper);
     mf_loop_destroy(farm->loop);
     mf_transport_destroy(farm->local);
     mf_transport_destroy(farm->local_server);

@@ -14,6 +14,7 @@
 #include "base/life.h"
 #include "base/log.h"
 #include "base/loop.h"
+#include "exec/keeper.h"
 #include "runtime/client.h"
 #include "runtime/launch.h"
 #include "runtime/server.h"
@@ -24,7 +25,7 @@
  * @is_started, @is_client  how far it is, and whether this is rank 0
  * @is_isolated   functions run in executor processes
  * @is_crowded    there may be more processes on this node than cores
- * @life, @keeper   of this process, and the process that answers for it, 0 for none
+ * @life, @keeper   of this process, and the process that answers for it, if there is one
  * @remote        to the other ranks; NULL in a program of one process
  * @local, @local_server   between client and server of one process; else NULL
  * @client, @server   of this rank, NULL where there is none
@@ -45,7 +46,7 @@ struct mpifarm {
     bool is_crowded;
     struct mf_launch launch;
     struct mf_life life;
-    pid_t keeper;
+    struct mf_keeper keeper;
     struct mf_nursery nursery;
     struct mf_loop *loop;
     struct mf_transport *remote;

@@ -1,7 +1,8 @@
 /*
  * What to execute for a task, as bytes and back, and its identity: see command.h.
  *
- * Encoded: seq u64, flags u8, n_args u32, n_env u32, n_marks u32; the texts id,
+ * Encoded: seq u64, flags u8, n_args u32, n_env u32, n_marks u32, n_nodes u32 and n_ranks u32 if
+ * the flags announce them; the texts id,
  * tag, cwd, function (those that the flags announce), args, env; per mark arg
  * u32 and offset u32. All counts stand in front, so that one bounded block can be
  * taken before anything is copied. A decoded command owns no memory but its
@@ -24,7 +25,8 @@ enum command_flag {
     HAS_CWD = 1 << 3,
     HAS_FUNCTION = 1 << 4,
     HAS_OUTS = 1 << 5,
-    ALL_FLAGS = HAS_GIVEN_ID | IS_SHELL | HAS_TAG | HAS_CWD | HAS_FUNCTION | HAS_OUTS,
+    HAS_RANKS = 1 << 6,
+    ALL_FLAGS = HAS_GIVEN_ID | IS_SHELL | HAS_TAG | HAS_CWD | HAS_FUNCTION | HAS_OUTS | HAS_RANKS,
 };
 
 /* The least that a text and exactly what a mark take in the message. */
@@ -35,7 +37,8 @@ static uint8_t flags_of(const struct mf_command *command)
 {
     return (command->has_given_id ? HAS_GIVEN_ID : 0) | (command->is_shell ? IS_SHELL : 0) |
            (command->tag ? HAS_TAG : 0) | (command->cwd ? HAS_CWD : 0) |
-           (command->function ? HAS_FUNCTION : 0) | (command->has_outs ? HAS_OUTS : 0);
+           (command->function ? HAS_FUNCTION : 0) | (command->has_outs ? HAS_OUTS : 0) |
+           (command->n_nodes | command->n_ranks ? HAS_RANKS : 0);
 }
 
 void mf_command_encode(const struct mf_command *command, struct mf_buffer *buffer)
@@ -45,6 +48,10 @@ void mf_command_encode(const struct mf_command *command, struct mf_buffer *buffe
     mf_buffer_put_u32(buffer, command->n_args);
     mf_buffer_put_u32(buffer, command->n_env);
     mf_buffer_put_u32(buffer, command->n_marks);
+    if (command->n_nodes | command->n_ranks) {
+        mf_buffer_put_u32(buffer, command->n_nodes);
+        mf_buffer_put_u32(buffer, command->n_ranks);
+    }
 
     mf_buffer_put_text(buffer, command->id);
     if (command->tag)
@@ -160,6 +167,10 @@ int mf_command_decode(const void *data, size_t size, struct mf_command **ret_com
     header.n_args = mf_reader_get_u32(&reader);
     header.n_env = mf_reader_get_u32(&reader);
     header.n_marks = mf_reader_get_u32(&reader);
+    if (flags & HAS_RANKS) {
+        header.n_nodes = mf_reader_get_u32(&reader);
+        header.n_ranks = mf_reader_get_u32(&reader);
+    }
     if (reader.has_failed || !header_is_valid(&header, flags, reader.left))
         return -EBADMSG;
 
@@ -176,6 +187,14 @@ int mf_command_decode(const void *data, size_t size, struct mf_command **ret_com
     }
     *ret_command = command;
     return 0;
+}
+
+bool mf_command_is_spread(const void *data, size_t size)
+{
+    struct mf_reader reader = mf_reader_over(data, size);
+
+    (void)mf_reader_get_u64(&reader);
+    return mf_reader_get_u8(&reader) & HAS_RANKS;
 }
 
 bool mf_command_is_function(const void *data, size_t size)
@@ -213,7 +232,9 @@ void mf_command_key(const struct mf_command *command, uint8_t ret_key[MF_KEY_SIZ
     XXH3_INITSTATE(&state);
     XXH3_128bits_reset(&state);
     /* What is absent is told apart from what is empty; a tag changes nothing that runs. */
-    hash_integer(&state, flags_of(command) & ~HAS_TAG);
+    hash_integer(&state, flags_of(command) & ~(HAS_TAG | HAS_RANKS));
+    if (command->n_ranks > 0)
+        hash_integer(&state, command->n_ranks);
     if (command->has_given_id)
         hash_text(&state, command->id);
     if (command->cwd)

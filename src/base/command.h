@@ -42,6 +42,8 @@ struct mf_slot_mark {
  * @is_shell      args[0] is one text for /bin/sh -c; else args is an argument vector
  * @args          n_args texts, no NULL at the end
  * @cwd           directory to run in, NULL for that of the farm
+ * @n_nodes       it has room on so many nodes, 0 for one
+ * @n_ranks       it is to be started as so many ranks of an MPI program, 0 for as it is
  * @env           n_env texts "NAME=value" added to the environment
  * @marks         n_marks places for the slot number, in ascending order
  */
@@ -56,6 +58,8 @@ struct mf_command {
     uint32_t n_args;
     const char *const *args;
     const char *cwd;
+    uint32_t n_nodes;
+    uint32_t n_ranks;
     uint32_t n_env;
     const char *const *env;
     uint32_t n_marks;
@@ -76,6 +80,9 @@ void mf_command_encode(const struct mf_command *command, struct mf_buffer *buffe
  * Returns 0, -EBADMSG or -ENOMEM.
  */
 int mf_command_decode(const void *data, size_t size, struct mf_command **ret_command);
+
+/** Whether the bytes are those of a command with room on several nodes, or of several ranks. */
+bool mf_command_is_spread(const void *data, size_t size);
 
 /** Whether the bytes are those of a function, without looking at all of them. */
 bool mf_command_is_function(const void *data, size_t size);

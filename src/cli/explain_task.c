@@ -253,6 +253,11 @@ static uint64_t put_barrier(const struct asked *asked)
     return n;
 }
 
+static const struct mf_needs *needs_of(const struct asked *asked)
+{
+    return &asked->set->tasks[asked->number - 1].spec.needs;
+}
+
 static void put_waits(const struct asked *asked)
 {
     uint64_t n = 0;
@@ -261,7 +266,15 @@ static void put_waits(const struct asked *asked)
         n = put_dependencies(asked);
         n += put_barrier(asked);
     }
-    if (n == 0 && asked->explain->life == MF_EXPLAIN_GOES_ON)
+    if (n > 0 || asked->explain->life != MF_EXPLAIN_GOES_ON)
+        return;
+    if (asked->set && asked->number > 0 && needs_of(asked)->n_nodes > 1)
+        fprintf(asked->file,
+                "waits for: no other task; it is running, or waits for %" PRIu32 " nodes that have "
+                "%" PRIu32 " free core%s each at the same time, and what else it needs\n",
+                needs_of(asked)->n_nodes, needs_of(asked)->n_slots,
+                needs_of(asked)->n_slots == 1 ? "" : "s");
+    else
         fputs("waits for: no other task; it is running, or waits for a free place\n", asked->file);
 }
 

@@ -9,7 +9,6 @@
 #include "base/command.h"
 #include "cli/ending.h"
 #include "cli/invocation.h"
-#include "cli/launching.h"
 #include "cli/supervise.h"
 #include "cli/terminal.h"
 #include "exec/modules.h"
@@ -78,26 +77,6 @@ static int print_commands(struct mf_source *source, struct mf_error *err)
     }
     mf_buffer_finish(&line);
     return r < 0 ? r : 0;
-}
-
-/* Where a stream is closed the output of tasks would be lost, after they have run. */
-static int check_stream(int fd, const char *name, struct mf_error *err)
-{
-    int flags = fcntl(fd, F_GETFL);
-
-    if (flags >= 0 && (flags & O_ACCMODE) != O_RDONLY)
-        return 0;
-    return mf_error_set(err, -EBADF,
-                        "%s is closed, or not open for writing: output of tasks could not be "
-                        "printed; >/dev/null throws it away",
-                        name);
-}
-
-static int check_streams(struct mf_error *err)
-{
-    int r = check_stream(STDOUT_FILENO, "standard output", err);
-
-    return r < 0 ? r : check_stream(STDERR_FILENO, "standard error", err);
 }
 
 /* What there is to know of the run for those who read its tasks. */
@@ -314,7 +293,7 @@ static int open_run(struct run *run, mf_open_source_fn open_source, char **words
     struct mf_farming_settings *settings = run->settings;
     int r;
 
-    r = check_streams(err);
+    r = mf_farming_check_streams(err);
     if (r < 0)
         return r;
     run->options = source_options(settings, &run->functions);
@@ -505,53 +484,6 @@ static int take_part(struct mf_context *context, const struct mf_launch *launch,
     return status;
 }
 
-/*
- * Whether rank 0 may read standard input: for "-", or for arguments of map that no list gives. Else
- * it is left to others, such as the loop of a shell that this is called in.
- */
-static bool may_read_input(const struct mf_subcommand *subcommand, char **words, int n_words)
-{
-    bool has_list = false;
-
-    for (int i = 0; i < n_words; i++) {
-        if (strcmp(words[i], "-") == 0 || strncmp(words[i], "/dev/", 5) == 0 ||
-            strncmp(words[i], "/proc/", 6) == 0)
-            return true;
-        has_list |= strncmp(words[i], ":::", 3) == 0;
-    }
-    return subcommand->stop_at_operand && !has_list;
-}
-
-/* Starts the ranks. The streams are looked at here, as those of a rank are pipes to this process.
- */
-static int supervise(struct mf_context *context, const struct mf_farming_settings *settings,
-                     const struct mf_launching *launching, bool reads_input)
-{
-    const struct mf_supervision supervision = {
-        .launching = launching,
-        .run_dir = settings->run_dir,
-        .has_standby = settings->scheduler.has_standby,
-        .reads_input = reads_input,
-        .is_prompt = settings->progress == MF_PROGRESS_BAR || settings->progress == MF_PROGRESS_ETA,
-    };
-    struct mf_error err;
-
-    if (check_streams(&err) < 0) {
-        mf_log_error(&context->log, "%s", err.text);
-        return MPIFARM_EXIT_USAGE;
-    }
-    return mf_supervise(context, &supervision);
-}
-
-/* Of ranks nobody need: they were started in time. */
-static int check_time(struct mf_context *context, const struct mf_farming_settings *settings,
-                      const struct mf_launch *launch, struct mf_error *err)
-{
-    if (settings->scheduler.end_ns != 0 || launch->n_copies > 1)
-        return 0;
-    return mf_walltime_check(&context->log, err);
-}
-
 /* A usage error: of several ranks the first says it. */
 static int refuse(struct mf_context *context, const struct mf_launch *launch,
                   const struct mf_error *err)
@@ -566,10 +498,9 @@ int mf_farming_main(struct mf_context *context, const struct mf_subcommand *subc
                     char **argv, mf_open_source_fn open_source, int min_words)
 {
     struct mf_launch launch;
-    struct mf_launching launching;
     struct mf_farming_settings settings;
     struct mf_error err = {0};
-    int detected = mf_launch_detect(&launch, &err);
+    int r, status, detected = mf_launch_detect(&launch, &err);
     int first = detected < 0 ? detected
                              : mf_farming_parse(&settings, subcommand, argc, argv, min_words, &err);
 
@@ -582,11 +513,11 @@ int mf_farming_main(struct mf_context *context, const struct mf_subcommand *subc
     if (settings.is_dry_run)
         return launch.rank == 0 ? dry_run(context, &settings, open_source, argv, argc)
                                 : MPIFARM_EXIT_DONE;
-    if (mf_launching_choose(settings.launch_way, settings.n_ranks, &launch, &launching, &err) < 0 ||
-        check_time(context, &settings, &launch, &err) < 0)
+    r = mf_farming_launch(context, &settings, subcommand, &launch, argv, argc, &status, &err);
+    if (r < 0)
         return refuse(context, &launch, &err);
-    if (launching.way != MF_LAUNCH_NONE)
-        return supervise(context, &settings, &launching, may_read_input(subcommand, argv, argc));
+    if (r > 0)
+        return status;
     settings.name = subcommand->name;
     return take_part(context, &launch, &settings, open_source, argv, argc);
 }

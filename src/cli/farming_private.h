@@ -1,7 +1,8 @@
 /*
- * What the two files of farming share:
+ * What the files of farming share:
  *
  *     farming_options.c  the options, from words to settings
+ *     farming_launch.c   starting the ranks, where nobody has
  *     farming.c          the run with these settings
  */
 #ifndef MF_CLI_FARMING_PRIVATE_H
@@ -53,5 +54,21 @@ struct mf_farming_settings {
  */
 int mf_farming_parse(struct mf_farming_settings *settings, const struct mf_subcommand *subcommand,
                      int argc, char **argv, int min_words, struct mf_error *err);
+
+/** Whether standard output and standard error can be written. Returns 0, or -EBADF with a sentence.
+ */
+int mf_farming_check_streams(struct mf_error *err);
+
+/**
+ * mf_farming_launch() - start the ranks, if that is what is to be done here, and await their end.
+ *
+ * @words  n_words operands; a pipe among them that no rank could open is replaced by "-"
+ *
+ * Returns 1 with the exit status of the run; 0 if this process is a rank, or alone; or -errno with
+ * a sentence.
+ */
+int mf_farming_launch(struct mf_context *context, const struct mf_farming_settings *settings,
+                      const struct mf_subcommand *subcommand, const struct mf_launch *launch,
+                      char **words, int n_words, int *ret_status, struct mf_error *err);
 
 #endif

@@ -131,14 +131,16 @@ static int check_pmix(struct mf_error *err)
 /* --- the choice --- */
 
 /* One on each node, by what there is. */
-static int choose_way(const struct mf_allocation *allocation, enum mf_launch_way *ret_way,
-                      struct mf_error *err)
+static int choose_way(const struct mf_allocation *allocation, bool survives,
+                      enum mf_launch_way *ret_way, struct mf_error *err)
 {
-    if (has_pmix() == 1) {
+    bool has_mpirun = is_in_path("mpirun");
+
+    if (!(survives && has_mpirun) && has_pmix() == 1) {
         *ret_way = MF_LAUNCH_SRUN;
         return 0;
     }
-    if (is_in_path("mpirun")) {
+    if (has_mpirun) {
         *ret_way = MF_LAUNCH_MPIRUN;
         return 0;
     }
@@ -150,8 +152,8 @@ static int choose_way(const struct mf_allocation *allocation, enum mf_launch_way
 }
 
 /* Without --launch and --np. */
-static int choose_freely(const struct mf_launch *launch, struct mf_launching *launching,
-                         struct mf_error *err)
+static int choose_freely(const struct mf_launch *launch, bool survives,
+                         struct mf_launching *launching, struct mf_error *err)
 {
     const struct mf_allocation *allocation = &launching->allocation;
 
@@ -159,11 +161,12 @@ static int choose_freely(const struct mf_launch *launch, struct mf_launching *la
         return 0;
     if (allocation->n_nodes == 1 && allocation->is_on_node)
         return 0;
-    return choose_way(allocation, &launching->way, err);
+    return choose_way(allocation, survives, &launching->way, err);
 }
 
-int mf_launching_choose(enum mf_launch_way wanted, uint32_t n_ranks, const struct mf_launch *launch,
-                        struct mf_launching *ret_launching, struct mf_error *err)
+int mf_launching_choose(enum mf_launch_way wanted, uint32_t n_ranks, bool survives,
+                        const struct mf_launch *launch, struct mf_launching *ret_launching,
+                        struct mf_error *err)
 {
     struct mf_launching launching = {.way = MF_LAUNCH_NONE, .n_ranks = n_ranks};
     bool is_asked = n_ranks > 0 || wanted > MF_LAUNCH_NONE;
@@ -181,7 +184,7 @@ int mf_launching_choose(enum mf_launch_way wanted, uint32_t n_ranks, const struc
     if (is_asked)
         launching.way = wanted == MF_LAUNCH_AUTO ? MF_LAUNCH_MPIRUN : wanted;
     else if (wanted == MF_LAUNCH_AUTO)
-        r = choose_freely(launch, &launching, err);
+        r = choose_freely(launch, survives, &launching, err);
     if (r >= 0 && wanted == MF_LAUNCH_SRUN)
         r = check_pmix(err);
     if (r < 0)

@@ -21,10 +21,11 @@ enum mf_launch_way { MF_LAUNCH_AUTO, MF_LAUNCH_NONE, MF_LAUNCH_SRUN, MF_LAUNCH_M
     {                                                                                              \
         .name = "launch", .value = "WAY",                                                          \
         .help =                                                                                    \
-            "What starts the ranks. \"auto\", the default, starts one on each node of a Slurm "    \
-            "job when it is called in a batch script or a shell of salloc: by srun where Slurm "   \
-            "has PMIx, else by mpirun, and by nothing on a node that is the only one. "            \
-            "\"srun\" and \"mpirun\" say by which, \"none\" runs in this process alone."           \
+            "What starts the ranks: auto, srun, mpirun or none. The default, auto, starts one "    \
+            "on each node of a Slurm job when it is called in a batch script or a shell of "       \
+            "salloc: by srun where Slurm has PMIx, else by mpirun, which it also prefers with "    \
+            "--standby or --respawn, as srun ends all ranks with the first that dies; and by "     \
+            "nothing on the only node of a job. None runs in this process alone."                  \
     }
 
 /**
@@ -55,15 +56,14 @@ const char *mf_launch_way_name(enum mf_launch_way way);
  *
  * @wanted   what --launch says
  * @n_ranks  what --np says, 0 for nothing
+ * @survives   the run is to go on when a rank dies, which it does under mpirun alone
  * @launch   how this process was started
  *
  * Returns 0, or -errno with a sentence that says what to change.
  */
-int mf_launching_choose(enum mf_launch_way wanted, uint32_t n_ranks, const struct mf_launch *launch,
-                        struct mf_launching *ret_launching, struct mf_error *err);
-
-/** Variables that a rank finds as they were before srun or mpirun, with this before their names. */
-#define MF_KEPT_PREFIX "MPIFARM_KEPT_"
+int mf_launching_choose(enum mf_launch_way wanted, uint32_t n_ranks, bool survives,
+                        const struct mf_launch *launch, struct mf_launching *ret_launching,
+                        struct mf_error *err);
 
 /**
  * mf_launching_exec() - become srun or mpirun, whose ranks run this command line. In a process of

@@ -4,8 +4,10 @@
  */
 #include "cli/launching.h"
 
+#include "base/units.h"
 #include "cli/ending.h"
 #include "cli/terminal.h"
+#include "exec/environment.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -25,7 +27,7 @@
 struct command {
     const char **words;
     size_t n;
-    char nodes[32], ranks[32], parts[32];
+    char nodes[32], ranks[32], parts[32], gpus[32];
     char program[PATH_MAX];
 };
 
@@ -195,6 +197,36 @@ static void put_layout(struct command *command, const struct mf_launching *launc
     put(command, launching->is_per_node ? "--ntasks-per-node=1" : "--distribution=cyclic");
 }
 
+/* A number in the environment, 0 for none. */
+static uint64_t read_number(const char *name)
+{
+    const char *text = getenv(name);
+    int64_t number = 0;
+
+    if (!text || mf_parse_integer(text, 1, INT32_MAX, &number, NULL) < 0)
+        return 0;
+    return (uint64_t)number;
+}
+
+/*
+ * A step has the GPUs of its nodes by itself, unless the job was given them by task or in all: then
+ * it has so many for each task, of which the step has fewer than the job. Where each node has as
+ * many as this one it is told.
+ */
+static void find_gpus(struct command *command, uint32_t n_nodes)
+{
+    uint64_t n_here = read_number("SLURM_GPUS_ON_NODE");
+    uint64_t n_all = read_number("SLURM_GPUS_PER_TASK") * read_number("SLURM_NTASKS");
+
+    if (n_all == 0)
+        n_all = read_number("SLURM_GPUS");
+    if (n_here > 0 && n_here * n_nodes == n_all)
+        snprintf(command->gpus, sizeof(command->gpus), "--gpus-per-node=%" PRIu64, n_here);
+    else if (n_all > 0)
+        fprintf(stderr, "mpifarm: not all GPUs of the job may be used: ask for them by "
+                        "--gpus-per-node\n");
+}
+
 /*
  * A rank that ends, or a node that crashes, takes no other with it. The ranks share what the job
  * has with the steps of their tasks, and all of a node's CPUs and GPUs are theirs.
@@ -207,6 +239,8 @@ static void put_srun(struct command *command, const struct mf_launching *launchi
 
     put(command, "srun");
     put_all(command, words);
+    if (command->gpus[0])
+        put(command, command->gpus);
     if (is_prompt)
         put(command, "--unbuffered");
     put_layout(command, launching);
@@ -224,6 +258,11 @@ int mf_launching_exec(const struct mf_launching *launching, const struct mf_cont
     if (readlink("/proc/self/exe", command.program, sizeof(command.program) - 1) < 0)
         r = -errno;
     else
+        r = 0;
+    /* Before its variables are taken away. */
+    if (r == 0 && launching->way == MF_LAUNCH_SRUN)
+        find_gpus(&command, launching->allocation.n_nodes);
+    if (r == 0)
         r = set_environment(launching);
     if (r == 0) {
         if (launching->way == MF_LAUNCH_SRUN)

@@ -16,7 +16,8 @@
         .help = "Try a failing task N times in all, each time on another node, or else another "   \
                 "worker, if there is one. The default is 1. A cause, which is exit, signal, time " \
                 "or memory, can have a number of its own, which the others are not charged for: "  \
-                "3,time=1,memory=5. Attempts that are lost with their worker are never charged."   \
+                "3,time=1,memory=5. Attempts that are lost with their worker or launcher are "     \
+                "never charged."                                                                   \
     }
 #define MF_RETRY_DELAY_OPTION                                                                      \
     {                                                                                              \
@@ -27,8 +28,9 @@
 #define MF_CRASH_LIMIT_OPTION                                                                      \
     {                                                                                              \
         .name = "crash-limit", .value = "N",                                                       \
-        .help = "A task that was running on N workers when they were lost fails: it may be what "  \
-                "ends them. The default is 3; \"none\" tries it for ever."                         \
+        .help = "A task that was running on N workers when they, or the processes that start "     \
+                "their commands, were lost fails: it may be what ends them. The default is 3; "    \
+                "\"none\" tries it for ever."                                                      \
     }
 #define MF_QUARANTINE_OPTION                                                                       \
     {                                                                                              \

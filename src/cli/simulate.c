@@ -25,22 +25,28 @@
 
 static bool fits(const struct mf_simulate_settings *settings, const struct mf_needs *needs)
 {
+    uint64_t n_able = 0;
+
     for (uint32_t i = 0; i < settings->sim.n_groups; i++) {
         const struct mf_needs *has = &settings->groups[i].has;
 
         if (needs->n_slots <= has->n_slots && needs->n_gpus <= has->n_gpus &&
             needs->mem_bytes <= has->mem_bytes)
-            return true;
+            n_able += settings->groups[i].n_workers;
     }
-    return false;
+    return n_able >= mf_needs_n_nodes(needs);
 }
 
 static struct mf_needs find_largest(const struct mf_simulate_settings *settings)
 {
     struct mf_needs largest = {0};
+    uint32_t n_workers = 0;
 
-    for (uint32_t i = 0; i < settings->sim.n_groups; i++)
+    for (uint32_t i = 0; i < settings->sim.n_groups; i++) {
         mf_needs_raise(&largest, &settings->groups[i].has);
+        n_workers += settings->groups[i].n_workers;
+    }
+    largest.n_nodes = n_workers;
     return largest;
 }
 
@@ -206,8 +212,40 @@ static int simulate_policy(const struct mf_simulate_settings *settings,
     return r;
 }
 
+/* The first task that needs several nodes, 0 for none. */
+static uint64_t find_spanning(const struct mf_task_set *set)
+{
+    for (uint64_t i = 0; i < set->n_tasks; i++)
+        if (set->tasks[i].spec.needs.n_nodes > 1)
+            return i + 1;
+    return 0;
+}
+
+/* Policies that suspend tasks are not for those of several nodes. */
+static int leave_out_preempting(struct mf_simulate_settings *settings, uint64_t spanning,
+                                const struct mf_task_set *set, const struct mf_log *log,
+                                struct mf_error *err)
+{
+    uint32_t n_kept = 0;
+
+    for (uint32_t i = 0; i < settings->n_policies && spanning > 0; i++) {
+        if (mf_policy_preempts(settings->policies[i]))
+            mf_log_warning(log,
+                           "%s is left out: it suspends tasks, and task \"%.200s\" needs several "
+                           "nodes",
+                           settings->policies[i]->name, mf_task_set_id(set, spanning));
+        else
+            settings->policies[n_kept++] = settings->policies[i];
+    }
+    if (spanning > 0)
+        settings->n_policies = n_kept;
+    return settings->n_policies > 0
+               ? 0
+               : mf_error_set(err, -EINVAL, "no policy is left to simulate: choose another one");
+}
+
 /* Returns 0, 1 if tasks can never start, or -errno with a sentence. */
-static int simulate(const struct mf_simulate_settings *settings, struct mf_task_set *set,
+static int simulate(struct mf_simulate_settings *settings, struct mf_task_set *set,
                     const struct mf_log *log, struct mf_error *err)
 {
     uint64_t n_unfit = 0;
@@ -220,6 +258,8 @@ static int simulate(const struct mf_simulate_settings *settings, struct mf_task_
         tell_of_hooks(set, log);
         draw_arrivals(settings, set);
     }
+    if (r == 0)
+        r = leave_out_preempting(settings, find_spanning(set), set, log, err);
     for (uint32_t i = 0; i < settings->n_policies && r == 0; i++)
         r = simulate_policy(settings, set, settings->policies[i], &chosen, &results[i], err);
     if (r == 0)

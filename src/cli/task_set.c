@@ -214,7 +214,8 @@ static int add_to_graph(struct mf_task_set *set, struct mf_sim_task *task)
     int r = task->is_behind_barrier ? mf_graph_add_barrier(set->graph) : 0;
 
     return r < 0 ? r
-                 : mf_graph_add(set->graph, task->duration_ns, task->spec.needs.n_slots,
+                 : mf_graph_add(set->graph, task->duration_ns,
+                                task->spec.needs.n_slots * mf_needs_n_nodes(&task->spec.needs),
                                 task->after, task->n_after);
 }
 

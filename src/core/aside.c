@@ -36,6 +36,7 @@ static struct mf_aside_key key_of(const struct mf_task *task)
     memset(&key, 0, sizeof(key));
     key.n_slots = task->spec.needs.n_slots;
     key.n_gpus = task->spec.needs.n_gpus;
+    key.n_nodes = mf_needs_n_nodes(&task->spec.needs);
     memcpy(key.countables, task->spec.needs.countables, sizeof(key.countables));
     key.kind = task->spec.kind;
     key.target = task->spec.has_target ? task->spec.target : MF_WORKER_NONE;

@@ -1,12 +1,11 @@
 /*
  * EASY backfilling: the first task in order that fits nowhere reserves a
- * worker, and tasks behind it are placed there only if that does not make it
- * start later. So large tasks are not starved by small ones, and the slots
- * that gather for them do not idle more than they must.
+ * worker, or one on each node that it needs, and tasks behind it are placed there
+ * only if that does not make it start later. So large tasks are not starved by
+ * small ones, and the slots that gather for them do not idle more than they must.
  *
  * D. Lifka, "The ANL/IBM SP scheduling system", 1995. As there, only the first
- * task that waits has a reservation; here it is for one worker, since a task
- * does not span workers.
+ * task that waits has a reservation.
  */
 #include "core/farm_private.h"
 
@@ -21,6 +20,22 @@ struct mf_release {
     const struct mf_needs *needs;
     bool has_slots;
 };
+
+/* A worker that could have a task, or a part of one, and when; in their order of load. */
+struct mf_candidate {
+    struct mf_worker *worker;
+    int64_t at_ns;
+    uint32_t number;
+};
+
+static int compare_candidates(const void *a, const void *b)
+{
+    const struct mf_candidate *first = a, *second = b;
+
+    if (first->at_ns != second->at_ns)
+        return first->at_ns < second->at_ns ? -1 : 1;
+    return (first->number > second->number) - (first->number < second->number);
+}
 
 static int compare_releases(const void *a, const void *b)
 {
@@ -46,22 +61,27 @@ static int64_t expected_end_ns(const struct mf_farm *farm, const struct mf_task 
 /* The releases of a worker in order of time. Returns false when there is no memory for them. */
 static bool list_releases(struct mf_farm *farm, const struct mf_worker *worker)
 {
-    uint32_t n = 0;
+    uint32_t n = 0, n_all = worker->n_tasks + worker->n_parts;
 
-    if (worker->n_tasks > farm->releases_capacity) {
-        struct mf_release *grown =
-            reallocarray(farm->releases, worker->n_tasks, sizeof(*farm->releases));
+    if (n_all > farm->releases_capacity) {
+        struct mf_release *grown = reallocarray(farm->releases, n_all, sizeof(*farm->releases));
 
         if (!grown)
             return false;
         farm->releases = grown;
-        farm->releases_capacity = worker->n_tasks;
+        farm->releases_capacity = n_all;
     }
     mf_list_for_each (node, &worker->tasks) {
         const struct mf_task *task = mf_container_of(node, struct mf_task, node);
 
         farm->releases[n++] =
             (struct mf_release){expected_end_ns(farm, task), &task->spec.needs, task->has_slots};
+    }
+    mf_list_for_each (node, &worker->parts) {
+        const struct mf_task *task = mf_container_of(node, struct mf_span_part, node)->task;
+
+        farm->releases[n++] =
+            (struct mf_release){expected_end_ns(farm, task), &task->spec.needs, true};
     }
     qsort(farm->releases, n, sizeof(*farm->releases), compare_releases);
     return true;
@@ -98,7 +118,7 @@ static int64_t find_shadow(struct mf_farm *farm, const struct mf_worker *worker,
 
     if (!list_releases(farm, worker))
         return INT64_MAX;
-    for (uint32_t i = 0; !fits(needs, &free) && i < worker->n_tasks; i++) {
+    for (uint32_t i = 0; !fits(needs, &free) && i < worker->n_tasks + worker->n_parts; i++) {
         const struct mf_needs *back = farm->releases[i].needs;
         uint32_t n_slots = farm->releases[i].has_slots ? back->n_slots : 0;
         uint32_t n_paid = n_slots < n_owed ? n_slots : n_owed;
@@ -127,82 +147,173 @@ static bool may_reserve(const struct mf_farm *farm, const struct mf_worker *work
                                   : mf_avoid_allows(mf_farm_to_avoid(farm, task), worker));
 }
 
-/* The worker that could begin the task first, among some. O(workers) where few are able. */
-static const struct mf_worker *choose_worker(struct mf_farm *farm, const struct mf_task *task)
+static bool has_memory_for(struct mf_farm *farm, uint32_t n_candidates)
 {
-    const struct mf_heap *by_load = &farm->workers.by_load;
-    const struct mf_worker *best = NULL;
-    int64_t best_ns = INT64_MAX;
-    struct mf_needs spare;
+    struct mf_candidate *grown;
 
-    if (task->spec.has_target)
-        return mf_workers_find(&farm->workers, task->spec.target);
-    for (uint32_t i = 0, n = 0; i < by_load->n_items && n < MAX_CANDIDATES; i++) {
-        const struct mf_worker *worker = by_load->items[i];
-        int64_t at_ns;
+    if (n_candidates <= farm->candidates_capacity)
+        return true;
+    grown = reallocarray(farm->candidates, n_candidates, sizeof(*grown));
+    if (!grown)
+        return false;
+    farm->candidates = grown;
+    farm->candidates_capacity = n_candidates;
+    return true;
+}
 
-        if (!may_reserve(farm, worker, task))
+/* Adds one, or puts it in the place of another one of its node that is worse: for a task that needs
+ * several, only one of each node counts. Returns how many there are then. */
+static uint32_t add_candidate(struct mf_farm *farm, uint32_t n, bool is_one_a_node,
+                              struct mf_candidate candidate)
+{
+    for (uint32_t i = 0; i < n && is_one_a_node; i++) {
+        if (mf_worker_is_apart(farm->candidates[i].worker, candidate.worker))
             continue;
-        n++;
-        at_ns = find_shadow(farm, worker, &task->spec.needs, &spare);
-        if (!best || at_ns < best_ns) {
-            best = worker;
-            best_ns = at_ns;
+        if (candidate.at_ns < farm->candidates[i].at_ns) {
+            candidate.number = farm->candidates[i].number;
+            farm->candidates[i] = candidate;
         }
+        return n;
     }
-    return best;
-}
-
-/* Keeps a worker from a time on, at the latest. */
-static void keep(struct mf_farm *farm, const struct mf_task *task, const struct mf_worker *worker,
-                 int64_t latest_ns)
-{
-    struct mf_reservation *reservation = &farm->reservation;
-    int64_t shadow_ns = find_shadow(farm, worker, &task->spec.needs, &reservation->spare);
-
-    reservation->worker = worker->id;
-    reservation->shadow_ns = shadow_ns < latest_ns ? shadow_ns : latest_ns;
-    mf_farm_recall_behind(farm, mf_workers_find(&farm->workers, worker->id), task);
-}
-
-/* Whether another worker could begin it earlier than the one that was kept for it so far. */
-static bool is_other_earlier(struct mf_farm *farm, const struct mf_task *task,
-                             const struct mf_worker *kept, const struct mf_worker *other)
-{
-    struct mf_needs spare;
-
-    return other && find_shadow(farm, other, &task->spec.needs, &spare) <
-                        find_shadow(farm, kept, &task->spec.needs, &spare);
+    candidate.number = n;
+    farm->candidates[n] = candidate;
+    return n + 1;
 }
 
 /*
- * What was promised holds: the worker stays the same, or none would ever run
+ * The workers that could begin the task first, among some: farm->candidates begins with as many as
+ * it needs. Returns when they could, INT64_MAX if nobody knows, or -1 if there are not as many.
+ * O(workers) where few are able.
+ */
+static int64_t choose_workers(struct mf_farm *farm, const struct mf_task *task)
+{
+    const struct mf_heap *by_load = &farm->workers.by_load;
+    uint32_t n_nodes = mf_needs_n_nodes(&task->spec.needs), n = 0;
+    uint32_t most = n_nodes > MAX_CANDIDATES ? n_nodes : MAX_CANDIDATES;
+    struct mf_needs spare;
+
+    if (!has_memory_for(farm, most))
+        return -1;
+    for (uint32_t i = 0; i < by_load->n_items && n < most; i++) {
+        struct mf_worker *worker = by_load->items[i];
+
+        if (task->spec.has_target)
+            worker = mf_workers_find(&farm->workers, task->spec.target);
+        else if (!may_reserve(farm, worker, task))
+            continue;
+        n = add_candidate(
+            farm, n, n_nodes > 1,
+            (struct mf_candidate){worker, find_shadow(farm, worker, &task->spec.needs, &spare), 0});
+        if (task->spec.has_target)
+            break;
+    }
+    if (n < n_nodes)
+        return -1;
+    qsort(farm->candidates, n, sizeof(*farm->candidates), compare_candidates);
+    return farm->candidates[n_nodes - 1].at_ns;
+}
+
+/* When those could that are kept for it so far; INT64_MAX if nobody knows. */
+static int64_t find_kept_shadow(struct mf_farm *farm, const struct mf_task *task)
+{
+    const struct mf_reservation *reservation = &farm->reservation;
+    int64_t latest_ns = INT64_MIN;
+
+    for (uint32_t i = 0; i < reservation->n_workers; i++) {
+        struct mf_worker *worker = mf_workers_find(&farm->workers, reservation->workers[i]);
+        int64_t at_ns = find_shadow(farm, worker, &task->spec.needs, &worker->spare);
+
+        if (at_ns > latest_ns)
+            latest_ns = at_ns;
+    }
+    return latest_ns;
+}
+
+/* Whether those that are kept are as many as a task needs, and for it, and may be so. */
+static bool are_kept_for(const struct mf_farm *farm, const struct mf_task *task)
+{
+    const struct mf_reservation *reservation = &farm->reservation;
+
+    if (reservation->task != task->id ||
+        reservation->n_workers != mf_needs_n_nodes(&task->spec.needs))
+        return false;
+    for (uint32_t i = 0; i < reservation->n_workers; i++)
+        if (!may_reserve(farm, mf_workers_find(&farm->workers, reservation->workers[i]), task))
+            return false;
+    return true;
+}
+
+static void let_go(struct mf_farm *farm)
+{
+    struct mf_reservation *reservation = &farm->reservation;
+
+    for (uint32_t i = 0; i < reservation->n_workers; i++)
+        mf_workers_find(&farm->workers, reservation->workers[i])->is_kept = false;
+    reservation->n_workers = 0;
+    reservation->shadow_ns = INT64_MAX;
+}
+
+/* Takes the first candidates in place of those that are kept. */
+static void keep_others(struct mf_farm *farm, uint32_t n)
+{
+    struct mf_reservation *reservation = &farm->reservation;
+    mf_worker_id *grown;
+
+    let_go(farm);
+    if (n > reservation->capacity) {
+        grown = reallocarray(reservation->workers, n, sizeof(*grown));
+        if (!grown)
+            return;
+        reservation->workers = grown;
+        reservation->capacity = n;
+    }
+    for (uint32_t i = 0; i < n; i++)
+        reservation->workers[i] = farm->candidates[i].worker->id;
+    reservation->n_workers = n;
+}
+
+/* Keeps the workers from a time on, at the latest. */
+static void keep(struct mf_farm *farm, const struct mf_task *task, int64_t latest_ns)
+{
+    struct mf_reservation *reservation = &farm->reservation;
+    int64_t shadow_ns = find_kept_shadow(farm, task);
+
+    reservation->shadow_ns = shadow_ns < latest_ns ? shadow_ns : latest_ns;
+    for (uint32_t i = 0; i < reservation->n_workers; i++) {
+        struct mf_worker *worker = mf_workers_find(&farm->workers, reservation->workers[i]);
+
+        worker->is_kept = true;
+        mf_farm_recall_behind(farm, worker, task);
+    }
+}
+
+/*
+ * What was promised holds: the workers stay the same, or none would ever run
  * empty, and what is placed there meanwhile does not put off the time. Only
- * where nothing could be promised, or the time has passed, is another one
+ * where nothing could be promised, or the time has passed, are others
  * looked for.
  */
 void mf_farm_reserve(struct mf_farm *farm, const struct mf_task *task)
 {
     struct mf_reservation *reservation = &farm->reservation;
-    const struct mf_worker *kept = mf_workers_find(&farm->workers, reservation->worker);
-    const struct mf_worker *other = NULL;
-    int64_t latest_ns = reservation->shadow_ns;
+    bool is_kept = are_kept_for(farm, task);
+    int64_t latest_ns = reservation->shadow_ns, other_ns = -1;
 
-    if (reservation->task != task->id || !may_reserve(farm, kept, task))
-        kept = NULL;
-    if (!kept || latest_ns == INT64_MAX || latest_ns <= farm->now_ns)
-        other = choose_worker(farm, task);
-    if (!kept || is_other_earlier(farm, task, kept, other)) {
-        kept = other;
+    if (!is_kept || latest_ns == INT64_MAX || latest_ns <= farm->now_ns)
+        other_ns = choose_workers(farm, task);
+    if (!is_kept)
+        let_go(farm);
+    if (other_ns >= 0 && (!is_kept || other_ns < find_kept_shadow(farm, task))) {
+        keep_others(farm, mf_needs_n_nodes(&task->spec.needs));
         latest_ns = INT64_MAX;
     }
-    *reservation =
-        (struct mf_reservation){.is_standing = true, .task = task->id, .worker = MF_WORKER_NONE};
-    if (kept)
-        keep(farm, task, kept, latest_ns);
+    reservation->is_standing = true;
+    reservation->task = task->id;
+    if (reservation->n_workers > 0)
+        keep(farm, task, latest_ns);
 }
 
-/* Whether a task should be over when the reserved worker is to begin its own. */
+/* Whether a task should be over when the reserved workers are to begin their own. */
 static bool ends_before_shadow(const struct mf_farm *farm, const struct mf_task *task)
 {
     int64_t estimate_ns = mf_farm_estimate_ns(farm, task);
@@ -214,25 +325,32 @@ static bool ends_before_shadow(const struct mf_farm *farm, const struct mf_task 
 bool mf_farm_may_backfill(const struct mf_farm *farm, const struct mf_task *task,
                           const struct mf_worker *worker)
 {
-    const struct mf_reservation *reservation = &farm->reservation;
     struct mf_needs free = free_of(worker);
 
-    if (worker->id != reservation->worker || task->id == reservation->task)
+    if (!mf_farm_is_kept_for_another(farm, worker, task))
         return true;
     if (!fits(&task->spec.needs, &free))
         return false;
-    return fits(&task->spec.needs, &reservation->spare) || ends_before_shadow(farm, task);
+    return fits(&task->spec.needs, &worker->spare) || ends_before_shadow(farm, task);
+}
+
+static void take_spare(struct mf_farm *farm, mf_worker_id id, const struct mf_needs *needs)
+{
+    struct mf_worker *worker = mf_workers_find(&farm->workers, id);
+
+    if (!worker->is_kept)
+        return;
+    worker->spare.n_slots -= needs->n_slots;
+    worker->spare.n_gpus -= needs->n_gpus;
+    worker->spare.mem_bytes -= needs->mem_bytes;
 }
 
 void mf_farm_note_backfill(struct mf_farm *farm, const struct mf_task *task)
 {
-    struct mf_reservation *reservation = &farm->reservation;
-    const struct mf_needs *needs = &task->spec.needs;
-
     /* What is over before that time takes nothing of what is left then. */
-    if (task->worker != reservation->worker || ends_before_shadow(farm, task))
+    if (ends_before_shadow(farm, task))
         return;
-    reservation->spare.n_slots -= needs->n_slots;
-    reservation->spare.n_gpus -= needs->n_gpus;
-    reservation->spare.mem_bytes -= needs->mem_bytes;
+    take_spare(farm, task->worker, &task->spec.needs);
+    for (uint32_t i = 0; i < mf_task_n_parts(task); i++)
+        take_spare(farm, task->parts[i].worker, &task->spec.needs);
 }

@@ -26,7 +26,8 @@ static const char *check_wish(const struct mf_farm *farm, const struct mf_task *
     if (task->wish == MF_WISH_RECALL && !is_placed)
         return "a running task is recalled";
     if (task->wish == MF_WISH_END && task->end_cause != MF_CAUSE_STOPPED &&
-        task->end_cause != MF_CAUSE_TIMEOUT)
+        task->end_cause != MF_CAUSE_TIMEOUT &&
+        !(task->end_cause == MF_CAUSE_LOST && mf_task_n_parts(task) > 0))
         return "a task is to be ended without a cause";
     if (task->wish == MF_WISH_SUSPEND && task->state != MF_TASK_RUNNING)
         return "a task that does not run is to be suspended";
@@ -69,6 +70,36 @@ static const char *check_slots(const struct mf_farm *farm, const struct mf_task 
                : NULL;
 }
 
+/* Each part is on a node of its own; what was lost is to be ended, unless it was never begun. */
+static const char *check_parts(const struct mf_farm *farm, const struct mf_task *task,
+                               const struct mf_worker *worker)
+{
+    uint32_t n_held = 0, n_lost = 0;
+
+    for (uint32_t i = 0; i < mf_task_n_parts(task); i++) {
+        const struct mf_span_part *part = &task->parts[i];
+        const struct mf_worker *other = mf_workers_find(&farm->workers, part->worker);
+
+        n_held += part->is_held;
+        n_lost += !other;
+        if ((other == NULL) != mf_list_is_empty(&part->node))
+            return "the parts of a task are not those in the workers' lists";
+        if (other && !mf_worker_is_apart(other, worker))
+            return "a task has two rooms on one node";
+        for (uint32_t j = 0; j < i && other; j++)
+            if (task->parts[j].worker != MF_WORKER_NONE &&
+                !mf_worker_is_apart(other, mf_workers_find(&farm->workers, task->parts[j].worker)))
+                return "a task has two parts on one node";
+    }
+    if (n_held != task->n_parts_held)
+        return "the count of the parts that are held is wrong";
+    if (n_lost > 0 && (mf_task_is_gathering(task) || task->wish != MF_WISH_END))
+        return "a task goes on without all of its rooms";
+    if (mf_task_is_gathering(task) && task->wish != MF_WISH_NONE)
+        return "something is wished of a worker that does not know of the task";
+    return NULL;
+}
+
 static const char *check_held(const struct mf_farm *farm, const struct mf_task *task)
 {
     const struct mf_worker *worker = mf_workers_find(&farm->workers, task->worker);
@@ -89,6 +120,8 @@ static const char *check_held(const struct mf_farm *farm, const struct mf_task *
         return "the list of running tasks is not those that may go on running";
     if (check_slots(farm, task, worker))
         return check_slots(farm, task, worker);
+    if (check_parts(farm, task, worker))
+        return check_parts(farm, task, worker);
     return check_wish(farm, task, worker);
 }
 
@@ -96,6 +129,9 @@ static const char *check_not_held(const struct mf_farm *farm, const struct mf_ta
 {
     if (task->has_slots || task->ran_ns != 0)
         return "a task that no worker holds has slots";
+    for (uint32_t i = 0; task->parts && i < mf_task_n_parts(task); i++)
+        if (task->parts[i].worker != MF_WORKER_NONE || !mf_list_is_empty(&task->parts[i].node))
+            return "a task that no worker holds has room on others";
     if (task->worker != MF_WORKER_NONE || !mf_list_is_empty(&task->node) ||
         !mf_list_is_empty(&task->running_node))
         return "a task that no worker holds is in a worker's list";

@@ -18,6 +18,12 @@ static const char *check_beside_slots(const struct mf_worker *worker)
         n_gpus += task->spec.needs.n_gpus;
         mem_bytes += task->spec.needs.mem_bytes;
     }
+    mf_list_for_each (node, &worker->parts) {
+        const struct mf_span_part *part = mf_container_of(node, struct mf_span_part, node);
+
+        n_gpus += part->task->spec.needs.n_gpus;
+        mem_bytes += part->task->spec.needs.mem_bytes;
+    }
     if (n_gpus != worker->n_gpus || mem_bytes != worker->mem_bytes)
         return "the GPUs or the memory of a worker do not add up";
     return NULL;
@@ -35,15 +41,35 @@ static const char *check_free(const struct mf_workers *workers, const struct mf_
     return NULL;
 }
 
+/* Slots of the parts of tasks that others run. */
+static const char *check_parts(const struct mf_farm *farm, const struct mf_worker *worker,
+                               uint64_t *ret_n_slots)
+{
+    *ret_n_slots = 0;
+    if (mf_check_count_nodes(&worker->parts, worker->n_parts) != worker->n_parts)
+        return "a worker's list has too many or too few parts";
+    mf_list_for_each (node, &worker->parts) {
+        const struct mf_span_part *part = mf_container_of(node, struct mf_span_part, node);
+
+        if (mf_tasks_find(&farm->tasks, part->task->id) != part->task ||
+            !mf_task_is_held(part->task) || part->worker != worker->id)
+            return "a worker's list has a part that it does not hold";
+        *ret_n_slots += part->task->spec.needs.n_slots;
+    }
+    return NULL;
+}
+
 /* What the tasks of a worker add up to. */
 static const char *check_load(const struct mf_farm *farm, const struct mf_worker *worker)
 {
     uint64_t n_single = 0;
-    uint64_t n_wide = 0;
+    uint64_t n_wide;
     uint32_t n_long = 0;
     uint32_t n_recalling = 0;
     uint64_t most = farm->config.delay_ns > 0 ? 0 : farm->config.max_prefetch_per_slot;
 
+    if (check_parts(farm, worker, &n_wide))
+        return check_parts(farm, worker, &n_wide);
     if (mf_check_count_nodes(&worker->tasks, worker->n_tasks) != worker->n_tasks)
         return "a worker's list has too many or too few tasks";
     mf_list_for_each (node, &worker->tasks) {
@@ -53,7 +79,8 @@ static const char *check_load(const struct mf_farm *farm, const struct mf_worker
             task->worker != worker->id)
             return "a worker's list has a task that it does not hold";
         if (task->has_slots)
-            *(task->spec.needs.n_slots > 1 ? &n_wide : &n_single) += task->spec.needs.n_slots;
+            *(task->spec.needs.n_slots > 1 || mf_task_n_parts(task) > 0 ? &n_wide : &n_single) +=
+                task->spec.needs.n_slots;
         n_recalling += task->wish == MF_WISH_RECALL;
         n_long += task->spec.is_long;
     }
@@ -98,13 +125,23 @@ static const char *check_worker(const struct mf_farm *farm, const struct mf_work
         return "a worker is blocked between two ticks";
     if ((worker->state == MF_WORKER_QUARANTINED) == mf_list_is_empty(&worker->quarantine_node))
         return "the workers in quarantine are not those in their list";
-    if (worker->state == MF_WORKER_GONE && worker->n_tasks > 0)
+    if (worker->state == MF_WORKER_GONE && !mf_worker_is_empty(worker))
         return "a worker that is gone holds a task";
-    if (worker->state == MF_WORKER_DRAINING && worker->n_tasks == 0)
+    if (worker->state == MF_WORKER_DRAINING && mf_worker_is_empty(worker))
         return "a worker that drains holds nothing and is not gone";
     if (check_free(&farm->workers, worker))
         return check_free(&farm->workers, worker);
     return check_load(farm, worker);
+}
+
+/* Whether no worker of its node that is UP has a lower number. */
+static bool is_first_up(const struct mf_worker *worker, const struct mf_workers *workers)
+{
+    for (const struct mf_worker *other = workers->nodes[worker->node].first; other;
+         other = other->next_on_node)
+        if (other->state == MF_WORKER_UP && other->id < worker->id)
+            return false;
+    return true;
 }
 
 /* The totals over the workers that are UP. */
@@ -118,12 +155,15 @@ static const char *check_totals(const struct mf_workers *workers)
         if (!worker || worker->state != MF_WORKER_UP)
             continue;
         sum.n_up++;
+        sum.n_nodes_up += worker->node == MF_NODE_UNKNOWN || is_first_up(worker, workers);
         sum.n_slots_up += worker->n_slots;
         sum.n_surplus += mf_worker_surplus(worker);
         sum.n_free += worker->n_slots + mf_worker_surplus(worker) - worker->n_committed;
     }
     if (mf_room_check(&workers->room) != (workers->has_room ? (int64_t)sum.n_up : 0))
         return "the workers by what they have free are not those that are up";
+    if (sum.n_nodes_up != workers->n_nodes_up)
+        return "the count of nodes is wrong";
     if (sum.n_up != workers->n_up || sum.n_up != workers->by_load.n_items ||
         workers->by_fullness.n_items != (workers->has_fullness ? sum.n_up : 0))
         return "the count of workers is wrong";

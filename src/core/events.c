@@ -40,6 +40,9 @@ static int handle_submitted(struct mf_farm *farm, const struct mf_event *event)
 
     if (farm->is_closed || event->spec.needs.n_slots == 0 || event->spec.max_attempts == 0)
         return -EINVAL;
+    /* Parts have no line to wait in for their slots, and no worker of their own. */
+    if (event->spec.needs.n_nodes > 1 && (farm->preempts || event->spec.has_target))
+        return -EINVAL;
     if (event->task != 0 && event->task != farm->tasks.n_added + 1)
         return -EINVAL;
     r = mf_farm_expect(farm, &event->spec);
@@ -79,24 +82,38 @@ static int handle_closed(struct mf_farm *farm)
     return 0;
 }
 
+static void recall(struct mf_farm *farm, struct mf_task *task)
+{
+    if (mf_task_is_gathering(task))
+        mf_farm_take_back(farm, task);
+    else if (task->state == MF_TASK_PLACED && task->wish == MF_WISH_NONE)
+        mf_farm_wish(farm, task, MF_WISH_RECALL, MF_CAUSE_NONE);
+}
+
 void mf_farm_recall_all(struct mf_farm *farm, struct mf_worker *worker)
 {
-    mf_list_for_each (node, &worker->tasks) {
-        struct mf_task *task = mf_container_of(node, struct mf_task, node);
+    mf_list_for_each_safe (node, &worker->tasks)
+        recall(farm, mf_container_of(node, struct mf_task, node));
+    mf_list_for_each_safe (node, &worker->parts)
+        recall(farm, mf_container_of(node, struct mf_span_part, node)->task);
+}
 
-        if (task->state == MF_TASK_PLACED && task->wish == MF_WISH_NONE)
-            mf_farm_wish(farm, task, MF_WISH_RECALL, MF_CAUSE_NONE);
+/* Nobody is to be asked to end one that is gathering. */
+static void end(struct mf_farm *farm, struct mf_task *task)
+{
+    if (!mf_task_is_gathering(task)) {
+        mf_farm_wish(farm, task, MF_WISH_END, MF_CAUSE_STOPPED);
+        return;
     }
+    task->is_cancelled = true;
+    mf_farm_take_back(farm, task);
 }
 
 /* Asks for the end of all tasks of a worker; one that is over its time keeps that cause. */
 static void end_all(struct mf_farm *farm, struct mf_worker *worker)
 {
-    mf_list_for_each (node, &worker->tasks) {
-        struct mf_task *task = mf_container_of(node, struct mf_task, node);
-
-        mf_farm_wish(farm, task, MF_WISH_END, MF_CAUSE_STOPPED);
-    }
+    mf_list_for_each_safe (node, &worker->tasks)
+        end(farm, mf_container_of(node, struct mf_task, node));
 }
 
 static void stop(struct mf_farm *farm, enum mf_stop how)
@@ -163,20 +180,18 @@ static int handle_worker_drain(struct mf_farm *farm, const struct mf_event *even
         return 0;
     mf_workers_move(&farm->workers, worker, MF_WORKER_DRAINING);
     mf_farm_recall_all(farm, worker);
-    if (worker->n_tasks == 0)
+    if (worker->state == MF_WORKER_DRAINING && mf_worker_is_empty(worker))
         mf_workers_move(&farm->workers, worker, MF_WORKER_GONE);
     mf_farm_let_out_needed(farm);
     return 0;
 }
 
 /* An attempt ended with what ran it, which it may have brought down, unless it is innocent. */
-static void note_lost(struct mf_task *task, const struct mf_worker *worker, enum mf_cause cause,
-                      bool is_innocent)
+static void note_lost(struct mf_task *task, enum mf_cause cause, bool is_innocent)
 {
     task->lost += !is_innocent;
     task->tries++;
     task->cause = cause;
-    task->avoid_node = worker->node;
 }
 
 /* That is no fault of the task, unless it happens to it again and again. */
@@ -208,8 +223,10 @@ static void lose_task(struct mf_farm *farm, struct mf_task *task, const struct m
     if (farm->has_shares)
         mf_farm_account(farm, task, was_running ? farm->now_ns - task->started_ns : 0);
     mf_farm_release(farm, task);
-    if (was_running)
-        note_lost(task, worker, MF_CAUSE_LOST, was_suspended);
+    if (was_running) {
+        note_lost(task, MF_CAUSE_LOST, was_suspended);
+        task->avoid_node = worker->node;
+    }
     go_on_after_loss(farm, task, MF_CAUSE_LOST, was_running);
 }
 
@@ -226,6 +243,8 @@ static int handle_worker_lost(struct mf_farm *farm, const struct mf_event *event
     mf_workers_move(&farm->workers, worker, MF_WORKER_GONE);
     mf_list_for_each_safe (node, &worker->tasks)
         lose_task(farm, mf_container_of(node, struct mf_task, node), worker, &n_idle);
+    mf_list_for_each_safe (node, &worker->parts)
+        mf_span_lose_part(farm, mf_container_of(node, struct mf_span_part, node), worker);
     mf_farm_let_out_needed(farm);
     return 0;
 }
@@ -235,8 +254,8 @@ static int find_held(struct mf_farm *farm, const struct mf_event *event, struct 
 {
     struct mf_task *task = mf_tasks_find(&farm->tasks, event->task);
 
-    if (task && mf_task_is_held(task) && task->worker == event->worker &&
-        task->attempt == event->attempt) {
+    if (task && mf_task_is_held(task) && !mf_task_is_gathering(task) &&
+        task->worker == event->worker && task->attempt == event->attempt) {
         *ret_task = task;
         return 0;
     }
@@ -350,7 +369,11 @@ static void end_attempt(struct mf_farm *farm, struct mf_task *task, const struct
 
     if (event->cause == MF_CAUSE_LAUNCHER) {
         task->avoid = event->worker;
-        note_lost(task, worker, event->cause, event->is_innocent);
+        task->avoid_node = worker->node;
+    }
+    /* LOST is a part of it, for which it was ended. */
+    if (event->cause == MF_CAUSE_LAUNCHER || event->cause == MF_CAUSE_LOST) {
+        note_lost(task, event->cause, event->is_innocent);
         go_on_after_loss(farm, task, event->cause, true);
         return;
     }
@@ -390,6 +413,17 @@ static int handle_ended(struct mf_farm *farm, const struct mf_event *event)
     return 0;
 }
 
+void mf_farm_take_back(struct mf_farm *farm, struct mf_task *task)
+{
+    leave_worker(farm, task, 0);
+    farm->counts.recalled++;
+    task->is_probe = false;
+    if (task->is_cancelled)
+        mf_farm_settle(farm, task, MF_TASK_CANCELLED, MF_CAUSE_STOPPED);
+    else
+        mf_farm_make_ready(farm, task);
+}
+
 static int handle_returned(struct mf_farm *farm, const struct mf_event *event)
 {
     struct mf_task *task;
@@ -399,13 +433,7 @@ static int handle_returned(struct mf_farm *farm, const struct mf_event *event)
         return r;
     if (task->state != MF_TASK_PLACED)
         return -EINVAL;
-    leave_worker(farm, task, 0);
-    farm->counts.recalled++;
-    task->is_probe = false;
-    if (task->is_cancelled)
-        mf_farm_settle(farm, task, MF_TASK_CANCELLED, MF_CAUSE_STOPPED);
-    else
-        mf_farm_make_ready(farm, task);
+    mf_farm_take_back(farm, task);
     return 0;
 }
 
@@ -480,6 +508,9 @@ static int handle_adopted(struct mf_farm *farm, const struct mf_event *event)
     if (!mf_worker_could_run(worker, &task->spec.needs) ||
         !mf_farm_has_countables(farm, &task->spec.needs))
         return -EINVAL;
+    /* The rooms that it has on other nodes went with the scheduler before. */
+    if (mf_task_n_parts(task) > 0)
+        return -EINVAL;
     if (!has_room_to_adopt(farm, worker, task, is_suspended))
         return MF_FARM_E_STALE;
     if (is_suspended && mf_heap_reserve(&worker->suspended, worker->n_tasks + 1) < 0)
@@ -510,7 +541,9 @@ static int handle_cancel(struct mf_farm *farm, const struct mf_event *event)
         return -EINVAL;
     if (!task || mf_task_state_is_final(task->state))
         return MF_FARM_E_STALE;
-    if (mf_task_is_held(task)) {
+    if (mf_task_is_gathering(task)) {
+        end(farm, task);
+    } else if (mf_task_is_held(task)) {
         task->is_cancelled = true;
         mf_farm_wish(farm, task, MF_WISH_END, MF_CAUSE_STOPPED);
     } else {
@@ -546,6 +579,8 @@ int mf_farm_handle(struct mf_farm *farm, const struct mf_event *event)
         return handle_adopted(farm, event);
     case MF_EVENT_LET_GO:
         return handle_let_go(farm, event);
+    case MF_EVENT_HELD:
+        return mf_span_handle_held(farm, event);
     case MF_EVENT_STARTED:
         return handle_started(farm, event);
     case MF_EVENT_ENDED:

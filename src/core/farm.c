@@ -89,6 +89,9 @@ void mf_farm_destroy(struct mf_farm *farm)
     mf_heap_finish(&farm->late);
     mf_asides_finish(farm);
     free(farm->releases);
+    free(farm->candidates);
+    free(farm->reservation.workers);
+    free(farm->taken);
     mf_workers_finish(&farm->workers);
     mf_tasks_finish(&farm->tasks);
     mf_links_finish(&farm->links);
@@ -143,6 +146,7 @@ int mf_farm_next_change(struct mf_farm *farm, struct mf_change *ret_change)
         .needs = task->spec.needs,
         .worker = task->worker,
         .root = task->root,
+        .is_gathering = mf_task_is_gathering(task),
     };
     if (mf_task_state_is_final(task->state))
         mf_tasks_forget(&farm->tasks, task);

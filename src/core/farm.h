@@ -126,6 +126,7 @@ enum mf_event_kind {
     MF_EVENT_ADOPTED,  /* worker, task, attempt, n_tries, state, duration_ns, cause, is_innocent: it
                           is there */
     MF_EVENT_LET_GO,   /* task: it adopts nothing, and is withheld no more */
+    MF_EVENT_HELD,     /* worker, task, attempt: it keeps a part's room free for the task */
     MF_EVENT_STARTED,  /* worker, task, attempt */
     MF_EVENT_ENDED,    /* worker, task, attempt, cause, duration_ns, is_innocent */
     MF_EVENT_RETURNED, /* worker, task, attempt: given back unstarted */
@@ -188,7 +189,9 @@ struct mf_event {
 /**
  * A task whose state or wish changed, as it is now. What it asks for:
  *
- *   PLACED                      send it to worker, unless this attempt was sent
+ *   PLACED                      send it to worker, unless this attempt was sent; but if it
+ *                               is_gathering, to the workers of its parts, which are to keep room
+ *                               for it. These let go of that when the attempt is over
  *   PLACED with wish RECALL     ask worker to give it back
  *   PLACED, RUNNING, SUSPENDED, wish END   ask worker to end it; cause says why (TIMEOUT,
  *                               STOPPED)
@@ -202,8 +205,9 @@ struct mf_event {
  * Doing it twice does no harm. A task that is READY for the first time is not
  * told, as nobody has to do anything. Without the wish END, cause is that of the
  * last attempt that ended. attempt numbers every placement, so that (task,
- * attempt) is unique; tries counts those that ended or were lost with their worker, and charged
- * those that used up one of max_attempts. root is the task whose end led to SKIPPED.
+ * attempt) is unique. A task that needs several nodes has its parts in mf_farm_find(), and is
+ * told once more when all are held. tries counts those that ended or were lost with their worker,
+ * and charged those that used up one of max_attempts. root is the task whose end led to SKIPPED.
  */
 struct mf_change {
     mf_task_id task;
@@ -218,6 +222,7 @@ struct mf_change {
     struct mf_needs needs;
     mf_worker_id worker;
     mf_task_id root;
+    bool is_gathering;
 };
 
 /** How many tasks are in each state, and what went on. */

@@ -6,6 +6,7 @@
  *   move.c    every move of a task from one state to another
  *   countables.c  run-wide countables, and tasks that wait for them
  *   backfill.c    what may be placed while a large task waits
+ *   span.c    tasks that need room on several nodes
  *   follow.c  what follows from the end of a task for those that come after it
  *   order.c   keys of READY tasks, what is known of run times, what groups are charged
  *   place.c   the tick: placing, prefetch, time limits
@@ -38,23 +39,24 @@ struct mf_average {
 };
 
 /**
- * A worker that is kept for a task until it fits; see backfill.c.
+ * Workers that are kept for a task until it fits, one for each node that it needs; see backfill.c.
+ * What each of them then has left, of which tasks may have what takes longer, is kept with it.
  *
  * @is_standing  in the present tick, which places no task before it; what it was last is kept
  * @shadow_ns  when it should, INT64_MAX when nobody knows
- * @spare      what the worker then has left, of which tasks may have what takes longer
+ * @workers    n_workers of them, in memory for `capacity`
  */
 struct mf_reservation {
     bool is_standing;
     mf_task_id task;
-    mf_worker_id worker;
     int64_t shadow_ns;
-    struct mf_needs spare;
+    mf_worker_id *workers;
+    uint32_t n_workers, capacity;
 };
 
 /** What tasks have in common that all fit somewhere, or none of them; see aside.c. */
 struct mf_aside_key {
-    uint32_t n_slots, n_gpus;
+    uint32_t n_slots, n_gpus, n_nodes;
     uint32_t countables[MF_N_COUNTABLES];
     uint32_t kind;
     mf_worker_id target, avoid;
@@ -98,7 +100,8 @@ struct mf_aside {
  * @asides         n_asides classes of READY tasks that nobody had room for
  * @has_more       the last tick did not look at all READY tasks, for the sake of its length
  * @reservation    of the first task that fits nowhere
- * @releases       scratch memory of backfill.c
+ * @releases, @candidates   scratch memory of backfill.c
+ * @taken          workers chosen for a task that needs several nodes; see span.c
  * @n_recalling    tasks with the wish RECALL
  * @n_yielding     slots of those with the wish YIELD; n_claimed of them are awaited by READY tasks
  *                 that were looked at in this tick; one was asked last at asked_ns
@@ -133,6 +136,10 @@ struct mf_farm {
     uint32_t n_asides;
     bool has_more;
     struct mf_reservation reservation;
+    struct mf_candidate *candidates;
+    uint32_t candidates_capacity;
+    struct mf_worker **taken;
+    uint32_t taken_capacity;
     struct mf_release *releases;
     uint32_t releases_capacity;
     int64_t now_ns;
@@ -232,8 +239,12 @@ static inline bool mf_task_is_in_line(const struct mf_task *task)
 /** Puts a task that no worker holds among the READY ones, or those that wait to be READY. */
 void mf_farm_make_ready(struct mf_farm *farm, struct mf_task *task);
 
-/** READY to PLACED, as a new attempt. The worker is UP, the task's target, or gets a probe. */
+/** READY to PLACED, as a new attempt. The worker is UP, the task's target, or gets a probe. If it
+ * needs several nodes, the others of farm->taken have a part each. */
 void mf_farm_place(struct mf_farm *farm, struct mf_task *task, struct mf_worker *worker);
+
+/** Its change is told, though its state is the same. */
+void mf_farm_tell(struct mf_farm *farm, struct mf_task *task);
 
 /** PLACED to RUNNING, which answers a recall with no. */
 void mf_farm_start(struct mf_farm *farm, struct mf_task *task);
@@ -312,6 +323,9 @@ const char *mf_check_workers(const struct mf_farm *farm);
 /** Carries out an event of any kind but a tick; as mf_farm_apply(). */
 int mf_farm_handle(struct mf_farm *farm, const struct mf_event *event);
 
+/** A PLACED task leaves its worker, which has not begun it. */
+void mf_farm_take_back(struct mf_farm *farm, struct mf_task *task);
+
 /** Stops the farm if the failures so far ask for it. */
 void mf_farm_halt_if_due(struct mf_farm *farm);
 
@@ -384,7 +398,7 @@ void mf_asides_finish(struct mf_farm *farm);
 
 /* backfill.c */
 
-/** Keeps a worker for a task that is READY and fits nowhere now. */
+/** Keeps workers for a task that is READY and fits nowhere now. */
 void mf_farm_reserve(struct mf_farm *farm, const struct mf_task *task);
 
 /** Whether a task may go to a worker that has room for it: also if that one is reserved. */
@@ -393,6 +407,30 @@ bool mf_farm_may_backfill(const struct mf_farm *farm, const struct mf_task *task
 
 /** A task was placed while there is a reservation. */
 void mf_farm_note_backfill(struct mf_farm *farm, const struct mf_task *task);
+
+/** Whether a worker is kept for another task than this one, in the present tick. */
+static inline bool mf_farm_is_kept_for_another(const struct mf_farm *farm,
+                                               const struct mf_worker *worker,
+                                               const struct mf_task *task)
+{
+    return farm->reservation.is_standing && worker->is_kept && farm->reservation.task != task->id;
+}
+
+/* span.c */
+
+/** Memory for a READY task to be placed on the nodes that it needs. */
+bool mf_span_prepare(struct mf_farm *farm, struct mf_task *task);
+
+/** A task that was placed on farm->taken[0] takes its room on the others. */
+void mf_span_take(struct mf_farm *farm, struct mf_task *task);
+
+/** The opposite, when it leaves its worker. */
+void mf_span_give_back(struct mf_farm *farm, struct mf_task *task);
+
+/** A part of a task is lost with its worker, which is GONE. */
+void mf_span_lose_part(struct mf_farm *farm, struct mf_span_part *part, struct mf_worker *worker);
+
+int mf_span_handle_held(struct mf_farm *farm, const struct mf_event *event);
 
 /* place.c */
 
@@ -451,7 +489,10 @@ void mf_farm_probe(struct mf_farm *farm);
 /** When that is for the first of them; INT64_MAX for never. */
 int64_t mf_farm_next_probe_ns(const struct mf_farm *farm);
 
-/** Asks for all PLACED tasks of a worker back: see events.c. */
+/** Workers in quarantine are needed for a task that needs more nodes than there are without. */
+void mf_farm_let_out_for(struct mf_farm *farm, const struct mf_task *task);
+
+/** Asks for all PLACED tasks of a worker back, and those that it has room for: see events.c. */
 void mf_farm_recall_all(struct mf_farm *farm, struct mf_worker *worker);
 
 /* recall.c */

@@ -14,6 +14,11 @@ static void mark_dirty(struct mf_farm *farm, struct mf_task *task)
     mf_list_push_back(&farm->dirty, &task->dirty_node);
 }
 
+void mf_farm_tell(struct mf_farm *farm, struct mf_task *task)
+{
+    mark_dirty(farm, task);
+}
+
 /* The one writer of a task's state. */
 static void move(struct mf_farm *farm, struct mf_task *task, enum mf_task_state to)
 {
@@ -70,6 +75,7 @@ void mf_farm_place(struct mf_farm *farm, struct mf_task *task, struct mf_worker 
     worker->n_tasks++;
     worker->n_long += task->spec.is_long;
     mf_workers_take(&farm->workers, worker, &task->spec.needs);
+    mf_span_take(farm, task);
 }
 
 /* Among those that run: in order of how long they ran, if that is limited. */
@@ -234,11 +240,12 @@ void mf_farm_release(struct mf_farm *farm, struct mf_task *task)
     worker->n_long -= task->spec.is_long;
     needs.n_slots = task->has_slots ? needs.n_slots : 0;
     mf_workers_give_back(&farm->workers, worker, &needs);
+    mf_span_give_back(farm, task);
     mf_farm_give_back_countables(farm, &task->spec.needs);
     task->worker = MF_WORKER_NONE;
     task->has_slots = false;
     task->ran_ns = 0;
-    if (worker->state == MF_WORKER_DRAINING && worker->n_tasks == 0)
+    if (worker->state == MF_WORKER_DRAINING && mf_worker_is_empty(worker))
         mf_workers_move(&farm->workers, worker, MF_WORKER_GONE);
 }
 

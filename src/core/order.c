@@ -86,7 +86,7 @@ void mf_farm_charge(struct mf_farm *farm, struct mf_task *task)
 
 void mf_farm_account(struct mf_farm *farm, const struct mf_task *task, int64_t used_ns)
 {
-    double slot_ns = (double)used_ns * task->spec.needs.n_slots;
+    double slot_ns = (double)used_ns * task->spec.needs.n_slots * (1 + mf_task_n_parts(task));
 
     mf_shares_correct(&farm->shares, task->spec.group, slot_ns - task->charged_ns);
 }

@@ -82,6 +82,12 @@ struct mf_avoid mf_farm_to_avoid(const struct mf_farm *farm, const struct mf_tas
     const struct mf_worker *worker = mf_workers_find(workers, task->avoid);
     struct mf_avoid avoid = MF_AVOID_NOTHING;
 
+    if (mf_task_n_parts(task) > 0) {
+        if (task->avoid_node != MF_NODE_UNKNOWN &&
+            mf_workers_have_nodes(workers, needs, task->avoid_node, false))
+            avoid.node = task->avoid_node;
+        return avoid;
+    }
     if (worker && worker->state == MF_WORKER_UP &&
         mf_workers_n_able(workers, needs) > mf_worker_could_run(worker, needs))
         avoid.worker = worker->id;
@@ -91,15 +97,18 @@ struct mf_avoid mf_farm_to_avoid(const struct mf_farm *farm, const struct mf_tas
     return avoid;
 }
 
+/* A worker for a task, beside n_taken that it has on other nodes. */
 static struct mf_worker *choose(struct mf_farm *farm, const struct mf_task *task,
-                                struct mf_avoid avoid, mf_worker_id kept)
+                                struct mf_avoid avoid, uint32_t n_taken, bool avoids_kept)
 {
     const struct mf_choice choice = {
         .workers = &farm->workers,
         .task = task,
         .avoid = avoid.worker,
         .avoid_node = avoid.node,
-        .kept = kept,
+        .avoids_kept = avoids_kept,
+        .taken = farm->taken,
+        .n_taken = n_taken,
         .home = farm->has_homes ? mf_homes_find(&farm->homes, task->spec.group) : MF_WORKER_NONE,
         .rng = &farm->rng,
         .cursor = &farm->last_chosen,
@@ -114,7 +123,8 @@ static struct mf_worker *choose(struct mf_farm *farm, const struct mf_task *task
 /* Whether it takes one slot of its worker and nothing else there. */
 static bool is_narrow(const struct mf_needs *needs)
 {
-    return needs->n_slots == 1 && needs->n_gpus == 0 && needs->mem_bytes == 0;
+    return needs->n_slots == 1 && needs->n_gpus == 0 && needs->mem_bytes == 0 &&
+           needs->n_nodes <= 1;
 }
 
 enum verdict {
@@ -171,14 +181,30 @@ static enum verdict place_on_target(struct mf_farm *farm, struct mf_task *task)
 }
 
 /* A worker that has room, and is not kept for another task. */
-static struct mf_worker *choose_allowed(struct mf_farm *farm, const struct mf_task *task,
-                                        struct mf_avoid avoid)
+static struct mf_worker *choose_next(struct mf_farm *farm, const struct mf_task *task,
+                                     struct mf_avoid avoid, uint32_t n_taken)
 {
-    struct mf_worker *worker = choose(farm, task, avoid, MF_WORKER_NONE);
+    struct mf_worker *worker = choose(farm, task, avoid, n_taken, false);
 
     if (!worker || may_have(farm, task, worker))
         return worker;
-    return choose(farm, task, avoid, farm->reservation.worker);
+    return choose(farm, task, avoid, n_taken, true);
+}
+
+/* One for each node that the task needs, in farm->taken if these are several; the first of them. */
+static struct mf_worker *choose_allowed(struct mf_farm *farm, const struct mf_task *task,
+                                        struct mf_avoid avoid)
+{
+    uint32_t n_parts = mf_task_n_parts(task);
+
+    if (n_parts == 0)
+        return choose_next(farm, task, avoid, 0);
+    for (uint32_t i = 0; i <= n_parts; i++) {
+        farm->taken[i] = choose_next(farm, task, avoid, i);
+        if (!farm->taken[i])
+            return NULL;
+    }
+    return farm->taken[0];
 }
 
 /* Whether a task for which only the worker that it avoids has room may wait on. */
@@ -203,6 +229,21 @@ static struct mf_worker *choose_second_best(struct mf_farm *farm, const struct m
     return worker ? worker : choose_allowed(farm, task, MF_AVOID_NOTHING);
 }
 
+/* Whether there are as many nodes as a task needs, now or when some leave the quarantine. */
+static bool has_nodes(struct mf_farm *farm, const struct mf_task *task)
+{
+    const struct mf_needs *needs = &task->spec.needs;
+
+    if (needs->n_nodes <= 1)
+        return mf_workers_n_able(&farm->workers, needs) > 0;
+    if (mf_workers_have_nodes(&farm->workers, needs, MF_NODE_UNKNOWN, false))
+        return true;
+    if (!mf_workers_have_nodes(&farm->workers, needs, MF_NODE_UNKNOWN, true))
+        return false;
+    mf_farm_let_out_for(farm, task);
+    return true;
+}
+
 /* Does what can be done now for the task that is first in order. */
 static enum verdict place_one(struct mf_farm *farm, struct mf_task *task)
 {
@@ -215,8 +256,10 @@ static enum verdict place_one(struct mf_farm *farm, struct mf_task *task)
         return PARKED;
     if (task->spec.has_target)
         return place_on_target(farm, task);
-    if (mf_workers_n_able(&farm->workers, &task->spec.needs) == 0)
+    if (!has_nodes(farm, task))
         return refuse(farm, task);
+    if (mf_task_n_parts(task) > 0 && !mf_span_prepare(farm, task))
+        return STUCK;
     worker = choose_allowed(farm, task, avoid);
     if (!worker && !mf_avoid_is_nothing(avoid)) {
         worker = choose_second_best(farm, task, avoid);

@@ -18,9 +18,11 @@
  *
  * @workers  the workers
  * @task     the task to place
- * @avoid, @kept   workers that it must not get: where it failed, and one that is kept for
- *           another task; or MF_WORKER_NONE
+ * @avoid    worker that it must not get, where it failed; or MF_WORKER_NONE
  * @avoid_node   node of which it must not get any worker, or MF_NODE_UNKNOWN
+ * @avoids_kept  nor may it get one that is kept for another task
+ * @taken    n_taken workers that were chosen for it, if it needs several nodes: the next is to be
+ *           on another one than each of these
  * @home     the worker that ran a task of its group last, or MF_WORKER_NONE
  * @rng      for those that draw lots
  * @cursor   for those that go round: the number of the worker chosen last
@@ -29,8 +31,10 @@ struct mf_choice {
     const struct mf_workers *workers;
     const struct mf_task *task;
     mf_worker_id avoid;
-    mf_worker_id kept;
+    bool avoids_kept;
     mf_node_id avoid_node;
+    struct mf_worker *const *taken;
+    uint32_t n_taken;
     mf_worker_id home;
     struct mf_rng *rng;
     mf_worker_id *cursor;
@@ -39,14 +43,17 @@ struct mf_choice {
 /** Whether a worker is none of those that the task must not get. */
 static inline bool mf_choice_allows(const struct mf_choice *choice, const struct mf_worker *worker)
 {
-    return worker->id != choice->avoid && worker->id != choice->kept &&
+    for (uint32_t i = 0; i < choice->n_taken; i++)
+        if (!mf_worker_is_apart(worker, choice->taken[i]))
+            return false;
+    return worker->id != choice->avoid && !(choice->avoids_kept && worker->is_kept) &&
            (choice->avoid_node == MF_NODE_UNKNOWN || worker->node != choice->avoid_node);
 }
 
 /**
  * @name       as the user says it
  * @summary    a clause for --help
- * @choose     a worker among those that are UP, are not `avoid` or `kept`, and have
+ * @choose     a worker among those that are UP, that mf_choice_allows(), and that have
  *             mf_worker_has_room() for the task's needs; NULL when there is
  *             none now
  * @has_homes  it looks at `home`, so that the farm has to remember it

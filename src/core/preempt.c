@@ -101,7 +101,7 @@ static bool is_kept_for_another(const struct mf_farm *farm, const struct mf_work
     const struct mf_reservation *reservation = &farm->reservation;
     const struct mf_task *other;
 
-    if (!reservation->is_standing || reservation->worker != worker->id)
+    if (!reservation->is_standing || !worker->is_kept)
         return false;
     other = mf_tasks_find(&farm->tasks, reservation->task);
     return other && other->state == MF_TASK_READY && mf_policy_key_before(other, task) &&
@@ -152,12 +152,9 @@ void mf_farm_continue_rest(struct mf_farm *farm)
 static bool lacks_slots_only(const struct mf_farm *farm, const struct mf_worker *worker,
                              const struct mf_task *task, struct mf_avoid avoid)
 {
-    const struct mf_reservation *reservation = &farm->reservation;
-    bool is_kept = reservation->is_standing && reservation->worker == worker->id &&
-                   reservation->task != task->id;
-
-    return worker->state == MF_WORKER_UP && mf_avoid_allows(avoid, worker) && !is_kept &&
-           !worker->is_awaited && (!task->spec.has_target || worker->id == task->spec.target) &&
+    return worker->state == MF_WORKER_UP && mf_avoid_allows(avoid, worker) &&
+           !mf_farm_is_kept_for_another(farm, worker, task) && !worker->is_awaited &&
+           (!task->spec.has_target || worker->id == task->spec.target) &&
            mf_worker_could_run(worker, &task->spec.needs) &&
            mf_worker_has_beside_slots(worker, &task->spec.needs) &&
            mf_worker_may_begin(&farm->workers, worker);

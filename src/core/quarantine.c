@@ -216,6 +216,16 @@ void mf_farm_let_out_needed(struct mf_farm *farm)
     }
 }
 
+void mf_farm_let_out_for(struct mf_farm *farm, const struct mf_task *task)
+{
+    mf_list_for_each_safe (node, &farm->workers.quarantined) {
+        struct mf_worker *worker = mf_container_of(node, struct mf_worker, quarantine_node);
+
+        if (mf_worker_could_run(worker, &task->spec.needs))
+            let_out(farm, worker);
+    }
+}
+
 static void suspect(struct mf_farm *farm, struct place place)
 {
     bool is_due = suspicion_of(farm, place)->n_elsewhere >= farm->config.quarantine ||
@@ -286,7 +296,8 @@ void mf_farm_judge(struct mf_farm *farm, struct mf_task *task, struct mf_worker 
 static bool can_be_probe(const struct mf_task *task, const struct mf_worker *worker)
 {
     if (task->tries > 0 || task->spec.has_target || task->spec.is_long ||
-        task->avoid == worker->id || !mf_worker_could_run(worker, &task->spec.needs))
+        task->avoid == worker->id || mf_task_n_parts(task) > 0 ||
+        !mf_worker_could_run(worker, &task->spec.needs))
         return false;
     for (int i = 0; i < MF_N_COUNTABLES; i++)
         if (task->spec.needs.countables[i] > 0)
@@ -331,7 +342,7 @@ void mf_farm_probe(struct mf_farm *farm)
         struct mf_worker *worker = mf_container_of(node, struct mf_worker, quarantine_node);
         struct mf_task *task;
 
-        if (worker->probe_ns > farm->now_ns || worker->n_tasks > 0)
+        if (worker->probe_ns > farm->now_ns || !mf_worker_is_empty(worker))
             continue;
         task = find_probe(farm, worker);
         if (!task) {

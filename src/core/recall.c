@@ -64,7 +64,7 @@ static uint64_t recall_from(struct mf_farm *farm, struct mf_worker *worker, uint
         n_behind -= task->spec.needs.n_slots < n_behind ? task->spec.needs.n_slots : n_behind;
 
         if (task->state != MF_TASK_PLACED || task->wish != MF_WISH_NONE ||
-            task->spec.needs.n_slots > 1 || task->spec.has_target ||
+            task->spec.needs.n_slots > 1 || mf_task_n_parts(task) > 0 || task->spec.has_target ||
             !mf_avoid_is_nothing(mf_farm_to_avoid(farm, task)))
             continue;
         mf_farm_wish(farm, task, MF_WISH_RECALL, MF_CAUSE_NONE);
@@ -109,13 +109,15 @@ void mf_farm_recall_behind(struct mf_farm *farm, struct mf_worker *worker,
 /* Free slots, but for those that are kept for a large task: these are not idle. */
 static uint64_t count_idle(const struct mf_farm *farm)
 {
-    const struct mf_worker *kept = farm->reservation.is_standing
-                                       ? mf_workers_find(&farm->workers, farm->reservation.worker)
-                                       : NULL;
+    const struct mf_reservation *reservation = &farm->reservation;
     uint64_t n_free = farm->workers.n_free;
 
-    if (kept && kept->state == MF_WORKER_UP && kept->n_committed < kept->n_slots)
-        n_free -= kept->n_slots - kept->n_committed;
+    for (uint32_t i = 0; i < reservation->n_workers && reservation->is_standing; i++) {
+        const struct mf_worker *kept = mf_workers_find(&farm->workers, reservation->workers[i]);
+
+        if (kept->state == MF_WORKER_UP && kept->n_committed < kept->n_slots)
+            n_free -= kept->n_slots - kept->n_committed;
+    }
     return n_free;
 }
 

@@ -41,12 +41,15 @@ void mf_needs_raise(struct mf_needs *largest, const struct mf_needs *needs)
         largest->n_gpus = needs->n_gpus;
     if (needs->mem_bytes > largest->mem_bytes)
         largest->mem_bytes = needs->mem_bytes;
+    if (needs->n_nodes > largest->n_nodes)
+        largest->n_nodes = needs->n_nodes;
 }
 
 bool mf_needs_exceed(const struct mf_needs *needs, const struct mf_needs *largest)
 {
     return needs->n_slots > largest->n_slots || needs->n_gpus > largest->n_gpus ||
-           needs->mem_bytes > largest->mem_bytes;
+           needs->mem_bytes > largest->mem_bytes ||
+           (needs->n_nodes > 1 && needs->n_nodes > largest->n_nodes);
 }
 
 void mf_needs_explain(const struct mf_needs *needs, const struct mf_needs *largest, char *text,
@@ -69,6 +72,13 @@ void mf_needs_explain(const struct mf_needs *needs, const struct mf_needs *large
                  needed);
     else if (needs->mem_bytes > largest->mem_bytes)
         snprintf(text, size, "needs %s of memory, and the largest worker has %s", needed, had);
+    else if (needs->n_nodes > 1 && needs->n_nodes > largest->n_nodes)
+        snprintf(text, size, "needs %" PRIu32 " nodes, and the run has %" PRIu32, needs->n_nodes,
+                 largest->n_nodes);
+    else if (needs->n_nodes > 1)
+        snprintf(text, size,
+                 "needs %" PRIu32 " nodes that have what it asks for on each, and fewer do",
+                 needs->n_nodes);
     else if (needs->mem_bytes == 0)
         snprintf(text, size,
                  "needs %" PRIu32 " cores and %" PRIu32 " GPUs on one worker; some have %" PRIu32

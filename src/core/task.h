@@ -60,15 +60,23 @@ enum mf_budget { MF_BUDGET_EXIT, MF_BUDGET_SIGNAL, MF_BUDGET_TIME, MF_BUDGET_MEM
  *
  * @n_slots    cores of its worker, at least 1
  * @n_gpus     GPUs of its worker
+ * @n_nodes    it needs all of these of one worker on each of so many nodes; 0 and 1 are one
  * @mem_bytes  memory of its worker
  * @countables   of each run-wide countable, so many
  */
 struct mf_needs {
     uint32_t n_slots;
     uint32_t n_gpus;
+    uint32_t n_nodes;
     uint64_t mem_bytes;
     uint32_t countables[MF_N_COUNTABLES];
 };
+
+/** Nodes that it needs, at least 1. */
+static inline uint32_t mf_needs_n_nodes(const struct mf_needs *needs)
+{
+    return needs->n_nodes > 1 ? needs->n_nodes : 1;
+}
 
 /** Makes largest the most of both, countables aside. */
 void mf_needs_raise(struct mf_needs *largest, const struct mf_needs *needs);
@@ -82,8 +90,8 @@ bool mf_needs_exceed(const struct mf_needs *needs, const struct mf_needs *larges
  * "needs 3 GPUs, and the largest worker has 2"; "needs 3.0 GiB of memory, and the
  * largest worker has 512.0 MiB"; or that no worker has all of it.
  *
- * @largest  the most that any worker has of each; 0 bytes of memory when that
- *           is not known
+ * @largest  the most that any worker has of each, 0 bytes of memory when that
+ *           is not known; and how many nodes there are
  */
 void mf_needs_explain(const struct mf_needs *needs, const struct mf_needs *largest, char *text,
                       size_t size);
@@ -128,6 +136,22 @@ struct mf_task_spec {
     bool yields;
 };
 
+struct mf_task;
+
+/**
+ * Room that a task has on one more node than that of the worker which runs it: see span.c.
+ *
+ * @worker   that it is on; MF_WORKER_NONE for none
+ * @is_held  that worker keeps it free by now
+ * @node     its place in the list of that worker
+ */
+struct mf_span_part {
+    struct mf_task *task;
+    mf_worker_id worker;
+    bool is_held;
+    struct mf_list node;
+};
+
 /**
  * A task in the farm. Policies read it; only the farm writes it.
  *
@@ -150,6 +174,8 @@ struct mf_task_spec {
  * @avoid_node    node of the last attempt that failed or was lost, or MF_NODE_UNKNOWN
  * @not_before_ns while READY: it waits until then to be tried again
  * @is_probe      while held: it finds out whether a worker in quarantine works again
+ * @parts         if it needs several nodes, and was ever placed: one for each but the first; owned
+ * @n_parts_held  while held: how many of them are held
  * @lost          how many workers, or launchers of theirs, disappeared while they ran it, or may
  *                have
  * @n_waiting_for tasks that it comes after which have not ended, while WAITING; one more while
@@ -191,6 +217,8 @@ struct mf_task {
     uint32_t tries;
     uint32_t charged;
     uint32_t failed[MF_N_BUDGETS];
+    uint32_t n_parts_held;
+    struct mf_span_part *parts;
     mf_worker_id worker;
     mf_worker_id avoid;
     mf_node_id avoid_node;
@@ -219,6 +247,18 @@ struct mf_task {
 static inline bool mf_task_state_is_final(enum mf_task_state state)
 {
     return state >= MF_TASK_DONE && state <= MF_TASK_SKIPPED;
+}
+
+/** How many nodes it needs beside the first. */
+static inline uint32_t mf_task_n_parts(const struct mf_task *task)
+{
+    return mf_needs_n_nodes(&task->spec.needs) - 1;
+}
+
+/** Whether its worker was not told of it yet, since room on other nodes is still to be held. */
+static inline bool mf_task_is_gathering(const struct mf_task *task)
+{
+    return task->state == MF_TASK_PLACED && task->n_parts_held < mf_task_n_parts(task);
 }
 
 /** Whether it runs in slots of its own, and is not about to be ended. */

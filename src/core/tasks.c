@@ -20,6 +20,9 @@ static size_t chunk_offset(mf_task_id id)
 
 void mf_tasks_finish(struct mf_tasks *tasks)
 {
+    for (const struct mf_task *task = mf_tasks_after(tasks, 0); task;
+         task = mf_tasks_after(tasks, task->id))
+        free(task->parts);
     for (size_t i = 0; i < tasks->n_chunks; i++)
         free(tasks->chunks[i]);
     free(tasks->chunks);
@@ -124,6 +127,8 @@ void mf_tasks_forget(struct mf_tasks *tasks, struct mf_task *task)
     struct mf_task_chunk *chunk = tasks->chunks[number - tasks->first];
     mf_task_id last = (number + 1) * MF_TASKS_PER_CHUNK;
 
+    free(task->parts);
+    task->parts = NULL;
     task->id = 0;
     chunk->n_kept--;
     if (chunk->n_kept == 0 && tasks->n_added >= last)

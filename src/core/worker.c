@@ -130,7 +130,7 @@ bool mf_needs_are_plain(const struct mf_needs *needs)
 
     for (int i = 0; i < MF_N_COUNTABLES; i++)
         n_beside |= needs->countables[i];
-    return needs->n_slots == 1 && n_beside == 0;
+    return needs->n_slots == 1 && n_beside == 0 && needs->n_nodes <= 1;
 }
 
 bool mf_worker_has_room(const struct mf_workers *workers, const struct mf_worker *worker,
@@ -156,6 +156,11 @@ uint32_t mf_worker_n_idle(const struct mf_worker *worker)
         if (task->state != MF_TASK_PLACED && task->has_slots)
             n -= task->spec.needs.n_slots < n ? task->spec.needs.n_slots : n;
     }
+    mf_list_for_each (node, &worker->parts) {
+        const struct mf_span_part *part = mf_container_of(node, struct mf_span_part, node);
+
+        n -= part->task->spec.needs.n_slots < n ? part->task->spec.needs.n_slots : n;
+    }
     return n;
 }
 
@@ -164,7 +169,7 @@ bool mf_task_may_have_begun(const struct mf_task *task, uint32_t *n_idle)
     if (task->state != MF_TASK_PLACED)
         return true;
     /* Of one that is dirty its worker was not told yet. */
-    if (task->is_dirty || task->spec.needs.n_slots > *n_idle)
+    if (task->is_dirty || mf_task_is_gathering(task) || task->spec.needs.n_slots > *n_idle)
         return false;
     *n_idle -= task->spec.needs.n_slots;
     return true;
@@ -212,6 +217,35 @@ bool mf_workers_is_any_able_beyond(const struct mf_workers *workers, mf_node_id 
     return mf_workers_n_able(workers, needs) > n_there;
 }
 
+/* Nodes that have a worker which may have a part, up to so many. */
+static uint32_t count_able_nodes(const struct mf_workers *workers, const struct mf_needs *needs,
+                                 mf_node_id without, bool with_quarantined)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < workers->n_nodes && n < mf_needs_n_nodes(needs); i++) {
+        const struct mf_worker *worker = workers->nodes[i].first;
+        bool is_able = false;
+
+        for (; worker && (!is_able || i == MF_NODE_UNKNOWN); worker = worker->next_on_node) {
+            is_able = (worker->state == MF_WORKER_UP ||
+                       (with_quarantined && worker->state == MF_WORKER_QUARANTINED)) &&
+                      mf_worker_could_run(worker, needs);
+            n += is_able && (i != without || i == MF_NODE_UNKNOWN);
+        }
+    }
+    return n;
+}
+
+bool mf_workers_have_nodes(const struct mf_workers *workers, const struct mf_needs *needs,
+                           mf_node_id without, bool with_quarantined)
+{
+    if (workers->n_shapes == 1 && without == MF_NODE_UNKNOWN && !with_quarantined)
+        return shape_fits(&workers->shapes[0], needs) &&
+               workers->n_nodes_up >= mf_needs_n_nodes(needs);
+    return count_able_nodes(workers, needs, without, with_quarantined) >= mf_needs_n_nodes(needs);
+}
+
 uint64_t mf_workers_most_memory(const struct mf_workers *workers, const struct mf_needs *needs)
 {
     struct mf_needs others = *needs;
@@ -239,6 +273,7 @@ struct mf_needs mf_workers_largest(const struct mf_workers *workers)
         if (shape->n_up > 0)
             mf_needs_raise(&most, &has);
     }
+    most.n_nodes = workers->n_nodes_up;
     return most;
 }
 
@@ -394,7 +429,8 @@ static void count_in(struct mf_workers *workers, struct mf_worker *worker)
         mf_room_insert(&workers->room, worker);
     find_shape(workers, worker)->n_up++;
     workers->n_up++;
-    workers->nodes[worker->node].n_up++;
+    workers->n_nodes_up +=
+        workers->nodes[worker->node].n_up++ == 0 || worker->node == MF_NODE_UNKNOWN;
     workers->n_slots_up += worker->n_slots;
     add_to_totals(workers, worker);
 }
@@ -409,7 +445,8 @@ static void count_out(struct mf_workers *workers, struct mf_worker *worker)
         mf_room_remove(&workers->room, worker);
     find_shape(workers, worker)->n_up--;
     workers->n_up--;
-    workers->nodes[worker->node].n_up--;
+    workers->n_nodes_up -=
+        --workers->nodes[worker->node].n_up == 0 || worker->node == MF_NODE_UNKNOWN;
     workers->n_slots_up -= worker->n_slots;
     take_from_totals(workers, worker);
 }
@@ -474,6 +511,7 @@ int mf_workers_add(struct mf_workers *workers, mf_worker_id id, mf_node_id node,
         .free_index = MF_WORKER_NOT_FREE,
     };
     mf_list_init(&worker->tasks);
+    mf_list_init(&worker->parts);
     mf_list_init(&worker->blocked_node);
     mf_list_init(&worker->quarantine_node);
     mf_heap_init(&worker->suspended, mf_policy_key_before, offsetof(struct mf_task, heap_index));

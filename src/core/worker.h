@@ -52,6 +52,8 @@ struct mf_worker_node {
  * @n_free_gpus, @free_mem_bytes   of these, what no task that it holds was promised
  * @tasks        tasks it holds, in the order in which they were placed
  * @n_tasks      how many those are
+ * @parts        n_parts rooms of tasks that others run
+ * @is_kept      it is in the farm's reservation; then @spare is what it has left when that begins
  * @suspended    of them, those that wait for slots to go on, in the order of the policy
  * @is_awaited   the first of those waits for more slots than are free: no other task gets one
  * @n_recalling  tasks among them that it was asked to give back
@@ -82,6 +84,10 @@ struct mf_worker {
     uint64_t mem_bytes, free_mem_bytes;
     struct mf_list tasks;
     uint32_t n_tasks;
+    struct mf_list parts;
+    uint32_t n_parts;
+    bool is_kept;
+    struct mf_needs spare;
     uint32_t n_recalling;
     struct mf_heap suspended;
     bool is_awaited;
@@ -127,6 +133,7 @@ struct mf_worker_shape {
  * @has_room       set by mf_workers_keep_room(), since most runs have no such tasks
  * @free           n_free_workers of those that are UP and have a free slot, in no order
  * @n_up           how many are UP
+ * @n_nodes_up     on how many nodes those are; each that is nowhere counts as one
  * @shapes         n_shapes kinds of workers that ever were UP, and how many of each are
  * @n_slots_up     slots of all workers that are UP
  * @n_free         those of them that no task is committed to
@@ -152,6 +159,7 @@ struct mf_workers {
     struct mf_worker **free;
     uint32_t n_free_workers;
     uint32_t n_up;
+    uint32_t n_nodes_up;
     struct mf_worker_shape *shapes;
     uint32_t n_shapes;
     uint64_t n_slots_up;
@@ -232,7 +240,24 @@ uint32_t mf_workers_n_able(const struct mf_workers *workers, const struct mf_nee
 bool mf_workers_is_any_able_beyond(const struct mf_workers *workers, mf_node_id node,
                                    const struct mf_needs *needs);
 
-/** The most of each that any one worker that is UP has. O(shapes). */
+/** Whether so many nodes have a worker each that is UP, or with_quarantined in quarantine, and
+ * could run a part of the task. O(1) where all workers are alike, else O(workers). */
+bool mf_workers_have_nodes(const struct mf_workers *workers, const struct mf_needs *needs,
+                           mf_node_id without, bool with_quarantined);
+
+/** Whether two workers are on different nodes, as far as anybody said. */
+static inline bool mf_worker_is_apart(const struct mf_worker *worker, const struct mf_worker *other)
+{
+    return worker != other && (worker->node == MF_NODE_UNKNOWN || worker->node != other->node);
+}
+
+/** Whether it holds nothing: no task, and no room for one of another worker. */
+static inline bool mf_worker_is_empty(const struct mf_worker *worker)
+{
+    return worker->n_tasks == 0 && worker->n_parts == 0;
+}
+
+/** The most of each that any one worker that is UP has, and the nodes that are. O(shapes). */
 struct mf_needs mf_workers_largest(const struct mf_workers *workers);
 
 /** The most memory of any worker that is UP and could run a task but for its memory. O(shapes). */

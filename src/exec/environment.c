@@ -30,12 +30,9 @@ static const char *const own_names[] = {
     "MPIFARM_TASK_ID=",      "MPIFARM_ATTEMPT=",    "MPIFARM_RANK=",     "MPIFARM_SLOT=",
     "MPIFARM_CORES=",        "MPIFARM_RUN_DIR=",    "PARALLEL_SEQ=",     "PARALLEL_JOBSLOT=",
     "MPIFARM_GPUS=",         "MPIFARM_SUPERVISED=", "MPIFARM_TERMINAL=", "MPIFARM_JOB_END=",
-    "DISBATCH_ENGINE_RANK=",
+    "DISBATCH_ENGINE_RANK=", "MPIFARM_HOSTFILE=",   "MPIFARM_NODES=",    "MPIFARM_RANKS=",
+    "MPIFARM_SPREAD=",
 };
-
-/* Where the farm started its own ranks in a Slurm job, variables of the job as they were before are
- * kept with this before their names. */
-static const char kept_prefix[] = "MPIFARM_KEPT_";
 
 /* What Slurm says of the node, which is another one for each rank. */
 static const char *const node_names[] = {
@@ -86,9 +83,9 @@ static bool is_of_node(const char *variable)
  */
 static char *inherit(char *variable, bool has_kept)
 {
-    char *kept = variable + strlen(kept_prefix);
+    char *kept = variable + strlen(MF_KEPT_PREFIX);
 
-    if (starts_with(variable, kept_prefix))
+    if (starts_with(variable, MF_KEPT_PREFIX))
         return is_of_node(kept) ? NULL : kept;
     if (has_kept && starts_with(variable, "SLURM_") && !is_of_node(variable))
         return NULL;
@@ -98,7 +95,7 @@ static char *inherit(char *variable, bool has_kept)
 static bool has_kept_variables(void)
 {
     for (char **variable = environ; *variable; variable++)
-        if (starts_with(*variable, kept_prefix))
+        if (starts_with(*variable, MF_KEPT_PREFIX))
             return true;
     return false;
 }

@@ -8,6 +8,12 @@
 #define MF_SHELL "/bin/sh"
 
 /**
+ * Where the farm started its own ranks in a Slurm job, variables of the job as they were before are
+ * kept with this before their names. Commands find them so.
+ */
+#define MF_KEPT_PREFIX "MPIFARM_KEPT_"
+
+/**
  * What exec needs, laid out in memory that is used again; {0} to begin with.
  *
  * @texts, @pointers   strings of the command, and vectors of them; owned

@@ -229,6 +229,15 @@ static void be_kept(struct keeper *keeper, const struct mf_keeper_config *config
     (void)prctl(PR_SET_PDEATHSIG, 0);
 }
 
+/* What was kept is the keeper now, and keeps nobody. */
+static void begin_as_heir(struct keeper *keeper)
+{
+    keeper->is_heir = true;
+    keeper->kept = 0;
+    keeper->status = 0;
+    begin_to_watch(keeper);
+}
+
 /*
  * Keeps a process from its beginning to its end. Returns 0 in the keeper that there is then, with
  * nothing below it, or -errno.
@@ -246,9 +255,7 @@ static int keep(struct keeper *keeper, const struct mf_keeper_config *config, in
     }
     if (keeper->kept == 0) {
         be_kept(keeper, config, own, channel_fd);
-        keeper->is_heir = true;
-        keeper->status = 0;
-        begin_to_watch(keeper);
+        begin_as_heir(keeper);
         return 0;
     }
     mf_close(&channel_fd);
@@ -301,20 +308,80 @@ _Noreturn void mf_keeper_main(const struct mf_keeper_config *config, int channel
     end_alike(keeper.status);
 }
 
-pid_t mf_keeper_fork(const struct mf_door *door, int door_fd)
+/* --- a keeper that only answers --- */
+
+/* Waits to take the place of the keeper: for the signal that says so, which anybody can send. */
+static void stand_by(void *arg, int channel_fd)
+{
+    pid_t keeper = getppid();
+    sigset_t gone;
+
+    (void)prctl(PR_SET_NAME, "mpifarm-heir");
+    sigemptyset(&gone);
+    sigaddset(&gone, MF_KEEPER_GONE);
+    while (getppid() == keeper)
+        (void)sigwaitinfo(&gone, NULL);
+}
+
+/* Whoever keeps one that only waits makes another one at once, and ends it in the end. */
+static void answer(struct keeper *keeper, const struct mf_keeper_config *config)
+{
+    pid_t own = getpid();
+
+    while (!keeper->is_over && !keeper->is_served_gone) {
+        if (keeper->kept == 0)
+            keeper->kept = fork();
+        if (keeper->kept == 0) {
+            be_kept(keeper, config, own, -1);
+            begin_as_heir(keeper);
+            own = getpid();
+            continue;
+        }
+        wait_for_more(keeper, keeper->kept < 0 ? LOOK_MS : -1);
+        if (keeper->kept < 0 || reap(keeper))
+            keeper->kept = 0;
+    }
+    if (keeper->kept <= 0)
+        return;
+    (void)kill(keeper->kept, SIGKILL);
+    while (waitpid(keeper->kept, NULL, 0) < 0 && errno == EINTR)
+        ;
+}
+
+int mf_keeper_fork(const struct mf_door *door, int door_fd, struct mf_keeper *ret_keeper)
 {
     struct mf_keeper_config config = {
-        .served = getpid(), .door = door, .door_fd = door_fd, .lifeline_fd = -1};
-    pid_t pid = fork();
+        .served = getpid(), .door = door, .door_fd = door_fd, .run = stand_by};
+    int lifeline[2], none = -1, result = mf_lifeline_create(lifeline);
     struct keeper keeper;
-    int none = -1;
+    pid_t pid;
 
-    if (pid != 0)
-        return pid < 0 ? -errno : pid;
-    if (set_up(&keeper, &config, &none) < 0)
-        _exit(EXIT_FAILURE);
-    while (!keeper.is_served_gone)
-        wait_for_more(&keeper, -1);
-    linger(&keeper);
-    _exit(EXIT_SUCCESS);
+    if (result < 0)
+        return result;
+    config.lifeline_fd = lifeline[1];
+    pid = fork();
+    if (pid == 0) {
+        if (set_up(&keeper, &config, &none) < 0)
+            _exit(EXIT_FAILURE);
+        answer(&keeper, &config);
+        linger(&keeper);
+        _exit(EXIT_SUCCESS);
+    }
+    result = pid < 0 ? -errno : 0;
+    mf_close(&lifeline[1]);
+    if (result < 0)
+        mf_close(&lifeline[0]);
+    else
+        *ret_keeper = (struct mf_keeper){.pid = pid, .lifeline_fd = lifeline[0]};
+    return result;
+}
+
+void mf_keeper_stop(struct mf_keeper *keeper)
+{
+    if (keeper->pid <= 0)
+        return;
+    mf_lifeline_close(&keeper->lifeline_fd);
+    while (waitpid(keeper->pid, NULL, 0) < 0 && errno == EINTR)
+        ;
+    *keeper = (struct mf_keeper){0};
 }

@@ -15,6 +15,9 @@
  * it once nothing of before is left. Neither a spare process, nor executing the
  * program once more, which a library cannot, would be simpler.
  *
+ * A program on the library has no launcher. Its keeper keeps a process that
+ * does nothing but wait to take its place.
+ *
  * Where both are killed at a time nobody is left to fork: the rank hears that
  * from the end of the lifeline, and kills what came to it.
  */
@@ -58,11 +61,23 @@ struct mf_keeper_config {
  */
 _Noreturn void mf_keeper_main(const struct mf_keeper_config *config, int channel_fd);
 
+/** A keeper that has nobody below it, and only answers; {0} is none. Its fields are its own. */
+struct mf_keeper {
+    pid_t pid;
+    int lifeline_fd;
+};
+
 /**
- * mf_keeper_fork() - start a keeper that has nobody below it, and only answers.
+ * mf_keeper_fork() - start such a keeper.
  *
- * Before MPI_Init and any thread. Returns its process, which ends after this one, or -errno.
+ * It keeps a process that waits to take its place. Before MPI_Init and any thread. It ends after
+ * this process does, or when it is stopped.
+ *
+ * Returns 0 or -errno.
  */
-pid_t mf_keeper_fork(const struct mf_door *door, int door_fd);
+int mf_keeper_fork(const struct mf_door *door, int door_fd, struct mf_keeper *ret_keeper);
+
+/** Ends the keeper, or whoever has taken its place. {0} is accepted. */
+void mf_keeper_stop(struct mf_keeper *keeper);
 
 #endif

@@ -6,6 +6,7 @@
 #include "runtime/scheduler_private.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 
 /* --- what no worker has --- */
@@ -26,7 +27,32 @@ static int refuse_task(struct mf_scheduler *scheduler, const struct mf_entry *en
                         mf_error_set(err, -ERANGE, "the task %s", why), err);
 }
 
-/* Looks for the first task that is still to be run and needs more of a kind than any worker has. */
+static bool is_any_suspended(const struct mf_scheduler *scheduler)
+{
+    return mf_policy_preempts(mf_farm_policy(scheduler->farm));
+}
+
+int mf_beginning_check_span(struct mf_scheduler *scheduler, const struct mf_entry *entry,
+                            struct mf_error *err)
+{
+    struct mf_source *source = scheduler->config.source;
+    struct mf_source_summary summary;
+    uint64_t cookie = entry->cookie;
+    int r;
+
+    if (entry->needs.n_nodes <= 1 || !is_any_suspended(scheduler))
+        return 0;
+    r = mf_error_set(
+        err, -ENOTSUP,
+        "task %.200s needs %" PRIu32 " nodes, and --policy %s suspends tasks, which is "
+        "for those of one node: choose another policy",
+        entry->command.id, entry->needs.n_nodes, mf_farm_policy(scheduler->farm)->name);
+    mf_source_summarize(source, &summary);
+    return summary.is_counted ? mf_source_at(source, cookie, r, err) : r;
+}
+
+/* Looks for the first task that is still to be run and cannot be: it needs more of a kind than any
+ * worker has, or several nodes where tasks are suspended. */
 static int find_unfit(struct mf_scheduler *scheduler, const struct mf_needs *largest,
                       struct mf_error *err)
 {
@@ -34,9 +60,13 @@ static int find_unfit(struct mf_scheduler *scheduler, const struct mf_needs *lar
     const struct mf_entry *entry;
     int r;
 
-    while ((r = mf_source_next(source, &entry, err)) == 0)
+    while ((r = mf_source_next(source, &entry, err)) == 0) {
         if (mf_needs_exceed(&entry->needs, largest) && !is_settled(scheduler, entry))
             return refuse_task(scheduler, entry, largest, err);
+        r = is_settled(scheduler, entry) ? 0 : mf_beginning_check_span(scheduler, entry, err);
+        if (r < 0)
+            break;
+    }
     if (r < 0)
         return r;
     mf_source_rewind(source);
@@ -53,7 +83,8 @@ static int check_needs(struct mf_scheduler *scheduler, struct mf_error *err)
     struct mf_source_summary summary;
 
     mf_source_summarize(scheduler->config.source, &summary);
-    if (!summary.is_counted || !mf_needs_exceed(&summary.largest, &largest))
+    if (!summary.is_counted || (!mf_needs_exceed(&summary.largest, &largest) &&
+                                !(summary.largest.n_nodes > 1 && is_any_suspended(scheduler))))
         return 0;
     return find_unfit(scheduler, &largest, err);
 }

@@ -170,6 +170,7 @@ static void send_run(struct mf_scheduler *scheduler, const struct mf_change *cha
         .payload = live->command,
         .payload_size = live->command_size,
     };
+    struct mf_buffer rooms = {0};
 
     if (live->n_outs > 0) {
         int r = mf_feeds_encode(scheduler, live, change->worker, &feeds);
@@ -183,8 +184,12 @@ static void send_run(struct mf_scheduler *scheduler, const struct mf_change *cha
         message.feeds = feeds.data;
         message.feeds_size = feeds.size;
     }
+    mf_spans_print(scheduler, change->task, &rooms);
+    message.rooms = rooms.data;
+    message.rooms_size = rooms.size;
     mf_peer_post(peer, &message);
     mf_buffer_finish(&feeds);
+    mf_buffer_finish(&rooms);
     live->sent = change->attempt;
     live->sent_ns = scheduler->now_ns;
     live->try_number = message.try_number;
@@ -195,6 +200,10 @@ static void place(struct mf_scheduler *scheduler, const struct mf_change *change
     struct mf_live *live = mf_live_find(scheduler, change->task);
     struct mf_error err;
 
+    if (change->is_gathering) {
+        mf_spans_hold(scheduler, change);
+        return;
+    }
     if (!live && mf_live_load(scheduler, change->task, change->cookie, &live, &err) < 0) {
         give_up(scheduler, change, &err);
         return;
@@ -274,6 +283,7 @@ bool mf_dispatch_turn(struct mf_scheduler *scheduler)
 {
     struct mf_change change;
 
+    mf_spans_turn(scheduler);
     for (int i = 0; i < CHANGES_PER_TURN; i++) {
         if (scheduler->has_failed || !mf_farm_next_change(scheduler->farm, &change))
             return false;

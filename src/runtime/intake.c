@@ -289,6 +289,8 @@ bool mf_intake_turn(struct mf_scheduler *scheduler)
         if (scheduler->is_at_barrier || n_at_hand >= scheduler->lookahead)
             return false;
         int r = mf_source_next(scheduler->config.source, &entry, &err);
+        if (r == 0)
+            r = mf_beginning_check_span(scheduler, entry, &err);
         if (r == 0) {
             take_in(scheduler, entry);
             continue;

@@ -206,6 +206,9 @@ static struct mf_sim_task describe(const struct making *making, uint32_t i)
     task.spec.max_attempts = 1;
     task.spec.has_avoid = false;
     task.spec.has_target = picked->place != MF_WORKER_NONE;
+    /* Where the rest of it is does not matter for the order of the others. */
+    if (task.spec.has_target)
+        task.spec.needs.n_nodes = 0;
     task.spec.target = picked->place;
     return task;
 }

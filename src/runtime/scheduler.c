@@ -153,6 +153,8 @@ static int dispatch(struct mf_scheduler *scheduler, struct mf_peer *peer,
     switch (message->kind) {
     case MF_MESSAGE_BEAT:
         return 0; /* that something came is all there is to it */
+    case MF_MESSAGE_HELD:
+        return apply_about_task(scheduler, MF_EVENT_HELD, peer, message);
     case MF_MESSAGE_STARTED:
         return apply_about_task(scheduler, MF_EVENT_STARTED, peer, message);
     case MF_MESSAGE_RETURNED:
@@ -683,6 +685,7 @@ void mf_scheduler_destroy(struct mf_scheduler *scheduler)
         return;
     mf_requests_destroy(scheduler);
     mf_adoption_finish(scheduler);
+    mf_spans_finish(scheduler);
     mf_notice_destroy(scheduler);
     mf_peers_destroy(scheduler);
     mf_intake_finish(scheduler);

@@ -331,6 +331,7 @@ struct mf_scheduler {
     bool is_superseded;        /* by another scheduler: nothing more is done */
     struct mf_table *adoptees; /* see adoption.c; NULL but after a takeover */
     uint64_t n_adopted;
+    struct mf_table *spans; /* see spans.c; NULL while no task needed several nodes */
 
     struct mf_requests *requests; /* see requests.c */
 
@@ -395,6 +396,10 @@ void mf_scheduler_fail_with(struct mf_scheduler *scheduler, int code, const char
 int mf_scheduler_apply(struct mf_scheduler *scheduler, struct mf_event *event);
 
 /* beginning.c */
+
+/** Refuses a task of several nodes under a policy that suspends tasks. Returns 0 or -ENOTSUP. */
+int mf_beginning_check_span(struct mf_scheduler *scheduler, const struct mf_entry *entry,
+                            struct mf_error *err);
 
 /**
  * mf_beginning_turn() - begin the run, once all workers have said what they have.
@@ -703,6 +708,19 @@ int mf_learned_save(struct mf_scheduler *scheduler, struct mf_error *err);
 /** A note of what was learned as text of less than size bytes, the caller's to free; kinds with
  * the fewest tasks behind them are dropped from it for that. NULL when memory is out. */
 char *mf_learned_dump(struct json_t *note, size_t size);
+
+/* spans.c */
+
+/** Has the workers of a task's parts keep its room, unless they were told so for that attempt. */
+void mf_spans_hold(struct mf_scheduler *scheduler, const struct mf_change *change);
+
+/** Appends what RUN says of the rooms of a task, nothing if it has one. */
+void mf_spans_print(struct mf_scheduler *scheduler, mf_task_id task, struct mf_buffer *text);
+
+/** Has rooms let go whose attempts are over; before anything new is sent. */
+void mf_spans_turn(struct mf_scheduler *scheduler);
+
+void mf_spans_finish(struct mf_scheduler *scheduler);
 
 /* dispatch.c */
 

@@ -151,7 +151,8 @@ void mf_settle_attempt_ended(struct mf_scheduler *scheduler, struct mf_live *liv
         return;
     }
     task = mf_farm_find(scheduler->farm, live->task);
-    note_times(scheduler, live, outcome, task->spec.needs.n_slots);
+    note_times(scheduler, live, outcome,
+               task->spec.needs.n_slots * mf_needs_n_nodes(&task->spec.needs));
     if (task->has_most_memory)
         say_most_memory(&told);
     if (outcome->cause == MF_CAUSE_LAUNCHER)

@@ -48,7 +48,8 @@ void mf_sim_note_end(struct mf_sim *sim, const struct mf_sim_job *job, enum mf_s
 
     sim->result.n_attempts++;
     sim->result.makespan_ns = sim->now_ns;
-    sim->result.busy_ns += (double)run_ns * job->n_slots;
+    sim->result.busy_ns += (double)run_ns * job->n_slots *
+                           mf_needs_n_nodes(&mf_sim_task_of(sim, job->task)->spec.needs);
     sim->result.task_ns += (double)run_ns;
     /* When it was done, not when that was heard of. */
     sim->finals_ns[job->task - 1] = sim->now_ns;

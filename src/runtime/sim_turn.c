@@ -180,6 +180,18 @@ static void order(struct mf_sim *sim, const struct mf_change *change,
     mf_sim_frame_add(sim, worker->orders, record);
 }
 
+/* Its rooms on other nodes are kept without a word: nobody else is sent there meanwhile. */
+static void hold_parts(struct mf_sim *sim, const struct mf_change *change)
+{
+    const struct mf_task *task = mf_farm_find(sim->farm, change->task);
+
+    for (uint32_t i = 0; i < mf_task_n_parts(task); i++)
+        apply(sim, &(struct mf_event){.kind = MF_EVENT_HELD,
+                                      .task = change->task,
+                                      .attempt = change->attempt,
+                                      .worker = task->parts[i].worker});
+}
+
 /* Returns whether it was a placement. */
 static bool carry_out(struct mf_sim *sim, const struct mf_change *change)
 {
@@ -194,6 +206,10 @@ static bool carry_out(struct mf_sim *sim, const struct mf_change *change)
 
     if (mf_task_state_is_final(change->state))
         mf_sim_note_final(sim, change);
+    if (change->is_gathering) {
+        hold_parts(sim, change);
+        return false;
+    }
     if (change->state != MF_TASK_PLACED && change->state != MF_TASK_RUNNING &&
         change->state != MF_TASK_SUSPENDED)
         return false;

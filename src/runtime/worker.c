@@ -1,9 +1,8 @@
 /*
  * The worker's turn:
  *
- *     receive   HOOKS, RUN, RECALL, SUSPEND, CONTINUE, END, PULL, RELEASE, FEED, UNFEED from the
- *               scheduler
- *     notice    whether the scheduler is there; tell it that this worker is
+ *     receive   HOOKS, RUN, HOLD, LET_GO, RECALL, SUSPEND, CONTINUE, END, PULL, RELEASE, FEED,
+ * UNFEED from the scheduler notice    whether the scheduler is there; tell it that this worker is
  *     hooks     before the first task, and after the last
  *     start     what fits into free slots, in the order received; stage more
  *     tell      a scheduler that took over what there is, or who has been running for a while
@@ -20,6 +19,7 @@
 #include "runtime/node.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -183,6 +183,15 @@ static void on_end(struct mf_worker_rank *worker, const struct mf_message *messa
     mf_worker_rank_forget(worker, attempt);
 }
 
+static void on_let_go(struct mf_worker_rank *worker, const struct mf_message *message)
+{
+    struct mf_worker_attempt *attempt =
+        mf_worker_rank_find(worker, message->task, message->attempt);
+
+    if (attempt && attempt->is_part)
+        mf_worker_rank_let_go(worker, attempt);
+}
+
 static void on_suspend(struct mf_worker_rank *worker, const struct mf_message *message)
 {
     struct mf_worker_attempt *attempt =
@@ -281,7 +290,11 @@ static int dispatch(struct mf_worker_rank *worker, const struct mf_message *mess
     case MF_MESSAGE_HOOKS:
         return mf_worker_hooks_take(worker, message);
     case MF_MESSAGE_RUN:
+    case MF_MESSAGE_HOLD:
         return on_run(worker, message);
+    case MF_MESSAGE_LET_GO:
+        on_let_go(worker, message);
+        return 0;
     case MF_MESSAGE_RESET:
         mf_worker_notice_on_reset(worker);
         return 0;
@@ -447,7 +460,7 @@ static void say_hello(struct mf_worker_rank *worker, const struct mf_worker_rank
     struct mf_message hello = {.kind = MF_MESSAGE_HELLO};
     struct mf_buffer payload = {0};
 
-    mf_node_host(hello.host);
+    memcpy(hello.host, worker->host, sizeof(hello.host));
     hello.life = worker->life;
     mf_node_encode_offer(config->cores, config->n_cores, config->resources, &payload);
     hello.payload = payload.data;
@@ -468,6 +481,9 @@ int mf_worker_rank_create(const struct mf_worker_rank_config *config,
     worker->transport = config->transport;
     worker->scheduler = config->scheduler;
     worker->scratch = config->scratch;
+    mf_node_host(worker->host);
+    if (config->host)
+        snprintf(worker->host, sizeof(worker->host), "%s", config->host);
     if (config->life)
         worker->life = *config->life;
     else

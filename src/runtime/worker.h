@@ -31,6 +31,7 @@ struct mf_worker_rank;
  * @life       of this process (borrowed during create); NULL if nobody answers for it
  * @scratch    name of a directory for files of its tasks, from mf_scratch_name(); made when
  *             it is needed and removed in the end (borrowed)
+ * @host       name of its node, for tests; NULL for that of this one
  * @cores, @n_cores, @resources   what HELLO says of this rank (borrowed during create)
  * @never_pins  slots are used without their processors, whatever WELCOME says
  * @shares_signals  it is in a job whose resource manager sends SIGTERM to all its processes, those
@@ -43,6 +44,7 @@ struct mf_worker_rank_config {
     bool scheduler_may_be_silent;
     const struct mf_life *life;
     const char *scratch;
+    const char *host;
     const struct mf_core *cores;
     uint32_t n_cores;
     const struct mf_topo_resources *resources;

@@ -5,6 +5,7 @@
 #include "runtime/worker_private.h"
 
 #include "base/clock.h"
+#include "base/command.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -37,6 +38,7 @@ void mf_worker_attempt_free(struct mf_worker_attempt *attempt)
     free(attempt->gpus);
     free(attempt->feeds);
     free(attempt->saved);
+    free(attempt->rooms);
     free(attempt->command);
     free(attempt->outcome);
     free(attempt);
@@ -123,8 +125,11 @@ struct mf_worker_attempt *mf_worker_attempt_create(const struct mf_message *run)
     attempt->command_size = run->payload_size;
     attempt->saved = malloc(run->saved_size ? run->saved_size : 1);
     attempt->saved_size = run->saved_size;
-    if (!attempt->slots || !attempt->command || !attempt->saved ||
-        (run->n_gpus && !attempt->gpus)) {
+    attempt->is_part = run->kind == MF_MESSAGE_HOLD;
+    if (run->rooms_size > 0)
+        attempt->rooms = strndup((const char *)run->rooms, run->rooms_size);
+    if (!attempt->slots || (run->rooms_size > 0 && !attempt->rooms) || !attempt->command ||
+        !attempt->saved || (run->n_gpus && !attempt->gpus)) {
         mf_worker_attempt_free(attempt);
         return NULL;
     }
@@ -135,19 +140,25 @@ struct mf_worker_attempt *mf_worker_attempt_create(const struct mf_message *run)
 
 /* --- starting --- */
 
+/* Whether the executor passes its slots on to nothing that is staged when it ends. */
+static bool is_wide(const struct mf_worker_attempt *attempt)
+{
+    return attempt->n_slots > 1 || attempt->is_part;
+}
+
 /* Its GPUs too, which it keeps until it has ended, whatever becomes of the slots. */
 static void take_slots(struct mf_worker_rank *worker, struct mf_worker_attempt *attempt)
 {
     mf_stock_take(&worker->stock, attempt->n_slots, attempt->has_gpus ? 0 : attempt->n_gpus,
                   attempt->slots, attempt->gpus);
     attempt->has_gpus = true;
-    worker->n_wide += attempt->n_slots > 1;
+    worker->n_wide += is_wide(attempt);
 }
 
 static void give_slots(struct mf_worker_rank *worker, const struct mf_worker_attempt *attempt)
 {
     mf_stock_give_slots(&worker->stock, attempt->n_slots, attempt->slots);
-    worker->n_wide -= attempt->n_slots > 1;
+    worker->n_wide -= is_wide(attempt);
 }
 
 /* Those that it had, where its memory is near, or others. */
@@ -159,7 +170,7 @@ static void take_back_slots(struct mf_worker_rank *worker, struct mf_worker_atte
     for (uint32_t i = 0; i < attempt->n_slots && stock->n_free == n_before - i; i++)
         mf_stock_take_slot(stock, attempt->slots[i]);
     if (stock->n_free == n_before - attempt->n_slots) {
-        worker->n_wide += attempt->n_slots > 1;
+        worker->n_wide += is_wide(attempt);
         return;
     }
     mf_stock_give_slots(stock, n_before - stock->n_free, attempt->slots);
@@ -179,6 +190,7 @@ void mf_worker_rank_refuse(struct mf_worker_rank *worker, struct mf_worker_attem
                     .started_wall_ns = mf_clock_wall_ns()},
     };
 
+    mf_worker_rooms_clear(worker, attempt);
     mf_list_remove(&attempt->node);
     strncpy(message.outcome.detail, detail, sizeof(message.outcome.detail) - 1);
     mf_worker_rank_post(worker, &message);
@@ -198,12 +210,14 @@ static int give_to_executor(struct mf_worker_rank *worker, struct mf_worker_atte
         .timeout_ns = attempt->timeout_ns,
         .saved = attempt->saved_size > 0 ? attempt->saved : NULL,
         .saved_size = attempt->saved_size,
-        .command = attempt->command,
-        .command_size = attempt->command_size,
     };
     struct mf_buffer gpus = {0};
-    int r;
+    int r = mf_worker_rooms_spread(worker, attempt);
 
+    if (r < 0)
+        return r;
+    start.command = attempt->command;
+    start.command_size = attempt->command_size;
     if (attempt->n_gpus > 0) {
         mf_stock_print_gpus(&worker->stock, attempt->n_gpus, attempt->gpus, &gpus);
         start.gpus = (const char *)gpus.data;
@@ -233,6 +247,12 @@ static void start_in_slots(struct mf_worker_rank *worker, struct mf_worker_attem
     int r;
 
     take_slots(worker, attempt);
+    if (attempt->is_part) {
+        mf_list_remove(&attempt->node);
+        attempt->state = MF_ATTEMPT_HOLDING;
+        mf_worker_rank_post_simple(worker, MF_MESSAGE_HELD, attempt->task, attempt->number);
+        return;
+    }
     r = give_to_executor(worker, attempt, attempt->n_slots);
     if (r < 0) {
         give_slots(worker, attempt);
@@ -240,6 +260,14 @@ static void start_in_slots(struct mf_worker_rank *worker, struct mf_worker_attem
         return;
     }
     mark_running(worker, attempt);
+}
+
+void mf_worker_rank_let_go(struct mf_worker_rank *worker, struct mf_worker_attempt *attempt)
+{
+    mf_worker_rooms_clear(worker, attempt);
+    if (attempt->state == MF_ATTEMPT_HOLDING)
+        give_slots(worker, attempt);
+    mf_worker_rank_forget(worker, attempt);
 }
 
 static void leave_slots(struct mf_worker_rank *worker, struct mf_worker_attempt *attempt)
@@ -287,7 +315,7 @@ static void stage(struct mf_worker_rank *worker, struct mf_worker_attempt *attem
  * started or staged past one that waits for its slots. A staged attempt takes
  * over the slot of a single-slot one that ends, so staging needs all slots to
  * be held by such, and a wide attempt waits until all staged ones have begun. So
- * does one with GPUs, which are to be near the slot that it gets.
+ * does one with GPUs, which are to be near the slot that it gets, and one that is spread.
  *
  * Where attempts are suspended none is staged. One that comes before the order
  * to suspend another gets a slot by that order, and not by an end, which is
@@ -307,7 +335,9 @@ void mf_worker_rank_start_queued(struct mf_worker_rank *worker)
         else if (fits)
             start_in_slots(worker, attempt);
         else if (worker->may_stage && worker->executor->can_stage && attempt->n_slots == 1 &&
-                 attempt->n_gpus == 0 && worker->stock.n_free == 0 && worker->n_wide == 0 &&
+                 attempt->n_gpus == 0 && !attempt->is_part &&
+                 !mf_command_is_spread(attempt->command, attempt->command_size) &&
+                 worker->stock.n_free == 0 && worker->n_wide == 0 &&
                  worker->n_staged < STAGED_PER_SLOT * worker->n_slots)
             stage(worker, attempt);
         else
@@ -401,6 +431,7 @@ static void heard_ended(struct mf_worker_rank *worker, const struct mf_executor_
         give_slots(worker, attempt);
     else if (attempt->state == MF_ATTEMPT_STAGED)
         worker->n_staged--;
+    mf_worker_rooms_clear(worker, attempt);
     give_gpus(worker, attempt);
     mf_worker_feeds_give_back(worker, attempt);
     if (!mf_worker_signal_hold(worker, attempt, event))

@@ -105,6 +105,22 @@ static void forget_unstarted(struct mf_worker_rank *worker)
         }
 }
 
+/* Nor are rooms: the next scheduler ends what they are for, and places it anew. */
+static void let_go_of_parts(struct mf_worker_rank *worker)
+{
+    size_t cursor = 0;
+    void *place;
+
+    while (mf_table_next(worker->attempts, &cursor, NULL, &place) == 1) {
+        struct mf_worker_attempt *attempt = *(struct mf_worker_attempt **)place;
+
+        if (attempt->state != MF_ATTEMPT_HOLDING)
+            continue;
+        mf_worker_rank_let_go(worker, attempt);
+        cursor = 0;
+    }
+}
+
 /* Who asked it to is gone: the next scheduler finds it running. */
 static void let_yielding_go_on(struct mf_worker_rank *worker)
 {
@@ -202,7 +218,7 @@ void mf_worker_handover_turn(struct mf_worker_rank *worker)
         return;
     worker->is_reporting = false;
     forget_untold(worker);
-    mf_node_host(message.host);
+    memcpy(message.host, worker->host, sizeof(message.host));
     message.life = worker->life;
     encode_report(worker, &payload);
     message.payload = payload.data;
@@ -234,6 +250,7 @@ static void follow(struct mf_worker_rank *worker, uint32_t from, const struct mf
     worker->error = 0;
     mf_buffer_clear(&worker->frame);
     forget_unstarted(worker);
+    let_go_of_parts(worker);
     let_yielding_go_on(worker);
     mf_worker_feeds_forget(worker);
     if (!worker->is_broken)

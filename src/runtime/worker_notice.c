@@ -48,6 +48,8 @@ static void end_or_drop(struct mf_worker_rank *worker, struct mf_worker_attempt 
         mf_list_remove(&attempt->node);
     if (mf_worker_attempt_has_begun(attempt))
         mf_worker_rank_end_begun(worker, attempt);
+    else if (attempt->is_part)
+        mf_worker_rank_let_go(worker, attempt);
     else
         mf_worker_rank_forget(worker, attempt);
 }

@@ -6,6 +6,7 @@
  *     worker_feeds.c     files with the output of tasks that others take
  *     worker_handover.c  from a scheduler that died to the next one
  *     worker_hooks.c     commands that it runs before its first task, and when it leaves
+ *     worker_rooms.c     room that it keeps for tasks of others, and that others keep for its own
  *     worker_notice.c    that the scheduler is there, that this worker is, and beginning again
  *     worker_signal.c    attempts that a resource manager ends together with the worker
  */
@@ -15,6 +16,7 @@
 #include "base/list.h"
 #include "base/table.h"
 #include "runtime/handover.h"
+#include "runtime/node.h"
 #include "runtime/sentry.h"
 #include "runtime/worker.h"
 #include "topo/stock.h"
@@ -28,6 +30,7 @@ enum mf_attempt_state {
     MF_ATTEMPT_SUSPENDED,
     MF_ATTEMPT_HELD, /* it has failed, which may be no fault of its own */
     MF_ATTEMPT_KEPT,
+    MF_ATTEMPT_HOLDING, /* a part: it has its slots, and runs nothing */
 };
 
 struct mf_feed;
@@ -38,6 +41,9 @@ struct mf_feed;
  * from the beginning, since the scheduler counts them so, and chosen with its first slots. One that
  * is SUSPENDED has no slots; it is in the queue when it is to go on.
  *
+ * @is_part   it only keeps room for what another worker runs
+ * @is_spread it runs on several nodes, or as several ranks
+ * @rooms     what HOLD or RUN said of them, NULL for nothing
  * @has_gpus  whether they are chosen
  * @ran_ns    when it was suspended last: how long it had run
  * @is_yielding  it was asked to give its slots up, which it has until it does
@@ -58,6 +64,9 @@ struct mf_worker_attempt {
     uint32_t *slots;
     uint32_t n_gpus;
     uint32_t *gpus;
+    bool is_part;
+    bool is_spread;
+    char *rooms;
     bool has_gpus;
     bool is_yielding;
     bool goes_on;
@@ -117,10 +126,11 @@ struct mf_worker_hooks {
  * @held        HELD ones, those that failed first in front
  * @shares_signals  a resource manager sends SIGTERM to all processes of a job, tasks included
  * @is_terminated   it has
- * @n_wide      RUNNING ones with more than one slot
+ * @n_wide      RUNNING ones with more than one slot, and parts that are HOLDING some
  * @never_pins  slots are used without their processors
  * @may_stage   attempts may wait in the executor: none is suspended, since then slots change
  *              hands here
+ * @host        name of its node
  * @stock       slots and GPUs of this worker
  * @feeds       task to struct mf_feed *; NULL while there was none
  * @scratch     name of the directory that feeds are in
@@ -148,6 +158,7 @@ struct mf_worker_rank {
     uint32_t n_slots;
     uint32_t n_staged;
     uint32_t n_wide;
+    char host[MF_HOST_SIZE];
     struct mf_stock stock;
     struct mf_table *feeds;
     struct mf_worker_hooks hooks;
@@ -193,6 +204,9 @@ void mf_worker_attempt_free(struct mf_worker_attempt *attempt);
 /** Takes the attempt out of the table and frees it; its GPUs are for others then. */
 void mf_worker_rank_forget(struct mf_worker_rank *worker, struct mf_worker_attempt *attempt);
 
+/** Takes a part out of the table; what it had is for others then. */
+void mf_worker_rank_let_go(struct mf_worker_rank *worker, struct mf_worker_attempt *attempt);
+
 /** Whether the executor has it. */
 static inline bool mf_worker_attempt_has_begun(const struct mf_worker_attempt *attempt)
 {
@@ -230,6 +244,15 @@ void mf_worker_rank_report_ended(struct mf_worker_rank *worker, struct mf_worker
 
 /** Appends all of an output, stdout first. Returns 0 or -errno. */
 int mf_worker_rank_read_output(const struct mf_output *output, struct mf_buffer *bytes);
+
+/* worker_rooms.c */
+
+/** Makes the command of an attempt what it is started as, if it is a spread one. Returns 0 or
+ * -errno. */
+int mf_worker_rooms_spread(struct mf_worker_rank *worker, struct mf_worker_attempt *attempt);
+
+/** An attempt or a part is over on this node: nothing of it is left here. */
+void mf_worker_rooms_clear(struct mf_worker_rank *worker, struct mf_worker_attempt *attempt);
 
 /* worker_handover.c */
 

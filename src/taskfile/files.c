@@ -92,6 +92,8 @@ static int make_command(struct files *files, const struct mf_cursor *cursor,
     command->tag = command->id;
     command->seq = files->first_seq[number] + cursor->task - 1;
     command->cwd = fields->cwd;
+    command->n_nodes = fields->needs.n_nodes;
+    command->n_ranks = fields->n_ranks;
     command->n_env = fields->n_env;
     command->env = fields->env;
     return 0;

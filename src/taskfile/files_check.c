@@ -150,8 +150,9 @@ static int add_task(struct files *files, uint32_t number, const struct mf_line *
         r = mf_graph_add_barrier(files->graph);
     if (r == 0)
         r = mf_graph_add(files->graph, fields.estimate_ns,
-                         fields.needs.n_slots ? fields.needs.n_slots : 1, files->after.items,
-                         files->after.n);
+                         (fields.needs.n_slots ? fields.needs.n_slots : 1) *
+                             mf_needs_n_nodes(&fields.needs),
+                         files->after.items, files->after.n);
     if (r == -E2BIG)
         return mf_error_set(err, r, "there are too many tasks to order them");
     return r < 0 ? mf_error_set(err, r, "out of memory") : 0;

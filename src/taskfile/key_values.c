@@ -12,7 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CORES_MAX 1000000
+#define NODES_MAX 1000000
+#define RANKS_MAX 1000000
 #define GPUS_MAX 1000000
 #define ATTEMPTS_MAX 1000000
 #define ID_BYTES_MAX 255
@@ -71,10 +72,32 @@ int mf_parse_cores(struct mf_fields *fields, const char *value, struct mf_arena 
                    struct mf_error *err)
 {
     int64_t number;
-    int r = mf_parse_integer(value, 1, CORES_MAX, &number, err);
+    int r = mf_parse_integer(value, 1, MF_CORES_MAX, &number, err);
 
     if (r == 0)
         fields->needs.n_slots = (uint32_t)number;
+    return r;
+}
+
+int mf_parse_nodes(struct mf_fields *fields, const char *value, struct mf_arena *arena,
+                   struct mf_error *err)
+{
+    int64_t number;
+    int r = mf_parse_integer(value, 1, NODES_MAX, &number, err);
+
+    if (r == 0)
+        fields->needs.n_nodes = (uint32_t)number;
+    return r;
+}
+
+int mf_parse_ranks(struct mf_fields *fields, const char *value, struct mf_arena *arena,
+                   struct mf_error *err)
+{
+    int64_t number;
+    int r = mf_parse_integer(value, 1, RANKS_MAX, &number, err);
+
+    if (r == 0)
+        fields->n_ranks = (uint32_t)number;
     return r;
 }
 

@@ -112,6 +112,8 @@ static const struct key {
     {"afterany", mf_parse_afterany, INHERITED(after[MF_AFTER_ANY])},
     {"afternotok", mf_parse_afternotok, INHERITED(after[MF_AFTER_NOT_OK])},
     {"cores", mf_parse_cores, INHERITED(needs.n_slots)},
+    {"nodes", mf_parse_nodes, .is_for_commands = true, INHERITED(needs.n_nodes)},
+    {"ranks", mf_parse_ranks, .is_for_commands = true, INHERITED(n_ranks)},
     {"mem", mf_parse_mem, INHERITED(needs.mem_bytes)},
     {"gpus", mf_parse_gpus, INHERITED(needs.n_gpus)},
     {"time", mf_parse_time, INHERITED(estimate_ns)},
@@ -210,6 +212,27 @@ int mf_fields_inherit(struct mf_fields *fields, const struct mf_fields *defaults
         if (!has_env(fields, defaults->env[i]))
             fields->env[fields->n_env++] = defaults->env[i];
     fields->given |= defaults->given;
+    return 0;
+}
+
+int mf_fields_spread(struct mf_fields *fields, struct mf_error *err)
+{
+    uint32_t n_nodes = mf_needs_n_nodes(&fields->needs), n_ranks = fields->n_ranks;
+    uint64_t n_cores = fields->needs.n_slots ? fields->needs.n_slots : 1;
+
+    if (n_ranks == 0)
+        return 0;
+    if (n_ranks < n_nodes)
+        return mf_error_set(err, -ERANGE,
+                            "ranks=%u on nodes=%u leaves nodes without a rank: say nodes=%u, or "
+                            "more ranks",
+                            n_ranks, n_nodes, n_ranks);
+    n_cores *= (n_ranks + n_nodes - 1) / n_nodes;
+    if (n_cores > MF_CORES_MAX)
+        return mf_error_set(err, -ERANGE, "ranks=%u of %u cores need more than %d cores on a node",
+                            n_ranks, fields->needs.n_slots ? fields->needs.n_slots : 1,
+                            MF_CORES_MAX);
+    fields->needs.n_slots = (uint32_t)n_cores;
     return 0;
 }
 

@@ -23,7 +23,9 @@ struct mf_source_options;
  * @options     what countables there are (borrowed), NULL for none
  * @given       one bit per key that was given
  * @countables_given  one bit per countable that was given
- * @needs       n_slots is 0 when cores is not given
+ * @needs       n_slots is 0 when cores is not given; with ranks, cores are those of each rank until
+ *              mf_fields_spread()
+ * @n_ranks     ranks of an MPI program, 0 when they are not given
  * @func        name of a function, NULL for a command
  * @after       per condition: the list of tasks as it was written, NULL for none
  * @after_lines a list in GREASY's own manner
@@ -40,6 +42,7 @@ struct mf_fields {
     uint32_t given;
     uint32_t countables_given;
     struct mf_needs needs;
+    uint32_t n_ranks;
     uint32_t attempts;
     int32_t priority;
     int64_t timeout_ns;
@@ -109,6 +112,15 @@ int mf_fields_refuse(const char *key, const char *const *more, struct mf_error *
  */
 int mf_fields_inherit(struct mf_fields *fields, const struct mf_fields *defaults,
                       struct mf_arena *arena);
+
+/**
+ * mf_fields_spread() - put the ranks on the nodes: cores are what each node gives then.
+ *
+ * @fields  of a task, with its defaults inherited; once
+ *
+ * Returns 0, or -ERANGE with a sentence.
+ */
+int mf_fields_spread(struct mf_fields *fields, struct mf_error *err);
 
 /**
  * mf_fields_check_function() - refuse keys that mean nothing to a function.

@@ -4,6 +4,9 @@
 
 #include "taskfile/keys.h"
 
+/** The most cores of a node that a task may ask for. */
+#define MF_CORES_MAX 1000000
+
 /** What one key does: value to fields. Returns 0, or -errno with a sentence but for -ENOMEM. */
 typedef int (*mf_parse_value_fn)(struct mf_fields *fields, const char *value,
                                  struct mf_arena *arena, struct mf_error *err);
@@ -24,6 +27,10 @@ int mf_parse_afterany(struct mf_fields *fields, const char *value, struct mf_are
 int mf_parse_afternotok(struct mf_fields *fields, const char *value, struct mf_arena *arena,
                         struct mf_error *err);
 int mf_parse_cores(struct mf_fields *fields, const char *value, struct mf_arena *arena,
+                   struct mf_error *err);
+int mf_parse_nodes(struct mf_fields *fields, const char *value, struct mf_arena *arena,
+                   struct mf_error *err);
+int mf_parse_ranks(struct mf_fields *fields, const char *value, struct mf_arena *arena,
                    struct mf_error *err);
 int mf_parse_mem(struct mf_fields *fields, const char *value, struct mf_arena *arena,
                  struct mf_error *err);

@@ -198,8 +198,8 @@ static int parse(const struct mf_cursor *cursor, struct mf_line line, struct mf_
         command->has_outs = fields->has_outs;
     if (r == 0 && !is_json && command && make_command(cursor, &line, fields, command, arena) < 0)
         r = mf_error_set(err, -ENOMEM, "out of memory");
-    if (r == 0 && fields->func)
-        r = check_function(cursor, fields, err);
+    if (r == 0)
+        r = fields->func ? check_function(cursor, fields, err) : mf_fields_spread(fields, err);
     if (r == 0 && command)
         command->function = fields->func;
     return r;

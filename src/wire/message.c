@@ -25,6 +25,7 @@ enum {
     FIELD_SIGNAL = 1 << 13,
     FIELD_LIFE = 1 << 12,
     FIELD_SAVED = 1 << 14,
+    FIELD_ROOMS = 1 << 15,
 };
 
 /* The fields of a kind, or -1 for a kind that there is not. */
@@ -38,6 +39,8 @@ static int fields_of(unsigned kind)
     case MF_MESSAGE_RETURNED:
     case MF_MESSAGE_RECALL:
     case MF_MESSAGE_RELEASE:
+    case MF_MESSAGE_LET_GO:
+    case MF_MESSAGE_HELD:
     case MF_MESSAGE_UNFEED:
     case MF_MESSAGE_CONTINUED:
     case MF_MESSAGE_SUSPEND:
@@ -45,6 +48,8 @@ static int fields_of(unsigned kind)
         return FIELD_TASK;
     case MF_MESSAGE_SUSPENDED:
         return FIELD_TASK | FIELD_RAN;
+    case MF_MESSAGE_HOLD:
+        return FIELD_TASK | FIELD_NEEDS | FIELD_ROOMS;
     case MF_MESSAGE_SAVED:
         return FIELD_TASK | FIELD_PAYLOAD;
     case MF_MESSAGE_ENDED:
@@ -62,7 +67,8 @@ static int fields_of(unsigned kind)
     case MF_MESSAGE_TAKEOVER:
         return FIELD_LIFE | FIELD_PAYLOAD;
     case MF_MESSAGE_RUN:
-        return FIELD_TASK | FIELD_NEEDS | FIELD_TIMEOUT | FIELD_FEEDS | FIELD_SAVED | FIELD_PAYLOAD;
+        return FIELD_TASK | FIELD_NEEDS | FIELD_TIMEOUT | FIELD_FEEDS | FIELD_SAVED | FIELD_ROOMS |
+               FIELD_PAYLOAD;
     case MF_MESSAGE_END:
         return FIELD_TASK | FIELD_CAUSE;
     case MF_MESSAGE_WARN:
@@ -140,6 +146,8 @@ void mf_message_encode(const struct mf_message *message, struct mf_buffer *frame
         mf_buffer_put_bytes(frame, message->feeds, message->feeds_size);
     if (fields & FIELD_SAVED)
         mf_buffer_put_bytes(frame, message->saved, message->saved_size);
+    if (fields & FIELD_ROOMS)
+        mf_buffer_put_bytes(frame, message->rooms, message->rooms_size);
     if (fields & FIELD_PAYLOAD)
         mf_buffer_put_bytes(frame, message->payload, message->payload_size);
 }
@@ -243,12 +251,16 @@ int mf_message_decode(struct mf_reader *reader, struct mf_message *ret_message)
         mf_reader_get_text(reader, ret_message->host, sizeof(ret_message->host));
     if (fields & FIELD_LIFE)
         mf_life_decode(reader, &ret_message->life);
-    ret_message->feeds = ret_message->saved = ret_message->payload = NULL;
-    ret_message->feeds_size = ret_message->saved_size = ret_message->payload_size = 0;
+    ret_message->feeds = ret_message->saved = NULL;
+    ret_message->rooms = ret_message->payload = NULL;
+    ret_message->feeds_size = ret_message->saved_size = 0;
+    ret_message->rooms_size = ret_message->payload_size = 0;
     if (fields & FIELD_FEEDS)
         ret_message->feeds = mf_reader_get_bytes(reader, &ret_message->feeds_size);
     if (fields & FIELD_SAVED)
         ret_message->saved = mf_reader_get_bytes(reader, &ret_message->saved_size);
+    if (fields & FIELD_ROOMS)
+        ret_message->rooms = mf_reader_get_bytes(reader, &ret_message->rooms_size);
     if (fields & FIELD_PAYLOAD)
         ret_message->payload = mf_reader_get_bytes(reader, &ret_message->payload_size);
     if (reader->has_failed || !is_consistent(ret_message))

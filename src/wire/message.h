@@ -24,7 +24,7 @@
 #include <stdint.h>
 
 /** Changes whenever a record's bytes do; all ranks of a run must agree. */
-#define MF_WIRE_VERSION 11
+#define MF_WIRE_VERSION 13
 
 /** A frame with batched records is sent before it grows beyond this, to stay eager in MPI. */
 #define MF_FRAME_EAGER_BYTES 4000
@@ -49,6 +49,7 @@ enum mf_message_kind {
     MF_MESSAGE_HOOKED = 13,    /* task: number of the hook; outcome, size, payload: its output */
     MF_MESSAGE_BUSY = 14,      /* was told to stop, and is about it: hooks still run */
     MF_MESSAGE_SAVED = 15,     /* task, attempt, payload: what it saved for the next try */
+    MF_MESSAGE_HELD = 37,      /* task, attempt: it keeps free what it was told to HOLD */
     MF_MESSAGE_REPORT = 33,    /* host, life, payload: what it has and runs, for a scheduler that it
                                   does    not know yet; see handover.h */
     MF_MESSAGE_RENEWED = 34,   /* payload: how its launcher process ended, which another one has
@@ -56,8 +57,10 @@ enum mf_message_kind {
     MF_MESSAGE_SUPERSEDED = 32, /* payload: which scheduler it has now, for one that was before */
     /* scheduler to worker */
     MF_MESSAGE_WELCOME = 16, /* payload: run directory, slots and GPUs */
-    MF_MESSAGE_RUN = 17,     /* task, attempt, needs, try_number, timeout_ns, feeds, saved, payload:
-                                encoded mf_command */
+    MF_MESSAGE_RUN = 17,     /* task, attempt, needs, try_number, timeout_ns, feeds, saved, rooms,
+                                payload: encoded mf_command */
+    MF_MESSAGE_HOLD = 35,    /* task, attempt, needs, rooms: keep that free for what another runs */
+    MF_MESSAGE_LET_GO = 36,  /* task, attempt: no more */
     MF_MESSAGE_RECALL = 18,  /* task, attempt */
     MF_MESSAGE_END = 19,     /* task, attempt, cause */
     MF_MESSAGE_PULL = 20,    /* task, attempt, stream, offset, length */
@@ -87,6 +90,8 @@ enum mf_message_kind {
  *             path in the command; borrowed as payload
  * @saved      saved_size bytes that an earlier try saved, none if there are none; borrowed as
  *             payload
+ * @rooms      rooms_size bytes: lines with a name of the attempt and, in RUN, the hosts of the
+ *             other nodes that it has; none if it has one. Borrowed as payload
  * @signal     number of a signal
  * @size       bytes that the worker holds of each stream
  * @is_inline  payload is the output: stdout, then stderr
@@ -118,6 +123,8 @@ struct mf_message {
     size_t feeds_size;
     const uint8_t *saved;
     size_t saved_size;
+    const uint8_t *rooms;
+    size_t rooms_size;
     const uint8_t *payload;
     size_t payload_size;
 };

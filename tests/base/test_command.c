@@ -21,6 +21,8 @@ static const struct mf_command full = {
     .n_args = 4,
     .args = full_args,
     .cwd = "/tmp/x",
+    .n_nodes = 3,
+    .n_ranks = 12,
     .n_env = 2,
     .env = full_env,
     .n_marks = 4,
@@ -80,6 +82,7 @@ Test(command, every_field_survives_the_journey)
     for (int i = 0; i < 4; i++)
         cr_assert_str_eq(copy->args[i], full_args[i]);
     cr_assert_str_eq(copy->cwd, "/tmp/x");
+    cr_assert(copy->n_nodes == 3 && copy->n_ranks == 12);
     cr_assert_eq(copy->n_env, 2u);
     for (int i = 0; i < 2; i++)
         cr_assert_str_eq(copy->env[i], full_env[i]);
@@ -96,6 +99,7 @@ Test(command, absent_fields_stay_absent)
     cr_assert(!copy->has_given_id);
     cr_assert_null(copy->tag);
     cr_assert_null(copy->cwd);
+    cr_assert(copy->n_nodes == 0 && copy->n_ranks == 0);
     cr_assert_eq(copy->n_env, 0u);
     cr_assert_eq(copy->n_marks, 0u);
     cr_assert_str_eq(copy->args[0], shell_args[0]);
@@ -347,6 +351,10 @@ Test(command_key, what_runs_is_part_of_it)
     cr_assert(!same_key(&other, &full));
     other = full, other.n_marks = 1, other.marks = moved_mark;
     cr_assert(!same_key(&other, &full));
+    other = full, other.n_ranks = 11;
+    cr_assert(!same_key(&other, &full));
+    other = full, other.n_nodes = 2;
+    cr_assert(same_key(&other, &full), "where it runs is not");
     other = shell, other.is_shell = false;
     cr_assert(!same_key(&other, &shell));
 }

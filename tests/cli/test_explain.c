@@ -404,6 +404,18 @@ Test(explain, a_task_waits_for_those_it_comes_after_that_have_not_ended)
     mf_task_set_finish(&set);
 }
 
+Test(explain, a_task_of_several_nodes_waits_for_all_of_them_at_once)
+{
+    struct mf_task_set set = read_set("[id=mpi nodes=2 ranks=8] ./solver\n");
+
+    commit();
+    assert_task(&set, "mpi",
+                "task mpi: not ended yet: waiting or running\n"
+                "waits for: no other task; it is running, or waits for 2 nodes that have 4 free "
+                "cores each at the same time, and what else it needs\n");
+    mf_task_set_finish(&set);
+}
+
 Test(explain, a_task_behind_a_barrier_waits_for_all_before_it)
 {
     struct mf_task_set set =

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* Each test is a process of its own, so these are too. */
@@ -74,7 +75,7 @@ TestSuite(launching, .init = setup, .fini = teardown);
 
 static int choose(enum mf_launch_way wanted, uint32_t n_ranks)
 {
-    return mf_launching_choose(wanted, n_ranks, &alone, &launching, &err);
+    return mf_launching_choose(wanted, n_ranks, false, &alone, &launching, &err);
 }
 
 static void refuse(enum mf_launch_way wanted, uint32_t n_ranks, const char *sentence)
@@ -141,6 +142,18 @@ Test(launching, without_pmix_it_is_mpirun)
     refuse(MF_LAUNCH_SRUN, 0, "this Slurm has no PMIx");
 }
 
+Test(launching, what_is_to_survive_the_death_of_a_rank_is_started_by_mpirun)
+{
+    enter_job(2);
+    cr_assert(eq(int, mf_launching_choose(MF_LAUNCH_AUTO, 0, true, &alone, &launching, &err), 0));
+    cr_assert(eq(int, (int)launching.way, MF_LAUNCH_SRUN), "if there is none");
+    write_program("mpirun", "");
+    cr_assert(eq(int, mf_launching_choose(MF_LAUNCH_AUTO, 0, true, &alone, &launching, &err), 0));
+    cr_assert(eq(int, (int)launching.way, MF_LAUNCH_MPIRUN));
+    cr_assert(eq(int, mf_launching_choose(MF_LAUNCH_SRUN, 0, true, &alone, &launching, &err), 0));
+    cr_assert(eq(int, (int)launching.way, MF_LAUNCH_SRUN), "or unless it is asked for");
+}
+
 Test(launching, with_nothing_to_start_ranks_that_is_said)
 {
     enter_job(2);
@@ -156,15 +169,15 @@ Test(launching, what_is_a_rank_already_starts_none)
     const struct mf_launch only = {.is_mpi = true, .n_copies = 1};
 
     enter_job(2);
-    cr_assert(eq(int, mf_launching_choose(MF_LAUNCH_AUTO, 0, &rank, &launching, &err), 0));
+    cr_assert(eq(int, mf_launching_choose(MF_LAUNCH_AUTO, 0, false, &rank, &launching, &err), 0));
     cr_assert(eq(int, (int)launching.way, MF_LAUNCH_NONE));
-    cr_assert(eq(int, mf_launching_choose(MF_LAUNCH_AUTO, 0, &only, &launching, &err), 0));
+    cr_assert(eq(int, mf_launching_choose(MF_LAUNCH_AUTO, 0, false, &only, &launching, &err), 0));
     cr_assert(eq(int, (int)launching.way, MF_LAUNCH_NONE));
-    cr_assert(lt(int, mf_launching_choose(MF_LAUNCH_SRUN, 0, &rank, &launching, &err), 0));
+    cr_assert(lt(int, mf_launching_choose(MF_LAUNCH_SRUN, 0, false, &rank, &launching, &err), 0));
     cr_assert(strstr(err.text, "has started this already") != NULL, "%s", err.text);
 
     setenv("MPIFARM_SUPERVISED", "file", 1);
-    cr_assert(eq(int, mf_launching_choose(MF_LAUNCH_SRUN, 0, &rank, &launching, &err), 0));
+    cr_assert(eq(int, mf_launching_choose(MF_LAUNCH_SRUN, 0, false, &rank, &launching, &err), 0));
     cr_assert(eq(int, (int)launching.way, MF_LAUNCH_NONE), "what was started by that option");
 }
 
@@ -262,4 +275,98 @@ Test(launching, variables_that_make_no_sense_are_named)
     setenv("SLURM_JOB_NUM_NODES", "four", 1);
     refuse(MF_LAUNCH_AUTO, 0, "SLURM_JOB_NUM_NODES is \"four\"");
     cr_assert(eq(int, choose(MF_LAUNCH_NONE, 0), 0));
+}
+
+/* --- the command line of what starts the ranks --- */
+
+/* What a program that says how it was called says, without the path of this one. */
+static const char *call(const struct mf_launching *how)
+{
+    static char text[4096];
+    char program[] = "mpifarm", name[] = "run", operand[] = "a file";
+    char *words[] = {program, name, operand, NULL};
+    const struct mf_context context = {.argv = words, .argc = 3};
+    int fds[2], status;
+    ssize_t n = 0, got;
+
+    write_program(mf_launch_way_name(how->way),
+                  "echo \"$*\"; echo ${SLURM_NTASKS-no} ${SLURM_LABELIO-no} ${PMIX_RANK-no} "
+                  "$SLURM_JOB_ID $MPIFARM_KEPT_SLURM_NTASKS $MPIFARM_KEPT_SLURM_JOB_ID");
+    cr_assert(eq(int, pipe(fds), 0));
+    if (fork() == 0) {
+        dup2(fds[1], STDOUT_FILENO);
+        close(fds[0]);
+        _exit(-mf_launching_exec(how, &context, false));
+    }
+    close(fds[1]);
+    while ((got = read(fds[0], text + n, sizeof(text) - 1 - (size_t)n)) > 0)
+        n += got;
+    text[n] = '\0';
+    close(fds[0]);
+    cr_assert(wait(&status) > 0);
+    cr_assert(eq(int, status, 0), "%s", text);
+    return text;
+}
+
+static void expect_words(const char *text, const char *words)
+{
+    cr_assert(strstr(text, words) != NULL, "%s", text);
+}
+
+Test(launching, srun_gets_one_rank_for_each_node_whatever_the_job_says_of_tasks)
+{
+    const char *text;
+
+    enter_job(4);
+    setenv("SLURM_NTASKS", "64", 1);
+    setenv("SLURM_LABELIO", "1", 1);
+    setenv("PMIX_RANK", "0", 1);
+    cr_assert(eq(int, choose(MF_LAUNCH_SRUN, 0), 0), "%s", err.text);
+    text = call(&launching);
+    expect_words(text, "--no-kill ");
+    expect_words(text, "--mpi=pmix --overlap ");
+    expect_words(text, "--input=0 ");
+    expect_words(text, "--nodes=4 --ntasks=4 --ntasks-per-node=1 ");
+    expect_words(text, " run a file\nno no no 7 64 7\n");
+}
+
+Test(launching, srun_spreads_a_number_of_ranks_over_the_nodes)
+{
+    enter_job(4);
+    cr_assert(eq(int, choose(MF_LAUNCH_SRUN, 3), 0), "%s", err.text);
+    expect_words(call(&launching), "--nodes=3 --ntasks=3 --distribution=cyclic ");
+}
+
+Test(launching, srun_starts_ranks_in_all_components_of_a_heterogeneous_job)
+{
+    enter_job(1);
+    setenv("SLURM_HET_SIZE", "3", 1);
+    cr_assert(eq(int, choose(MF_LAUNCH_AUTO, 0), 0), "%s", err.text);
+    expect_words(call(&launching), "--het-group=0-2 --ntasks-per-node=1 ");
+}
+
+Test(launching, gpus_that_a_job_got_by_task_are_asked_for_by_node)
+{
+    enter_job(4);
+    setenv("SLURM_NTASKS", "8", 1);
+    setenv("SLURM_GPUS_PER_TASK", "1", 1);
+    setenv("SLURM_GPUS_ON_NODE", "2", 1);
+    cr_assert(eq(int, choose(MF_LAUNCH_SRUN, 0), 0), "%s", err.text);
+    expect_words(call(&launching), "--gpus-per-node=2 ");
+    setenv("SLURM_GPUS_ON_NODE", "3", 1);
+    cr_assert(strstr(call(&launching), "--gpus-per-node") == NULL, "nodes have different numbers");
+}
+
+Test(launching, mpirun_survives_the_death_of_ranks)
+{
+    const char *text;
+
+    enter_job(4);
+    setenv("SLURM_NTASKS", "64", 1);
+    cr_assert(eq(int, choose(MF_LAUNCH_MPIRUN, 0), 0), "%s", err.text);
+    text = call(&launching);
+    expect_words(text, "--enable-recovery ");
+    expect_words(text, "--map-by node ");
+    expect_words(text, " -n 4 ");
+    expect_words(text, "no no no 7 64 7\n");
 }

@@ -21,7 +21,8 @@ static void add_worker(struct mf_workers *workers, mf_worker_id id, struct mf_rn
                            .n_gpus = (uint32_t)mf_rng_below(rng, 5),
                            .mem_bytes = mf_rng_below(rng, 1000)};
 
-    cr_assert_eq(mf_workers_add(workers, id, MF_NODE_UNKNOWN, &has), 0);
+    cr_assert_eq(mf_workers_add(workers, id, (mf_node_id)mf_rng_below(rng, 8), &has), 0);
+    mf_workers_find(workers, id)->is_kept = mf_rng_below(rng, 8) == 0;
 }
 
 /* Gives back all that a worker's tasks have. */
@@ -113,7 +114,8 @@ static struct mf_worker *best_of(const struct mf_choice *choice, bool is_ahead, 
         struct mf_worker *worker = choice->workers->by_id[i];
 
         if (!worker || worker->state != MF_WORKER_UP || worker->id == choice->avoid ||
-            worker->id == choice->kept)
+            (choice->n_taken > 0 && !mf_worker_is_apart(worker, choice->taken[0])) ||
+            (choice->avoids_kept && worker->is_kept))
             continue;
         if (is_ahead ? !mf_worker_has_room(choice->workers, worker, needs)
                      : !has_all_free(worker, needs))
@@ -151,10 +153,13 @@ static void compare(const struct mf_placement *placement, score_fn score, score_
             add_worker(&workers, id, &rng);
         for (int step = 0; step < 200; step++) {
             struct mf_task task = {.spec.needs = draw_needs(&rng)};
+            struct mf_worker *taken = mf_workers_find(&workers, (uint32_t)mf_rng_below(&rng, 64));
             const struct mf_choice choice = {.workers = &workers,
                                              .task = &task,
+                                             .taken = &taken,
+                                             .n_taken = taken != NULL,
                                              .avoid = (mf_worker_id)mf_rng_below(&rng, 32),
-                                             .kept = (mf_worker_id)mf_rng_below(&rng, 32),
+                                             .avoids_kept = mf_rng_below(&rng, 2) > 0,
                                              .home = (mf_worker_id)mf_rng_below(&rng, 32),
                                              .rng = &rng,
                                              .cursor = &cursor};
@@ -224,7 +229,6 @@ static void draw_lots(const struct mf_placement *placement, uint32_t every,
     struct mf_choice choice = {.workers = &workers,
                                .task = &task,
                                .avoid = 0,
-                               .kept = MF_WORKER_NONE,
                                .home = MF_WORKER_NONE,
                                .rng = &rng,
                                .cursor = &cursor};
@@ -304,16 +308,19 @@ static void check_lots(const struct mf_placement *placement)
             add_worker(&workers, id, &rng);
         for (int step = 0; step < 200; step++) {
             struct mf_task task = {.spec.needs = draw_needs(&rng)};
+            struct mf_worker *taken = mf_workers_find(&workers, (uint32_t)mf_rng_below(&rng, 64));
             const struct mf_choice choice = {.workers = &workers,
                                              .task = &task,
+                                             .taken = &taken,
+                                             .n_taken = taken != NULL,
                                              .avoid = (mf_worker_id)mf_rng_below(&rng, 32),
-                                             .kept = (mf_worker_id)mf_rng_below(&rng, 32),
+                                             .avoids_kept = mf_rng_below(&rng, 2) > 0,
                                              .rng = &rng};
             const struct mf_worker *free_one = best_of(&choice, false, load_of);
             struct mf_worker *chosen = placement->choose(&choice);
 
             cr_assert_eq(chosen != NULL, best_of(&choice, true, load_of) != NULL);
-            cr_assert(!chosen || (chosen->id != choice.avoid && chosen->id != choice.kept));
+            cr_assert(!chosen || (chosen->id != choice.avoid && chosen != taken));
             cr_assert(!free_one || has_all_free(chosen, &task.spec.needs));
             cr_assert(!chosen || free_one || chosen == best_of(&choice, true, load_of));
             if (chosen && mf_rng_below(&rng, 8) > 0)
@@ -343,8 +350,7 @@ static uint64_t count_looked_at(uint32_t n_workers)
 {
     struct mf_task task = {.spec.needs = {.n_slots = 1, .mem_bytes = 2}};
     struct mf_workers workers;
-    struct mf_choice choice = {
-        .workers = &workers, .task = &task, .avoid = MF_WORKER_NONE, .kept = MF_WORKER_NONE};
+    struct mf_choice choice = {.workers = &workers, .task = &task, .avoid = MF_WORKER_NONE};
     uint64_t n_looked_at = 0;
 
     mf_workers_init(&workers);

@@ -194,3 +194,51 @@ Test(resources, a_node_without_memory_or_with_gpus_that_cannot_be_is_refused)
     cr_assert(eq(int, t_sh("mpifarm run --gpus -1 tasks.txt").status, 2));
     cr_assert(eq(int, t_sh("mpifarm map --gpus 5000 true ::: 1").status, 2));
 }
+
+/* --- ranks and nodes --- */
+
+Test(resources, ranks_are_those_of_one_mpi_program)
+{
+    setenv("OMPI_ALLOW_RUN_AS_ROOT", "1", 1);
+    setenv("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1", 1);
+    t_write("tasks.txt",
+            "[ranks=2 cores=2] echo $OMPI_COMM_WORLD_RANK of $OMPI_COMM_WORLD_SIZE $MPIFARM_RANKS "
+            "$OMP_NUM_THREADS\n[nodes=1 cores=3] cat $MPIFARM_HOSTFILE\n");
+    struct t_result result = t_sh("unset OMP_NUM_THREADS; mkdir scratch; "
+                                  "TMPDIR=$PWD/scratch mpifarm run -k -j 4 tasks.txt > out; "
+                                  "grep -v slots out | sort; sed 's/.* //' out | tail -n 1; "
+                                  "ls scratch | grep mpifarm");
+    cr_assert(eq(str, result.out, "0 of 2 2 2\n1 of 2 2 2\nslots=3\n"), "%s%s", result.out,
+              result.err);
+}
+
+/* They are no children of it, and no signal to the group of the task comes to them. */
+Test(resources, no_rank_outlives_a_launcher_that_was_killed)
+{
+    t_write("mpirun", "#!/bin/sh\nwhile [ $1 != ./rank ]; do shift; done\n"
+                      "for i in 1 2; do setsid \"$@\" > out.$i 2>&1 & done\nwait\n");
+    t_write("rank", "#!/bin/sh\n"
+                    "[ $MPIFARM_ATTEMPT = 2 ] || { echo $$ >> pids; exec sleep 300; }\n"
+                    "for p in $(cat pids); do grep -qs sleep /proc/$p/cmdline && echo $p lives; "
+                    "done\necho again\n");
+    t_write("tasks.txt", "[ranks=2 retries=2] ./rank\n");
+    struct t_result result =
+        t_sh("chmod +x mpirun rank; export PATH=$PWD:$PATH; unset SLURM_JOB_ID; "
+             "mpifarm run -j 2 tasks.txt 2> err & pid=$!; "
+             "await sh -c '[ $(cat pids | wc -l) = 2 ]' 2> /dev/null; "
+             "kill -9 $(ps -o ppid= -p $(head -n 1 pids)); wait $pid; echo $?; cat out.*");
+    cr_assert(eq(str, result.out, "0\nagain\nagain\n"), "%s%s", result.out, t_read("err"));
+}
+
+Test(resources, more_nodes_than_there_are_and_policies_that_suspend_are_refused)
+{
+    t_write("tasks.txt", "touch ran\n[nodes=2 ranks=4] touch ran\n");
+    struct t_result result = t_sh("mpifarm run tasks.txt || ls ran");
+    cr_assert(eq(str, result.err,
+                 "mpifarm: tasks.txt:2: the task needs 2 nodes, and the run has 1"
+                 "\nls: cannot access 'ran': No such file or directory\n"));
+    t_write("tasks.txt", "[nodes=2] touch ran\n");
+    result = t_sh("mpifarm run --policy rr tasks.txt");
+    cr_assert(eq(int, result.status, 2));
+    cr_assert(t_has(result.err, "tasks.txt:1: "), "%s", result.err);
+}

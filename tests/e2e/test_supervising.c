@@ -81,6 +81,24 @@ Test(supervising, standard_input_goes_to_the_run)
     cr_assert(eq(str, result.out, "one\ntwo\n"), "%s", result.err);
 }
 
+Test(supervising, input_that_the_run_does_not_read_is_left_to_others)
+{
+    t_write("tasks.txt", "echo task\n");
+    struct t_result result =
+        t_sh("{ echo one; echo two; } | { mpifarm run --np 1 -q tasks.txt; cat; }");
+
+    cr_assert(eq(str, result.out, "task\none\ntwo\n"), "%s", result.err);
+}
+
+Test(supervising, a_pipe_among_the_files_is_read_by_the_run)
+{
+    struct t_result result = t_sh("bash -c 'mpifarm run --np 1 -q <(echo echo one)'; "
+                                  "bash -c 'mpifarm run --np 1 -q <(echo echo one) - '; echo $?");
+
+    cr_assert(eq(str, result.out, "one\n2\n"), "%s", result.err);
+    cr_assert(t_has(result.err, "of several pipes ranks can read one"), "%s", result.err);
+}
+
 /* Of the terminal of this process; that which t_sh() starts is in its background. */
 static void run_in_background(void)
 {

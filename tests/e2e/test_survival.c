@@ -167,6 +167,16 @@ Test(survival, ranks_of_mpirun_go_on_when_their_launchers_are_killed)
     cr_assert(eq(str, t_sh("cat effect.0").out, "x\n"));
 }
 
+Test(survival, a_command_for_each_worker_whose_launcher_is_killed_is_begun_again)
+{
+    t_write("tasks.txt", "#DISBATCH PERENGINE START test -e once || { touch once; kill -9 $PPID; "
+                         "sleep 300; }; echo x >> begun\n"
+                         "#DISBATCH PERENGINE STOP echo x >> over\ncat begun\n");
+    struct t_result result = t_sh("mpifarm run tasks.txt 2>err; cat over");
+
+    cr_assert(eq(str, result.out, "x\nx\n"), "%s%s", result.out, t_read("err"));
+}
+
 Test(survival, a_task_that_kills_its_launcher_fails_in_the_end_and_no_other_does)
 {
     t_write("tasks.txt", "true\ntrue\n[id=bad] kill -9 $PPID; sleep 300\ntrue\ntrue\n");

@@ -113,6 +113,14 @@ unsigned rig_count_children(pid_t pid)
     return list_children(pid, &first);
 }
 
+pid_t rig_first_child(pid_t pid)
+{
+    pid_t first;
+
+    cr_assert_gt(list_children(pid, &first), 0, "process %d has no child", (int)pid);
+    return first;
+}
+
 /* The launcher is the one child of its keeper, and that of this process. */
 static pid_t wait_for_child(pid_t parent)
 {

@@ -107,6 +107,9 @@ void rig_remove_paths(void);
 /** How many children a process of one thread has. */
 unsigned rig_count_children(pid_t pid);
 
+/** The first of them; fails the test when there is none. */
+pid_t rig_first_child(pid_t pid);
+
 /** How many descriptors this process has open. */
 unsigned rig_count_fds(void);
 

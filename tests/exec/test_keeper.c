@@ -58,6 +58,16 @@ static bool is_there(void)
     }
 }
 
+/* Forgets answers to what was asked before. */
+static void forget_answers(void)
+{
+    uint32_t peer, address;
+    bool answer;
+
+    while (mf_knock_hear(knock_fd, token, &peer, &answer, &address))
+        ;
+}
+
 /* A process with a keeper beside it, which live until the test ends them. */
 static void live_with_keeper(pid_t *ret_served, pid_t *ret_keeper)
 {
@@ -66,9 +76,10 @@ static void live_with_keeper(pid_t *ret_served, pid_t *ret_keeper)
     cr_assert(eq(int, pipe(fds), 0));
     *ret_served = fork();
     if (*ret_served == 0) {
-        pid_t pid = mf_keeper_fork(&door, door_fd);
+        struct mf_keeper own;
 
-        if (write(fds[1], &pid, sizeof(pid)) > 0)
+        if (mf_keeper_fork(&door, door_fd, &own) == 0 &&
+            write(fds[1], &own.pid, sizeof(own.pid)) > 0)
             pause();
         _exit(1);
     }
@@ -111,6 +122,63 @@ Test(keeper, does_so_where_those_are_forbidden, .timeout = 60)
     answers_for_a_life_and_its_end(EPERM);
 }
 
+/* Its process, the one that waits beside it, and whoever waits beside that. */
+static void whoever_waits_takes_its_place(int error)
+{
+    pid_t served, keeper;
+
+    pidfd_error = error;
+    live_with_keeper(&served, &keeper);
+    cr_assert(is_there());
+    while (rig_count_children(keeper) == 0)
+        ;
+    for (int round = 0; round < 2; round++) {
+        pid_t next = rig_first_child(keeper);
+
+        kill(keeper, SIGKILL);
+        rig_wait_gone(keeper);
+        forget_answers();
+        for (int i = 0; i < 3; i++)
+            cr_assert(is_there(), "with error %d", error);
+        keeper = next;
+        while (rig_count_children(keeper) == 0)
+            ;
+    }
+    kill(served, SIGKILL);
+    waitpid(served, NULL, 0);
+    while (is_there())
+        ;
+    kill(keeper, SIGKILL);
+}
+
+Test(keeper, killed_without_a_launcher_it_is_replaced_by_one_that_waits, .timeout = 60)
+{
+    whoever_waits_takes_its_place(0);
+}
+
+Test(keeper, which_it_also_is_without_descriptors_of_processes, .timeout = 60)
+{
+    whoever_waits_takes_its_place(ENOSYS);
+}
+
+Test(keeper, stopped_it_leaves_nobody_who_answers, .timeout = 60)
+{
+    struct mf_keeper keeper;
+    pid_t pid, next;
+
+    cr_assert(eq(int, mf_keeper_fork(&door, door_fd, &keeper), 0));
+    close(door_fd);
+    door_fd = -1;
+    cr_assert(is_there());
+    pid = keeper.pid;
+    while (rig_count_children(pid) == 0)
+        ;
+    next = rig_first_child(pid);
+    mf_keeper_stop(&keeper);
+    cr_assert(eq(int, rig_process_state(pid), 0));
+    rig_wait_gone(next);
+}
+
 /* --- beside a launcher --- */
 
 /* A rank in a process of its own, which tells the keeper's number. */
@@ -135,16 +203,6 @@ static pid_t fork_rank(pid_t *ret_keeper)
     close(door_fd);
     door_fd = -1;
     return rank;
-}
-
-/* Forgets answers to what was asked before. */
-static void forget_answers(void)
-{
-    uint32_t peer, address;
-    bool answer;
-
-    while (mf_knock_hear(knock_fd, token, &peer, &answer, &address))
-        ;
 }
 
 static void an_heir_answers(int error)

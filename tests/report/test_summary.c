@@ -106,6 +106,14 @@ Test(summary, what_an_earlier_run_did_and_what_was_cut_off_is_told)
         "mpifarm: 1 task has output over --output-limit: the middle of it is dropped\n");
 }
 
+Test(summary, launchers_that_were_replaced_are_counted)
+{
+    cr_assert_str_eq(print((struct mf_summary){.n_done = 1, .n_renewed = 1}),
+                     "mpifarm: 1 done\nmpifarm: 1 launcher process was replaced\n");
+    cr_assert_str_eq(print((struct mf_summary){.n_done = 1, .n_renewed = 2}),
+                     "mpifarm: 1 done\nmpifarm: 2 launcher processes were replaced\n");
+}
+
 Test(summary, a_run_of_nothing_divides_by_nothing)
 {
     cr_assert_str_eq(print((struct mf_summary){0}), "mpifarm: 0 done\n");

@@ -30,6 +30,7 @@ struct t_rank {
     uint32_t number;
     bool is_alive;
     bool has_left;
+    char host[16], scratch[96];
     struct mf_transport *remote;
     struct mf_transport *local, *local_worker;
     struct mf_worker_rank *worker;
@@ -54,6 +55,11 @@ struct t_world_task {
     uint32_t n_ended;
 };
 
+/** An attempt that runs: on the nodes of a mask of ranks, in so many slots on each. */
+struct t_world_running {
+    uint32_t task, rank, n_slots, ranks;
+};
+
 /* @life  of all workers, which is that of the test; pid 0 when they are out of reach */
 struct t_world {
     struct mf_rng rng;
@@ -62,6 +68,9 @@ struct t_world {
     uint32_t n_ranks, n_slots;
     struct t_rank ranks[T_WORLD_MAX_RANKS];
     struct t_world_task tasks[T_WORLD_MAX_TASKS + 1];
+    struct t_world_running running[256];
+    uint32_t n_running, n_spread;
+    bool has_nodes;
     uint32_t n_tasks;
     char dir[64], run_dir[80], tasks_file[80];
     int64_t longest_trip_ns;
@@ -73,8 +82,8 @@ struct t_world {
 
 /**
  * A world in which rank 0 is about to schedule the tasks in `text`, a task file whose commands are
- * "task N" with N from 1 up to n_tasks, in any order. Whether a rank lives can be seen, as on one
- * node, if is_one_node.
+ * "task N" with N from 1 up to n_tasks, in any order. If some have nodes=, each rank has a node of
+ * its own. Whether a rank lives can be seen, as on one node, if is_one_node.
  */
 struct t_world *t_world_create(uint64_t seed, uint32_t n_ranks, uint32_t n_slots, const char *text,
                                uint32_t n_tasks, bool is_one_node);

@@ -552,3 +552,34 @@ Test(simulator, no_tasks_take_no_time)
     cr_assert(eq(u64, sim->result.n_slots, 1));
     free(sim);
 }
+
+Test(simulator, tasks_of_several_nodes_take_room_on_all_of_them_at_once)
+{
+    struct t_sim *sim = t_sim_create(3, 2);
+
+    /* 2 nodes for 2 s, then the 3 nodes together; the small one ends before and goes ahead. */
+    t_sim_add(sim, 2 * T_S)->spec.needs = (struct mf_needs){.n_slots = 2, .n_nodes = 2};
+    t_sim_add(sim, T_S)->spec.needs = (struct mf_needs){.n_slots = 2, .n_nodes = 3};
+    t_sim_add(sim, T_S);
+    for (int i = 0; i < 3; i++)
+        sim->tasks[i].spec.estimate_ns = sim->tasks[i].duration_ns;
+    t_sim_run(sim);
+    cr_assert(eq(i64, t_sim_start(sim, 1), 0));
+    cr_assert(eq(i64, t_sim_start(sim, 2), 2 * T_S));
+    cr_assert(eq(i64, t_sim_start(sim, 3), 0));
+    cr_assert(eq(dbl, sim->result.utilisation, (2.0 * 4 + 1 * 6 + 1) / 18));
+    free(sim);
+}
+
+Test(simulator, a_task_of_several_nodes_is_begun_again_when_one_of_them_dies)
+{
+    struct t_sim *sim = t_sim_create(4, 1);
+
+    sim->config.mtbf_ns = 20 * T_S;
+    for (int i = 0; i < 50; i++)
+        t_sim_add(sim, T_S)->spec.needs.n_nodes = (uint32_t)(i % 3);
+    t_sim_run(sim);
+    cr_assert(eq(u64, sim->result.n_by_state[MF_TASK_DONE], 50));
+    cr_assert(sim->result.n_lost > 0);
+    free(sim);
+}

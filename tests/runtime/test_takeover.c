@@ -24,7 +24,10 @@ static void setup(void)
 
 TestSuite(takeover, .init = setup, .timeout = 600);
 
-/* A task file of n tasks, of which some come after others, are wide, or have twins. */
+/* Of one in so many, 0 for none, the tasks need two nodes. */
+static uint64_t one_spans_of;
+
+/* A task file of n tasks, of which some come after others, are wide, span nodes, or have twins. */
 static char *make_tasks(struct mf_rng *rng, uint32_t n)
 {
     static struct mf_buffer text;
@@ -35,6 +38,8 @@ static char *make_tasks(struct mf_rng *rng, uint32_t n)
             mf_buffer_print(&text, "[after=%" PRIu64 "] ", 1 + mf_rng_below(rng, i - 1));
         else if (mf_rng_below(rng, 8) == 0)
             mf_buffer_print(&text, "[cores=2] ");
+        else if (one_spans_of > 0 && mf_rng_below(rng, one_spans_of) == 0)
+            mf_buffer_print(&text, "[nodes=2 cores=%" PRIu64 "] ", 1 + mf_rng_below(rng, 2));
         mf_buffer_print(&text, "task %" PRIu32 "\n", i);
     }
     mf_buffer_put_u8(&text, '\0');
@@ -80,6 +85,9 @@ static struct t_rank *choose_victim(struct t_world *world, bool also_workers)
     return victim && victim->is_alive && n_alive > 2 ? victim : NULL;
 }
 
+/* How many attempts have run on several nodes. */
+static uint32_t n_spread;
+
 /* A schedule that fails says its seed. Returns how often another rank took over. */
 static uint32_t explore(uint64_t seed, uint32_t n_deaths, bool also_workers)
 {
@@ -103,6 +111,7 @@ static uint32_t explore(uint64_t seed, uint32_t n_deaths, bool also_workers)
               world->breach ? world->breach : "it does not end");
     t_world_expect_all_done(world, seed);
     n_takeovers = world->n_takeovers;
+    n_spread += world->n_spread;
     t_world_destroy(world);
     return n_takeovers;
 }
@@ -138,6 +147,14 @@ Test(takeover, so_does_the_next_when_that_one_dies_too)
 Test(takeover, workers_may_die_at_the_same_time)
 {
     explore_all(2000, 30, 5, true);
+}
+
+Test(takeover, tasks_of_several_nodes_are_done_whoever_dies)
+{
+    one_spans_of = 6;
+    explore_all(3000, 15, 3, true);
+    cr_assert(t_is_seed_given() || n_spread > 10 * t_seed_count(15),
+              "only %u attempts had several nodes", n_spread);
 }
 
 /* Ranks are stopped for some seconds, now and then. */
@@ -193,7 +210,7 @@ static uint32_t explore_stops(uint64_t seed)
 
 Test(takeover, what_a_rank_has_that_is_stopped_meanwhile_is_not_run_elsewhere)
 {
-    uint64_t first = t_is_seed_given() ? t_seed_first() : 3001, n = t_seed_count(10);
+    uint64_t first = t_is_seed_given() ? t_seed_first() : 4001, n = t_seed_count(10);
     uint32_t n_takeovers = 0;
 
     for (uint64_t seed = first; seed < first + n; seed++)

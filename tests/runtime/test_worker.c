@@ -91,6 +91,8 @@ static const char *kind_name(enum mf_message_kind kind)
         return "CONTINUED";
     case MF_MESSAGE_BROKEN:
         return "BROKEN";
+    case MF_MESSAGE_RENEWED:
+        return "RENEWED";
     case MF_MESSAGE_FETCH:
         return "FETCH";
     case MF_MESSAGE_REPORT:
@@ -101,6 +103,8 @@ static const char *kind_name(enum mf_message_kind kind)
         return "HOOKED";
     case MF_MESSAGE_BUSY:
         return "BUSY";
+    case MF_MESSAGE_HELD:
+        return "HELD";
     case MF_MESSAGE_BYE:
         return "BYE";
     default:
@@ -557,6 +561,21 @@ Test(worker, a_broken_executor_is_reported)
     turn();
     char *trace = heard();
     cr_assert(strstr(trace, "BROKEN") != NULL, "%s", trace);
+}
+
+Test(worker, a_replaced_launcher_is_reported_and_work_goes_on)
+{
+    struct mf_error how;
+    struct mf_executor_event event = {.kind = MF_EXECUTOR_RENEWED, .error = &how};
+
+    welcome(1);
+    mf_error_set(&how, 0, "was killed by signal 9 (Killed)");
+    mf_worker_rank_heard(worker, &event);
+    run(50, 1);
+    turn();
+    pass_ms(1000);
+    char *trace = heard();
+    cr_assert(strstr(trace, "RENEWED") && strstr(trace, "ENDED 50"), "%s", trace);
 }
 
 Test(worker, says_bye_when_told_to_stop)
@@ -1196,4 +1215,59 @@ Test(worker, outside_a_job_a_failure_is_told_at_once)
     mf_worker_rank_note_terminated(worker);
     cr_assert(eq(str, heard(), "ENDED 2001"));
     cr_assert(eq(int, (int)last_cause, MF_CAUSE_EXIT));
+}
+
+/* --- room on several nodes --- */
+
+static void hold(mf_task_id task, uint32_t n_slots, uint32_t n_gpus)
+{
+    say(&(struct mf_message){.kind = MF_MESSAGE_HOLD,
+                             .task = task,
+                             .attempt = 1,
+                             .n_slots = n_slots,
+                             .n_gpus = n_gpus,
+                             .rooms = (const uint8_t *)"a name\n",
+                             .rooms_size = 7});
+}
+
+Test(worker, keeps_room_for_what_another_one_runs_until_it_is_to_let_go)
+{
+    welcome(2);
+    run(10, 1);
+    hold(99, 2, 0);
+    run(5, 1);
+    turn();
+    cr_assert(eq(str, heard(), ""));
+    pass_ms(10);
+    cr_assert(eq(str, heard(), "ENDED 10, HELD 99"));
+    pass_ms(50);
+    cr_assert(eq(str, heard(), ""), "nothing runs in what it keeps");
+    say_about(MF_MESSAGE_LET_GO, 99);
+    pass_ms(6);
+    cr_assert(eq(str, heard(), "ENDED 5"));
+}
+
+Test(worker, stages_nothing_behind_a_room_since_no_end_gives_its_slot_on)
+{
+    welcome(1);
+    hold(99, 1, 0);
+    run(5, 1);
+    turn();
+    cr_assert(eq(str, heard(), "HELD 99"));
+    say_about(MF_MESSAGE_LET_GO, 99);
+    pass_ms(6);
+    cr_assert(eq(str, heard(), "ENDED 5"));
+}
+
+Test(worker, lets_go_of_a_room_that_it_does_not_have_yet)
+{
+    welcome(1);
+    run(10, 1);
+    hold(99, 1, 0);
+    turn();
+    say_about(MF_MESSAGE_LET_GO, 99);
+    say_about(MF_MESSAGE_LET_GO, 99);
+    run(5, 1);
+    pass_ms(20);
+    cr_assert(eq(str, heard(), "ENDED 10, ENDED 5"));
 }

@@ -112,19 +112,27 @@ Test(slurm, the_ranks_of_a_heterogeneous_job_are_one_farm)
     cr_assert(eq(str, result.out, "n1/1\nn2/1\nn2/2\nn3/1\nn3/2\n"), "%s", result.err);
 }
 
+/* All run at once. A job that was given its GPUs by task has as many of them on each node. */
 Test(slurm, tasks_get_gpus_of_their_own)
 {
     /* Devices that there are, in place of GPUs. */
     setenv("CLUSTER_SLURM_CONF", "GresTypes=gpu", 1);
     setenv("CLUSTER_NODE", "Gres=gpu:2", 1);
     setenv("CLUSTER_GRES_CONF", "Name=gpu File=/dev/full\nName=gpu File=/dev/zero", 1);
-    t_write("tasks.txt", "#FARM gpus=1\necho gpu $CUDA_VISIBLE_DEVICES; sleep 0.5\n"
-                         "echo gpu $CUDA_VISIBLE_DEVICES; sleep 0.5\n");
+    t_write("task", "touch began.$MPIFARM_TASK_ID\n"
+                    "until [ $(ls began.* | wc -l) = 4 ]; do sleep 0.05; done\n"
+                    "echo gpu $(hostname)/$CUDA_VISIBLE_DEVICES\n");
+    t_write("tasks.txt", "#FARM gpus=1\nsh ./task\nsh ./task\nsh ./task\nsh ./task\n");
     struct t_result result =
-        in_cluster(1, "batch -o out -N 1 -t 5 --gpus-per-node=2 $SCRIPTS/gpus.sbatch tasks.txt\n"
-                      "grep ^gpu out | sort\n");
+        in_cluster(2, "batch -o out -N 2 -t 5 --gpus-per-node=2 $SCRIPTS/gpus.sbatch tasks.txt\n"
+                      "grep ^gpu out | sort; rm -r began.* mpifarm-run\n"
+                      "batch -o out -N 2 -n 4 -t 5 --gpus-per-task=1 --wrap "
+                      "'mpifarm run tasks.txt'; grep ^gpu out | sort\n");
 
-    cr_assert(eq(str, result.out, "0\ngpu 0\ngpu 1\n"), "%s", result.err);
+    cr_assert(eq(str, result.out,
+                 "0\ngpu n1/0\ngpu n1/1\ngpu n2/0\ngpu n2/1\n"
+                 "0\ngpu n1/0\ngpu n1/1\ngpu n2/0\ngpu n2/1\n"),
+              "%s", result.err);
 }
 
 Test(slurm, mpirun_works_in_a_batch_job_too)
@@ -147,14 +155,21 @@ Test(slurm, an_interactive_allocation_runs_a_farm)
     cr_assert(eq(str, result.out, "0\nn1/1\nn1/2\nn2/1\nn2/2\n20\n"), "%s", result.err);
 }
 
-Test(slurm, each_node_has_as_many_slots_as_slurm_granted_cpus)
+Test(slurm, each_node_has_the_cpus_and_the_memory_that_slurm_granted_there)
 {
     write_tasks(20);
-    struct t_result result =
-        in_cluster(2, "batch -o out -N 2 -n 3 -t 5 --wrap 'srun --mpi=pmix -n 2 "
-                      "--ntasks-per-node=1 mpifarm run tasks.txt'; sort -u out | grep ^n\n");
+    t_write("large.txt", "[mem=1500M] echo $(hostname)\n[mem=1500M] echo $(hostname)\n");
+    struct t_result result = in_cluster(
+        2,
+        "batch -o out -N 2 -n 3 --mem-per-cpu=1000 -t 5 --wrap 'mpifarm run tasks.txt; "
+        "mpifarm run --run-dir large -j 2 large.txt'; sort -u out | grep ^n; grep -c '^n1$' out\n"
+        "batch -o out -N 2 -n 2 -c 2 -t 5 --wrap 'mpifarm run --force tasks.txt'\n"
+        "sort -u out | grep ^n\n");
 
-    cr_assert(eq(str, result.out, "0\nn1/1\nn1/2\nn2/1\n"), "%s", result.err);
+    cr_assert(eq(str, result.out,
+                 "0\nn1\nn1/1\nn1/2\nn2/1\n2\n"
+                 "0\nn1/1\nn1/2\nn2/1\nn2/2\n"),
+              "%s", result.err);
 }
 
 Test(slurm, copies_that_do_not_know_of_each_other_are_refused)
@@ -165,6 +180,39 @@ Test(slurm, copies_that_do_not_know_of_each_other_are_refused)
            "tasks.txt'; grep -c 'use srun --mpi=pmix' out; ls done\n");
 
     cr_assert(eq(str, result.out, "2\n1\n"), "%s", result.err);
+}
+
+/* Each rank waits until those of the other task have started too. */
+Test(slurm, two_mpi_programs_run_side_by_side_each_on_nodes_of_its_own)
+{
+    static const char task[] = "touch at.$MPIFARM_TASK_ID.$SLURM_PROCID; "
+                               "until [ $(ls at.* | wc -l) = 8 ]; do sleep 0.05; done; "
+                               "echo $MPIFARM_TASK_ID of $SLURM_NTASKS $PMIX_RANK on $(hostname)";
+
+    t_write("tasks.txt", "#FARM nodes=2 ranks=4\n%s\n%s\n", task, task);
+    struct t_result result =
+        in_cluster(4, "batch -o out -N 4 -t 5 $SCRIPTS/farm.sbatch tasks.txt\n"
+                      "grep -c 'of 4 [0-3] on n' out; grep ' on n' out | sort -u | wc -l\n"
+                      "grep ' on n' out | sed 's/ .* / /' | sort | uniq -c | awk '{print $1}'\n"
+                      "grep ' on n' out | sed 's/.* //' | sort -u | wc -l\n");
+
+    cr_assert(eq(str, result.out, "0\n8\n8\n2\n2\n2\n2\n4\n"), "%s\n%s", result.err, t_read("out"));
+}
+
+Test(slurm, no_rank_outlives_an_srun_that_was_killed)
+{
+    t_write("tasks.txt", "[nodes=2 ranks=4 retries=2] : HERE; [ $MPIFARM_ATTEMPT = 2 ] || "
+                         "{ echo $$ >> pids; exec sleep 300; }; for p in $(cat pids); do "
+                         "grep -qs sleep /proc/$p/cmdline && echo $p lives; done; echo again\n");
+    struct t_result result = in_cluster(
+        2, "sed -i \"s:HERE:$PWD:\" tasks.txt\n"
+           "id=$(sbatch --parsable -o out -N 2 -t 5 $SCRIPTS/farm.sbatch tasks.txt)\n"
+           "await sh -c '[ $(cat pids | wc -l) = 4 ]' 2> /dev/null\n"
+           "kill -9 $(pgrep -f \"^srun --overlap .*$PWD\"); await is_over; show ExitCode\n"
+           "grep 'lives\\|again' out\n");
+
+    cr_assert(eq(str, result.out, "0\nagain\nagain\nagain\nagain\n"), "%s\n%s", result.err,
+              t_read("out"));
 }
 
 Test(slurm, what_cannot_end_before_the_job_does_is_not_started)
@@ -238,23 +286,28 @@ Test(slurm, a_signal_to_it_stops_the_run_wherever_rank_0_is)
               t_read("err"));
 }
 
-/* A failure that were theirs would be told again by the second job, and be its exit status. */
+/*
+ * A failure that were theirs would be told again by the second job, and be its exit status. The
+ * signal alone is what comes before preemption.
+ */
 Test(slurm, tasks_that_slurm_ends_run_again_and_are_not_charged)
 {
     write_lasting_tasks(4);
     struct t_result result = in_cluster(
-        2, "for end in 'scancel' 'scancel --signal=TERM --full' 'scontrol requeue'; do\n"
+        2, "for end in 'scancel' 'scancel --signal=TERM' 'scancel --signal=TERM --full' "
+           "'scontrol requeue'; do\n"
            "  id=$(sbatch --parsable -o out -N 2 --exclusive -t 5 --wrap "
-           "'exec mpifarm run --resume tasks.txt')\n"
+           "'mpifarm run --resume tasks.txt; echo status $?')\n"
            "  for i in 0 1 2 3; do await test -e began.$i; done\n"
            "  $end $id; await grep -qas '4 tasks left; --resume' out\n"
+           "  [ \"$end\" != 'scancel --signal=TERM' ] || await grep status out\n"
            "  scancel $id; await is_over; touch go\n"
            "  batch -o again -N 2 --exclusive -t 5 --wrap 'mpifarm run --resume tasks.txt'\n"
            "  sort done | tr '\\n' ' '; rm -r go done began.* mpifarm-run out\n"
            "done\n");
 
-    cr_assert(eq(str, result.out, "0\n0 1 2 3 0\n0 1 2 3 0\n0 1 2 3 "), "%s\n%s", result.err,
-              t_read("again"));
+    cr_assert(eq(str, result.out, "0\n0 1 2 3 status 3\n0\n0 1 2 3 0\n0 1 2 3 0\n0 1 2 3 "),
+              "%s\n%s", result.err, t_read("again"));
 }
 
 /*

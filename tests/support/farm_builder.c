@@ -65,7 +65,7 @@ static int number_after(const char *word, char mark, int otherwise)
 }
 
 /* The characters that end the name of a task, and begin what is said of it. */
-#define MARKS "*!^@~%=+$&<"
+#define MARKS "*!^@~%=+$&<|"
 
 static size_t length_of_name(const char *word)
 {
@@ -114,6 +114,7 @@ static struct mf_task_spec read_spec(struct t_farm *t, const char *word)
     return (struct mf_task_spec){
         .cookie = 1000 + t->n_named,
         .needs.n_slots = (uint32_t)number_after(word, '*', 1),
+        .needs.n_nodes = (uint32_t)number_after(word, '|', 0),
         .needs.countables = {(uint32_t)number_after(word, '$', 0)},
         .group = (uint32_t)number_after(word, '%', 0),
         .kind = (uint32_t)number_after(word, '=', 0),
@@ -237,6 +238,23 @@ void t_return(struct t_farm *t, const char *names)
     apply_to_each(t, names, (struct mf_event){.kind = MF_EVENT_RETURNED});
 }
 
+void t_held(struct t_farm *t, const char *names)
+{
+    char word[32];
+
+    while (next_word(&names, word)) {
+        const struct mf_task *task = t_task(t, word);
+
+        cr_assert(task, "%s is settled", word);
+        for (uint32_t i = 0; i < mf_task_n_parts(task); i++)
+            if (!task->parts[i].is_held)
+                apply(t, (struct mf_event){.kind = MF_EVENT_HELD,
+                                           .task = task->id,
+                                           .attempt = task->attempt,
+                                           .worker = task->parts[i].worker});
+    }
+}
+
 void t_suspended(struct t_farm *t, const char *names)
 {
     apply_to_each(t, names, (struct mf_event){.kind = MF_EVENT_SUSPENDED});
@@ -284,6 +302,8 @@ static void add_change(struct t_farm *t, FILE *out, const struct mf_change *chan
     fprintf(out, "%s", mf_task_state_name(change->state));
     if (change->worker != MF_WORKER_NONE)
         fprintf(out, "@%u", change->worker);
+    for (uint32_t i = 0; change->is_gathering && i < change->needs.n_nodes - 1; i++)
+        fprintf(out, "+%u", mf_farm_find(t->farm, change->task)->parts[i].worker);
     if (change->worker != MF_WORKER_NONE && change->attempt > 1)
         fprintf(out, "#%u", change->attempt);
     if (change->wish != MF_WISH_NONE)

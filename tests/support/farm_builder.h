@@ -9,9 +9,9 @@
  *
  * Tasks are named by one word each, with "*n" for n slots, "!n" for priority n,
  * "^n" for n attempts in all, "@n" for worker n alone, "~n" for any but worker n,
- * "%n" for group n, "=n" for kind n, "+n" for an estimate of n ms and "$n" for n of
- * countable 0, and with "&" at its end if it yields. "c<a,b?,d-" comes after a is done, b has ended
- * and d has failed; these may be named later in the same text. Farms with such tasks need
+ * "|n" for n nodes, "%n" for group n, "=n" for kind n, "+n" for an estimate of n ms and "$n" for n
+ * of countable 0, and with "&" at its end if it yields. "c<a,b?,d-" comes after a is done, b has
+ * ended and d has failed; these may be named later in the same text. Farms with such tasks need
  * .config.has_dependencies. Every step checks all invariants of the farm.
  * Farms are freed when the process of the test ends.
  */
@@ -64,6 +64,7 @@ void t_farm_tick(struct t_farm *t, struct mf_event event);
 /* What happens to the present attempt of each of the tasks named, in order. */
 void t_start(struct t_farm *t, const char *names);
 void t_return(struct t_farm *t, const char *names);
+void t_held(struct t_farm *t, const char *names); /* all of its parts that are not yet */
 void t_suspended(struct t_farm *t, const char *names);
 void t_continued(struct t_farm *t, const char *names);
 void t_cancel(struct t_farm *t, const char *names);

@@ -22,6 +22,7 @@
 #define N_NODES 4
 #define MAX_HELD 256
 #define MAX_AFTER 3
+#define MAX_SPAN 4
 #define MAX_TURNS 20000
 #define MS INT64_C(1000000)
 
@@ -33,6 +34,8 @@ struct letter {
     int64_t due_ns;
     struct mf_event event; /* from a worker */
     enum mf_wish wish;     /* to a worker: NONE is to run it */
+    bool is_part;          /* or to keep room for it, */
+    bool is_let_go;        /* or no more */
     int64_t run_ns;
 };
 
@@ -46,6 +49,7 @@ struct job {
     mf_task_id task;
     uint32_t attempt;
     struct mf_needs needs;
+    bool is_part; /* it only keeps the room, which is as if it ran */
     bool is_running;
     bool is_told; /* that it runs */
     bool is_stopped, is_to_continue, is_to_yield;
@@ -72,6 +76,9 @@ struct sim_task {
     uint64_t level;         /* it comes after tasks of lower levels only */
     struct mf_dependency after[MAX_AFTER];
     uint32_t n_after;
+    uint32_t span_attempt; /* for which parts were sent to workers, 0 for none */
+    mf_worker_id parts[MAX_SPAN];
+    uint32_t n_parts;
 };
 
 struct sim {
@@ -200,11 +207,38 @@ static bool runs_somewhere(const struct sim *sim, mf_task_id task)
         const struct fake_worker *worker = &sim->workers[i];
 
         for (size_t j = 0; worker->is_alive && j < worker->n_jobs; j++) {
-            if (worker->jobs[j].task == task && worker->jobs[j].is_running)
+            if (worker->jobs[j].task == task && worker->jobs[j].is_running &&
+                !worker->jobs[j].is_part)
                 return true;
         }
     }
     return false;
+}
+
+/* Whether a worker keeps the room of a part, or is not there any more. */
+static bool holds_part(const struct sim *sim, mf_worker_id id, const struct job *leading)
+{
+    const struct fake_worker *worker = &sim->workers[id];
+
+    for (size_t j = 0; j < worker->n_jobs; j++) {
+        const struct job *job = &worker->jobs[j];
+
+        if (job->task == leading->task && job->attempt == leading->attempt && job->is_part)
+            return job->is_running;
+    }
+    return !worker->is_alive;
+}
+
+/* A task of several nodes begins when all its rooms are held, and its farm may think so still. */
+static void check_span(struct sim *sim, const struct job *job)
+{
+    const struct sim_task *task = &sim->tasks[job->task];
+
+    if (task->span_attempt != job->attempt)
+        return;
+    for (uint32_t i = 0; i < task->n_parts; i++)
+        claim(sim, holds_part(sim, task->parts[i], job), "a task begins without all of its rooms");
+    sim->stats->gathered++;
 }
 
 static void stop_job(struct sim *sim, mf_worker_id id, struct job *job)
@@ -224,12 +258,13 @@ static void obey(struct sim *sim, mf_worker_id id, const struct letter *order)
     struct fake_worker *worker = &sim->workers[id];
     size_t at = 0;
 
-    if (order->wish == MF_WISH_NONE) {
+    if (order->wish == MF_WISH_NONE && !order->is_let_go) {
         if (worker->n_jobs == MAX_HELD)
             abort();
         worker->jobs[worker->n_jobs++] =
             (struct job){.task = order->event.task,
                          .attempt = order->event.attempt,
+                         .is_part = order->is_part,
                          .needs = sim->tasks[order->event.task].spec.needs,
                          .run_ns = order->run_ns};
         return;
@@ -239,7 +274,9 @@ static void obey(struct sim *sim, mf_worker_id id, const struct letter *order)
         at++;
     if (at == worker->n_jobs)
         return;
-    if (order->wish == MF_WISH_END) {
+    if (order->is_let_go) {
+        drop_job(worker, at);
+    } else if (order->wish == MF_WISH_END) {
         tell(sim, id, MF_EVENT_ENDED, &worker->jobs[at], order->event.cause);
         drop_job(worker, at);
     } else if (order->wish == MF_WISH_SUSPEND) {
@@ -276,7 +313,7 @@ static void end_jobs(struct sim *sim, mf_worker_id id)
             job->is_to_yield = false;
             stop_job(sim, id, job);
         }
-        if (!job->is_running || ran_ns(sim, job) < job->run_ns) {
+        if (job->is_part || !job->is_running || ran_ns(sim, job) < job->run_ns) {
             at++;
             continue;
         }
@@ -315,7 +352,7 @@ static void start_jobs(struct sim *sim, mf_worker_id id)
 
         if (job->is_running) {
             if (!job->is_told)
-                tell(sim, id, MF_EVENT_STARTED, job, MF_CAUSE_NONE);
+                tell(sim, id, job->is_part ? MF_EVENT_HELD : MF_EVENT_STARTED, job, MF_CAUSE_NONE);
             job->is_told = true;
             continue;
         }
@@ -323,7 +360,10 @@ static void start_jobs(struct sim *sim, mf_worker_id id)
             continue;
         if (worker->busy.n_slots + job->needs.n_slots > worker->has.n_slots)
             break;
-        claim(sim, !runs_somewhere(sim, job->task), "a task runs twice at once");
+        if (!job->is_part) {
+            claim(sim, !runs_somewhere(sim, job->task), "a task runs twice at once");
+            check_span(sim, job);
+        }
         job->is_running = true;
         job->started_ns = sim->now_ns;
         worker->busy.n_slots += job->needs.n_slots;
@@ -443,6 +483,9 @@ static void submit_some(struct sim *sim)
         spec->is_suspendable = chance(sim, 800);
         spec->yields = spec->is_suspendable && chance(sim, 400);
         spec->avoid = (mf_worker_id)draw(sim, sim->n_workers + 1);
+        if (!sim->is_all_narrow && !spec->has_target && !sim->config.policy->yield_key &&
+            chance(sim, 200))
+            spec->needs.n_nodes = 1 + (uint32_t)draw(sim, MAX_SPAN);
         draw_countables(sim, &spec->needs);
         draw_after(sim, sim->n_submitted);
         apply(sim, (struct mf_event){.kind = MF_EVENT_SUBMITTED,
@@ -468,6 +511,7 @@ static void hurt_workers(struct sim *sim)
     if (worker->state != MF_WORKER_GONE && chance(sim, sim->lose_chance)) {
         sim->workers[id].is_alive = false;
         sim->stats->lost++;
+        sim->stats->parts_lost += worker->n_parts;
         apply(sim, (struct mf_event){.kind = MF_EVENT_WORKER_LOST, .worker = id});
     } else if (worker->state == MF_WORKER_UP && chance(sim, sim->drain_chance)) {
         sim->stats->drained++;
@@ -633,8 +677,8 @@ static void check_place(struct sim *sim, const struct mf_change *change)
 
     claim(sim, !spec->has_target || change->worker == spec->target, "a task is not on its target");
     claim(sim,
-          !spec->has_avoid || spec->has_target || !is_first || change->worker != spec->avoid ||
-              !has_other_worker(sim, spec),
+          !spec->has_avoid || spec->has_target || spec->needs.n_nodes > 1 || !is_first ||
+              change->worker != spec->avoid || !has_other_worker(sim, spec),
           "a task is on the worker that it should avoid");
     sim->stats->targeted += spec->has_target;
     sim->stats->avoiding += spec->has_avoid && is_first && !spec->has_target;
@@ -654,6 +698,42 @@ static void check_caution(struct sim *sim, const struct mf_change *change)
     sim->stats->delayed += task->not_before_ns > 0;
 }
 
+/* Rooms of attempts that are over: their workers hear of that before they get anything new. */
+static void let_go(struct sim *sim)
+{
+    for (mf_task_id id = 1; id <= sim->n_submitted; id++) {
+        struct sim_task *span = &sim->tasks[id];
+        const struct mf_task *task = mf_farm_find(sim->farm, id);
+        struct letter letter = {.event = {.task = id, .attempt = span->span_attempt},
+                                .is_let_go = true};
+
+        if (span->span_attempt == 0 ||
+            (task && task->worker != MF_WORKER_NONE && task->attempt == span->span_attempt))
+            continue;
+        for (uint32_t i = 0; i < span->n_parts; i++)
+            post(sim, &sim->workers[span->parts[i]].inbox, letter);
+        span->span_attempt = 0;
+    }
+}
+
+static void send_parts(struct sim *sim, const struct mf_change *change)
+{
+    struct sim_task *span = &sim->tasks[change->task];
+    const struct mf_task *task = mf_farm_find(sim->farm, change->task);
+    struct letter letter = {.event = {.task = change->task, .attempt = change->attempt},
+                            .is_part = true};
+
+    if (span->span_attempt == change->attempt)
+        return;
+    span->span_attempt = change->attempt;
+    span->n_parts = change->needs.n_nodes - 1;
+    for (uint32_t i = 0; i < span->n_parts; i++) {
+        span->parts[i] = task->parts[i].worker;
+        post(sim, &sim->workers[span->parts[i]].inbox, letter);
+    }
+    sim->stats->spanning++;
+}
+
 /* What the runtime does with a change: send the attempt once, then what is wished for it. */
 static void carry_out(struct sim *sim, const struct mf_change *change)
 {
@@ -664,6 +744,10 @@ static void carry_out(struct sim *sim, const struct mf_change *change)
     claim(sim, change->cookie == change->task, "a change has a foreign cookie");
     if (mf_task_state_is_final(change->state)) {
         settle(sim, change);
+        return;
+    }
+    if (change->is_gathering) {
+        send_parts(sim, change);
         return;
     }
     if (change->state == MF_TASK_PLACED && change->attempt != task->last_attempt) {
@@ -724,6 +808,7 @@ static void tick(struct sim *sim)
     sim->stats->late += mf_farm_n_late(sim->farm) > 0;
     if (!is_paused)
         check_no_slot_idles(sim);
+    let_go(sim);
     while (mf_farm_next_change(sim->farm, &change) == 1) {
         if (sim->trace)
             mf_buffer_print(sim->trace, "change %llu.%u %s wish %d cause %d worker %u\n",

@@ -199,6 +199,8 @@ static void show_needs(FILE *out, const struct mf_needs *needs)
         fprintf(out, " cores=%u", needs->n_slots);
     if (needs->mem_bytes)
         fprintf(out, " mem=%llu", (unsigned long long)needs->mem_bytes);
+    if (needs->n_nodes > 0)
+        fprintf(out, " nodes=%u", needs->n_nodes);
     if (needs->n_gpus)
         fprintf(out, " gpus=%u", needs->n_gpus);
     for (int i = 0; i < MF_N_COUNTABLES; i++)
@@ -245,6 +247,8 @@ static void show(FILE *out, const struct mf_entry *entry)
         fputs(command->is_shell ? "" : "]", out);
     }
     show_needs(out, &entry->needs);
+    if (entry->command.n_ranks > 0)
+        fprintf(out, " ranks=%u", entry->command.n_ranks);
     show_times(out, entry);
     if (entry->attempts)
         fprintf(out, " retries=%u", entry->attempts);

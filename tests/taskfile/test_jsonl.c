@@ -85,11 +85,11 @@ Test(jsonl, invalid_utf_8_is_refused)
 Test(jsonl, an_unknown_key_is_refused_with_the_nearest)
 {
     tasks_are("{\"cmdd\":\"a\"}\n", "a.farm:1: unknown key \"cmdd\", did you mean \"cmd\"?");
-    tasks_are(
-        "{\"cmd\":\"a\",\"zzzzzz\":1}\n",
-        "a.farm:1: unknown key \"zzzzzz\" (known: cmd, input, id, func, after, afterany, "
-        "afternotok, "
-        "cores, mem, gpus, time, timeout, deadline, retries, priority, weight, group, cwd, env)");
+    tasks_are("{\"cmd\":\"a\",\"zzzzzz\":1}\n",
+              "a.farm:1: unknown key \"zzzzzz\" (known: cmd, input, id, func, after, afterany, "
+              "afternotok, "
+              "cores, nodes, ranks, mem, gpus, time, timeout, deadline, retries, priority, weight, "
+              "group, cwd, env)");
 }
 
 Test(jsonl, a_task_needs_a_command)

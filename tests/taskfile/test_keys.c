@@ -35,6 +35,28 @@ Test(keys, a_task_needs_memory_and_gpus)
     tasks_are("{\"cmd\":\"a\",\"mem\":4096,\"gpus\":1}\n", "1: [a] mem=4096 gpus=1\n");
 }
 
+Test(keys, ranks_are_put_on_the_nodes_with_so_many_cores_each)
+{
+    tasks_are("[nodes=2 ranks=8] a\n[nodes=2 ranks=7 cores=3] b\n[ranks=8] c\n"
+              "[nodes=3 cores=2] d\n",
+              "1: [a] cores=4 nodes=2 ranks=8\n2: [b] cores=12 nodes=2 ranks=7\n"
+              "3: [c] cores=8 ranks=8\n4: [d] cores=2 nodes=3\n");
+    tasks_are("{\"cmd\":\"e\",\"nodes\":2,\"ranks\":2}\n", "1: [e] nodes=2 ranks=2\n");
+    tasks_are("#FARM nodes=2 ranks=4 cores=2\na\n[nodes=4] b\n",
+              "2: [a] cores=4 nodes=2 ranks=4\n3: [b] cores=2 nodes=4 ranks=4\n");
+}
+
+Test(keys, nodes_without_a_rank_are_refused)
+{
+    tasks_are("[nodes=3 ranks=2] a\n", "a.farm:1: ranks=2 on nodes=3 leaves nodes without a rank: "
+                                       "say nodes=2, or more ranks");
+    refuses("nodes=0", "nodes: 0 is out of range: give 1 to 1000000");
+    refuses("ranks=-4", "ranks: -4 is out of range: give 1 to 1000000");
+    refuses("ranks=4 ranks=4", "ranks is given twice");
+    tasks_are("[ranks=1000000 cores=2] a\n",
+              "a.farm:1: ranks=1000000 of 2 cores need more than 1000000 cores on a node");
+}
+
 Test(keys, a_task_needs_countables_that_the_run_has)
 {
     tasks_are("[licence.matlab=4 resource.disk=7] a\n",

@@ -100,9 +100,10 @@ Test(plain, an_unknown_key_is_refused_with_the_nearest)
 {
     tasks_are("a\n[coers=2] b\n",
               "a.farm:2: in [key=value ...]: unknown key \"coers\", did you mean \"cores\"?");
-    tasks_are("[xyzzyx=2] b\n", "a.farm:1: in [key=value ...]: unknown key \"xyzzyx\" (known: id, "
-                                "func, after, afterany, afternotok, cores, mem, gpus, time, "
-                                "timeout, deadline, retries, priority, weight, group, cwd, env)");
+    tasks_are("[xyzzyx=2] b\n",
+              "a.farm:1: in [key=value ...]: unknown key \"xyzzyx\" (known: id, "
+              "func, after, afterany, afternotok, cores, nodes, ranks, mem, gpus, time, "
+              "timeout, deadline, retries, priority, weight, group, cwd, env)");
 }
 
 Test(plain, a_key_is_given_once)

@@ -53,6 +53,8 @@ Test(message, carries_a_run_with_its_command)
                              .timeout_ns = 5000000000,
                              .feeds = (const uint8_t *)"sixteen bytes...",
                              .feeds_size = MF_FEED_BYTES,
+                             .rooms = (const uint8_t *)"name\nhost\n",
+                             .rooms_size = 10,
                              .payload = (const uint8_t *)"command",
                              .payload_size = 7};
     struct mf_buffer frame = {0};
@@ -71,6 +73,8 @@ Test(message, carries_a_run_with_its_command)
     cr_assert(memcmp(got.payload, "command", 7) == 0);
     cr_assert(eq(sz, got.feeds_size, MF_FEED_BYTES));
     cr_assert(memcmp(got.feeds, "sixteen bytes...", MF_FEED_BYTES) == 0);
+    cr_assert(eq(sz, got.rooms_size, 10));
+    cr_assert(memcmp(got.rooms, "name\nhost\n", 10) == 0);
     mf_buffer_finish(&frame);
 }
 

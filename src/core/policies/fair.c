@@ -16,7 +16,8 @@ static double charge(const struct mf_policy_view *view, const struct mf_task *ta
 {
     int64_t estimate_ns = mf_farm_estimate_ns(view->farm, task);
 
-    return (double)(estimate_ns > 0 ? estimate_ns : UNKNOWN_NS) * task->spec.needs.n_slots;
+    return (double)(estimate_ns > 0 ? estimate_ns : UNKNOWN_NS) * task->spec.needs.n_slots *
+           mf_needs_n_nodes(&task->spec.needs);
 }
 
 static double key(const struct mf_policy_view *view, const struct mf_task *task)

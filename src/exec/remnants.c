@@ -1,0 +1,86 @@
+/* Processes by what is in their environment: see remnants.h. No state; any thread. */
+#include "exec/remnants.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Longer environments are looked at in part: ours stands near their end, so that part is the end.
+ */
+#define ENVIRONMENT_BYTES ((size_t)1 << 20)
+
+/* What was forked while the others were looked at. */
+#define MAX_ROUNDS 10
+
+/* Whether one of the texts, each with its NUL, is the variable. */
+static bool has_text(const char *texts, size_t size, const char *variable)
+{
+    size_t n = strlen(variable) + 1;
+
+    for (size_t at = 0; at + n <= size; at += strnlen(texts + at, size - at) + 1)
+        if (memcmp(texts + at, variable, n) == 0)
+            return true;
+    return false;
+}
+
+static size_t read_all(const char *path, char *texts)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    size_t size = 0;
+    ssize_t n = 1;
+
+    while (fd >= 0 && n > 0 && size < ENVIRONMENT_BYTES) {
+        n = read(fd, texts + size, ENVIRONMENT_BYTES - size);
+        size += n > 0 ? (size_t)n : 0;
+    }
+    if (fd >= 0)
+        close(fd);
+    return size;
+}
+
+static bool is_own(const char *path)
+{
+    struct stat stat_of;
+
+    return stat(path, &stat_of) == 0 && stat_of.st_uid == geteuid();
+}
+
+static uint32_t kill_round(const char *variable, char *texts)
+{
+    DIR *directory = opendir("/proc");
+    const struct dirent *entry;
+    uint32_t n = 0;
+    char path[64];
+
+    while (directory && (entry = readdir(directory))) {
+        pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
+
+        if (pid <= 1 || pid == getpid())
+            continue;
+        snprintf(path, sizeof(path), "/proc/%d/environ", (int)pid);
+        if (is_own(path) && has_text(texts, read_all(path, texts), variable))
+            n += kill(pid, SIGKILL) == 0;
+    }
+    if (directory)
+        closedir(directory);
+    return n;
+}
+
+uint32_t mf_remnants_kill(const char *variable)
+{
+    char *texts = malloc(ENVIRONMENT_BYTES);
+    uint32_t n = 0, n_round = 1;
+
+    for (int i = 0; texts && i < MAX_ROUNDS && n_round > 0; i++) {
+        n_round = kill_round(variable, texts);
+        n += n_round;
+    }
+    free(texts);
+    return n;
+}

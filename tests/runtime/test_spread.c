@@ -1,0 +1,128 @@
+/* What a command of several nodes or ranks is started as, and what it is told. */
+#include "runtime/spread.h"
+
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const args[] = {"./solver", "a b"};
+static const char *const text[] = {"cd x && ./solver"};
+static const char *const own_env[] = {"A=1", "OMP_NUM_THREADS=7"};
+static const char *const hosts[] = {"n1", "n2", "n3"};
+
+static const struct mf_spread three = {
+    .hosts = hosts, .n_hosts = 3, .n_slots = 6, .hostfile = "/s/hosts", .name = "name"};
+
+/* The arguments with "|" between them, and behind "#" the environment. */
+static const char *spread_as(const struct mf_command *command, const struct mf_spread *spread)
+{
+    static char shown[4096];
+    struct mf_buffer buffer = {0};
+    struct mf_command *made;
+    size_t n = 0;
+
+    cr_assert_eq(mf_spread_encode(command, spread, &buffer), 0);
+    cr_assert_not(mf_command_is_spread(buffer.data, buffer.size));
+    cr_assert_eq(mf_command_decode(buffer.data, buffer.size, &made), 0);
+    for (uint32_t i = 0; i < made->n_args; i++)
+        n += (size_t)snprintf(shown + n, sizeof(shown) - n, "%s%s", i ? "|" : "", made->args[i]);
+    for (uint32_t i = 0; i < made->n_env; i++)
+        n += (size_t)snprintf(shown + n, sizeof(shown) - n, "%s%s", i ? " " : " # ", made->env[i]);
+    cr_assert_eq(made->is_shell, command->is_shell && command->n_ranks == 0);
+    free(made);
+    mf_buffer_finish(&buffer);
+    return shown;
+}
+
+static const char *hosts_of(const struct mf_command *command)
+{
+    static char shown[256];
+    struct mf_buffer buffer = {0};
+
+    mf_spread_print_hosts(command, &three, &buffer);
+    snprintf(shown, sizeof(shown), "%.*s", (int)buffer.size, (char *)buffer.data);
+    mf_buffer_finish(&buffer);
+    return shown;
+}
+
+Test(spread, with_nodes_alone_a_command_is_started_as_it_is_and_told_its_hosts)
+{
+    const struct mf_command command = {
+        .id = "1", .n_args = 1, .args = text, .is_shell = true, .n_nodes = 3};
+
+    cr_assert_str_eq(spread_as(&command, &three),
+                     "cd x && ./solver # MPIFARM_HOSTFILE=/s/hosts MPIFARM_SPREAD=name "
+                     "MPIFARM_NODES=3");
+    cr_assert_str_eq(hosts_of(&command), "n1 slots=6\nn2 slots=6\nn3 slots=6\n");
+}
+
+Test(spread, ranks_are_started_by_mpirun_with_the_hosts_and_the_variables)
+{
+    const struct mf_command command = {
+        .id = "1", .n_args = 2, .args = args, .n_nodes = 3, .n_ranks = 8};
+
+    cr_assert_str_eq(spread_as(&command, &three),
+                     "mpirun|--hostfile|/s/hosts|-n|8|--bind-to|none|-x|MPIFARM_HOSTFILE|-x|"
+                     "MPIFARM_SPREAD|-x|MPIFARM_NODES|-x|MPIFARM_RANKS|-x|OMP_NUM_THREADS|-x|"
+                     "MPIFARM_TASK_ID|-x|MPIFARM_ATTEMPT|./solver|a b # "
+                     "MPIFARM_HOSTFILE=/s/hosts MPIFARM_SPREAD=name MPIFARM_NODES=3 "
+                     "MPIFARM_RANKS=8 OMP_NUM_THREADS=2");
+    cr_assert_str_eq(hosts_of(&command), "n1 slots=3\nn2 slots=3\nn3 slots=2\n");
+}
+
+Test(spread, in_a_job_of_slurm_srun_starts_them_on_exactly_its_hosts)
+{
+    const struct mf_command command = {
+        .id = "1", .n_args = 1, .args = text, .is_shell = true, .n_nodes = 3, .n_ranks = 8};
+    struct mf_spread spread = three;
+
+    spread.has_slurm = true;
+    cr_assert_str_eq(spread_as(&command, &spread),
+                     "srun|--overlap|--exact|--nodes=3|--ntasks=8|--ntasks-per-node=3|"
+                     "--cpus-per-task=2|--nodelist=n1,n2,n3|--distribution=block|--cpu-bind=none|"
+                     "--kill-on-bad-exit=1|--mpi=pmix|/bin/sh|-c|cd x && ./solver # "
+                     "MPIFARM_HOSTFILE=/s/hosts MPIFARM_SPREAD=name MPIFARM_NODES=3 "
+                     "MPIFARM_RANKS=8 OMP_NUM_THREADS=2");
+    spread.has_mpi_type = true;
+    cr_assert_null(strstr(spread_as(&command, &spread), "--mpi"));
+}
+
+Test(spread, the_number_of_threads_that_the_user_sets_stays)
+{
+    const struct mf_command command = {
+        .id = "1", .n_args = 1, .args = args, .n_ranks = 3, .n_env = 2, .env = own_env};
+    struct mf_spread spread = three;
+
+    spread.n_hosts = 1;
+    cr_assert_not_null(
+        strstr(spread_as(&command, &spread), "MPIFARM_RANKS=3 A=1 OMP_NUM_THREADS=7"));
+    spread.has_omp = true;
+    cr_assert_not_null(strstr(spread_as(&command, &spread), "|-x|A|-x|OMP_NUM_THREADS|"));
+    cr_assert_not_null(
+        strstr(spread_as(&(struct mf_command){.id = "1", .n_args = 1, .args = args, .n_ranks = 3},
+                         &spread),
+               "MPIFARM_RANKS=3"));
+}
+
+Test(spread, a_long_list_of_hosts_is_whole)
+{
+    const char *many[500];
+    const struct mf_command command = {.id = "1", .n_args = 1, .args = args, .n_ranks = 500};
+    struct mf_spread spread = three;
+    struct mf_buffer buffer = {0};
+    struct mf_command *made;
+
+    for (int i = 0; i < 500; i++)
+        many[i] = "a-node-with-a-rather-long-name.of-a-cluster";
+    many[499] = "last";
+    spread.hosts = many;
+    spread.n_hosts = 500;
+    spread.has_slurm = true;
+    cr_assert_eq(mf_spread_encode(&command, &spread, &buffer), 0);
+    cr_assert_eq(mf_command_decode(buffer.data, buffer.size, &made), 0);
+    cr_assert_str_eq(made->args[3], "--nodes=500");
+    cr_assert_str_eq(made->args[7] + strlen(made->args[7]) - 5, ",last");
+    cr_assert_str_eq(made->args[made->n_args - 1], "./solver");
+    free(made);
+    mf_buffer_finish(&buffer);
+}
