@@ -2,8 +2,9 @@
 """Benchmarks of mpifarm. Every figure is a ratio against a ceiling measured in the same run.
 
     bench.py BUILD_DIR [NAME...]     names: commands mpi scale idle balance functions payloads
-                                     latency memory waiting simulate survival chaos;
-                                     default: all
+                                     latency memory waiting simulate survival chaos slurm;
+                                     default: all of these
+                                     and slurm-chain, which takes some ten minutes
 
 Rounds of all competitors are interleaved, so that a busy minute of the machine
 hits all of them; a figure is the median of the rounds. Writes a table to
@@ -21,6 +22,7 @@ import commands  # noqa: E402
 import functions  # noqa: E402
 import harness  # noqa: E402
 import simulation  # noqa: E402
+import slurm  # noqa: E402
 import survival  # noqa: E402
 
 
@@ -43,18 +45,21 @@ BENCHES = {
     "simulate": simulation.bench_simulate,
     "survival": survival.bench_survival,
     "chaos": chaos.bench_chaos,
+    "slurm": slurm.bench_slurm,
 }
+LONG = {"slurm-chain": slurm.bench_chain}
 
 
 def main(build, names):
-    unknown = [name for name in names if name not in BENCHES]
+    known = {**BENCHES, **LONG}
+    unknown = [name for name in names if name not in known]
     if unknown:
-        sys.exit(f"bench: unknown benchmark {unknown[0]}; there are {' '.join(BENCHES)}")
+        sys.exit(f"bench: unknown benchmark {unknown[0]}; there are {' '.join(known)}")
     bench = harness.Bench(os.path.abspath(build))
     print(harness.LINE.format(*harness.HEAD))
     try:
         for name in names or BENCHES:
-            BENCHES[name](bench)
+            known[name](bench)
     finally:
         bench.close()
     with open(os.path.join(build, "bench.csv"), "w", newline="") as file:

@@ -94,31 +94,71 @@ static struct mf_source_options source_options(const struct mf_farming_settings 
     };
 }
 
-static int dry_run(struct mf_context *context, const struct mf_farming_settings *settings,
-                   mf_open_source_fn open_source, char **words, int n_words)
+/* Opens the tasks, and calls fn with them: none is run. */
+static int look_at_tasks(const struct mf_farming_settings *settings, mf_open_source_fn open_source,
+                         char **words, int n_words,
+                         int (*fn)(struct mf_source *source, struct mf_error *err),
+                         struct mf_error *err)
 {
     struct mf_function_names functions = {.check = mf_modules_check};
     struct mf_source_options options;
     struct mf_modules *modules = NULL;
     struct mf_source *source = NULL;
-    struct mf_error err = {0};
     int r = 0;
 
     if (settings->rank.n_modules > 0)
-        r = mf_modules_load(settings->modules, settings->rank.n_modules, false, &modules, &err);
+        r = mf_modules_load(settings->modules, settings->rank.n_modules, false, &modules, err);
     functions.arg = modules;
     options = source_options(settings, &functions);
     if (r == 0)
-        r = open_source((const char *const *)words, (uint32_t)n_words, &options, &source, &err);
+        r = open_source((const char *const *)words, (uint32_t)n_words, &options, &source, err);
     if (r == 0)
-        r = print_hooks(source, &err);
-    if (r == 0)
-        r = print_commands(source, &err);
+        r = fn(source, err);
     mf_source_close(source);
     mf_modules_destroy(modules);
+    return r;
+}
+
+static int print_tasks(struct mf_source *source, struct mf_error *err)
+{
+    int r = print_hooks(source, err);
+
+    return r < 0 ? r : print_commands(source, err);
+}
+
+static int dry_run(struct mf_context *context, const struct mf_farming_settings *settings,
+                   mf_open_source_fn open_source, char **words, int n_words)
+{
+    struct mf_error err = {0};
+    int r = look_at_tasks(settings, open_source, words, n_words, print_tasks, &err);
+
     if (r < 0)
         mf_log_error(&context->log, "%s", err.text);
     return r < 0 ? MPIFARM_EXIT_USAGE : MPIFARM_EXIT_DONE;
+}
+
+static int refuse_pipe(struct mf_error *err)
+{
+    return mf_error_set(err, -EINVAL,
+                        "a job cannot read standard input and other pipes of where it is "
+                        "submitted: put the tasks into a file");
+}
+
+static int refuse_stream(struct mf_source *source, struct mf_error *err)
+{
+    struct mf_source_summary summary;
+
+    mf_source_summarize(source, &summary);
+    return summary.is_counted ? 0 : refuse_pipe(err);
+}
+
+int mf_farming_check(const struct mf_farming_settings *settings, char **files, int n_files,
+                     struct mf_error *err)
+{
+    for (int i = 0; i < n_files; i++)
+        if (strcmp(files[i], "-") == 0)
+            return refuse_pipe(err);
+    return look_at_tasks(settings, mf_source_open_files, files, n_files, refuse_stream, err);
 }
 
 /* --- the run --- */

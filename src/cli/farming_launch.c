@@ -1,4 +1,5 @@
 /* Starting the ranks of a farm, where that is this process's part. No state; before any thread. */
+#include "cli/ending.h"
 #include "cli/farming_private.h"
 
 #include "cli/supervise.h"
@@ -103,6 +104,21 @@ static int supervise(struct mf_context *context, const struct mf_farming_setting
     return 1;
 }
 
+/* With any other the ranks would end with the first node. One node alone keeps itself. */
+static int check_release(const struct mf_launching *launching, struct mf_error *err)
+{
+    bool is_alone = launching->way == MF_LAUNCH_NONE && !mf_ending_is_awaited();
+
+    if (launching->way == MF_LAUNCH_SRUN || (launching->way == MF_LAUNCH_NONE && !is_alone))
+        return 0;
+    if (is_alone && launching->allocation.job && launching->allocation.n_nodes == 1)
+        return 0;
+    return mf_error_set(err, -EINVAL,
+                        "--release-idle gives nodes of a Slurm job back, and needs ranks that "
+                        "mpifarm starts by srun: call \"mpifarm run\" in the batch script, "
+                        "without mpirun and srun before it");
+}
+
 int mf_farming_launch(struct mf_context *context, const struct mf_farming_settings *settings,
                       const struct mf_subcommand *subcommand, const struct mf_launch *launch,
                       char **words, int n_words, int *ret_status, struct mf_error *err)
@@ -112,6 +128,8 @@ int mf_farming_launch(struct mf_context *context, const struct mf_farming_settin
     int r = mf_launching_choose(settings->launch_way, settings->n_ranks, survives, launch,
                                 &launching, err);
 
+    if (r == 0 && settings->rank.gives_back)
+        r = check_release(&launching, err);
     /* Nobody need tell ranks: they were started in time. */
     if (r == 0 && settings->scheduler.end_ns == 0 && launch->n_copies == 1)
         r = mf_walltime_check(&context->log, err);

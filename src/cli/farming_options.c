@@ -34,6 +34,7 @@ enum {
     OPTION_DELAY,
     OPTION_WALLTIME,
     OPTION_WARN,
+    OPTION_RELEASE_IDLE,
     OPTION_POLICY,
     OPTION_AGEING,
     OPTION_SHARE,
@@ -126,6 +127,12 @@ const struct mf_option mf_farming_options[MF_N_RUN_OPTIONS] = {
                      .value = "SIGNAL@TIME",
                      .help =
                          "Send running tasks a signal TIME before the run has to end: USR1@5m."},
+    [OPTION_RELEASE_IDLE] = {.name = "release-idle",
+                             .help =
+                                 "In a job of Slurm: give nodes back that are idle, once all tasks "
+                                 "that are left fit on the others. Never that of the batch script, "
+                                 "of rank 0 or of the standby. Needs ranks that mpifarm starts by "
+                                 "srun."},
     [OPTION_POLICY] = {.name = "policy",
                        .value = "NAME",
                        .help =
@@ -456,6 +463,9 @@ static int set_option(void *arg, size_t index, const char *text, struct mf_error
         break;
     case OPTION_QUIET:
         settings->is_quiet = true;
+        break;
+    case OPTION_RELEASE_IDLE:
+        settings->rank.gives_back = true;
         break;
     case OPTION_NO_PIN:
         settings->scheduler.pin = false;

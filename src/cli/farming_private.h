@@ -55,6 +55,14 @@ struct mf_farming_settings {
 int mf_farming_parse(struct mf_farming_settings *settings, const struct mf_subcommand *subcommand,
                      int argc, char **argv, int min_words, struct mf_error *err);
 
+/**
+ * mf_farming_check() - read task files that a run in a job is to read again, and check them whole.
+ *
+ * Returns 0, or -errno with a sentence.
+ */
+int mf_farming_check(const struct mf_farming_settings *settings, char **files, int n_files,
+                     struct mf_error *err);
+
 /** Whether standard output and standard error can be written. Returns 0, or -EBADF with a sentence.
  */
 int mf_farming_check_streams(struct mf_error *err);

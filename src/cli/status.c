@@ -1,6 +1,7 @@
 /*
  * The subcommand status: how a run stands, from its status.json and the lock of its run directory,
- * so that it works from any node that sees the directory. It changes nothing.
+ * so that it works from any node that sees the directory, such as a login node while the run is in
+ * a job. It changes nothing.
  */
 #include "cli/asking.h"
 #include "cli/subcommands.h"
@@ -20,6 +21,9 @@
 /* status.json is replaced each second: one that is older than this is of a farm that is gone, or
  * stopped. */
 #define FRESH_NS (5 * MF_NS_PER_S)
+
+/* Network file systems show what another host has written up to a minute late. */
+#define FRESH_ELSEWHERE_NS (70 * MF_NS_PER_S)
 
 enum { OPTION_JSON };
 
@@ -50,6 +54,11 @@ static bool is_here(const struct mf_status *status)
     return strcmp(host, status->host) == 0;
 }
 
+static int64_t fresh_ns(const struct mf_status *status)
+{
+    return is_here(status) ? FRESH_NS : FRESH_ELSEWHERE_NS;
+}
+
 /* Some file systems show the locks of a node to that node alone. */
 static bool is_alive(const char *run_dir, const struct mf_status *status)
 {
@@ -57,8 +66,9 @@ static bool is_alive(const char *run_dir, const struct mf_status *status)
 
     if (held > 0)
         return true;
-    return !status->is_finished && (held < 0 || !is_here(status)) &&
-           mf_status_age_ns(status) < FRESH_NS;
+    if (status->is_finished || (held == 0 && is_here(status)))
+        return false;
+    return mf_status_age_ns(status) < fresh_ns(status);
 }
 
 /* --- words --- */
@@ -71,26 +81,39 @@ static void put_count(uint64_t count, const char *what)
         printf(", %s %s", mf_count_format(count, text), what);
 }
 
+/* What another host tells is as old as that; here it is never older than a second. */
+static void put_source(const struct mf_status *status)
+{
+    char age[32];
+
+    if (status->host[0] && !is_here(status))
+        printf(", as %s told %s ago", status->host,
+               mf_format_duration(mf_status_age_ns(status), age, sizeof(age)));
+}
+
 static void put_life(const struct mf_status *status, bool alive)
 {
     char elapsed[32], age[32];
 
     mf_format_duration(status->updated_wall_ns - status->began_wall_ns, elapsed, sizeof(elapsed));
     mf_format_duration(mf_status_age_ns(status), age, sizeof(age));
-    if (alive && !status->is_finished && mf_status_age_ns(status) < FRESH_NS)
-        printf("the run goes on, since %s, scheduled by process %" PRId64 " on %s\n", elapsed,
+    if (alive && !status->is_finished && mf_status_age_ns(status) < fresh_ns(status)) {
+        printf("the run goes on, since %s, scheduled by process %" PRId64 " on %s", elapsed,
                status->pid, status->host[0] ? status->host : "?");
-    else if (alive && !status->is_finished)
+        put_source(status);
+        putchar('\n');
+    } else if (alive && !status->is_finished) {
         printf("the run has told nothing for %s, and before went on for %s: is process %" PRId64
                " on %s stopped?\n",
                age, elapsed, status->pid, status->host[0] ? status->host : "?");
-    else if (status->is_finished && status->stopped_by[0])
+    } else if (status->is_finished && status->stopped_by[0]) {
         printf("the run was stopped after %s by %s; --resume continues\n", elapsed,
                status->stopped_by);
-    else if (status->is_finished)
+    } else if (status->is_finished) {
         printf("the run is over; it took %s\n", elapsed);
-    else
+    } else {
         printf("the run broke off %s ago, after %s; --resume continues\n", age, elapsed);
+    }
 }
 
 static void put_tasks(const struct mf_status *status, bool alive)
@@ -176,7 +199,8 @@ const struct mf_subcommand mf_subcommand_status = {
         "Tells whether the run goes on, how many of its tasks have ended and are running, and how "
         "many workers it has, as of at most a second ago; or that nothing was told for longer, as "
         "by a scheduler that was stopped. It works from any node that sees the run directory RUN, "
-        "mpifarm-run by default.",
+        "mpifarm-run by default, such as a login node while the run is in a job; of a run on "
+        "another host it says how old that is, as network file systems show it late.",
     .options = options,
     .n_options = sizeof(options) / sizeof(options[0]),
     .operands = MF_COMPLETE_DIR,

@@ -7,6 +7,7 @@
 
 extern const struct mf_subcommand mf_subcommand_run;
 extern const struct mf_subcommand mf_subcommand_map;
+extern const struct mf_subcommand mf_subcommand_batch;
 extern const struct mf_subcommand mf_subcommand_logs;
 extern const struct mf_subcommand mf_subcommand_explain;
 extern const struct mf_subcommand mf_subcommand_check;

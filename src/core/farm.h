@@ -330,6 +330,18 @@ enum mf_stop mf_farm_stopping(const struct mf_farm *farm);
  */
 bool mf_farm_is_finished(const struct mf_farm *farm);
 
+/**
+ * mf_farm_can_spare() - whether the farm can do without some idle workers.
+ *
+ * It can if all tasks that no worker holds could start at once on the others, and if none of those
+ * that go has more of anything than these: so also what is tried again finds room.
+ *
+ * @spared  by number of the worker, up to the largest that ever came up
+ *
+ * Returns false also without memory. O(workers), and O(tasks log tasks) when some are not placed.
+ */
+bool mf_farm_can_spare(const struct mf_farm *farm, const bool *spared);
+
 /** When the next tick is due by the clock (a delay, a time limit), at once if the last one left
  * READY tasks that it did not look at; INT64_MAX for never. */
 int64_t mf_farm_next_tick_ns(const struct mf_farm *farm);

@@ -24,6 +24,7 @@ struct mf_outsider {
 /**
  * @phase         see runner.h
  * @was_staged    it got its slot from another attempt
+ * @staged_as     then: the how-manieth it was that was staged, from 1
  * @is_told       the rank has heard of its start
  * @try_number    which try of its task it is
  * @n_slots, @slots   indexes of its slots; 0 while staged; owned
@@ -51,6 +52,7 @@ struct mf_attempt {
     struct mf_attempt_key key;
     enum mf_phase phase;
     bool was_staged;
+    uint64_t staged_as;
     bool is_told;
     uint32_t try_number;
     uint32_t n_slots;

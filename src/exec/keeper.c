@@ -37,7 +37,7 @@
  *
  * @served      the process that it answers for, the rank
  * @served_fd   readable once that has ended; -1 when it does not, or where there is no such thing
- * @is_heir     it took the place of the keeper that the rank has forked
+ * @is_child    of the rank. Whoever takes its place is so too if the rank is a subreaper
  * @kept        the process that it keeps, 0 for none
  * @status      how the last one that it kept has ended
  * @is_wanted   the rank has asked for another one
@@ -52,7 +52,7 @@ struct keeper {
     int door_fd;
     int lifeline_fd;
     struct mf_door door;
-    bool is_heir;
+    bool is_child;
     pid_t kept;
     int status;
     bool is_wanted;
@@ -79,13 +79,13 @@ static bool reap(struct keeper *keeper)
     return is_over || pid < 0;
 }
 
-/* Without a descriptor, a parent that is another one now tells; an heir never was its child. */
+/* Without a descriptor, a parent that is another one now tells. */
 static bool has_served_ended(const struct keeper *keeper)
 {
     if (keeper->served_fd >= 0)
         return false;
-    return keeper->is_heir ? kill(keeper->served, 0) < 0 && errno == ESRCH
-                           : getppid() != keeper->served;
+    return keeper->is_child ? getppid() != keeper->served
+                            : kill(keeper->served, 0) < 0 && errno == ESRCH;
 }
 
 static void look_for_served(struct keeper *keeper, bool was_told)
@@ -175,6 +175,16 @@ _Noreturn static void give_up(int error)
     _exit(EXIT_FAILURE);
 }
 
+/* In the child of the rank alone, since a parent cannot be confused with another process: the
+ * number may have passed on before it was opened. Whoever takes its place inherits the descriptor.
+ */
+static void open_served(struct keeper *keeper)
+{
+    keeper->served_fd = pidfd_open(keeper->served, 0);
+    if (keeper->served_fd >= 0 && getppid() != keeper->served)
+        look_for_served(keeper, true);
+}
+
 /* One that cannot be told keeps all the same: it looks now and then. */
 static void begin_to_watch(struct keeper *keeper)
 {
@@ -184,10 +194,6 @@ static void begin_to_watch(struct keeper *keeper)
     sigemptyset(&child_ended);
     sigaddset(&child_ended, SIGCHLD);
     keeper->signal_fd = signalfd(-1, &child_ended, SFD_CLOEXEC | SFD_NONBLOCK);
-    keeper->served_fd = pidfd_open(keeper->served, 0);
-    /* The number may have passed on before it was opened. */
-    if (keeper->served_fd >= 0 && !keeper->is_heir && getppid() != keeper->served)
-        look_for_served(keeper, true);
     look_for_served(keeper, false);
 }
 
@@ -198,7 +204,8 @@ static int set_up(struct keeper *keeper, const struct mf_keeper_config *config, 
     int result = mf_helper_mute_signals();
 
     (void)setpgid(0, 0);
-    *keeper = (struct keeper){.served = config->served, .signal_fd = -1, .served_fd = -1};
+    *keeper = (struct keeper){
+        .served = config->served, .is_child = true, .signal_fd = -1, .served_fd = -1};
     if (result == 0)
         result = mf_helper_keep_only(fds, 3, false);
     if (result < 0)
@@ -208,22 +215,27 @@ static int set_up(struct keeper *keeper, const struct mf_keeper_config *config, 
     keeper->door_fd = fds[0];
     keeper->lifeline_fd = fds[1];
     *channel_fd = fds[2];
+    open_served(keeper);
     begin_to_watch(keeper);
     return 0;
 }
 
 /* --- the kept process --- */
 
-/* The new process. Returns when its keeper is gone, with nothing below it. */
+/*
+ * The new process. Returns when its keeper is gone, with nothing below it. Even if that is so at
+ * once it is a keeper then, which is to get all that those it keeps leave behind.
+ */
 static void be_kept(struct keeper *keeper, const struct mf_keeper_config *config, pid_t parent,
                     int channel_fd)
 {
     mf_close(&keeper->signal_fd);
-    mf_close(&keeper->served_fd);
-    if (prctl(PR_SET_PDEATHSIG, MF_KEEPER_GONE) < 0)
+    /* Keys pressed at a terminal are for the rank. */
+    (void)setpgid(0, 0);
+    if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0 || prctl(PR_SET_PDEATHSIG, MF_KEEPER_GONE) < 0)
         give_up(-errno);
     if (getppid() == parent)
-        config->run(config->arg, channel_fd);
+        config->run(config->arg, channel_fd, parent);
     else
         mf_close(&channel_fd);
     (void)prctl(PR_SET_PDEATHSIG, 0);
@@ -232,7 +244,7 @@ static void be_kept(struct keeper *keeper, const struct mf_keeper_config *config
 /* What was kept is the keeper now, and keeps nobody. */
 static void begin_as_heir(struct keeper *keeper)
 {
-    keeper->is_heir = true;
+    keeper->is_child = getppid() == keeper->served;
     keeper->kept = 0;
     keeper->status = 0;
     begin_to_watch(keeper);
@@ -311,9 +323,8 @@ _Noreturn void mf_keeper_main(const struct mf_keeper_config *config, int channel
 /* --- a keeper that only answers --- */
 
 /* Waits to take the place of the keeper: for the signal that says so, which anybody can send. */
-static void stand_by(void *arg, int channel_fd)
+static void stand_by(void *arg, int channel_fd, pid_t keeper)
 {
-    pid_t keeper = getppid();
     sigset_t gone;
 
     (void)prctl(PR_SET_NAME, "mpifarm-heir");

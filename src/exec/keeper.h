@@ -39,8 +39,8 @@
  * @lifeline_fd  the keeper's end
  * @run          what the kept process is: serves the rank, whose other end of channel_fd (taken)
  *               tells when that has ended, and exits. Returns only when its parent is another
- *               one than at the beginning, which it is told by MF_KEEPER_GONE; then nothing is
- *               left below it, and its channel is closed
+ *               one than `keeper`, which it is told by MF_KEEPER_GONE; then nothing is left below
+ *               it, and its channel is closed. It leads a process group, and is a subreaper
  */
 struct mf_keeper_config {
     pid_t served;
@@ -48,7 +48,7 @@ struct mf_keeper_config {
     const struct mf_door *door;
     int door_fd;
     int lifeline_fd;
-    void (*run)(void *arg, int channel_fd);
+    void (*run)(void *arg, int channel_fd, pid_t keeper);
     void *arg;
 };
 

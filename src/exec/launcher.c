@@ -200,8 +200,7 @@ static int set_up(struct launcher *launcher, const struct mf_launcher_start *sta
     int result;
 
     launcher->gather_ns = config->gather_ns > 0 ? config->gather_ns : GATHER_NS;
-    if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0 ||
-        getrlimit(RLIMIT_NOFILE, &launcher->original_files) < 0)
+    if (getrlimit(RLIMIT_NOFILE, &launcher->original_files) < 0)
         return -errno;
     runner_config.original_files = launcher->original_files;
     launcher->signal_fd = set_up_signals();
@@ -259,14 +258,12 @@ static void close_all(struct launcher *launcher)
     (void)setrlimit(RLIMIT_NOFILE, &launcher->original_files);
 }
 
-void mf_launcher_run(void *arg, int channel_fd)
+void mf_launcher_run(void *arg, int channel_fd, pid_t keeper)
 {
     const struct mf_launcher_start *start = arg;
-    struct launcher launcher = {.signal_fd = -1, .keeper = getppid(), .flush_at_ns = INT64_MAX};
+    struct launcher launcher = {.signal_fd = -1, .keeper = keeper, .flush_at_ns = INT64_MAX};
     int result;
 
-    /* Keys pressed at a terminal are for the rank. */
-    (void)setpgid(0, 0);
     (void)prctl(PR_SET_NAME, "mpifarm-launch");
     ask_for_short_slices();
     mf_channel_init(&launcher.channel, channel_fd);
@@ -279,7 +276,7 @@ void mf_launcher_run(void *arg, int channel_fd)
     mf_runner_destroy(launcher.runner);
     if (mf_descendants_kill(KILL_LIMIT_NS) < 0)
         _exit(EXIT_FAILURE);
-    if (getppid() != launcher.keeper) {
+    if (getppid() != keeper) {
         close_all(&launcher);
         return;
     }

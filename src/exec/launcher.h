@@ -15,6 +15,6 @@ struct mf_launcher_start {
  *
  * The `run` of a keeper's configuration; arg is a struct mf_launcher_start.
  */
-void mf_launcher_run(void *arg, int channel_fd);
+void mf_launcher_run(void *arg, int channel_fd, pid_t keeper);
 
 #endif

@@ -19,6 +19,11 @@
  *     DIED      u32 seat, u32 life, u32 status as of wait()
  *     UNBORN    u32 seat, u32 life, u32 errno of fork()
  *
+ * A launcher that is killed is replaced (keeper.h), and a nursery is not: its rank is
+ * lost. Another one could be forked by a process that was kept from before MPI_Init,
+ * but not by executing the program, whose functions would be at other addresses; and
+ * it would know nothing of the functions, blocks and calls that this one was told of.
+ *
  * A seat has one process at a time; life counts them. There are more seats than
  * slots when calls have yielded.
  */

@@ -98,8 +98,10 @@ static int start(struct mf_executor *executor, const struct mf_start *start)
     result = mf_table_insert(process->records, &key, &place);
     if (result != 0)
         return result < 0 ? result : -EEXIST;
-    *(struct mf_process_record *)place = (struct mf_process_record){
-        .slot = start->n_slots > 0 ? start->slots[0] : MF_SLOT_NONE, .held_slot = MF_SLOT_NONE};
+    *(struct mf_process_record *)place =
+        (struct mf_process_record){.slot = start->n_slots > 0 ? start->slots[0] : MF_SLOT_NONE,
+                                   .held_slot = MF_SLOT_NONE,
+                                   .staged_as = start->n_slots > 0 ? 0 : ++process->n_staged};
     mf_protocol_put_start(&process->channel, start, process->ends_seen);
     return 0;
 }

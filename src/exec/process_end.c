@@ -153,6 +153,7 @@ static int begin_again(struct mf_process_executor *process)
     process->closing = closing;
     process->lost = process->records;
     process->records = records;
+    process->n_staged = 0;
     process->ends_seen = 0;
     process->base.can_stage = false;
     mf_loop_remove(process->loop, process->watch);
@@ -216,8 +217,15 @@ static void fill_in(const struct mf_process_executor *process,
         outcome->duration_ns = now_ns - record->started_wall_ns;
 }
 
+/* One that was staged, and not told to have begun, may have, and even have ended. */
+static bool has_begun(const struct mf_process_record *record, uint64_t n_begun)
+{
+    return record->slot != MF_SLOT_NONE || record->held_slot != MF_SLOT_NONE ||
+           (record->staged_as > 0 && record->staged_as <= n_begun);
+}
+
 static void give_back(struct mf_process_executor *process, const struct mf_attempt_key *key,
-                      const struct mf_process_record *record, const char *how)
+                      const struct mf_process_record *record, bool has_begun, const char *how)
 {
     struct mf_outcome outcome = {.cause = MF_CAUSE_LAUNCHER, .exit_status = -1};
     struct mf_executor_event event = {.kind = MF_EXECUTOR_UNSTAGED,
@@ -225,8 +233,7 @@ static void give_back(struct mf_process_executor *process, const struct mf_attem
                                       .attempt = (uint32_t)key->attempt,
                                       .slot = record->slot};
 
-    /* One that was staged, and not seen to begin, has not begun unless it was in a slot. */
-    if (record->slot != MF_SLOT_NONE || record->held_slot != MF_SLOT_NONE) {
+    if (has_begun) {
         fill_in(process, record, &outcome);
         snprintf(outcome.detail, sizeof(outcome.detail), "%.159s", how);
         event.kind = MF_EXECUTOR_ENDED;
@@ -239,6 +246,7 @@ static void give_back(struct mf_process_executor *process, const struct mf_attem
 static void give_all_back(struct mf_process_executor *process, const char *how)
 {
     struct mf_table *lost = process->lost;
+    uint64_t n_begun = mf_tenants_begun(process->launcher.tenants);
     size_t cursor = 0;
     const void *key;
     void *place;
@@ -246,7 +254,7 @@ static void give_all_back(struct mf_process_executor *process, const char *how)
     note_tenants(process);
     process->lost = NULL;
     while (mf_table_next(lost, &cursor, &key, &place))
-        give_back(process, key, place, how);
+        give_back(process, key, place, has_begun(place, n_begun), how);
     mf_table_destroy(lost);
 }
 

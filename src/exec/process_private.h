@@ -36,12 +36,14 @@ struct mf_closing {
  * @slot       first of its slots, MF_SLOT_NONE while it is staged
  * @held_slot  of a launcher that died: the slot that it had then, else MF_SLOT_NONE
  * @started_wall_ns   with that: since when
+ * @staged_as  the how-manieth it was that this launcher was given to stage, from 1; else 0
  */
 struct mf_process_record {
     uint32_t pid;
     uint32_t slot;
     uint32_t held_slot;
     int64_t started_wall_ns;
+    uint64_t staged_as;
 };
 
 /**
@@ -49,6 +51,7 @@ struct mf_process_record {
  * @records     of all attempts, mf_attempt_key to struct mf_process_record
  * @lost        while there is no launcher: those that the one before had; else NULL
  * @configuration   as the next launcher is to have it; without slots before it is known
+ * @n_staged    attempts that this launcher was given to stage, in all
  * @ends_seen   ENDED and UNSTAGED frames taken in, of this launcher
  * @died_ns     when the last n_deaths launchers died, in a ring of MF_MAX_DEATHS - 1
  * @is_broken   nothing runs any more
@@ -66,6 +69,7 @@ struct mf_process_executor {
     struct mf_table *lost;
     struct mf_closing *closing;
     struct mf_configuration configuration;
+    uint64_t n_staged;
     uint64_t ends_seen;
     int64_t died_ns[MF_MAX_DEATHS - 1];
     unsigned n_deaths;

@@ -33,6 +33,7 @@ struct mf_freed_slot {
  * @limited     RUNNING and LEFT ones with a limit of memory
  * @look_at_ns  when these are to be looked at, and rest_until_ns: not sooner
  * @n_staged    how many there are in staged
+ * @n_ever_staged   how many there were in all
  * @n_active    RUNNING and LEFT ones
  * @freed       n_freed slots in order of their ends, from first_freed on, in a
  *              ring of n_slots
@@ -58,6 +59,7 @@ struct mf_runner {
     int64_t look_at_ns;
     int64_t rest_until_ns;
     uint64_t n_staged;
+    uint64_t n_ever_staged;
     uint64_t n_active;
     struct mf_freed_slot *freed;
     uint32_t first_freed, n_freed;

@@ -86,6 +86,8 @@ static void forget_freed(struct mf_runner *runner, uint64_t ends_seen)
 void mf_runner_admit(struct mf_runner *runner, struct mf_attempt *attempt, uint64_t ends_seen)
 {
     forget_freed(runner, ends_seen);
+    if (attempt->was_staged)
+        attempt->staged_as = ++runner->n_ever_staged;
     if (!attempt->was_staged) {
         enqueue(runner, attempt);
     } else if (runner->n_freed > 0) {
@@ -196,6 +198,13 @@ static void refused(struct mf_runner *runner, struct mf_attempt *attempt, int er
     mf_runner_finish(runner, attempt);
 }
 
+/* One that is tried again may have been overtaken. */
+static void note_begun(const struct mf_runner *runner, const struct mf_attempt *attempt)
+{
+    if (attempt->staged_as > mf_tenants_begun(runner->config.tenants))
+        mf_tenants_begin(runner->config.tenants, attempt->staged_as);
+}
+
 static void start_attempt(struct mf_runner *runner, struct mf_attempt *attempt)
 {
     struct mf_spawn spawn = {
@@ -215,6 +224,7 @@ static void start_attempt(struct mf_runner *runner, struct mf_attempt *attempt)
     attempt->outcome.slot = runner->configuration.slots[attempt->slots[0]].number;
     mf_tenants_enter(runner->config.tenants, attempt->slots[0], attempt->key,
                      attempt->outcome.started_wall_ns);
+    note_begun(runner, attempt);
     result = mf_spawner_start(&runner->spawner, &spawn, &child);
     if (result == 0) {
         begin_running(runner, attempt, &child);

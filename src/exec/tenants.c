@@ -27,6 +27,17 @@ void mf_tenants_clear(struct mf_tenants *tenants, uint32_t n_slots)
 {
     for (uint32_t slot = 0; slot < n_slots; slot++)
         mf_tenants_leave(tenants, slot);
+    mf_tenants_begin(tenants, 0);
+}
+
+void mf_tenants_begin(struct mf_tenants *tenants, uint64_t n)
+{
+    atomic_store_explicit(&tenants->n_begun, n, memory_order_release);
+}
+
+uint64_t mf_tenants_begun(const struct mf_tenants *tenants)
+{
+    return atomic_load_explicit(&tenants->n_begun, memory_order_acquire);
 }
 
 void mf_tenants_enter(struct mf_tenants *tenants, uint32_t slot, struct mf_attempt_key key,

@@ -32,6 +32,7 @@ struct mf_progress_state {
     const char *policy_why;    /* under auto: why it is that; NULL or "" otherwise */
     uint64_t n_policy_changes; /* and how often it was changed */
     const char *stopped_by;    /* once it is over: what stopped it before its end; else NULL */
+    bool is_interrupted;       /* that says nothing of its tasks: another run may go on with them */
 };
 
 enum mf_progress_mode {

@@ -44,21 +44,21 @@ static json_t *describe(const struct mf_progress_state *state,
         chosen = json_pack("{s:I, s:s}", "changes", (json_int_t)state->n_policy_changes, "why",
                            state->policy_why);
     (void)gethostname(host, sizeof(host) - 1);
-    return json_pack("{s:s*, s:I, s:f, s:f, s:b, s:s*, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, "
-                     "s:I, s:I, s:I, s:o, "
-                     "s:s*, s:o*}",
-                     "host", host, "pid", (json_int_t)getpid(), "updated",
-                     (double)mf_clock_wall_ns() / MF_NS_PER_S, "elapsed",
-                     (double)(state->now_ns - state->started_ns) / MF_NS_PER_S, "finished",
-                     is_finished, "stopped_by", state->stopped_by, "total",
-                     (json_int_t)state->n_total, "done", (json_int_t)state->n_done, "failed",
-                     (json_int_t)state->n_failed, "skipped", (json_int_t)state->n_skipped,
-                     "running", (json_int_t)state->n_running, "slots", (json_int_t)state->n_slots,
-                     "suspended", (json_int_t)state->n_suspended, "workers",
-                     (json_int_t)state->n_workers, "lost", (json_int_t)state->n_lost, "renewed",
-                     (json_int_t)state->n_renewed, "quarantined", (json_int_t)state->n_quarantined,
-                     "suspended_tasks", describe_suspended(suspended, n_suspended), "policy",
-                     state->policy, "auto", chosen);
+    return json_pack(
+        "{s:s*, s:I, s:f, s:f, s:b, s:b, s:s*, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, "
+        "s:I, s:I, s:I, s:o, "
+        "s:s*, s:o*}",
+        "host", host, "pid", (json_int_t)getpid(), "updated",
+        (double)mf_clock_wall_ns() / MF_NS_PER_S, "elapsed",
+        (double)(state->now_ns - state->started_ns) / MF_NS_PER_S, "finished", is_finished,
+        "interrupted", state->stopped_by && state->is_interrupted, "stopped_by", state->stopped_by,
+        "total", (json_int_t)state->n_total, "done", (json_int_t)state->n_done, "failed",
+        (json_int_t)state->n_failed, "skipped", (json_int_t)state->n_skipped, "running",
+        (json_int_t)state->n_running, "slots", (json_int_t)state->n_slots, "suspended",
+        (json_int_t)state->n_suspended, "workers", (json_int_t)state->n_workers, "lost",
+        (json_int_t)state->n_lost, "renewed", (json_int_t)state->n_renewed, "quarantined",
+        (json_int_t)state->n_quarantined, "suspended_tasks",
+        describe_suspended(suspended, n_suspended), "policy", state->policy, "auto", chosen);
 }
 
 /* Where there is no room for a new file there is still that of the old one, whose blocks it has: it
@@ -145,7 +145,7 @@ static uint64_t get_count(const json_t *status, const char *name)
     return value > 0 ? (uint64_t)value : 0;
 }
 
-static void take_counts(const json_t *status, struct mf_status *ret_status)
+static void take_rest(const json_t *status, struct mf_status *ret_status)
 {
     const char *host = json_string_value(json_object_get(status, "host"));
     const char *stopped_by = json_string_value(json_object_get(status, "stopped_by"));
@@ -162,6 +162,7 @@ static void take_counts(const json_t *status, struct mf_status *ret_status)
     snprintf(ret_status->host, sizeof(ret_status->host), "%s", host ? host : "");
     snprintf(ret_status->stopped_by, sizeof(ret_status->stopped_by), "%s",
              stopped_by ? stopped_by : "");
+    ret_status->is_interrupted = json_is_true(json_object_get(status, "interrupted"));
 }
 
 static int parse(const json_t *json, struct mf_status *ret_status)
@@ -184,7 +185,7 @@ static int parse(const json_t *json, struct mf_status *ret_status)
         .n_running = (uint64_t)n_running,
         .n_suspended = (uint64_t)n_suspended,
     };
-    take_counts(json, ret_status);
+    take_rest(json, ret_status);
     return 0;
 }
 

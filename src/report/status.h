@@ -45,6 +45,8 @@ int mf_status_write(const char *run_dir, const struct mf_progress_state *state,
  * @n_lost, @n_renewed, @n_quarantined   workers that were lost so far; launchers of workers that
  *                  were replaced; workers that were in quarantine
  * @host, @pid     where the scheduler was, and its process; "" and 0 when that is not known
+ * @stopped_by     of a run that is over, and ended early: by what; else ""
+ * @is_interrupted by what says nothing of its tasks: a signal, the end of the allocation
  */
 struct mf_status {
     int64_t began_wall_ns, updated_wall_ns;
@@ -58,6 +60,7 @@ struct mf_status {
     char host[256];
     int64_t pid;
     char stopped_by[512];
+    bool is_interrupted;
 };
 
 /**

@@ -406,6 +406,17 @@ void mf_peer_lose(struct mf_scheduler *scheduler, struct mf_peer *peer, const ch
     give_up(scheduler, peer, MF_PEER_GONE, why);
 }
 
+void mf_peer_part(struct mf_scheduler *scheduler, struct mf_peer *peer)
+{
+    if (peer->state == MF_PEER_GONE)
+        return;
+    mf_notice_forget(scheduler, peer);
+    /* Nobody waits for it when all leave. */
+    scheduler->notice.n_gone++;
+    peer->state = MF_PEER_GONE;
+    mf_reign_note_lost(scheduler);
+}
+
 void mf_peer_doubt(struct mf_scheduler *scheduler, struct mf_peer *peer, const char *why)
 {
     if (peer->state == MF_PEER_UP)

@@ -10,6 +10,7 @@
 #include "base/io.h"
 #include "exec/function_executor.h"
 #include "exec/mixed_executor.h"
+#include "runtime/giver.h"
 #include "runtime/node.h"
 #include "wire/message.h"
 
@@ -112,7 +113,7 @@ static void stop_by(struct mf_rank *rank, int number)
     else if (rank->n_signals == 2)
         mf_log_info(rank->log, "stopped again: ending the running tasks");
     rank->is_ending = is_last;
-    mf_scheduler_stop(rank->scheduler, is_last ? MF_STOP_NOW : MF_STOP_SOON, why);
+    mf_scheduler_interrupt(rank->scheduler, is_last ? MF_STOP_NOW : MF_STOP_SOON, why);
 }
 
 static void on_signal(void *arg, uint32_t events)
@@ -337,6 +338,11 @@ int mf_rank_start(struct mf_rank *rank, const struct mf_rank_config *config, str
     mf_scratch_name(rank->scratch);
     /* Before anything that makes threads or grows this process. */
     r = fork_launcher(rank, err);
+    if (r == 0 && config->gives_back && rank->is_root) {
+        r = mf_giver_fork(&rank->giver);
+        if (r < 0)
+            mf_error_set(err, r, "cannot start a process for scontrol: %s", strerror(-r));
+    }
     if (r < 0)
         return r;
     /* After the fork: commands get the limit that was there before. */
@@ -511,6 +517,7 @@ int mf_rank_schedule(struct mf_rank *rank, struct mf_scheduler_config *config, F
     config->local = rank->local;
     config->remote = rank->remote && rank->remote->size > 1 ? rank->remote : NULL;
     config->life = &rank->life;
+    config->giver = rank->giver;
     config->workers_may_be_silent = rank->config->is_inline;
     config->farm.turnaround_ns = config->remote ? MPI_TURNAROUND_NS : LOCAL_TURNAROUND_NS;
     config->has_standby = config->has_standby && config->remote;
@@ -577,6 +584,7 @@ void mf_rank_finish(struct mf_rank *rank, int status)
     if (rank->is_root && rank->remote && !rank->was_scheduled)
         dismiss_workers(rank);
     mf_scheduler_destroy(rank->scheduler);
+    mf_giver_destroy(rank->giver);
     mf_worker_rank_destroy(rank->worker);
     if (rank->launcher.pid > 0)
         mf_launcher_stop(&rank->launcher);

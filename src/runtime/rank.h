@@ -29,6 +29,7 @@
  * @mem_bytes, @n_gpus   what each node has, whatever is found there; 0 and
  *              MF_GPUS_FOUND for what is found
  * @is_inline   functions of modules are called in the rank itself
+ * @gives_back  the scheduler gives idle nodes back to Slurm
  * @is_in_job   its resource manager signals all processes of the job at once, and soon kills them:
  *              SIGTERM ends the running tasks, and SIGUSR1 and SIGUSR2 are for them alone
  * @hears_mpirun   whoever supervises mpirun sends SIGUSR1 for SIGINT, SIGUSR2 for SIGTERM and
@@ -42,6 +43,7 @@ struct mf_rank_config {
     uint64_t mem_bytes;
     uint32_t n_gpus;
     bool is_inline;
+    bool gives_back;
     bool is_in_job;
     bool hears_mpirun;
     const struct mf_log *log;
@@ -58,6 +60,7 @@ struct mf_rank {
     struct mf_launcher launcher;
     struct mf_modules *modules; /* NULL without any */
     struct mf_nursery nursery;
+    struct mf_giver *giver; /* NULL unless it gives nodes back */
     struct mf_transport *remote;       /* NULL without MPI */
     struct mf_transport *local;        /* where the scheduler is: its end */
     struct mf_transport *local_worker; /* and the worker's */

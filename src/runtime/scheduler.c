@@ -79,6 +79,13 @@ void mf_scheduler_stop(struct mf_scheduler *scheduler, enum mf_stop stop, const 
     mf_scheduler_apply(scheduler, &event);
 }
 
+void mf_scheduler_interrupt(struct mf_scheduler *scheduler, enum mf_stop stop, const char *why)
+{
+    if (scheduler->stopped_by[0] == '\0')
+        scheduler->is_interrupted = true;
+    mf_scheduler_stop(scheduler, stop, why);
+}
+
 /* --- receiving --- */
 
 static int apply_about_task(struct mf_scheduler *scheduler, enum mf_event_kind kind,
@@ -295,6 +302,7 @@ static struct mf_progress_state progress_state(const struct mf_scheduler *schedu
         .policy_why = scheduler->choosing.why,
         .n_policy_changes = scheduler->choosing.n_changes,
         .stopped_by = scheduler->is_finished ? told_stop(scheduler) : NULL,
+        .is_interrupted = scheduler->is_interrupted || scheduler->has_failed,
     };
     if (state.n_running > state.n_slots)
         state.n_running = state.n_slots;
@@ -474,6 +482,7 @@ int mf_scheduler_turn(struct mf_scheduler *scheduler, int64_t now_ns)
     if (!scheduler->is_leaving) {
         mf_choosing_turn(scheduler);
         decide(scheduler);
+        mf_release_turn(scheduler);
     }
     /* The last of them may have been refused, skipped or put aside, of which nothing else tells. */
     scheduler->is_reading |= mf_intake_may_go_on(scheduler);
@@ -504,6 +513,7 @@ int64_t mf_scheduler_next_ns(const struct mf_scheduler *scheduler)
     next_ns = mf_earliest_ns(next_ns, mf_walltime_next_ns(scheduler));
     if (scheduler->config.progress)
         next_ns = mf_earliest_ns(next_ns, mf_progress_next_ns(scheduler->config.progress));
+    next_ns = mf_earliest_ns(next_ns, mf_release_next_ns(scheduler));
     if (!scheduler->is_leaving)
         return mf_earliest_ns(mf_earliest_ns(next_ns, mf_choosing_next_ns(scheduler)),
                               mf_farm_next_tick_ns(scheduler->farm));
@@ -646,6 +656,8 @@ static int create_parts(struct mf_scheduler *scheduler, struct mf_error *err)
         r = mf_peers_create(scheduler);
     if (r == 0)
         r = mf_notice_create(scheduler);
+    if (r == 0)
+        r = mf_release_create(scheduler);
     if (r == 0 && scheduler->config.is_takeover)
         r = mf_adoption_create(scheduler);
     if (r == 0 && scheduler->config.is_takeover) {
@@ -693,6 +705,7 @@ void mf_scheduler_destroy(struct mf_scheduler *scheduler)
     mf_learned_finish(scheduler);
     mf_feeds_finish(scheduler);
     mf_choosing_destroy(scheduler);
+    mf_release_destroy(scheduler);
     mf_settle_destroy(scheduler);
     mf_live_free_all(scheduler);
     mf_farm_destroy(scheduler->farm);

@@ -23,6 +23,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct mf_giver;
 struct mf_scheduler;
 
 /** What to do with an earlier run in the journal. */
@@ -55,6 +56,7 @@ enum mf_resume {
  * @pin               whether slots are bound to cores
  * @attempts, @timeout_ns   for tasks that do not say: tries in all; 0 for no limit
  * @respawn           so many lost workers are replaced
+ * @giver             gives idle nodes back to Slurm; NULL for nobody
  * @functions_yield   functions have processes of their own, and yield at their checkpoints
  * @resume            how to treat what the journal holds
  * @has_standby       another rank may take over this run; open_journal must then give a journal
@@ -89,6 +91,7 @@ struct mf_scheduler_config {
     uint32_t attempts;
     int64_t timeout_ns;
     uint32_t respawn;
+    struct mf_giver *giver;
     bool functions_yield;
     enum mf_resume resume;
     bool has_standby;
@@ -132,6 +135,9 @@ int64_t mf_scheduler_next_ns(const struct mf_scheduler *scheduler);
 
 /** Stops the run, as a signal does; `why` is for the summary (copied). */
 void mf_scheduler_stop(struct mf_scheduler *scheduler, enum mf_stop stop, const char *why);
+
+/** The same by what says nothing of the tasks, so that another run may go on with them. */
+void mf_scheduler_interrupt(struct mf_scheduler *scheduler, enum mf_stop stop, const char *why);
 
 /** Whether the run is over and all workers have left. */
 bool mf_scheduler_is_finished(const struct mf_scheduler *scheduler);

@@ -23,6 +23,7 @@
  *     draining.c   workers that the user wants to get no more work
  *     hooks.c      commands that workers run when they join and leave
  *     walltime.c   the end of the allocation
+ *     release.c    idle nodes that Slurm gets back
  */
 #ifndef MF_RUNTIME_SCHEDULER_PRIVATE_H
 #define MF_RUNTIME_SCHEDULER_PRIVATE_H
@@ -290,6 +291,20 @@ struct mf_respawn {
     uint32_t n_failures;
 };
 
+/**
+ * Nodes that Slurm gets back.
+ *
+ * @spared      by rank: those that go next; NULL when none is to go
+ * @is_asking   Slurm is asked to take them
+ * @has_failed  it has refused, and is not asked again
+ * @next_ns     when it is looked for others
+ */
+struct mf_release {
+    bool *spared;
+    bool is_asking, has_failed;
+    int64_t next_ns;
+};
+
 struct mf_scheduler {
     struct mf_scheduler_config config;
     struct mf_farm *farm;
@@ -302,6 +317,7 @@ struct mf_scheduler {
     struct mf_peer *peers; /* never moves: room for all that there can be */
     uint32_t n_peers, n_first_peers;
     struct mf_respawn respawn;
+    struct mf_release release;
     bool is_sharing_done;
     int64_t awaited_ns, looked_ns; /* before that: how long the ranks were; when that was last */
     uint32_t n_slots;
@@ -374,6 +390,7 @@ struct mf_scheduler {
     int64_t next_status_ns;
     bool is_status_lost; /* status.json could not be written, and that was said */
     char stopped_by[256];
+    bool is_interrupted; /* by a signal or the end of the allocation, which stopped_by tells */
     char failed_by[480]; /* by itself: "an error: ...", for those who look later; "" for not */
     bool cannot_print;   /* output cannot be printed any more */
     bool is_input_bad;   /* what came before the bad line is run */
@@ -498,6 +515,9 @@ void mf_adoption_on_settled(struct mf_scheduler *scheduler, mf_task_id task);
 void mf_adoption_turn(struct mf_scheduler *scheduler);
 
 /* peers.c */
+
+/** A drained worker whose node is given back: that is no loss. */
+void mf_peer_part(struct mf_scheduler *scheduler, struct mf_peer *peer);
 
 /** A rank that this scheduler has never heard of is lost, but may come. */
 void mf_peer_doubt_unseen(struct mf_scheduler *scheduler, struct mf_peer *peer);
@@ -677,6 +697,18 @@ void mf_walltime_stop_if_late(struct mf_scheduler *scheduler);
 
 /** When it is time for a turn; INT64_MAX for never. */
 int64_t mf_walltime_next_ns(const struct mf_scheduler *scheduler);
+
+/* release.c */
+
+/** Returns 0 or -ENOMEM, or another -errno. */
+int mf_release_create(struct mf_scheduler *scheduler);
+void mf_release_destroy(struct mf_scheduler *scheduler);
+
+/** Behind the decisions of a turn: gives back what is idle, and not needed any more. */
+void mf_release_turn(struct mf_scheduler *scheduler);
+
+/** When it wants its next turn; INT64_MAX for never. */
+int64_t mf_release_next_ns(const struct mf_scheduler *scheduler);
 
 /* choosing.c */
 

@@ -78,7 +78,7 @@ void mf_walltime_turn(struct mf_scheduler *scheduler)
         warn(scheduler);
     if (scheduler->now_ns >= scheduler->stop_ns) {
         mf_log_info(scheduler->config.log, "the allocation ends: ending what still runs");
-        mf_scheduler_stop(scheduler, MF_STOP_NOW, "the end of the allocation");
+        mf_scheduler_interrupt(scheduler, MF_STOP_NOW, "the end of the allocation");
     }
 }
 
@@ -86,8 +86,8 @@ void mf_walltime_stop_if_late(struct mf_scheduler *scheduler)
 {
     if (has_end(scheduler) && mf_farm_stopping(scheduler->farm) == MF_STOP_NONE &&
         is_all_late(scheduler))
-        mf_scheduler_stop(scheduler, MF_STOP_SOON,
-                          "the end of the allocation, before which no other task could end");
+        mf_scheduler_interrupt(scheduler, MF_STOP_SOON,
+                               "the end of the allocation, before which no other task could end");
 }
 
 int64_t mf_walltime_next_ns(const struct mf_scheduler *scheduler)

@@ -7,7 +7,14 @@
 #include <criterion/new/assert.h>
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <sys/mman.h>
 #include <sys/pidfd.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -22,6 +29,27 @@ int pidfd_open(pid_t pid, unsigned int flags)
         return (int)syscall(SYS_pidfd_open, pid, flags);
     errno = pidfd_error;
     return -1;
+}
+
+/* Shared with what is forked: whether the next process that is kept loses its keeper at once. */
+static atomic_bool *loses_keeper;
+
+/* Instead of the C library's: what is kept calls it before it looks at its parent. */
+int prctl(int option, ...)
+{
+    pid_t parent = getppid();
+    unsigned long argument;
+    va_list arguments;
+
+    va_start(arguments, option);
+    argument = va_arg(arguments, unsigned long);
+    va_end(arguments);
+    if (option == PR_SET_PDEATHSIG && loses_keeper && atomic_exchange(loses_keeper, false)) {
+        kill(parent, SIGKILL);
+        while (getppid() == parent)
+            sched_yield();
+    }
+    return (int)syscall(SYS_prctl, option, argument, 0, 0, 0);
 }
 
 static struct mf_door door;
@@ -231,4 +259,34 @@ Test(keeper, whoever_takes_its_place_answers_too, .timeout = 60)
 Test(keeper, whoever_takes_its_place_does_so_without_descriptors_of_processes, .timeout = 60)
 {
     an_heir_answers(ENOSYS);
+}
+
+/* A launcher is killed, and the keeper of the next one before that has looked at its parent. */
+Test(keeper, one_that_kept_nobody_yet_takes_the_place_like_any_other, .timeout = 120)
+{
+    struct rig *rig;
+    char path[256], text[300];
+    pid_t child;
+
+    loses_keeper = mmap(NULL, sizeof(*loses_keeper), PROT_READ | PROT_WRITE,
+                        MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    cr_assert(ne(ptr, (void *)loses_keeper, MAP_FAILED));
+    rig = rig_create((struct rig_options){0});
+    *loses_keeper = true;
+    kill(rig->launcher_pid, SIGKILL);
+    rig_wait_renewed(rig, 2);
+    cr_assert(eq(int, *loses_keeper, 0));
+    cr_assert(eq(int, getpgid(rig->keeper_pid), rig->keeper_pid));
+
+    /* What a launcher leaves behind is its matter, and gone before there is another one. */
+    snprintf(path, sizeof(path), "%s", rig_path("pid"));
+    snprintf(text, sizeof(text), "sleep 100 & echo $! >%s; wait", path);
+    rig_sh(rig, 1, 0, text);
+    rig_flush(rig);
+    child = rig_wait_pid(path);
+    kill(rig->launcher_pid, SIGKILL);
+    rig_wait_renewed(rig, 3);
+    cr_assert(eq(int, rig_process_state(child), 0));
+    cr_assert(eq(uint, rig_count_children(getpid()), 1));
+    rig_destroy(rig);
 }

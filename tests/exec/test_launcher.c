@@ -160,14 +160,18 @@ Test(launcher, only_what_was_running_when_it_died_can_be_to_blame)
         rig_create((struct rig_options){.n_slots = 1, .gather_ns = 600 * MF_NS_PER_S});
 
     rig_sh(rig, 1, 0, "true");
-    rig_sh(rig, 2, RIG_STAGED, "kill -9 $PPID; sleep 100");
-    rig_sh(rig, 3, RIG_STAGED, "true");
+    rig_sh(rig, 2, RIG_STAGED, "true");
+    rig_sh(rig, 3, RIG_STAGED, "kill -9 $PPID; sleep 100");
+    rig_sh(rig, 4, RIG_STAGED, "true");
     rig_wait_renewed(rig, 1);
-    rig_wait(rig, &rig->tasks[3].is_unstaged);
+    rig_wait(rig, &rig->tasks[4].is_unstaged);
     cr_assert_eq(rig_wait_ended(rig, 1)->outcome.cause, MF_CAUSE_LAUNCHER);
     cr_assert_eq(rig->tasks[1].outcome.slot, 0);
+    /* It has begun and ended, of which nothing was told, and must not seem never to have begun. */
     cr_assert_eq(rig_wait_ended(rig, 2)->outcome.cause, MF_CAUSE_LAUNCHER);
-    cr_assert_eq(rig->tasks[2].outcome.slot, 1);
+    cr_assert_eq(rig->tasks[2].outcome.slot, 0);
+    cr_assert_eq(rig_wait_ended(rig, 3)->outcome.cause, MF_CAUSE_LAUNCHER);
+    cr_assert_eq(rig->tasks[3].outcome.slot, 1);
     rig_destroy(rig);
 }
 

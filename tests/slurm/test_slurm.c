@@ -326,3 +326,88 @@ Test(slurm, what_ran_on_a_node_that_crashes_runs_elsewhere)
 
     cr_assert(eq(str, result.out, "status 0\non n3 is lost\n100\n"), "%s", result.err);
 }
+
+/* Tasks that wait, ten by ten, for files go0, go1, ... */
+static void write_gated_tasks(int n)
+{
+    FILE *file = fopen("tasks.txt", "w");
+
+    cr_assert(file != NULL);
+    for (int i = 0; i < n; i++)
+        fprintf(file, "until [ -e go%d ]; do sleep 0.05; done; echo %d >> done\n", i / 10, i);
+    cr_assert(fclose(file) == 0);
+}
+
+Test(slurm, batch_submits_a_job_whose_status_is_seen_from_other_hosts)
+{
+    write_gated_tasks(20);
+    struct t_result result =
+        in_cluster(2, "touch go0; mpifarm batch tasks.txt -N 2 -t 5 -o out > told || exit\n"
+                      "id=$(sed -n 's/Submitted batch job //p' told)\n"
+                      "await grep -qs '\"done\": 10,' mpifarm-run/status.json\n"
+                      "mpifarm status | sed 's/since.*as n1/as n1/; s/told .*/told/'\n"
+                      "touch go1; await is_over; show ExitCode; sort -u done | wc -l\n"
+                      "mpifarm status | sed 's/took.*/took/'\n");
+
+    cr_assert(eq(str, result.out,
+                 "the run goes on, as n1 told\ntasks: 10 of 20 done, 4 running, 6 left\n"
+                 "workers: 2 with 4 slots\n0\n20\nthe run is over; it took\n"
+                 "tasks: 20 of 20 done\n"),
+              "%s\n%s", result.err, t_read("out"));
+}
+
+Test(slurm, a_chain_goes_on_after_a_job_that_is_killed_and_ends_with_one_that_is_cancelled)
+{
+    write_gated_tasks(30);
+    struct t_result result = in_cluster(
+        2, "chain() { mpifarm batch --chain tasks.txt -N 2 -t 5 -o out.%j | "
+           "sed -n 's/Submitted batch job \\([0-9]*\\).*/\\1/p'; }\n"
+           "has_done() { grep -qs \"\\\"done\\\": $1,\" mpifarm-run/status.json; }\n"
+           "touch go0; id=$(chain); await has_done 10\n"
+           "scancel --signal=KILL --batch $id; await is_over; touch go1; await has_done 20\n"
+           "id=$(squeue -h -t RUNNING -o %i); scancel $id\n"
+           "is_idle() { [ -z \"$(squeue -h)\" ]; }; await is_idle\n"
+           "touch go2; id=$(chain); await is_idle; show ExitCode\n"
+           "wc -l < done; sort -u done | wc -l; ls out.*\n");
+
+    cr_assert(eq(str, result.out, "0\n30\n30\nout.1\nout.2\nout.4\n"), "%s", result.err);
+}
+
+/* Slurm would look only now and then whether the time of a job is up, or its hold. */
+Test(slurm, a_job_puts_itself_into_the_queue_again_until_nothing_is_left)
+{
+    write_gated_tasks(20);
+    struct t_result result =
+        in_cluster(2, "touch go0; id=$(sbatch --parsable -N 2 -t 5 -o out $SCRIPTS/chain.sbatch "
+                      "tasks.txt)\n"
+                      "await grep -qs '\"done\": 10,' mpifarm-run/status.json\n"
+                      "scancel --signal=USR1 --batch $id; await grep -q 'stopped by signal' out\n"
+                      "scancel --signal=USR1 --batch $id\n"
+                      "is_back() { show JobState | grep -qx PENDING && [ $(show Restarts) = 1 ] && "
+                      "! sinfo -hNo %T | grep -qv idle; }\n"
+                      "await is_back; scontrol update JobId=$id StartTime=now; touch go1\n"
+                      "await is_over; show ExitCode; wc -l < done; sort -u done | wc -l\n");
+
+    cr_assert(eq(str, result.out, "0\n20\n20\n"), "%s\n%s", result.err, t_read("out"));
+}
+
+/* Two tasks are left for the four slots of two nodes, and one that comes after them. */
+Test(slurm, an_idle_node_goes_back_to_slurm_when_what_is_left_fits_on_the_others)
+{
+    t_write("tasks.txt", "until [ -e go ]; do sleep 0.05; done; echo a >> done\n"
+                         "[id=b] until [ -e go ]; do sleep 0.05; done; echo b >> done\n"
+                         "[after=b] echo c >> done\ntrue\ntrue\ntrue\n");
+    struct t_result result =
+        in_cluster(3, "id=$(sbatch --parsable -o out -N 3 --ntasks-per-node=1 --exclusive "
+                      "--no-kill -t 5 --wrap 'mpifarm run --release-idle tasks.txt')\n"
+                      "is_given() { show NumNodes | grep -qx 2; }; await is_given\n"
+                      "await grep -q '\"workers\": 2,' mpifarm-run/status.json\n"
+                      "is_free() { [ $(sinfo -hNo %T -n n3) = idle ]; }; await is_free\n"
+                      "touch go; await is_over; show ExitCode; cat done | sort; ls\n"
+                      "grep -o 'given back.*' out; grep '\"lost\"' mpifarm-run/status.json\n");
+
+    cr_assert(eq(str, result.out,
+                 "0\na\nb\nc\ndone\ngo\nmpifarm-run\nout\nscript\ntasks.txt\n"
+                 "given back to Slurm: n3\n  \"lost\": 0,\n"),
+              "%s\n%s", result.err, t_read("out"));
+}

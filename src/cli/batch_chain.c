@@ -1,0 +1,115 @@
+/*
+ * Whether a chain of jobs goes on, asked by its script. What is known of the run is what its
+ * status.json says: the ranks may be dead, and the journal belongs to whoever runs.
+ */
+#include "cli/batch.h"
+
+#include "base/io.h"
+#include "journal/rundir.h"
+#include "report/status.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/* How many tasks had ended when a job began, and how many jobs in a row had ended none then. */
+#define NOTE_NAME "chain"
+
+struct note {
+    uint64_t n_ended;
+    uint32_t n_idle;
+};
+
+static int note_path(const char *run_dir, char path[PATH_MAX], struct mf_error *err)
+{
+    if (snprintf(path, PATH_MAX, "%s/" NOTE_NAME, run_dir) < PATH_MAX)
+        return 0;
+    return mf_error_set(err, -ENAMETOOLONG, "%s: %s", run_dir, strerror(ENAMETOOLONG));
+}
+
+/* Returns 1, or 0 if there is none: the first job. */
+static int read_note(const char *path, struct note *ret_note)
+{
+    FILE *file = fopen(path, "re");
+    int n = file ? fscanf(file, "%" SCNu64 " %" SCNu32, &ret_note->n_ended, &ret_note->n_idle) : 0;
+
+    if (file)
+        fclose(file);
+    return n == 2;
+}
+
+static int write_note(const char *path, const struct note *note, struct mf_error *err)
+{
+    char text[64];
+    int n = snprintf(text, sizeof(text), "%" PRIu64 " %" PRIu32 "\n", note->n_ended, note->n_idle);
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+    int r = fd < 0 ? -errno : mf_write_all(fd, text, (size_t)n);
+
+    if (fd >= 0 && close(fd) < 0 && r == 0)
+        r = -errno;
+    return r < 0 ? mf_error_set(err, r, "%s: it cannot be written: %s", path, strerror(-r)) : 0;
+}
+
+/* Before there is a status nothing has ended. */
+static uint64_t count_ended(const char *run_dir)
+{
+    struct mf_status status;
+
+    if (mf_status_read(run_dir, &status) < 0)
+        return 0;
+    return status.n_done + status.n_failed + status.n_skipped;
+}
+
+/* The first job may find no run directory. A run that goes on there is not this chain's. */
+static int make_place(const char *run_dir, struct mf_error *err)
+{
+    struct mf_rundir rundir;
+    int r = mf_rundir_open(&rundir, run_dir, err);
+
+    mf_rundir_finish(&rundir);
+    return r;
+}
+
+int mf_batch_gets_on(const char *run_dir, struct mf_error *err)
+{
+    struct note now = {.n_ended = count_ended(run_dir)}, before;
+    char path[PATH_MAX];
+    int r = note_path(run_dir, path, err);
+
+    if (r == 0)
+        r = make_place(run_dir, err);
+    if (r < 0)
+        return r;
+    /* A run that was killed at its very beginning had not yet counted what was done before it. */
+    if (read_note(path, &before) == 1 && now.n_ended <= before.n_ended)
+        now = (struct note){.n_ended = before.n_ended, .n_idle = before.n_idle + 1};
+    if (now.n_idle < MF_BATCH_IDLE_JOBS)
+        return write_note(path, &now, err);
+    (void)unlink(path);
+    return mf_error_set(err, -EOVERFLOW,
+                        "%s: %d jobs in a row have ended no task: the chain ends; see \"mpifarm "
+                        "explain %s\", and submit it again",
+                        run_dir, MF_BATCH_IDLE_JOBS, run_dir);
+}
+
+void mf_batch_forget(const char *run_dir)
+{
+    char path[PATH_MAX];
+
+    if (note_path(run_dir, path, NULL) == 0)
+        (void)unlink(path);
+}
+
+bool mf_batch_is_left(const char *run_dir)
+{
+    struct mf_status status;
+
+    /* Nobody knows of any end. */
+    if (mf_status_read(run_dir, &status) < 0)
+        return true;
+    return !status.is_finished || status.is_interrupted;
+}

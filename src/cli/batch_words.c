@@ -1,0 +1,196 @@
+/*
+ * Whose the words of "mpifarm batch" are. sbatch has more options than are known here, and other
+ * ones from version to version: what is no option of batch is its. All that has to be known of
+ * them is which take no value, so that a task file can be told from a value.
+ */
+#include "cli/batch.h"
+
+#include "cli/farming.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Options of sbatch that take no value, or one behind "=" only. */
+static const char flag_letters[] = "HhkOQsvVWXz";
+static const char *const flags[] = {
+    "contiguous",    "exclusive",  "get-user-env", "hold",          "ignore-pbs", "nice",
+    "no-kill",       "no-requeue", "overcommit",   "oversubscribe", "parsable",   "propagate",
+    "quiet",         "reboot",     "requeue",      "spread-job",    "test-only",  "usage",
+    "use-min-nodes", "verbose",    "version",      "wait",
+};
+
+/* Options of "mpifarm run" that sbatch has, too, and that are sbatch's before "--". */
+static const char *const shared[] = {"gpus", "mem", "output", "quiet"};
+
+#define N_OF(array) (sizeof(array) / sizeof((array)[0]))
+
+static bool is_one_of(const char *name, size_t length, const char *const *names, size_t n_names)
+{
+    for (size_t i = 0; i < n_names; i++)
+        if (strlen(names[i]) == length && memcmp(names[i], name, length) == 0)
+            return true;
+    return false;
+}
+
+/* Whether the word behind an option of sbatch is its value. */
+static bool takes_next(const char *word)
+{
+    if (word[1] != '-')
+        return word[2] == '\0' && !strchr(flag_letters, word[1]);
+    return !strchr(word, '=') && !is_one_of(word + 2, strlen(word + 2), flags, N_OF(flags));
+}
+
+/* The option of "mpifarm run" that a word is, if sbatch has none of that name; else NULL. */
+static const struct mf_option *find_run_option(const char *word)
+{
+    const char *name = word + 2;
+    size_t length = strcspn(name, "=");
+
+    if (strncmp(word, "--", 2) != 0 || is_one_of(name, length, shared, N_OF(shared)))
+        return NULL;
+    for (size_t i = 0; i < MF_N_RUN_OPTIONS; i++)
+        if (is_one_of(name, length, &mf_farming_options[i].name, 1))
+            return &mf_farming_options[i];
+    return NULL;
+}
+
+/* Whether a word is an option of sbatch: "--NAME" with its value, or "-LETTER". */
+static bool is_option(const char *word, const char *name, char letter)
+{
+    size_t length = strlen(name);
+
+    if (word[1] != '-')
+        return letter && word[1] == letter;
+    return strncmp(word + 2, name, length) == 0 &&
+           (word[2 + length] == '\0' || word[2 + length] == '=');
+}
+
+/* What would make a script of a farm something else. */
+static int check_slurm_option(const char *word, struct mf_error *err)
+{
+    const struct mf_option *option = find_run_option(word);
+
+    if (option)
+        return mf_error_set(err, -EINVAL,
+                            "--%s is an option of mpifarm run: put it behind \"--\", as in "
+                            "\"mpifarm batch tasks.txt -N 4 -- --%s%s%s\"",
+                            option->name, option->name, option->value ? " " : "",
+                            option->value ? option->value : "");
+    if (is_option(word, "array", 'a'))
+        return mf_error_set(err, -EINVAL,
+                            "%.20s: the jobs of an array would all be the same run; submit each "
+                            "with a --run-dir of its own, or see slurm/array.sbatch",
+                            word);
+    if (is_option(word, "chdir", 'D'))
+        return mf_error_set(err, -EINVAL,
+                            "%.20s: the job runs where it is submitted; go there, or use cwd= for "
+                            "tasks",
+                            word);
+    if (is_option(word, "wrap", 0))
+        return mf_error_set(err, -EINVAL, "--wrap: the script is mpifarm's");
+    if (strchr(word, '\n'))
+        return mf_error_set(err, -EINVAL, "an option of sbatch has a newline in it");
+    return 0;
+}
+
+static const struct mf_option *find_own(const char *word, size_t *ret_index)
+{
+    for (size_t i = 0; i < MF_BATCH_N_OPTIONS; i++)
+        if (is_option(word, mf_batch_options[i].name, 0)) {
+            *ret_index = i;
+            return &mf_batch_options[i];
+        }
+    return NULL;
+}
+
+/* Takes argv[i], which is an option of batch. Returns how many words that are, or -errno. */
+static int take_own(char **argv, int i, const struct mf_option *option, size_t index,
+                    struct mf_batch_words *words, struct mf_error *err)
+{
+    const char *value = strchr(argv[i], '=');
+    int n_words = 1;
+
+    if (!option->value && value)
+        return mf_error_set(err, -EINVAL, "option --%s takes no value", option->name);
+    if (option->value && !value) {
+        value = argv[i + 1];
+        if (!value)
+            return mf_error_set(err, -EINVAL, "option --%s needs a value: --%s %s", option->name,
+                                option->name, option->value);
+        n_words = 2;
+    } else if (value) {
+        value++;
+    }
+    words->is_chain |= index == MF_BATCH_OPTION_CHAIN;
+    words->is_dry_run |= index == MF_BATCH_OPTION_DRY_RUN;
+    if (option->value) {
+        words->question = index == MF_BATCH_OPTION_GETS_ON ? MF_BATCH_GETS_ON : MF_BATCH_IS_LEFT;
+        words->run_dir = value;
+    }
+    return n_words;
+}
+
+/* The same for one of sbatch. */
+static int take_slurm(char **argv, int i, struct mf_batch_words *words, struct mf_error *err)
+{
+    bool has_value = takes_next(argv[i]) && argv[i + 1] && strcmp(argv[i + 1], "--") != 0;
+    int r = check_slurm_option(argv[i], err);
+
+    if (r == 0 && has_value && strchr(argv[i + 1], '\n'))
+        r = mf_error_set(err, -EINVAL, "the value of %.50s has a newline in it", argv[i]);
+    if (r < 0)
+        return r;
+    words->slurm[words->n_slurm++] = argv[i];
+    if (has_value)
+        words->slurm[words->n_slurm++] = argv[i + 1];
+    return has_value ? 2 : 1;
+}
+
+/* Returns how many words were taken, or -errno. */
+static int take(char **argv, int i, struct mf_batch_words *words, struct mf_error *err)
+{
+    const struct mf_option *own;
+    size_t index = 0;
+
+    if (argv[i][0] != '-' || argv[i][1] == '\0') {
+        words->run[words->n_run++] = argv[i];
+        return 1;
+    }
+    if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+        words->is_help = true;
+        return 1;
+    }
+    own = find_own(argv[i], &index);
+    return own ? take_own(argv, i, own, index, words, err) : take_slurm(argv, i, words, err);
+}
+
+int mf_batch_sort(int argc, char **argv, struct mf_batch_words *words, struct mf_error *err)
+{
+    static char name[] = "run";
+    int i = 1;
+
+    *words = (struct mf_batch_words){0};
+    words->slurm = calloc((size_t)argc + 1, sizeof(*words->slurm));
+    words->run = calloc((size_t)argc + 2, sizeof(*words->run));
+    if (!words->slurm || !words->run)
+        return mf_error_set(err, -ENOMEM, "out of memory");
+    words->run[words->n_run++] = name;
+    while (i < argc && strcmp(argv[i], "--") != 0) {
+        int n = take(argv, i, words, err);
+
+        if (n < 0)
+            return n;
+        i += n;
+    }
+    for (i++; i < argc; i++)
+        words->run[words->n_run++] = argv[i];
+    return 0;
+}
+
+void mf_batch_words_finish(struct mf_batch_words *words)
+{
+    free(words->slurm);
+    free(words->run);
+    *words = (struct mf_batch_words){0};
+}

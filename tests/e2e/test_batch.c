@@ -1,0 +1,186 @@
+/*
+ * mpifarm batch, with programs that stand for those of Slurm: what it submits, and when a chain of
+ * jobs goes on. On a real Slurm: tests/slurm.
+ */
+#include "support/shell.h"
+
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+
+/*
+ * job: does what the job of the batch script would do. Each program of Slurm notes its words in a
+ * file of its name; sbatch gives numbers from 1 on.
+ */
+#define SLURM                                                                                      \
+    "mkdir bin; PATH=$PWD/bin:$PATH\n"                                                             \
+    "put() { { echo '#!/bin/sh'; cat; } > bin/$1; chmod +x bin/$1; }\n"                            \
+    "put sbatch <<'END'\necho \"$*\" >> sbatch.words; wc -l < sbatch.words\nEND\n"                 \
+    "put scancel <<'END'\necho \"$*\" >> scancel.words\nEND\n"                                     \
+    "put squeue <<'END'\nEND\n"                                                                    \
+    "job() { SLURM_JOB_ID=7 SLURM_JOB_END_TIME=${1-4102444800} bash mpifarm-run/batch.sh; }\n"
+
+TestSuite(batch, .init = t_enter_dir, .fini = t_leave_dir);
+
+Test(batch, words_before_the_dashes_are_for_sbatch_and_those_behind_for_the_run)
+{
+    t_write("a b.txt", "true\n");
+    struct t_result result = t_sh(
+        "mpifarm batch --dry-run -N 4 'a b.txt' --hold -t 12:00:00 --comment='x \"y\\' -- "
+        "--retries 3 --run-dir 'my run' | grep -o '^#SBATCH -N.*\\|^\"$mpifarm\" run --.*'; ls");
+
+    cr_assert(eq(str, result.out,
+                 "#SBATCH -N 4 --hold -t 12:00:00 --comment=x\\ \\\"y\\\\\n"
+                 "\"$mpifarm\" run --resume --retries 3 --run-dir 'my run' 'a b.txt'\n"
+                 "a b.txt\n"),
+              "%s", result.err);
+}
+
+Test(batch, whole_nodes_are_taken_unless_the_user_says_how_much)
+{
+    t_write("tasks.txt", "true\n");
+    struct t_result result = t_sh("for option in -N2 -c4 -n8 --ntasks=8 --exclusive=user; do "
+                                  "mpifarm batch --dry-run tasks.txt $option | "
+                                  "grep -c '^#SBATCH --exclusive$'; done");
+
+    cr_assert(eq(str, result.out, "1\n0\n0\n0\n0\n"), "%s", result.err);
+}
+
+Test(batch, the_script_is_submitted_and_runs_the_tasks_in_the_same_directory)
+{
+    t_write("tasks.txt", "echo one\n[retries=2] test $MPIFARM_ATTEMPT = 2\n");
+    struct t_result result = t_sh(SLURM "mpifarm batch tasks.txt -N 4 || exit; cat sbatch.words; "
+                                        "job; echo $?; job; echo $?");
+
+    cr_assert(eq(str, result.out,
+                 "Submitted batch job 1\n"
+                 "  squeue -j 1              whether it has begun\n"
+                 "  mpifarm status mpifarm-run how it stands\n"
+                 "  scancel 1                ends it; submitted again, it goes on\n"
+                 "--parsable mpifarm-run/batch.sh\n"
+                 "one\n0\n0\n"),
+              "%s", result.err);
+}
+
+Test(batch, nothing_is_submitted_that_a_run_would_refuse)
+{
+    t_write("tasks.txt", "true\n[id=a cors=2] true\n");
+    t_write("good.txt", "true\n");
+    struct t_result result = t_sh(
+        SLURM
+        "try() { mpifarm batch \"$@\"; echo $?; }; exec 2>&1\n"
+        "try tasks.txt -N 4\ntry good.txt -- --retries x\ntry -N 4\ntry good.txt --retries 3\n"
+        "try good.txt -a 1-4\ntry good.txt --chdir=/tmp\ntry good.txt --gets-on\ntry - < good.txt\n"
+        "try --chain good.txt -- --force\ntry --chain=2 good.txt\nls");
+
+    cr_assert(t_has(result.out, "tasks.txt:2: "), "%s", result.out);
+    cr_assert(t_has(result.out, "--retries: "), "%s", result.out);
+    cr_assert(t_has(result.out, "nothing to run; usage: mpifarm batch "), "%s", result.out);
+    cr_assert(t_has(result.out, "--retries is an option of mpifarm run: put it behind \"--\""),
+              "%s", result.out);
+    cr_assert(t_has(result.out, "the jobs of an array would all be the same run"), "%s",
+              result.out);
+    cr_assert(t_has(result.out, "the job runs where it is submitted"), "%s", result.out);
+    cr_assert(t_has(result.out, "option --gets-on needs a value: --gets-on RUN"), "%s", result.out);
+    cr_assert(t_has(result.out, "a job cannot read standard input"), "%s", result.out);
+    cr_assert(t_has(result.out, "--force would begin anew in each job"), "%s", result.out);
+    cr_assert(t_has(result.out, "option --chain takes no value"), "%s", result.out);
+    cr_assert(eq(int, t_count_lines(result.out, "2"), 10), "%s", result.out);
+    cr_assert(t_has(result.out, "2\nbin\ngood.txt\ntasks.txt\n"), "%s", result.out);
+}
+
+Test(batch, what_sbatch_has_against_it_is_told_in_its_own_words)
+{
+    t_write("tasks.txt", "true\n");
+    struct t_result result =
+        t_sh(SLURM "put sbatch <<'END'\necho 'sbatch: error: Batch job submission failed: Invalid "
+                   "partition name specified' >&2; exit 1\nEND\n"
+                   "mpifarm batch tasks.txt -p none; echo $?; rm bin/sbatch; PATH=$PWD/bin "
+                   "$(command -v mpifarm) batch tasks.txt; echo $?");
+
+    cr_assert(eq(str, result.out, "2\n2\n"), "%s", result.err);
+    cr_assert(t_has(result.err, "sbatch has not submitted mpifarm-run/batch.sh: Batch job "
+                                "submission failed: Invalid partition name specified\n"),
+              "%s", result.err);
+    cr_assert(t_has(result.err, "sbatch cannot be asked: No such file or directory"), "%s",
+              result.err);
+}
+
+Test(batch, a_chain_ends_when_all_tasks_have_ended)
+{
+    t_write("tasks.txt", "echo one\nfalse\n");
+    struct t_result result = t_sh(SLURM "mpifarm batch --chain tasks.txt > /dev/null || exit; job; "
+                                        "echo $?; cat sbatch.words scancel.words");
+
+    cr_assert(eq(str, result.out,
+                 "one\n1\n--parsable mpifarm-run/batch.sh\n"
+                 "--parsable --dependency=afterany:7 mpifarm-run/batch.sh\n2\n"),
+              "%s", result.err);
+}
+
+Test(batch, a_chain_goes_on_when_the_time_of_a_job_is_up)
+{
+    t_write("tasks.txt", "echo short\n[time=2h] echo long\n");
+    struct t_result result =
+        t_sh(SLURM "mpifarm batch --chain tasks.txt > /dev/null || exit; "
+                   "job $(($(date +%%s) + 600)); echo $?; ls scancel.words; "
+                   "mpifarm status | head -n 1 | sed 's/after.* by/by/'; job; echo $?; "
+                   "cat scancel.words");
+
+    cr_assert(eq(str, result.out,
+                 "short\n3\n"
+                 "the run was stopped by the end of the allocation, before which no other task "
+                 "could end; --resume continues\nlong\n0\n3\n"),
+              "%s", result.err);
+}
+
+Test(batch, a_chain_ends_when_the_user_stops_its_run)
+{
+    t_write("tasks.txt", "touch begun; sleep 300\n");
+    struct t_result result =
+        t_sh(SLURM "mpifarm batch --chain tasks.txt > /dev/null || exit; job & await [ -e begun ]; "
+                   "mpifarm stop --now > /dev/null; wait $!; echo $?; cat scancel.words");
+
+    cr_assert(eq(str, result.out, "3\n2\n"), "%s", result.err);
+}
+
+Test(batch, a_chain_ends_when_its_job_is_cancelled_and_not_when_it_is_preempted)
+{
+    t_write("tasks.txt", "touch begun; sleep 300\n");
+    struct t_result result = t_sh(
+        SLURM "mpifarm batch --chain tasks.txt > /dev/null || exit\n"
+              "put run <<'END'\ntrap 'exit 3' TERM; touch begun; while :; do sleep 0.01; done\n"
+              "END\nsed -i 's,^\"$mpifarm\" run,run,' mpifarm-run/batch.sh\n"
+              "end() { await [ -e begun ]; rm begun; kill -TERM $1 $(pgrep -P $1); "
+              "wait $1 || cat scancel.words; }\n"
+              "put squeue <<'END'\necho 'COMPLETING 2026-11-22T07:16:29 4:59'\nEND\n"
+              "SLURM_JOB_ID=7 bash mpifarm-run/batch.sh & end $!\n"
+              "put squeue <<'END'\necho 'COMPLETING N/A 4:59'\nEND\n"
+              "SLURM_JOB_ID=8 bash mpifarm-run/batch.sh & end $!");
+
+    cr_assert(eq(str, result.out, "3\n"), "%s", result.err);
+}
+
+Test(batch, a_chain_whose_jobs_end_no_task_is_given_up_and_may_be_begun_again)
+{
+    t_write("tasks.txt", "true\n[time=2h] true\n");
+    struct t_result result =
+        t_sh(SLURM "mpifarm batch --chain tasks.txt > /dev/null || exit; "
+                   "for i in 1 2 3 4 5 6; do job $(($(date +%%s) + 600)); echo $?; "
+                   "wc -l < sbatch.words; done; "
+                   "mpifarm batch --chain tasks.txt > /dev/null; job; echo $?");
+
+    /* The first job does the short task, and the next three nothing. */
+    cr_assert(eq(str, result.out, "3\n2\n3\n3\n3\n4\n3\n5\n3\n5\n3\n6\n0\n"), "%s", result.err);
+    cr_assert(t_has(result.err, "mpifarm-run: 3 jobs in a row have ended no task: the chain ends"),
+              "%s", result.err);
+}
+
+Test(batch, nodes_are_given_back_only_from_a_job_whose_ranks_are_mpifarms)
+{
+    struct t_result result =
+        t_sh("unset SLURM_JOB_ID; echo true | mpifarm run --release-idle -; echo $?");
+
+    cr_assert(eq(str, result.out, "2\n"), "%s", result.err);
+    cr_assert(t_has(result.err, "--release-idle gives nodes of a Slurm job back"), "%s",
+              result.err);
+}
