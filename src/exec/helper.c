@@ -1,15 +1,23 @@
 /*
  * Processes forked to help the rank: see helper.h. Called in a process that
- * was just forked and has one thread.
+ * was just forked and has one thread, but for mf_helper_reap(), which any thread
+ * of the rank may call.
  */
 #include "exec/helper.h"
+
+#include "base/clock.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
+
+/* The longest pause between looks at a child that is to end. */
+#define MAX_NAP_NS (5 * MF_NS_PER_MS)
 
 /* What close_range() does, for kernels and sandboxes that do not have it. */
 static int close_one_by_one(int first_fd)
@@ -97,4 +105,28 @@ int mf_helper_mute_signals(void)
     for (int i = 1; i <= SIGRTMAX; i++)
         (void)signal(i, SIG_DFL);
     return 0;
+}
+
+int mf_helper_reap(pid_t pid, int64_t limit_ns, int *ret_status)
+{
+    int64_t end_ns = mf_clock_monotonic_ns() + limit_ns;
+    struct timespec nap = {.tv_nsec = 50 * MF_NS_PER_US};
+    pid_t found;
+
+    while ((found = waitpid(pid, ret_status, WNOHANG)) != pid) {
+        if (found < 0 && errno != EINTR)
+            return -errno;
+        if (mf_clock_monotonic_ns() >= end_ns)
+            break;
+        (void)nanosleep(&nap, NULL);
+        if (nap.tv_nsec < MAX_NAP_NS)
+            nap.tv_nsec *= 2;
+    }
+    if (found == pid)
+        return 0;
+    (void)kill(pid, SIGKILL);
+    while (waitpid(pid, ret_status, 0) < 0)
+        if (errno != EINTR)
+            return -errno;
+    return 1;
 }

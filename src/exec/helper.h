@@ -1,9 +1,14 @@
-/* What the processes that a rank forks to help it let go of: files and signals of the rank. */
+/*
+ * What the processes that a rank forks to help it let go of: files and signals of the rank. And how
+ * the rank waits for the end of one.
+ */
 #ifndef MF_EXEC_HELPER_H
 #define MF_EXEC_HELPER_H
 
 #include <signal.h>
 #include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
 
 /** Descriptors that can be kept. */
 #define MF_HELPER_MAX_FDS 4
@@ -24,5 +29,14 @@ int mf_helper_keep_only(int *fds, unsigned n_fds, bool keeps_output);
 
 /** Blocks all signals and gives each its default action. Returns 0 or -errno. */
 int mf_helper_mute_signals(void);
+
+/**
+ * mf_helper_reap() - wait for the end of a child, which is killed after limit_ns nanoseconds.
+ *
+ * Whatever holds it up, being stopped above all, the rank is not held up for longer.
+ *
+ * Returns 0 when it has ended, 1 when it had to be killed, or -errno.
+ */
+int mf_helper_reap(pid_t pid, int64_t limit_ns, int *ret_status);
 
 #endif

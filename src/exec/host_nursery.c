@@ -2,6 +2,7 @@
  * The rank's end of its nursery: the fork, what is said, and the end. See
  * nursery.h and host_caller_parts.h.
  */
+#include "exec/helper.h"
 #include "exec/host_caller_parts.h"
 #include "exec/nursery.h"
 
@@ -15,39 +16,10 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 /* How long a nursery may take to end, which first waits for all processes below it. */
 #define END_LIMIT_NS (3 * MF_NS_PER_S)
-
-/* Longest pause between two looks. */
-#define MAX_NAP_NS (5 * MF_NS_PER_MS)
-
-/* Returns 0 when it has ended, 1 when it had to be killed, or -errno. */
-static int wait_for_end(pid_t pid, int *ret_status)
-{
-    int64_t end_ns = mf_clock_monotonic_ns() + END_LIMIT_NS;
-    struct timespec nap = {.tv_nsec = 50 * MF_NS_PER_US};
-    pid_t found;
-
-    while ((found = waitpid(pid, ret_status, WNOHANG)) != pid) {
-        if (found < 0 && errno != EINTR)
-            return -errno;
-        if (mf_clock_monotonic_ns() >= end_ns)
-            break;
-        (void)nanosleep(&nap, NULL);
-        if (nap.tv_nsec < MAX_NAP_NS)
-            nap.tv_nsec *= 2;
-    }
-    if (found == pid)
-        return 0;
-    (void)kill(pid, SIGKILL);
-    while (waitpid(pid, ret_status, 0) < 0)
-        if (errno != EINTR)
-            return -errno;
-    return 1;
-}
 
 int mf_nursery_fork(struct mf_nursery *ret_nursery, struct mf_error *err)
 {
@@ -83,7 +55,7 @@ void mf_nursery_stop(struct mf_nursery *nursery)
     if (nursery->pid <= 0)
         return;
     mf_close(&nursery->fd);
-    (void)wait_for_end(nursery->pid, &status);
+    (void)mf_helper_reap(nursery->pid, END_LIMIT_NS, &status);
     *nursery = (struct mf_nursery){.fd = -1};
 }
 
@@ -200,7 +172,7 @@ int mf_host_caller_close_nursery(struct mf_host_caller *caller)
     mf_loop_remove(caller->loop, caller->bell_watch);
     caller->watch = caller->bell_watch = NULL;
     mf_channel_finish(&caller->channel);
-    if (caller->nursery.pid > 0 && wait_for_end(caller->nursery.pid, &status) == 1)
+    if (caller->nursery.pid > 0 && mf_helper_reap(caller->nursery.pid, END_LIMIT_NS, &status) == 1)
         mf_host_caller_kill_left(caller);
     caller->nursery = (struct mf_nursery){.fd = -1};
     return status;

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/io.h"
 #include "exec/descendants.h"
+#include "exec/helper.h"
 #include "exec/lifeline.h"
 
 #include <errno.h>
@@ -19,6 +20,9 @@
 
 /* How long processes left behind by a launcher that died may take to disappear. */
 #define KILL_LIMIT_NS (2 * MF_NS_PER_S)
+
+/* How long a keeper may take to end: it and the launcher each kill what they have within that. */
+#define KEEPER_LIMIT_NS (2 * KILL_LIMIT_NS + MF_NS_PER_S)
 
 /* --- the end of everything --- */
 
@@ -36,17 +40,16 @@ static void describe_end(int status, char *text, size_t size)
 /* Reaps a keeper, and says how it ended. Returns whether it ended in order. */
 static bool reap(pid_t keeper, char *text, size_t size)
 {
-    int status;
-    pid_t pid;
+    int status = 0;
+    int result = mf_helper_reap(keeper, KEEPER_LIMIT_NS, &status);
 
-    do
-        pid = waitpid(keeper, &status, 0);
-    while (pid < 0 && errno == EINTR);
-    if (pid < 0)
+    if (result < 0)
         snprintf(text, size, "has disappeared");
+    else if (result > 0)
+        snprintf(text, size, "has not ended, and was killed");
     else
         describe_end(status, text, size);
-    return pid > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    return result == 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
 static void kill_groups(const struct mf_table *records)

@@ -92,7 +92,7 @@ static int on_welcome(struct mf_worker_rank *worker, const struct mf_message *me
     for (uint32_t i = 0; i < welcome.n_slots && worker->never_pins; i++)
         welcome.slots[i].n_cpus = 0;
     worker->n_slots = welcome.n_slots;
-    worker->may_stage = worker->executor->can_stage && !welcome.suspends;
+    worker->may_stage = !welcome.suspends;
     r = worker->executor->ops->configure(worker->executor, welcome.slots, welcome.n_slots,
                                          worker->transport->rank, welcome.run_dir);
     mf_welcome_finish(&welcome);

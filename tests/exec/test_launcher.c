@@ -2,6 +2,7 @@
 #include "rig.h"
 
 #include "base/clock.h"
+#include "exec/helper.h"
 
 #include <criterion/criterion.h>
 
@@ -310,6 +311,27 @@ Test(launcher, unused_launcher_is_stopped_and_reaped)
     cr_assert_eq(waitpid(pid, NULL, WNOHANG), -1);
     cr_assert_eq(errno, ECHILD);
     mf_launcher_stop(&none);
+}
+
+/* Such as a keeper that is stopped: a rank that waits for it tells nobody that it lives. */
+Test(launcher, whoever_does_not_end_in_time_is_killed_and_reaped)
+{
+    int status = 0;
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        raise(SIGSTOP);
+        _exit(0);
+    }
+    rig_wait_stopped(pid, true);
+    cr_assert_eq(mf_helper_reap(pid, MF_NS_PER_MS, &status), 1);
+    cr_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    cr_assert_eq(mf_helper_reap(pid, MF_NS_PER_MS, &status), -ECHILD);
+    pid = fork();
+    if (pid == 0)
+        _exit(3);
+    cr_assert_eq(mf_helper_reap(pid, 60 * MF_NS_PER_S, &status), 0);
+    cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 3);
 }
 
 Test(launcher, ten_thousand_failing_tasks_fit_into_256_descriptors, .timeout = 600)

@@ -745,6 +745,8 @@ Test(worker, nothing_is_left_of_its_files_in_the_end)
 /* --- suspending: by an executor that notes what is asked of it, and obeys when told to --- */
 
 static struct mf_executor_ops own_ops;
+static const struct mf_executor_ops *executor_ops;
+static unsigned n_staged;
 static char asked[1024];
 
 /* What suspend() returns. */
@@ -1282,6 +1284,31 @@ Test(worker, stages_nothing_behind_a_room_since_no_end_gives_its_slot_on)
     say_about(MF_MESSAGE_LET_GO, 99);
     pass_ms(6);
     cr_assert(eq(str, heard(), "ENDED 5"));
+}
+
+static int count_staged(struct mf_executor *self, const struct mf_start *start)
+{
+    n_staged += start->n_slots == 0;
+    return executor_ops->start(self, start);
+}
+
+Test(worker, stages_as_soon_as_its_executor_can_even_if_it_could_not_at_first)
+{
+    executor_ops = executor->ops;
+    own_ops = *executor_ops;
+    own_ops.start = count_staged;
+    executor->ops = &own_ops;
+    executor->can_stage = false;
+    welcome(1);
+    run(11, 1);
+    run(12, 1);
+    turn();
+    cr_assert(eq(uint, n_staged, 0));
+    executor->can_stage = true;
+    turn();
+    cr_assert(eq(uint, n_staged, 1));
+    pass_ms(23);
+    cr_assert(eq(str, heard(), "ENDED 11, ENDED 12"));
 }
 
 Test(worker, lets_go_of_a_room_that_it_does_not_have_yet)
