@@ -61,12 +61,40 @@ struct mf_ending mf_ending_read(const char *path)
     return ending;
 }
 
+/* Slurm may know the node by another name than the node does. */
+static void find_host(char *host, size_t size)
+{
+    const char *node = getenv("SLURMD_NODENAME");
+
+    memset(host, 0, size);
+    if (node)
+        snprintf(host, size, "%s", node);
+    else
+        (void)gethostname(host, size - 1);
+}
+
+int mf_ending_check(const char *run_dir, struct mf_error *err)
+{
+    const char *path = getenv(MF_ENDING_VARIABLE);
+    char host[MF_ENDING_HOST_SIZE];
+    int r;
+
+    if (!path || access(path, W_OK) == 0)
+        return 0;
+    r = -errno;
+    find_host(host, sizeof(host));
+    return mf_error_set(err, r,
+                        "%s: on node %s the directory that it is in is not the one where this was "
+                        "called (%s: %s): put it with --run-dir where all nodes see it",
+                        run_dir, host, path, strerror(-r));
+}
+
 bool mf_ending_is_awaited(void)
 {
     return getenv(MF_ENDING_VARIABLE) != NULL;
 }
 
-/* The file is there already: one that is not has nobody to read it. */
+/* The file is there already, as was checked: one that is gone has nobody to read it. */
 static void put(const char *text)
 {
     const char *path = getenv(MF_ENDING_VARIABLE);
@@ -81,15 +109,10 @@ static void put(const char *text)
 void mf_ending_note_begun(void)
 {
     struct mf_life life;
-    char text[TEXT_SIZE], host[MF_ENDING_HOST_SIZE] = "";
-    /* Slurm may know the node by another name than the node does. */
-    const char *node = getenv("SLURMD_NODENAME");
+    char text[TEXT_SIZE], host[MF_ENDING_HOST_SIZE];
 
     mf_life_own(&life);
-    if (node)
-        snprintf(host, sizeof(host), "%s", node);
-    else
-        (void)gethostname(host, sizeof(host) - 1);
+    find_host(host, sizeof(host));
     snprintf(text, sizeof(text), "begun %s %" PRIu64 " %" PRIu64 " %" PRId32 " %s\n",
              life.boot[0] ? life.boot : "-", life.pid_namespace, life.started, life.pid, host);
     put(text);

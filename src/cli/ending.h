@@ -6,6 +6,7 @@
 #ifndef MF_CLI_ENDING_H
 #define MF_CLI_ENDING_H
 
+#include "base/error.h"
 #include "base/life.h"
 
 #include <limits.h>
@@ -55,6 +56,16 @@ struct mf_ending mf_ending_read(const char *path);
 
 /** Whether this process is a rank of a supervised run. */
 bool mf_ending_is_awaited(void);
+
+/**
+ * mf_ending_check() - rank 0, before it begins: whether it can tell how the run ends.
+ *
+ * @run_dir  as the user named it, for the sentence
+ *
+ * Returns 0, also where nobody supervises; or -errno with a sentence: this node does not have the
+ * file where the supervisor has it, nor the directory of the run.
+ */
+int mf_ending_check(const char *run_dir, struct mf_error *err);
 
 /** The rank with the scheduler: something was started, or goes on under this one. Does nothing
  * where nobody supervises. */

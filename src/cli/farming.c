@@ -341,6 +341,8 @@ static int open_run(struct run *run, mf_open_source_fn open_source, char **words
                     err);
     if (r == 0)
         r = check_source(run, err);
+    if (r == 0 && !settings->scheduler.is_takeover)
+        r = mf_ending_check(settings->run_dir, err);
     if (r == 0)
         r = find_run_dir(run, err);
     if (r < 0)

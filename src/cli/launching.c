@@ -106,6 +106,11 @@ static int check_wish(enum mf_launch_way wanted, uint32_t n_ranks, const struct 
         return mf_error_set(err, -EINVAL,
                             "--launch=mpirun: this is in no Slurm job, so say with --np N how many "
                             "ranks there are to be");
+    if (wanted == MF_LAUNCH_SRUN && n_ranks > 0 && allocation->n_parts > 1)
+        return mf_error_set(err, -EINVAL,
+                            "--np %" PRIu32 ": job %s is heterogeneous, where srun starts one rank "
+                            "on each node: leave --np out",
+                            n_ranks, allocation->job);
     if (wanted == MF_LAUNCH_SRUN && allocation->n_cpus > 0 && n_ranks > allocation->n_cpus)
         return mf_error_set(err, -ERANGE,
                             "--np %" PRIu32 ": job %s has %" PRIu32 " CPUs, and srun starts no "

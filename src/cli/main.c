@@ -105,6 +105,8 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     /* So is a file that may not grow: that is an error of a write, like a full disk. */
     signal(SIGXFSZ, SIG_IGN);
+    /* Who started this may have ignored it: then nobody could tell how a child ended. */
+    signal(SIGCHLD, SIG_DFL);
     occupy_standard_streams();
     return finish_stdout(&context, argc > 0 ? dispatch(&context) : MPIFARM_EXIT_USAGE);
 }

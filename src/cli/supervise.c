@@ -65,7 +65,6 @@ static const char *const noise[] = {"PMIX ERROR: BAD-PARAM in file",
  * @over_ns    since when the run is known to be over, 0 if it is not
  * @asked_ns   when the starter was asked to end, 0 if it was not
  * @has_ended  it has, and was reaped
- * @status     of it then, as wait() gives it
  */
 struct supervisor {
     struct mf_context *context;
@@ -78,7 +77,6 @@ struct supervisor {
     struct mf_relay out, err;
     int64_t quiet_ns, looked_ns, over_ns, asked_ns;
     bool has_ended;
-    int status;
 };
 
 bool mf_supervise_is_by_mpirun(void)
@@ -287,8 +285,7 @@ static void take_signal(struct supervisor *supervisor)
         pass_on(supervisor, info.ssi_signo);
         return;
     }
-    if (waitpid(supervisor->starter, &supervisor->status, WNOHANG) == supervisor->starter)
-        supervisor->has_ended = true;
+    supervisor->has_ended = waitpid(supervisor->starter, NULL, WNOHANG) != 0;
 }
 
 static void wait_for_more(struct supervisor *supervisor)

@@ -361,38 +361,47 @@ static void leave_worker(struct mf_farm *farm, struct mf_task *task, int64_t use
     mf_farm_release(farm, task);
 }
 
+/* A signal that all processes get, of which the farm was told, means that it is to stop. */
+static enum mf_cause cause_of(const struct mf_farm *farm, const struct mf_event *event)
+{
+    bool is_stop = event->cause == MF_CAUSE_TERMINATED && farm->stop != MF_STOP_NONE;
+
+    return is_stop ? MF_CAUSE_STOPPED : event->cause;
+}
+
 /* What becomes of a task whose attempt has ended, and has left its worker. */
 static void end_attempt(struct mf_farm *farm, struct mf_task *task, const struct mf_event *event)
 {
     struct mf_worker *worker = mf_workers_find(&farm->workers, event->worker);
+    enum mf_cause cause = cause_of(farm, event);
     int64_t duration_ns = duration_of(event);
 
-    if (event->cause == MF_CAUSE_LAUNCHER) {
+    if (cause == MF_CAUSE_LAUNCHER || cause == MF_CAUSE_TERMINATED) {
         task->avoid = event->worker;
         task->avoid_node = worker->node;
     }
     /* LOST is a part of it, for which it was ended. */
-    if (event->cause == MF_CAUSE_LAUNCHER || event->cause == MF_CAUSE_LOST) {
-        note_lost(task, event->cause, event->is_innocent);
-        go_on_after_loss(farm, task, event->cause, true);
+    if (!mf_cause_is_charged(cause)) {
+        note_lost(task, cause, event->is_innocent);
+        go_on_after_loss(farm, task, cause, true);
         return;
     }
     task->tries++;
-    if (event->cause != MF_CAUSE_STOPPED && !task->is_cancelled)
-        mf_farm_judge(farm, task, worker, event->cause != MF_CAUSE_NONE, duration_ns);
+    if (cause != MF_CAUSE_STOPPED && !task->is_cancelled)
+        mf_farm_judge(farm, task, worker, cause != MF_CAUSE_NONE, duration_ns);
     mf_average_add(&farm->duration, event->duration_ns);
-    if (event->cause == MF_CAUSE_NONE) {
+    if (cause == MF_CAUSE_NONE) {
         mf_median_add(&farm->median, duration_ns);
         if (task->spec.kind != 0)
             mf_estimates_learn(&farm->estimates, task->spec.kind, duration_ns);
         mf_farm_settle(farm, task, MF_TASK_DONE, MF_CAUSE_NONE);
-    } else if (event->cause == MF_CAUSE_STOPPED || task->is_cancelled) {
-        mf_farm_settle(farm, task, MF_TASK_CANCELLED, event->cause);
+    } else if (cause == MF_CAUSE_STOPPED || task->is_cancelled) {
+        mf_farm_settle(farm, task, MF_TASK_CANCELLED, cause);
     } else {
-        mf_farm_charge_failure(farm, task, event->cause);
+        mf_farm_charge_failure(farm, task, cause);
         task->avoid = event->worker;
         task->avoid_node = worker->node;
-        fail_attempt(farm, task, event->cause);
+        fail_attempt(farm, task, cause);
     }
     task->is_probe = false;
 }

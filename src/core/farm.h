@@ -334,7 +334,8 @@ bool mf_farm_is_finished(const struct mf_farm *farm);
  * mf_farm_can_spare() - whether the farm can do without some idle workers.
  *
  * It can if all tasks that no worker holds could start at once on the others, and if none of those
- * that go has more of anything than these: so also what is tried again finds room.
+ * that go has more of anything than these: so also what is tried again finds room. While tasks are
+ * left that need several nodes it cannot.
  *
  * @spared  by number of the worker, up to the largest that ever came up
  *

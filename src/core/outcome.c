@@ -12,12 +12,19 @@
 #include <string.h>
 
 static const char *const names[] = {
-    [MF_CAUSE_NONE] = "none",     [MF_CAUSE_EXIT] = "exit",
-    [MF_CAUSE_SIGNAL] = "signal", [MF_CAUSE_TIMEOUT] = "timeout",
-    [MF_CAUSE_START] = "start",   [MF_CAUSE_OUTPUT] = "output",
-    [MF_CAUSE_LOST] = "lost",     [MF_CAUSE_STOPPED] = "stopped",
-    [MF_CAUSE_UNFIT] = "unfit",   [MF_CAUSE_SKIPPED] = "skipped",
-    [MF_CAUSE_MEMORY] = "memory", [MF_CAUSE_LAUNCHER] = "launcher",
+    [MF_CAUSE_NONE] = "none",
+    [MF_CAUSE_EXIT] = "exit",
+    [MF_CAUSE_SIGNAL] = "signal",
+    [MF_CAUSE_TIMEOUT] = "timeout",
+    [MF_CAUSE_START] = "start",
+    [MF_CAUSE_OUTPUT] = "output",
+    [MF_CAUSE_LOST] = "lost",
+    [MF_CAUSE_STOPPED] = "stopped",
+    [MF_CAUSE_UNFIT] = "unfit",
+    [MF_CAUSE_SKIPPED] = "skipped",
+    [MF_CAUSE_MEMORY] = "memory",
+    [MF_CAUSE_LAUNCHER] = "launcher",
+    [MF_CAUSE_TERMINATED] = "terminated",
 };
 
 const char *mf_cause_name(enum mf_cause cause)
@@ -118,6 +125,9 @@ static void describe_cause(const struct mf_outcome *outcome, char *text, size_t 
     case MF_CAUSE_LAUNCHER:
         snprintf(text, size, "its launcher process");
         break;
+    case MF_CAUSE_TERMINATED:
+        snprintf(text, size, "ended when its worker got SIGTERM");
+        break;
     default:
         snprintf(text, size, "ended for an unknown reason (%d)", (int)outcome->cause);
         break;
@@ -142,7 +152,8 @@ static void add(char *text, size_t size, const char *format, ...)
 static void add_host(const struct mf_outcome *outcome, const char *host, char *text, size_t size)
 {
     if (host[0] && (outcome->cause == MF_CAUSE_SIGNAL || outcome->cause == MF_CAUSE_START ||
-                    outcome->cause == MF_CAUSE_OUTPUT || outcome->cause == MF_CAUSE_LAUNCHER))
+                    outcome->cause == MF_CAUSE_OUTPUT || outcome->cause == MF_CAUSE_LAUNCHER ||
+                    outcome->cause == MF_CAUSE_TERMINATED))
         add(text, size, " on %s", host);
 }
 
@@ -156,6 +167,7 @@ static const char *separator(enum mf_cause cause)
     case MF_CAUSE_SIGNAL:
         return "; ";
     case MF_CAUSE_LOST:
+    case MF_CAUSE_TERMINATED:
         return ", ";
     default:
         return ": ";

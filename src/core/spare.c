@@ -18,15 +18,17 @@ static bool is_spared(const struct mf_worker *worker, const bool *spared)
     return spared[worker->id];
 }
 
-/* Nothing waits there for a slot. */
+/* Nothing waits there for a slot, and it serves no task that needs several nodes, also if that is
+ * tried again. */
 static bool is_even(const struct mf_worker *worker)
 {
-    return worker->n_committed <= worker->n_slots && worker->suspended.n_items == 0;
+    return worker->n_committed <= worker->n_slots && worker->suspended.n_items == 0 &&
+           worker->n_parts == 0;
 }
 
 static bool is_idle(const struct mf_worker *worker)
 {
-    return worker->state == MF_WORKER_UP && worker->n_tasks == 0;
+    return worker->state == MF_WORKER_UP && worker->n_tasks == 0 && worker->n_parts == 0;
 }
 
 /* The workers that are UP and stay. Returns how many, or 0 when they cannot do without the rest. */
@@ -92,7 +94,7 @@ static bool pack(const struct room *tasks, uint64_t n_tasks, struct room *kept, 
     return true;
 }
 
-/* Returns false if one may only run on a worker that goes. */
+/* Returns false if one may only run on a worker that goes, or needs several nodes. */
 static bool list_tasks(const struct mf_farm *farm, const bool *spared, struct room *tasks,
                        uint64_t n_tasks)
 {
@@ -103,7 +105,7 @@ static bool list_tasks(const struct mf_farm *farm, const bool *spared, struct ro
 
         if (!task || (task->state != MF_TASK_WAITING && task->state != MF_TASK_READY))
             continue;
-        if (task->spec.has_target && spared[task->spec.target])
+        if (mf_task_n_parts(task) > 0 || (task->spec.has_target && spared[task->spec.target]))
             return false;
         tasks[n++] = (struct room){.n_slots = task->spec.needs.n_slots,
                                    .n_gpus = task->spec.needs.n_gpus,

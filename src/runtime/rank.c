@@ -126,7 +126,7 @@ static void on_signal(void *arg, uint32_t events)
         return;
     number = meaning_of(rank, info.ssi_signo);
     if (info.ssi_signo == SIGTERM)
-        mf_worker_rank_note_terminated(rank->worker);
+        mf_worker_rank_note_terminated(rank->worker, mf_clock_monotonic_ns());
     if (number == 0 || !rank->scheduler)
         return;
     /* All processes of a job may be told, and each may pass it on. */

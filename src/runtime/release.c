@@ -83,7 +83,7 @@ static bool may_go(const struct mf_scheduler *scheduler, const struct mf_peer *p
             continue;
         worker = mf_workers_find(mf_farm_workers(scheduler->farm), other->rank);
         if (other->state != MF_PEER_UP || !worker || worker->state != MF_WORKER_UP ||
-            worker->n_tasks > 0 || !mf_list_is_empty(&other->transfers))
+            worker->n_tasks > 0 || worker->n_parts > 0 || !mf_list_is_empty(&other->transfers))
             return false;
     }
     return true;

@@ -155,8 +155,10 @@ void mf_settle_attempt_ended(struct mf_scheduler *scheduler, struct mf_live *liv
                task->spec.needs.n_slots * mf_needs_n_nodes(&task->spec.needs));
     if (task->has_most_memory)
         say_most_memory(&told);
-    if (outcome->cause == MF_CAUSE_LAUNCHER)
+    if (outcome->cause == MF_CAUSE_LAUNCHER || outcome->cause == MF_CAUSE_TERMINATED)
         mf_recovery_say_poison(scheduler, task, &told);
+    if (outcome->cause == MF_CAUSE_TERMINATED && task->state == MF_TASK_CANCELLED)
+        told.cause = MF_CAUSE_STOPPED;
     mf_settle_attempt(scheduler, live, peer, task->state, &told, region);
 }
 

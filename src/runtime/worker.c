@@ -166,7 +166,7 @@ static void on_end(struct mf_worker_rank *worker, const struct mf_message *messa
     if (attempt->state == MF_ATTEMPT_SUSPENDED)
         mf_list_remove(&attempt->node);
     if (attempt->state == MF_ATTEMPT_HELD) {
-        mf_worker_signal_excuse(worker, attempt);
+        mf_worker_signal_excuse(worker, attempt, message->cause);
         return;
     }
     if (!is_unstarted(attempt)) {
@@ -490,6 +490,7 @@ int mf_worker_rank_create(const struct mf_worker_rank_config *config,
         mf_life_own(&worker->life);
     worker->never_pins = config->never_pins;
     worker->shares_signals = config->shares_signals;
+    worker->signalled_until_ns = INT64_MIN;
     mf_list_init(&worker->fetching);
     mf_list_init(&worker->queue);
     mf_list_init(&worker->untold);

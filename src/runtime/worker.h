@@ -69,10 +69,10 @@ void mf_worker_rank_heard(void *arg, const struct mf_executor_event *event);
 /**
  * mf_worker_rank_note_terminated() - SIGTERM has come to this process.
  *
- * With shares_signals tasks got it too: their failures at this time, and from now on, are reported
- * as MF_CAUSE_STOPPED, which is no fault of theirs.
+ * With shares_signals tasks got it too: failures at this time, and later ones of attempts that run
+ * now, are reported as MF_CAUSE_TERMINATED, which is no fault of theirs.
  */
-void mf_worker_rank_note_terminated(struct mf_worker_rank *worker);
+void mf_worker_rank_note_terminated(struct mf_worker_rank *worker, int64_t now_ns);
 
 /** Ends what runs and frees; NULL is accepted. */
 void mf_worker_rank_destroy(struct mf_worker_rank *worker);

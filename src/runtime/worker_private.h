@@ -125,7 +125,7 @@ struct mf_worker_hooks {
  * @untold      RUNNING ones that the scheduler does not know to run, oldest first
  * @held        HELD ones, those that failed first in front
  * @shares_signals  a resource manager sends SIGTERM to all processes of a job, tasks included
- * @is_terminated   it has
+ * @signalled_until_ns  attempts that began before that have got it; INT64_MIN for none
  * @n_wide      RUNNING ones with more than one slot, and parts that are HOLDING some
  * @never_pins  slots are used without their processors
  * @may_stage   attempts may wait in the executor: none is suspended, since then slots change
@@ -154,7 +154,7 @@ struct mf_worker_rank {
     struct mf_list untold;
     struct mf_list held;
     bool shares_signals;
-    bool is_terminated;
+    int64_t signalled_until_ns;
     uint32_t n_slots;
     uint32_t n_staged;
     uint32_t n_wide;
@@ -362,8 +362,9 @@ void mf_worker_rank_on_scheduler_lost(struct mf_worker_rank *worker);
 bool mf_worker_signal_hold(struct mf_worker_rank *worker, struct mf_worker_attempt *attempt,
                            const struct mf_executor_event *event);
 
-/** An attempt that is HELD was to be ended anyway. */
-void mf_worker_signal_excuse(struct mf_worker_rank *worker, struct mf_worker_attempt *attempt);
+/** An attempt that is HELD was to be ended anyway, or got a signal: that is why it has ended. */
+void mf_worker_signal_excuse(struct mf_worker_rank *worker, struct mf_worker_attempt *attempt,
+                             enum mf_cause cause);
 
 /** Reports what has been held for long enough. */
 void mf_worker_signal_turn(struct mf_worker_rank *worker);

@@ -1,8 +1,9 @@
 /*
  * A resource manager that ends a job sends SIGTERM to all its processes at once: to this rank, to
  * what it has started, and to the tasks, which fail of it. So that this is not held against them a
- * failure is reported a little later than it happened, and as STOPPED if the signal has come here
- * by then. Runs in the rank's only thread.
+ * failure is reported a little later than it happened, and as TERMINATED if the signal has come
+ * here by then. Whether the run ends, or goes on with a worker that alone was signalled, is rank
+ * 0's to know. Runs in the rank's only thread.
  */
 #include "runtime/worker_private.h"
 
@@ -31,8 +32,6 @@ static void report(struct mf_worker_rank *worker, struct mf_worker_attempt *atte
     mf_list_remove(&attempt->node);
     attempt->outcome = NULL;
     attempt->output = NULL;
-    if (worker->is_terminated)
-        outcome->cause = MF_CAUSE_STOPPED;
     mf_worker_rank_report_ended(worker, attempt, &event);
     free(outcome);
 }
@@ -61,14 +60,15 @@ bool mf_worker_signal_hold(struct mf_worker_rank *worker, struct mf_worker_attem
     attempt->output = event->output;
     attempt->held_until_ns = worker->now_ns + HOLD_NS;
     mf_list_push_back(&worker->held, &attempt->node);
-    if (worker->is_terminated)
-        report(worker, attempt);
+    if (attempt->started_ns < worker->signalled_until_ns)
+        mf_worker_signal_excuse(worker, attempt, MF_CAUSE_TERMINATED);
     return true;
 }
 
-void mf_worker_signal_excuse(struct mf_worker_rank *worker, struct mf_worker_attempt *attempt)
+void mf_worker_signal_excuse(struct mf_worker_rank *worker, struct mf_worker_attempt *attempt,
+                             enum mf_cause cause)
 {
-    attempt->outcome->cause = MF_CAUSE_STOPPED;
+    attempt->outcome->cause = cause;
     report(worker, attempt);
 }
 
@@ -87,13 +87,13 @@ int64_t mf_worker_signal_next_ns(const struct mf_worker_rank *worker)
     return attempt ? attempt->held_until_ns : INT64_MAX;
 }
 
-void mf_worker_rank_note_terminated(struct mf_worker_rank *worker)
+void mf_worker_rank_note_terminated(struct mf_worker_rank *worker, int64_t now_ns)
 {
     struct mf_worker_attempt *attempt;
 
     if (!worker->shares_signals)
         return;
-    worker->is_terminated = true;
+    worker->signalled_until_ns = now_ns + HOLD_NS;
     while ((attempt = first_held(worker)))
-        report(worker, attempt);
+        mf_worker_signal_excuse(worker, attempt, MF_CAUSE_TERMINATED);
 }

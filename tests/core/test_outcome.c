@@ -160,6 +160,8 @@ Test(outcome, the_host_is_named_where_the_cause_may_lie_with_it)
               "its launcher process on n3 was killed by signal 9 (Killed)");
     expect_on((struct mf_outcome){.cause = MF_CAUSE_LAUNCHER},
               "its launcher process on n3 disappeared");
+    expect_on((struct mf_outcome){.cause = MF_CAUSE_TERMINATED},
+              "ended when its worker got SIGTERM on n3");
     expect_on((struct mf_outcome){.cause = MF_CAUSE_START,
                                   .exit_status = 127,
                                   .detail = "No such file or directory"},

@@ -84,6 +84,32 @@ Test(retry, a_task_that_was_not_running_when_the_launcher_died_is_not_to_blame)
     cr_assert_str_eq(t_trace(t), "a:DONE");
 }
 
+Test(retry, a_worker_that_is_signalled_alone_costs_its_tasks_nothing)
+{
+    struct t_farm *t = t_farm("a", .workers = 2, .config = {.crash_limit = 2, .quarantine = 1});
+
+    t_tick(t);
+    t_trace(t);
+    t_end(t, "a", .cause = MF_CAUSE_TERMINATED);
+    cr_assert_str_eq(t_trace(t), "a:READY(terminated)");
+    cr_assert_eq(t_task(t, "a")->charged, 0);
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "a:PLACED@1#2");
+    t_end(t, "a", .worker = 1, .cause = MF_CAUSE_TERMINATED);
+    cr_assert_str_eq(t_trace(t), "a:FAILED(terminated)", "one that signals them is found out");
+}
+
+Test(retry, a_signal_that_stops_the_run_cancels_what_it_ends)
+{
+    struct t_farm *t = t_farm("a^3", .workers = 1);
+
+    t_tick(t);
+    t_stop(t, MF_STOP_NOW);
+    t_trace(t);
+    t_end(t, "a", .cause = MF_CAUSE_TERMINATED);
+    cr_assert_str_eq(t_trace(t), "a:CANCELLED(stopped)");
+}
+
 Test(retry, a_cancelled_task_whose_launcher_died_is_over)
 {
     struct t_farm *t = t_farm("a", .workers = 1);

@@ -106,6 +106,8 @@ Test(bad_input, ways_to_start_ranks_that_cannot_be_are_refused)
                    "--launch=srun: this Slurm has no PMIx");
     expect_refusal(". ./job; mpifarm run --launch=srun --np 500 tasks.txt",
                    "--np 500: job 7 has 32 CPUs");
+    expect_refusal(". ./job; SLURM_HET_SIZE=2 mpifarm run --launch=srun --np 2 tasks.txt",
+                   "--np 2: job 7 is heterogeneous");
     expect_refusal(". ./job; SLURM_JOB_NUM_NODES=-3 mpifarm run tasks.txt",
                    "SLURM_JOB_NUM_NODES is \"-3\", which is no number");
     expect_refusal(". ./job; SLURM_JOB_END_TIME=5 mpifarm map --launch=mpirun touch ran ::: 1",

@@ -49,6 +49,28 @@ Test(supervising, the_exit_status_is_that_of_the_run)
               "nothing else is left");
 }
 
+Test(supervising, whoever_ignores_the_ends_of_children_does_not_make_it_hang)
+{
+    t_write("good.txt", "echo one\n");
+    struct t_result result =
+        t_sh("env --ignore-signal=CHLD timeout 60 mpifarm run --np 1 good.txt");
+
+    cr_assert(eq(int, result.status, 0), "%s", result.err);
+    cr_assert(eq(str, result.out, "one\n"));
+}
+
+Test(supervising, a_rank_that_has_another_directory_than_the_supervisor_begins_nothing)
+{
+    t_write("good.txt", "touch ran\n");
+    struct t_result result = t_sh("SLURMD_NODENAME=n1 MPIFARM_SUPERVISED=$PWD/no/file "
+                                  "mpifarm run --run-dir here good.txt; ls");
+
+    cr_assert(t_has(result.err, "here: on node n1 the directory that it is in is not the one "
+                                "where this was called"),
+              "%s", result.err);
+    cr_assert(eq(str, result.out, "good.txt\n"));
+}
+
 Test(supervising, closed_output_is_told_before_anything_starts)
 {
     t_write("good.txt", "touch ran\n");

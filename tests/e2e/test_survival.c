@@ -55,6 +55,24 @@ Test(survival, one_worker_is_enough)
     cr_assert(t_has(t_read("err"), "40 done"), "%s", t_read("err"));
 }
 
+Test(survival, a_sigterm_to_one_worker_of_a_job_costs_its_tasks_nothing)
+{
+    const char *mpifarm = t_mpifarm_surviving(3);
+    int n = (int)(strlen(mpifarm) - strlen("mpifarm"));
+
+    t_write("tasks.txt",
+            "test -e ok.1 && exit; touch ok.1; until test -e go; do sleep 0.02; done; false\n"
+            "test -e ok.2 && exit; touch ok.2; until test -e go; do sleep 0.02; done; false\n");
+    struct t_result result =
+        t_sh("%.*s env SLURM_JOB_ID=1 SLURM_JOB_END_TIME=9999999999 "
+             "mpifarm run -j1 tasks.txt 2>err & mpirun=$!; await test -e ok.1 -a -e ok.2; "
+             "kill -TERM $(rank_of $mpirun 1) $(rank_of $mpirun 2); touch go; "
+             "wait $mpirun",
+             n, mpifarm);
+    cr_assert(eq(int, result.status, 0), "%s", t_read("err"));
+    cr_assert(t_has(t_read("err"), "2 done"), "%s", t_read("err"));
+}
+
 Test(survival, without_a_worker_the_run_stops_and_can_be_resumed)
 {
     write_tasks(20, "0.1");

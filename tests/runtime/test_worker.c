@@ -1176,13 +1176,38 @@ Test(worker_in_job, a_failure_that_comes_with_sigterm_is_no_fault_of_the_task)
     run(2002, 1);
     turn();
     pass_ms(2);
-    mf_worker_rank_note_terminated(worker);
+    mf_worker_rank_note_terminated(worker, now_ns);
     turn();
     cr_assert(eq(str, heard(), "ENDED 2001"));
-    cr_assert(eq(int, (int)last_cause, MF_CAUSE_STOPPED));
+    cr_assert(eq(int, (int)last_cause, MF_CAUSE_TERMINATED));
     pass_ms(3);
-    cr_assert(eq(str, heard(), "ENDED 2002"), "nor is one that comes after it");
-    cr_assert(eq(int, (int)last_cause, MF_CAUSE_STOPPED));
+    cr_assert(eq(str, heard(), "ENDED 2002"), "nor is one that comes of it later");
+    cr_assert(eq(int, (int)last_cause, MF_CAUSE_TERMINATED));
+}
+
+Test(worker_in_job, what_begins_long_after_a_sigterm_fails_by_itself)
+{
+    mf_worker_rank_note_terminated(worker, now_ns);
+    pass_ms(300);
+    run(2001, 1);
+    turn();
+    pass_ms(2);
+    cr_assert(eq(str, heard(), ""));
+    pass_ms(300);
+    cr_assert(eq(str, heard(), "ENDED 2001"));
+    cr_assert(eq(int, (int)last_cause, MF_CAUSE_EXIT));
+}
+
+Test(worker_in_job, a_failure_of_one_that_lost_a_part_is_told_as_that_loss)
+{
+    run(2001, 1);
+    turn();
+    pass_ms(2);
+    say(&(struct mf_message){
+        .kind = MF_MESSAGE_END, .task = 2001, .attempt = 1, .cause = MF_CAUSE_LOST});
+    turn();
+    cr_assert(eq(str, heard(), "ENDED 2001"));
+    cr_assert(eq(int, (int)last_cause, MF_CAUSE_LOST));
 }
 
 Test(worker_in_job, a_failure_that_was_to_be_ended_anyway_is_told_as_that)
@@ -1214,7 +1239,7 @@ Test(worker, outside_a_job_a_failure_is_told_at_once)
     run(2001, 1);
     turn();
     pass_ms(1);
-    mf_worker_rank_note_terminated(worker);
+    mf_worker_rank_note_terminated(worker, now_ns);
     cr_assert(eq(str, heard(), "ENDED 2001"));
     cr_assert(eq(int, (int)last_cause, MF_CAUSE_EXIT));
 }
