@@ -59,16 +59,39 @@ static bool goes_on(const char *run_dir, bool has_status, const struct mf_status
     return held < 0 ? has_status && !status->is_finished : held > 0;
 }
 
+/*
+ * What the journal says of the end of the run. Returns 0; -ENOENT if nothing, with the time since
+ * when the run goes on, if that is known; or another -errno.
+ */
+static int read_end(struct mf_explain *explain, int64_t *ret_began_wall_ns, struct mf_error *err)
+{
+    char began[32] = "";
+    int r = mf_journal_get_text(explain->journal, MF_JOURNAL_BEGAN, began, sizeof(began), err);
+
+    if (r < 0 && r != -ENOENT)
+        return r;
+    *ret_began_wall_ns = strtoll(began, NULL, 10);
+    if (began[0])
+        return -ENOENT;
+    return mf_journal_get_text(explain->journal, MF_JOURNAL_STOPPED_BY, explain->stopped_by,
+                               sizeof(explain->stopped_by), err);
+}
+
 /* A run that broke off may have left what an earlier part of it said of its own end; one that could
  * not write its journal any more may have told it in status.json alone. */
 static int find_life(struct mf_explain *explain, struct mf_error *err)
 {
-    bool has_status = mf_status_read(explain->run_dir, &explain->status) == 0;
-    int r = mf_journal_get_text(explain->journal, MF_JOURNAL_STOPPED_BY, explain->stopped_by,
-                                sizeof(explain->stopped_by), err);
+    int64_t began_wall_ns = 0;
+    bool has_status;
+    int r = read_end(explain, &began_wall_ns, err);
 
     if (r < 0 && r != -ENOENT)
         return r;
+    has_status = mf_status_read(explain->run_dir, &explain->status) == 0;
+    if (has_status && explain->status.updated_wall_ns < began_wall_ns) {
+        has_status = false;
+        explain->status.stopped_by[0] = '\0';
+    }
     if (has_status && explain->status.stopped_by[0])
         strcpy(explain->stopped_by, explain->status.stopped_by);
     if (goes_on(explain->run_dir, has_status, &explain->status))

@@ -92,6 +92,10 @@ int mf_journal_forget_output(struct mf_journal *journal, uint64_t row, struct mf
 /** Text of a run that has ended: what stopped it early, "" if nothing did. */
 #define MF_JOURNAL_STOPPED_BY "stopped by"
 
+/** Text of a run that goes on: when that began, or was continued, in nanoseconds since 1970; ""
+ * when it has ended. Until then what stopped it is that of an earlier part of it. */
+#define MF_JOURNAL_BEGAN "began"
+
 /** Text of a run: workers that were in quarantine. */
 #define MF_JOURNAL_QUARANTINED "quarantined"
 

@@ -5,7 +5,8 @@
  *             columns are explained in the schema itself, which `.schema` prints
  *   run       name and value of what is known of the run as a whole:
  *             "finished" is 1 once all its tasks are final, "stopped by" says
- *             what stopped it before that, "" for nothing
+ *             what stopped it before that, "" for nothing; "began" says since
+ *             when it goes on, in ns since 1970, "" when it has ended
  *
  *   SELECT id, attempt, exit_status, duration_ns / 1e9, command
  *     FROM attempt WHERE state = 5;                          -- what failed, and how

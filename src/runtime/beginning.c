@@ -5,8 +5,11 @@
  */
 #include "runtime/scheduler_private.h"
 
+#include "base/clock.h"
+
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 /* --- what no worker has --- */
@@ -124,6 +127,15 @@ int mf_beginning_take_over(struct mf_scheduler *scheduler, struct mf_error *err)
     return open_journal(scheduler, err);
 }
 
+/* From here on nothing holds that an earlier part of the run has said of its end. */
+static int note_begun(struct mf_scheduler *scheduler, struct mf_error *err)
+{
+    char text[24];
+
+    snprintf(text, sizeof(text), "%" PRId64, mf_clock_wall_ns());
+    return mf_journal_set_text(scheduler->journal, MF_JOURNAL_BEGAN, text, err);
+}
+
 /* Opening the journal replaces an earlier run, unless that is continued: then it tells what is
  * settled. */
 static int begin(struct mf_scheduler *scheduler, struct mf_error *err)
@@ -137,7 +149,9 @@ static int begin(struct mf_scheduler *scheduler, struct mf_error *err)
         r = mf_earlier_load(scheduler, err);
     if (r == 0 && is_resumed)
         r = check_needs(scheduler, err);
-    return r < 0 ? r : create_parts(scheduler, err);
+    if (r == 0)
+        r = create_parts(scheduler, err);
+    return r < 0 ? r : note_begun(scheduler, err);
 }
 
 static void try_to_begin(struct mf_scheduler *scheduler)

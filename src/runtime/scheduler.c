@@ -397,9 +397,9 @@ static int journal_end(struct mf_scheduler *scheduler, struct mf_error *err)
     const char *why = stopped_by(scheduler);
     int r = mf_journal_set_finished(scheduler->journal, is_complete, err);
 
-    return r < 0 ? r
-                 : mf_journal_set_text(scheduler->journal, MF_JOURNAL_STOPPED_BY, why ? why : "",
-                                       err);
+    if (r == 0)
+        r = mf_journal_set_text(scheduler->journal, MF_JOURNAL_STOPPED_BY, why ? why : "", err);
+    return r < 0 ? r : mf_journal_set_text(scheduler->journal, MF_JOURNAL_BEGAN, "", err);
 }
 
 /* The journal calls the run complete only once all its output is out. */

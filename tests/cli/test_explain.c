@@ -109,6 +109,18 @@ static void write_status(int64_t began_s, bool is_finished, int n_total, int n_r
     cr_assert(eq(int, fclose(file), 0));
 }
 
+/* The last one, of a run of three tasks. */
+static void write_stopped_status(int64_t updated_s, const char *why)
+{
+    FILE *file = fopen("run/status.json", "w");
+
+    fprintf(file,
+            "{\"updated\": %lld.5, \"elapsed\": 10.0, \"finished\": true, \"total\": 3, "
+            "\"running\": 0, \"stopped_by\": \"%s\"}",
+            (long long)updated_s, why);
+    cr_assert(eq(int, fclose(file), 0));
+}
+
 /* Opens what the test has written until now. */
 static void look(void)
 {
@@ -275,6 +287,27 @@ Test(explain, a_run_that_was_killed_broke_off_whatever_ended_it_before)
     write_status(BEGAN / SECOND - 5, false, 3, 2);
     assert_run("1 done, 0 failed, 2 left: the run broke off, killed or with its node; --resume "
                "continues\n");
+}
+
+/* Its status.json is still that of the part before. */
+Test(explain, a_continued_run_that_was_killed_before_it_told_anything_broke_off)
+{
+    char text[32];
+
+    add(ran("a", MF_TASK_DONE, 0));
+    write_stopped_status(BEGAN / SECOND - 50, "--halt");
+    mf_journal_set_text(journal, MF_JOURNAL_STOPPED_BY, "--halt", NULL);
+    snprintf(text, sizeof(text), "%lld", (long long)BEGAN);
+    mf_journal_set_text(journal, MF_JOURNAL_BEGAN, text, NULL);
+    add(ran("b", MF_TASK_DONE, 0));
+    commit();
+    cr_assert(eq(int, mf_journal_close(journal, NULL), 0));
+    journal = NULL;
+    assert_run("2 done, 0 failed, 1 left: the run broke off, killed or with its node; --resume "
+               "continues\n");
+    /* Where its journal could not be written any more, that is newer. */
+    write_stopped_status(BEGAN / SECOND + 50, "an error");
+    assert_run("2 done, 0 failed, 1 left: the run was stopped by an error; --resume continues\n");
 }
 
 Test(explain, what_was_cancelled_before_a_run_was_continued_counts_as_left)
