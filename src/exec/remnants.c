@@ -11,9 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Longer environments are looked at in part: ours stands near their end, so that part is the end.
- */
-#define ENVIRONMENT_BYTES ((size_t)1 << 20)
+/* The kernel allows no more than three quarters of that; what is not read costs nothing. */
+#define ENVIRONMENT_BYTES ((size_t)8 << 20)
 
 /* What was forked while the others were looked at. */
 #define MAX_ROUNDS 10
@@ -26,6 +25,19 @@ static bool has_text(const char *texts, size_t size, const char *variable)
     for (size_t at = 0; at + n <= size; at += strnlen(texts + at, size - at) + 1)
         if (memcmp(texts + at, variable, n) == 0)
             return true;
+    return false;
+}
+
+/* Whether the texts are of another job of Slurm, which a process of ours may have submitted. */
+static bool is_of_other_job(const char *texts, size_t size)
+{
+    static const char name[] = "SLURM_JOB_ID=";
+    const char *own = getenv("SLURM_JOB_ID");
+    size_t n = strlen(name);
+
+    for (size_t at = 0; at + n < size; at += strnlen(texts + at, size - at) + 1)
+        if (memcmp(texts + at, name, n) == 0)
+            return !own || strncmp(texts + at + n, own, size - at - n) != 0;
     return false;
 }
 
@@ -57,6 +69,7 @@ static uint32_t kill_round(const char *variable, char *texts)
     const struct dirent *entry;
     uint32_t n = 0;
     char path[64];
+    size_t size;
 
     while (directory && (entry = readdir(directory))) {
         pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
@@ -64,7 +77,8 @@ static uint32_t kill_round(const char *variable, char *texts)
         if (pid <= 1 || pid == getpid())
             continue;
         snprintf(path, sizeof(path), "/proc/%d/environ", (int)pid);
-        if (is_own(path) && has_text(texts, read_all(path, texts), variable))
+        size = is_own(path) ? read_all(path, texts) : 0;
+        if (has_text(texts, size, variable) && !is_of_other_job(texts, size))
             n += kill(pid, SIGKILL) == 0;
     }
     if (directory)

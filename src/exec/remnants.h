@@ -9,7 +9,8 @@
  *
  * What srun and mpirun start on a node is below a daemon there, and not below this process: only
  * its environment says where it belongs. One that was started by another one in between is found
- * by looking again.
+ * by looking again. What runs in another job of Slurm than this process is none: sbatch hands on
+ * the environment of whoever submits.
  *
  * @variable  "NAME=value" that no other process has
  *

@@ -339,6 +339,15 @@ static void adopt(struct mf_scheduler *scheduler, struct adoptee *adoptee,
         refuse(scheduler, adoptee);
 }
 
+/*
+ * Whether the ranks that it had on other nodes may be why it failed: with the scheduler before they
+ * lost their rooms, and were ended.
+ */
+static bool may_have_lost_ranks(const struct adoptee *adoptee, const struct mf_task *task)
+{
+    return mf_task_n_parts(task) > 0 && !mf_outcome_is_success(&adoptee->ended.outcome);
+}
+
 /* Whether its task waits for nothing else. */
 static bool is_next(const struct mf_task *task)
 {
@@ -352,7 +361,9 @@ static void try_to_adopt(struct mf_scheduler *scheduler, struct adoptee *adoptee
 
     if (adoptee->is_settling || scheduler->has_failed || !is_next(task))
         return;
-    if (adoptee->has_ended)
+    if (adoptee->has_ended && may_have_lost_ranks(adoptee, task))
+        refuse(scheduler, adoptee);
+    else if (adoptee->has_ended)
         settle(scheduler, adoptee, task);
     else if (adoptee->holding.state != MF_TASK_DONE)
         adopt(scheduler, adoptee, task);

@@ -168,19 +168,45 @@ bool mf_draining_ask(const struct mf_scheduler *scheduler, struct mf_draining *d
 static bool are_alike(const struct mf_needs *needs, const struct mf_needs *other)
 {
     return needs->n_slots == other->n_slots && needs->n_gpus == other->n_gpus &&
-           needs->mem_bytes == other->mem_bytes;
+           needs->mem_bytes == other->mem_bytes &&
+           mf_needs_n_nodes(needs) == mf_needs_n_nodes(other);
+}
+
+/* The worker of that rank, if it stays and could run such a task or a part of it, or NULL. */
+static const struct mf_worker *find_able(const struct mf_scheduler *scheduler,
+                                         const struct drain *drain, const struct mf_needs *needs,
+                                         uint32_t rank)
+{
+    const struct mf_worker *worker = mf_workers_find(mf_farm_workers(scheduler->farm), rank);
+
+    return stays(scheduler, drain, rank) && mf_worker_could_run(worker, needs) ? worker : NULL;
+}
+
+/* Whether the worker is the first such one in the list of its node, which counts once. */
+static bool is_first_of_node(const struct mf_scheduler *scheduler, const struct drain *drain,
+                             const struct mf_needs *needs, const struct mf_worker *worker)
+{
+    const struct mf_worker *other;
+
+    if (worker->node == MF_NODE_UNKNOWN)
+        return true;
+    other = mf_farm_workers(scheduler->farm)->nodes[worker->node].first;
+    while (other != worker && !find_able(scheduler, drain, needs, other->id))
+        other = other->next_on_node;
+    return other == worker;
 }
 
 static bool could_run_elsewhere(const struct mf_scheduler *scheduler, const struct drain *drain,
                                 const struct mf_needs *needs)
 {
-    const struct mf_workers *workers = mf_farm_workers(scheduler->farm);
+    uint32_t n = 0;
 
-    for (uint32_t i = 0; i < scheduler->n_peers; i++)
-        if (stays(scheduler, drain, i) &&
-            mf_worker_could_run(mf_workers_find(workers, scheduler->peers[i].rank), needs))
-            return true;
-    return false;
+    for (uint32_t i = 0; i < scheduler->n_peers && n < mf_needs_n_nodes(needs); i++) {
+        const struct mf_worker *worker = find_able(scheduler, drain, needs, i);
+
+        n += worker && is_first_of_node(scheduler, drain, needs, worker);
+    }
+    return n >= mf_needs_n_nodes(needs);
 }
 
 /* Whether a task fits some worker now, and would fit none: the farm would fail it for that. */
@@ -194,7 +220,7 @@ static bool is_stranded(const struct mf_scheduler *scheduler, struct drain *drai
     for (uint32_t i = 0; i < drain->n_met && i < MAX_MET; i++)
         if (are_alike(&drain->met[i], needs))
             return false;
-    if (mf_workers_n_able(mf_farm_workers(scheduler->farm), needs) > 0 &&
+    if (mf_workers_have_nodes(mf_farm_workers(scheduler->farm), needs, MF_NODE_UNKNOWN, false) &&
         !could_run_elsewhere(scheduler, drain, needs))
         return true;
     drain->met[drain->n_met++ % MAX_MET] = *needs;

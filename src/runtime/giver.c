@@ -50,22 +50,28 @@ static bool is_listed(const char *word, size_t length, const char *hosts)
     return false;
 }
 
-/* The job's nodes with commas between, without those that go. */
-static void list_rest(const char *nodes, const char *hosts, char *rest)
+/* The job's nodes with commas between, without those that go. Returns how many go. */
+static uint32_t list_rest(const char *nodes, const char *hosts, char *rest)
 {
     char *to = rest;
+    uint32_t n = 0;
 
     for (; *nodes; nodes += strcspn(nodes, ",\n"), nodes += *nodes != '\0') {
         size_t length = strcspn(nodes, ",\n");
 
-        if (length == 0 || is_listed(nodes, length, hosts))
+        if (length == 0)
             continue;
+        if (is_listed(nodes, length, hosts)) {
+            n++;
+            continue;
+        }
         if (to > rest)
             *to++ = ',';
         memcpy(to, nodes, length);
         to += length;
     }
     *to = '\0';
+    return n;
 }
 
 static int find_nodes(char *nodes)
@@ -109,10 +115,12 @@ static void give(char *nodes, const char *hosts, char why[WHY_BYTES])
 
     snprintf(job, sizeof(job), "JobId=%s", getenv("SLURM_JOB_ID"));
     why[0] = '\0';
-    if (r == 0) {
-        list_rest(nodes, hosts, rest + strlen(rest));
-        r = update(words, job + strlen("JobId="), why);
+    if (r == 0 && list_rest(nodes, hosts, rest + strlen(rest)) == 0) {
+        snprintf(why, WHY_BYTES, "no node of the job has the name %.300s", hosts);
+        return;
     }
+    if (r == 0)
+        r = update(words, job + strlen("JobId="), why);
     if (r == 0) {
         strcpy(nodes, rest + strlen("NodeList="));
         why[0] = '\0';

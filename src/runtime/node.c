@@ -16,6 +16,19 @@ void mf_node_host(char host[MF_HOST_SIZE])
     host[MF_HOST_SIZE - 1] = '\0';
 }
 
+void mf_node_name(char name[MF_HOST_SIZE])
+{
+    const char *node = getenv("SLURMD_NODENAME");
+
+    mf_node_host(name);
+    if (!getenv("SLURM_JOB_ID"))
+        return;
+    if (node && node[0] && strlen(node) < MF_HOST_SIZE)
+        strcpy(name, node);
+    else
+        name[strcspn(name, ".")] = '\0';
+}
+
 int mf_node_look(const char *synthetic, uint32_t n_gpus, struct mf_offer *ret_offer,
                  struct mf_error *err)
 {

@@ -19,8 +19,11 @@
 /** Bytes of a host's name with its NUL, as in MF_MESSAGE_HELLO. */
 #define MF_HOST_SIZE 256
 
-/** This node's name, unique among the nodes of a run. */
+/** This node's name as the system has it, unique among the nodes of a run. */
 void mf_node_host(char host[MF_HOST_SIZE]);
+
+/** Its name as launchers have it: in a job of Slurm that of Slurm, else as mf_node_host(). */
+void mf_node_name(char name[MF_HOST_SIZE]);
 
 /** Appends the cores of a rank. */
 void mf_node_encode_cores(const struct mf_core *cores, uint32_t n_cores, struct mf_buffer *buffer);

@@ -32,8 +32,8 @@ static int read_until(int fd, int64_t deadline_ns, char *text, size_t size)
         if (got == 0 || n == size - 1)
             break;
         n += got > 0 ? (size_t)got : 0;
+        text[n] = '\0';
     }
-    text[n] = '\0';
     return 0;
 }
 
@@ -79,6 +79,7 @@ int mf_query(const char *const *words, int64_t timeout_ns, enum mf_query_streams
     int pipe_fds[2], r, status = 0;
     pid_t pid;
 
+    text[0] = '\0';
     if (pipe2(pipe_fds, O_CLOEXEC) < 0)
         return -errno;
     r = spawn(words, streams, pipe_fds[1], &pid);

@@ -1,6 +1,8 @@
 /* How a command is started on several nodes, or as several ranks: see spread.h. No state. */
 #include "runtime/spread.h"
 
+#include "exec/environment.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -111,6 +113,14 @@ static void put_environment(struct making *making)
 }
 
 /* --- launchers --- */
+
+bool mf_spread_is_mpi_type_set(void)
+{
+    /* srun sets it in each rank that it starts, whatever the user has said. */
+    if (getenv(MF_KEPT_PREFIX "SLURM_JOB_ID"))
+        return getenv(MF_KEPT_PREFIX "SLURM_MPI_TYPE") != NULL;
+    return getenv("SLURM_MPI_TYPE") != NULL;
+}
 
 static void put_hosts(struct making *making)
 {

@@ -42,6 +42,9 @@ struct mf_spread {
     bool has_omp;
 };
 
+/** Whether commands of this rank find which kind of MPI srun is to speak in SLURM_MPI_TYPE. */
+bool mf_spread_is_mpi_type_set(void);
+
 /** Appends the text of the host file: with ranks, those of each host, else the cores there. */
 void mf_spread_print_hosts(const struct mf_command *command, const struct mf_spread *spread,
                            struct mf_buffer *text);

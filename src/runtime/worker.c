@@ -481,7 +481,7 @@ int mf_worker_rank_create(const struct mf_worker_rank_config *config,
     worker->transport = config->transport;
     worker->scheduler = config->scheduler;
     worker->scratch = config->scratch;
-    mf_node_host(worker->host);
+    mf_node_name(worker->host);
     if (config->host)
         snprintf(worker->host, sizeof(worker->host), "%s", config->host);
     if (config->life)

@@ -106,7 +106,7 @@ static int spread_on(struct mf_worker_rank *worker, struct mf_worker_attempt *at
         .hostfile = path,
         .name = name,
         .has_slurm = getenv("SLURM_JOB_ID") != NULL,
-        .has_mpi_type = getenv("SLURM_MPI_TYPE") != NULL,
+        .has_mpi_type = mf_spread_is_mpi_type_set(),
         .has_omp = getenv("OMP_NUM_THREADS") != NULL,
     };
     struct mf_buffer made = {0};

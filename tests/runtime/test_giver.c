@@ -102,6 +102,22 @@ Test(giver, slurm_is_told_which_nodes_stay_and_what_it_answers_is_handed_on)
     mf_loop_destroy(loop);
 }
 
+Test(giver, a_node_that_slurm_does_not_know_by_that_name_is_not_given_back)
+{
+    struct answer answer;
+    struct mf_giver *giver;
+    struct mf_loop *loop;
+
+    cr_assert(eq(int, mf_giver_fork(&giver), 0));
+    cr_assert(eq(int, mf_loop_create(&loop), 0));
+    cr_assert(eq(int, mf_giver_listen(giver, loop, on_answer, &answer), 0));
+    cr_assert(eq(str, (char *)give(giver, loop, &answer, "other"),
+                 "no node of the job has the name other"));
+    cr_assert(ne(int, access("asked", F_OK), 0), "it is not asked for what changes nothing");
+    mf_giver_destroy(giver);
+    mf_loop_destroy(loop);
+}
+
 Test(giver, the_node_of_the_batch_script_is_kept)
 {
     cr_assert(mf_giver_must_keep("n1"));

@@ -102,3 +102,21 @@ Test(node, without_pinning_slots_have_no_processors)
     mf_welcome_finish(&welcome);
     mf_buffer_finish(&bytes);
 }
+
+Test(node, in_a_job_of_slurm_it_has_the_name_that_slurm_gave_it)
+{
+    char name[MF_HOST_SIZE], host[MF_HOST_SIZE];
+
+    mf_node_host(host);
+    unsetenv("SLURM_JOB_ID");
+    setenv("SLURMD_NODENAME", "n7", 1);
+    mf_node_name(name);
+    cr_assert(eq(str, name, host), "an old variable says nothing");
+    setenv("SLURM_JOB_ID", "1", 1);
+    mf_node_name(name);
+    cr_assert(eq(str, name, "n7"));
+    unsetenv("SLURMD_NODENAME");
+    host[strcspn(host, ".")] = '\0';
+    mf_node_name(name);
+    cr_assert(eq(str, name, host));
+}

@@ -6,6 +6,7 @@
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
 #include <errno.h>
+#include <string.h>
 
 static int query(const char *script, int64_t timeout_ns, char *text, size_t size)
 {
@@ -22,6 +23,17 @@ Test(query, what_a_program_writes_is_told_with_how_it_ends)
     cr_assert(eq(str, text, "yes\n"));
     cr_assert(eq(int, query("echo no; exit 3", 60 * MF_NS_PER_S, text, sizeof(text)), -ECHILD));
     cr_assert(eq(str, text, "no\n"));
+}
+
+Test(query, what_one_wrote_that_is_killed_is_a_text)
+{
+    char text[64];
+
+    memset(text, 'x', sizeof(text));
+    cr_assert(eq(int, query("printf some; exec sleep 300", MF_NS_PER_S / 2, text, sizeof(text)),
+                 -ETIMEDOUT));
+    cr_assert(strnlen(text, sizeof(text)) <= strlen("some"));
+    cr_assert(zero(int, strncmp("some", text, strlen(text))));
 }
 
 Test(query, one_that_closes_its_output_and_goes_on_is_killed_in_time)

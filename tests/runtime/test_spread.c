@@ -87,6 +87,20 @@ Test(spread, in_a_job_of_slurm_srun_starts_them_on_exactly_its_hosts)
     cr_assert_null(strstr(spread_as(&command, &spread), "--mpi"));
 }
 
+Test(spread, what_srun_says_of_mpi_to_the_ranks_of_the_farm_is_none_of_the_users_words)
+{
+    unsetenv("SLURM_MPI_TYPE");
+    unsetenv("MPIFARM_KEPT_SLURM_MPI_TYPE");
+    unsetenv("MPIFARM_KEPT_SLURM_JOB_ID");
+    cr_assert_not(mf_spread_is_mpi_type_set());
+    setenv("SLURM_MPI_TYPE", "pmix", 1);
+    cr_assert(mf_spread_is_mpi_type_set());
+    setenv("MPIFARM_KEPT_SLURM_JOB_ID", "1", 1);
+    cr_assert_not(mf_spread_is_mpi_type_set());
+    setenv("MPIFARM_KEPT_SLURM_MPI_TYPE", "pmi2", 1);
+    cr_assert(mf_spread_is_mpi_type_set());
+}
+
 Test(spread, the_number_of_threads_that_the_user_sets_stays)
 {
     const struct mf_command command = {

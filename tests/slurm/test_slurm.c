@@ -199,6 +199,17 @@ Test(slurm, two_mpi_programs_run_side_by_side_each_on_nodes_of_its_own)
     cr_assert(eq(str, result.out, "0\n8\n8\n2\n2\n2\n2\n4\n"), "%s\n%s", result.err, t_read("out"));
 }
 
+Test(slurm, a_worker_without_which_a_task_would_lack_nodes_is_not_drained)
+{
+    t_write("tasks.txt", "[id=a] mpifarm drain $MPIFARM_RUN_DIR n2 2>&1; true\n"
+                         "[id=b after=a nodes=2] echo on $MPIFARM_NODES\n");
+    struct t_result result = in_cluster(2, "batch -o out -N 2 -t 5 $SCRIPTS/farm.sbatch tasks.txt\n"
+                                           "grep -o 'task b could .*' out; grep '^on' out\n");
+
+    cr_assert(eq(str, result.out, "0\ntask b could run nowhere else\non 2\n"), "%s\n%s", result.err,
+              t_read("out"));
+}
+
 Test(slurm, no_rank_outlives_an_srun_that_was_killed)
 {
     t_write("tasks.txt", "[nodes=2 ranks=4 retries=2] : HERE; [ $MPIFARM_ATTEMPT = 2 ] || "
