@@ -215,6 +215,16 @@ static int submit(const char *path, char *job, size_t size, struct mf_error *err
                         text[0] ? text : "it does not say why");
 }
 
+/* sbatch waits for the job's end, however long that takes, and tells how it ended. */
+static int submit_and_wait(const char *path, struct mf_error *err)
+{
+    const char *const words[] = {"sbatch", path, NULL};
+
+    execvp(words[0], (char *const *)words);
+    return mf_error_set(err, -errno, "sbatch cannot be run: %s%s", strerror(errno),
+                        errno == ENOENT ? "; is Slurm installed here?" : "");
+}
+
 static void tell(const struct batch *batch, const char *job)
 {
     const char *run_dir = batch->settings.run_dir;
@@ -243,6 +253,8 @@ static int carry_out(struct batch *batch, struct mf_error *err)
         return 0;
     }
     r = store(batch, path, err);
+    if (r == 0 && batch->words.is_waiting)
+        return submit_and_wait(path, err);
     if (r == 0)
         r = submit(path, job, sizeof(job), err);
     if (r == 0)
@@ -293,7 +305,9 @@ const struct mf_subcommand mf_subcommand_batch = {
     .description =
         "Writes a batch script that runs the FILEs on all nodes of a job, with one rank on each, "
         "and submits it. The script stays in the run directory as batch.sh, and may be submitted "
-        "again: the run goes on where it stopped, as with \"mpifarm run --resume\".\n"
+        "again: the run goes on where it stopped, as with \"mpifarm run --resume\". With --wait it "
+        "ends "
+        "with the job, and as that.\n"
         "\n"
         "Options that are not listed below are those of sbatch, such as -N, -t, -p and "
         "--output; behind \"--\" stand options of \"mpifarm run\". Whole nodes are taken unless -c "

@@ -70,7 +70,8 @@ Test(batch, nothing_is_submitted_that_a_run_would_refuse)
         "try() { mpifarm batch \"$@\"; echo $?; }; exec 2>&1\n"
         "try tasks.txt -N 4\ntry good.txt -- --retries x\ntry -N 4\ntry good.txt --retries 3\n"
         "try good.txt -a 1-4\ntry good.txt --chdir=/tmp\ntry good.txt --gets-on\ntry - < good.txt\n"
-        "try --chain good.txt -- --force\ntry --chain=2 good.txt\nls");
+        "try --chain good.txt -- --force\ntry --chain=2 good.txt\n"
+        "try --chain good.txt -HW\ntry --chain good.txt --requeue\nls");
 
     cr_assert(t_has(result.out, "tasks.txt:2: "), "%s", result.out);
     cr_assert(t_has(result.out, "--retries: "), "%s", result.out);
@@ -84,7 +85,10 @@ Test(batch, nothing_is_submitted_that_a_run_would_refuse)
     cr_assert(t_has(result.out, "a job cannot read standard input"), "%s", result.out);
     cr_assert(t_has(result.out, "--force would begin anew in each job"), "%s", result.out);
     cr_assert(t_has(result.out, "option --chain takes no value"), "%s", result.out);
-    cr_assert(eq(int, t_count_lines(result.out, "2"), 10), "%s", result.out);
+    cr_assert(t_has(result.out, "--wait (or SBATCH_WAIT): each job of a chain would wait"), "%s",
+              result.out);
+    cr_assert(t_has(result.out, "--requeue: a job of a chain that began again"), "%s", result.out);
+    cr_assert(eq(int, t_count_lines(result.out, "2"), 12), "%s", result.out);
     cr_assert(t_has(result.out, "2\nbin\ngood.txt\ntasks.txt\n"), "%s", result.out);
 }
 
@@ -102,6 +106,17 @@ Test(batch, what_sbatch_has_against_it_is_told_in_its_own_words)
                                 "submission failed: Invalid partition name specified\n"),
               "%s", result.err);
     cr_assert(t_has(result.err, "sbatch cannot be asked: No such file or directory"), "%s",
+              result.err);
+}
+
+Test(batch, who_waits_for_the_job_is_told_how_it_ended_by_sbatch)
+{
+    t_write("tasks.txt", "true\n");
+    struct t_result result = t_sh(
+        SLURM "put sbatch <<'END'\necho \"$*\"; exit 5\nEND\n"
+              "mpifarm batch tasks.txt --wait; echo $?; SBATCH_WAIT=1 mpifarm batch tasks.txt");
+
+    cr_assert(eq(str, result.out, "mpifarm-run/batch.sh\n5\nmpifarm-run/batch.sh\n"), "%s",
               result.err);
 }
 
