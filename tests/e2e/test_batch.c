@@ -169,10 +169,27 @@ Test(batch, a_chain_ends_when_its_job_is_cancelled_and_not_when_it_is_preempted)
               "wait $1 || cat scancel.words; }\n"
               "put squeue <<'END'\necho 'COMPLETING 2026-11-22T07:16:29 4:59'\nEND\n"
               "SLURM_JOB_ID=7 bash mpifarm-run/batch.sh & end $!\n"
-              "put squeue <<'END'\necho 'COMPLETING N/A 4:59'\nEND\n"
+              "put squeue <<'END'\necho 'COMPLETING N/A 0:00'\nEND\n"
+              "SLURM_JOB_ID=7 bash mpifarm-run/batch.sh & end $!\n"
+              "put squeue <<'END'\necho 'COMPLETING N/A 01:00:00'\nEND\n"
               "SLURM_JOB_ID=8 bash mpifarm-run/batch.sh & end $!");
 
-    cr_assert(eq(str, result.out, "3\n"), "%s", result.err);
+    cr_assert(eq(str, result.out, "4\n"), "%s", result.err);
+}
+
+Test(batch, a_job_that_could_not_submit_the_next_tries_again_behind_the_run)
+{
+    t_write("tasks.txt", "echo short\n[time=2h] echo long\n");
+    struct t_result result =
+        t_sh(SLURM "mpifarm batch --chain tasks.txt > /dev/null || exit\n"
+                   "mv bin/sbatch sbatch.good; put sbatch <<'END'\nmv sbatch.good bin/sbatch; "
+                   "exit 1\nEND\n"
+                   "job $(($(date +%%s) + 600)); echo $?; wc -l < sbatch.words\n"
+                   "put sbatch <<'END'\nexit 1\nEND\njob; echo $?; ls scancel.words");
+
+    cr_assert(eq(str, result.out, "short\n3\n2\nlong\n0\n"), "%s", result.err);
+    cr_assert(t_has(result.err, "mpifarm: the job that follows is not submitted; another try"),
+              "%s", result.err);
 }
 
 Test(batch, a_chain_whose_jobs_end_no_task_is_given_up_and_may_be_begun_again)
