@@ -25,6 +25,10 @@
 /* A controller that is busy takes its time. */
 #define SBATCH_TIMEOUT_NS (300 * MF_NS_PER_S)
 
+/* Some clusters have much to say to who submits a job; it would break off at a pipe that is shut.
+ */
+#define SBATCH_TEXT_BYTES (64 * 1024)
+
 const struct mf_option mf_batch_options[MF_BATCH_N_OPTIONS] = {
     [MF_BATCH_OPTION_CHAIN] = {.name = "chain",
                                .help = "Go on in further jobs until nothing is left. Each submits "
@@ -202,7 +206,7 @@ static bool find_job(const char *text, char *job, size_t size)
 static int submit(const char *path, char *job, size_t size, struct mf_error *err)
 {
     const char *const words[] = {"sbatch", "--parsable", path, NULL};
-    char text[900];
+    char text[SBATCH_TEXT_BYTES];
     int r = mf_query(words, SBATCH_TIMEOUT_NS, MF_QUERY_OUTPUT_AND_ERRORS, text, sizeof(text));
 
     if (r < 0 && r != -ECHILD)
@@ -317,7 +321,8 @@ const struct mf_subcommand mf_subcommand_batch = {
         "A chain (--chain) ends when all tasks have ended; when its job is cancelled; when the run "
         "is stopped by mpifarm stop, --halt, a barrier or bad input; and when three jobs in a row "
         "have ended no task. It goes on when the time of a job is up, when a job is preempted or "
-        "killed, and when its nodes crash.",
+        "killed, and when its nodes crash: but if that is the node of the script, the first, only "
+        "at the time limit.",
     .options = mf_batch_options,
     .n_options = MF_BATCH_N_OPTIONS,
     .operands = MF_COMPLETE_FILE,

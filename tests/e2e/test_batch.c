@@ -148,6 +148,17 @@ Test(batch, a_chain_goes_on_when_the_time_of_a_job_is_up)
               "%s", result.err);
 }
 
+Test(batch, a_run_that_breaks_off_at_once_is_not_taken_for_the_one_before_it)
+{
+    t_write("tasks.txt", "true\n");
+    struct t_result result =
+        t_sh("left() { mpifarm batch --is-left mpifarm-run; echo $?; }\n"
+             "mpifarm run tasks.txt; left; mpifarm batch --gets-on mpifarm-run; left\n"
+             "mpifarm run --resume tasks.txt; left");
+
+    cr_assert(eq(str, result.out, "1\n0\n1\n"), "%s", result.err);
+}
+
 Test(batch, a_chain_ends_when_the_user_stops_its_run)
 {
     t_write("tasks.txt", "touch begun; sleep 300\n");
