@@ -384,7 +384,7 @@ Test(slurm, a_job_puts_itself_into_the_queue_again_until_nothing_is_left)
                       "scancel --signal=USR1 --batch $id; await grep -q 'stopped by signal' out\n"
                       "scancel --signal=USR1 --batch $id\n"
                       "is_back() { show JobState | grep -qx PENDING && [ $(show Restarts) = 1 ] && "
-                      "! sinfo -hNo %T | grep -qv idle; }\n"
+                      "! sinfo -hNo %T | grep -qv idle && ! pgrep slurmstepd > /dev/null; }\n"
                       "await is_back; scontrol update JobId=$id StartTime=now; touch go1\n"
                       "await is_over; show ExitCode; wc -l < done; sort -u done | wc -l\n");
 
