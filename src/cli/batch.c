@@ -25,6 +25,10 @@
 /* A controller that is busy takes its time. */
 #define SBATCH_TIMEOUT_NS (300 * MF_NS_PER_S)
 
+/* Some clusters have much to say to who submits a job; it would break off at a pipe that is shut.
+ */
+#define SBATCH_TEXT_BYTES (64 * 1024)
+
 const struct mf_option mf_batch_options[MF_BATCH_N_OPTIONS] = {
     [MF_BATCH_OPTION_CHAIN] = {.name = "chain",
                                .help = "Go on in further jobs until nothing is left. Each submits "
@@ -202,7 +206,7 @@ static bool find_job(const char *text, char *job, size_t size)
 static int submit(const char *path, char *job, size_t size, struct mf_error *err)
 {
     const char *const words[] = {"sbatch", "--parsable", path, NULL};
-    char text[900];
+    char text[SBATCH_TEXT_BYTES];
     int r = mf_query(words, SBATCH_TIMEOUT_NS, MF_QUERY_OUTPUT_AND_ERRORS, text, sizeof(text));
 
     if (r < 0 && r != -ECHILD)
@@ -213,6 +217,16 @@ static int submit(const char *path, char *job, size_t size, struct mf_error *err
     join_lines(text);
     return mf_error_set(err, -ECHILD, "sbatch has not submitted %s: %s", path,
                         text[0] ? text : "it does not say why");
+}
+
+/* sbatch waits for the job's end, however long that takes, and tells how it ended. */
+static int submit_and_wait(const char *path, struct mf_error *err)
+{
+    const char *const words[] = {"sbatch", path, NULL};
+
+    execvp(words[0], (char *const *)words);
+    return mf_error_set(err, -errno, "sbatch cannot be run: %s%s", strerror(errno),
+                        errno == ENOENT ? "; is Slurm installed here?" : "");
 }
 
 static void tell(const struct batch *batch, const char *job)
@@ -243,6 +257,8 @@ static int carry_out(struct batch *batch, struct mf_error *err)
         return 0;
     }
     r = store(batch, path, err);
+    if (r == 0 && batch->words.is_waiting)
+        return submit_and_wait(path, err);
     if (r == 0)
         r = submit(path, job, sizeof(job), err);
     if (r == 0)
@@ -293,7 +309,9 @@ const struct mf_subcommand mf_subcommand_batch = {
     .description =
         "Writes a batch script that runs the FILEs on all nodes of a job, with one rank on each, "
         "and submits it. The script stays in the run directory as batch.sh, and may be submitted "
-        "again: the run goes on where it stopped, as with \"mpifarm run --resume\".\n"
+        "again: the run goes on where it stopped, as with \"mpifarm run --resume\". With --wait it "
+        "ends "
+        "with the job, and as that.\n"
         "\n"
         "Options that are not listed below are those of sbatch, such as -N, -t, -p and "
         "--output; behind \"--\" stand options of \"mpifarm run\". Whole nodes are taken unless -c "
@@ -303,7 +321,8 @@ const struct mf_subcommand mf_subcommand_batch = {
         "A chain (--chain) ends when all tasks have ended; when its job is cancelled; when the run "
         "is stopped by mpifarm stop, --halt, a barrier or bad input; and when three jobs in a row "
         "have ended no task. It goes on when the time of a job is up, when a job is preempted or "
-        "killed, and when its nodes crash.",
+        "killed, and when its nodes crash: but if that is the node of the script, the first, only "
+        "at the time limit.",
     .options = mf_batch_options,
     .n_options = MF_BATCH_N_OPTIONS,
     .operands = MF_COMPLETE_FILE,

@@ -26,13 +26,14 @@ enum mf_batch_question { MF_BATCH_NO_QUESTION, MF_BATCH_GETS_ON, MF_BATCH_IS_LEF
  *
  * @question, @run_dir   asked by a script, and about which run; nothing else counts then
  * @is_help              --help
+ * @is_waiting, @is_requeued  what sbatch is told so: --wait, --requeue
  * @slurm   n_slurm words for sbatch
  * @run     n_run words of "mpifarm run", that being the first: task files first
  */
 struct mf_batch_words {
     enum mf_batch_question question;
     const char *run_dir;
-    bool is_help, is_chain, is_dry_run;
+    bool is_help, is_chain, is_dry_run, is_waiting, is_requeued;
     const char **slurm;
     int n_slurm;
     char **run;

@@ -16,12 +16,14 @@
 #include <string.h>
 #include <unistd.h>
 
-/* How many tasks had ended when a job began, and how many jobs in a row had ended none then. */
+/* As a job began: how many tasks had ended, how many jobs in a row had ended none, and of when the
+ * status was, 0 for none. */
 #define NOTE_NAME "chain"
 
 struct note {
     uint64_t n_ended;
     uint32_t n_idle;
+    int64_t updated_ns;
 };
 
 static int note_path(const char *run_dir, char path[PATH_MAX], struct mf_error *err)
@@ -35,17 +37,20 @@ static int note_path(const char *run_dir, char path[PATH_MAX], struct mf_error *
 static int read_note(const char *path, struct note *ret_note)
 {
     FILE *file = fopen(path, "re");
-    int n = file ? fscanf(file, "%" SCNu64 " %" SCNu32, &ret_note->n_ended, &ret_note->n_idle) : 0;
+    int n = file ? fscanf(file, "%" SCNu64 " %" SCNu32 " %" SCNd64, &ret_note->n_ended,
+                          &ret_note->n_idle, &ret_note->updated_ns)
+                 : 0;
 
     if (file)
         fclose(file);
-    return n == 2;
+    return n == 3;
 }
 
 static int write_note(const char *path, const struct note *note, struct mf_error *err)
 {
-    char text[64];
-    int n = snprintf(text, sizeof(text), "%" PRIu64 " %" PRIu32 "\n", note->n_ended, note->n_idle);
+    char text[96];
+    int n = snprintf(text, sizeof(text), "%" PRIu64 " %" PRIu32 " %" PRId64 "\n", note->n_ended,
+                     note->n_idle, note->updated_ns);
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
     int r = fd < 0 ? -errno : mf_write_all(fd, text, (size_t)n);
 
@@ -55,13 +60,14 @@ static int write_note(const char *path, const struct note *note, struct mf_error
 }
 
 /* Before there is a status nothing has ended. */
-static uint64_t count_ended(const char *run_dir)
+static struct note look(const char *run_dir)
 {
     struct mf_status status;
 
     if (mf_status_read(run_dir, &status) < 0)
-        return 0;
-    return status.n_done + status.n_failed + status.n_skipped;
+        return (struct note){0};
+    return (struct note){.n_ended = status.n_done + status.n_failed + status.n_skipped,
+                         .updated_ns = status.updated_wall_ns};
 }
 
 /* The first job may find no run directory. A run that goes on there is not this chain's. */
@@ -76,7 +82,7 @@ static int make_place(const char *run_dir, struct mf_error *err)
 
 int mf_batch_gets_on(const char *run_dir, struct mf_error *err)
 {
-    struct note now = {.n_ended = count_ended(run_dir)}, before;
+    struct note now = look(run_dir), before;
     char path[PATH_MAX];
     int r = note_path(run_dir, path, err);
 
@@ -85,8 +91,10 @@ int mf_batch_gets_on(const char *run_dir, struct mf_error *err)
     if (r < 0)
         return r;
     /* A run that was killed at its very beginning had not yet counted what was done before it. */
-    if (read_note(path, &before) == 1 && now.n_ended <= before.n_ended)
-        now = (struct note){.n_ended = before.n_ended, .n_idle = before.n_idle + 1};
+    if (read_note(path, &before) == 1 && now.n_ended <= before.n_ended) {
+        now.n_ended = before.n_ended;
+        now.n_idle = before.n_idle + 1;
+    }
     if (now.n_idle < MF_BATCH_IDLE_JOBS)
         return write_note(path, &now, err);
     (void)unlink(path);
@@ -107,9 +115,15 @@ void mf_batch_forget(const char *run_dir)
 bool mf_batch_is_left(const char *run_dir)
 {
     struct mf_status status;
+    struct note began;
+    char path[PATH_MAX];
 
     /* Nobody knows of any end. */
     if (mf_status_read(run_dir, &status) < 0)
+        return true;
+    /* It tells of an earlier run: this one broke off before it said anything. */
+    if (note_path(run_dir, path, NULL) == 0 && read_note(path, &began) == 1 &&
+        began.updated_ns == status.updated_wall_ns)
         return true;
     return !status.is_finished || status.is_interrupted;
 }

@@ -55,15 +55,23 @@ static const struct mf_option *find_run_option(const char *word)
     return NULL;
 }
 
-/* Whether a word is an option of sbatch: "--NAME" with its value, or "-LETTER". */
+/* Whether a letter is among those of a word: behind others that take no value. */
+static bool has_letter(const char *word, char letter)
+{
+    for (word++; *word && *word != letter && strchr(flag_letters, *word); word++)
+        ;
+    return letter && *word == letter;
+}
+
+/* Whether a word is an option of sbatch, "--NAME" or "-LETTER", with its value or without. sbatch
+ * takes the beginning of a name for all of it. */
 static bool is_option(const char *word, const char *name, char letter)
 {
-    size_t length = strlen(name);
+    size_t length = strcspn(word + 2 * (word[1] == '-'), "=");
 
     if (word[1] != '-')
-        return letter && word[1] == letter;
-    return strncmp(word + 2, name, length) == 0 &&
-           (word[2 + length] == '\0' || word[2 + length] == '=');
+        return has_letter(word, letter);
+    return length >= 2 && length <= strlen(name) && strncmp(word + 2, name, length) == 0;
 }
 
 /* What would make a script of a farm something else. */
@@ -96,8 +104,10 @@ static int check_slurm_option(const char *word, struct mf_error *err)
 
 static const struct mf_option *find_own(const char *word, size_t *ret_index)
 {
+    if (strncmp(word, "--", 2) != 0)
+        return NULL;
     for (size_t i = 0; i < MF_BATCH_N_OPTIONS; i++)
-        if (is_option(word, mf_batch_options[i].name, 0)) {
+        if (is_one_of(word + 2, strcspn(word + 2, "="), &mf_batch_options[i].name, 1)) {
             *ret_index = i;
             return &mf_batch_options[i];
         }
@@ -141,6 +151,8 @@ static int take_slurm(char **argv, int i, struct mf_batch_words *words, struct m
         r = mf_error_set(err, -EINVAL, "the value of %.50s has a newline in it", argv[i]);
     if (r < 0)
         return r;
+    words->is_waiting |= is_option(argv[i], "wait", 'W');
+    words->is_requeued |= is_option(argv[i], "requeue", 0);
     words->slurm[words->n_slurm++] = argv[i];
     if (has_value)
         words->slurm[words->n_slurm++] = argv[i + 1];
@@ -165,6 +177,20 @@ static int take(char **argv, int i, struct mf_batch_words *words, struct mf_erro
     return own ? take_own(argv, i, own, index, words, err) : take_slurm(argv, i, words, err);
 }
 
+/* Each job of a chain submits the next as it begins: it must not wait for its end. */
+static int check_chain(const struct mf_batch_words *words, struct mf_error *err)
+{
+    if (words->is_chain && words->is_waiting)
+        return mf_error_set(err, -EINVAL,
+                            "--wait (or SBATCH_WAIT): each job of a chain would wait for the one "
+                            "that follows it, and that for its end");
+    if (words->is_chain && words->is_requeued)
+        return mf_error_set(err, -EINVAL,
+                            "--requeue: a job of a chain that began again would be there twice, as "
+                            "another one follows it already");
+    return 0;
+}
+
 int mf_batch_sort(int argc, char **argv, struct mf_batch_words *words, struct mf_error *err)
 {
     static char name[] = "run";
@@ -185,7 +211,8 @@ int mf_batch_sort(int argc, char **argv, struct mf_batch_words *words, struct mf
     }
     for (i++; i < argc; i++)
         words->run[words->n_run++] = argv[i];
-    return 0;
+    words->is_waiting |= getenv("SBATCH_WAIT") != NULL;
+    return check_chain(words, err);
 }
 
 void mf_batch_words_finish(struct mf_batch_words *words)

@@ -162,18 +162,20 @@ static bool has_memory_for(struct mf_farm *farm, uint32_t n_candidates)
 }
 
 /* Adds one, or puts it in the place of another one of its node that is worse: for a task that needs
- * several, only one of each node counts. Returns how many there are then. */
-static uint32_t add_candidate(struct mf_farm *farm, uint32_t n, bool is_one_a_node,
+ * several, which has a mark, only one of each node counts. Returns how many there are then. */
+static uint32_t add_candidate(struct mf_farm *farm, uint32_t n, uint64_t mark,
                               struct mf_candidate candidate)
 {
-    for (uint32_t i = 0; i < n && is_one_a_node; i++) {
-        if (mf_worker_is_apart(farm->candidates[i].worker, candidate.worker))
-            continue;
-        if (candidate.at_ns < farm->candidates[i].at_ns) {
-            candidate.number = farm->candidates[i].number;
-            farm->candidates[i] = candidate;
+    if (mark > 0) {
+        struct mf_worker_mark *on_node = mf_workers_mark(&farm->workers, candidate.worker);
+
+        if (on_node->number == mark) {
+            candidate.number = on_node->at;
+            if (candidate.at_ns < farm->candidates[on_node->at].at_ns)
+                farm->candidates[on_node->at] = candidate;
+            return n;
         }
-        return n;
+        *on_node = (struct mf_worker_mark){mark, n};
     }
     candidate.number = n;
     farm->candidates[n] = candidate;
@@ -190,6 +192,7 @@ static int64_t choose_workers(struct mf_farm *farm, const struct mf_task *task)
     const struct mf_heap *by_load = &farm->workers.by_load;
     uint32_t n_nodes = mf_needs_n_nodes(&task->spec.needs), n = 0;
     uint32_t most = n_nodes > MAX_CANDIDATES ? n_nodes : MAX_CANDIDATES;
+    uint64_t mark = n_nodes > 1 ? mf_workers_new_mark(&farm->workers) : 0;
     struct mf_needs spare;
 
     if (!has_memory_for(farm, most))
@@ -202,7 +205,7 @@ static int64_t choose_workers(struct mf_farm *farm, const struct mf_task *task)
         else if (!may_reserve(farm, worker, task))
             continue;
         n = add_candidate(
-            farm, n, n_nodes > 1,
+            farm, n, mark,
             (struct mf_candidate){worker, find_shadow(farm, worker, &task->spec.needs, &spare), 0});
         if (task->spec.has_target)
             break;

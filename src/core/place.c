@@ -97,22 +97,27 @@ struct mf_avoid mf_farm_to_avoid(const struct mf_farm *farm, const struct mf_tas
     return avoid;
 }
 
-/* A worker for a task, beside n_taken that it has on other nodes. */
-static struct mf_worker *choose(struct mf_farm *farm, const struct mf_task *task,
-                                struct mf_avoid avoid, uint32_t n_taken, bool avoids_kept)
+static struct mf_choice make_choice(struct mf_farm *farm, const struct mf_task *task,
+                                    struct mf_avoid avoid, uint64_t mark, bool avoids_kept)
 {
-    const struct mf_choice choice = {
+    return (struct mf_choice){
         .workers = &farm->workers,
         .task = task,
         .avoid = avoid.worker,
         .avoid_node = avoid.node,
         .avoids_kept = avoids_kept,
-        .taken = farm->taken,
-        .n_taken = n_taken,
+        .mark = mark,
         .home = farm->has_homes ? mf_homes_find(&farm->homes, task->spec.group) : MF_WORKER_NONE,
         .rng = &farm->rng,
         .cursor = &farm->last_chosen,
     };
+}
+
+/* A worker for a task, on a node that has not the mark of those that it has. */
+static struct mf_worker *choose(struct mf_farm *farm, const struct mf_task *task,
+                                struct mf_avoid avoid, uint64_t mark, bool avoids_kept)
+{
+    const struct mf_choice choice = make_choice(farm, task, avoid, mark, avoids_kept);
     struct mf_worker *worker = farm->config.placement->choose(&choice);
 
     assert(!worker || (worker->state == MF_WORKER_UP && mf_choice_allows(&choice, worker) &&
@@ -182,13 +187,38 @@ static enum verdict place_on_target(struct mf_farm *farm, struct mf_task *task)
 
 /* A worker that has room, and is not kept for another task. */
 static struct mf_worker *choose_next(struct mf_farm *farm, const struct mf_task *task,
-                                     struct mf_avoid avoid, uint32_t n_taken)
+                                     struct mf_avoid avoid, uint64_t mark)
 {
-    struct mf_worker *worker = choose(farm, task, avoid, n_taken, false);
+    struct mf_worker *worker = choose(farm, task, avoid, mark, false);
 
     if (!worker || may_have(farm, task, worker))
         return worker;
-    return choose(farm, task, avoid, n_taken, true);
+    return choose(farm, task, avoid, mark, true);
+}
+
+struct count {
+    struct mf_workers *workers;
+    uint64_t mark;
+    uint32_t n;
+};
+
+static void count_node(struct mf_worker *worker, void *data)
+{
+    struct count *count = data;
+
+    count->n += !mf_workers_is_marked(count->workers, worker, count->mark);
+    mf_workers_mark(count->workers, worker)->number = count->mark;
+}
+
+/* Whether enough nodes have room now: where they do not, it is not tried with each of them, tick by
+ * tick. */
+static bool have_room(struct mf_farm *farm, const struct mf_task *task, struct mf_avoid avoid)
+{
+    const struct mf_choice choice = make_choice(farm, task, avoid, 0, false);
+    struct count count = {&farm->workers, mf_workers_new_mark(&farm->workers), 0};
+
+    mf_choice_visit(&choice, count_node, &count);
+    return count.n >= mf_needs_n_nodes(&task->spec.needs);
 }
 
 /* One for each node that the task needs, in farm->taken if these are several; the first of them. */
@@ -197,12 +227,18 @@ static struct mf_worker *choose_allowed(struct mf_farm *farm, const struct mf_ta
 {
     uint32_t n_parts = mf_task_n_parts(task);
 
+    uint64_t mark;
+
     if (n_parts == 0)
         return choose_next(farm, task, avoid, 0);
+    if (!have_room(farm, task, avoid))
+        return NULL;
+    mark = mf_workers_new_mark(&farm->workers);
     for (uint32_t i = 0; i <= n_parts; i++) {
-        farm->taken[i] = choose_next(farm, task, avoid, i);
+        farm->taken[i] = choose_next(farm, task, avoid, mark);
         if (!farm->taken[i])
             return NULL;
+        mf_workers_mark(&farm->workers, farm->taken[i])->number = mark;
     }
     return farm->taken[0];
 }

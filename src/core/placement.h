@@ -21,8 +21,8 @@
  * @avoid    worker that it must not get, where it failed; or MF_WORKER_NONE
  * @avoid_node   node of which it must not get any worker, or MF_NODE_UNKNOWN
  * @avoids_kept  nor may it get one that is kept for another task
- * @taken    n_taken workers that were chosen for it, if it needs several nodes: the next is to be
- *           on another one than each of these
+ * @mark     of the nodes that were chosen for it, if it needs several: the next is to be another
+ *           one; or 0
  * @home     the worker that ran a task of its group last, or MF_WORKER_NONE
  * @rng      for those that draw lots
  * @cursor   for those that go round: the number of the worker chosen last
@@ -33,8 +33,7 @@ struct mf_choice {
     mf_worker_id avoid;
     bool avoids_kept;
     mf_node_id avoid_node;
-    struct mf_worker *const *taken;
-    uint32_t n_taken;
+    uint64_t mark;
     mf_worker_id home;
     struct mf_rng *rng;
     mf_worker_id *cursor;
@@ -43,9 +42,8 @@ struct mf_choice {
 /** Whether a worker is none of those that the task must not get. */
 static inline bool mf_choice_allows(const struct mf_choice *choice, const struct mf_worker *worker)
 {
-    for (uint32_t i = 0; i < choice->n_taken; i++)
-        if (!mf_worker_is_apart(worker, choice->taken[i]))
-            return false;
+    if (choice->mark > 0 && mf_workers_is_marked(choice->workers, worker, choice->mark))
+        return false;
     return worker->id != choice->avoid && !(choice->avoids_kept && worker->is_kept) &&
            (choice->avoid_node == MF_NODE_UNKNOWN || worker->node != choice->avoid_node);
 }

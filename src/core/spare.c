@@ -100,10 +100,9 @@ static bool list_tasks(const struct mf_farm *farm, const bool *spared, struct ro
 {
     uint64_t n = 0;
 
-    for (mf_task_id id = 1; id <= mf_farm_last_id(farm) && n < n_tasks; id++) {
-        const struct mf_task *task = mf_farm_find(farm, id);
-
-        if (!task || (task->state != MF_TASK_WAITING && task->state != MF_TASK_READY))
+    for (const struct mf_task *task = mf_farm_after(farm, 0); task && n < n_tasks;
+         task = mf_farm_after(farm, task->id)) {
+        if (task->state != MF_TASK_WAITING && task->state != MF_TASK_READY)
             continue;
         if (mf_task_n_parts(task) > 0 || (task->spec.has_target && spared[task->spec.target]))
             return false;

@@ -35,11 +35,19 @@ struct mf_suspicion {
     uint64_t n_done_before, n_failed_before;
 };
 
+/** Put on nodes that were chosen or counted, so that nobody looks for them in a list.
+ * @number  the last one put; 0 for none   @at  what who put it remembers */
+struct mf_worker_mark {
+    uint64_t number;
+    uint32_t at;
+};
+
 /** A node. @first  its workers, also those that are GONE; @n_up  of them, those that are UP */
 struct mf_worker_node {
     struct mf_worker *first;
     uint32_t n_up;
     struct mf_suspicion suspicion;
+    struct mf_worker_mark mark;
 };
 
 /**
@@ -66,6 +74,7 @@ struct mf_worker_node {
  * @free_index   its place among those with a free slot, MF_WORKER_NOT_FREE for none
  * @room         its place in the tree of what is free
  * @next_on_node the next worker of its node
+ * @mark         where its node is not known; see mf_workers_mark()
  * @quarantine_node   its place among those in quarantine
  * @probe_ns     when it gets a probe, while in quarantine
  * @n_looked     READY tasks that were looked at for one
@@ -99,6 +108,7 @@ struct mf_worker {
     uint32_t free_index;
     struct mf_room_node room;
     struct mf_worker *next_on_node;
+    struct mf_worker_mark mark;
     struct mf_suspicion suspicion;
     struct mf_list quarantine_node;
     int64_t probe_ns;
@@ -121,6 +131,7 @@ struct mf_worker_shape {
  * @by_id          n_by_id pointers, NULL where no such worker came up
  * @n_added        workers that ever came up
  * @nodes          n_nodes of them, by number
+ * @n_marks        marks that were ever put on them
  * @quarantined    n_quarantined workers, in the order in which they were put there
  * @by_load        least loaded first; ties go to the lower number
  * @by_fullness    with has_fullness: those with a free slot first, of these the fullest first,
@@ -146,6 +157,7 @@ struct mf_workers {
     uint32_t n_added;
     struct mf_worker_node *nodes;
     uint32_t n_nodes;
+    uint64_t n_marks;
     struct mf_list quarantined;
     uint32_t n_quarantined;
     struct mf_heap by_load;
@@ -249,6 +261,27 @@ bool mf_workers_have_nodes(const struct mf_workers *workers, const struct mf_nee
 static inline bool mf_worker_is_apart(const struct mf_worker *worker, const struct mf_worker *other)
 {
     return worker != other && (worker->node == MF_NODE_UNKNOWN || worker->node != other->node);
+}
+
+/** A new mark, which no node has. */
+static inline uint64_t mf_workers_new_mark(struct mf_workers *workers)
+{
+    return ++workers->n_marks;
+}
+
+/** The mark of a worker's node, or its own if nobody said where it is. O(1). */
+static inline struct mf_worker_mark *mf_workers_mark(const struct mf_workers *workers,
+                                                     struct mf_worker *worker)
+{
+    return worker->node == MF_NODE_UNKNOWN ? &worker->mark : &workers->nodes[worker->node].mark;
+}
+
+/** Whether a worker is on a node that has a mark. O(1). */
+static inline bool mf_workers_is_marked(const struct mf_workers *workers,
+                                        const struct mf_worker *worker, uint64_t mark)
+{
+    return (worker->node == MF_NODE_UNKNOWN ? worker->mark.number
+                                            : workers->nodes[worker->node].mark.number) == mark;
 }
 
 /** Whether it holds nothing: no task, and no room for one of another worker. */

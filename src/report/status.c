@@ -18,6 +18,23 @@ static int fail(const char *path, int code, struct mf_error *err)
     return mf_error_set(err, code, "%s: it cannot be written: %s", path, strerror(-code));
 }
 
+/* A text of which JSON can tell, with "?" for what is no UTF-8; or what it says itself, borrowed.
+ * It is cut to size. */
+static const char *clean(const char *text, char *buffer, size_t size)
+{
+    json_t *string = text ? json_string(text) : NULL;
+
+    if (!text || string) {
+        json_decref(string);
+        return text;
+    }
+    snprintf(buffer, size, "%s", text);
+    for (char *at = buffer; *at; at++)
+        if ((unsigned char)*at >= 0x80)
+            *at = '?';
+    return buffer;
+}
+
 /* An id that is no UTF-8 cannot be told in JSON. */
 static json_t *describe_suspended(const struct mf_status_suspended *suspended, uint64_t n)
 {
@@ -38,11 +55,12 @@ static json_t *describe(const struct mf_progress_state *state,
                         bool is_finished)
 {
     char host[HOST_NAME_MAX + 1] = "";
+    char stopped_by[600], why[600];
     json_t *chosen = NULL;
 
     if (state->policy_why && state->policy_why[0])
         chosen = json_pack("{s:I, s:s}", "changes", (json_int_t)state->n_policy_changes, "why",
-                           state->policy_why);
+                           clean(state->policy_why, why, sizeof(why)));
     (void)gethostname(host, sizeof(host) - 1);
     return json_pack(
         "{s:s*, s:I, s:f, s:f, s:b, s:b, s:s*, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, "
@@ -51,8 +69,9 @@ static json_t *describe(const struct mf_progress_state *state,
         "host", host, "pid", (json_int_t)getpid(), "updated",
         (double)mf_clock_wall_ns() / MF_NS_PER_S, "elapsed",
         (double)(state->now_ns - state->started_ns) / MF_NS_PER_S, "finished", is_finished,
-        "interrupted", state->stopped_by && state->is_interrupted, "stopped_by", state->stopped_by,
-        "total", (json_int_t)state->n_total, "done", (json_int_t)state->n_done, "failed",
+        "interrupted", state->stopped_by && state->is_interrupted, "stopped_by",
+        clean(state->stopped_by, stopped_by, sizeof(stopped_by)), "total",
+        (json_int_t)state->n_total, "done", (json_int_t)state->n_done, "failed",
         (json_int_t)state->n_failed, "skipped", (json_int_t)state->n_skipped, "running",
         (json_int_t)state->n_running, "slots", (json_int_t)state->n_slots, "suspended",
         (json_int_t)state->n_suspended, "workers", (json_int_t)state->n_workers, "lost",

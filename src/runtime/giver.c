@@ -156,15 +156,17 @@ static _Noreturn void serve(int fd)
 int mf_giver_fork(struct mf_giver **ret_giver)
 {
     struct mf_giver *giver = calloc(1, sizeof(*giver));
-    int fds[2];
+    int fds[2], r;
 
     if (!giver)
         return -ENOMEM;
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0) {
+        r = -errno;
         free(giver);
-        return -errno;
+        return r;
     }
     giver->pid = fork();
+    r = giver->pid < 0 ? -errno : 0;
     if (giver->pid == 0) {
         close(fds[0]);
         serve(fds[1]);
@@ -173,7 +175,7 @@ int mf_giver_fork(struct mf_giver **ret_giver)
     giver->fd = fds[0];
     if (giver->pid < 0) {
         mf_giver_destroy(giver);
-        return -errno;
+        return r;
     }
     *ret_giver = giver;
     return 0;

@@ -42,6 +42,8 @@ static void on_stop(struct mf_scheduler *scheduler, const struct mf_control_requ
     }
     mf_log_info(scheduler->config.log, "stopped by mpifarm stop: %s",
                 request->is_now ? "ending the running tasks" : "running tasks may end");
+    /* Whatever was about to stop it: nobody is to go on with it now. */
+    scheduler->is_interrupted = false;
     mf_scheduler_stop(scheduler, request->is_now ? MF_STOP_NOW : MF_STOP_SOON, "mpifarm stop");
     mf_control_reply_set(reply, true, "%s",
                          request->is_now ? "the running tasks are being ended"

@@ -104,8 +104,17 @@ static bool has_all_free(const struct mf_worker *worker, const struct mf_needs *
            needs->n_gpus <= worker->n_free_gpus && needs->mem_bytes <= worker->free_mem_bytes;
 }
 
+/* A mark for the node of a worker, 0 if there is none. */
+static uint64_t mark_node(struct mf_workers *workers, struct mf_worker *taken)
+{
+    if (!taken)
+        return 0;
+    return mf_workers_mark(workers, taken)->number = mf_workers_new_mark(workers);
+}
+
 /* The worker of the lowest score among those that have all free, or else that have room. */
-static struct mf_worker *best_of(const struct mf_choice *choice, bool is_ahead, score_fn score)
+static struct mf_worker *best_of(const struct mf_choice *choice, const struct mf_worker *taken,
+                                 bool is_ahead, score_fn score)
 {
     const struct mf_needs *needs = &choice->task->spec.needs;
     struct mf_worker *best = NULL;
@@ -114,7 +123,7 @@ static struct mf_worker *best_of(const struct mf_choice *choice, bool is_ahead, 
         struct mf_worker *worker = choice->workers->by_id[i];
 
         if (!worker || worker->state != MF_WORKER_UP || worker->id == choice->avoid ||
-            (choice->n_taken > 0 && !mf_worker_is_apart(worker, choice->taken[0])) ||
+            (taken && !mf_worker_is_apart(worker, taken)) ||
             (choice->avoids_kept && worker->is_kept))
             continue;
         if (is_ahead ? !mf_worker_has_room(choice->workers, worker, needs)
@@ -126,12 +135,13 @@ static struct mf_worker *best_of(const struct mf_choice *choice, bool is_ahead, 
     return best;
 }
 
-static struct mf_worker *choose_plainly(const struct mf_choice *choice, score_fn score,
+static struct mf_worker *choose_plainly(const struct mf_choice *choice,
+                                        const struct mf_worker *taken, score_fn score,
                                         score_fn score_ahead)
 {
-    struct mf_worker *best = best_of(choice, false, score);
+    struct mf_worker *best = best_of(choice, taken, false, score);
 
-    return best ? best : best_of(choice, true, score_ahead);
+    return best ? best : best_of(choice, taken, true, score_ahead);
 }
 
 /* Many states of many sets of workers, some of which leave on the way. */
@@ -156,8 +166,7 @@ static void compare(const struct mf_placement *placement, score_fn score, score_
             struct mf_worker *taken = mf_workers_find(&workers, (uint32_t)mf_rng_below(&rng, 64));
             const struct mf_choice choice = {.workers = &workers,
                                              .task = &task,
-                                             .taken = &taken,
-                                             .n_taken = taken != NULL,
+                                             .mark = mark_node(&workers, taken),
                                              .avoid = (mf_worker_id)mf_rng_below(&rng, 32),
                                              .avoids_kept = mf_rng_below(&rng, 2) > 0,
                                              .home = (mf_worker_id)mf_rng_below(&rng, 32),
@@ -165,7 +174,7 @@ static void compare(const struct mf_placement *placement, score_fn score, score_
                                              .cursor = &cursor};
             struct mf_worker *chosen = placement->choose(&choice);
 
-            cr_assert_eq(chosen, choose_plainly(&choice, score, score_ahead), "%s",
+            cr_assert_eq(chosen, choose_plainly(&choice, taken, score, score_ahead), "%s",
                          placement->name);
             n_chosen += chosen != NULL;
             if (chosen)
@@ -311,18 +320,17 @@ static void check_lots(const struct mf_placement *placement)
             struct mf_worker *taken = mf_workers_find(&workers, (uint32_t)mf_rng_below(&rng, 64));
             const struct mf_choice choice = {.workers = &workers,
                                              .task = &task,
-                                             .taken = &taken,
-                                             .n_taken = taken != NULL,
+                                             .mark = mark_node(&workers, taken),
                                              .avoid = (mf_worker_id)mf_rng_below(&rng, 32),
                                              .avoids_kept = mf_rng_below(&rng, 2) > 0,
                                              .rng = &rng};
-            const struct mf_worker *free_one = best_of(&choice, false, load_of);
+            const struct mf_worker *free_one = best_of(&choice, taken, false, load_of);
             struct mf_worker *chosen = placement->choose(&choice);
 
-            cr_assert_eq(chosen != NULL, best_of(&choice, true, load_of) != NULL);
+            cr_assert_eq(chosen != NULL, best_of(&choice, taken, true, load_of) != NULL);
             cr_assert(!chosen || (chosen->id != choice.avoid && chosen != taken));
             cr_assert(!free_one || has_all_free(chosen, &task.spec.needs));
-            cr_assert(!chosen || free_one || chosen == best_of(&choice, true, load_of));
+            cr_assert(!chosen || free_one || chosen == best_of(&choice, taken, true, load_of));
             if (chosen && mf_rng_below(&rng, 8) > 0)
                 mf_workers_take(&workers, chosen, &task.spec.needs);
             else

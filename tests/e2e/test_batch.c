@@ -70,7 +70,8 @@ Test(batch, nothing_is_submitted_that_a_run_would_refuse)
         "try() { mpifarm batch \"$@\"; echo $?; }; exec 2>&1\n"
         "try tasks.txt -N 4\ntry good.txt -- --retries x\ntry -N 4\ntry good.txt --retries 3\n"
         "try good.txt -a 1-4\ntry good.txt --chdir=/tmp\ntry good.txt --gets-on\ntry - < good.txt\n"
-        "try --chain good.txt -- --force\ntry --chain=2 good.txt\nls");
+        "try --chain good.txt -- --force\ntry --chain=2 good.txt\n"
+        "try --chain good.txt -HW\ntry --chain good.txt --requeue\nls");
 
     cr_assert(t_has(result.out, "tasks.txt:2: "), "%s", result.out);
     cr_assert(t_has(result.out, "--retries: "), "%s", result.out);
@@ -84,7 +85,10 @@ Test(batch, nothing_is_submitted_that_a_run_would_refuse)
     cr_assert(t_has(result.out, "a job cannot read standard input"), "%s", result.out);
     cr_assert(t_has(result.out, "--force would begin anew in each job"), "%s", result.out);
     cr_assert(t_has(result.out, "option --chain takes no value"), "%s", result.out);
-    cr_assert(eq(int, t_count_lines(result.out, "2"), 10), "%s", result.out);
+    cr_assert(t_has(result.out, "--wait (or SBATCH_WAIT): each job of a chain would wait"), "%s",
+              result.out);
+    cr_assert(t_has(result.out, "--requeue: a job of a chain that began again"), "%s", result.out);
+    cr_assert(eq(int, t_count_lines(result.out, "2"), 12), "%s", result.out);
     cr_assert(t_has(result.out, "2\nbin\ngood.txt\ntasks.txt\n"), "%s", result.out);
 }
 
@@ -102,6 +106,17 @@ Test(batch, what_sbatch_has_against_it_is_told_in_its_own_words)
                                 "submission failed: Invalid partition name specified\n"),
               "%s", result.err);
     cr_assert(t_has(result.err, "sbatch cannot be asked: No such file or directory"), "%s",
+              result.err);
+}
+
+Test(batch, who_waits_for_the_job_is_told_how_it_ended_by_sbatch)
+{
+    t_write("tasks.txt", "true\n");
+    struct t_result result = t_sh(
+        SLURM "put sbatch <<'END'\necho \"$*\"; exit 5\nEND\n"
+              "mpifarm batch tasks.txt --wait; echo $?; SBATCH_WAIT=1 mpifarm batch tasks.txt");
+
+    cr_assert(eq(str, result.out, "mpifarm-run/batch.sh\n5\nmpifarm-run/batch.sh\n"), "%s",
               result.err);
 }
 
@@ -133,6 +148,17 @@ Test(batch, a_chain_goes_on_when_the_time_of_a_job_is_up)
               "%s", result.err);
 }
 
+Test(batch, a_run_that_breaks_off_at_once_is_not_taken_for_the_one_before_it)
+{
+    t_write("tasks.txt", "true\n");
+    struct t_result result =
+        t_sh("left() { mpifarm batch --is-left mpifarm-run; echo $?; }\n"
+             "mpifarm run tasks.txt; left; mpifarm batch --gets-on mpifarm-run; left\n"
+             "mpifarm run --resume tasks.txt; left");
+
+    cr_assert(eq(str, result.out, "1\n0\n1\n"), "%s", result.err);
+}
+
 Test(batch, a_chain_ends_when_the_user_stops_its_run)
 {
     t_write("tasks.txt", "touch begun; sleep 300\n");
@@ -154,10 +180,27 @@ Test(batch, a_chain_ends_when_its_job_is_cancelled_and_not_when_it_is_preempted)
               "wait $1 || cat scancel.words; }\n"
               "put squeue <<'END'\necho 'COMPLETING 2026-11-22T07:16:29 4:59'\nEND\n"
               "SLURM_JOB_ID=7 bash mpifarm-run/batch.sh & end $!\n"
-              "put squeue <<'END'\necho 'COMPLETING N/A 4:59'\nEND\n"
+              "put squeue <<'END'\necho 'COMPLETING N/A 0:00'\nEND\n"
+              "SLURM_JOB_ID=7 bash mpifarm-run/batch.sh & end $!\n"
+              "put squeue <<'END'\necho 'COMPLETING N/A 01:00:00'\nEND\n"
               "SLURM_JOB_ID=8 bash mpifarm-run/batch.sh & end $!");
 
-    cr_assert(eq(str, result.out, "3\n"), "%s", result.err);
+    cr_assert(eq(str, result.out, "4\n"), "%s", result.err);
+}
+
+Test(batch, a_job_that_could_not_submit_the_next_tries_again_behind_the_run)
+{
+    t_write("tasks.txt", "echo short\n[time=2h] echo long\n");
+    struct t_result result =
+        t_sh(SLURM "mpifarm batch --chain tasks.txt > /dev/null || exit\n"
+                   "mv bin/sbatch sbatch.good; put sbatch <<'END'\nmv sbatch.good bin/sbatch; "
+                   "exit 1\nEND\n"
+                   "job $(($(date +%%s) + 600)); echo $?; wc -l < sbatch.words\n"
+                   "put sbatch <<'END'\nexit 1\nEND\njob; echo $?; ls scancel.words");
+
+    cr_assert(eq(str, result.out, "short\n3\n2\nlong\n0\n"), "%s", result.err);
+    cr_assert(t_has(result.err, "mpifarm: the job that follows is not submitted; another try"),
+              "%s", result.err);
 }
 
 Test(batch, a_chain_whose_jobs_end_no_task_is_given_up_and_may_be_begun_again)
