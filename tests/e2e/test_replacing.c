@@ -54,7 +54,8 @@ Test(replacing, a_lost_worker_is_replaced_on_the_cores_that_it_had)
  * parent. */
 Test(replacing, a_task_that_ends_its_workers_fails_with_that_cause)
 {
-    t_write("tasks.txt", "sleep 0.5; kill -9 $(ps -o ppid= -p $(ps -o ppid= -p $PPID)); sleep 300\ntrue\n");
+    t_write("tasks.txt",
+            "sleep 0.5; kill -9 $(ps -o ppid= -p $(ps -o ppid= -p $PPID)); sleep 300\ntrue\n");
     struct t_result result =
         t_sh("%s run -j 2 --respawn 20 --crash-limit 2 tasks.txt >out 2>err; "
              "mpifarm logs mpifarm-run | awk '$1 == 1 {print $2, $3}'; mpifarm explain "
