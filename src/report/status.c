@@ -230,7 +230,7 @@ int64_t mf_status_age_ns(const struct mf_status *status)
 int mf_status_print(const char *run_dir, bool is_alive, FILE *file)
 {
     struct mf_status told;
-    json_t *status;
+    json_t *status = NULL;
     int r = load(run_dir, &status);
 
     if (r < 0)
