@@ -212,9 +212,11 @@ Test(slurm, a_worker_without_which_a_task_would_lack_nodes_is_not_drained)
 
 Test(slurm, no_rank_outlives_an_srun_that_was_killed)
 {
-    t_write("tasks.txt", "[nodes=2 ranks=4 retries=2] : HERE; [ $MPIFARM_ATTEMPT = 2 ] || "
-                         "{ echo $$ >> pids; exec sleep 300; }; for p in $(cat pids); do "
-                         "grep -qs sleep /proc/$p/cmdline && echo $p lives; done; echo again\n");
+    t_write("tasks.txt",
+            "[nodes=2 ranks=4 retries=2] : HERE; [ $MPIFARM_ATTEMPT = 2 ] || "
+            "{ echo $$ >> pids; exec sleep 300; }; for p in $(cat pids); do "
+            "[ \"$(cat /proc/$p/comm 2> /dev/null)\" = sleep ] && echo $p lives; done; "
+            "echo again\n");
     struct t_result result = in_cluster(
         2, "sed -i \"s:HERE:$PWD:\" tasks.txt\n"
            "id=$(sbatch --parsable -o out -N 2 -t 5 $SCRIPTS/farm.sbatch tasks.txt)\n"
