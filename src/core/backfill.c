@@ -83,7 +83,8 @@ static bool list_releases(struct mf_farm *farm, const struct mf_worker *worker)
         farm->releases[n++] =
             (struct mf_release){expected_end_ns(farm, task), &task->spec.needs, true};
     }
-    qsort(farm->releases, n, sizeof(*farm->releases), compare_releases);
+    if (n > 0)
+        qsort(farm->releases, n, sizeof(*farm->releases), compare_releases);
     return true;
 }
 

@@ -133,7 +133,7 @@ struct mf_worker_attempt *mf_worker_attempt_create(const struct mf_message *run)
         mf_worker_attempt_free(attempt);
         return NULL;
     }
-    memcpy(attempt->command, run->payload, run->payload_size);
+    mf_copy(attempt->command, run->payload, run->payload_size);
     mf_copy(attempt->saved, run->saved, run->saved_size);
     return attempt;
 }

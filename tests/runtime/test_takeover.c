@@ -152,8 +152,8 @@ Test(takeover, workers_may_die_at_the_same_time)
 Test(takeover, tasks_of_several_nodes_are_done_whoever_dies)
 {
     one_spans_of = 6;
-    explore_all(3000, 15, 3, true);
-    cr_assert(t_is_seed_given() || n_spread > 10 * t_seed_count(15),
+    explore_all(3000, 24, 3, true);
+    cr_assert(t_is_seed_given() || n_spread > 10 * t_seed_count(24),
               "only %u attempts had several nodes", n_spread);
 }
 
@@ -210,7 +210,7 @@ static uint32_t explore_stops(uint64_t seed)
 
 Test(takeover, what_a_rank_has_that_is_stopped_meanwhile_is_not_run_elsewhere)
 {
-    uint64_t first = t_is_seed_given() ? t_seed_first() : 4001, n = t_seed_count(10);
+    uint64_t first = t_is_seed_given() ? t_seed_first() : 3001, n = t_seed_count(12);
     uint32_t n_takeovers = 0;
 
     for (uint64_t seed = first; seed < first + n; seed++)
