@@ -226,7 +226,6 @@ static struct mf_worker *choose_allowed(struct mf_farm *farm, const struct mf_ta
                                         struct mf_avoid avoid)
 {
     uint32_t n_parts = mf_task_n_parts(task);
-
     uint64_t mark;
 
     if (n_parts == 0)

@@ -28,7 +28,7 @@ static bool is_even(const struct mf_worker *worker)
 
 static bool is_idle(const struct mf_worker *worker)
 {
-    return worker->state == MF_WORKER_UP && worker->n_tasks == 0 && worker->n_parts == 0;
+    return worker->state == MF_WORKER_UP && mf_worker_is_empty(worker);
 }
 
 /* The workers that are UP and stay. Returns how many, or 0 when they cannot do without the rest. */
