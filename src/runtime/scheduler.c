@@ -486,7 +486,7 @@ int mf_scheduler_turn(struct mf_scheduler *scheduler, int64_t now_ns)
     }
     /* The last of them may have been refused, skipped or put aside, of which nothing else tells. */
     scheduler->is_reading |= mf_intake_may_go_on(scheduler);
-    mf_walltime_stop_if_late(scheduler);
+    mf_standstill_turn(scheduler);
     had_traffic |= scheduler->is_telling;
     mf_transfers_pull(scheduler);
     had_traffic |= mf_feeds_turn(scheduler);
@@ -636,6 +636,10 @@ static void plan_lookahead(struct mf_scheduler *scheduler)
     scheduler->has_dependencies = summary.has_dependencies || !summary.is_counted;
     scheduler->config.farm.has_dependencies = scheduler->has_dependencies;
     scheduler->config.farm.expected_tasks = scheduler->n_total;
+    /* It does not know what those had that are lost, for which its tasks were found to be fit. */
+    scheduler->config.farm.stranding = scheduler->config.is_takeover && summary.is_counted
+                                           ? MF_STRANDING_ALL
+                                           : MF_STRANDING_FITTED;
 }
 
 static int create_parts(struct mf_scheduler *scheduler, struct mf_error *err)
