@@ -25,6 +25,7 @@
  *     walltime.c   the end of the allocation
  *     standstill.c nothing that is left can start
  *     release.c    idle nodes that Slurm gets back
+ *     telling.c    progress, status.json, the result and the summary
  */
 #ifndef MF_RUNTIME_SCHEDULER_PRIVATE_H
 #define MF_RUNTIME_SCHEDULER_PRIVATE_H
@@ -714,6 +715,17 @@ void mf_release_turn(struct mf_scheduler *scheduler);
 
 /** When it wants its next turn; INT64_MAX for never. */
 int64_t mf_release_next_ns(const struct mf_scheduler *scheduler);
+
+/* telling.c */
+
+/** Tells the terminal and status.json, when each is due. */
+void mf_telling_turn(struct mf_scheduler *scheduler);
+
+/** Replaces status.json now. A run directory that is gone is an error of the run. */
+void mf_telling_update_status(struct mf_scheduler *scheduler);
+
+/** What stopped the run before its end, NULL for nothing. Borrowed. */
+const char *mf_telling_stopped_by(const struct mf_scheduler *scheduler);
 
 /* choosing.c */
 
