@@ -11,6 +11,7 @@
 
 #include <limits.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 /** The variable with the path; set for the ranks of a supervised run, and for no task. */
 #define MF_ENDING_VARIABLE "MPIFARM_SUPERVISED"
@@ -50,6 +51,23 @@ struct mf_ending {
  * Returns 0 or -errno.
  */
 int mf_ending_create(const char *run_dir, char *path);
+
+/**
+ * mf_ending_renew() - say in the file that the run which broke off goes on under other ranks.
+ *
+ * @end_ns  when it has to end, as of mf_clock_monotonic_ns(), 0 for never
+ *
+ * Returns 0 or -errno.
+ */
+int mf_ending_renew(const char *path, int64_t end_ns);
+
+/**
+ * mf_ending_is_renewed() - whether this process is a rank with which a run goes on.
+ *
+ * @ret_end_ns  when it has to end, on this node's mf_clock_monotonic_ns(), 0 for never; untouched
+ *              if it is not
+ */
+bool mf_ending_is_renewed(int64_t *ret_end_ns);
 
 /** What the file says; NONE of one that cannot be read. */
 struct mf_ending mf_ending_read(const char *path);

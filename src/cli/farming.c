@@ -479,6 +479,15 @@ static void warn_of_no_effect(const struct mf_log *log, const struct mf_launch *
                             "with --np N");
 }
 
+/* Ranks that were started to go on with a run do what this command line says of what is left. */
+static void go_on_if_renewed(struct mf_farming_settings *settings)
+{
+    if (!mf_ending_is_renewed(&settings->scheduler.end_ns))
+        return;
+    settings->is_forced = false;
+    settings->scheduler.resume = MF_RESUME_UNFINISHED;
+}
+
 static int take_part(struct mf_context *context, const struct mf_launch *launch,
                      struct mf_farming_settings *settings, mf_open_source_fn open_source,
                      char **words, int n_words)
@@ -488,6 +497,7 @@ static int take_part(struct mf_context *context, const struct mf_launch *launch,
     int status = MPIFARM_EXIT_DONE;
     int r;
 
+    go_on_if_renewed(settings);
     if (launch->rank == 0)
         mf_walltime_find(&settings->scheduler, &context->log);
     settings->rank.launch = launch;
