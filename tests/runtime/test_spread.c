@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static const char *const args[] = {"./solver", "a b"};
@@ -143,6 +144,7 @@ static const char *run_on(const char *node)
     file = fdopen(fds[0], "r");
     cr_assert_not_null(fgets(line, sizeof(line), file));
     fclose(file);
+    cr_assert_gt(wait(NULL), 0);
     free(made);
     mf_buffer_finish(&buffer);
     return line;
