@@ -506,8 +506,7 @@ static int take_part(struct mf_context *context, const struct mf_launch *launch,
     settings->rank.hears_mpirun = mf_ending_is_awaited() && getenv("OMPI_COMM_WORLD_SIZE");
     r = mf_rank_start(&rank, &settings->rank, &err);
 
-    if (r == 0 && rank.is_root && !settings->is_quiet && launch->n_copies > 1 &&
-        mf_supervise_is_advised())
+    if (r == 0 && rank.is_root && launch->n_copies > 1 && mf_supervise_is_advised())
         mf_log_info(&context->log,
                     "mpirun ends all ranks when one dies; with --enable-recovery, "
                     "or as mpifarm %s --np N, the others go on",
@@ -571,5 +570,7 @@ int mf_farming_main(struct mf_context *context, const struct mf_subcommand *subc
     if (r > 0)
         return status;
     settings.name = subcommand->name;
+    if (settings.is_quiet)
+        context->log.level = MF_LOG_WARNING;
     return take_part(context, &launch, &settings, open_source, argv, argc);
 }

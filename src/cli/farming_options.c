@@ -184,7 +184,7 @@ const struct mf_option mf_farming_options[MF_N_RUN_OPTIONS] = {
     [OPTION_ETA] = {.name = "eta", .help = "Show the bar with the estimated time left in front."},
     [OPTION_QUIET] = {.name = "quiet",
                       .letter = 'q',
-                      .help = "Show neither progress nor summary, only errors."},
+                      .help = "Show neither progress nor summary, only warnings and errors."},
     [OPTION_NO_PIN] = {.name = "no-pin", .help = "Do not bind tasks to cores."},
     [OPTION_MEM] = {.name = "mem",
                     .value = "SIZE",

@@ -7,7 +7,8 @@
  *     LET_GO    to each, once the attempt is over in whatever way
  *
  * What was asked of workers is remembered here, as the farm gives a room back at once: before
- * anything new is sent in a turn, those of attempts that it does not hold any more are let go of.
+ * anything new is sent in a turn, it is asked which attempts have left their rooms, and the workers
+ * of these let go of them.
  */
 #include "runtime/scheduler_private.h"
 
@@ -132,17 +133,13 @@ static void let_go(struct mf_scheduler *scheduler, struct span *span)
 
 void mf_spans_turn(struct mf_scheduler *scheduler)
 {
-    size_t cursor = 0;
-    void *place;
+    mf_task_id task;
 
-    while (scheduler->spans && mf_table_next(scheduler->spans, &cursor, NULL, &place) == 1) {
-        struct span *span = *(struct span **)place;
+    while ((task = mf_farm_next_left(scheduler->farm)) != 0) {
+        struct span *span = find(scheduler, task);
 
-        if (!is_over(scheduler, span))
-            continue;
-        let_go(scheduler, span);
-        /* What is taken out moves others about. */
-        cursor = 0;
+        if (span && is_over(scheduler, span))
+            let_go(scheduler, span);
     }
 }
 
