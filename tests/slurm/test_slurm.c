@@ -286,7 +286,7 @@ Test(slurm, a_node_on_which_no_rank_can_start_ends_the_run_before_it_begins)
                       "batch -o out -N 2 -t 5 --wrap 'bin/mpifarm run tasks.txt'\n"
                       "grep -o 'all nodes must have this program' out; ls done\n");
 
-    cr_assert(eq(str, result.out, "2\nall nodes must have this program\n"), "%s", result.err);
+    cr_assert(eq(str, result.out, "3\nall nodes must have this program\n"), "%s", result.err);
 }
 
 /* Each, once it runs, lasts until there is "go". */
