@@ -20,7 +20,7 @@
 /* Before it does: what ran on other nodes, out of sight, is gone by then. */
 #define PAUSE_NS (2 * MF_NS_PER_S)
 
-/* What a shell says of it, and srun. */
+/* The exit status of a starter, or of its ranks, whose program is not there. */
 #define NO_PROGRAM 127
 
 /* Waits until nothing is left anywhere. Returns whether the user lets it go on. */
