@@ -226,22 +226,25 @@ class Farm:
 # --- kills, one by one ---
 
 class Cut:
-    """What a kill cuts short: a task, or all that the launcher of a rank has and had.
+    """What a kill cuts short: all that the launcher of a rank has and had, or less, or more.
 
     What the farm has said to be done by then is none of it. A launcher that dies with its keeper
     or its rank may have begun something even then.
     """
 
-    def __init__(self, kind, rank, pid, ranks, printed):
-        self.task = pid if kind == "task" else None
-        self.launchers = set() if kind == "task" else set(launchers(ranks.get(rank, 0)))
-        self.dead_rank = rank if kind in ("rank", "scheduler") else None
-        self.printed = printed
+    def __init__(self, kind, rank, pid, farm):
+        self.kind, self.rank, self.pid = kind, rank, pid
+        self.launchers = set(launchers(farm.rank_pids().get(rank, 0)))
+        self.printed = farm.printed()
 
     def has(self, task, line):
         rank, pid, launcher = line
-        return task not in self.printed and (
-            pid == self.task or launcher in self.launchers or rank == self.dead_rank)
+        if task in self.printed:
+            return False
+        if self.kind == "task":
+            return pid == self.pid
+        return (launcher in self.launchers or self.kind == "all"
+                or (self.kind in ("rank", "scheduler") and rank == self.rank))
 
 
 class Monkey:
@@ -250,7 +253,7 @@ class Monkey:
     def __init__(self, farm, rng, kills_scheduler):
         self.farm, self.rng = farm, rng
         self.schedulers_left = 2 if kills_scheduler else 0
-        self.cuts, self.stopped = [], []
+        self.cuts, self.stopped, self.n_new_ranks = [], [], 0
         self.log = []
 
     def workers(self):
@@ -284,7 +287,7 @@ class Monkey:
         kind, rank, pid = self.rng.choice(victims)
         self.schedulers_left -= kind == "scheduler"
         self.log.append(f"kill {kind} of rank {rank}")
-        self.cuts.append(Cut(kind, rank, pid, self.farm.rank_pids(), self.farm.printed()))
+        self.cuts.append(Cut(kind, rank, pid, self.farm))
         send(pid, signal.SIGKILL)
 
     def stop_one(self):
@@ -301,6 +304,13 @@ class Monkey:
         for _, pid in [entry for entry in self.stopped if entry[0] <= now]:
             send(pid, signal.SIGCONT)
         self.stopped = [entry for entry in self.stopped if entry[0] > now]
+
+    def note_new_ranks(self):
+        """Where none of its ranks can go on, a farm under --standby starts others."""
+        if self.farm.text("err").count("new ranks go on with it") > self.n_new_ranks:
+            self.n_new_ranks += 1
+            self.cuts.append(Cut("all", None, None, self.farm))
+            print("new ranks went on with the farm", self.log[-3:], file=sys.stderr, flush=True)
 
     def is_cut(self, task, line):
         return any(cut.has(task, line) for cut in self.cuts)
@@ -327,6 +337,7 @@ class Monkey:
                 self.kill_one()
                 self.stop_one()
             self.let_go(now)
+            self.note_new_ranks()
             time.sleep(0.02)
         spent = time.monotonic() - began
         self.let_go(float("inf"))

@@ -94,7 +94,8 @@ struct mf_ending mf_ending_read(const char *path)
         return ending;
     }
     ending.state = MF_ENDING_BEGUN;
-    if (sscanf(text, "begun %39s %" SCNu64 " %" SCNu64 " %" SCNd32 " %255s\n", life.boot,
+    ending.is_over = sscanf(text, "over %d", &ending.status) == 1;
+    if (sscanf(text, "%*s %*d %39s %" SCNu64 " %" SCNu64 " %" SCNd32 " %255s\n", life.boot,
                &life.pid_namespace, &life.started, &life.pid, ending.host) == 5)
         ending.scheduler = life;
     return ending;
@@ -145,16 +146,27 @@ static void put(const char *text)
     mf_close(&fd);
 }
 
-void mf_ending_note_begun(void)
+/* How far the run is, and who schedules. */
+static void put_stage(const char *stage, int status)
 {
     struct mf_life life;
     char text[TEXT_SIZE], host[MF_ENDING_HOST_SIZE];
 
     mf_life_own(&life);
     find_host(host, sizeof(host));
-    snprintf(text, sizeof(text), "begun %s %" PRIu64 " %" PRIu64 " %" PRId32 " %s\n",
+    snprintf(text, sizeof(text), "%s %d %s %" PRIu64 " %" PRIu64 " %" PRId32 " %s\n", stage, status,
              life.boot[0] ? life.boot : "-", life.pid_namespace, life.started, life.pid, host);
     put(text);
+}
+
+void mf_ending_note_begun(void)
+{
+    put_stage("begun", 0);
+}
+
+void mf_ending_note_over(int status)
+{
+    put_stage("over", status);
 }
 
 int mf_ending_note(int status, bool has_losses)

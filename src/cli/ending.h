@@ -29,7 +29,8 @@ enum mf_ending_state {
 /**
  * What the file says.
  *
- * @status     of the run, if it has ENDED
+ * @status     of the run, if it has ENDED, or is_over
+ * @is_over    it has BEGUN, and nothing is left to do but to let go of the ranks
  * @has_losses  ranks were lost by then
  * @scheduler  the process that schedules, if it has BEGUN; nothing that is known for certain may
  *             be there
@@ -38,6 +39,7 @@ enum mf_ending_state {
 struct mf_ending {
     enum mf_ending_state state;
     int status;
+    bool is_over;
     bool has_losses;
     struct mf_life scheduler;
     char host[MF_ENDING_HOST_SIZE];
@@ -88,6 +90,10 @@ int mf_ending_check(const char *run_dir, struct mf_error *err);
 /** The rank with the scheduler: something was started, or goes on under this one. Does nothing
  * where nobody supervises. */
 void mf_ending_note_begun(void);
+
+/** The rank with the scheduler: the run will end with this status, whoever dies from now on. Does
+ * nothing where nobody supervises. */
+void mf_ending_note_over(int status);
 
 /**
  * mf_ending_note() - rank 0: the run has ended with this status.

@@ -351,6 +351,12 @@ static int open_run(struct run *run, mf_open_source_fn open_source, char **words
     return r < 0 ? mf_error_set(err, r, "out of memory") : 0;
 }
 
+/* Whoever supervises this knows the status by then, should this process die while ranks leave. */
+static void note_over(void *arg, enum mf_run_result result)
+{
+    mf_ending_note_over(exit_status(result));
+}
+
 /* What the scheduler is to use of it. */
 static void hand_over(struct run *run)
 {
@@ -360,6 +366,7 @@ static void hand_over(struct run *run)
     config->source = run->source;
     config->open_journal = open_journal;
     config->open_arg = run;
+    config->over = note_over;
     config->progress = run->progress;
     config->run_dir = run->run_dir;
     config->shown_run_dir = run->settings->run_dir;

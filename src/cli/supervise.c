@@ -29,6 +29,9 @@
 /* It waits for ranks that are known to be lost until Slurm knows it too, if not for ever. */
 #define LEAVE_LOST_NS (1 * MF_NS_PER_S)
 
+/* Ranks that nobody waits for any more may have something to do before they leave. */
+#define LEAVE_OVER_NS (30 * MF_NS_PER_S)
+
 /* A scheduler that has died may be followed by another one, for which workers wait two minutes. */
 #define TAKEOVER_NS (150 * MF_NS_PER_S)
 
@@ -121,7 +124,9 @@ static int64_t patience_ns(struct mf_supervisor *supervisor)
     if (ending.state == MF_ENDING_NONE && supervisor->n_continued > 0)
         return BEGIN_NS;
     if (ending.state == MF_ENDING_BEGUN && mf_life_has_ended(&ending.scheduler))
-        return supervisor->config->has_standby ? TAKEOVER_NS : LEAVE_NS;
+        return ending.is_over                    ? LEAVE_OVER_NS
+               : supervisor->config->has_standby ? TAKEOVER_NS
+                                                 : LEAVE_NS;
     return -1;
 }
 
@@ -218,6 +223,8 @@ static int judge(struct mf_supervisor *supervisor)
     case MF_ENDING_ENDED:
         return ending.status == MPIFARM_EXIT_USAGE ? unbegun : ending.status;
     case MF_ENDING_BEGUN:
+        if (ending.is_over)
+            return ending.status;
         mf_log_error(&supervisor->context->log, "%s in the middle of the run; --resume continues",
                      say_how_it_broke(supervisor, how, sizeof(how)));
         return MPIFARM_EXIT_STOPPED;
@@ -267,11 +274,13 @@ static void begin_anew(struct mf_supervisor *supervisor)
 static bool may_continue(struct mf_supervisor *supervisor, bool is_clear)
 {
     const struct mf_supervision *config = supervisor->config;
+    struct mf_ending ending;
 
     if (!config->has_standby || config->reads_input || !is_clear || is_told_to_leave(supervisor) ||
         supervisor->n_continued >= MAX_CONTINUED)
         return false;
-    return mf_supervise_look(supervisor).state == MF_ENDING_BEGUN;
+    ending = mf_supervise_look(supervisor);
+    return ending.state == MF_ENDING_BEGUN && !ending.is_over;
 }
 
 /* Returns whether they were started. */

@@ -309,6 +309,8 @@ static void begin_leaving(struct mf_scheduler *scheduler)
         if (!has_printed(scheduler))
             return;
         record_end(scheduler);
+        if (scheduler->config.over && !scheduler->has_failed)
+            scheduler->config.over(scheduler->config.open_arg, mf_scheduler_result(scheduler));
     }
     mf_peers_stop(scheduler);
 }

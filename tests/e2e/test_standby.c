@@ -109,6 +109,20 @@ Test(standby, when_mpirun_is_killed_other_ranks_go_on_with_the_run)
     expect_effects(8);
 }
 
+/* Workers run something before they leave, which lasts until "go" is there. */
+Test(standby, a_scheduler_that_is_killed_while_workers_leave_changes_nothing)
+{
+    t_write("tasks.txt", "#DISBATCH PERENGINE STOP touch leaving; while [ ! -e go ]; do sleep "
+                         "0.01; done\necho one\necho two\n");
+    struct t_result result =
+        t_sh(FUNCTIONS "mpifarm run --np 3 --standby tasks.txt 2>err & farm=$!; "
+                       "await test -e leaving; kill -9 $(scheduler); touch go; wait $farm");
+
+    cr_assert(eq(int, result.status, 0), "%s", t_read("err"));
+    cr_assert(eq(int, t_count_lines(result.out, ""), 2), "%s", result.out);
+    cr_assert(not(t_has(t_read("err"), "in the middle of the run")), "%s", t_read("err"));
+}
+
 Test(standby, the_next_one_is_followed_by_another)
 {
     write_tasks();

@@ -227,7 +227,7 @@ Test(supervising, a_killed_mpirun_takes_everything_with_it)
 }
 
 /* Each of its runs begins, and breaks off. */
-#define BREAKING "#!/bin/sh\necho x >> started\necho begun - 0 0 1 node > $MPIFARM_SUPERVISED\n"
+#define BREAKING "#!/bin/sh\necho x >> started\necho begun 0 - 0 0 1 node > $MPIFARM_SUPERVISED\n"
 
 Test(supervising, with_a_standby_a_run_that_always_breaks_off_is_given_up)
 {
