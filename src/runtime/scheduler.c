@@ -126,6 +126,8 @@ static void on_broken(struct mf_scheduler *scheduler, struct mf_peer *peer,
 static int dispatch(struct mf_scheduler *scheduler, struct mf_peer *peer,
                     const struct mf_message *message)
 {
+    int r;
+
     if (message->kind == MF_MESSAGE_HELLO)
         return mf_peers_on_hello(scheduler, peer, message);
     if (message->kind == MF_MESSAGE_SUPERSEDED)
@@ -154,7 +156,8 @@ static int dispatch(struct mf_scheduler *scheduler, struct mf_peer *peer,
     case MF_MESSAGE_BEAT:
         return 0; /* that something came is all there is to it */
     case MF_MESSAGE_HELD:
-        return apply_about_task(scheduler, MF_EVENT_HELD, peer, message);
+        r = mf_spans_on_held(scheduler, peer, message);
+        return r < 0 ? r : apply_about_task(scheduler, MF_EVENT_HELD, peer, message);
     case MF_MESSAGE_STARTED:
         return apply_about_task(scheduler, MF_EVENT_STARTED, peer, message);
     case MF_MESSAGE_RETURNED:

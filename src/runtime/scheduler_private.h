@@ -766,6 +766,10 @@ void mf_spans_hold(struct mf_scheduler *scheduler, const struct mf_change *chang
 /** Appends what RUN says of the rooms of a task, nothing if it has one. */
 void mf_spans_print(struct mf_scheduler *scheduler, mf_task_id task, struct mf_buffer *text);
 
+/** A worker keeps a room: notes the GPUs in it, for the above. Returns 0 or -EPROTO. */
+int mf_spans_on_held(struct mf_scheduler *scheduler, const struct mf_peer *peer,
+                     const struct mf_message *message);
+
 /** Has rooms let go whose attempts are over; before anything new is sent. */
 void mf_spans_turn(struct mf_scheduler *scheduler);
 

@@ -138,6 +138,24 @@ Test(slurm, tasks_get_gpus_of_their_own)
               "%s", result.err);
 }
 
+/* What a task has before them makes the GPUs of the two nodes differ. */
+Test(slurm, ranks_on_several_nodes_get_the_gpus_that_their_task_has_there)
+{
+    setenv("CLUSTER_SLURM_CONF", "GresTypes=gpu", 1);
+    setenv("CLUSTER_NODE", "Gres=gpu:2", 1);
+    setenv("CLUSTER_GRES_CONF", "Name=gpu File=/dev/full\nName=gpu File=/dev/zero", 1);
+    t_write("tasks.txt", "[id=a gpus=1] echo a $(hostname)/$CUDA_VISIBLE_DEVICES; "
+                         "until [ -e b.0 -a -e b.1 ]; do sleep 0.05; done\n"
+                         "[id=b gpus=1 nodes=2 ranks=2] touch b.$SLURM_PROCID; "
+                         "echo b $(hostname)/$CUDA_VISIBLE_DEVICES/$MPIFARM_GPUS\n");
+    struct t_result result =
+        in_cluster(2, "batch -o out -N 2 -t 5 --gpus-per-node=2 $SCRIPTS/gpus.sbatch tasks.txt\n"
+                      "grep '^[ab] ' out | sort\n");
+
+    cr_assert(eq(str, result.out, "0\na n1/0\nb n1/1/1\nb n2/0/0\n"), "%s\n%s", result.err,
+              t_read("out"));
+}
+
 Test(slurm, mpirun_works_in_a_batch_job_too)
 {
     write_tasks(20);
