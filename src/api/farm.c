@@ -140,7 +140,9 @@ static int set_up(struct mpifarm *farm, int *argc, char ***argv,
         farm->is_in_task = false;
     }
     if (r == 0 && farm->launch.is_mpi) {
-        r = mf_transport_mpi_create(argc, argv, &farm->remote, &farm->err);
+        r = mf_transport_mpi_create(argc, argv,
+                                    farm->options.has_threads ? MF_MPI_THREADS : MF_MPI_ALONE,
+                                    &farm->remote, &farm->err);
         if (r == 0)
             r = mf_launch_verify(&farm->launch, farm->remote->size, &farm->err);
         if (r == 0 && farm->remote->rank == 0)

@@ -795,9 +795,14 @@ static int find_ends(struct mpi_transport *mpi, MPI_Comm *ret_comm, struct mf_er
     return 0;
 }
 
-int mf_transport_mpi_create(int *argc, char ***argv, struct mf_transport **ret_transport,
-                            struct mf_error *err)
+int mf_transport_mpi_create(int *argc, char ***argv, enum mf_mpi_threads threads,
+                            struct mf_transport **ret_transport, struct mf_error *err)
 {
+    static const int levels[] = {
+        [MF_MPI_ALONE] = MPI_THREAD_SINGLE,
+        [MF_MPI_THREADS] = MPI_THREAD_FUNNELED,
+        [MF_MPI_SPAWNS] = MPI_THREAD_SERIALIZED,
+    };
     struct mpi_transport *mpi;
     MPI_Comm comm;
     int code, r, provided, is_used = 0;
@@ -808,7 +813,7 @@ int mf_transport_mpi_create(int *argc, char ***argv, struct mf_transport **ret_t
     mpi = calloc(1, sizeof(*mpi));
     if (!mpi)
         return mf_error_set(err, -ENOMEM, "out of memory");
-    code = MPI_Init_thread(argc, argv, MPI_THREAD_SERIALIZED, &provided);
+    code = MPI_Init_thread(argc, argv, levels[threads], &provided);
     if (code != MPI_SUCCESS) {
         free(mpi);
         return mpi_fail(code, "MPI_Init", err);
