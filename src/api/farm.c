@@ -28,6 +28,12 @@
  */
 #define CROWDED_NAP_NS (100 * MF_NS_PER_US)
 
+/*
+ * There rank 0, as long as it looks for messages, takes a core from a worker: it sleeps while all
+ * of them have something to do. After that it may have to wait for its turn, some milliseconds.
+ */
+#define CROWDED_AHEAD_NS (4 * MF_NS_PER_MS)
+
 int mf_api_fail(struct mpifarm *farm, int code, const char *format, ...)
 {
     va_list arguments;
@@ -314,6 +320,7 @@ static int create_client(struct mpifarm *farm)
         .max_attempts = farm->options.max_attempts,
         .is_isolated = farm->is_isolated,
         .n_executors = farm->options.n_executors,
+        .ahead_ns = farm->is_crowded && farm->options.spin_ns == 0 ? CROWDED_AHEAD_NS : 0,
     };
     int r = 0;
 

@@ -302,6 +302,15 @@ int64_t mf_farm_next_tick_ns(const struct mf_farm *farm)
     return next;
 }
 
+int64_t mf_farm_supplied_ns(const struct mf_farm *farm)
+{
+    const struct mf_worker *worker = mf_heap_top(&farm->workers.by_load);
+
+    if (!worker)
+        return 0;
+    return mf_average_get(&farm->duration) / worker->n_slots * mf_worker_surplus(worker);
+}
+
 int64_t mf_farm_median_ns(const struct mf_farm *farm)
 {
     return mf_median_get(&farm->median);

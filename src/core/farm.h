@@ -347,6 +347,14 @@ bool mf_farm_can_spare(const struct mf_farm *farm, const bool *spared);
  * READY tasks that it did not look at; INT64_MAX for never. */
 int64_t mf_farm_next_tick_ns(const struct mf_farm *farm);
 
+/**
+ * mf_farm_supplied_ns() - for how long all workers that are UP have something to do.
+ *
+ * What was sent ahead to the least loaded of them, in tasks as long as the last ones were in the
+ * mean: 0 if it has none. An estimate. O(1).
+ */
+int64_t mf_farm_supplied_ns(const struct mf_farm *farm);
+
 /** Median run time of the tasks done, an estimate when there are many; 0 before the first. */
 int64_t mf_farm_median_ns(const struct mf_farm *farm);
 

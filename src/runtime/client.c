@@ -24,6 +24,9 @@
 /* What a slot may be ahead before anything was measured. */
 #define FIRST_TURNAROUND_NS (20 * MF_NS_PER_US)
 
+/* To sleep and to wake up take a core for some time: it does not pay before there is so much. */
+#define LEAST_SUPPLY_NS (200 * MF_NS_PER_US)
+
 int mf_client_apply(struct mf_client *client, struct mf_event *event)
 {
     int r;
@@ -123,6 +126,16 @@ int mf_client_turn(struct mf_client *client, int64_t now_ns)
 int64_t mf_client_next_ns(const struct mf_client *client)
 {
     return client->may_split ? client->next_split_ns : INT64_MAX;
+}
+
+int64_t mf_client_leisure_ns(const struct mf_client *client)
+{
+    int64_t supplied_ns;
+
+    if (client->config.ahead_ns == 0)
+        return 0;
+    supplied_ns = mf_farm_supplied_ns(client->farm);
+    return supplied_ns < LEAST_SUPPLY_NS ? 0 : mf_earliest_ns(supplied_ns / 4, MF_NS_PER_MS);
 }
 
 /* --- tasks --- */
