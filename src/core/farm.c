@@ -23,6 +23,7 @@ static bool config_makes_sense(const struct mf_farm_config *config)
            config->timeout_factor >= 0 && config->delay_ns >= 0 && config->turnaround_ns >= 0 &&
            config->retry_delay_ns >= 0 && config->retry_delay_max_ns >= config->retry_delay_ns &&
            (unsigned int)config->halt_when <= MF_HALT_NOW &&
+           (config->timeout_factor == 0 || !config->forgets_run_times) &&
            settings_make_sense(&config->policy_settings);
 }
 

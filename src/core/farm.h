@@ -67,6 +67,8 @@ enum mf_stop {
  *                       out by an earlier scheduler of the run
  * @max_suspended_per_slot  under a policy that preempts: a worker begins so many tasks for
  *                       each slot, beyond the one that runs; 0 suspends none
+ * @forgets_run_times    nobody asks how long tasks took: their median, which costs as much as the
+ *                       rest of an end, is not kept. Not with a timeout_factor
  */
 struct mf_farm_config {
     const struct mf_policy *policy;
@@ -90,6 +92,7 @@ struct mf_farm_config {
     int64_t turnaround_ns;
     uint32_t first_attempt;
     uint32_t max_suspended_per_slot;
+    bool forgets_run_times;
 };
 
 /** What a task asks of another one that it comes after. Stored in journals: never renumber. */

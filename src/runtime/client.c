@@ -111,6 +111,9 @@ int mf_client_turn(struct mf_client *client, int64_t now_ns)
     /* First what is there to do: a task just submitted should not wait for a look at the mail. */
     decide(client);
     had_traffic = mf_stations_send(client);
+    /* Now, when servers are busy with that, rather than between a result and whoever awaits it. */
+    if (client->sentry)
+        mf_sentry_look(client->sentry, client->now_ns);
     if (receive(client)) {
         had_traffic = client->is_stirred = true;
         /* Where nothing can be given out, what is left to do can wait until the next turn. */
@@ -119,7 +122,7 @@ int mf_client_turn(struct mf_client *client, int64_t now_ns)
         mf_stations_send(client);
     }
     if (client->sentry)
-        mf_stations_look(client);
+        mf_stations_lose_gone(client);
     return had_traffic;
 }
 
@@ -264,6 +267,7 @@ int mf_client_create(const struct mf_client_config *config, struct mf_client **r
         .policy = &mf_policy_priority,
         .max_prefetch_per_slot = MAX_PREFETCH,
         .turnaround_ns = FIRST_TURNAROUND_NS,
+        .forgets_run_times = true,
     };
     int r;
 
