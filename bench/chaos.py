@@ -2,16 +2,18 @@
 """Farms whose processes are killed and stopped at random: is every task done, and done once?
 
     chaos.py BUILD_DIR kill   [tasks=2000] [ranks=9] [seeds=20] [seed=1] [seconds=0.1]
-                              [scheduler=1|0]
+                              [scheduler=1|0] [keep=0|1]
     chaos.py BUILD_DIR resume [tasks=1000] [ranks=3] [rounds=100] [seed=1] [seconds=0.05]
 
 kill: while a farm under --standby runs, each second a random process of it gets SIGKILL: a worker
 rank, its launcher or that one's keeper, a task, or the rank that schedules, twice; with scheduler=0
 not that one, and without --standby. Others get SIGSTOP for up to ten seconds. At least two workers
-are left alive. resume: all processes of a farm get SIGKILL at a random moment, and it is resumed.
+are left alive. With keep=1 the directory of a run that went wrong stays where this was called.
+resume: all processes of a farm get SIGKILL at a random moment, and it is resumed.
 
 Each task appends a line to a file of its own. By these files and the journal, no task may be
-missing, and none done again whose first attempt no kill has cut short.
+missing, and none done again but those of which a kill has cut an attempt short: it ran where the
+kill hit, or had ended there and nothing was said of it yet.
 """
 
 import contextlib
@@ -22,6 +24,7 @@ import re
 import shutil
 import signal
 import sqlite3
+import stat
 import statistics
 import subprocess
 import sys
@@ -120,8 +123,8 @@ class Farm:
         os.makedirs(os.path.join(self.dir, "effect"))
         with open(os.path.join(self.dir, "tasks"), "w") as file:
             for task in range(1, tasks + 1):
-                file.write(f"sleep {seconds}; echo $MPIFARM_RANK $$ >> {self.dir}/effect/{task}; "
-                           f"echo task {task}\n")
+                file.write(f"sleep {seconds}; echo $MPIFARM_RANK $$ $PPID >> "
+                           f"{self.dir}/effect/{task}; echo task {task}\n")
 
     def close(self):
         shutil.rmtree(self.dir)
@@ -173,7 +176,7 @@ class Farm:
         return {int(task) for task in re.findall(r"^task (\d+)$", self.text("out"), re.M)}
 
     def effects(self):
-        """The lines of each task: the rank, and the process, of each attempt that came so far."""
+        """The lines of each task: rank, process and launcher of each attempt that came so far."""
         found = {}
         for task in os.listdir(os.path.join(self.dir, "effect")):
             lines = self.text(os.path.join("effect", task)).splitlines()
@@ -203,7 +206,7 @@ class Farm:
         effects, journal = self.effects(), self.journal()
         for task in range(1, self.tasks + 1):
             lines = effects.get(task, [])
-            whole = [line for line in lines if not is_cut(*line)]
+            whole = [line for line in lines if not is_cut(task, line)]
             if not lines or journal.get(task) != 1:
                 raise Wrong(f"task {task}: {len(lines)} effects, done {journal.get(task, 0)} "
                             "times by the journal")
@@ -222,13 +225,35 @@ class Farm:
 
 # --- kills, one by one ---
 
+class Cut:
+    """What a kill cuts short: all that the launcher of a rank has and had, or less, or more.
+
+    What the farm has said to be done by then is none of it. A launcher that dies with its keeper
+    or its rank may have begun something even then.
+    """
+
+    def __init__(self, kind, rank, pid, farm):
+        self.kind, self.rank, self.pid = kind, rank, pid
+        self.launchers = set(launchers(farm.rank_pids().get(rank, 0)))
+        self.printed = farm.printed()
+
+    def has(self, task, line):
+        rank, pid, launcher = line
+        if task in self.printed:
+            return False
+        if self.kind == "task":
+            return pid == self.pid
+        return (launcher in self.launchers or self.kind == "all"
+                or (self.kind in ("rank", "scheduler") and rank == self.rank))
+
+
 class Monkey:
-    """Kills and stops what belongs to a farm; knows which attempts that may have cut short."""
+    """Kills and stops what belongs to a farm; knows which attempts that has cut short."""
 
     def __init__(self, farm, rng, kills_scheduler):
         self.farm, self.rng = farm, rng
         self.schedulers_left = 2 if kills_scheduler else 0
-        self.cut_ranks, self.dead_tasks, self.stopped = set(), set(), []
+        self.cuts, self.stopped, self.n_new_ranks = [], [], 0
         self.log = []
 
     def workers(self):
@@ -260,12 +285,9 @@ class Monkey:
         if not victims:
             return
         kind, rank, pid = self.rng.choice(victims)
-        if kind == "task":
-            self.dead_tasks.add(pid)
-        else:
-            self.cut_ranks.add(rank)
         self.schedulers_left -= kind == "scheduler"
         self.log.append(f"kill {kind} of rank {rank}")
+        self.cuts.append(Cut(kind, rank, pid, self.farm))
         send(pid, signal.SIGKILL)
 
     def stop_one(self):
@@ -283,8 +305,15 @@ class Monkey:
             send(pid, signal.SIGCONT)
         self.stopped = [entry for entry in self.stopped if entry[0] > now]
 
-    def is_cut(self, rank, pid):
-        return rank in self.cut_ranks or pid in self.dead_tasks
+    def note_new_ranks(self):
+        """Where none of its ranks can go on, a farm under --standby starts others."""
+        if self.farm.text("err").count("new ranks go on with it") > self.n_new_ranks:
+            self.n_new_ranks += 1
+            self.cuts.append(Cut("all", None, None, self.farm))
+            print("new ranks went on with the farm", self.log[-3:], file=sys.stderr, flush=True)
+
+    def is_cut(self, task, line):
+        return any(cut.has(task, line) for cut in self.cuts)
 
     def await_begin(self):
         """Before, ranks are in MPI_Init(), where none can do without another."""
@@ -308,6 +337,7 @@ class Monkey:
                 self.kill_one()
                 self.stop_one()
             self.let_go(now)
+            self.note_new_ranks()
             time.sleep(0.02)
         spent = time.monotonic() - began
         self.let_go(float("inf"))
@@ -324,7 +354,7 @@ class Quiet(Monkey):
         pass
 
 
-def run_farm(bench, monkey_class, seed, tasks, ranks, seconds, scheduler):
+def run_farm(bench, monkey_class, seed, tasks, ranks, seconds, scheduler, keep=0):
     """One farm from beginning to end. Returns its makespan."""
     farm = Farm(bench, tasks, ranks, seconds)
     monkey = monkey_class(farm, random.Random(seed), scheduler)
@@ -335,8 +365,12 @@ def run_farm(bench, monkey_class, seed, tasks, ranks, seconds, scheduler):
         farm.check_orphans()
         farm.check_done(monkey.is_cut)
     except Wrong as wrong:
-        raise Wrong(f"seed {seed}: {wrong}\n" + "\n".join(monkey.log[-50:]) + "\n" +
-                    farm.text("err")) from None
+        kill_all(farm.process.pid)
+        text = "\n".join(monkey.log) + "\n" + farm.text("err")
+        if keep:
+            shutil.copytree(farm.dir, f"chaos-seed-{seed}", dirs_exist_ok=True,
+                            ignore=lambda path, names: [n for n in names if is_socket(path, n)])
+        raise Wrong(f"seed {seed}: {wrong}\n{text}") from None
     finally:
         kill_all(farm.process.pid)
         farm.process.wait()
@@ -344,10 +378,14 @@ def run_farm(bench, monkey_class, seed, tasks, ranks, seconds, scheduler):
     return spent
 
 
-def kill(bench, tasks=2000, ranks=9, seeds=20, seed=1, seconds=0.1, scheduler=1):
+def is_socket(path, name):
+    return stat.S_ISSOCK(os.lstat(os.path.join(path, name)).st_mode)
+
+
+def kill(bench, tasks=2000, ranks=9, seeds=20, seed=1, seconds=0.1, scheduler=1, keep=0):
     """Returns the makespan without any kill, and that of each seed."""
     undisturbed = run_farm(bench, Quiet, 0, tasks, ranks, seconds, 0)
-    return undisturbed, [run_farm(bench, Monkey, s, tasks, ranks, seconds, scheduler)
+    return undisturbed, [run_farm(bench, Monkey, s, tasks, ranks, seconds, scheduler, keep)
                          for s in range(seed, seed + seeds)]
 
 
@@ -369,7 +407,7 @@ def finish_rounds(farm, reported, seed):
     if farm.process.wait(RUN_S) != 0:
         raise Wrong(f"seed {seed}: the last run ended with {farm.process.returncode}:\n" +
                     farm.text("err"))
-    farm.check_done(lambda rank, pid: True)
+    farm.check_done(lambda task, line: True)
     effects = farm.effects()
     for task, count in reported.items():
         if count == 0 or len(effects[task]) != count:

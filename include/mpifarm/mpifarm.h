@@ -95,8 +95,9 @@ typedef int (*mpifarm_function)(struct mpifarm_context *context, void *user);
 
 /** Where task functions run. */
 enum mpifarm_isolation {
-    /** In executor processes if the variable MPIFARM_ISOLATE is 1; in the rank if it is 0 or not
-       set. */
+    /** In executor processes if the variable MPIFARM_ISOLATE is 1, in the rank if it is 0. If it is
+       not set: in executor processes where srun started several ranks, as the death of one of
+       them would end them all; else in the rank. */
     MPIFARM_ISOLATION_DEFAULT = 0,
     /** In the rank: fastest; a crash ends the rank, and a time limit only asks. */
     MPIFARM_ISOLATION_OFF,

@@ -75,13 +75,19 @@ int mf_api_refuse_client(struct mpifarm *farm, const char *call)
 
 /* --- making --- */
 
-/* What the environment says. Whoever writes "yes" must not find out by a crash that it is "1". */
+/*
+ * What the environment says. Whoever writes "yes" must not find out by a crash that it is "1". If
+ * it says nothing, it depends on what the death of one rank does to the others.
+ */
 static int read_isolation(struct mpifarm *farm, bool *ret_is_isolated)
 {
     const char *variable = getenv("MPIFARM_ISOLATE");
 
-    *ret_is_isolated = variable && strcmp(variable, "1") == 0;
-    if (!variable || !variable[0] || *ret_is_isolated || strcmp(variable, "0") == 0)
+    *ret_is_isolated = farm->launch.is_fragile;
+    if (!variable || !variable[0])
+        return 0;
+    *ret_is_isolated = strcmp(variable, "1") == 0;
+    if (*ret_is_isolated || strcmp(variable, "0") == 0)
         return 0;
     return mf_api_fail(farm, -EINVAL, "MPIFARM_ISOLATE is \"%s\": it can be 0 or 1", variable);
 }
@@ -112,7 +118,7 @@ static int set_options(struct mpifarm *farm, const struct mpifarm_options *optio
         return mf_api_fail(farm, -EINVAL, "options: spin_ns is negative");
     if (farm->options.max_attempts == 0)
         farm->options.max_attempts = 1;
-    return choose_isolation(farm, &farm->options, &farm->is_isolated);
+    return 0;
 }
 
 /* Ranks of other nodes cannot see this process, which may be in a function for hours: another one
@@ -135,6 +141,8 @@ static int set_up(struct mpifarm *farm, int *argc, char ***argv,
 
     if (r == 0)
         r = mf_launch_detect(&farm->launch, &farm->err);
+    if (r == 0)
+        r = choose_isolation(farm, &farm->options, &farm->is_isolated);
     mf_life_own(&farm->life);
     if (r == 0 && farm->launch.is_mpi && farm->launch.n_local != farm->launch.n_copies)
         fork_keeper(farm);

@@ -104,8 +104,9 @@ static void put_head(const struct mf_batch_script *script, struct mf_buffer *buf
                     words->is_chain ? "in as many jobs as it takes" : "on the nodes of a job");
     if (!says_how_much(words))
         mf_buffer_print(buffer, "#SBATCH --exclusive\n");
+    /* Where all jobs of a chain have one output file, none replaces what those before it wrote. */
     if (words->is_chain)
-        mf_buffer_print(buffer, "#SBATCH --no-requeue\n");
+        mf_buffer_print(buffer, "#SBATCH --no-requeue\n#SBATCH --open-mode=append\n");
     mf_buffer_print(buffer, "#SBATCH --chdir=");
     put_slurm_word(script->cwd, buffer);
     for (int i = 0; i < words->n_slurm; i++) {

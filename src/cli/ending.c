@@ -1,6 +1,7 @@
 /* How a run ended: see ending.h. No state; any thread. */
 #include "cli/ending.h"
 
+#include "base/clock.h"
 #include "base/io.h"
 
 #include <errno.h>
@@ -14,6 +15,9 @@
 
 /* More than the longest of what is in it. */
 #define TEXT_SIZE 512
+
+/* What stands there of a run that goes on, before the time by which it has to end. */
+#define RENEWED "again "
 
 int mf_ending_create(const char *run_dir, char *path)
 {
@@ -34,20 +38,55 @@ int mf_ending_create(const char *run_dir, char *path)
     return 0;
 }
 
+/* Clocks of nodes have only the time of day in common. */
+int mf_ending_renew(const char *path, int64_t end_ns)
+{
+    int64_t until_ns = end_ns ? end_ns - mf_clock_monotonic_ns() + mf_clock_wall_ns() : 0;
+    int fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC | O_NOFOLLOW);
+    char text[64];
+    int n, r;
+
+    if (fd < 0)
+        return -errno;
+    n = snprintf(text, sizeof(text), RENEWED "%" PRId64 "\n", until_ns);
+    r = mf_pwrite_all(fd, text, (size_t)n, 0);
+    mf_close(&fd);
+    return r;
+}
+
+/* Empty if there is nothing, or it cannot be read. */
+static void read_file(const char *path, char text[TEXT_SIZE])
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? 0 : read(fd, text, TEXT_SIZE - 1);
+
+    text[n > 0 ? n : 0] = '\0';
+    mf_close(&fd);
+}
+
+bool mf_ending_is_renewed(int64_t *ret_end_ns)
+{
+    const char *path = getenv(MF_ENDING_VARIABLE);
+    char text[TEXT_SIZE] = "";
+    int64_t until_ns;
+
+    if (path)
+        read_file(path, text);
+    if (sscanf(text, RENEWED "%" SCNd64, &until_ns) != 1)
+        return false;
+    *ret_end_ns = until_ns ? until_ns - mf_clock_wall_ns() + mf_clock_monotonic_ns() : 0;
+    return true;
+}
+
 struct mf_ending mf_ending_read(const char *path)
 {
     struct mf_ending ending = {.state = MF_ENDING_NONE};
     struct mf_life life = {.pid = 0};
-    char text[TEXT_SIZE] = "";
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    char text[TEXT_SIZE];
     int has_losses;
-    ssize_t n;
 
-    if (fd < 0)
-        return ending;
-    n = read(fd, text, sizeof(text) - 1);
-    mf_close(&fd);
-    if (n <= 0)
+    read_file(path, text);
+    if (!text[0] || strncmp(text, RENEWED, strlen(RENEWED)) == 0)
         return ending;
     if (sscanf(text, "ended %d %d\n", &ending.status, &has_losses) == 2) {
         ending.state = MF_ENDING_ENDED;
@@ -55,7 +94,8 @@ struct mf_ending mf_ending_read(const char *path)
         return ending;
     }
     ending.state = MF_ENDING_BEGUN;
-    if (sscanf(text, "begun %39s %" SCNu64 " %" SCNu64 " %" SCNd32 " %255s\n", life.boot,
+    ending.is_over = sscanf(text, "over %d", &ending.status) == 1;
+    if (sscanf(text, "%*s %*d %39s %" SCNu64 " %" SCNu64 " %" SCNd32 " %255s\n", life.boot,
                &life.pid_namespace, &life.started, &life.pid, ending.host) == 5)
         ending.scheduler = life;
     return ending;
@@ -106,16 +146,27 @@ static void put(const char *text)
     mf_close(&fd);
 }
 
-void mf_ending_note_begun(void)
+/* How far the run is, and who schedules. */
+static void put_stage(const char *stage, int status)
 {
     struct mf_life life;
     char text[TEXT_SIZE], host[MF_ENDING_HOST_SIZE];
 
     mf_life_own(&life);
     find_host(host, sizeof(host));
-    snprintf(text, sizeof(text), "begun %s %" PRIu64 " %" PRIu64 " %" PRId32 " %s\n",
+    snprintf(text, sizeof(text), "%s %d %s %" PRIu64 " %" PRIu64 " %" PRId32 " %s\n", stage, status,
              life.boot[0] ? life.boot : "-", life.pid_namespace, life.started, life.pid, host);
     put(text);
+}
+
+void mf_ending_note_begun(void)
+{
+    put_stage("begun", 0);
+}
+
+void mf_ending_note_over(int status)
+{
+    put_stage("over", status);
 }
 
 int mf_ending_note(int status, bool has_losses)

@@ -11,6 +11,7 @@
 
 #include <limits.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 /** The variable with the path; set for the ranks of a supervised run, and for no task. */
 #define MF_ENDING_VARIABLE "MPIFARM_SUPERVISED"
@@ -28,7 +29,8 @@ enum mf_ending_state {
 /**
  * What the file says.
  *
- * @status     of the run, if it has ENDED
+ * @status     of the run, if it has ENDED, or is_over
+ * @is_over    it has BEGUN, and nothing is left to do but to let go of the ranks
  * @has_losses  ranks were lost by then
  * @scheduler  the process that schedules, if it has BEGUN; nothing that is known for certain may
  *             be there
@@ -37,6 +39,7 @@ enum mf_ending_state {
 struct mf_ending {
     enum mf_ending_state state;
     int status;
+    bool is_over;
     bool has_losses;
     struct mf_life scheduler;
     char host[MF_ENDING_HOST_SIZE];
@@ -50,6 +53,23 @@ struct mf_ending {
  * Returns 0 or -errno.
  */
 int mf_ending_create(const char *run_dir, char *path);
+
+/**
+ * mf_ending_renew() - say in the file that the run which broke off goes on under other ranks.
+ *
+ * @end_ns  when it has to end, as of mf_clock_monotonic_ns(), 0 for never
+ *
+ * Returns 0 or -errno.
+ */
+int mf_ending_renew(const char *path, int64_t end_ns);
+
+/**
+ * mf_ending_is_renewed() - whether this process is a rank with which a run goes on.
+ *
+ * @ret_end_ns  when it has to end, on this node's mf_clock_monotonic_ns(), 0 for never; untouched
+ *              if it is not
+ */
+bool mf_ending_is_renewed(int64_t *ret_end_ns);
 
 /** What the file says; NONE of one that cannot be read. */
 struct mf_ending mf_ending_read(const char *path);
@@ -70,6 +90,10 @@ int mf_ending_check(const char *run_dir, struct mf_error *err);
 /** The rank with the scheduler: something was started, or goes on under this one. Does nothing
  * where nobody supervises. */
 void mf_ending_note_begun(void);
+
+/** The rank with the scheduler: the run will end with this status, whoever dies from now on. Does
+ * nothing where nobody supervises. */
+void mf_ending_note_over(int status);
 
 /**
  * mf_ending_note() - rank 0: the run has ended with this status.

@@ -258,6 +258,15 @@ static const struct mf_needs *needs_of(const struct asked *asked)
     return &asked->set->tasks[asked->number - 1].spec.needs;
 }
 
+/* Whether there are fewer workers than the nodes that it needs, since some were lost. */
+static bool is_stranded(const struct asked *asked)
+{
+    const struct mf_status *status = &asked->explain->status;
+
+    return status->n_lost > 0 && needs_of(asked)->n_nodes > 1 &&
+           needs_of(asked)->n_nodes > status->n_workers;
+}
+
 static void put_waits(const struct asked *asked)
 {
     uint64_t n = 0;
@@ -268,7 +277,14 @@ static void put_waits(const struct asked *asked)
     }
     if (n > 0 || asked->explain->life != MF_EXPLAIN_GOES_ON)
         return;
-    if (asked->set && asked->number > 0 && needs_of(asked)->n_nodes > 1)
+    if (asked->set && asked->number > 0 && is_stranded(asked))
+        fprintf(asked->file,
+                "waits for: workers that are lost: it needs %" PRIu32
+                " nodes, and the run has %" PRIu64
+                " worker%s left; if none comes back, it is left for --resume\n",
+                needs_of(asked)->n_nodes, asked->explain->status.n_workers,
+                asked->explain->status.n_workers == 1 ? "" : "s");
+    else if (asked->set && asked->number > 0 && needs_of(asked)->n_nodes > 1)
         fprintf(asked->file,
                 "waits for: no other task; it is running, or waits for %" PRIu32 " nodes that have "
                 "%" PRIu32 " free core%s each at the same time, and what else it needs\n",

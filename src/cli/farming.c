@@ -351,6 +351,12 @@ static int open_run(struct run *run, mf_open_source_fn open_source, char **words
     return r < 0 ? mf_error_set(err, r, "out of memory") : 0;
 }
 
+/* Whoever supervises this knows the status by then, should this process die while ranks leave. */
+static void note_over(void *arg, enum mf_run_result result)
+{
+    mf_ending_note_over(exit_status(result));
+}
+
 /* What the scheduler is to use of it. */
 static void hand_over(struct run *run)
 {
@@ -360,6 +366,7 @@ static void hand_over(struct run *run)
     config->source = run->source;
     config->open_journal = open_journal;
     config->open_arg = run;
+    config->over = note_over;
     config->progress = run->progress;
     config->run_dir = run->run_dir;
     config->shown_run_dir = run->settings->run_dir;
@@ -479,6 +486,15 @@ static void warn_of_no_effect(const struct mf_log *log, const struct mf_launch *
                             "with --np N");
 }
 
+/* Ranks that were started to go on with a run do what this command line says of what is left. */
+static void go_on_if_renewed(struct mf_farming_settings *settings)
+{
+    if (!mf_ending_is_renewed(&settings->scheduler.end_ns))
+        return;
+    settings->is_forced = false;
+    settings->scheduler.resume = MF_RESUME_UNFINISHED;
+}
+
 static int take_part(struct mf_context *context, const struct mf_launch *launch,
                      struct mf_farming_settings *settings, mf_open_source_fn open_source,
                      char **words, int n_words)
@@ -488,6 +504,7 @@ static int take_part(struct mf_context *context, const struct mf_launch *launch,
     int status = MPIFARM_EXIT_DONE;
     int r;
 
+    go_on_if_renewed(settings);
     if (launch->rank == 0)
         mf_walltime_find(&settings->scheduler, &context->log);
     settings->rank.launch = launch;
@@ -496,8 +513,7 @@ static int take_part(struct mf_context *context, const struct mf_launch *launch,
     settings->rank.hears_mpirun = mf_ending_is_awaited() && getenv("OMPI_COMM_WORLD_SIZE");
     r = mf_rank_start(&rank, &settings->rank, &err);
 
-    if (r == 0 && rank.is_root && !settings->is_quiet && launch->n_copies > 1 &&
-        mf_supervise_is_advised())
+    if (r == 0 && rank.is_root && launch->n_copies > 1 && mf_supervise_is_advised())
         mf_log_info(&context->log,
                     "mpirun ends all ranks when one dies; with --enable-recovery, "
                     "or as mpifarm %s --np N, the others go on",
@@ -561,5 +577,7 @@ int mf_farming_main(struct mf_context *context, const struct mf_subcommand *subc
     if (r > 0)
         return status;
     settings.name = subcommand->name;
+    if (settings.is_quiet)
+        context->log.level = MF_LOG_WARNING;
     return take_part(context, &launch, &settings, open_source, argv, argc);
 }

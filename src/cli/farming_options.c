@@ -171,7 +171,9 @@ const struct mf_option mf_farming_options[MF_N_RUN_OPTIONS] = {
                                 "run: of another node if there is one. Nothing is run again but "
                                 "what the death cut short. All nodes must reach the run directory "
                                 "and the task files, and mpirun must let the other ranks live: "
-                                "use --np, or mpirun --enable-recovery."},
+                                "use --np, or mpirun --enable-recovery. With --np or --launch the "
+                                "run goes on too when mpirun, srun or all ranks die: they are "
+                                "started again, up to three times."},
     [OPTION_JOBLOG] = {.name = "joblog",
                        .value = "FILE",
                        .complete = MF_COMPLETE_FILE,
@@ -182,7 +184,7 @@ const struct mf_option mf_farming_options[MF_N_RUN_OPTIONS] = {
     [OPTION_ETA] = {.name = "eta", .help = "Show the bar with the estimated time left in front."},
     [OPTION_QUIET] = {.name = "quiet",
                       .letter = 'q',
-                      .help = "Show neither progress nor summary, only errors."},
+                      .help = "Show neither progress nor summary, only warnings and errors."},
     [OPTION_NO_PIN] = {.name = "no-pin", .help = "Do not bind tasks to cores."},
     [OPTION_MEM] = {.name = "mem",
                     .value = "SIZE",

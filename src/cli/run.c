@@ -26,7 +26,7 @@ const struct mf_subcommand mf_subcommand_run = {
         "  afterany=LIST, afternotok=LIST  when they have ended; when they have failed\n"
         "  cores=N       slots it occupies; with ranks= those of each rank\n"
         "  ranks=N       an MPI program: started by srun in a Slurm job, else by mpirun\n"
-        "  nodes=N       cores and memory on so many nodes, on all at once; no GPUs\n"
+        "  nodes=N       its cores, memory and GPUs on each of so many nodes, at once\n"
         "  mem=SIZE      memory it needs; ended when it uses more\n"
         "  gpus=N        GPUs it needs\n"
         "  NAME=N        so many of a --resource NAME, as in licence.x=1\n"

@@ -3,31 +3,23 @@
  * loop over poll() hands on output and signals, and looks whether the run has
  * ended. The starter is in a process group of its own, so that the keys of a
  * terminal mean what they mean without it.
+ *
+ * With a standby a run is to survive whatever dies. Where none of its ranks can go on with it, as
+ * mpirun itself has died or all ranks have, the supervisor does what its user would do: once
+ * nothing is left of them it starts others, which continue from the journal.
  */
-#include "cli/supervise.h"
+#include "cli/supervise_private.h"
 
-#include "base/clock.h"
 #include "base/io.h"
-#include "cli/ending.h"
-#include "cli/relay.h"
-#include "cli/terminal.h"
 #include "exec/descendants.h"
-#include "runtime/rank.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <inttypes.h>
-#include <limits.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/pidfd.h>
-#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 /* A starter may hang once ranks have died; but it ends soon after its ranks, and what it has of
@@ -37,58 +29,27 @@
 /* It waits for ranks that are known to be lost until Slurm knows it too, if not for ever. */
 #define LEAVE_LOST_NS (1 * MF_NS_PER_S)
 
+/* Ranks that nobody waits for any more may have something to do before they leave. */
+#define LEAVE_OVER_NS (30 * MF_NS_PER_S)
+
 /* A scheduler that has died may be followed by another one, for which workers wait two minutes. */
 #define TAKEOVER_NS (150 * MF_NS_PER_S)
-
-/* Between looks at whether there is something to do. */
-#define LOOK_NS (200 * MF_NS_PER_MS)
 
 /* Between looks at the record of the end, which may be on a file system that many share; and it is
  * not looked at while there is output. */
 #define RECORD_NS (1 * MF_NS_PER_S)
 
+/* Ranks that are to go on with a run do so within this time, or not at all. */
+#define BEGIN_NS (120 * MF_NS_PER_S)
+
+/* How often a run goes on under other ranks: what ends them all again and again is to be told. */
+#define MAX_CONTINUED 3
+
+/* Before it does: what ran on other nodes, out of sight, is gone by then. */
+#define PAUSE_NS (2 * MF_NS_PER_S)
+
 /* Processes of the starter that have to be killed. */
 #define KILL_LIMIT_NS (2 * MF_NS_PER_S)
-
-/* What srun says of a rank that cannot start; the others wait for it. */
-#define FAILED_RANK ": Exited with exit code"
-
-/* What Open MPI 4 says to whoever reads, once for each rank that leaves after a death; and srun
- * where it could not bind anybody, which was not wanted. */
-static const char *const noise[] = {"PMIX ERROR: BAD-PARAM in file",
-                                    "cluster configuration lacks support for cpu binding", NULL};
-
-/**
- * @name       of what was started, srun or mpirun
- * @n_signals  that were passed on
- * @teller     srun that passes a signal on, 0 for none
- * @told       the scheduler that the last signal was for
- * @told_number  that signal
- * @is_missed  it did not get there: it is for the scheduler that follows
- * @last       that was read of how far the run is
- * @quiet_ns   since when nothing has come of it
- * @looked_ns  when the record was last looked at
- * @over_ns    since when the run is known to be over, 0 if it is not
- * @asked_ns   when the starter was asked to end, 0 if it was not
- * @has_ended  it has, and was reaped
- */
-struct supervisor {
-    struct mf_context *context;
-    const struct mf_supervision *config;
-    const char *name;
-    char ending[PATH_MAX];
-    pid_t starter;
-    int signal_fd;
-    int n_signals;
-    pid_t teller;
-    struct mf_life told;
-    uint32_t told_number;
-    bool is_missed;
-    struct mf_ending last;
-    struct mf_relay out, err;
-    int64_t quiet_ns, looked_ns, over_ns, asked_ns;
-    bool has_ended;
-};
 
 bool mf_supervise_is_by_mpirun(void)
 {
@@ -102,124 +63,10 @@ int mf_supervise_is_advised(void)
     return mf_supervise_is_by_mpirun() && (!recovery || strcmp(recovery, "0") == 0);
 }
 
-/* --- starting --- */
-
-static const int passed_signals[] = {SIGINT, SIGTERM, SIGHUP};
-
-/* Returns a signalfd or -errno. A signal that is ignored (nohup) stays so. */
-static int take_signals(sigset_t *ret_before)
-{
-    struct sigaction action;
-    sigset_t set;
-    int fd;
-
-    sigemptyset(&set);
-    sigaddset(&set, SIGCHLD);
-    for (size_t i = 0; i < sizeof(passed_signals) / sizeof(passed_signals[0]); i++)
-        if (sigaction(passed_signals[i], NULL, &action) < 0 || action.sa_handler != SIG_IGN)
-            sigaddset(&set, passed_signals[i]);
-    if (sigprocmask(SIG_BLOCK, &set, ret_before) < 0)
-        return -errno;
-    fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-    return fd < 0 ? -errno : fd;
-}
-
-/* Never returns. In the background it waits: to be stopped with all of its group, as the terminal
- * would have it, would hold up the run for input that it may not even read. */
-static void copy_input(int to)
-{
-    const struct timespec pause = {.tv_nsec = LOOK_NS};
-    char bytes[4096];
-    ssize_t n;
-
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    signal(SIGTTIN, SIG_IGN);
-    for (;;) {
-        n = read(STDIN_FILENO, bytes, sizeof(bytes));
-        if (n < 0 && errno == EIO && tcgetpgrp(STDIN_FILENO) > 0)
-            nanosleep(&pause, NULL);
-        else if (n <= 0 || mf_write_all(to, bytes, (size_t)n) < 0)
-            _exit(EXIT_SUCCESS);
-    }
-}
-
-/* What is started cannot read from a terminal that another group of processes has. */
-static int copy_terminal(void)
-{
-    int fds[2];
-    pid_t pid;
-
-    if (!isatty(STDIN_FILENO))
-        return 0;
-    if (pipe2(fds, O_CLOEXEC) < 0)
-        return -errno;
-    pid = fork();
-    if (pid == 0) {
-        close(fds[0]);
-        copy_input(fds[1]);
-    }
-    if (pid < 0 || dup2(fds[0], STDIN_FILENO) < 0)
-        return -errno;
-    close(fds[0]);
-    close(fds[1]);
-    return 0;
-}
-
-/* Never returns. What reads nothing leaves what there is to read to others, such as the loop of a
- * shell that this is called in. */
-_Noreturn static void exec_starter(const struct supervisor *supervisor)
-{
-    const struct mf_supervision *config = supervisor->config;
-    int r = 0, null_fd = config->reads_input ? -1 : open("/dev/null", O_RDONLY);
-
-    if (null_fd >= 0)
-        dup2(null_fd, STDIN_FILENO);
-    setenv(MF_ENDING_VARIABLE, supervisor->ending, 1);
-    r = mf_launching_exec(config->launching, supervisor->context, config->is_prompt);
-    fprintf(stderr, "mpifarm: %s cannot be started: %s\n", supervisor->name, strerror(-r));
-    _exit(127);
-}
-
-static int start(struct supervisor *supervisor)
-{
-    sigset_t before;
-    int out[2], err[2], r = take_signals(&before);
-
-    if (r < 0)
-        return r;
-    supervisor->signal_fd = r;
-    if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
-        return -errno;
-    /* Before there are pipes of which it would keep ends. */
-    r = supervisor->config->reads_input ? copy_terminal() : 0;
-    if (r < 0)
-        return r;
-    if (pipe2(out, O_CLOEXEC) < 0 || pipe2(err, O_CLOEXEC) < 0)
-        return -errno;
-    mf_terminal_tell();
-    supervisor->starter = fork();
-    if (supervisor->starter < 0)
-        return -errno;
-    if (supervisor->starter == 0) {
-        setpgid(0, 0);
-        prctl(PR_SET_PDEATHSIG, SIGTERM);
-        sigprocmask(SIG_SETMASK, &before, NULL);
-        dup2(out[1], STDOUT_FILENO);
-        dup2(err[1], STDERR_FILENO);
-        exec_starter(supervisor);
-    }
-    close(out[1]);
-    close(err[1]);
-    supervisor->out = (struct mf_relay){.from = out[0], .to = STDOUT_FILENO};
-    supervisor->err = (struct mf_relay){
-        .from = err[0], .to = STDERR_FILENO, .unwanted = noise, .telling = FAILED_RANK};
-    return 0;
-}
-
 /* --- while it runs --- */
 
 /* What cannot be read for a moment, as on a file system of a network, says nothing new. */
-static struct mf_ending look(struct supervisor *supervisor)
+struct mf_ending mf_supervise_look(struct mf_supervisor *supervisor)
 {
     struct mf_ending ending = mf_ending_read(supervisor->ending);
 
@@ -228,127 +75,33 @@ static struct mf_ending look(struct supervisor *supervisor)
     return supervisor->last;
 }
 
-static void note_missed(struct supervisor *supervisor)
+static void reap(struct mf_supervisor *supervisor)
 {
-    supervisor->is_missed = true;
-    mf_log_warning(&supervisor->context->log,
-                   "signal %" PRIu32 " (%s) did not get to the scheduler%s",
-                   supervisor->told_number, sigdescr_np((int)supervisor->told_number),
-                   supervisor->config->has_standby ? ": one that follows it is told" : "");
+    mf_supervise_reap_teller(supervisor);
+    supervisor->has_ended = waitpid(supervisor->starter, &supervisor->status, WNOHANG) != 0;
 }
 
-/* By a step of its own. Never returns. */
-_Noreturn static void exec_teller(const struct mf_ending *ending, uint32_t number)
-{
-    char signal_word[16], pid_word[16], node_word[300];
-    const char *const words[] = {"srun",       "--overlap",    "--mpi=none", "--nodes=1",
-                                 "--ntasks=1", "--input=none", "--quiet",    node_word,
-                                 "kill",       signal_word,    pid_word,     NULL};
-    sigset_t none;
-
-    snprintf(signal_word, sizeof(signal_word), "-%" PRIu32, number);
-    snprintf(pid_word, sizeof(pid_word), "%" PRId32, ending->scheduler.pid);
-    snprintf(node_word, sizeof(node_word), "--nodelist=%s", ending->host);
-    setpgid(0, 0);
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-    mf_launching_clean_environment();
-    execvp(words[0], (char *const *)words);
-    _exit(127);
-}
-
-/*
- * srun would end the step with most signals, and give the others to all processes of the step,
- * tasks included. So the scheduler is told by itself, on another node with the help of srun.
- */
-static void tell_scheduler(struct supervisor *supervisor, const struct mf_ending *ending,
-                           uint32_t number)
-{
-    int fd, r = mf_life_open(&ending->scheduler, &fd);
-
-    supervisor->told = ending->scheduler;
-    supervisor->told_number = number;
-    supervisor->is_missed = false;
-    if (r == 1) {
-        r = pidfd_send_signal(fd, (int)number, NULL, 0);
-        mf_close(&fd);
-    } else if (r == 0) {
-        r = supervisor->teller = fork();
-        if (r == 0)
-            exec_teller(ending, number);
-    }
-    if (r < 0)
-        note_missed(supervisor);
-}
-
-/* A scheduler that has taken over gets what the one before it did not. */
-static void tell_next_scheduler(struct supervisor *supervisor)
-{
-    struct mf_ending ending;
-
-    if (!supervisor->is_missed)
-        return;
-    ending = look(supervisor);
-    if (ending.state == MF_ENDING_BEGUN && (ending.scheduler.pid != supervisor->told.pid ||
-                                            ending.scheduler.started != supervisor->told.started))
-        tell_scheduler(supervisor, &ending, supervisor->told_number);
-}
-
-/*
- * Before the run has begun there may be no rank that could be told, so that what starts them is
- * ended. The first signal lets tasks end, the second ends them, and more mean that this takes too
- * long.
- */
-static void pass_on(struct supervisor *supervisor, uint32_t number)
-{
-    struct mf_ending ending = look(supervisor);
-
-    supervisor->n_signals++;
-    if (ending.state == MF_ENDING_NONE)
-        kill(supervisor->starter, supervisor->n_signals == 1 ? SIGTERM : SIGKILL);
-    else if (supervisor->n_signals > 3)
-        kill(supervisor->starter, SIGKILL);
-    else if (supervisor->n_signals == 3)
-        kill(supervisor->starter, SIGTERM);
-    else if (supervisor->config->launching->way == MF_LAUNCH_SRUN)
-        tell_scheduler(supervisor, &ending, number);
-    else
-        kill(supervisor->starter, mf_rank_stand_in((int)number));
-}
-
-static void reap(struct supervisor *supervisor)
-{
-    int status = 0;
-
-    if (supervisor->teller > 0 && waitpid(supervisor->teller, &status, WNOHANG) != 0) {
-        supervisor->teller = 0;
-        if (status != 0)
-            note_missed(supervisor);
-    }
-    supervisor->has_ended = waitpid(supervisor->starter, NULL, WNOHANG) != 0;
-}
-
-static void take_signal(struct supervisor *supervisor)
+static void take_signal(struct mf_supervisor *supervisor)
 {
     struct signalfd_siginfo info;
 
     if (read(supervisor->signal_fd, &info, sizeof(info)) != sizeof(info))
         return;
     if (info.ssi_signo != SIGCHLD) {
-        pass_on(supervisor, info.ssi_signo);
+        mf_supervise_pass_on(supervisor, info.ssi_signo);
         return;
     }
     reap(supervisor);
 }
 
-static void wait_for_more(struct supervisor *supervisor)
+static void wait_for_more(struct mf_supervisor *supervisor)
 {
     struct pollfd items[] = {{.fd = supervisor->signal_fd, .events = POLLIN},
                              mf_relay_wish(&supervisor->out),
                              mf_relay_wish(&supervisor->err)};
     bool has_moved;
 
-    if (poll(items, 3, (int)(LOOK_NS / MF_NS_PER_MS)) < 0)
+    if (poll(items, 3, (int)(MF_SUPERVISE_LOOK_NS / MF_NS_PER_MS)) < 0)
         return;
     if (items[0].revents)
         take_signal(supervisor);
@@ -360,28 +113,32 @@ static void wait_for_more(struct supervisor *supervisor)
 }
 
 /* For how long the starter may stay behind a run that is over; -1 for one that is not. */
-static int64_t patience_ns(struct supervisor *supervisor)
+static int64_t patience_ns(struct mf_supervisor *supervisor)
 {
-    struct mf_ending ending = look(supervisor);
+    struct mf_ending ending = mf_supervise_look(supervisor);
 
     if (ending.state == MF_ENDING_ENDED)
         return ending.has_losses ? LEAVE_LOST_NS : LEAVE_NS;
     if (ending.state == MF_ENDING_NONE && supervisor->err.was_told)
         return LEAVE_LOST_NS;
+    if (ending.state == MF_ENDING_NONE && supervisor->n_continued > 0)
+        return BEGIN_NS;
     if (ending.state == MF_ENDING_BEGUN && mf_life_has_ended(&ending.scheduler))
-        return supervisor->config->has_standby ? TAKEOVER_NS : LEAVE_NS;
+        return ending.is_over                    ? LEAVE_OVER_NS
+               : supervisor->config->has_standby ? TAKEOVER_NS
+                                                 : LEAVE_NS;
     return -1;
 }
 
 /* The run is over, and the starter has had its time: it is asked to end, and then made to. */
-static void press(struct supervisor *supervisor, int64_t now_ns)
+static void press(struct mf_supervisor *supervisor, int64_t now_ns)
 {
     int64_t allowed_ns;
 
     if (now_ns < supervisor->looked_ns + RECORD_NS || now_ns < supervisor->quiet_ns + RECORD_NS)
         return;
     supervisor->looked_ns = now_ns;
-    tell_next_scheduler(supervisor);
+    mf_supervise_tell_next(supervisor);
     allowed_ns = patience_ns(supervisor);
     if (allowed_ns < 0)
         supervisor->over_ns = 0;
@@ -399,25 +156,25 @@ static void press(struct supervisor *supervisor, int64_t now_ns)
 }
 
 /* Whether the user does not want to wait any longer. */
-static bool is_told_to_leave(const struct supervisor *supervisor)
+static bool is_told_to_leave(struct mf_supervisor *supervisor)
 {
     struct signalfd_siginfo info;
 
     while (read(supervisor->signal_fd, &info, sizeof(info)) == sizeof(info))
-        if (info.ssi_signo != SIGCHLD)
-            return true;
-    return false;
+        supervisor->n_signals += info.ssi_signo != SIGCHLD;
+    return supervisor->n_signals > 0;
 }
 
 /*
  * What the starter has left behind, and the last of the output, for which a reader may take its
- * time. A process that cannot be killed would keep the pipes open for ever.
+ * time. A process that cannot be killed would keep the pipes open for ever. Returns whether nothing
+ * is left.
  */
-static void clear_away(struct supervisor *supervisor)
+static bool clear_away(struct mf_supervisor *supervisor)
 {
     bool is_clear = mf_descendants_kill(KILL_LIMIT_NS) == 0;
     struct mf_relay *out = &supervisor->out, *err = &supervisor->err;
-    int n;
+    int n_signals = supervisor->n_signals, n;
 
     while (!mf_relay_is_over(out) || !mf_relay_is_over(err)) {
         struct pollfd items[] = {mf_relay_wish(out),
@@ -426,37 +183,136 @@ static void clear_away(struct supervisor *supervisor)
 
         n = poll(items, 3, is_clear ? -1 : (int)(LEAVE_NS / MF_NS_PER_MS));
         if (n < 0 && errno != EINTR)
-            return;
+            return false;
         if (n == 0 && out->n == 0 && err->n == 0)
-            return;
+            return false;
         if (n <= 0)
             continue;
-        if (items[2].revents && is_told_to_leave(supervisor))
-            return;
+        if (items[2].revents && is_told_to_leave(supervisor) && supervisor->n_signals > n_signals)
+            return false;
         (void)mf_relay_turn(out, &items[0]);
         (void)mf_relay_turn(err, &items[1]);
     }
+    return is_clear;
 }
 
-static int judge(struct supervisor *supervisor)
+/* --- the end of a starter --- */
+
+/* Why the run is not over, as far as that can be told. */
+static const char *say_how_it_broke(const struct mf_supervisor *supervisor, char *text, size_t size)
 {
-    struct mf_ending ending = look(supervisor);
+    int status = supervisor->status;
+
+    /* One that was pressed has only done as it was told. */
+    if (WIFSIGNALED(status) && supervisor->asked_ns == 0)
+        snprintf(text, size, "%s was killed by signal %d (%s)", supervisor->name, WTERMSIG(status),
+                 strsignal(WTERMSIG(status)));
+    else
+        snprintf(text, size, "the scheduler ended");
+    return text;
+}
+
+/* Of a run that has begun before, another beginning that fails is not the user's mistake. */
+static int judge(struct mf_supervisor *supervisor)
+{
+    struct mf_ending ending = mf_supervise_look(supervisor);
+    int unbegun = supervisor->n_continued > 0 ? MPIFARM_EXIT_STOPPED : MPIFARM_EXIT_USAGE;
+    char how[128];
 
     switch (ending.state) {
     case MF_ENDING_ENDED:
-        return ending.status;
+        return ending.status == MPIFARM_EXIT_USAGE ? unbegun : ending.status;
     case MF_ENDING_BEGUN:
-        mf_log_error(&supervisor->context->log,
-                     "the scheduler ended in the middle of the run; --resume continues");
+        if (ending.is_over)
+            return ending.status;
+        mf_log_error(&supervisor->context->log, "%s in the middle of the run; --resume continues",
+                     say_how_it_broke(supervisor, how, sizeof(how)));
         return MPIFARM_EXIT_STOPPED;
     case MF_ENDING_NONE:
         break;
     }
-    mf_log_error(&supervisor->context->log, "%s ended before the run began%s", supervisor->name,
+    mf_log_error(&supervisor->context->log, "%s ended before the run began%s%s", supervisor->name,
+                 supervisor->n_continued > 0 ? " again; --resume continues" : "",
                  supervisor->err.was_told ? ": a rank could not start there; all nodes must have "
                                             "this program, and what it needs, where this one has it"
                                           : "");
-    return MPIFARM_EXIT_USAGE;
+    return unbegun;
+}
+
+/* --- going on --- */
+
+/* Waits until nothing is left anywhere. Returns whether the user lets it go on. */
+static bool pause_before(struct mf_supervisor *supervisor)
+{
+    int64_t end_ns = mf_clock_monotonic_ns() + PAUSE_NS, left_ns;
+
+    while ((left_ns = end_ns - mf_clock_monotonic_ns()) > 0) {
+        struct pollfd item = {.fd = supervisor->signal_fd, .events = POLLIN};
+
+        (void)poll(&item, 1, (int)(left_ns / MF_NS_PER_MS) + 1);
+        if (is_told_to_leave(supervisor))
+            return false;
+    }
+    return true;
+}
+
+/* Forgets what was of the ranks before. */
+static void begin_anew(struct mf_supervisor *supervisor)
+{
+    supervisor->n_continued++;
+    supervisor->last = (struct mf_ending){.state = MF_ENDING_NONE};
+    supervisor->told = (struct mf_life){.pid = 0};
+    supervisor->looked_ns = supervisor->over_ns = supervisor->asked_ns = 0;
+    supervisor->is_missed = supervisor->has_ended = false;
+    supervisor->teller = 0;
+}
+
+/*
+ * Whether other ranks are to go on with the run, which must have been broken off, and not by its
+ * user; and of those before no process may be left, which could still do something.
+ */
+static bool may_continue(struct mf_supervisor *supervisor, bool is_clear)
+{
+    const struct mf_supervision *config = supervisor->config;
+    struct mf_ending ending;
+
+    if (!config->has_standby || config->reads_input || !is_clear || is_told_to_leave(supervisor) ||
+        supervisor->n_continued >= MAX_CONTINUED)
+        return false;
+    ending = mf_supervise_look(supervisor);
+    return ending.state == MF_ENDING_BEGUN && !ending.is_over;
+}
+
+/* Returns whether they were started. */
+static bool go_on(struct mf_supervisor *supervisor)
+{
+    char how[128];
+
+    mf_log_warning(&supervisor->context->log,
+                   "%s in the middle of the run: new ranks go on with it",
+                   say_how_it_broke(supervisor, how, sizeof(how)));
+    if (!pause_before(supervisor) ||
+        mf_ending_renew(supervisor->ending, supervisor->config->end_ns) < 0)
+        return false;
+    begin_anew(supervisor);
+    return mf_supervise_start(supervisor) == 0;
+}
+
+/* Until the starter has ended, and all that it had. Returns whether nothing is left. */
+static bool watch(struct mf_supervisor *supervisor)
+{
+    bool is_clear;
+    int fds[] = {supervisor->out.from, supervisor->err.from};
+
+    while (!supervisor->has_ended) {
+        wait_for_more(supervisor);
+        if (!supervisor->has_ended)
+            press(supervisor, mf_clock_monotonic_ns());
+    }
+    is_clear = clear_away(supervisor);
+    mf_close(&fds[0]);
+    mf_close(&fds[1]);
+    return is_clear;
 }
 
 static bool may_be_refused(struct mf_context *context)
@@ -471,30 +327,27 @@ static bool may_be_refused(struct mf_context *context)
 
 int mf_supervise(struct mf_context *context, const struct mf_supervision *config)
 {
-    struct supervisor supervisor = {.context = context,
-                                    .config = config,
-                                    .name = mf_launch_way_name(config->launching->way),
-                                    .signal_fd = -1};
+    struct mf_supervisor supervisor = {.context = context,
+                                       .config = config,
+                                       .name = mf_launch_way_name(config->launching->way),
+                                       .signal_fd = -1};
     int r, status;
 
     if (config->launching->way == MF_LAUNCH_MPIRUN && may_be_refused(context))
         return MPIFARM_EXIT_USAGE;
     r = mf_ending_create(config->run_dir, supervisor.ending);
     if (r == 0)
-        r = start(&supervisor);
+        r = mf_supervise_prepare(&supervisor);
+    if (r == 0)
+        r = mf_supervise_start(&supervisor);
     if (r < 0) {
         mf_log_error(&context->log, "%s: cannot run %s from there: %s", config->run_dir,
                      supervisor.name, strerror(-r));
         (void)unlink(supervisor.ending);
         return MPIFARM_EXIT_USAGE;
     }
-    supervisor.quiet_ns = mf_clock_monotonic_ns();
-    while (!supervisor.has_ended) {
-        wait_for_more(&supervisor);
-        if (!supervisor.has_ended)
-            press(&supervisor, mf_clock_monotonic_ns());
-    }
-    clear_away(&supervisor);
+    while (may_continue(&supervisor, watch(&supervisor)) && go_on(&supervisor))
+        ;
     status = judge(&supervisor);
     (void)unlink(supervisor.ending);
     mf_close(&supervisor.signal_fd);

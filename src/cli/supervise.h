@@ -9,11 +9,14 @@
 #include "cli/launching.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
 /**
  * @launching    not MF_LAUNCH_NONE (borrowed)
  * @run_dir      of the run
- * @has_standby  another rank takes over when rank 0 dies
+ * @has_standby  another rank takes over when rank 0 dies; and where none is left that could, or
+ *               srun or mpirun has died, they are started again to go on with the run
+ * @end_ns       when the run has to end, as of mf_clock_monotonic_ns(), 0 for never
  * @reads_input  rank 0 gets standard input; else nobody reads it
  * @is_prompt    output is shown as it is written, not line by line
  */
@@ -21,6 +24,7 @@ struct mf_supervision {
     const struct mf_launching *launching;
     const char *run_dir;
     bool has_standby;
+    int64_t end_ns;
     bool reads_input;
     bool is_prompt;
 };

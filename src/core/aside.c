@@ -14,8 +14,8 @@
 #include <string.h>
 
 /* Numbers of classes fit into struct mf_task's `parked`, behind those of the countables and before
- * MF_PARKED_LATE. */
-#define MAX_ASIDES (MF_PARKED_LATE - 1 - MF_N_COUNTABLES)
+ * MF_PARKED_STRANDED. */
+#define MAX_ASIDES (MF_PARKED_STRANDED - 1 - MF_N_COUNTABLES)
 
 /* 1 + floor(log2 n), and 0 for 0. */
 static uint8_t magnitude(uint64_t n)

@@ -226,7 +226,8 @@ static const char *check_tasks(const struct mf_farm *farm)
         return "a task was lost or counted twice";
     for (int i = 0; i < MF_N_COUNTABLES; i++)
         n_parked += farm->parked[i].n_items;
-    n_parked += mf_farm_n_aside(farm) + mf_farm_n_late(farm) + farm->delayed.n_items;
+    n_parked += mf_farm_n_aside(farm) + mf_farm_n_late(farm) + mf_farm_n_stranded(farm) +
+                farm->delayed.n_items;
     if (n[MF_TASK_READY] != farm->ready.n_items + n_parked)
         return "the heap holds what is not a ready task";
     /* The one found last is behind all others. */
@@ -301,6 +302,20 @@ static const char *check_shares(const struct mf_farm *farm)
                : "the lines of the groups are not the ready tasks";
 }
 
+/* For none of these is there a worker, and for the others of their farm there is memory. */
+static const char *check_stranded(const struct mf_farm *farm)
+{
+    for (uint32_t i = 0; i < farm->stranded.n_items; i++) {
+        const struct mf_task *task = farm->stranded.items[i];
+
+        if (mf_workers_have_nodes(&farm->workers, &task->spec.needs, MF_NODE_UNKNOWN, true))
+            return "a task is stranded though there are workers for it";
+    }
+    if (farm->may_strand && farm->stranded.capacity < farm->ready.n_items)
+        return "a task might find no memory to be stranded";
+    return mf_check_heap(&farm->stranded);
+}
+
 const char *mf_farm_check(const struct mf_farm *farm)
 {
     const char *breach = check_tasks(farm);
@@ -315,6 +330,10 @@ const char *mf_farm_check(const struct mf_farm *farm)
         breach = mf_check_heap(&farm->parked[i]);
     if (!breach)
         breach = mf_check_heap(&farm->late);
+    if (!breach)
+        breach = check_stranded(farm);
+    if (!breach && mf_check_count_nodes(&farm->left, farm->tasks.n_added) == UINT64_MAX)
+        breach = "the list of tasks that left their rooms is broken";
     for (uint32_t i = 0; i < farm->n_asides && !breach; i++)
         breach = mf_check_heap(&farm->asides[i].tasks);
     if (!breach)

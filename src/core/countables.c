@@ -14,6 +14,8 @@ struct mf_heap *mf_farm_heap_of(struct mf_farm *farm, const struct mf_task *task
                                         : &farm->victims;
     if (task->parked == MF_PARKED_LATE)
         return &farm->late;
+    if (task->parked == MF_PARKED_STRANDED)
+        return &farm->stranded;
     if (task->parked == MF_PARKED_DELAYED)
         return &farm->delayed;
     if (task->parked > MF_N_COUNTABLES)

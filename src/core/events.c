@@ -30,6 +30,8 @@ static int reserve_ready(struct mf_farm *farm, uint64_t n)
             r = mf_heap_reserve(&farm->parked[i], n);
     if (r == 0 && farm->end_ns != INT64_MAX)
         r = mf_heap_reserve(&farm->late, n);
+    if (r == 0 && farm->may_strand)
+        r = mf_heap_reserve(&farm->stranded, n);
     return r;
 }
 
@@ -163,9 +165,11 @@ static int handle_worker_up(struct mf_farm *farm, const struct mf_event *event)
 {
     int r = mf_workers_add(&farm->workers, event->worker, event->node, &event->has);
 
-    if (r == 0)
-        mf_farm_quarantine_again(farm, mf_workers_find(&farm->workers, event->worker));
-    return r;
+    if (r < 0)
+        return r;
+    mf_farm_quarantine_again(farm, mf_workers_find(&farm->workers, event->worker));
+    mf_farm_put_all_back(farm, &farm->stranded);
+    return 0;
 }
 
 static int handle_worker_drain(struct mf_farm *farm, const struct mf_event *event)
@@ -178,6 +182,8 @@ static int handle_worker_drain(struct mf_farm *farm, const struct mf_event *even
         return MF_FARM_E_STALE;
     if (worker->state == MF_WORKER_DRAINING)
         return 0;
+    if (mf_farm_expect_stranded(farm) < 0)
+        return -ENOMEM;
     mf_workers_move(&farm->workers, worker, MF_WORKER_DRAINING);
     mf_farm_recall_all(farm, worker);
     if (worker->state == MF_WORKER_DRAINING && mf_worker_is_empty(worker))
@@ -239,6 +245,8 @@ static int handle_worker_lost(struct mf_farm *farm, const struct mf_event *event
         return -EINVAL;
     if (worker->state == MF_WORKER_GONE)
         return MF_FARM_E_STALE;
+    if (mf_farm_expect_stranded(farm) < 0)
+        return -ENOMEM;
     n_idle = mf_worker_n_idle(worker);
     mf_workers_move(&farm->workers, worker, MF_WORKER_GONE);
     mf_list_for_each_safe (node, &worker->tasks)

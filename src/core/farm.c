@@ -59,6 +59,9 @@ int mf_farm_create(const struct mf_farm_config *config, struct mf_farm **ret_far
     mf_heap_init(&farm->delayed, mf_farm_delayed_before, offsetof(struct mf_task, heap_index));
     mf_heap_init(&farm->ready, farm->config.policy->before, offsetof(struct mf_task, heap_index));
     mf_heap_init(&farm->late, farm->config.policy->before, offsetof(struct mf_task, heap_index));
+    mf_heap_init(&farm->stranded, farm->config.policy->before,
+                 offsetof(struct mf_task, heap_index));
+    farm->may_strand = farm->config.stranding == MF_STRANDING_ALL;
     for (int i = 0; i < MF_N_COUNTABLES; i++) {
         mf_heap_init(&farm->parked[i], farm->config.policy->before,
                      offsetof(struct mf_task, heap_index));
@@ -68,6 +71,7 @@ int mf_farm_create(const struct mf_farm_config *config, struct mf_farm **ret_far
     mf_list_init(&farm->dirty);
     mf_list_init(&farm->running);
     mf_list_init(&farm->ended);
+    mf_list_init(&farm->left);
     mf_list_init(&farm->blocked);
     mf_rng_init(&farm->rng, config->seed);
     if (config->has_dependencies && mf_links_init(&farm->links) < 0) {
@@ -88,6 +92,7 @@ void mf_farm_destroy(struct mf_farm *farm)
     for (int i = 0; i < MF_N_COUNTABLES; i++)
         mf_heap_finish(&farm->parked[i]);
     mf_heap_finish(&farm->late);
+    mf_heap_finish(&farm->stranded);
     mf_asides_finish(farm);
     free(farm->releases);
     free(farm->candidates);
@@ -219,6 +224,9 @@ const struct mf_task *mf_farm_ready_at(const struct mf_farm *farm, uint64_t i)
     if (i < farm->late.n_items)
         return farm->late.items[i];
     i -= farm->late.n_items;
+    if (i < farm->stranded.n_items)
+        return farm->stranded.items[i];
+    i -= farm->stranded.n_items;
     for (uint32_t j = 0; j < farm->n_asides; j++) {
         if (i < farm->asides[j].tasks.n_items)
             return farm->asides[j].tasks.items[i];

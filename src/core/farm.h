@@ -36,6 +36,13 @@ enum mf_stop {
     MF_STOP_NOW,  /* and what runs is ended */
 };
 
+/** What becomes of a task that fits no worker any more. */
+enum mf_stranding {
+    MF_STRANDING_NONE,   /* it fails */
+    MF_STRANDING_FITTED, /* unless it fitted workers that came up: it waits for such to come back */
+    MF_STRANDING_ALL,    /* all did, before this farm was created: none of them fails for it */
+};
+
 /**
  * @policy, @placement   NULL for first come first served, and least loaded
  * @seed                 for placements that draw lots
@@ -65,6 +72,7 @@ enum mf_stop {
  *                       ticks tell it better
  * @first_attempt        attempts of all tasks have numbers above this: those up to it were given
  *                       out by an earlier scheduler of the run
+ * @stranding            see there
  * @max_suspended_per_slot  under a policy that preempts: a worker begins so many tasks for
  *                       each slot, beyond the one that runs; 0 suspends none
  * @forgets_run_times    nobody asks how long tasks took: their median, which costs as much as the
@@ -91,6 +99,7 @@ struct mf_farm_config {
     uint32_t max_prefetch_per_slot;
     int64_t turnaround_ns;
     uint32_t first_attempt;
+    enum mf_stranding stranding;
     uint32_t max_suspended_per_slot;
     bool forgets_run_times;
 };
@@ -281,6 +290,17 @@ int mf_farm_next_change(struct mf_farm *farm, struct mf_change *ret_change);
 /** The task of that id, or NULL if it never was or is settled. O(1). */
 const struct mf_task *mf_farm_find(const struct mf_farm *farm, mf_task_id id);
 
+/**
+ * mf_farm_next_left() - the next task that has left its rooms on several nodes since it was last
+ * told.
+ *
+ * Told once for any number of attempts, and also of one that has new rooms by then; to be asked
+ * before the changes, as a task that is final is forgotten with the last of these.
+ *
+ * Returns its id, 0 when there is none. O(1).
+ */
+mf_task_id mf_farm_next_left(struct mf_farm *farm);
+
 /** The first task that is known with an id above the one given, or NULL: for walking over all. */
 const struct mf_task *mf_farm_after(const struct mf_farm *farm, mf_task_id id);
 
@@ -321,6 +341,9 @@ uint64_t mf_farm_n_parked(const struct mf_farm *farm);
 /** READY tasks that should run beyond the end of the allocation. */
 uint64_t mf_farm_n_late(const struct mf_farm *farm);
 
+/** READY tasks that fit no worker, and are left for one of those that were lost to come back. */
+uint64_t mf_farm_n_stranded(const struct mf_farm *farm);
+
 /** READY tasks that stand aside, since nobody had room for them or their like. */
 uint64_t mf_farm_n_aside(const struct mf_farm *farm);
 
@@ -334,17 +357,19 @@ enum mf_stop mf_farm_stopping(const struct mf_farm *farm);
 bool mf_farm_is_finished(const struct mf_farm *farm);
 
 /**
- * mf_farm_can_spare() - whether the farm can do without some idle workers.
+ * mf_farm_spare() - choose idle workers that the farm can do without.
  *
  * It can if all tasks that no worker holds could start at once on the others, and if none of those
  * that go has more of anything than these: so also what is tried again finds room. While tasks are
  * left that need several nodes it cannot.
  *
- * @spared  by number of the worker, up to the largest that ever came up
+ * @may_go  by number of the worker, up to the largest that ever came up: those that may go, each
+ *          with all others of its node; afterwards those that can, when there are any
  *
- * Returns false also without memory. O(workers), and O(tasks log tasks) when some are not placed.
+ * Returns whether there are any; false also without memory. O(1) while more tasks are left than
+ * slots are free, else O(workers), and O(tasks log tasks) when some are not placed.
  */
-bool mf_farm_can_spare(const struct mf_farm *farm, const bool *spared);
+bool mf_farm_spare(const struct mf_farm *farm, bool *may_go);
 
 /** When the next tick is due by the clock (a delay, a time limit), at once if the last one left
  * READY tasks that it did not look at; INT64_MAX for never. */

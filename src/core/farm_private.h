@@ -7,6 +7,7 @@
  *   countables.c  run-wide countables, and tasks that wait for them
  *   backfill.c    what may be placed while a large task waits
  *   span.c    tasks that need room on several nodes
+ *   strand.c  tasks whose workers are lost
  *   follow.c  what follows from the end of a task for those that come after it
  *   order.c   keys of READY tasks, what is known of run times, what groups are charged
  *   place.c   the tick: placing, prefetch, time limits
@@ -89,6 +90,7 @@ struct mf_aside {
  * @blocked        in a tick: workers with a free slot that no suspended task may have
  * @n_in_line      suspended tasks in line on all workers
  * @n_lined_up, @n_turns   keys computed so far, and times that slots were given
+ * @left           tasks that left their rooms on several nodes, which was not told yet
  * @ended          final tasks from which nothing followed yet; empty between events
  * @links          what comes after what, if config.has_dependencies
  * @n_settled_earlier  tasks that were final when they were added: in no count by state
@@ -100,6 +102,8 @@ struct mf_aside {
  * @parked         READY tasks that lack a countable, in the same order; see countables.c
  * @end_ns         when the allocation ends, INT64_MAX when that is not known
  * @late           READY tasks that should run beyond it; see walltime.c
+ * @stranded       READY tasks that fit no worker any more; see strand.c. With may_strand it has
+ *                 memory for every task
  * @delayed        READY tasks that wait to be tried again, in order of time; see retry.c
  * @n_attempts_done, @n_attempts_failed   attempts that ended in either way
  * @asides         n_asides classes of READY tasks that nobody had room for
@@ -125,6 +129,7 @@ struct mf_farm {
     struct mf_list dirty;
     struct mf_list running;
     struct mf_list ended;
+    struct mf_list left;
     struct mf_links links;
     uint64_t n_settled_earlier;
     struct mf_rng rng;
@@ -135,6 +140,8 @@ struct mf_farm {
     uint64_t n_free_countables[MF_N_COUNTABLES];
     int64_t end_ns;
     struct mf_heap late;
+    struct mf_heap stranded;
+    bool may_strand;
     struct mf_heap delayed;
     uint64_t n_attempts_done, n_attempts_failed;
     struct mf_aside *asides;
@@ -373,10 +380,16 @@ void mf_farm_unpark(struct mf_farm *farm, bool all);
  * it does. */
 bool mf_farm_put_late_if_so(struct mf_farm *farm, struct mf_task *task);
 
-/** Late tasks are looked at again, as the end or the order has changed. */
-void mf_farm_take_late(struct mf_farm *farm);
-
 int mf_farm_handle_walltime(struct mf_farm *farm, const struct mf_event *event);
+
+/* strand.c */
+
+/** Memory for tasks to be stranded, before a worker leaves. Returns 0 or -ENOMEM. */
+int mf_farm_expect_stranded(struct mf_farm *farm);
+
+/** Puts the first READY task, which fits no worker, among the stranded ones if it fitted workers
+ * that there were. Returns whether it did. */
+bool mf_farm_strand_if_so(struct mf_farm *farm, struct mf_task *task);
 
 /* aside.c */
 
@@ -447,6 +460,9 @@ struct mf_avoid mf_farm_to_avoid(const struct mf_farm *farm, const struct mf_tas
 
 /** Returns a READY task that is in no heap to the others. */
 void mf_farm_put_back(struct mf_farm *farm, struct mf_task *task);
+
+/** The same for all of a heap of such that were put out of the way, to be looked at again. */
+void mf_farm_put_all_back(struct mf_farm *farm, struct mf_heap *heap);
 
 /* retry.c */
 

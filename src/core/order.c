@@ -107,7 +107,8 @@ static void order_all(struct mf_farm *farm)
     view.is_anew = true;
     mf_farm_end_delays(farm, true);
     mf_farm_unpark(farm, true);
-    mf_farm_take_late(farm);
+    mf_farm_put_all_back(farm, &farm->late);
+    mf_farm_put_all_back(farm, &farm->stranded);
     mf_farm_look_again(farm, true);
     if (farm->has_shares) {
         qsort(ready->items, ready->n_items, sizeof(ready->items[0]), compare_ids);
@@ -157,7 +158,8 @@ int mf_farm_change_policy(struct mf_farm *farm, const struct mf_policy *policy)
         farm->preempts)
         return -EINVAL;
     mf_farm_unpark(farm, true);
-    mf_farm_take_late(farm);
+    mf_farm_put_all_back(farm, &farm->late);
+    mf_farm_put_all_back(farm, &farm->stranded);
     mf_farm_look_again(farm, true);
     farm->config.policy = policy;
     farm->has_keys = policy->key != NULL;
@@ -165,7 +167,7 @@ int mf_farm_change_policy(struct mf_farm *farm, const struct mf_policy *policy)
     farm->ready.before = policy->before;
     for (int i = 0; i < MF_N_COUNTABLES; i++)
         farm->parked[i].before = policy->before;
-    farm->late.before = policy->before;
+    farm->late.before = farm->stranded.before = policy->before;
     for (uint32_t i = 0; i < farm->n_asides; i++)
         farm->asides[i].tasks.before = policy->before;
     order_all(farm);

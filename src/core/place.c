@@ -135,7 +135,7 @@ static bool is_narrow(const struct mf_needs *needs)
 enum verdict {
     PLACED,
     UNFIT,   /* no worker can ever run it: failed */
-    PARKED,  /* it lacks a countable, or time */
+    PARKED,  /* it lacks a countable, or time, or workers that there were */
     ASIDE,   /* there is room, but not for it: it avoids that worker, or is for another one */
     STUCK,   /* nobody has room for it */
     AWAITED, /* nor for this one, for which a slot is about to be given up */
@@ -292,7 +292,7 @@ static enum verdict place_one(struct mf_farm *farm, struct mf_task *task)
     if (task->spec.has_target)
         return place_on_target(farm, task);
     if (!has_nodes(farm, task))
-        return refuse(farm, task);
+        return mf_farm_strand_if_so(farm, task) ? PARKED : refuse(farm, task);
     if (mf_task_n_parts(task) > 0 && !mf_span_prepare(farm, task))
         return STUCK;
     worker = choose_allowed(farm, task, avoid);
@@ -316,6 +316,16 @@ void mf_farm_put_back(struct mf_farm *farm, struct mf_task *task)
 
     assert(r == 0 && "it was in the heap before");
     (void)r;
+}
+
+void mf_farm_put_all_back(struct mf_farm *farm, struct mf_heap *heap)
+{
+    struct mf_task *task;
+
+    while ((task = mf_heap_pop(heap))) {
+        task->parked = 0;
+        mf_farm_put_back(farm, task);
+    }
 }
 
 static bool may_place(const struct mf_farm *farm)

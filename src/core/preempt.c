@@ -61,7 +61,8 @@ static bool is_over(const struct mf_farm *farm, const struct mf_task *task)
 /* Whether a READY task waits for a worker, rather than for a countable. */
 static bool is_any_ready(const struct mf_farm *farm)
 {
-    return farm->counts.by_state[MF_TASK_READY] > mf_farm_n_parked(farm) + mf_farm_n_late(farm);
+    return farm->counts.by_state[MF_TASK_READY] >
+           mf_farm_n_parked(farm) + mf_farm_n_late(farm) + mf_farm_n_stranded(farm);
 }
 
 void mf_farm_end_turns(struct mf_farm *farm, bool can_place)

@@ -33,6 +33,7 @@ bool mf_span_prepare(struct mf_farm *farm, struct mf_task *task)
     for (uint32_t i = 0; task->parts && i < n_nodes - 1; i++) {
         task->parts[i] = (struct mf_span_part){.task = task, .worker = MF_WORKER_NONE};
         mf_list_init(&task->parts[i].node);
+        mf_list_init(&task->parts[i].left_node);
     }
     return task->parts != NULL;
 }
@@ -66,10 +67,21 @@ static void leave(struct mf_farm *farm, struct mf_span_part *part)
 
 void mf_span_give_back(struct mf_farm *farm, struct mf_task *task)
 {
-    for (uint32_t i = 0; task->parts && i < mf_task_n_parts(task); i++)
+    if (!task->parts)
+        return;
+    for (uint32_t i = 0; i < mf_task_n_parts(task); i++)
         if (task->parts[i].worker != MF_WORKER_NONE)
             leave(farm, &task->parts[i]);
     task->n_parts_held = 0;
+    if (mf_list_is_empty(&task->parts[0].left_node))
+        mf_list_push_back(&farm->left, &task->parts[0].left_node);
+}
+
+mf_task_id mf_farm_next_left(struct mf_farm *farm)
+{
+    struct mf_list *node = mf_list_pop_front(&farm->left);
+
+    return node ? mf_container_of(node, struct mf_span_part, left_node)->task->id : 0;
 }
 
 void mf_span_lose_part(struct mf_farm *farm, struct mf_span_part *part, struct mf_worker *worker)

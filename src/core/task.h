@@ -144,12 +144,14 @@ struct mf_task;
  * @worker   that it is on; MF_WORKER_NONE for none
  * @is_held  that worker keeps it free by now
  * @node     its place in the list of that worker
+ * @left_node  of the first of a task: its place among those that left their rooms
  */
 struct mf_span_part {
     struct mf_task *task;
     mf_worker_id worker;
     bool is_held;
     struct mf_list node;
+    struct mf_list left_node;
 };
 
 /**
@@ -160,8 +162,8 @@ struct mf_span_part {
  * @is_cancelled  it was withdrawn while a worker held it
  * @has_most_memory  it FAILED with tries left: it needs more memory than any worker has
  * @parked        while READY: the countable that it lacks plus 1, beyond those the class with
- *                which it stands aside, MF_PARKED_LATE, or MF_PARKED_DELAYED until
- *                not_before_ns; 0 for none
+ *                which it stands aside, MF_PARKED_LATE, MF_PARKED_STRANDED, or
+ *                MF_PARKED_DELAYED until not_before_ns; 0 for none
  * @attempt       number of the current or last attempt, from 1; 0 before the first
  * @tries         attempts that ran to an end or were lost with their worker, not those recalled
  * @charged       those of them that count against max_attempts: not those lost with their worker,
@@ -242,6 +244,7 @@ struct mf_task {
 /* In a task's `parked`; the classes of tasks that stand aside have the numbers below. */
 #define MF_PARKED_DELAYED UINT8_MAX
 #define MF_PARKED_LATE (UINT8_MAX - 1)
+#define MF_PARKED_STRANDED (UINT8_MAX - 2)
 
 /** Whether a task never changes again. */
 static inline bool mf_task_state_is_final(enum mf_task_state state)

@@ -127,6 +127,8 @@ void mf_tasks_forget(struct mf_tasks *tasks, struct mf_task *task)
     struct mf_task_chunk *chunk = tasks->chunks[number - tasks->first];
     mf_task_id last = (number + 1) * MF_TASKS_PER_CHUNK;
 
+    if (task->parts)
+        mf_list_remove(&task->parts[0].left_node);
     free(task->parts);
     task->parts = NULL;
     task->id = 0;

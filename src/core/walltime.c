@@ -29,20 +29,6 @@ bool mf_farm_put_late_if_so(struct mf_farm *farm, struct mf_task *task)
     return true;
 }
 
-void mf_farm_take_late(struct mf_farm *farm)
-{
-    struct mf_task *task;
-
-    while ((task = mf_heap_pop(&farm->late))) {
-        int r;
-
-        task->parked = 0;
-        r = mf_heap_push(&farm->ready, task);
-        assert(r == 0 && "memory was reserved when the task was submitted");
-        (void)r;
-    }
-}
-
 int mf_farm_handle_walltime(struct mf_farm *farm, const struct mf_event *event)
 {
     int r = mf_heap_reserve(&farm->late, farm->ready.capacity);
@@ -50,7 +36,7 @@ int mf_farm_handle_walltime(struct mf_farm *farm, const struct mf_event *event)
     if (r < 0)
         return r;
     farm->end_ns = event->end_ns;
-    mf_farm_take_late(farm);
+    mf_farm_put_all_back(farm, &farm->late);
     return 0;
 }
 

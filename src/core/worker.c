@@ -217,9 +217,9 @@ bool mf_workers_is_any_able_beyond(const struct mf_workers *workers, mf_node_id 
     return mf_workers_n_able(workers, needs) > n_there;
 }
 
-/* Nodes that have a worker which may have a part, up to so many. */
+/* Nodes that have a worker in one of these states which may have a part, up to so many. */
 static uint32_t count_able_nodes(const struct mf_workers *workers, const struct mf_needs *needs,
-                                 mf_node_id without, bool with_quarantined)
+                                 mf_node_id without, unsigned int states)
 {
     uint32_t n = 0;
 
@@ -228,9 +228,7 @@ static uint32_t count_able_nodes(const struct mf_workers *workers, const struct 
         bool is_able = false;
 
         for (; worker && (!is_able || i == MF_NODE_UNKNOWN); worker = worker->next_on_node) {
-            is_able = (worker->state == MF_WORKER_UP ||
-                       (with_quarantined && worker->state == MF_WORKER_QUARANTINED)) &&
-                      mf_worker_could_run(worker, needs);
+            is_able = (states & (1u << worker->state)) != 0 && mf_worker_could_run(worker, needs);
             n += is_able && (i != without || i == MF_NODE_UNKNOWN);
         }
     }
@@ -240,10 +238,17 @@ static uint32_t count_able_nodes(const struct mf_workers *workers, const struct 
 bool mf_workers_have_nodes(const struct mf_workers *workers, const struct mf_needs *needs,
                            mf_node_id without, bool with_quarantined)
 {
+    unsigned int states = TO(UP) | (with_quarantined ? TO(QUARANTINED) : 0);
+
     if (workers->n_shapes == 1 && without == MF_NODE_UNKNOWN && !with_quarantined)
         return shape_fits(&workers->shapes[0], needs) &&
                workers->n_nodes_up >= mf_needs_n_nodes(needs);
-    return count_able_nodes(workers, needs, without, with_quarantined) >= mf_needs_n_nodes(needs);
+    return count_able_nodes(workers, needs, without, states) >= mf_needs_n_nodes(needs);
+}
+
+bool mf_workers_had_nodes(const struct mf_workers *workers, const struct mf_needs *needs)
+{
+    return count_able_nodes(workers, needs, MF_NODE_UNKNOWN, ~0u) >= mf_needs_n_nodes(needs);
 }
 
 uint64_t mf_workers_most_memory(const struct mf_workers *workers, const struct mf_needs *needs)

@@ -257,6 +257,9 @@ bool mf_workers_is_any_able_beyond(const struct mf_workers *workers, mf_node_id 
 bool mf_workers_have_nodes(const struct mf_workers *workers, const struct mf_needs *needs,
                            mf_node_id without, bool with_quarantined);
 
+/** The same of all workers that ever came up, as they were last. O(workers) where it is not so. */
+bool mf_workers_had_nodes(const struct mf_workers *workers, const struct mf_needs *needs);
+
 /** Whether two workers are on different nodes, as far as anybody said. */
 static inline bool mf_worker_is_apart(const struct mf_worker *worker, const struct mf_worker *other)
 {

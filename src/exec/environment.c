@@ -40,10 +40,9 @@ static const char *const node_names[] = {
     "SLURM_NODEID=",       "SLURM_TOPOLOGY_ADDR=", "SLURM_TOPOLOGY_ADDR_PATTERN=",
 };
 
-/* What programs of different makers find their GPUs by. */
-static const char *const gpu_names[] = {
+const char *const mf_gpu_names[] = {
     "CUDA_VISIBLE_DEVICES=", "ROCR_VISIBLE_DEVICES=", "HIP_VISIBLE_DEVICES=",
-    "GPU_DEVICE_ORDINAL=",   "ZE_AFFINITY_MASK=",
+    "GPU_DEVICE_ORDINAL=",   "ZE_AFFINITY_MASK=",     NULL,
 };
 
 #define MAX_OWN_VARIABLES 10
@@ -286,7 +285,7 @@ static void put_given(struct mf_image *image, char **environment, size_t n, cons
 
 static bool is_about_gpus(const char *variable)
 {
-    return starts_with_any(variable, gpu_names, N_ITEMS(gpu_names));
+    return starts_with_any(variable, mf_gpu_names, N_ITEMS(mf_gpu_names) - 1);
 }
 
 /*

@@ -13,6 +13,9 @@
  */
 #define MF_KEPT_PREFIX "MPIFARM_KEPT_"
 
+/** Variables, with "=", that programs of different makers find their GPUs by; behind them NULL. */
+extern const char *const mf_gpu_names[];
+
 /**
  * What exec needs, laid out in memory that is used again; {0} to begin with.
  *

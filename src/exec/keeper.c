@@ -24,6 +24,10 @@
 /* How long the last processes may take to disappear. */
 #define KILL_LIMIT_NS (2 * MF_NS_PER_S)
 
+/* How long a keeper may take to end: it and whoever it keeps each kill what they have within that.
+ */
+#define END_LIMIT_NS (2 * KILL_LIMIT_NS + MF_NS_PER_S)
+
 /* How long it still answers for a process that has ended; and if nobody has asked so far, as
  * whoever is elsewhere asks when it has heard nothing for a while. */
 #define LINGER_NS (10 * MF_NS_PER_S)
@@ -271,8 +275,14 @@ static int keep(struct keeper *keeper, const struct mf_keeper_config *config, in
         return 0;
     }
     mf_close(&channel_fd);
-    while (!reap(keeper))
-        wait_for_more(keeper, -1);
+    while (!reap(keeper)) {
+        bool is_to_end = keeper->is_over || keeper->is_served_gone;
+
+        /* It could not if it was stopped. */
+        if (is_to_end)
+            (void)kill(keeper->kept, SIGCONT);
+        wait_for_more(keeper, is_to_end ? LOOK_MS : -1);
+    }
     keeper->kept = 0;
     return mf_descendants_kill(KILL_LIMIT_NS);
 }
@@ -387,12 +397,20 @@ int mf_keeper_fork(const struct mf_door *door, int door_fd, struct mf_keeper *re
     return result;
 }
 
+int mf_keeper_reap(pid_t pid, int *ret_status)
+{
+    /* One that was stopped hears of it now. */
+    (void)kill(pid, SIGCONT);
+    return mf_helper_reap(pid, END_LIMIT_NS, ret_status);
+}
+
 void mf_keeper_stop(struct mf_keeper *keeper)
 {
+    int status;
+
     if (keeper->pid <= 0)
         return;
     mf_lifeline_close(&keeper->lifeline_fd);
-    while (waitpid(keeper->pid, NULL, 0) < 0 && errno == EINTR)
-        ;
+    (void)mf_keeper_reap(keeper->pid, &status);
     *keeper = (struct mf_keeper){0};
 }

@@ -61,6 +61,16 @@ struct mf_keeper_config {
  */
 _Noreturn void mf_keeper_main(const struct mf_keeper_config *config, int channel_fd);
 
+/**
+ * mf_keeper_reap() - the rank, which wants nothing more of its keeper: wait for the end of that.
+ *
+ * One that was stopped is let go on, and one that does not end within five seconds is killed.
+ *
+ * Returns 0 when it has ended, 1 when it had to be killed and may have left processes behind, or
+ * -errno.
+ */
+int mf_keeper_reap(pid_t pid, int *ret_status);
+
 /** A keeper that has nobody below it, and only answers; {0} is none. Its fields are its own. */
 struct mf_keeper {
     pid_t pid;

@@ -364,12 +364,14 @@ int mf_launcher_fork(const struct mf_launcher_config *config, struct mf_launcher
 
 void mf_launcher_stop(struct mf_launcher *launcher)
 {
+    int status;
+
     if (launcher->pid == 0)
         return;
     mf_close(&launcher->fd);
     mf_lifeline_close(&launcher->lifeline_fd);
-    while (launcher->pid > 0 && waitpid(launcher->pid, NULL, 0) < 0 && errno == EINTR)
-        ;
+    if (launcher->pid > 0 && mf_keeper_reap(launcher->pid, &status) == 1)
+        (void)mf_descendants_kill(KILL_LIMIT_NS);
     mf_tenants_destroy(launcher->tenants);
     *launcher = (struct mf_launcher){.fd = -1, .lifeline_fd = -1};
 }

@@ -72,7 +72,8 @@ struct mf_launcher {
 int mf_launcher_fork(const struct mf_launcher_config *config, struct mf_launcher *ret_launcher,
                      struct mf_error *err);
 
-/** Ends a launcher that no executor was made for, and waits for it. {0} is accepted. */
+/** Ends a launcher that no executor was made for, and waits for it, a few seconds at most. {0} is
+ * accepted. */
 void mf_launcher_stop(struct mf_launcher *launcher);
 
 /**

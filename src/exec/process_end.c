@@ -7,7 +7,7 @@
 #include "base/clock.h"
 #include "base/io.h"
 #include "exec/descendants.h"
-#include "exec/helper.h"
+#include "exec/keeper.h"
 #include "exec/lifeline.h"
 
 #include <errno.h>
@@ -20,9 +20,6 @@
 
 /* How long processes left behind by a launcher that died may take to disappear. */
 #define KILL_LIMIT_NS (2 * MF_NS_PER_S)
-
-/* How long a keeper may take to end: it and the launcher each kill what they have within that. */
-#define KEEPER_LIMIT_NS (2 * KILL_LIMIT_NS + MF_NS_PER_S)
 
 /* --- the end of everything --- */
 
@@ -41,7 +38,7 @@ static void describe_end(int status, char *text, size_t size)
 static bool reap(pid_t keeper, char *text, size_t size)
 {
     int status = 0;
-    int result = mf_helper_reap(keeper, KEEPER_LIMIT_NS, &status);
+    int result = mf_keeper_reap(keeper, &status);
 
     if (result < 0)
         snprintf(text, size, "has disappeared");

@@ -63,11 +63,12 @@ static bool is_own(const char *path)
     return stat(path, &stat_of) == 0 && stat_of.st_uid == geteuid();
 }
 
-static uint32_t kill_round(const char *variable, char *texts)
+/* Whether there was one: also one that is not dead yet of the last round. */
+static bool kill_round(const char *variable, char *texts)
 {
     DIR *directory = opendir("/proc");
     const struct dirent *entry;
-    uint32_t n = 0;
+    bool is_found = false;
     char path[64];
     size_t size;
 
@@ -79,22 +80,18 @@ static uint32_t kill_round(const char *variable, char *texts)
         snprintf(path, sizeof(path), "/proc/%d/environ", (int)pid);
         size = is_own(path) ? read_all(path, texts) : 0;
         if (has_text(texts, size, variable) && !is_of_other_job(texts, size))
-            n += kill(pid, SIGKILL) == 0;
+            is_found |= kill(pid, SIGKILL) == 0;
     }
     if (directory)
         closedir(directory);
-    return n;
+    return is_found;
 }
 
-uint32_t mf_remnants_kill(const char *variable)
+void mf_remnants_kill(const char *variable)
 {
     char *texts = malloc(ENVIRONMENT_BYTES);
-    uint32_t n = 0, n_round = 1;
 
-    for (int i = 0; texts && i < MAX_ROUNDS && n_round > 0; i++) {
-        n_round = kill_round(variable, texts);
-        n += n_round;
-    }
+    for (int i = 0; texts && i < MAX_ROUNDS && kill_round(variable, texts); i++)
+        ;
     free(texts);
-    return n;
 }

@@ -2,8 +2,6 @@
 #ifndef MF_EXEC_REMNANTS_H
 #define MF_EXEC_REMNANTS_H
 
-#include <stdint.h>
-
 /**
  * mf_remnants_kill() - kill all processes of this user whose environment has a variable.
  *
@@ -14,8 +12,8 @@
  *
  * @variable  "NAME=value" that no other process has
  *
- * Returns how many there were. Some system calls for each process of the user on this node.
+ * Some system calls for each process of the user on this node.
  */
-uint32_t mf_remnants_kill(const char *variable);
+void mf_remnants_kill(const char *variable);
 
 #endif

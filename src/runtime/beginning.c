@@ -85,6 +85,9 @@ static int check_needs(struct mf_scheduler *scheduler, struct mf_error *err)
     struct mf_needs largest = mf_workers_largest(mf_farm_workers(scheduler->farm));
     struct mf_source_summary summary;
 
+    /* The scheduler before has looked, and had workers that are lost. */
+    if (scheduler->config.is_takeover)
+        return 0;
     mf_source_summarize(scheduler->config.source, &summary);
     if (!summary.is_counted || (!mf_needs_exceed(&summary.largest, &largest) &&
                                 !(summary.largest.n_nodes > 1 && is_any_suspended(scheduler))))

@@ -209,7 +209,8 @@ static bool could_run_elsewhere(const struct mf_scheduler *scheduler, const stru
     return n >= mf_needs_n_nodes(needs);
 }
 
-/* Whether a task fits some worker now, and would fit none: the farm would fail it for that. */
+/* Whether a task fits some worker now, and would fit none: the farm would leave it to another run.
+ */
 static bool is_stranded(const struct mf_scheduler *scheduler, struct drain *drain,
                         const struct mf_task *task)
 {

@@ -188,7 +188,8 @@ static void submit(struct mf_scheduler *scheduler, const struct mf_entry *entry)
  */
 static uint64_t count_at_hand(const struct mf_scheduler *scheduler)
 {
-    uint64_t n_aside = mf_farm_n_aside(scheduler->farm) + mf_farm_n_late(scheduler->farm);
+    uint64_t n_aside = mf_farm_n_aside(scheduler->farm) + mf_farm_n_late(scheduler->farm) +
+                       mf_farm_n_stranded(scheduler->farm);
     struct mf_farm_counts counts;
 
     mf_farm_count(scheduler->farm, &counts);

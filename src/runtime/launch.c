@@ -72,6 +72,8 @@ int mf_launch_detect(struct mf_launch *ret_launch, struct mf_error *err)
         launch.n_copies = read_number(step_sizes, 1);
     else
         launch.n_copies = read_number(other_sizes, 1);
+    launch.is_fragile =
+        launch.is_mpi && launch.n_copies > 1 && is_srun_step() && !getenv("OMPI_COMM_WORLD_SIZE");
     if (launch.n_copies > 1 || launch.is_mpi)
         launch.rank = read_number(ranks, 0);
     launch.n_local = launch.is_mpi ? read_number(local_sizes, 0) : 1;

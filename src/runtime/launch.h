@@ -15,12 +15,14 @@
  * @rank     this rank as far as the environment says, 0 otherwise
  * @n_copies processes that the launcher started, 1 when there is no launcher
  * @n_local  how many of them are on this node, 0 when that is not known
+ * @is_fragile  by srun, which ends all of them when one dies
  */
 struct mf_launch {
     bool is_mpi;
     uint32_t rank;
     uint32_t n_copies;
     uint32_t n_local;
+    bool is_fragile;
 };
 
 /**

@@ -181,7 +181,8 @@ void mf_notice_turn(struct mf_scheduler *scheduler)
     uint32_t rank;
 
     /* While a worker is being started nothing comes from any other. */
-    if (!notice->sentry || mf_respawn_is_starting(scheduler))
+    if (!notice->sentry || !mf_sentry_is_due(notice->sentry, scheduler->now_ns) ||
+        mf_respawn_is_starting(scheduler))
         return;
     mf_sentry_look(notice->sentry, scheduler->now_ns);
     while (mf_sentry_next(notice->sentry, &rank, &passing))

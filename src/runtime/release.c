@@ -16,9 +16,6 @@
 /* Between looks. */
 #define LOOK_NS (2 * MF_NS_PER_S)
 
-/* Where not all idle nodes can be spared, so many are tried one by one at a look. */
-#define MAX_TRIES 64
-
 /* For all names of nodes that are given back at a time. */
 #define HOSTS_BYTES 16384
 
@@ -31,7 +28,8 @@ int mf_release_create(struct mf_scheduler *scheduler)
     if (!scheduler->config.giver || !scheduler->config.remote)
         return 0;
     release->spared = calloc(mf_peers_max(scheduler), sizeof(*release->spared));
-    if (!release->spared)
+    release->stays = calloc(mf_peers_max(scheduler) + (size_t)1, sizeof(*release->stays));
+    if (!release->spared || !release->stays)
         return -ENOMEM;
     return mf_giver_listen(scheduler->config.giver, scheduler->config.loop, on_answer, scheduler);
 }
@@ -39,6 +37,7 @@ int mf_release_create(struct mf_scheduler *scheduler)
 void mf_release_destroy(struct mf_scheduler *scheduler)
 {
     free(scheduler->release.spared);
+    free(scheduler->release.stays);
 }
 
 /* --- which --- */
@@ -51,120 +50,94 @@ static bool is_time(const struct mf_scheduler *scheduler)
            mf_farm_n_held(scheduler->farm) > 0 && !mf_source_hook(scheduler->config.source, 0);
 }
 
-/* With a standby: whether this is the node of the one that would take over. */
-static bool is_of_heir(const struct mf_scheduler *scheduler, const struct mf_peer *peer)
+/* With a standby: the node of the one that would take over; 0 for none. */
+static mf_node_id find_heir(const struct mf_scheduler *scheduler)
 {
-    const char *own = scheduler->peers[mf_peers_self(scheduler)].host;
+    mf_node_id own = scheduler->peers[mf_peers_self(scheduler)].node;
 
-    if (scheduler->epoch == 0)
-        return false;
-    for (uint32_t i = 0; i < scheduler->n_peers; i++)
-        if (scheduler->peers[i].state == MF_PEER_UP && strcmp(scheduler->peers[i].host, own) != 0)
-            return strcmp(scheduler->peers[i].host, peer->host) == 0;
-    return false;
+    for (uint32_t i = 0; i < scheduler->n_peers && scheduler->epoch > 0; i++)
+        if (scheduler->peers[i].state == MF_PEER_UP && scheduler->peers[i].node != own)
+            return scheduler->peers[i].node;
+    return MF_NODE_UNKNOWN;
 }
 
-static bool is_same_node(const struct mf_peer *a, const struct mf_peer *b)
+/* Nothing is done there, nor brought from there. */
+static bool is_idle(const struct mf_scheduler *scheduler, const struct mf_peer *peer)
 {
-    return strcmp(a->host, b->host) == 0;
+    const struct mf_worker *worker = mf_workers_find(mf_farm_workers(scheduler->farm), peer->rank);
+
+    return peer->state == MF_PEER_UP && worker && worker->state == MF_WORKER_UP &&
+           mf_worker_is_empty(worker) && mf_list_is_empty(&peer->transfers);
 }
 
-/* Its rank stays, or all that is there is idle. */
-static bool may_go(const struct mf_scheduler *scheduler, const struct mf_peer *peer)
-{
-    if (is_same_node(peer, &scheduler->peers[mf_peers_self(scheduler)]) ||
-        mf_giver_must_keep(peer->host) || is_of_heir(scheduler, peer))
-        return false;
-    for (uint32_t i = 0; i < scheduler->n_peers; i++) {
-        const struct mf_peer *other = &scheduler->peers[i];
-        const struct mf_worker *worker;
-
-        if (!is_same_node(other, peer))
-            continue;
-        worker = mf_workers_find(mf_farm_workers(scheduler->farm), other->rank);
-        if (other->state != MF_PEER_UP || !worker || worker->state != MF_WORKER_UP ||
-            worker->n_tasks > 0 || worker->n_parts > 0 || !mf_list_is_empty(&other->transfers))
-            return false;
-    }
-    return true;
-}
-
-static void mark(struct mf_scheduler *scheduler, const struct mf_peer *node, bool is_spared)
-{
-    for (uint32_t i = 0; i < scheduler->n_peers; i++)
-        if (is_same_node(&scheduler->peers[i], node))
-            scheduler->release.spared[i] = is_spared;
-}
-
-static bool can_spare(const struct mf_scheduler *scheduler)
-{
-    return mf_farm_can_spare(scheduler->farm, scheduler->release.spared);
-}
-
-/* Marks the nodes that can be spared. Returns whether there are any. */
+/* Marks the nodes that can be spared, of those where all is idle. Returns whether there are any. */
 static bool choose(struct mf_scheduler *scheduler)
 {
-    bool *spared = scheduler->release.spared;
+    struct mf_release *release = &scheduler->release;
+    uint32_t n_max = mf_peers_max(scheduler);
     bool has_any = false;
-    uint32_t n_tries = 0;
 
-    memset(spared, 0, mf_peers_max(scheduler) * sizeof(*spared));
-    for (uint32_t i = scheduler->n_peers; i-- > 0;)
-        if (!spared[i] && may_go(scheduler, &scheduler->peers[i])) {
-            mark(scheduler, &scheduler->peers[i], true);
-            has_any = true;
-        }
-    if (!has_any || can_spare(scheduler))
-        return has_any;
-    memset(spared, 0, mf_peers_max(scheduler) * sizeof(*spared));
-    has_any = false;
-    for (uint32_t i = scheduler->n_peers; i-- > 0 && n_tries < MAX_TRIES;) {
-        if (spared[i] || !may_go(scheduler, &scheduler->peers[i]))
-            continue;
-        n_tries++;
-        mark(scheduler, &scheduler->peers[i], true);
-        if (can_spare(scheduler))
-            has_any = true;
-        else
-            mark(scheduler, &scheduler->peers[i], false);
+    memset(release->stays, 0, (n_max + (size_t)1) * sizeof(*release->stays));
+    release->stays[MF_NODE_UNKNOWN] = true;
+    release->stays[scheduler->peers[mf_peers_self(scheduler)].node] = true;
+    release->stays[find_heir(scheduler)] = true;
+    for (uint32_t i = 0; i < scheduler->n_peers; i++) {
+        const struct mf_peer *peer = &scheduler->peers[i];
+
+        if (!is_idle(scheduler, peer) || mf_giver_must_keep(peer->host))
+            release->stays[peer->node] = true;
     }
-    return has_any;
+    memset(release->spared, 0, n_max * sizeof(*release->spared));
+    for (uint32_t i = 0; i < scheduler->n_peers; i++) {
+        release->spared[i] = !release->stays[scheduler->peers[i].node];
+        has_any |= release->spared[i];
+    }
+    return has_any && mf_farm_spare(scheduler->farm, release->spared);
 }
 
 /* --- giving --- */
 
-/* Its name once, though it may have several ranks. */
-static bool is_first_of_node(const struct mf_scheduler *scheduler, uint32_t rank)
+/* All ranks of a node go with it. */
+static void leave_out(struct mf_scheduler *scheduler, mf_node_id node)
 {
-    for (uint32_t i = 0; i < rank; i++)
-        if (scheduler->release.spared[i] &&
-            is_same_node(&scheduler->peers[i], &scheduler->peers[rank]))
-            return false;
-    return true;
+    for (uint32_t i = 0; i < scheduler->n_peers; i++)
+        scheduler->release.spared[i] &= scheduler->peers[i].node != node;
+}
+
+/* Their names, each once though it may have several ranks. Those that have no place there have
+ * their turn at the next look. */
+static void list_hosts(struct mf_scheduler *scheduler, char hosts[HOSTS_BYTES])
+{
+    struct mf_release *release = &scheduler->release;
+    size_t size = 0;
+
+    hosts[0] = '\0';
+    for (uint32_t i = 0; i < scheduler->n_peers; i++) {
+        const struct mf_peer *peer = &scheduler->peers[i];
+
+        if (!release->spared[i] || release->stays[peer->node])
+            continue;
+        if (size + strlen(peer->host) + 2 > HOSTS_BYTES) {
+            leave_out(scheduler, peer->node);
+            continue;
+        }
+        size += (size_t)snprintf(hosts + size, HOSTS_BYTES - size, "%s%s", size > 0 ? " " : "",
+                                 peer->host);
+        release->stays[peer->node] = true;
+    }
 }
 
 static void ask(struct mf_scheduler *scheduler)
 {
-    char hosts[HOSTS_BYTES] = "";
-    size_t size = 0;
+    char hosts[HOSTS_BYTES];
     int r;
 
+    list_hosts(scheduler, hosts);
     for (uint32_t i = 0; i < scheduler->n_peers; i++) {
         struct mf_event drain = {.kind = MF_EVENT_WORKER_DRAIN, .worker = i};
-        const struct mf_peer *peer = &scheduler->peers[i];
 
-        if (!scheduler->release.spared[i])
-            continue;
-        if (is_first_of_node(scheduler, i)) {
-            /* The others have their turn at the next look. */
-            if (size + strlen(peer->host) + 2 > sizeof(hosts)) {
-                mark(scheduler, peer, false);
-                continue;
-            }
-            size += (size_t)snprintf(hosts + size, sizeof(hosts) - size, "%s%s",
-                                     size > 0 ? " " : "", peer->host);
-        }
-        mf_scheduler_apply(scheduler, &drain);
+        if (scheduler->release.spared[i])
+            mf_scheduler_apply(scheduler, &drain);
     }
     mf_log_info(scheduler->config.log, "idle, and given back to Slurm: %s", hosts);
     scheduler->release.is_asking = true;

@@ -9,7 +9,7 @@
  *     decide    one tick of the core
  *     act       records for workers; pieces of large outputs
  *     commit    stores and journal, when due; then tell what was committed
- *     show      output and progress
+ *     show      output, progress, status
  *     send      one frame per worker
  */
 #include "runtime/scheduler_private.h"
@@ -17,7 +17,6 @@
 #include "base/clock.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,12 +26,6 @@
 /* Tasks known to the core ahead of their placement: enough to choose from and to fill batches. */
 #define LOOKAHEAD_MIN 8192
 #define LOOKAHEAD_PER_SLOT 64
-
-/* status.json is replaced this often. */
-#define STATUS_INTERVAL_NS MF_NS_PER_S
-
-/* Suspended tasks that status.json names. */
-#define MAX_SUSPENDED_TOLD 1000
 
 /* --- events and errors --- */
 
@@ -133,6 +126,8 @@ static void on_broken(struct mf_scheduler *scheduler, struct mf_peer *peer,
 static int dispatch(struct mf_scheduler *scheduler, struct mf_peer *peer,
                     const struct mf_message *message)
 {
+    int r;
+
     if (message->kind == MF_MESSAGE_HELLO)
         return mf_peers_on_hello(scheduler, peer, message);
     if (message->kind == MF_MESSAGE_SUPERSEDED)
@@ -161,7 +156,8 @@ static int dispatch(struct mf_scheduler *scheduler, struct mf_peer *peer,
     case MF_MESSAGE_BEAT:
         return 0; /* that something came is all there is to it */
     case MF_MESSAGE_HELD:
-        return apply_about_task(scheduler, MF_EVENT_HELD, peer, message);
+        r = mf_spans_on_held(scheduler, peer, message);
+        return r < 0 ? r : apply_about_task(scheduler, MF_EVENT_HELD, peer, message);
     case MF_MESSAGE_STARTED:
         return apply_about_task(scheduler, MF_EVENT_STARTED, peer, message);
     case MF_MESSAGE_RETURNED:
@@ -261,119 +257,6 @@ static void decide(struct mf_scheduler *scheduler)
         strcpy(scheduler->stopped_by, "--halt");
 }
 
-/* What stopped the run before its end, NULL for nothing. */
-static const char *stopped_by(const struct mf_scheduler *scheduler)
-{
-    if (mf_scheduler_result(scheduler) != MF_RUN_STOPPED)
-        return NULL;
-    if (scheduler->stopped_by[0] == '\0' && scheduler->n_cancelled > 0)
-        return "mpifarm cancel, which withdrew tasks";
-    return scheduler->stopped_by[0] ? scheduler->stopped_by : "the end of the run";
-}
-
-/* The same for those who do not see what the run has said. */
-static const char *told_stop(const struct mf_scheduler *scheduler)
-{
-    return scheduler->failed_by[0] ? scheduler->failed_by : stopped_by(scheduler);
-}
-
-static struct mf_progress_state progress_state(const struct mf_scheduler *scheduler)
-{
-    struct mf_farm_counts counts;
-    struct mf_progress_state state;
-
-    mf_farm_count(scheduler->farm, &counts);
-    state = (struct mf_progress_state){
-        .now_ns = scheduler->now_ns,
-        .started_ns = scheduler->created_ns,
-        .n_total = scheduler->n_total,
-        .n_done = scheduler->n_done + scheduler->n_done_earlier,
-        .n_failed = scheduler->n_failed + scheduler->n_failed_earlier,
-        .n_skipped = scheduler->n_skipped,
-        .n_suspended = counts.by_state[MF_TASK_SUSPENDED],
-        .n_running = counts.by_state[MF_TASK_RUNNING] + counts.by_state[MF_TASK_PLACED],
-        .n_skipped_earlier = scheduler->n_done_earlier + scheduler->n_failed_earlier,
-        .n_slots = counts.slots_up,
-        .n_workers = counts.workers_up,
-        .n_quarantined = mf_farm_workers(scheduler->farm)->n_quarantined,
-        .n_lost = scheduler->notice.n_lost,
-        .n_renewed = scheduler->notice.n_renewed,
-        .policy = mf_choosing_policy(scheduler),
-        .policy_why = scheduler->choosing.why,
-        .n_policy_changes = scheduler->choosing.n_changes,
-        .stopped_by = scheduler->is_finished ? told_stop(scheduler) : NULL,
-        .is_interrupted = scheduler->is_interrupted || scheduler->has_failed,
-    };
-    if (state.n_running > state.n_slots)
-        state.n_running = state.n_slots;
-    return state;
-}
-
-/* Some of the tasks that are suspended. Returns how many; ids are borrowed. */
-static uint64_t list_suspended(const struct mf_scheduler *scheduler,
-                               struct mf_status_suspended suspended[MAX_SUSPENDED_TOLD])
-{
-    size_t cursor = 0;
-    uint64_t n = 0;
-    void *place;
-
-    while (mf_policy_preempts(mf_farm_policy(scheduler->farm)) && n < MAX_SUSPENDED_TOLD &&
-           mf_table_next(scheduler->live, &cursor, NULL, &place) == 1) {
-        const struct mf_live *live = *(struct mf_live **)place;
-
-        if (live->suspended_wall_ns > 0)
-            suspended[n++] = (struct mf_status_suspended){live->id, live->suspended_wall_ns};
-    }
-    return n;
-}
-
-/* For onlookers only: where it cannot be written the run goes on, having said so once. */
-static void write_status(struct mf_scheduler *scheduler)
-{
-    struct mf_progress_state state = progress_state(scheduler);
-    struct mf_status_suspended suspended[MAX_SUSPENDED_TOLD];
-    uint64_t n_suspended = list_suspended(scheduler, suspended);
-    struct mf_error err;
-
-    if (mf_status_write(scheduler->config.run_dir, &state, suspended, n_suspended,
-                        scheduler->is_finished, &err) == 0)
-        return;
-    if (!scheduler->is_status_lost && !scheduler->has_failed)
-        mf_log_warning(scheduler->config.log, "%s", err.text);
-    scheduler->is_status_lost = true;
-}
-
-/* A run directory that is gone has taken the journal with it, and what is there now is others'. */
-static void update_status(struct mf_scheduler *scheduler)
-{
-    struct mf_error err;
-
-    scheduler->next_status_ns = scheduler->now_ns + STATUS_INTERVAL_NS;
-    if (scheduler->is_superseded)
-        return;
-    if (mf_journal_check_place(scheduler->journal, &err) < 0)
-        mf_scheduler_fail(scheduler, &err);
-    else if (!scheduler->has_failed || scheduler->is_finished)
-        write_status(scheduler);
-}
-
-static void show(struct mf_scheduler *scheduler)
-{
-    struct mf_progress_state state;
-    struct mf_error err;
-
-    if (!scheduler->cannot_print && mf_printer_turn(scheduler->printer, &err) < 0) {
-        scheduler->cannot_print = true;
-        mf_log_error(scheduler->config.log, "%s", err.text);
-        mf_scheduler_stop(scheduler, MF_STOP_NOW, "the error above");
-    }
-    state = progress_state(scheduler);
-    if (scheduler->config.progress)
-        mf_progress_update(scheduler->config.progress, &state);
-    if (scheduler->now_ns >= scheduler->next_status_ns)
-        update_status(scheduler);
-}
-
 /* An average over some eight turns, so that prefetch neither lags nor flutters. */
 static void measure_turn(struct mf_scheduler *scheduler)
 {
@@ -394,7 +277,7 @@ static bool has_printed(const struct mf_scheduler *scheduler)
 static int journal_end(struct mf_scheduler *scheduler, struct mf_error *err)
 {
     bool is_complete = mf_scheduler_result(scheduler) == MF_RUN_DONE;
-    const char *why = stopped_by(scheduler);
+    const char *why = mf_telling_stopped_by(scheduler);
     int r = mf_journal_set_finished(scheduler->journal, is_complete, err);
 
     if (r == 0)
@@ -426,6 +309,8 @@ static void begin_leaving(struct mf_scheduler *scheduler)
         if (!has_printed(scheduler))
             return;
         record_end(scheduler);
+        if (scheduler->config.over && !scheduler->has_failed)
+            scheduler->config.over(scheduler->config.open_arg, mf_scheduler_result(scheduler));
     }
     mf_peers_stop(scheduler);
 }
@@ -436,7 +321,7 @@ static void finish(struct mf_scheduler *scheduler)
     if (scheduler->has_failed)
         mf_settle_rescue(scheduler);
     scheduler->is_finished = true;
-    update_status(scheduler);
+    mf_telling_update_status(scheduler);
 }
 
 static void end_turn(struct mf_scheduler *scheduler)
@@ -486,12 +371,12 @@ int mf_scheduler_turn(struct mf_scheduler *scheduler, int64_t now_ns)
     }
     /* The last of them may have been refused, skipped or put aside, of which nothing else tells. */
     scheduler->is_reading |= mf_intake_may_go_on(scheduler);
-    mf_walltime_stop_if_late(scheduler);
+    mf_standstill_turn(scheduler);
     had_traffic |= scheduler->is_telling;
     mf_transfers_pull(scheduler);
     had_traffic |= mf_feeds_turn(scheduler);
     mf_settle_turn(scheduler, false);
-    show(scheduler);
+    mf_telling_turn(scheduler);
     end_turn(scheduler);
     had_traffic |= mf_peers_send(scheduler);
     if (had_traffic)
@@ -522,96 +407,9 @@ int64_t mf_scheduler_next_ns(const struct mf_scheduler *scheduler)
     return next_ns;
 }
 
-/* --- the end --- */
-
 bool mf_scheduler_is_finished(const struct mf_scheduler *scheduler)
 {
     return scheduler->is_finished;
-}
-
-static uint64_t count_left(const struct mf_scheduler *scheduler)
-{
-    uint64_t n_all = scheduler->n_total ? scheduler->n_total : scheduler->n_entries;
-    uint64_t n_settled = scheduler->n_done + scheduler->n_failed + scheduler->n_cancelled +
-                         scheduler->n_skipped + scheduler->n_done_earlier +
-                         scheduler->n_failed_earlier;
-
-    return n_all > n_settled ? n_all - n_settled : 0;
-}
-
-bool mf_scheduler_has_losses(const struct mf_scheduler *scheduler)
-{
-    return scheduler->notice.n_gone > 0;
-}
-
-enum mf_run_result mf_scheduler_result(const struct mf_scheduler *scheduler)
-{
-    if (scheduler->is_superseded)
-        return MF_RUN_SUPERSEDED;
-    if (scheduler->is_refused || (scheduler->is_input_bad && scheduler->n_entries == 0))
-        return MF_RUN_REFUSED;
-    if (!scheduler->is_begun || scheduler->has_failed || scheduler->cannot_print ||
-        scheduler->is_input_bad || !mf_printer_is_idle(scheduler->printer) ||
-        !scheduler->is_source_done || scheduler->n_cancelled > 0 || count_left(scheduler) > 0)
-        return MF_RUN_STOPPED;
-    return scheduler->n_failed + scheduler->n_failed_earlier + scheduler->n_hooks_failed > 0
-               ? MF_RUN_FAILED
-               : MF_RUN_DONE;
-}
-
-void mf_scheduler_summarize(const struct mf_scheduler *scheduler, FILE *file)
-{
-    struct mf_failure failures[MF_MAX_SHOWN_FAILURES];
-    struct mf_skip skips[MF_MAX_SHOWN_SKIPS];
-    struct mf_farm_counts counts;
-    char quarantined[512];
-    struct mf_summary summary = {
-        .n_done = scheduler->n_done,
-        .n_failed = scheduler->n_failed,
-        .n_cancelled = scheduler->n_cancelled,
-        .n_skipped = scheduler->n_skipped,
-        .n_left = count_left(scheduler) + scheduler->n_cancelled,
-        .n_done_earlier = scheduler->n_done_earlier,
-        .n_failed_earlier = scheduler->n_failed_earlier,
-        .n_truncated = scheduler->n_truncated,
-        .makespan_ns = scheduler->last_end_ns - scheduler->first_start_ns,
-        .busy_ns = scheduler->busy_ns,
-        .n_slots = scheduler->n_slots,
-        .failures = failures,
-        .n_shown = scheduler->n_failures,
-        .n_unfit = scheduler->n_unfit,
-        .skips = skips,
-        .n_skips = scheduler->n_skips,
-        .run_dir = scheduler->config.shown_run_dir,
-        .policy_why = scheduler->choosing.why,
-        .n_policy_changes = scheduler->choosing.n_changes,
-        .n_renewed = scheduler->notice.n_renewed,
-        .quarantined = mf_recovery_name_quarantined(scheduler, quarantined, sizeof(quarantined)),
-    };
-
-    mf_farm_count(scheduler->farm, &counts);
-    summary.n_retried = counts.retried;
-    summary.stopped_by = stopped_by(scheduler);
-    for (uint32_t i = 0; i < scheduler->n_failures; i++)
-        failures[i] = (struct mf_failure){.id = scheduler->failures[i].id,
-                                          .command_text = scheduler->failures[i].text,
-                                          .cause = scheduler->failures[i].cause,
-                                          .attempts = scheduler->failures[i].attempts,
-                                          .was_started = scheduler->failures[i].was_started};
-    for (uint32_t i = 0; i < scheduler->n_skips; i++)
-        skips[i] = (struct mf_skip){scheduler->skips[i].cause, scheduler->skips[i].n_tasks};
-    mf_summary_print(&summary, file);
-}
-
-void mf_scheduler_tell_unfit(const struct mf_scheduler *scheduler)
-{
-    uint64_t n = scheduler->n_unfit;
-
-    if (n > 0)
-        mf_log_error(scheduler->config.log,
-                     "%" PRIu64 " %s could never start: no worker is large enough; see mpifarm "
-                     "explain %s",
-                     n, n == 1 ? "task" : "tasks", scheduler->config.shown_run_dir);
 }
 
 /* --- life --- */
@@ -636,6 +434,10 @@ static void plan_lookahead(struct mf_scheduler *scheduler)
     scheduler->has_dependencies = summary.has_dependencies || !summary.is_counted;
     scheduler->config.farm.has_dependencies = scheduler->has_dependencies;
     scheduler->config.farm.expected_tasks = scheduler->n_total;
+    /* It does not know what those had that are lost, for which its tasks were found to be fit. */
+    scheduler->config.farm.stranding = scheduler->config.is_takeover && summary.is_counted
+                                           ? MF_STRANDING_ALL
+                                           : MF_STRANDING_FITTED;
 }
 
 static int create_parts(struct mf_scheduler *scheduler, struct mf_error *err)

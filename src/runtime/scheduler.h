@@ -26,6 +26,15 @@
 struct mf_giver;
 struct mf_scheduler;
 
+/** How a run went; says the exit status. */
+enum mf_run_result {
+    MF_RUN_DONE,       /* all tasks done */
+    MF_RUN_FAILED,     /* all tasks were run, and some failed */
+    MF_RUN_STOPPED,    /* not all tasks were run */
+    MF_RUN_REFUSED,    /* it could not begin, or the input was bad: nothing was started */
+    MF_RUN_SUPERSEDED, /* another scheduler has taken it over */
+};
+
 /** What to do with an earlier run in the journal. */
 enum mf_resume {
     MF_RESUME_NONE,        /* there is none */
@@ -61,6 +70,9 @@ enum mf_resume {
  * @resume            how to treat what the journal holds
  * @has_standby       another rank may take over this run; open_journal must then give a journal
  *                    whose lock is held
+ * @over              told, with open_arg, when all has been done and written down, and the workers
+ *                    of a run with a standby are let go: nobody takes over after that. NULL for
+ *                    nobody
  * @is_takeover       this is such a rank: open_journal is called at once
  * @run_dir           absolute path of the run directory, which open_journal makes
  * @shown_run_dir     the same as the user knows it, for the summary
@@ -95,6 +107,7 @@ struct mf_scheduler_config {
     bool functions_yield;
     enum mf_resume resume;
     bool has_standby;
+    void (*over)(void *arg, enum mf_run_result result);
     bool is_takeover;
     const char *run_dir;
     const char *shown_run_dir;
@@ -102,15 +115,6 @@ struct mf_scheduler_config {
     const char *joblog;
     bool keep_order;
     bool tag;
-};
-
-/** How a run went; says the exit status. */
-enum mf_run_result {
-    MF_RUN_DONE,       /* all tasks done */
-    MF_RUN_FAILED,     /* all tasks were run, and some failed */
-    MF_RUN_STOPPED,    /* not all tasks were run */
-    MF_RUN_REFUSED,    /* it could not begin, or the input was bad: nothing was started */
-    MF_RUN_SUPERSEDED, /* another scheduler has taken it over */
 };
 
 /** Returns 0, or -errno with a sentence in err; nothing has been started then. */

@@ -23,7 +23,9 @@
  *     draining.c   workers that the user wants to get no more work
  *     hooks.c      commands that workers run when they join and leave
  *     walltime.c   the end of the allocation
+ *     standstill.c nothing that is left can start
  *     release.c    idle nodes that Slurm gets back
+ *     telling.c    progress, status.json, the result and the summary
  */
 #ifndef MF_RUNTIME_SCHEDULER_PRIVATE_H
 #define MF_RUNTIME_SCHEDULER_PRIVATE_H
@@ -295,12 +297,13 @@ struct mf_respawn {
  * Nodes that Slurm gets back.
  *
  * @spared      by rank: those that go next; NULL when none is to go
+ * @stays       while they are chosen, by node: it does not go, or its name is told
  * @is_asking   Slurm is asked to take them
  * @has_failed  it has refused, and is not asked again
  * @next_ns     when it is looked for others
  */
 struct mf_release {
-    bool *spared;
+    bool *spared, *stays;
     bool is_asking, has_failed;
     int64_t next_ns;
 };
@@ -390,7 +393,8 @@ struct mf_scheduler {
     int64_t next_status_ns;
     bool is_status_lost; /* status.json could not be written, and that was said */
     char stopped_by[256];
-    bool is_interrupted; /* by a signal or the end of the allocation, which stopped_by tells */
+    bool is_interrupted; /* from outside, such as by a signal, as stopped_by tells */
+    bool has_told_stranded;
     char failed_by[480]; /* by itself: "an error: ...", for those who look later; "" for not */
     bool cannot_print;   /* output cannot be printed any more */
     bool is_input_bad;   /* what came before the bad line is run */
@@ -692,11 +696,13 @@ void mf_walltime_create(struct mf_scheduler *scheduler);
 /** Warns what runs, and stops the run, when it is time. */
 void mf_walltime_turn(struct mf_scheduler *scheduler);
 
-/** Behind the decisions of a turn: stops the run when nothing of it fits into the time left. */
-void mf_walltime_stop_if_late(struct mf_scheduler *scheduler);
-
 /** When it is time for a turn; INT64_MAX for never. */
 int64_t mf_walltime_next_ns(const struct mf_scheduler *scheduler);
+
+/* standstill.c */
+
+/** Behind the decisions of a turn: stops the run when nothing that is left of it can start. */
+void mf_standstill_turn(struct mf_scheduler *scheduler);
 
 /* release.c */
 
@@ -709,6 +715,17 @@ void mf_release_turn(struct mf_scheduler *scheduler);
 
 /** When it wants its next turn; INT64_MAX for never. */
 int64_t mf_release_next_ns(const struct mf_scheduler *scheduler);
+
+/* telling.c */
+
+/** Tells the terminal and status.json, when each is due. */
+void mf_telling_turn(struct mf_scheduler *scheduler);
+
+/** Replaces status.json now. A run directory that is gone is an error of the run. */
+void mf_telling_update_status(struct mf_scheduler *scheduler);
+
+/** What stopped the run before its end, NULL for nothing. Borrowed. */
+const char *mf_telling_stopped_by(const struct mf_scheduler *scheduler);
 
 /* choosing.c */
 
@@ -748,6 +765,10 @@ void mf_spans_hold(struct mf_scheduler *scheduler, const struct mf_change *chang
 
 /** Appends what RUN says of the rooms of a task, nothing if it has one. */
 void mf_spans_print(struct mf_scheduler *scheduler, mf_task_id task, struct mf_buffer *text);
+
+/** A worker keeps a room: notes the GPUs in it, for the above. Returns 0 or -EPROTO. */
+int mf_spans_on_held(struct mf_scheduler *scheduler, const struct mf_peer *peer,
+                     const struct mf_message *message);
 
 /** Has rooms let go whose attempts are over; before anything new is sent. */
 void mf_spans_turn(struct mf_scheduler *scheduler);

@@ -10,6 +10,9 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 
+/* Between looks that somebody takes in each turn. */
+#define LOOK_NS (5 * MF_NS_PER_MS)
+
 /* A sentry with a loop of its own asks it so often. */
 #define ASK_NS (20 * MF_NS_PER_MS)
 
@@ -294,6 +297,11 @@ static void ask_around(struct mf_sentry *sentry)
 }
 
 /* --- looking --- */
+
+bool mf_sentry_is_due(const struct mf_sentry *sentry, int64_t now_ns)
+{
+    return now_ns >= sentry->now_ns + LOOK_NS || !mf_list_is_empty(&sentry->ended);
+}
 
 void mf_sentry_look(struct mf_sentry *sentry, int64_t now_ns)
 {

@@ -56,6 +56,12 @@ bool mf_sentry_vouches(const struct mf_sentry *sentry, uint32_t peer);
 /** The peer is not watched any more. */
 void mf_sentry_forget(struct mf_sentry *sentry, uint32_t peer);
 
+/**
+ * mf_sentry_is_due() - whether a look can tell anything that the one before did not: some
+ * milliseconds later, or when a process has ended. Costs next to nothing, for each turn.
+ */
+bool mf_sentry_is_due(const struct mf_sentry *sentry, int64_t now_ns);
+
 /** Whoever has the sentry has just taken in all that came. */
 void mf_sentry_look(struct mf_sentry *sentry, int64_t now_ns);
 

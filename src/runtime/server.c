@@ -244,7 +244,7 @@ static void look_for_scheduler(struct mf_server *server, int64_t now_ns)
     enum mf_passing passing;
     uint32_t peer;
 
-    if (!server->sentry || server->is_finished)
+    if (!server->sentry || server->is_finished || !mf_sentry_is_due(server->sentry, now_ns))
         return;
     mf_sentry_look(server->sentry, now_ns);
     if (mf_sentry_next(server->sentry, &peer, &passing))

@@ -3,26 +3,44 @@
  * go of it. Runs in rank 0's only thread.
  *
  *     HOLD      to each worker of a part, as soon as the task is placed
- *     HELD      of each; with the last one the farm has the task sent to the worker that runs it
+ *     HELD      of each, with the GPUs that it keeps; with the last one the farm has the task sent
+ *               to the worker that runs it
  *     LET_GO    to each, once the attempt is over in whatever way
  *
  * What was asked of workers is remembered here, as the farm gives a room back at once: before
- * anything new is sent in a turn, those of attempts that it does not hold any more are let go of.
+ * anything new is sent in a turn, it is asked which attempts have left their rooms, and the workers
+ * of these let go of them.
  */
 #include "runtime/scheduler_private.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
-/* An attempt, and the n workers that have a part of it. */
+/* What a worker has of an attempt; @gpus  the variable that names those it has there, owned, or
+ * NULL
+ */
+struct room {
+    mf_worker_id worker;
+    char *gpus;
+};
+
+/* An attempt, and the n rooms that it has beside its worker's own. */
 struct span {
     mf_task_id task;
     uint32_t attempt;
     uint32_t n;
-    mf_worker_id workers[];
+    struct room rooms[];
 };
+
+static void free_span(struct span *span)
+{
+    for (uint32_t i = 0; i < span->n; i++)
+        free(span->rooms[i].gpus);
+    free(span);
+}
 
 static struct span *find(const struct mf_scheduler *scheduler, mf_task_id task)
 {
@@ -56,7 +74,7 @@ static void post_hold(struct mf_scheduler *scheduler, const struct mf_change *ch
     message.rooms = name.data;
     message.rooms_size = name.size;
     for (uint32_t i = 0; i < span->n; i++)
-        mf_peer_post(mf_peers_find(scheduler, span->workers[i]), &message);
+        mf_peer_post(mf_peers_find(scheduler, span->rooms[i].worker), &message);
     mf_buffer_finish(&name);
 }
 
@@ -64,7 +82,7 @@ static void post_hold(struct mf_scheduler *scheduler, const struct mf_change *ch
 static struct span *add(struct mf_scheduler *scheduler, const struct mf_task *task)
 {
     uint32_t n = mf_task_n_parts(task);
-    struct span *span = malloc(sizeof(*span) + n * sizeof(span->workers[0]));
+    struct span *span = malloc(sizeof(*span) + n * sizeof(span->rooms[0]));
     void *place;
     int r = scheduler->spans
                 ? 0
@@ -78,7 +96,7 @@ static struct span *add(struct mf_scheduler *scheduler, const struct mf_task *ta
     }
     *span = (struct span){.task = task->id, .attempt = task->attempt, .n = n};
     for (uint32_t i = 0; i < n; i++)
-        span->workers[i] = task->parts[i].worker;
+        span->rooms[i] = (struct room){.worker = task->parts[i].worker};
     *(struct span **)place = span;
     return span;
 }
@@ -97,6 +115,34 @@ void mf_spans_hold(struct mf_scheduler *scheduler, const struct mf_change *chang
         mf_scheduler_fail_with(scheduler, -ENOMEM, "cannot place a task on several nodes");
 }
 
+/* What stands in a line with the host must not end it. */
+static bool is_word(const uint8_t *text, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        if (text[i] <= ' ' || text[i] == 0x7f)
+            return false;
+    return true;
+}
+
+int mf_spans_on_held(struct mf_scheduler *scheduler, const struct mf_peer *peer,
+                     const struct mf_message *message)
+{
+    struct span *span = find(scheduler, message->task);
+
+    if (!is_word(message->payload, message->payload_size))
+        return -EPROTO;
+    for (uint32_t i = 0; span && span->attempt == message->attempt && i < span->n; i++) {
+        struct room *room = &span->rooms[i];
+
+        if (room->worker != peer->rank || room->gpus || message->payload_size == 0)
+            continue;
+        room->gpus = strndup((const char *)message->payload, message->payload_size);
+        if (!room->gpus)
+            mf_scheduler_fail_with(scheduler, -ENOMEM, "cannot place a task on several nodes");
+    }
+    return 0;
+}
+
 void mf_spans_print(struct mf_scheduler *scheduler, mf_task_id task, struct mf_buffer *text)
 {
     const struct span *span = find(scheduler, task);
@@ -105,7 +151,9 @@ void mf_spans_print(struct mf_scheduler *scheduler, mf_task_id task, struct mf_b
         return;
     print_name(scheduler, task, span->attempt, text);
     for (uint32_t i = 0; i < span->n; i++)
-        mf_buffer_print(text, "%s\n", mf_peers_find(scheduler, span->workers[i])->host);
+        mf_buffer_print(text, "%s%s%s\n", mf_peers_find(scheduler, span->rooms[i].worker)->host,
+                        span->rooms[i].gpus ? " " : "",
+                        span->rooms[i].gpus ? span->rooms[i].gpus : "");
 }
 
 static bool is_over(const struct mf_scheduler *scheduler, const struct span *span)
@@ -121,28 +169,24 @@ static void let_go(struct mf_scheduler *scheduler, struct span *span)
         .kind = MF_MESSAGE_LET_GO, .task = span->task, .attempt = span->attempt};
 
     for (uint32_t i = 0; i < span->n; i++) {
-        struct mf_peer *peer = mf_peers_find(scheduler, span->workers[i]);
+        struct mf_peer *peer = mf_peers_find(scheduler, span->rooms[i].worker);
 
         if (peer && peer->state == MF_PEER_UP)
             mf_peer_post(peer, &message);
     }
     mf_table_remove(scheduler->spans, &span->task);
-    free(span);
+    free_span(span);
 }
 
 void mf_spans_turn(struct mf_scheduler *scheduler)
 {
-    size_t cursor = 0;
-    void *place;
+    mf_task_id task;
 
-    while (scheduler->spans && mf_table_next(scheduler->spans, &cursor, NULL, &place) == 1) {
-        struct span *span = *(struct span **)place;
+    while ((task = mf_farm_next_left(scheduler->farm)) != 0) {
+        struct span *span = find(scheduler, task);
 
-        if (!is_over(scheduler, span))
-            continue;
-        let_go(scheduler, span);
-        /* What is taken out moves others about. */
-        cursor = 0;
+        if (span && is_over(scheduler, span))
+            let_go(scheduler, span);
     }
 }
 
@@ -152,6 +196,6 @@ void mf_spans_finish(struct mf_scheduler *scheduler)
     void *place;
 
     while (scheduler->spans && mf_table_next(scheduler->spans, &cursor, NULL, &place) == 1)
-        free(*(struct span **)place);
+        free_span(*(struct span **)place);
     mf_table_destroy(scheduler->spans);
 }

@@ -9,7 +9,7 @@
 #include <string.h>
 
 /* Most words of a launcher, apart from variables that are named to it; and variables of ours. */
-#define MAX_WORDS 24
+#define MAX_WORDS 28
 #define MAX_VARIABLES 5
 
 /**
@@ -188,6 +188,39 @@ static void put_mpirun(struct making *making)
     put_names(making);
 }
 
+/* --- GPUs --- */
+
+static bool has_gpus(const struct making *making)
+{
+    return making->command->n_ranks > 0 && making->spread->gpus && making->spread->gpus[0];
+}
+
+/* As an attempt on one node finds them. What Slurm calls a node its host need not be called. */
+static void put_gpus(struct making *making)
+{
+    const struct mf_spread *spread = making->spread;
+
+    put(making, MF_SHELL);
+    put(making, "-c");
+    put(making, next_text(making));
+    mf_buffer_print(&making->texts, "use() { unset");
+    for (const char *const *name = mf_gpu_names; *name; name++)
+        mf_buffer_print(&making->texts, " %.*s", (int)strcspn(*name, "="), *name);
+    mf_buffer_print(&making->texts, "; export \"$1\" MPIFARM_GPUS=\"${1#*=}\"; }\n"
+                                    "case ${SLURMD_NODENAME:-$(uname -n)} in\n");
+    for (uint32_t i = 0; i < spread->n_hosts; i++) {
+        if (!spread->gpus[i])
+            continue;
+        mf_shell_quote(spread->hosts[i], &making->texts);
+        mf_buffer_print(&making->texts, ") use ");
+        mf_shell_quote(spread->gpus[i], &making->texts);
+        mf_buffer_print(&making->texts, " ;;\n");
+    }
+    mf_buffer_print(&making->texts, "esac\nexec \"$@\"");
+    end_text(making);
+    put(making, "mpifarm");
+}
+
 /* --- all of it --- */
 
 static int reserve(struct making *making)
@@ -199,6 +232,10 @@ static int reserve(struct making *making)
 
     for (uint32_t i = 0; i < spread->n_hosts; i++)
         n_bytes += strlen(spread->hosts[i]) + 1;
+    /* Quoted, a character becomes four at most. */
+    for (uint32_t i = 0; i < spread->n_hosts && has_gpus(making); i++)
+        n_bytes +=
+            4 * (strlen(spread->hosts[i]) + (spread->gpus[i] ? strlen(spread->gpus[i]) : 0)) + 32;
     for (uint32_t i = 0; i < command->n_env; i++)
         n_bytes += strlen(command->env[i]) + 1;
     making->args = calloc(n_words, sizeof(*making->args));
@@ -212,8 +249,10 @@ static void put_command(struct making *making)
 {
     const struct mf_command *command = making->command;
 
+    if (has_gpus(making))
+        put_gpus(making);
     if (command->is_shell && command->n_ranks > 0) {
-        put(making, "/bin/sh");
+        put(making, MF_SHELL);
         put(making, "-c");
     }
     for (uint32_t i = 0; i < command->n_args; i++)

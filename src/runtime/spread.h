@@ -10,6 +10,9 @@
  *     MPIFARM_NODES      how many these are
  *     MPIFARM_RANKS      with ranks=: how many ranks there are
  *     MPIFARM_SPREAD     a name that its processes are known by, wherever they are
+ *
+ * GPUs have other numbers on each node, and launchers hand on what is set on the first, or set what
+ * they think right. So each rank is begun by a shell that knows what goes for its node.
  */
 #ifndef MF_RUNTIME_SPREAD_H
 #define MF_RUNTIME_SPREAD_H
@@ -24,6 +27,8 @@
  * Where a command may run.
  *
  * @hosts      n_hosts names, that of the node where it is started first
+ * @gpus       for each of them the variable that names those GPUs which it has there, such as
+ *             "CUDA_VISIBLE_DEVICES=0,1", or NULL
  * @n_slots    cores that it has on each of them
  * @hostfile   name of the file for MPIFARM_HOSTFILE
  * @name       for MPIFARM_SPREAD
@@ -33,6 +38,7 @@
  */
 struct mf_spread {
     const char *const *hosts;
+    const char *const *gpus;
     uint32_t n_hosts;
     uint32_t n_slots;
     const char *hostfile;

@@ -5,8 +5,6 @@
  *     warn_ns before it  what runs gets a signal, so that it can save what it has
  *     MARGIN_NS before   what runs is ended, so that its output and the journal are complete
  *                        when the launcher ends the ranks
- *
- * The run also stops when what is left is late and nothing runs any more.
  */
 #include "runtime/scheduler_private.h"
 
@@ -60,16 +58,6 @@ static void warn(struct mf_scheduler *scheduler)
             mf_peer_post(&scheduler->peers[i], &message);
 }
 
-/* Whether all that is at hand is late: nothing that runs would let any more start. */
-static bool is_all_late(const struct mf_scheduler *scheduler)
-{
-    uint64_t n_late = mf_farm_n_late(scheduler->farm);
-
-    return n_late > 0 && n_late == mf_farm_n_ready(scheduler->farm) &&
-           mf_farm_n_held(scheduler->farm) == 0 && !scheduler->is_source_waiting &&
-           !scheduler->is_reading && !mf_intake_may_go_on(scheduler);
-}
-
 void mf_walltime_turn(struct mf_scheduler *scheduler)
 {
     if (!has_end(scheduler) || mf_farm_stopping(scheduler->farm) == MF_STOP_NOW)
@@ -80,14 +68,6 @@ void mf_walltime_turn(struct mf_scheduler *scheduler)
         mf_log_info(scheduler->config.log, "the allocation ends: ending what still runs");
         mf_scheduler_interrupt(scheduler, MF_STOP_NOW, "the end of the allocation");
     }
-}
-
-void mf_walltime_stop_if_late(struct mf_scheduler *scheduler)
-{
-    if (has_end(scheduler) && mf_farm_stopping(scheduler->farm) == MF_STOP_NONE &&
-        is_all_late(scheduler))
-        mf_scheduler_interrupt(scheduler, MF_STOP_SOON,
-                               "the end of the allocation, before which no other task could end");
 }
 
 int64_t mf_walltime_next_ns(const struct mf_scheduler *scheduler)

@@ -250,7 +250,7 @@ static void start_in_slots(struct mf_worker_rank *worker, struct mf_worker_attem
     if (attempt->is_part) {
         mf_list_remove(&attempt->node);
         attempt->state = MF_ATTEMPT_HOLDING;
-        mf_worker_rank_post_simple(worker, MF_MESSAGE_HELD, attempt->task, attempt->number);
+        mf_worker_rooms_report(worker, attempt);
         return;
     }
     r = give_to_executor(worker, attempt, attempt->n_slots);

@@ -75,7 +75,7 @@ static void begin_again(struct mf_worker_rank *worker)
 
 /* --- the turn --- */
 
-void mf_worker_notice_turn(struct mf_worker_rank *worker)
+static void look_for_scheduler(struct mf_worker_rank *worker)
 {
     enum mf_passing passing;
     uint32_t peer;
@@ -83,6 +83,12 @@ void mf_worker_notice_turn(struct mf_worker_rank *worker)
     mf_sentry_look(worker->sentry, worker->now_ns);
     while (!worker->is_orphan && mf_sentry_next(worker->sentry, &peer, &passing))
         mf_worker_rank_on_scheduler_lost(worker);
+}
+
+void mf_worker_notice_turn(struct mf_worker_rank *worker)
+{
+    if (mf_sentry_is_due(worker->sentry, worker->now_ns))
+        look_for_scheduler(worker);
     /* It is lost still, and maybe for too long. */
     if (worker->awaits_heir)
         mf_worker_rank_on_scheduler_lost(worker);

@@ -251,6 +251,9 @@ int mf_worker_rank_read_output(const struct mf_output *output, struct mf_buffer 
  * -errno. */
 int mf_worker_rooms_spread(struct mf_worker_rank *worker, struct mf_worker_attempt *attempt);
 
+/** Says that the room of a part is kept, and which GPUs are in it. */
+void mf_worker_rooms_report(struct mf_worker_rank *worker, const struct mf_worker_attempt *attempt);
+
 /** An attempt or a part is over on this node: nothing of it is left here. */
 void mf_worker_rooms_clear(struct mf_worker_rank *worker, struct mf_worker_attempt *attempt);
 

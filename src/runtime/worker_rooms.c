@@ -63,18 +63,72 @@ void mf_worker_rooms_clear(struct mf_worker_rank *worker, struct mf_worker_attem
     attempt->is_spread = false;
 }
 
+/* The variable that names the GPUs of an attempt, as a string; nothing if it has none. */
+static void print_gpus(const struct mf_worker_rank *worker, const struct mf_worker_attempt *attempt,
+                       struct mf_buffer *text)
+{
+    if (attempt->n_gpus > 0)
+        mf_stock_print_gpus(&worker->stock, attempt->n_gpus, attempt->gpus, text);
+}
+
+void mf_worker_rooms_report(struct mf_worker_rank *worker, const struct mf_worker_attempt *attempt)
+{
+    struct mf_message message = {
+        .kind = MF_MESSAGE_HELD, .task = attempt->task, .attempt = attempt->number};
+    struct mf_buffer gpus = {0};
+
+    print_gpus(worker, attempt, &gpus);
+    message.payload = gpus.data;
+    message.payload_size = gpus.size > 0 ? gpus.size - 1 : 0;
+    mf_worker_rank_post(worker, &message);
+    mf_buffer_finish(&gpus);
+}
+
 /* --- what a task that runs here is told --- */
 
-/* The hosts of the other nodes, each a line of the rooms behind the first. Returns how many. */
-static uint32_t split_hosts(char *rooms, const char **hosts)
-{
-    uint32_t n = 0;
-    char *line;
+/**
+ * Nodes that it has.
+ *
+ * @hosts, @gpus  n of them; where it has no GPUs there NULL
+ * @rooms         what the texts are in, and own_gpus, those of the first
+ */
+struct nodes {
+    uint32_t n;
+    const char **hosts, **gpus;
+    char *rooms;
+    struct mf_buffer own_gpus;
+};
 
-    (void)strsep(&rooms, "\n");
-    while ((line = strsep(&rooms, "\n")) && *line)
-        hosts[n++] = line;
-    return n;
+static void finish_nodes(struct nodes *nodes)
+{
+    free(nodes->hosts);
+    free(nodes->gpus);
+    free(nodes->rooms);
+    mf_buffer_finish(&nodes->own_gpus);
+}
+
+/* This one, and each line of the rooms behind the first. */
+static int find_nodes(const struct mf_worker_rank *worker, const struct mf_worker_attempt *attempt,
+                      struct nodes *nodes)
+{
+    const char *rooms = attempt->rooms ? attempt->rooms : "";
+    char *rest, *line;
+
+    nodes->rooms = strdup(rooms);
+    nodes->hosts = calloc(strlen(rooms) + 2, sizeof(*nodes->hosts));
+    nodes->gpus = calloc(strlen(rooms) + 2, sizeof(*nodes->gpus));
+    print_gpus(worker, attempt, &nodes->own_gpus);
+    if (!nodes->rooms || !nodes->hosts || !nodes->gpus || mf_buffer_status(&nodes->own_gpus) < 0)
+        return -ENOMEM;
+    nodes->hosts[0] = worker->host;
+    nodes->gpus[0] = (const char *)nodes->own_gpus.data;
+    rest = nodes->rooms;
+    (void)strsep(&rest, "\n");
+    for (nodes->n = 1; (line = strsep(&rest, "\n")) && *line; nodes->n++) {
+        nodes->hosts[nodes->n] = strsep(&line, " ");
+        nodes->gpus[nodes->n] = line;
+    }
+    return 0;
 }
 
 static int write_hosts(struct mf_worker_rank *worker, const struct mf_worker_attempt *attempt,
@@ -96,12 +150,13 @@ static int write_hosts(struct mf_worker_rank *worker, const struct mf_worker_att
 }
 
 static int spread_on(struct mf_worker_rank *worker, struct mf_worker_attempt *attempt,
-                     const struct mf_command *command, const char *const *hosts, uint32_t n_hosts)
+                     const struct mf_command *command, const struct nodes *nodes)
 {
     char path[HOSTFILE_BYTES], name[HOSTFILE_BYTES];
     struct mf_spread spread = {
-        .hosts = hosts,
-        .n_hosts = n_hosts,
+        .hosts = nodes->hosts,
+        .gpus = nodes->gpus,
+        .n_hosts = nodes->n,
         .n_slots = attempt->n_slots,
         .hostfile = path,
         .name = name,
@@ -130,8 +185,7 @@ static int spread_on(struct mf_worker_rank *worker, struct mf_worker_attempt *at
 int mf_worker_rooms_spread(struct mf_worker_rank *worker, struct mf_worker_attempt *attempt)
 {
     struct mf_command *command = NULL;
-    char *rooms;
-    const char **hosts;
+    struct nodes nodes = {0};
     int r;
 
     if (!mf_command_is_spread(attempt->command, attempt->command_size))
@@ -140,15 +194,10 @@ int mf_worker_rooms_spread(struct mf_worker_rank *worker, struct mf_worker_attem
     if (r < 0)
         return r;
     attempt->is_spread = true;
-    rooms = strdup(attempt->rooms ? attempt->rooms : "");
-    hosts = calloc(strlen(rooms ? rooms : "") + 2, sizeof(*hosts));
-    r = rooms && hosts ? 0 : -ENOMEM;
-    if (r == 0) {
-        hosts[0] = worker->host;
-        r = spread_on(worker, attempt, command, hosts, 1 + split_hosts(rooms, hosts + 1));
-    }
-    free(hosts);
-    free(rooms);
+    r = find_nodes(worker, attempt, &nodes);
+    if (r == 0)
+        r = spread_on(worker, attempt, command, &nodes);
+    finish_nodes(&nodes);
     free(command);
     return r;
 }

@@ -220,10 +220,11 @@ int mf_fields_spread(struct mf_fields *fields, struct mf_error *err)
     uint32_t n_nodes = mf_needs_n_nodes(&fields->needs), n_ranks = fields->n_ranks;
     uint64_t n_cores = fields->needs.n_slots ? fields->needs.n_slots : 1;
 
-    /* A launcher hands the GPUs of the first node on to all, where others may have them. */
-    if (n_nodes > 1 && fields->needs.n_gpus > 0)
+    /* What the command launches by itself would have the GPUs of the first node on all. */
+    if (n_nodes > 1 && fields->needs.n_gpus > 0 && n_ranks == 0)
         return mf_error_set(err, -ERANGE,
-                            "gpus=%u on nodes=%u: a task with GPUs can have one node only",
+                            "gpus=%u on nodes=%u: say with ranks= how many processes are to be "
+                            "started there, which are then told their GPUs",
                             fields->needs.n_gpus, n_nodes);
     if (n_ranks == 0)
         return 0;

@@ -40,7 +40,6 @@ static int fields_of(unsigned kind)
     case MF_MESSAGE_RECALL:
     case MF_MESSAGE_RELEASE:
     case MF_MESSAGE_LET_GO:
-    case MF_MESSAGE_HELD:
     case MF_MESSAGE_UNFEED:
     case MF_MESSAGE_CONTINUED:
     case MF_MESSAGE_SUSPEND:
@@ -51,6 +50,7 @@ static int fields_of(unsigned kind)
     case MF_MESSAGE_HOLD:
         return FIELD_TASK | FIELD_NEEDS | FIELD_ROOMS;
     case MF_MESSAGE_SAVED:
+    case MF_MESSAGE_HELD:
         return FIELD_TASK | FIELD_PAYLOAD;
     case MF_MESSAGE_ENDED:
     case MF_MESSAGE_HOOKED:

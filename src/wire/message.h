@@ -24,7 +24,7 @@
 #include <stdint.h>
 
 /** Changes whenever a record's bytes do; all ranks of a run must agree. */
-#define MF_WIRE_VERSION 13
+#define MF_WIRE_VERSION 14
 
 /** A frame with batched records is sent before it grows beyond this, to stay eager in MPI. */
 #define MF_FRAME_EAGER_BYTES 4000
@@ -49,7 +49,8 @@ enum mf_message_kind {
     MF_MESSAGE_HOOKED = 13,    /* task: number of the hook; outcome, size, payload: its output */
     MF_MESSAGE_BUSY = 14,      /* was told to stop, and is about it: hooks still run */
     MF_MESSAGE_SAVED = 15,     /* task, attempt, payload: what it saved for the next try */
-    MF_MESSAGE_HELD = 37,      /* task, attempt: it keeps free what it was told to HOLD */
+    MF_MESSAGE_HELD = 37,      /* task, attempt, payload: it keeps free what it was told to HOLD; of
+                                  GPUs the variable that names them, as text */
     MF_MESSAGE_REPORT = 33,    /* host, life, payload: what it has and runs, for a scheduler that it
                                   does    not know yet; see handover.h */
     MF_MESSAGE_RENEWED = 34,   /* payload: how its launcher process ended, which another one has
@@ -91,7 +92,8 @@ enum mf_message_kind {
  * @saved      saved_size bytes that an earlier try saved, none if there are none; borrowed as
  *             payload
  * @rooms      rooms_size bytes: lines with a name of the attempt and, in RUN, the hosts of the
- *             other nodes that it has; none if it has one. Borrowed as payload
+ *             other nodes that it has, each with a blank and the variable of its GPUs there if it
+ *             has some; none if it has one node. Borrowed as payload
  * @signal     number of a signal
  * @size       bytes that the worker holds of each stream
  * @is_inline  payload is the output: stdout, then stderr

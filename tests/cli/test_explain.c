@@ -109,6 +109,18 @@ static void write_status(int64_t began_s, bool is_finished, int n_total, int n_r
     cr_assert(eq(int, fclose(file), 0));
 }
 
+/* Of a run that goes on and has lost workers. */
+static void write_losses(int n_workers, int n_lost)
+{
+    FILE *file = fopen("run/status.json", "w");
+
+    fprintf(file,
+            "{\"updated\": %lld.5, \"elapsed\": 10.0, \"finished\": false, \"total\": 1, "
+            "\"running\": 0, \"workers\": %d, \"lost\": %d}",
+            (long long)(BEGAN / SECOND) + 10, n_workers, n_lost);
+    cr_assert(eq(int, fclose(file), 0));
+}
+
 /* The last one, of a run of three tasks. */
 static void write_stopped_status(int64_t updated_s, const char *why)
 {
@@ -446,6 +458,12 @@ Test(explain, a_task_of_several_nodes_waits_for_all_of_them_at_once)
                 "task mpi: not ended yet: waiting or running\n"
                 "waits for: no other task; it is running, or waits for 2 nodes that have 4 free "
                 "cores each at the same time, and what else it needs\n");
+    write_losses(1, 1);
+    assert_task(
+        &set, "mpi",
+        "task mpi: not ended yet: waiting or running\n"
+        "waits for: workers that are lost: it needs 2 nodes, and the run has 1 worker left; "
+        "if none comes back, it is left for --resume\n");
     mf_task_set_finish(&set);
 }
 

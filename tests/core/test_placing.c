@@ -121,6 +121,19 @@ Test(placing, a_task_becomes_unfit_when_the_only_large_worker_leaves)
     cr_assert_str_eq(t_trace(t), "big:FAILED(unfit)");
 }
 
+Test(placing, a_task_of_a_large_worker_that_is_lost_waits_where_the_run_can_be_resumed)
+{
+    struct t_farm *t =
+        t_farm("", .workers = 1, .slots = 1, .config.stranding = MF_STRANDING_FITTED);
+
+    t_up(t, 1, 4);
+    t_submit(t, "big*4 larger*5");
+    t_drain(t, 1);
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "larger:FAILED(unfit)");
+    cr_assert_eq(mf_farm_n_stranded(t->farm), 1);
+}
+
 Test(placing, a_paused_tick_places_nothing)
 {
     struct t_farm *t = t_farm("a", .workers = 1);

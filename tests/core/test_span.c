@@ -4,15 +4,28 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 
-/* Workers 0 .. n-1 on a node each. */
-static struct t_farm *farm_on_nodes(uint32_t n, uint32_t n_slots, const char *tasks)
+static struct t_farm *fill(struct t_farm *t, uint32_t n, uint32_t n_slots, const char *tasks)
 {
-    struct t_farm *t = t_farm("", .workers = 0);
-
     for (uint32_t i = 0; i < n; i++)
         t_up_on(t, i + 1, i, n_slots);
     t_submit(t, tasks);
     return t;
+}
+
+/* Workers 0 .. n-1 on a node each. */
+static struct t_farm *farm_on_nodes(uint32_t n, uint32_t n_slots, const char *tasks)
+{
+    return fill(t_farm("", .workers = 0), n, n_slots, tasks);
+}
+
+/* The same, where tasks whose workers are lost do not fail. */
+static struct t_farm *farm_that_strands(uint32_t n, const char *tasks)
+{
+    return fill(t_farm("", .config = {.stranding = MF_STRANDING_FITTED,
+                                      .has_dependencies = true,
+                                      .halt_when = MF_HALT_NOW,
+                                      .halt_failed = 1}),
+                n, 1, tasks);
 }
 
 static uint32_t committed(struct t_farm *t, mf_worker_id worker)
@@ -256,4 +269,84 @@ Test(span, what_a_policy_that_preempts_could_not_stop_is_refused)
     cr_assert_eq(t_apply(t, .kind = MF_EVENT_SUBMITTED,
                          .spec = {.needs = {.n_slots = 1, .n_nodes = 2}, .max_attempts = 1}),
                  -EINVAL);
+}
+
+/* --- tasks whose nodes are lost --- */
+
+Test(span, one_that_lacks_nodes_that_were_lost_is_left_and_those_behind_it_run)
+{
+    struct t_farm *t = farm_that_strands(3, "a|3 b|2 c d<a");
+
+    t_lose(t, 2);
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "b:PLACED@0+1");
+    t_held(t, "b");
+    t_end(t, "b");
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "b:DONE c:PLACED@0");
+    cr_assert_eq(mf_farm_n_stranded(t->farm), 1);
+    cr_assert_eq(t_counts(t).by_state[MF_TASK_READY], 1);
+    cr_assert_eq(t_counts(t).by_state[MF_TASK_WAITING], 1);
+    cr_assert_eq(mf_farm_stopping(t->farm), MF_STOP_NONE);
+}
+
+Test(span, one_that_lacks_nodes_runs_once_there_are_enough_again)
+{
+    struct t_farm *t = farm_that_strands(2, "a|2");
+
+    t_lose(t, 1);
+    t_tick(t);
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "");
+    t_up_on(t, 2, 1, 1);
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "a:PLACED@0+1");
+    cr_assert_eq(mf_farm_n_stranded(t->farm), 0);
+}
+
+Test(span, one_that_was_running_on_nodes_that_are_lost_is_left_too)
+{
+    struct t_farm *t = farm_that_strands(2, "a|2");
+
+    t_tick(t);
+    t_held(t, "a");
+    t_start(t, "a");
+    t_lose(t, 0);
+    t_tick(t);
+    cr_assert_eq(mf_farm_n_stranded(t->farm), 1);
+    cr_assert_eq(t_task(t, "a")->charged, 0);
+    t_cancel(t, "a");
+    t_trace(t);
+    cr_assert_eq(mf_farm_n_stranded(t->farm), 0);
+}
+
+Test(span, one_that_never_could_be_run_fails_also_after_a_loss)
+{
+    struct t_farm *t = farm_that_strands(3, "a|4");
+
+    t_lose(t, 2);
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "a:FAILED(unfit)");
+}
+
+Test(span, two_lost_workers_of_one_node_were_one_node)
+{
+    struct t_farm *t = farm_that_strands(1, "");
+
+    t_up_on(t, 2, 1, 1);
+    t_up_on(t, 2, 2, 1);
+    t_lose(t, 1);
+    t_lose(t, 2);
+    t_submit(t, "a|3");
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "a:FAILED(unfit)");
+}
+
+Test(span, a_farm_that_begins_after_the_loss_fails_none_if_all_are_known_to_have_fitted)
+{
+    struct t_farm *t = fill(t_farm("", .config.stranding = MF_STRANDING_ALL), 1, 1, "a|2 b*4 c");
+
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "c:PLACED@0");
+    cr_assert_eq(mf_farm_n_stranded(t->farm), 2);
 }

@@ -45,6 +45,17 @@ Test(batch, whole_nodes_are_taken_unless_the_user_says_how_much)
     cr_assert(eq(str, result.out, "1\n0\n0\n0\n0\n"), "%s", result.err);
 }
 
+Test(batch, jobs_of_a_chain_append_to_their_output_unless_the_user_says_otherwise)
+{
+    t_write("tasks.txt", "true\n");
+    struct t_result result =
+        t_sh("mpifarm batch --dry-run tasks.txt | grep -c open-mode; "
+             "mpifarm batch --dry-run --chain tasks.txt --output=log --open-mode=truncate | "
+             "grep -o 'open-mode.*'");
+
+    cr_assert(eq(str, result.out, "0\nopen-mode=append\nopen-mode=truncate\n"), "%s", result.err);
+}
+
 Test(batch, the_script_is_submitted_and_runs_the_tasks_in_the_same_directory)
 {
     t_write("tasks.txt", "echo one\n[retries=2] test $MPIFARM_ATTEMPT = 2\n");

@@ -202,14 +202,16 @@ Test(resources, ranks_are_those_of_one_mpi_program)
     setenv("OMPI_ALLOW_RUN_AS_ROOT", "1", 1);
     setenv("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1", 1);
     t_write("tasks.txt",
-            "[ranks=2 cores=2] echo $OMPI_COMM_WORLD_RANK of $OMPI_COMM_WORLD_SIZE $MPIFARM_RANKS "
-            "$OMP_NUM_THREADS\n[nodes=1 cores=3] cat $MPIFARM_HOSTFILE\n");
-    struct t_result result = t_sh("unset OMP_NUM_THREADS; mkdir scratch; "
-                                  "TMPDIR=$PWD/scratch mpifarm run -k -j 4 tasks.txt > out; "
-                                  "grep -v slots out | sort; sed 's/.* //' out | tail -n 1; "
-                                  "ls scratch | grep mpifarm");
-    cr_assert(eq(str, result.out, "0 of 2 2 2\n1 of 2 2 2\nslots=3\n"), "%s%s", result.out,
-              result.err);
+            "[ranks=2 cores=2 gpus=1] echo $OMPI_COMM_WORLD_RANK of $OMPI_COMM_WORLD_SIZE "
+            "$MPIFARM_RANKS $OMP_NUM_THREADS, GPU $CUDA_VISIBLE_DEVICES\n[nodes=1 cores=3] cat "
+            "$MPIFARM_HOSTFILE\n");
+    struct t_result result =
+        t_sh("unset OMP_NUM_THREADS; mkdir scratch; "
+             "TMPDIR=$PWD/scratch mpifarm run -k -j 4 --gpus 2 tasks.txt > out; "
+             "grep -v slots out | sort; sed 's/.* //' out | tail -n 1; "
+             "ls scratch | grep mpifarm");
+    cr_assert(eq(str, result.out, "0 of 2 2 2, GPU 0\n1 of 2 2 2, GPU 0\nslots=3\n"), "%s%s",
+              result.out, result.err);
 }
 
 /* They are no children of it, and no signal to the group of the task comes to them. */

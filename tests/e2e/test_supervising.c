@@ -226,6 +226,35 @@ Test(supervising, a_killed_mpirun_takes_everything_with_it)
     cr_assert(eq(str, result.out, "3\n"), "%s", t_read("err"));
 }
 
+/* Each of its runs begins, and breaks off. */
+#define BREAKING "#!/bin/sh\necho x >> started\necho begun 0 - 0 0 1 node > $MPIFARM_SUPERVISED\n"
+
+Test(supervising, with_a_standby_a_run_that_always_breaks_off_is_given_up)
+{
+    t_write("mpirun", BREAKING);
+    t_write("tasks.txt", "true\n");
+    struct t_result result =
+        t_sh("chmod +x mpirun; PATH=$PWD:$PATH; mpifarm run --np 2 --standby tasks.txt");
+
+    cr_assert(eq(int, result.status, 3), "%s", result.err);
+    cr_assert(eq(str, t_read("started"), "x\nx\nx\nx\n"));
+    cr_assert(eq(int, t_count_lines(result.err, "mpifarm: the scheduler ended in the middle"), 4),
+              "%s", result.err);
+    cr_assert(t_has(result.err, "--resume continues"), "%s", result.err);
+}
+
+Test(supervising, a_run_that_breaks_off_does_not_go_on_against_the_will_of_the_user)
+{
+    t_write("mpirun", BREAKING);
+    t_write("tasks.txt", "true\n");
+    struct t_result result =
+        t_sh("chmod +x mpirun; PATH=$PWD:$PATH; mpifarm run --np 2 --standby tasks.txt 2>err & "
+             "pid=$!; await grep -q 'new ranks go on' err; kill $pid; wait $pid; echo $?");
+
+    cr_assert(eq(str, result.out, "3\n"), "%s", t_read("err"));
+    cr_assert(eq(str, t_read("started"), "x\n"));
+}
+
 Test(supervising, a_killed_supervisor_takes_everything_with_it)
 {
     t_write("tasks.txt", "sleep 300 & echo $! > pid; touch started; wait\n");

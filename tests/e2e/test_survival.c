@@ -84,6 +84,28 @@ Test(survival, without_a_worker_the_run_stops_and_can_be_resumed)
     expect_all_done(20);
 }
 
+/* Of the four slots rank 1 has two. */
+Test(survival, what_only_a_lost_worker_had_room_for_is_left_and_can_be_resumed)
+{
+    t_write("tasks.txt", "touch up; until test -e go; do sleep 0.02; done; echo small\n"
+                         "[after=1 cores=2] echo wide\n");
+    struct t_result result =
+        t_sh("%s run -j 4 tasks.txt >out 2>err & mpirun=$!; await test -e up; "
+             "kill -9 $(rank_of $mpirun 1); await grep -q 'is lost' err; touch go; wait $mpirun; "
+             "cat out; mpifarm explain mpifarm-run 2; mpifarm status | sed 's/after.* by/by/'; "
+             "mpifarm run --resume -j 2 -q tasks.txt; echo $?",
+             t_mpifarm_surviving(4));
+    cr_assert(eq(str, result.out,
+                 "small\n"
+                 "task 2: was not run: the run was stopped by the loss of workers, without which "
+                 "no other task can start; --resume continues\n"
+                 "the run was stopped by the loss of workers, without which no other task can "
+                 "start; --resume continues\n"
+                 "tasks: 1 of 2 done, 1 left\nwide\n0\n"),
+              "%s", t_read("err"));
+    cr_assert(t_has(t_read("err"), "1 task left; --resume"), "%s", t_read("err"));
+}
+
 Test(survival, a_stopped_rank_of_this_node_is_not_taken_for_dead)
 {
     write_tasks(12, "0.1");

@@ -66,6 +66,17 @@ Test(walltime, the_end_of_a_slurm_job_is_that_of_the_run)
              "echo $?");
 
     cr_assert(eq(str, result.out, "short\n3\n"), "%s", result.err);
+    cr_assert(t_has(result.err, "the allocation ends in"), "%s", result.err);
+}
+
+Test(walltime, a_quiet_run_says_nothing_of_its_end)
+{
+    t_write("tasks.farm", "echo one\n");
+    struct t_result result = t_sh(
+        "SLURM_JOB_ID=7 SLURM_JOB_END_TIME=$(($(date +%%s) + 3600)) mpifarm run -q tasks.farm");
+
+    cr_assert(eq(str, result.out, "one\n"));
+    cr_assert(eq(str, result.err, ""));
 }
 
 Test(walltime, squeue_is_asked_where_the_environment_does_not_say_it)

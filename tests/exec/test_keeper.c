@@ -261,6 +261,22 @@ Test(keeper, whoever_takes_its_place_does_so_without_descriptors_of_processes, .
     an_heir_answers(ENOSYS);
 }
 
+Test(keeper, a_launcher_that_was_stopped_does_not_outlive_its_rank, .timeout = 60)
+{
+    pid_t rank, keeper, launcher;
+
+    rank = fork_rank(&keeper);
+    while (rig_count_children(keeper) == 0)
+        ;
+    launcher = rig_first_child(keeper);
+    kill(launcher, SIGSTOP);
+    rig_wait_stopped(launcher, true);
+    kill(rank, SIGKILL);
+    waitpid(rank, NULL, 0);
+    rig_wait_gone(launcher);
+    kill(keeper, SIGKILL);
+}
+
 /* A launcher is killed, and the keeper of the next one before that has looked at its parent. */
 Test(keeper, one_that_kept_nobody_yet_takes_the_place_like_any_other, .timeout = 120)
 {

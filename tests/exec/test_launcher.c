@@ -313,7 +313,27 @@ Test(launcher, unused_launcher_is_stopped_and_reaped)
     mf_launcher_stop(&none);
 }
 
-/* Such as a keeper that is stopped: a rank that waits for it tells nobody that it lives. */
+Test(launcher, unused_and_suspended_it_is_stopped_all_the_same, .timeout = 60)
+{
+    struct mf_launcher_config config = {.output_limit_bytes = 1, .grace_ns = 1};
+    struct mf_launcher launcher;
+    pid_t keeper, below;
+
+    cr_assert_eq(mf_launcher_fork(&config, &launcher, NULL), 0);
+    keeper = launcher.pid;
+    while (rig_count_children(keeper) == 0)
+        ;
+    below = rig_first_child(keeper);
+    kill(below, SIGSTOP);
+    rig_wait_stopped(below, true);
+    kill(keeper, SIGSTOP);
+    rig_wait_stopped(keeper, true);
+    mf_launcher_stop(&launcher);
+    cr_assert_eq(rig_process_state(keeper), 0);
+    rig_wait_gone(below);
+}
+
+/* A rank that waits for whoever never ends tells nobody that it lives. */
 Test(launcher, whoever_does_not_end_in_time_is_killed_and_reaped)
 {
     int status = 0;

@@ -67,7 +67,7 @@ Test(remnants, a_process_is_found_however_long_its_environment_is)
         environment[i] = filler;
     environment[N_FILLERS] = variable;
     pid = start(environment);
-    cr_assert(eq(u32, mf_remnants_kill(variable), 1));
+    mf_remnants_kill(variable);
     cr_assert(is_killed(pid));
     free(filler);
 }
@@ -78,7 +78,7 @@ Test(remnants, a_process_of_another_job_of_slurm_is_left_alone)
     char *same[] = {variable, "SLURM_JOB_ID=7", NULL};
     pid_t pid = start(other), remnant = start(same);
 
-    cr_assert(eq(u32, mf_remnants_kill(variable), 1));
+    mf_remnants_kill(variable);
     cr_assert(is_killed(remnant));
     cr_assert(waitpid(pid, NULL, WNOHANG) == 0, "it was killed too");
     kill(pid, SIGKILL);

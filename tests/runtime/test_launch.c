@@ -34,6 +34,12 @@ Test(launch, a_rank_of_mpirun)
     cr_assert(launch.is_mpi);
     cr_assert(eq(u32, launch.rank, 3));
     cr_assert(eq(u32, launch.n_copies, 8));
+    /* On other nodes of a job its daemons are steps of srun. */
+    setenv("SLURM_STEP_ID", "0", 1);
+    setenv("SLURM_PROCID", "2", 1);
+    setenv("SLURM_STEP_NUM_TASKS", "4", 1);
+    cr_assert(eq(int, mf_launch_detect(&launch, NULL), 0));
+    cr_assert(not(launch.is_fragile));
 }
 
 Test(launch, a_rank_of_srun_with_pmix)
@@ -47,6 +53,10 @@ Test(launch, a_rank_of_srun_with_pmix)
     cr_assert(eq(int, mf_launch_detect(&launch, NULL), 0));
     cr_assert(launch.is_mpi);
     cr_assert(eq(u32, launch.rank, 2));
+    cr_assert(launch.is_fragile);
+    setenv("SLURM_STEP_NUM_TASKS", "1", 1);
+    cr_assert(eq(int, mf_launch_detect(&launch, NULL), 0));
+    cr_assert(not(launch.is_fragile), "alone it takes nobody with it");
 }
 
 Test(launch, srun_without_pmix_is_refused)

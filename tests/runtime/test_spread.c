@@ -2,8 +2,11 @@
 #include "runtime/spread.h"
 
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 static const char *const args[] = {"./solver", "a b"};
 static const char *const text[] = {"cd x && ./solver"};
@@ -85,6 +88,73 @@ Test(spread, in_a_job_of_slurm_srun_starts_them_on_exactly_its_hosts)
                      "MPIFARM_RANKS=8 OMP_NUM_THREADS=2");
     spread.has_mpi_type = true;
     cr_assert_null(strstr(spread_as(&command, &spread), "--mpi"));
+}
+
+static const char *const gpus[] = {"CUDA_VISIBLE_DEVICES=0,1", "CUDA_VISIBLE_DEVICES=GPU-a'b,3",
+                                   "ROCR_VISIBLE_DEVICES=2,3"};
+
+Test(spread, ranks_with_gpus_are_begun_by_a_shell_that_knows_those_of_their_node)
+{
+    const struct mf_command command = {
+        .id = "1", .n_args = 2, .args = args, .n_nodes = 3, .n_ranks = 3};
+    struct mf_spread spread = three;
+    const char *made;
+
+    spread.gpus = gpus;
+    spread.has_slurm = true;
+    made = spread_as(&command, &spread);
+    cr_assert_not_null(strstr(made, "--mpi=pmix|/bin/sh|-c|use() { unset CUDA_VISIBLE_DEVICES "),
+                       "%s", made);
+    cr_assert_not_null(strstr(made, "|mpifarm|./solver|a b #"), "%s", made);
+}
+
+/* What the shell does on a node of that name. */
+static const char *run_on(const char *node)
+{
+    static const char *const echo[] = {
+        "echo $CUDA_VISIBLE_DEVICES/$ROCR_VISIBLE_DEVICES/$MPIFARM_GPUS"};
+    const struct mf_command command = {
+        .id = "1", .n_args = 1, .args = echo, .is_shell = true, .n_nodes = 3, .n_ranks = 3};
+    static char line[128];
+    struct mf_spread spread = three;
+    struct mf_buffer buffer = {0};
+    struct mf_command *made;
+    uint32_t first = 0;
+    int fds[2];
+    FILE *file;
+
+    spread.gpus = gpus;
+    setenv("SLURMD_NODENAME", node, 1);
+    setenv("CUDA_VISIBLE_DEVICES", "7", 1);
+    unsetenv("ROCR_VISIBLE_DEVICES");
+    cr_assert_eq(mf_spread_encode(&command, &spread, &buffer), 0);
+    cr_assert_eq(mf_command_decode(buffer.data, buffer.size, &made), 0);
+    while (strcmp(made->args[first], "/bin/sh") != 0)
+        first++;
+    cr_assert_eq(pipe(fds), 0);
+    if (fork() == 0) {
+        const char *words[16] = {0};
+
+        memcpy(words, made->args + first, (made->n_args - first) * sizeof(*words));
+        dup2(fds[1], STDOUT_FILENO);
+        execv(words[0], (char *const *)words);
+        _exit(1);
+    }
+    close(fds[1]);
+    file = fdopen(fds[0], "r");
+    cr_assert_not_null(fgets(line, sizeof(line), file));
+    fclose(file);
+    cr_assert_gt(wait(NULL), 0);
+    free(made);
+    mf_buffer_finish(&buffer);
+    return line;
+}
+
+Test(spread, that_shell_sets_what_names_them_and_nothing_else_about_gpus)
+{
+    cr_assert_str_eq(run_on("n1"), "0,1//0,1\n");
+    cr_assert_str_eq(run_on("n2"), "GPU-a'b,3//GPU-a'b,3\n");
+    cr_assert_str_eq(run_on("n3"), "/2,3/2,3\n");
 }
 
 Test(spread, what_srun_says_of_mpi_to_the_ranks_of_the_farm_is_none_of_the_users_words)

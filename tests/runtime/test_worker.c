@@ -161,6 +161,9 @@ static char *heard(void)
             else if (message.kind != MF_MESSAGE_HELLO && message.kind != MF_MESSAGE_BYE &&
                      message.kind != MF_MESSAGE_SUPERSEDED && message.kind != MF_MESSAGE_BUSY)
                 n += (size_t)snprintf(trace + n, sizeof(trace) - n, " %" PRIu64, message.task);
+            if (message.kind == MF_MESSAGE_HELD && message.payload_size > 0)
+                n += (size_t)snprintf(trace + n, sizeof(trace) - n, " %.*s",
+                                      (int)message.payload_size, (const char *)message.payload);
         }
     }
     return trace;
@@ -1272,6 +1275,19 @@ Test(worker, keeps_room_for_what_another_one_runs_until_it_is_to_let_go)
     say_about(MF_MESSAGE_LET_GO, 99);
     pass_ms(6);
     cr_assert(eq(str, heard(), "ENDED 5"));
+}
+
+Test(worker, says_which_gpus_it_keeps_with_a_room)
+{
+    welcome_with(2, three_gpus, 3);
+    run_with(20, 1, 1);
+    hold(99, 1, 2);
+    turn();
+    cr_assert(eq(str, heard(), "HELD 99 CUDA_VISIBLE_DEVICES=5,GPU-6"));
+    say_about(MF_MESSAGE_LET_GO, 99);
+    run_with(21, 1, 2);
+    turn();
+    cr_assert(eq(str, given, "20:4 21:5,GPU-6 "), "they are others' then");
 }
 
 Test(worker, stages_nothing_behind_a_room_since_no_end_gives_its_slot_on)

@@ -12,7 +12,8 @@
 /* What "cluster" says where there can be none. */
 #define SKIPPED 77
 
-/* The program "cluster" is found by its name, the scripts of slurm/ in $SCRIPTS. */
+/* The program "cluster" is found by its name, the scripts of slurm/ in $SCRIPTS; $LOSING is a
+ * program on the library. */
 static void enter(void)
 {
     const char *source = getenv("T_SOURCE_DIR");
@@ -24,6 +25,8 @@ static void enter(void)
     setenv("PATH", path, 1);
     snprintf(scripts, sizeof(scripts), "%s/slurm", source);
     setenv("SCRIPTS", scripts, 1);
+    snprintf(scripts, sizeof(scripts), "%s/tests/api/losing", getenv("T_MPIFARM_DIR"));
+    setenv("LOSING", scripts, 1);
 }
 
 TestSuite(slurm, .init = enter, .fini = t_leave_dir);
@@ -133,6 +136,24 @@ Test(slurm, tasks_get_gpus_of_their_own)
                  "0\ngpu n1/0\ngpu n1/1\ngpu n2/0\ngpu n2/1\n"
                  "0\ngpu n1/0\ngpu n1/1\ngpu n2/0\ngpu n2/1\n"),
               "%s", result.err);
+}
+
+/* What a task has before them makes the GPUs of the two nodes differ. */
+Test(slurm, ranks_on_several_nodes_get_the_gpus_that_their_task_has_there)
+{
+    setenv("CLUSTER_SLURM_CONF", "GresTypes=gpu", 1);
+    setenv("CLUSTER_NODE", "Gres=gpu:2", 1);
+    setenv("CLUSTER_GRES_CONF", "Name=gpu File=/dev/full\nName=gpu File=/dev/zero", 1);
+    t_write("tasks.txt", "[id=a gpus=1] echo a $(hostname)/$CUDA_VISIBLE_DEVICES; "
+                         "until [ -e b.0 -a -e b.1 ]; do sleep 0.05; done\n"
+                         "[id=b gpus=1 nodes=2 ranks=2] touch b.$SLURM_PROCID; "
+                         "echo b $(hostname)/$CUDA_VISIBLE_DEVICES/$MPIFARM_GPUS\n");
+    struct t_result result =
+        in_cluster(2, "batch -o out -N 2 -t 5 --gpus-per-node=2 $SCRIPTS/gpus.sbatch tasks.txt\n"
+                      "grep '^[ab] ' out | sort\n");
+
+    cr_assert(eq(str, result.out, "0\na n1/0\nb n1/1/1\nb n2/0/0\n"), "%s\n%s", result.err,
+              t_read("out"));
 }
 
 Test(slurm, mpirun_works_in_a_batch_job_too)
@@ -347,7 +368,7 @@ static void write_gated_tasks(int n)
 
     cr_assert(file != NULL);
     for (int i = 0; i < n; i++)
-        fprintf(file, "until [ -e go%d ]; do sleep 0.05; done; echo %d >> done\n", i / 10, i);
+        fprintf(file, "until [ -e go%d ]; do sleep 0.05; done; echo %d | tee -a done\n", i / 10, i);
     cr_assert(fclose(file) == 0);
 }
 
@@ -373,7 +394,7 @@ Test(slurm, a_chain_goes_on_after_a_job_that_is_killed_and_ends_with_one_that_is
 {
     write_gated_tasks(30);
     struct t_result result = in_cluster(
-        2, "chain() { mpifarm batch --chain tasks.txt -N 2 -t 5 -o out.%j | "
+        2, "chain() { mpifarm batch --chain tasks.txt -N 2 -t 5 -o out | "
            "sed -n 's/Submitted batch job \\([0-9]*\\).*/\\1/p'; }\n"
            "has_done() { grep -qs \"\\\"done\\\": $1,\" mpifarm-run/status.json; }\n"
            "touch go0; id=$(chain); await has_done 10\n"
@@ -381,9 +402,9 @@ Test(slurm, a_chain_goes_on_after_a_job_that_is_killed_and_ends_with_one_that_is
            "id=$(squeue -h -t RUNNING -o %i); scancel $id\n"
            "is_idle() { [ -z \"$(squeue -h)\" ]; }; await is_idle\n"
            "touch go2; id=$(chain); await is_idle; show ExitCode\n"
-           "wc -l < done; sort -u done | wc -l; ls out.*\n");
+           "wc -l < done; sort -u done | wc -l; grep -x '[0-9]*' out | sort -u | wc -l\n");
 
-    cr_assert(eq(str, result.out, "0\n30\n30\nout.1\nout.2\nout.4\n"), "%s", result.err);
+    cr_assert(eq(str, result.out, "0\n30\n30\n30\n"), "%s\n%s", result.err, t_read("out"));
 }
 
 /*
@@ -406,6 +427,39 @@ Test(slurm, a_job_puts_itself_into_the_queue_again_until_nothing_is_left)
                       "show ExitCode | grep -qx 0 || tail -n 20 $CLUSTER_DIR/log/* >&2\n");
 
     cr_assert(eq(str, result.out, "0\n20\n20\n"), "%s\n%s", result.err, t_read("out"));
+}
+
+/* One of the tasks kills whatever it runs in. */
+Test(slurm, a_function_of_a_library_program_that_crashes_ends_alone)
+{
+    struct t_result result =
+        in_cluster(2, "batch -o out -N 2 -t 5 $SCRIPTS/library.sbatch $LOSING poison\n"
+                      "grep '^poison\\|^good' out\n");
+
+    cr_assert(eq(str, result.out, "0\npoison: status 2 cause 3\ngood: status 1 cause 0\n"),
+              "%s\n%s", result.err, t_read("out"));
+}
+
+Test(slurm, nodes_that_slurm_does_not_take_back_go_on_working)
+{
+    setenv("CLUSTER_SLURM_CONF",
+           "SchedulerParameters=batch_sched_delay=0,sched_interval=2,disable_job_shrink", 1);
+    t_write("tasks.txt", "until [ -e go ]; do sleep 0.05; done\n[after=1 cores=2] hostname\n");
+    struct t_result result =
+        in_cluster(3, "id=$(sbatch --parsable -o out -N 3 --exclusive -t 5 --wrap 'mpifarm run "
+                      "--release-idle tasks.txt') 2> /dev/null\n"
+                      "await grep -qs 'does not take' out; "
+                      "await grep -q '\"workers\": 3,' mpifarm-run/status.json\n"
+                      "touch go; await is_over\n"
+                      "show ExitCode; show NumNodes; grep -c '^n[123]$' out\n"
+                      "grep -o 'does not take nodes back: Requested operation not supported' out\n"
+                      "batch -o no -N 3 --exclusive -t 5 --wrap 'mpifarm run --launch=mpirun "
+                      "--release-idle tasks.txt'; grep -o 'needs ranks that.*srun:' no\n");
+
+    cr_assert(eq(str, result.out,
+                 "0\n3\n1\ndoes not take nodes back: Requested operation not supported\n"
+                 "2\nneeds ranks that mpifarm starts by srun:\n"),
+              "%s\n%s", result.err, t_read("out"));
 }
 
 /* Two tasks are left for the four slots of two nodes, and one that comes after them. */

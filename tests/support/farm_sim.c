@@ -565,8 +565,22 @@ static void change_walltime(struct sim *sim)
                                  .end_ns = chance(sim, 700) ? INT64_MAX : sim->now_ns + left_ns});
 }
 
+/* Nobody will bring the workers back that all that is left needs: the run ends, as a real one. */
+static void give_up_stranded(struct sim *sim)
+{
+    uint64_t n = mf_farm_n_stranded(sim->farm);
+
+    if (n == 0 || n < mf_farm_n_ready(sim->farm) || mf_farm_n_held(sim->farm) > 0 ||
+        !sim->is_closed || chance(sim, 900))
+        return;
+    sim->stats->stranded += n;
+    if (mf_farm_stopping(sim->farm) == MF_STOP_NONE)
+        apply(sim, (struct mf_event){.kind = MF_EVENT_STOP, .stop = MF_STOP_SOON});
+}
+
 static void interfere(struct sim *sim)
 {
+    give_up_stranded(sim);
     if (chance(sim, 10))
         change_walltime(sim);
     if (chance(sim, 20))
@@ -636,6 +650,14 @@ static void check_after(struct sim *sim, const struct mf_change *change)
               "a task is begun before what it comes after");
 }
 
+static bool lacks_countables(const struct sim *sim, const struct sim_task *task)
+{
+    for (int i = 0; i < MF_N_COUNTABLES; i++)
+        if (task->spec.needs.countables[i] > sim->config.countables[i])
+            return true;
+    return false;
+}
+
 static void settle(struct sim *sim, const struct mf_change *change)
 {
     struct sim_task *task = &sim->tasks[change->task];
@@ -653,6 +675,11 @@ static void settle(struct sim *sim, const struct mf_change *change)
     sim->stats->failed += change->state == MF_TASK_FAILED;
     sim->stats->cancelled += change->state == MF_TASK_CANCELLED;
     sim->stats->unfit += change->cause == MF_CAUSE_UNFIT;
+    claim(sim,
+          change->cause != MF_CAUSE_UNFIT || task->spec.has_target || lacks_countables(sim, task) ||
+              sim->config.stranding == MF_STRANDING_NONE ||
+              !mf_workers_had_nodes(mf_farm_workers(sim->farm), &change->needs),
+          "a task failed though there were workers that could run it");
 }
 
 /* Whether a task that avoids a worker could go to another. */
@@ -701,7 +728,9 @@ static void check_caution(struct sim *sim, const struct mf_change *change)
 /* Rooms of attempts that are over: their workers hear of that before they get anything new. */
 static void let_go(struct sim *sim)
 {
-    for (mf_task_id id = 1; id <= sim->n_submitted; id++) {
+    mf_task_id id;
+
+    while ((id = mf_farm_next_left(sim->farm)) != 0) {
         struct sim_task *span = &sim->tasks[id];
         const struct mf_task *task = mf_farm_find(sim->farm, id);
         struct letter letter = {.event = {.task = id, .attempt = span->span_attempt},
@@ -778,7 +807,8 @@ static void check_no_slot_idles(struct sim *sim)
 
         if (!task || task->state != MF_TASK_READY ||
             (task->parked > 0 && task->parked <= MF_N_COUNTABLES) ||
-            task->parked == MF_PARKED_LATE || task->parked == MF_PARKED_DELAYED)
+            task->parked == MF_PARKED_LATE || task->parked == MF_PARKED_STRANDED ||
+            task->parked == MF_PARKED_DELAYED)
             continue;
         for (uint32_t i = 0; i < workers->by_load.n_items; i++) {
             const struct mf_worker *worker = workers->by_load.items[i];
@@ -842,6 +872,7 @@ static void set_up(struct sim *sim, uint64_t seed)
                             .ageing_weight = chance(sim, 200) ? -1 : (double)draw(sim, 10),
                             .quantum_ns = (int64_t)draw(sim, 10) * MS,
                             .rekey_ns = (int64_t)draw(sim, 20) * MS},
+        .stranding = (enum mf_stranding)draw(sim, 3),
         .max_suspended_per_slot = (uint32_t)draw(sim, 6),
         .seed = seed,
         .max_prefetch_per_slot = (uint32_t)draw(sim, 5),

@@ -57,14 +57,14 @@ Test(keys, nodes_without_a_rank_are_refused)
               "a.farm:1: ranks=1000000 of 2 cores need more than 1000000 cores on a node");
 }
 
-Test(keys, gpus_on_several_nodes_are_refused)
+Test(keys, gpus_on_several_nodes_are_for_ranks_that_can_be_told_theirs)
 {
-    tasks_are("[nodes=2 ranks=2 gpus=1] a\n",
-              "a.farm:1: gpus=1 on nodes=2: a task with GPUs can have one node only");
     tasks_are("#FARM gpus=2\n[nodes=3] a\n",
-              "a.farm:2: gpus=2 on nodes=3: a task with GPUs can have one node only");
-    tasks_are("[nodes=1 ranks=2 gpus=1] a\n[nodes=2] b\n",
-              "1: [a] cores=2 nodes=1 gpus=1 ranks=2\n2: [b] nodes=2\n");
+              "a.farm:2: gpus=2 on nodes=3: say with ranks= how many processes are to be started "
+              "there, which are then told their GPUs");
+    tasks_are("[nodes=1 ranks=2 gpus=1] a\n[nodes=2] b\n[nodes=2 ranks=2 gpus=1] c\n",
+              "1: [a] cores=2 nodes=1 gpus=1 ranks=2\n2: [b] nodes=2\n"
+              "3: [c] nodes=2 gpus=1 ranks=2\n");
 }
 
 Test(keys, a_task_needs_countables_that_the_run_has)

@@ -1,0 +1,78 @@
+/*
+ * What the parts of supervising share: supervise.c watches a starter, supervise_start.c starts it,
+ * supervise_signals.c passes signals on. See supervise.h. One thread.
+ */
+#ifndef MF_CLI_SUPERVISE_PRIVATE_H
+#define MF_CLI_SUPERVISE_PRIVATE_H
+
+#include "cli/supervise.h"
+
+#include "base/clock.h"
+#include "cli/ending.h"
+#include "cli/relay.h"
+
+#include <limits.h>
+#include <signal.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/** Between looks at whether there is something to do. */
+#define MF_SUPERVISE_LOOK_NS (200 * MF_NS_PER_MS)
+
+/**
+ * @name       of what was started, srun or mpirun
+ * @before     signals that were blocked before this process took some
+ * @status     how the starter has ended, as of wait()
+ * @n_signals  that were passed on, or came when there was nobody to pass them on to
+ * @teller     srun that passes a signal on, 0 for none
+ * @told       the scheduler that the last signal was for
+ * @told_number  that signal
+ * @is_missed  it did not get there: it is for the scheduler that follows
+ * @last       that was read of how far the run is
+ * @quiet_ns   since when nothing has come of it
+ * @looked_ns  when the record was last looked at
+ * @over_ns    since when the run is known to be over, 0 if it is not
+ * @asked_ns   when the starter was asked to end, 0 if it was not
+ * @has_ended  it has, and was reaped
+ * @n_continued   how often the run went on under other ranks
+ */
+struct mf_supervisor {
+    struct mf_context *context;
+    const struct mf_supervision *config;
+    const char *name;
+    char ending[PATH_MAX];
+    pid_t starter;
+    int status;
+    int signal_fd;
+    sigset_t before;
+    int n_signals;
+    pid_t teller;
+    struct mf_life told;
+    uint32_t told_number;
+    bool is_missed;
+    struct mf_ending last;
+    struct mf_relay out, err;
+    int64_t quiet_ns, looked_ns, over_ns, asked_ns;
+    bool has_ended;
+    int n_continued;
+};
+
+/** How far the run is, as far as that can be read. */
+struct mf_ending mf_supervise_look(struct mf_supervisor *supervisor);
+
+/** Takes signals and the terminal, once. Returns 0 or -errno. */
+int mf_supervise_prepare(struct mf_supervisor *supervisor);
+
+/** Starts srun or mpirun, whose output comes to supervisor->out and err. Returns 0 or -errno. */
+int mf_supervise_start(struct mf_supervisor *supervisor);
+
+/** A signal that this process got is for the scheduler, or the starter. */
+void mf_supervise_pass_on(struct mf_supervisor *supervisor, uint32_t number);
+
+/** A scheduler that has taken over gets what the one before it did not. */
+void mf_supervise_tell_next(struct mf_supervisor *supervisor);
+
+/** A teller may have ended. */
+void mf_supervise_reap_teller(struct mf_supervisor *supervisor);
+
+#endif
