@@ -72,7 +72,9 @@ Test(walltime, in_a_longer_allocation_late_tasks_start_in_the_order_of_the_polic
 /* It has saved what it had, and would only begin to end again. */
 Test(walltime, what_a_warning_cut_short_waits_uncharged_for_a_longer_allocation)
 {
-    struct t_farm *t = t_farm("a b", .workers = 1, .config = {.retry_delay_ns = 10 * T_MS});
+    struct t_farm *t =
+        t_farm("a b", .workers = 1,
+               .config = {.retry_delay_ns = 10 * T_MS, .retry_delay_max_ns = 10 * T_MS});
 
     t_end_at(t, t->now_ns + 20 * T_MS);
     t_tick(t);
