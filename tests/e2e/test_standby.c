@@ -95,7 +95,7 @@ Test(standby, when_mpirun_is_killed_other_ranks_go_on_with_the_run)
     struct t_result result =
         t_sh("mpifarm run --np 3 --standby -j 2 tasks.txt >out 2>err & farm=$!; "
              "await test -e started; await grep -q one out; kill -9 $(pgrep -P $farm mpirun); "
-             "touch go; wait $farm");
+             "await grep -q 'new ranks go on' err; touch go; wait $farm");
 
     cr_assert(eq(int, result.status, 0), "%s", t_read("err"));
     cr_assert(t_has(t_read("err"), "mpirun was killed by signal 9 (Killed) in the middle of the "
