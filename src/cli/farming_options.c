@@ -125,8 +125,9 @@ const struct mf_option mf_farming_options[MF_N_RUN_OPTIONS] = {
                              "and --resume continues. The end of a Slurm job is the default."},
     [OPTION_WARN] = {.name = "warn",
                      .value = "SIGNAL@TIME",
-                     .help =
-                         "Send running tasks a signal TIME before the run has to end: USR1@5m."},
+                     .help = "Send running tasks a signal TIME before the run has to end: USR1@5m. "
+                             "One that then ends with a status other than 0 was cut short: that is "
+                             "no failure, and --resume runs it again."},
     [OPTION_RELEASE_IDLE] = {.name = "release-idle",
                              .help =
                                  "In a job of Slurm: give nodes back that are idle, once all tasks "

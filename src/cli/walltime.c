@@ -39,11 +39,16 @@ int mf_warn_parse(const char *text, struct mf_scheduler_config *config, struct m
     const char *at = strchr(text, '@');
     int number = at ? parse_signal(text, (size_t)(at - text)) : 0;
 
+    if (!at)
+        return mf_error_set(err, -EINVAL,
+                            "\"%s\" names no time: say SIGNAL@TIME, such as USR1@5m for 5 "
+                            "minutes before the end",
+                            text);
     if (number == 0)
         return mf_error_set(err, -EINVAL,
-                            "\"%s\" is no signal that tasks could act on, and a time: as in "
-                            "USR1@5m",
-                            text);
+                            "\"%s\": \"%.*s\" is no signal that a task could act on; say "
+                            "SIGNAL@TIME, such as USR1@5m",
+                            text, (int)(at - text), text);
     config->warn_signal = number;
     return mf_parse_duration(at + 1, &config->warn_before_ns, err);
 }

@@ -372,9 +372,9 @@ static void leave_worker(struct mf_farm *farm, struct mf_task *task, int64_t use
 /* A signal that all processes get, of which the farm was told, means that it is to stop. */
 static enum mf_cause cause_of(const struct mf_farm *farm, const struct mf_event *event)
 {
-    bool is_stop = event->cause == MF_CAUSE_TERMINATED && farm->stop != MF_STOP_NONE;
+    bool is_cut = event->cause == MF_CAUSE_TERMINATED || event->cause == MF_CAUSE_WALLTIME;
 
-    return is_stop ? MF_CAUSE_STOPPED : event->cause;
+    return is_cut && farm->stop != MF_STOP_NONE ? MF_CAUSE_STOPPED : event->cause;
 }
 
 /* What becomes of a task whose attempt has ended, and has left its worker. */
@@ -390,8 +390,10 @@ static void end_attempt(struct mf_farm *farm, struct mf_task *task, const struct
     }
     /* LOST is a part of it, for which it was ended. */
     if (!mf_cause_is_charged(cause)) {
-        note_lost(task, cause, event->is_innocent);
-        go_on_after_loss(farm, task, cause, true);
+        bool is_late = cause == MF_CAUSE_WALLTIME;
+
+        note_lost(task, cause, is_late || event->is_innocent);
+        go_on_after_loss(farm, task, cause, !is_late);
         return;
     }
     task->tries++;

@@ -25,6 +25,7 @@ static const char *const names[] = {
     [MF_CAUSE_MEMORY] = "memory",
     [MF_CAUSE_LAUNCHER] = "launcher",
     [MF_CAUSE_TERMINATED] = "terminated",
+    [MF_CAUSE_WALLTIME] = "walltime",
 };
 
 const char *mf_cause_name(enum mf_cause cause)
@@ -127,6 +128,13 @@ static void describe_cause(const struct mf_outcome *outcome, char *text, size_t 
         break;
     case MF_CAUSE_TERMINATED:
         snprintf(text, size, "ended when its worker got SIGTERM");
+        break;
+    case MF_CAUSE_WALLTIME:
+        if (outcome->signal)
+            snprintf(text, size, "cut short by the walltime (signal %d)", outcome->signal);
+        else
+            snprintf(text, size, "cut short by the walltime (exit status %d)",
+                     outcome->exit_status);
         break;
     default:
         snprintf(text, size, "ended for an unknown reason (%d)", (int)outcome->cause);

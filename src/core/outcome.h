@@ -25,13 +25,15 @@ enum mf_cause {
     MF_CAUSE_MEMORY = 10,   /* ended by the farm: over its memory */
     MF_CAUSE_LAUNCHER = 11, /* the process that ran it died; with slot 0 it was not running then */
     MF_CAUSE_TERMINATED = 12, /* it failed when its worker, and probably itself, got SIGTERM */
+    MF_CAUSE_WALLTIME = 13,   /* warned of the end of the allocation, it ended before it was done */
 };
-#define MF_CAUSE_MAX MF_CAUSE_TERMINATED
+#define MF_CAUSE_MAX MF_CAUSE_WALLTIME
 
 /** Whether an attempt that ended so is the fault of the task, rather than of what ran it. */
 static inline bool mf_cause_is_charged(enum mf_cause cause)
 {
-    return cause != MF_CAUSE_LOST && cause != MF_CAUSE_LAUNCHER && cause != MF_CAUSE_TERMINATED;
+    return cause != MF_CAUSE_LOST && cause != MF_CAUSE_LAUNCHER && cause != MF_CAUSE_TERMINATED &&
+           cause != MF_CAUSE_WALLTIME;
 }
 
 /** The two captured streams, as indexes. */

@@ -1,7 +1,8 @@
 /*
  * The end of the allocation. A READY task that should run beyond it is late: it is not
- * started, and those behind it that fit into what is left of the time are. Time only goes
- * on, so one that is late stays so, unless the allocation is made longer.
+ * started, and those behind it that fit into what is left of the time are. So is one that
+ * was told of the end, and has saved what it had. Time only goes on, so one that is late
+ * stays so, unless the allocation is made longer.
  */
 #include "core/farm_private.h"
 
@@ -12,7 +13,8 @@ static bool is_late(const struct mf_farm *farm, const struct mf_task *task)
 {
     int64_t estimate_ns = mf_farm_estimate_ns(farm, task);
 
-    return farm->now_ns >= farm->end_ns || estimate_ns > farm->end_ns - farm->now_ns;
+    return task->cause == MF_CAUSE_WALLTIME || farm->now_ns >= farm->end_ns ||
+           estimate_ns > farm->end_ns - farm->now_ns;
 }
 
 bool mf_farm_put_late_if_so(struct mf_farm *farm, struct mf_task *task)
@@ -36,6 +38,12 @@ int mf_farm_handle_walltime(struct mf_farm *farm, const struct mf_event *event)
     if (r < 0)
         return r;
     farm->end_ns = event->end_ns;
+    for (uint32_t i = 0; i < farm->late.n_items; i++) {
+        struct mf_task *task = farm->late.items[i];
+
+        if (task->cause == MF_CAUSE_WALLTIME)
+            task->cause = MF_CAUSE_NONE;
+    }
     mf_farm_put_all_back(farm, &farm->late);
     return 0;
 }

@@ -34,6 +34,7 @@ struct mf_outsider {
  * @streams       its pipes while it runs, and what was captured
  * @outcome       how it ends; its cause is set early when the farm ends it
  * @is_ending     the farm has sent it TERM
+ * @is_warned     it was told that the end of the allocation is near
  * @is_suspended  it is stopped, or waits in no queue, and has no slots
  * @outsiders     n_outsiders processes of it in other process groups that were stopped with it
  * @ran_ns        while suspended: how long it has run
@@ -64,6 +65,7 @@ struct mf_attempt {
     struct mf_streams streams;
     struct mf_outcome outcome;
     bool is_ending;
+    bool is_warned;
     bool is_suspended;
     struct mf_outsider *outsiders;
     uint32_t n_outsiders;

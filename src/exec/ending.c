@@ -162,6 +162,16 @@ static void explain_kill(struct mf_runner *runner, struct mf_attempt *attempt)
         mf_attempt_note(attempt, detail);
 }
 
+/*
+ * Warned of the end of the allocation, a command that does not handle the signal dies of it, and
+ * one that saves what it has says with a status other than 0 that there is more to do.
+ */
+static void excuse(struct mf_outcome *outcome)
+{
+    if (outcome->cause == MF_CAUSE_SIGNAL || outcome->cause == MF_CAUSE_EXIT)
+        outcome->cause = MF_CAUSE_WALLTIME;
+}
+
 /* The main process was reaped: done, unless something of it goes on. */
 static void main_process_ended(struct mf_runner *runner, struct mf_attempt *attempt, int status,
                                const struct rusage *usage)
@@ -173,6 +183,8 @@ static void main_process_ended(struct mf_runner *runner, struct mf_attempt *atte
     mf_attempt_note_exit(attempt, status, usage, mf_clock_monotonic_ns());
     if (was_killed(&attempt->outcome))
         explain_kill(runner, attempt);
+    if (attempt->is_warned)
+        excuse(&attempt->outcome);
     mf_table_remove(runner->by_pid, &pid);
     attempt->phase = MF_PHASE_LEFT;
     mf_list_remove(&attempt->young_node);

@@ -122,7 +122,8 @@ struct mf_slot {
  * @resume     let a suspended attempt go on in these slots. CONTINUED follows, unless its
  *             ENDED does
  * @warn       send a signal to the processes of all commands that run; one that is suspended gets
- *             it when it goes on. NULL where there are no processes
+ *             it when it goes on. One that fails after it has ended for MF_CAUSE_WALLTIME. NULL
+ *             where there are no processes
  * @flush      hand on what was asked for since the last flush (batching)
  * @destroy    kill everything that runs, wait for it, free. NULL is accepted.
  *             Not from inside a callback.

@@ -186,11 +186,11 @@ static int on_warn(struct mf_runner *runner, struct mf_reader *body)
     if (number == 0 || number > (uint32_t)SIGRTMAX)
         return -EBADMSG;
     while (mf_table_next(runner->attempts, &cursor, NULL, &place)) {
-        const struct mf_attempt *attempt = *(struct mf_attempt **)place;
+        struct mf_attempt *attempt = *(struct mf_attempt **)place;
 
         /* It fails where all have just ended. */
         if (attempt->phase == MF_PHASE_RUNNING && attempt->has_group)
-            (void)kill(-attempt->outcome.pid, (int)number);
+            attempt->is_warned |= kill(-attempt->outcome.pid, (int)number) == 0;
     }
     return mf_reader_finish(body);
 }

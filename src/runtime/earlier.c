@@ -167,7 +167,8 @@ static int note_of_this_run(struct load *load, const struct mf_journal_attempt *
     where->state = attempt->state;
     if (attempt->state == MF_TASK_READY && !mf_cause_is_charged(attempt->outcome.cause))
         where->history.n_lost +=
-            attempt->outcome.cause == MF_CAUSE_LOST || attempt->outcome.slot > 0;
+            attempt->outcome.cause == MF_CAUSE_LOST ||
+            (attempt->outcome.slot > 0 && attempt->outcome.cause != MF_CAUSE_WALLTIME);
     else if (attempt->state == MF_TASK_READY)
         where->history.failed[mf_budget_of(attempt->outcome.cause)]++;
     if (attempt->state != MF_TASK_DONE && attempt->state != MF_TASK_FAILED)

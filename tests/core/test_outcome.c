@@ -127,6 +127,10 @@ Test(outcome, each_cause_has_its_words)
                                .detail = "No such file or directory"},
            "cannot be started: No such file or directory (127)");
     expect((struct mf_outcome){.cause = MF_CAUSE_LOST}, "its worker disappeared");
+    expect((struct mf_outcome){.cause = MF_CAUSE_WALLTIME, .exit_status = 3},
+           "cut short by the walltime (exit status 3)");
+    expect((struct mf_outcome){.cause = MF_CAUSE_WALLTIME, .exit_status = 138, .signal = 10},
+           "cut short by the walltime (signal 10)");
     expect((struct mf_outcome){.cause = MF_CAUSE_UNFIT}, "needs more than any worker has");
     expect((struct mf_outcome){.cause = (enum mf_cause)99}, "ended for an unknown reason (99)");
 }

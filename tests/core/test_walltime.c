@@ -69,6 +69,42 @@ Test(walltime, in_a_longer_allocation_late_tasks_start_in_the_order_of_the_polic
     cr_assert_str_eq(t_trace(t), "b:PLACED@0 c:PLACED@0 a:PLACED@0");
 }
 
+/* It has saved what it had, and would only begin to end again. */
+Test(walltime, what_a_warning_cut_short_waits_uncharged_for_a_longer_allocation)
+{
+    struct t_farm *t =
+        t_farm("a b", .workers = 1,
+               .config = {.retry_delay_ns = 10 * T_MS, .retry_delay_max_ns = 10 * T_MS});
+
+    t_end_at(t, t->now_ns + 20 * T_MS);
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "a:PLACED@0");
+    t_start(t, "a");
+    t_end(t, "a", .cause = MF_CAUSE_WALLTIME);
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "a:READY(walltime) b:PLACED@0");
+    cr_assert_eq(t_task(t, "a")->charged, 0);
+    t_end(t, "b");
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "b:DONE");
+    cr_assert_eq(mf_farm_n_late(t->farm), 1);
+    t_end_at(t, INT64_MAX);
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "a:PLACED@0#2");
+}
+
+Test(walltime, what_a_warning_cut_short_while_the_run_stops_is_cancelled)
+{
+    struct t_farm *t = t_farm("a", .workers = 1);
+
+    t_end_at(t, t->now_ns + 20 * T_MS);
+    t_tick(t);
+    t_stop(t, MF_STOP_SOON);
+    t_trace(t);
+    t_end(t, "a", .cause = MF_CAUSE_WALLTIME);
+    cr_assert_str_eq(t_trace(t), "a:CANCELLED(stopped)");
+}
+
 Test(walltime, a_late_task_can_be_cancelled_and_those_behind_it_are_skipped)
 {
     struct t_farm *t = t_farm("a+50 b<a", .workers = 1, .config.has_dependencies = true);

@@ -28,15 +28,22 @@ Test(walltime, what_runs_is_ended_in_time_and_run_again)
     cr_assert(t_has(result.err, "stopped by the end of the allocation"), "%s", result.err);
 }
 
-Test(walltime, running_tasks_are_warned_before_the_end)
+/* One ends in time, one says that there is more to do, and one knows of no signal. */
+Test(walltime, running_tasks_are_warned_before_the_end_and_what_that_cuts_short_is_resumed)
 {
-    t_write("tasks.farm", "trap 'echo saved; exit 0' USR1; while :; do sleep 0.02; done\n"
-                          "trap 'echo saved; exit 0' USR1; while :; do sleep 0.02; done\n");
+    t_write("tasks.farm",
+            "trap 'echo saved; exit 0' USR1; while :; do sleep 0.02; done\n"
+            "trap 'echo saved; exit 9' USR1; until [ -e again ]; do sleep 0.02; done\n"
+            "[ -e again ] || exec sleep 300\n");
     struct t_result result =
-        t_sh("mpifarm run -j 2 --walltime 120s --warn SIGUSR1@115s tasks.farm; "
-             "echo $?");
+        t_sh("mpifarm run -j 3 --walltime 120s --warn SIGUSR1@115s tasks.farm; echo $?; "
+             "touch again; mpifarm run --resume tasks.farm; echo $?");
 
-    cr_assert(eq(str, result.out, "saved\nsaved\n0\n"), "%s", result.err);
+    cr_assert(eq(str, result.out, "saved\n3\n0\n"), "%s", result.err);
+    cr_assert(t_has(result.err, "running tasks get USR1"), "%s", result.err);
+    cr_assert(t_has(result.err, "1 done, 0 failed"), "%s", result.err);
+    cr_assert(t_has(result.err, "2 tasks left; --resume continues"), "%s", result.err);
+    cr_assert(t_has(result.err, "from an earlier run: 1 done, 0 failed"), "%s", result.err);
 }
 
 Test(walltime, a_run_without_an_end_says_that_nobody_will_be_warned)
@@ -54,7 +61,7 @@ Test(walltime, bad_values_are_refused)
                                   "mpifarm run --walltime 0 x; echo $?");
 
     cr_assert(eq(str, result.out, "2\n2\n2\n2\n2\n2\n"), "%s", result.err);
-    cr_assert(t_has(result.err, "\"KILL@1m\" is no signal that tasks could act on"), "%s",
+    cr_assert(t_has(result.err, "\"KILL\" is no signal that a task could act on"), "%s",
               result.err);
 }
 
@@ -66,7 +73,7 @@ Test(walltime, the_end_of_a_slurm_job_is_that_of_the_run)
              "echo $?");
 
     cr_assert(eq(str, result.out, "short\n3\n"), "%s", result.err);
-    cr_assert(t_has(result.err, "the allocation ends in"), "%s", result.err);
+    cr_assert(t_has(result.err, "the run has to end within"), "%s", result.err);
 }
 
 Test(walltime, a_quiet_run_says_nothing_of_its_end)

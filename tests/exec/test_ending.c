@@ -210,3 +210,42 @@ Test(ending, escaped_daemon_dies_with_the_launcher)
     rig_destroy(rig);
     rig_wait_gone(daemon);
 }
+
+/* --- warnings --- */
+
+static struct rig_task *run_warned(struct rig *rig, mf_task_id task, const char *text)
+{
+    char command[512];
+
+    snprintf(command, sizeof(command), text, rig_path("pid"));
+    rig_sh(rig, task, 0, command);
+    rig_flush(rig);
+    rig_wait_pid(rig_path("pid"));
+    rig->executor->ops->warn(rig->executor, SIGUSR1);
+    rig_flush(rig);
+    rig_wait_ended(rig, task);
+    remove(rig_path("pid"));
+    return &rig->tasks[task];
+}
+
+Test(ending, what_fails_after_a_warning_was_cut_short_and_what_succeeds_was_not)
+{
+    struct rig *rig = rig_create((struct rig_options){.grace_ns = LONG_NS});
+
+    cr_assert_eq(run_warned(rig, 1, "echo $$ > %s; exec sleep 100")->outcome.cause,
+                 MF_CAUSE_WALLTIME);
+    cr_assert_eq(rig->tasks[1].outcome.signal, SIGUSR1);
+    cr_assert_eq(
+        run_warned(rig, 2, "trap 'exit 3' USR1; echo $$ > %s; while :; do sleep 0.01; done")
+            ->outcome.cause,
+        MF_CAUSE_WALLTIME);
+    cr_assert_eq(rig->tasks[2].outcome.exit_status, 3);
+    cr_assert_eq(
+        run_warned(rig, 3, "trap 'exit 0' USR1; echo $$ > %s; while :; do sleep 0.01; done")
+            ->outcome.cause,
+        MF_CAUSE_NONE);
+    rig_sh(rig, 4, 0, "exit 1");
+    rig_flush(rig);
+    cr_assert_eq(rig_wait_ended(rig, 4)->outcome.cause, MF_CAUSE_EXIT, "it was not warned");
+    rig_destroy(rig);
+}
