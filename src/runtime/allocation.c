@@ -229,3 +229,78 @@ int mf_allocation_find(struct mf_allocation *ret_allocation, struct mf_error *er
     *ret_allocation = allocation;
     return 1;
 }
+
+/* --- lists of nodes --- */
+
+/* Whether a number is in "08-11,13": of as many digits. Moves the list behind its "]". */
+static bool has_number(const char **list, const char *digits, size_t n_digits)
+{
+    unsigned long number = strtoul(digits, NULL, 10);
+    bool is_in = false;
+
+    while (**list && **list != ']') {
+        char *end;
+        unsigned long first = strtoul(*list, &end, 10), last = first;
+        size_t width = (size_t)(end - *list);
+
+        if (*end == '-')
+            last = strtoul(end + 1, &end, 10);
+        if (width == 0)
+            break;
+        /* Without leading zeros larger ones have more digits. */
+        is_in |= number >= first && number <= last &&
+                 (n_digits == width || (n_digits > width && (width == 1 || **list != '0')));
+        *list = *end == ',' ? end + 1 : end;
+    }
+    *list += strcspn(*list, "]");
+    *list += **list == ']';
+    return is_in;
+}
+
+/* Whether one name with its brackets is that of the node. Moves the list behind it. */
+static bool is_named(const char **list, const char *node)
+{
+    bool is_same = true;
+
+    while (**list && **list != ',') {
+        size_t n_digits = strspn(node, "0123456789");
+
+        if (**list == '[') {
+            (*list)++;
+            is_same &= has_number(list, node, n_digits) && n_digits > 0;
+            node += n_digits;
+            continue;
+        }
+        is_same &= **list == *node;
+        node += *node != '\0';
+        (*list)++;
+    }
+    *list += **list == ',';
+    return is_same && *node == '\0';
+}
+
+bool mf_allocation_has_node(const char *list, const char *node)
+{
+    while (*list)
+        if (is_named(&list, node))
+            return true;
+    return false;
+}
+
+int mf_allocation_part_of(const char *node)
+{
+    uint32_t n_parts;
+
+    if (read_count("SLURM_HET_SIZE", &n_parts, NULL) < 0 || n_parts < 2)
+        return -1;
+    for (uint32_t i = 0; i < n_parts; i++) {
+        char name[64];
+        const char *list;
+
+        snprintf(name, sizeof(name), "SLURM_JOB_NODELIST_HET_GROUP_%" PRIu32, i);
+        list = getenv(name);
+        if (list && mf_allocation_has_node(list, node))
+            return (int)i;
+    }
+    return -1;
+}
