@@ -4,10 +4,14 @@
  *
  *     mpirun -n 2 bench_latency [tasks=10000] [isolate=0|1]
  *
- * Prints median_us and p99_us of submit, wait and result together.
+ * Prints median_us and p99_us of submit, wait and result together. Where functions run in the
+ * rank, also raw_us, the median of round trips in bare MPI, and ratio: these and the tasks take
+ * turns by the hundred, on the same cores, in the same tenth of a millisecond, so that the median
+ * of their ratios is little moved by what else the machine does.
  */
 #include "client.h"
 #include "measure.h"
+#include "round_trips.h"
 
 #include "base/clock.h"
 
@@ -17,14 +21,39 @@
 
 #define N_WARM_UP 1000
 
-static int64_t n_tasks = 10000, isolate;
+/* Tasks in turn with as many round trips, and those ahead of each that are not counted: what came
+ * before has taken the caches. */
+#define TURN 100
+#define TURN_WARM_UP 10
 
-/* Returns its input. */
+/* Round trips between two looks at the clock, which would else be a part of what it measures. */
+#define TRIPS_PER_LOOK 10
+
+static int64_t n_tasks = 10000, isolate;
+static MPI_Comm raw_comm = MPI_COMM_NULL;
+
+/* The same on both sides: the median of round trips in us. */
+static double make_round_trips(void)
+{
+    double trip_us[TURN / TRIPS_PER_LOOK];
+    uint64_t message = 0;
+
+    if (raw_comm == MPI_COMM_NULL)
+        MPI_Comm_dup(MPI_COMM_WORLD, &raw_comm);
+    mf_round_trips(raw_comm, &message, sizeof(message), TURN_WARM_UP);
+    for (int i = 0; i < TURN / TRIPS_PER_LOOK; i++)
+        trip_us[i] = mf_round_trips(raw_comm, &message, sizeof(message), TRIPS_PER_LOOK);
+    return mf_measure_percentile(trip_us, TURN / TRIPS_PER_LOOK, 0.5);
+}
+
+/* Returns its input; without one it is the other side of the round trips. */
 static int bench_function(struct mpifarm_context *context, void *user)
 {
     size_t size;
     const void *input = mpifarm_input(context, &size);
 
+    if (size == 0)
+        make_round_trips();
     return mpifarm_write(context, input, size);
 }
 
@@ -46,18 +75,62 @@ static double time_task(struct mpifarm *farm, int function, uint64_t number)
     return (double)spent_ns / MF_NS_PER_US;
 }
 
+/* Round trips with the worker, which is in a task meanwhile; in us. */
+static double time_round_trips(struct mpifarm *farm, int function)
+{
+    mpifarm_future future;
+    double trip_us;
+
+    mf_client_check(farm, "mpifarm_submit", mpifarm_submit(farm, function, NULL, 0, NULL, &future));
+    mf_client_check(farm, "mpifarm_progress", mpifarm_progress(farm, NULL));
+    trip_us = make_round_trips();
+    mf_client_check(farm, "mpifarm_wait", mpifarm_wait(farm, future, MPIFARM_FOREVER));
+    mf_client_check(farm, "mpifarm_release", mpifarm_release(farm, future));
+    return trip_us;
+}
+
+/* A turn of tasks; returns their median. */
+static double time_tasks(struct mpifarm *farm, int function, double time_us[TURN])
+{
+    double sorted_us[TURN];
+
+    for (uint64_t i = 0; i < TURN_WARM_UP; i++)
+        time_task(farm, function, i);
+    for (uint64_t i = 0; i < TURN; i++)
+        time_us[i] = time_task(farm, function, i);
+    memcpy(sorted_us, time_us, sizeof(sorted_us));
+    return mf_measure_percentile(sorted_us, TURN, 0.5);
+}
+
+static double *allocate(size_t n)
+{
+    double *values = calloc(n, sizeof(*values));
+
+    if (!values)
+        mf_client_fail("out of memory");
+    return values;
+}
+
 static void client(struct mpifarm *farm, int function)
 {
-    double *time_us = calloc((size_t)n_tasks, sizeof(*time_us));
+    size_t n_turns = (size_t)(n_tasks + TURN - 1) / TURN;
+    double *time_us = allocate(n_turns * TURN);
+    double *trip_us = allocate(n_turns), *ratio = allocate(n_turns);
 
-    if (!time_us)
-        mf_client_fail("out of memory");
     for (uint64_t i = 0; i < N_WARM_UP; i++)
         time_task(farm, function, i);
-    for (int64_t i = 0; i < n_tasks; i++)
-        time_us[i] = time_task(farm, function, (uint64_t)i);
-    printf("median_us=%.3f", mf_measure_percentile(time_us, (size_t)n_tasks, 0.5));
-    printf(" p99_us=%.3f\n", mf_measure_percentile(time_us, (size_t)n_tasks, 0.99));
+    for (size_t i = 0; i < n_turns; i++) {
+        trip_us[i] = isolate ? 1 : time_round_trips(farm, function);
+        ratio[i] = time_tasks(farm, function, time_us + i * TURN) / trip_us[i];
+    }
+    printf("median_us=%.3f", mf_measure_percentile(time_us, n_turns * TURN, 0.5));
+    printf(" p99_us=%.3f", mf_measure_percentile(time_us, n_turns * TURN, 0.99));
+    if (!isolate)
+        printf(" raw_us=%.3f ratio=%.3f", mf_measure_percentile(trip_us, n_turns, 0.5),
+               mf_measure_percentile(ratio, n_turns, 0.5));
+    printf("\n");
+    free(ratio);
+    free(trip_us);
     free(time_us);
 }
 

@@ -7,28 +7,12 @@
  * Prints half a round trip in us: the median over batches of a hundred.
  */
 #include "measure.h"
+#include "round_trips.h"
 
-#include "base/clock.h"
-
-#include <mpi.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #define BATCH 100
-
-static double round_trips(int rank, char *message, int bytes)
-{
-    int64_t begin_ns = mf_clock_monotonic_ns();
-
-    for (int i = 0; i < BATCH; i++) {
-        if (rank == 0)
-            MPI_Send(message, bytes, MPI_BYTE, 1, 0, MPI_COMM_WORLD);
-        MPI_Recv(message, bytes, MPI_BYTE, 1 - rank, 0, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
-        if (rank == 1)
-            MPI_Send(message, bytes, MPI_BYTE, 0, 0, MPI_COMM_WORLD);
-    }
-    return (double)(mf_clock_monotonic_ns() - begin_ns) / BATCH / MF_NS_PER_US;
-}
 
 int main(int argc, char **argv)
 {
@@ -51,9 +35,9 @@ int main(int argc, char **argv)
 
     if (rank < 2) {
         for (int i = 0; i < 10; i++)
-            round_trips(rank, message, (int)bytes);
+            mf_round_trips(MPI_COMM_WORLD, message, (int)bytes, BATCH);
         for (size_t i = 0; i < n_batches; i++)
-            trip_us[i] = round_trips(rank, message, (int)bytes);
+            trip_us[i] = mf_round_trips(MPI_COMM_WORLD, message, (int)bytes, BATCH);
     }
     if (rank == 0)
         printf("half_us=%.3f\n", mf_measure_percentile(trip_us, n_batches, 0.5) / 2);

@@ -120,6 +120,9 @@ enum mpifarm_isolation {
  *                 Looking costs no latency and all of a core; after it the rank naps,
  *                 for at most 4 ms
  * @quiet          warnings are not written to standard error
+ * @has_threads    functions, or the client, start threads of their own, which do not call
+ *                 MPI: it is told so (MPI_THREAD_FUNNELED, else MPI_THREAD_SINGLE). Some
+ *                 implementations then lock what they use, at 0.1 us and more a message
  */
 struct mpifarm_options {
     enum mpifarm_isolation isolation;
@@ -127,6 +130,7 @@ struct mpifarm_options {
     uint32_t max_attempts;
     int64_t spin_ns;
     bool quiet;
+    bool has_threads;
 };
 
 /**

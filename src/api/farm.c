@@ -28,6 +28,12 @@
  */
 #define CROWDED_NAP_NS (100 * MF_NS_PER_US)
 
+/*
+ * There rank 0, as long as it looks for messages, takes a core from a worker: it sleeps while all
+ * of them have something to do. After that it may have to wait for its turn, some milliseconds.
+ */
+#define CROWDED_AHEAD_NS (4 * MF_NS_PER_MS)
+
 int mf_api_fail(struct mpifarm *farm, int code, const char *format, ...)
 {
     va_list arguments;
@@ -148,7 +154,9 @@ static int set_up(struct mpifarm *farm, int *argc, char ***argv,
         farm->is_in_task = false;
     }
     if (r == 0 && farm->launch.is_mpi) {
-        r = mf_transport_mpi_create(argc, argv, &farm->remote, &farm->err);
+        r = mf_transport_mpi_create(argc, argv,
+                                    farm->options.has_threads ? MF_MPI_THREADS : MF_MPI_ALONE,
+                                    &farm->remote, &farm->err);
         if (r == 0)
             r = mf_launch_verify(&farm->launch, farm->remote->size, &farm->err);
         if (r == 0 && farm->remote->rank == 0)
@@ -320,6 +328,7 @@ static int create_client(struct mpifarm *farm)
         .max_attempts = farm->options.max_attempts,
         .is_isolated = farm->is_isolated,
         .n_executors = farm->options.n_executors,
+        .ahead_ns = farm->is_crowded && farm->options.spin_ns == 0 ? CROWDED_AHEAD_NS : 0,
     };
     int r = 0;
 

@@ -54,10 +54,19 @@ static void spin(struct mpifarm *farm)
         farm->remote->n_looks = SPIN_LOOKS;
 }
 
+/* How long this rank may sleep before its next turn, 0 for not at all. */
+static int64_t next_nap_ns(struct mpifarm *farm, bool had_traffic, int64_t now_ns)
+{
+    int64_t nap_ns = mf_backoff_next(&farm->backoff, had_traffic, now_ns);
+    int64_t leisure_ns = farm->client && !had_traffic ? mf_client_leisure_ns(farm->client) : 0;
+
+    return nap_ns > leisure_ns ? nap_ns : leisure_ns;
+}
+
 void mf_api_pause(struct mpifarm *farm, bool had_traffic, int64_t deadline_ns)
 {
     /* Reading the clock takes longer than all else here. */
-    int64_t nap_ns = mf_backoff_next(&farm->backoff, had_traffic, farm->now_ns);
+    int64_t nap_ns = next_nap_ns(farm, had_traffic, farm->now_ns);
 
     if (had_traffic)
         return;
@@ -166,7 +175,7 @@ int mpifarm_progress(struct mpifarm *farm, int64_t *ret_next_ns)
         return fail_stranded(farm);
     if (ret_next_ns) {
         now_ns = mf_clock_monotonic_ns();
-        nap_ns = mf_backoff_next(&farm->backoff, had_traffic, now_ns);
+        nap_ns = next_nap_ns(farm, had_traffic, now_ns);
         nap_ns = mf_earliest_ns(nap_ns, next_ns(farm) - now_ns);
         *ret_next_ns = nap_ns < 0 ? 0 : nap_ns;
     }

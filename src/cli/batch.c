@@ -5,12 +5,10 @@
  */
 #include "cli/batch.h"
 
-#include "base/clock.h"
 #include "base/io.h"
 #include "cli/farming_private.h"
 #include "cli/subcommands.h"
 #include "journal/rundir.h"
-#include "runtime/query.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -19,15 +17,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-/* A controller that is busy takes its time. */
-#define SBATCH_TIMEOUT_NS (300 * MF_NS_PER_S)
-
-/* Some clusters have much to say to who submits a job; it would break off at a pipe that is shut.
- */
-#define SBATCH_TEXT_BYTES (64 * 1024)
 
 const struct mf_option mf_batch_options[MF_BATCH_N_OPTIONS] = {
     [MF_BATCH_OPTION_CHAIN] = {.name = "chain",
@@ -83,6 +75,18 @@ static int add_resume(struct batch *batch, struct mf_error *err)
     return 0;
 }
 
+/* No task file: one that stands behind an option of sbatch may have been taken for its value. */
+static int tell_missing(const struct mf_batch_words *words, struct mf_error *err)
+{
+    if (words->taken_by)
+        return mf_error_set(err, -EINVAL,
+                            "nothing to run: \"%.100s\" was taken for the value of %.50s; put task "
+                            "files first, as in \"mpifarm batch tasks.txt -N 4\"",
+                            words->taken, words->taken_by);
+    return mf_error_set(err, -EINVAL, "nothing to run; usage: mpifarm batch %s",
+                        mf_subcommand_batch.synopsis);
+}
+
 static int check(struct batch *batch, struct mf_error *err)
 {
     struct mf_batch_words *words = &batch->words;
@@ -93,8 +97,7 @@ static int check(struct batch *batch, struct mf_error *err)
         return r;
     batch->first = r;
     if (batch->first == words->n_run)
-        return mf_error_set(err, -EINVAL, "nothing to run; usage: mpifarm batch %s",
-                            mf_subcommand_batch.synopsis);
+        return tell_missing(words, err);
     if (batch->settings.is_dry_run)
         return mf_error_set(err, -EINVAL, "--dry-run stands before \"--\"");
     r = add_resume(batch, err);
@@ -162,90 +165,80 @@ static int store(const struct batch *batch, char path[PATH_MAX], struct mf_error
     return r;
 }
 
-/* --- sbatch --- */
+/* --- submitting --- */
 
-/* What sbatch says, without its name before each line; in one line. */
-static void join_lines(char *text)
+/* As sbatch would, with --quiet and --parsable; else what to do with it, too. */
+static void tell(const struct batch *batch, const char *line)
 {
-    static const char *const names[] = {"sbatch: ", "error: "};
-    char *to = text, *from = text;
-
-    while (*from) {
-        size_t length;
-
-        for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-            if (strncmp(from, names[i], strlen(names[i])) == 0)
-                from += strlen(names[i]);
-        length = strcspn(from, "\n");
-        if (to > text && length > 0) {
-            *to++ = ';';
-            *to++ = ' ';
-        }
-        memmove(to, from, length);
-        to += length;
-        from += length + (from[length] == '\n');
-    }
-    *to = '\0';
-}
-
-/* The line of the number, "12" or "12;cluster", among what else sbatch says. */
-static bool find_job(const char *text, char *job, size_t size)
-{
-    for (; *text; text += strcspn(text, "\n") + (text[strcspn(text, "\n")] == '\n')) {
-        size_t length = strspn(text, "0123456789");
-
-        if (length > 0 && length < size && strchr(";\n", text[length])) {
-            memcpy(job, text, length);
-            job[length] = '\0';
-            return true;
-        }
-    }
-    return false;
-}
-
-static int submit(const char *path, char *job, size_t size, struct mf_error *err)
-{
-    const char *const words[] = {"sbatch", "--parsable", path, NULL};
-    char text[SBATCH_TEXT_BYTES];
-    int r = mf_query(words, SBATCH_TIMEOUT_NS, MF_QUERY_OUTPUT_AND_ERRORS, text, sizeof(text));
-
-    if (r < 0 && r != -ECHILD)
-        return mf_error_set(err, r, "sbatch cannot be asked: %s%s", strerror(-r),
-                            r == -ENOENT ? "; is Slurm installed here?" : "");
-    if (r == 0 && find_job(text, job, size))
-        return 0;
-    join_lines(text);
-    return mf_error_set(err, -ECHILD, "sbatch has not submitted %s: %s", path,
-                        text[0] ? text : "it does not say why");
-}
-
-/* sbatch waits for the job's end, however long that takes, and tells how it ended. */
-static int submit_and_wait(const char *path, struct mf_error *err)
-{
-    const char *const words[] = {"sbatch", path, NULL};
-
-    execvp(words[0], (char *const *)words);
-    return mf_error_set(err, -errno, "sbatch cannot be run: %s%s", strerror(errno),
-                        errno == ENOENT ? "; is Slurm installed here?" : "");
-}
-
-static void tell(const struct batch *batch, const char *job)
-{
+    const struct mf_batch_words *words = &batch->words;
     const char *run_dir = batch->settings.run_dir;
+    int n = (int)strcspn(line, ";");
 
-    printf("Submitted batch job %s%s\n", job,
-           batch->words.is_chain ? ", and others will follow until nothing is left" : "");
-    printf("  squeue -j %-14s whether it has begun\n", job);
+    if (words->is_parsable)
+        printf("%s\n", line);
+    if (words->is_parsable || words->is_quiet)
+        return;
+    printf("Submitted batch job %.*s%s\n", n, line,
+           words->is_chain ? ", and others will follow until nothing is left" : "");
+    printf("  squeue -j %-14.*s whether it has begun\n", n, line);
     printf("  mpifarm status %-9s how it stands\n", run_dir);
-    printf("  scancel %-16s ends it%s; submitted again, it goes on\n", job,
-           batch->words.is_chain ? ", and the chain" : "");
+    printf("  scancel %-16.*s ends it%s; submitted again, it goes on\n", n, line,
+           words->is_chain ? ", and the chain" : "");
+}
+
+/* Of two jobs for one run the second would be refused as it begins, unless it waits for the first.
+ */
+static int check_others(const struct batch *batch, struct mf_error *err)
+{
+    enum mf_batch_job_state state;
+    char job[MF_BATCH_JOB_SIZE];
+
+    if (batch->words.is_behind || mf_batch_find_job(batch->settings.run_dir, job, &state) < 0 ||
+        state < MF_BATCH_JOB_WAITS)
+        return 0;
+    return mf_error_set(err, -EBUSY,
+                        "%s: job %s for it %s already: end it first (scancel %s), or name another "
+                        "run directory behind \"--\" (--run-dir)",
+                        batch->settings.run_dir, job,
+                        state == MF_BATCH_JOB_RUNS ? "runs" : "is in the queue", job);
+}
+
+/* The script as standard input, so that nothing is left of it. */
+static int test_only(const struct batch *batch, struct mf_error *err)
+{
+    int fd = memfd_create("batch", MFD_CLOEXEC);
+    int r = fd < 0 ? -errno : mf_write_all(fd, batch->text.data, batch->text.size);
+
+    if (r == 0 && (lseek(fd, 0, SEEK_SET) < 0 || dup2(fd, STDIN_FILENO) < 0))
+        r = -errno;
+    if (r < 0)
+        return mf_error_set(err, r, "the script cannot be given to sbatch: %s", strerror(-r));
+    return mf_batch_become_sbatch(&batch->words, NULL, err);
+}
+
+static int submit(const struct batch *batch, struct mf_error *err)
+{
+    char path[PATH_MAX], line[256];
+    int r = check_others(batch, err);
+
+    if (r == 0)
+        r = store(batch, path, err);
+    if (r == 0 && batch->words.is_waiting)
+        return mf_batch_become_sbatch(&batch->words, path, err);
+    if (r == 0)
+        r = mf_batch_submit(&batch->words, path, line, sizeof(line), err);
+    if (r < 0)
+        return r;
+    /* The job is there; that "mpifarm status" does not know of it until it begins is no failure. */
+    (void)mf_batch_note_job(batch->settings.run_dir, line);
+    tell(batch, line);
+    return 0;
 }
 
 /* --- all of it --- */
 
 static int carry_out(struct batch *batch, struct mf_error *err)
 {
-    char path[PATH_MAX], job[32];
     int r = check(batch, err);
 
     if (r == 0)
@@ -256,14 +249,7 @@ static int carry_out(struct batch *batch, struct mf_error *err)
         fwrite(batch->text.data, 1, batch->text.size, stdout);
         return 0;
     }
-    r = store(batch, path, err);
-    if (r == 0 && batch->words.is_waiting)
-        return submit_and_wait(path, err);
-    if (r == 0)
-        r = submit(path, job, sizeof(job), err);
-    if (r == 0)
-        tell(batch, job);
-    return r;
+    return batch->words.is_test ? test_only(batch, err) : submit(batch, err);
 }
 
 static int answer(struct mf_context *context, const struct mf_batch_words *words)
@@ -315,7 +301,8 @@ const struct mf_subcommand mf_subcommand_batch = {
         "\n"
         "Options that are not listed below are those of sbatch, such as -N, -t, -p and "
         "--output; behind \"--\" stand options of \"mpifarm run\". Whole nodes are taken unless -c "
-        "or -n says how much of them. The FILEs are checked before anything is submitted; the job "
+        "says how many CPUs of each node, or -n how many in all, wherever Slurm finds them. The "
+        "FILEs are checked before anything is submitted; the job "
         "runs in the current directory.\n"
         "\n"
         "A chain (--chain) ends when all tasks have ended; when its job is cancelled; when the run "

@@ -15,8 +15,8 @@ static const char head[] =
     "# \"mpifarm batch\"; submitted again, it goes on: what is done is not run again.\n"
     "#\n"
     "#SBATCH --job-name=mpifarm\n"
-    "#SBATCH --ntasks-per-node=1\n"
-    "#SBATCH --no-kill\n";
+    "#SBATCH --no-kill\n"
+    "#SBATCH --open-mode=append\n";
 
 static const char begin_of_link[] =
     "# Ends here, with a sentence, if the jobs before have ended no task.\n"
@@ -26,7 +26,11 @@ static const char begin_of_link[] =
     "    next=$(sbatch --parsable --dependency=afterany:\"$SLURM_JOB_ID\" \"$run/" MF_BATCH_SCRIPT
     "\")\n"
     "    next=${next%%;*}\n"
-    "    [ \"$next\" ] || echo \"mpifarm: the job that follows is not submitted; $1\" >&2\n"
+    "    if [ \"$next\" ]; then\n"
+    "        echo \"$next\" > \"$run/" MF_BATCH_JOB "\"\n"
+    "    else\n"
+    "        echo \"mpifarm: the job that follows is not submitted; $1\" >&2\n"
+    "    fi\n"
     "}\n"
     "\n"
     "# The job that follows is submitted first: so it comes whatever ends this one, be it the "
@@ -63,16 +67,21 @@ static const char end_of_link[] =
     "fi\n"
     "exit $status\n";
 
-/* As sbatch reads the lines of its options: a backslash takes the meaning of what follows. */
+/* As sbatch reads the lines of its options: outside of quotes a blank ends a word, whatever is
+ * before it, and "#" the line. */
 static void put_slurm_word(const char *word, struct mf_buffer *buffer)
 {
     static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
                                 "_-./:,+@%=[]";
 
-    if (word[0] == '\0')
-        mf_buffer_print(buffer, "\"\"");
+    if (word[0] && word[strspn(word, plain)] == '\0') {
+        mf_buffer_print(buffer, "%s", word);
+        return;
+    }
+    mf_buffer_print(buffer, "\"");
     for (; *word; word++)
-        mf_buffer_print(buffer, strchr(plain, *word) ? "%c" : "\\%c", *word);
+        mf_buffer_print(buffer, strchr("\"\\", *word) ? "\\%c" : "%c", *word);
+    mf_buffer_print(buffer, "\"");
 }
 
 /* Nodes are taken whole unless the user says how much of them. */
@@ -104,9 +113,8 @@ static void put_head(const struct mf_batch_script *script, struct mf_buffer *buf
                     words->is_chain ? "in as many jobs as it takes" : "on the nodes of a job");
     if (!says_how_much(words))
         mf_buffer_print(buffer, "#SBATCH --exclusive\n");
-    /* Where all jobs of a chain have one output file, none replaces what those before it wrote. */
     if (words->is_chain)
-        mf_buffer_print(buffer, "#SBATCH --no-requeue\n#SBATCH --open-mode=append\n");
+        mf_buffer_print(buffer, "#SBATCH --no-requeue\n");
     mf_buffer_print(buffer, "#SBATCH --chdir=");
     put_slurm_word(script->cwd, buffer);
     for (int i = 0; i < words->n_slurm; i++) {

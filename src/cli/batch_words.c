@@ -10,15 +10,23 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-/* Options of sbatch that take no value, or one behind "=" only. */
+/* Options of sbatch that take no value, or one behind "=" only; and letters of those that do. */
 static const char flag_letters[] = "HhkOQsvVWXz";
+static const char value_letters[] = "aAbBcCdDeFGiJLmMnNopqStUwxZ";
 static const char *const flags[] = {
     "contiguous",    "exclusive",  "get-user-env", "hold",          "ignore-pbs", "nice",
     "no-kill",       "no-requeue", "overcommit",   "oversubscribe", "parsable",   "propagate",
     "quiet",         "reboot",     "requeue",      "spread-job",    "test-only",  "usage",
     "use-min-nodes", "verbose",    "version",      "wait",
 };
+
+/* Those that say how this job is submitted, not what it is: they do not belong into a script that
+ * may be submitted again. None takes a value. */
+static const char submit_letters[] = "HQvW";
+static const char *const submit_flags[] = {"hold",      "parsable", "quiet",
+                                           "test-only", "verbose",  "wait"};
 
 /* Options of "mpifarm run" that sbatch has, too, and that are sbatch's before "--". */
 static const char *const shared[] = {"gpus", "mem", "output", "quiet"};
@@ -41,13 +49,26 @@ static bool takes_next(const char *word)
     return !strchr(word, '=') && !is_one_of(word + 2, strlen(word + 2), flags, N_OF(flags));
 }
 
+/* The option of "mpifarm run" that a letter is, if sbatch has none of it; else NULL. */
+static const struct mf_option *find_run_letter(char letter)
+{
+    if (!letter || strchr(flag_letters, letter) || strchr(value_letters, letter))
+        return NULL;
+    for (size_t i = 0; i < MF_N_RUN_OPTIONS; i++)
+        if (mf_farming_options[i].letter == letter)
+            return &mf_farming_options[i];
+    return NULL;
+}
+
 /* The option of "mpifarm run" that a word is, if sbatch has none of that name; else NULL. */
 static const struct mf_option *find_run_option(const char *word)
 {
     const char *name = word + 2;
     size_t length = strcspn(name, "=");
 
-    if (strncmp(word, "--", 2) != 0 || is_one_of(name, length, shared, N_OF(shared)))
+    if (word[1] != '-')
+        return find_run_letter(word[1]);
+    if (is_one_of(name, length, shared, N_OF(shared)))
         return NULL;
     for (size_t i = 0; i < MF_N_RUN_OPTIONS; i++)
         if (is_one_of(name, length, &mf_farming_options[i].name, 1))
@@ -74,6 +95,25 @@ static bool is_option(const char *word, const char *name, char letter)
     return length >= 2 && length <= strlen(name) && strncmp(word + 2, name, length) == 0;
 }
 
+/* Words of sbatch that say how this job is submitted, all of each. */
+static bool is_of_submitting(const char *word)
+{
+    if (word[1] != '-')
+        return word[1 + strspn(word + 1, submit_letters)] == '\0';
+    for (size_t i = 0; i < N_OF(submit_flags); i++)
+        if (is_option(word, submit_flags[i], 0) && !strchr(word, '='))
+            return true;
+    return false;
+}
+
+static int check_letters(const char *word, struct mf_error *err)
+{
+    for (const char *letter = submit_letters; *letter && !is_of_submitting(word); letter++)
+        if (word[1] != '-' && has_letter(word, *letter))
+            return mf_error_set(err, -EINVAL, "%.20s: make -%c a word of its own", word, *letter);
+    return 0;
+}
+
 /* What would make a script of a farm something else. */
 static int check_slurm_option(const char *word, struct mf_error *err)
 {
@@ -81,10 +121,10 @@ static int check_slurm_option(const char *word, struct mf_error *err)
 
     if (option)
         return mf_error_set(err, -EINVAL,
-                            "--%s is an option of mpifarm run: put it behind \"--\", as in "
+                            "%.*s is an option of mpifarm run: put it behind \"--\", as in "
                             "\"mpifarm batch tasks.txt -N 4 -- --%s%s%s\"",
-                            option->name, option->name, option->value ? " " : "",
-                            option->value ? option->value : "");
+                            word[1] == '-' ? (int)strcspn(word, "=") : 2, word, option->name,
+                            option->value ? " " : "", option->value ? option->value : "");
     if (is_option(word, "array", 'a'))
         return mf_error_set(err, -EINVAL,
                             "%.20s: the jobs of an array would all be the same run; submit each "
@@ -99,7 +139,7 @@ static int check_slurm_option(const char *word, struct mf_error *err)
         return mf_error_set(err, -EINVAL, "--wrap: the script is mpifarm's");
     if (strchr(word, '\n'))
         return mf_error_set(err, -EINVAL, "an option of sbatch has a newline in it");
-    return 0;
+    return check_letters(word, err);
 }
 
 static const struct mf_option *find_own(const char *word, size_t *ret_index)
@@ -153,7 +193,19 @@ static int take_slurm(char **argv, int i, struct mf_batch_words *words, struct m
         return r;
     words->is_waiting |= is_option(argv[i], "wait", 'W');
     words->is_requeued |= is_option(argv[i], "requeue", 0);
+    words->is_test |= is_option(argv[i], "test-only", 0);
+    words->is_parsable |= is_option(argv[i], "parsable", 0);
+    words->is_quiet |= is_option(argv[i], "quiet", 'Q');
+    words->is_behind |= is_option(argv[i], "dependency", 'd');
+    if (is_of_submitting(argv[i])) {
+        words->submit[words->n_submit++] = argv[i];
+        return 1;
+    }
     words->slurm[words->n_slurm++] = argv[i];
+    if (has_value && access(argv[i + 1], F_OK) == 0) {
+        words->taken_by = argv[i];
+        words->taken = argv[i + 1];
+    }
     if (has_value)
         words->slurm[words->n_slurm++] = argv[i + 1];
     return has_value ? 2 : 1;
@@ -198,8 +250,9 @@ int mf_batch_sort(int argc, char **argv, struct mf_batch_words *words, struct mf
 
     *words = (struct mf_batch_words){0};
     words->slurm = calloc((size_t)argc + 1, sizeof(*words->slurm));
+    words->submit = calloc((size_t)argc + 1, sizeof(*words->submit));
     words->run = calloc((size_t)argc + 2, sizeof(*words->run));
-    if (!words->slurm || !words->run)
+    if (!words->slurm || !words->submit || !words->run)
         return mf_error_set(err, -ENOMEM, "out of memory");
     words->run[words->n_run++] = name;
     while (i < argc && strcmp(argv[i], "--") != 0) {
@@ -218,6 +271,7 @@ int mf_batch_sort(int argc, char **argv, struct mf_batch_words *words, struct mf
 void mf_batch_words_finish(struct mf_batch_words *words)
 {
     free(words->slurm);
+    free(words->submit);
     free(words->run);
     *words = (struct mf_batch_words){0};
 }

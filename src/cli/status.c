@@ -4,6 +4,7 @@
  * a job. It changes nothing.
  */
 #include "cli/asking.h"
+#include "cli/batch.h"
 #include "cli/subcommands.h"
 
 #include "base/clock.h"
@@ -149,12 +150,36 @@ static void put_workers(const struct mf_status *status)
     printf("\n");
 }
 
+/* A run that a job is to begin, or to go on with. Returns 0, or -ENOENT if no job is known. */
+static int put_job(const char *run_dir, bool has_begun)
+{
+    static const char *const says[] = {
+        [MF_BATCH_JOB_UNKNOWN] = "was submitted for it, and squeue cannot be asked",
+        [MF_BATCH_JOB_GONE] = "was submitted for it, and has ended before that: see its output",
+        [MF_BATCH_JOB_WAITS] = "is in the queue",
+        [MF_BATCH_JOB_RUNS] = "has begun",
+    };
+    enum mf_batch_job_state state;
+    char job[MF_BATCH_JOB_SIZE];
+    int r = mf_batch_find_job(run_dir, job, &state);
+
+    if (r < 0)
+        return r;
+    if (!has_begun)
+        printf("the run has not begun; job %s %s\n", job, says[state]);
+    else if (state == MF_BATCH_JOB_WAITS) /* One that has begun may be that of this run. */
+        printf("job %s, which goes on with it, %s\n", job, says[state]);
+    return 0;
+}
+
 static int show(const struct asked *asked, struct mf_error *err)
 {
     struct mf_status status;
     int r = mf_status_read(asked->run_dir, &status);
     bool alive;
 
+    if (r == -ENOENT && !asked->is_json && put_job(asked->run_dir, false) == 0)
+        return 0;
     if (r == -ENOENT)
         return mf_error_set(err, r, "%s: there is no run: status.json is missing", asked->run_dir);
     if (r < 0)
@@ -169,6 +194,8 @@ static int show(const struct asked *asked, struct mf_error *err)
     put_tasks(&status, alive);
     if (alive && !status.is_finished)
         put_workers(&status);
+    else
+        (void)put_job(asked->run_dir, true);
     return 0;
 }
 
@@ -200,7 +227,10 @@ const struct mf_subcommand mf_subcommand_status = {
         "many workers it has, as of at most a second ago; or that nothing was told for longer, as "
         "by a scheduler that was stopped. It works from any node that sees the run directory RUN, "
         "mpifarm-run by default, such as a login node while the run is in a job; of a run on "
-        "another host it says how old that is, as network file systems show it late.",
+        "another host it says how old that is, as network file systems show it late. Of a job "
+        "that mpifarm batch has submitted, and that is to begin the run or to go on with it, it "
+        "says whether it is still in the queue: for that it asks squeue, once, unless the run goes "
+        "on.",
     .options = options,
     .n_options = sizeof(options) / sizeof(options[0]),
     .operands = MF_COMPLETE_DIR,

@@ -3,10 +3,6 @@
  * loop over poll() hands on output and signals, and looks whether the run has
  * ended. The starter is in a process group of its own, so that the keys of a
  * terminal mean what they mean without it.
- *
- * With a standby a run is to survive whatever dies. Where none of its ranks can go on with it, as
- * mpirun itself has died or all ranks have, the supervisor does what its user would do: once
- * nothing is left of them it starts others, which continue from the journal.
  */
 #include "cli/supervise_private.h"
 
@@ -41,12 +37,6 @@
 
 /* Ranks that are to go on with a run do so within this time, or not at all. */
 #define BEGIN_NS (120 * MF_NS_PER_S)
-
-/* How often a run goes on under other ranks: what ends them all again and again is to be told. */
-#define MAX_CONTINUED 3
-
-/* Before it does: what ran on other nodes, out of sight, is gone by then. */
-#define PAUSE_NS (2 * MF_NS_PER_S)
 
 /* Processes of the starter that have to be killed. */
 #define KILL_LIMIT_NS (2 * MF_NS_PER_S)
@@ -155,8 +145,7 @@ static void press(struct mf_supervisor *supervisor, int64_t now_ns)
     }
 }
 
-/* Whether the user does not want to wait any longer. */
-static bool is_told_to_leave(struct mf_supervisor *supervisor)
+bool mf_supervise_is_told_to_leave(struct mf_supervisor *supervisor)
 {
     struct signalfd_siginfo info;
 
@@ -188,7 +177,8 @@ static bool clear_away(struct mf_supervisor *supervisor)
             return false;
         if (n <= 0)
             continue;
-        if (items[2].revents && is_told_to_leave(supervisor) && supervisor->n_signals > n_signals)
+        if (items[2].revents && mf_supervise_is_told_to_leave(supervisor) &&
+            supervisor->n_signals > n_signals)
             return false;
         (void)mf_relay_turn(out, &items[0]);
         (void)mf_relay_turn(err, &items[1]);
@@ -198,8 +188,8 @@ static bool clear_away(struct mf_supervisor *supervisor)
 
 /* --- the end of a starter --- */
 
-/* Why the run is not over, as far as that can be told. */
-static const char *say_how_it_broke(const struct mf_supervisor *supervisor, char *text, size_t size)
+const char *mf_supervise_say_how_it_broke(const struct mf_supervisor *supervisor, char *text,
+                                          size_t size)
 {
     int status = supervisor->status;
 
@@ -212,91 +202,39 @@ static const char *say_how_it_broke(const struct mf_supervisor *supervisor, char
     return text;
 }
 
-/* Of a run that has begun before, another beginning that fails is not the user's mistake. */
+/* Ranks tell a mistake of the user themselves: what ends them before that is the machine's, and may
+ * not be so the next time. */
 static int judge(struct mf_supervisor *supervisor)
 {
     struct mf_ending ending = mf_supervise_look(supervisor);
-    int unbegun = supervisor->n_continued > 0 ? MPIFARM_EXIT_STOPPED : MPIFARM_EXIT_USAGE;
+    const char *again = supervisor->n_continued > 0   ? " again; --resume continues"
+                        : supervisor->n_restarted > 0 ? " again; nothing was started"
+                                                      : "";
     char how[128];
 
     switch (ending.state) {
     case MF_ENDING_ENDED:
-        return ending.status == MPIFARM_EXIT_USAGE ? unbegun : ending.status;
+        return ending.status == MPIFARM_EXIT_USAGE && supervisor->n_continued > 0
+                   ? MPIFARM_EXIT_STOPPED
+                   : ending.status;
     case MF_ENDING_BEGUN:
         if (ending.is_over)
             return ending.status;
         mf_log_error(&supervisor->context->log, "%s in the middle of the run; --resume continues",
-                     say_how_it_broke(supervisor, how, sizeof(how)));
+                     mf_supervise_say_how_it_broke(supervisor, how, sizeof(how)));
         return MPIFARM_EXIT_STOPPED;
     case MF_ENDING_NONE:
         break;
     }
     mf_log_error(&supervisor->context->log, "%s ended before the run began%s%s", supervisor->name,
-                 supervisor->n_continued > 0 ? " again; --resume continues" : "",
+                 again,
                  supervisor->err.was_told ? ": a rank could not start there; all nodes must have "
                                             "this program, and what it needs, where this one has it"
                                           : "");
-    return unbegun;
+    return MPIFARM_EXIT_STOPPED;
 }
 
-/* --- going on --- */
-
-/* Waits until nothing is left anywhere. Returns whether the user lets it go on. */
-static bool pause_before(struct mf_supervisor *supervisor)
-{
-    int64_t end_ns = mf_clock_monotonic_ns() + PAUSE_NS, left_ns;
-
-    while ((left_ns = end_ns - mf_clock_monotonic_ns()) > 0) {
-        struct pollfd item = {.fd = supervisor->signal_fd, .events = POLLIN};
-
-        (void)poll(&item, 1, (int)(left_ns / MF_NS_PER_MS) + 1);
-        if (is_told_to_leave(supervisor))
-            return false;
-    }
-    return true;
-}
-
-/* Forgets what was of the ranks before. */
-static void begin_anew(struct mf_supervisor *supervisor)
-{
-    supervisor->n_continued++;
-    supervisor->last = (struct mf_ending){.state = MF_ENDING_NONE};
-    supervisor->told = (struct mf_life){.pid = 0};
-    supervisor->looked_ns = supervisor->over_ns = supervisor->asked_ns = 0;
-    supervisor->is_missed = supervisor->has_ended = false;
-    supervisor->teller = 0;
-}
-
-/*
- * Whether other ranks are to go on with the run, which must have been broken off, and not by its
- * user; and of those before no process may be left, which could still do something.
- */
-static bool may_continue(struct mf_supervisor *supervisor, bool is_clear)
-{
-    const struct mf_supervision *config = supervisor->config;
-    struct mf_ending ending;
-
-    if (!config->has_standby || config->reads_input || !is_clear || is_told_to_leave(supervisor) ||
-        supervisor->n_continued >= MAX_CONTINUED)
-        return false;
-    ending = mf_supervise_look(supervisor);
-    return ending.state == MF_ENDING_BEGUN && !ending.is_over;
-}
-
-/* Returns whether they were started. */
-static bool go_on(struct mf_supervisor *supervisor)
-{
-    char how[128];
-
-    mf_log_warning(&supervisor->context->log,
-                   "%s in the middle of the run: new ranks go on with it",
-                   say_how_it_broke(supervisor, how, sizeof(how)));
-    if (!pause_before(supervisor) ||
-        mf_ending_renew(supervisor->ending, supervisor->config->end_ns) < 0)
-        return false;
-    begin_anew(supervisor);
-    return mf_supervise_start(supervisor) == 0;
-}
+/* --- all of it --- */
 
 /* Until the starter has ended, and all that it had. Returns whether nothing is left. */
 static bool watch(struct mf_supervisor *supervisor)
@@ -348,7 +286,7 @@ int mf_supervise(struct mf_context *context, const struct mf_supervision *config
         (void)unlink(supervisor.ending);
         return MPIFARM_EXIT_USAGE;
     }
-    while (may_continue(&supervisor, watch(&supervisor)) && go_on(&supervisor))
+    while (mf_supervise_follow(&supervisor, watch(&supervisor)))
         ;
     status = judge(&supervisor);
     (void)unlink(supervisor.ending);

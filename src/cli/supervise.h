@@ -36,9 +36,11 @@ struct mf_supervision {
  * ended if it does not end itself once rank 0 has told how the run ended, or has died without that,
  * and it does not outlive this process.
  *
+ * If it ends before the run has begun, for reasons of its own, it is started once more.
+ *
  * @context  has the command line
  *
- * Returns the exit status of the farm.
+ * Returns the exit status of the farm, which is MPIFARM_EXIT_STOPPED for one that did not begin.
  */
 int mf_supervise(struct mf_context *context, const struct mf_supervision *config);
 

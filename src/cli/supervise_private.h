@@ -1,6 +1,7 @@
 /*
  * What the parts of supervising share: supervise.c watches a starter, supervise_start.c starts it,
- * supervise_signals.c passes signals on. See supervise.h. One thread.
+ * supervise_again.c starts it again, supervise_signals.c passes signals on. See supervise.h. One
+ * thread.
  */
 #ifndef MF_CLI_SUPERVISE_PRIVATE_H
 #define MF_CLI_SUPERVISE_PRIVATE_H
@@ -35,6 +36,7 @@
  * @asked_ns   when the starter was asked to end, 0 if it was not
  * @has_ended  it has, and was reaped
  * @n_continued   how often the run went on under other ranks
+ * @n_restarted   how often the start was tried again, before the run had begun
  */
 struct mf_supervisor {
     struct mf_context *context;
@@ -54,7 +56,7 @@ struct mf_supervisor {
     struct mf_relay out, err;
     int64_t quiet_ns, looked_ns, over_ns, asked_ns;
     bool has_ended;
-    int n_continued;
+    int n_continued, n_restarted;
 };
 
 /** How far the run is, as far as that can be read. */
@@ -74,5 +76,21 @@ void mf_supervise_tell_next(struct mf_supervisor *supervisor);
 
 /** A teller may have ended. */
 void mf_supervise_reap_teller(struct mf_supervisor *supervisor);
+
+/** Whether the user does not want to wait any longer. */
+bool mf_supervise_is_told_to_leave(struct mf_supervisor *supervisor);
+
+/** Why the run is not over, as far as that can be told. Returns text, which it fills in. */
+const char *mf_supervise_say_how_it_broke(const struct mf_supervisor *supervisor, char *text,
+                                          size_t size);
+
+/**
+ * mf_supervise_follow() - once a starter has ended, start it again where that is of use.
+ *
+ * @is_clear  nothing is left of what it had
+ *
+ * Returns whether it was started.
+ */
+bool mf_supervise_follow(struct mf_supervisor *supervisor, bool is_clear);
 
 #endif

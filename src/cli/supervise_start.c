@@ -45,6 +45,15 @@ static int take_signals(sigset_t *ret_before)
     return fd < 0 ? -errno : fd;
 }
 
+/* A new process ends with the supervisor, also with one that has died before it could ask for
+ * that. */
+static void end_with(pid_t supervisor, int signal)
+{
+    prctl(PR_SET_PDEATHSIG, signal);
+    if (getppid() != supervisor)
+        _exit(EXIT_FAILURE);
+}
+
 /* Never returns. In the background it waits: to be stopped with all of its group, as the terminal
  * would have it, would hold up the run for input that it may not even read. */
 static void copy_input(int to)
@@ -53,7 +62,6 @@ static void copy_input(int to)
     char bytes[4096];
     ssize_t n;
 
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
     signal(SIGTTIN, SIG_IGN);
     for (;;) {
         n = read(STDIN_FILENO, bytes, sizeof(bytes));
@@ -68,7 +76,7 @@ static void copy_input(int to)
 static int copy_terminal(void)
 {
     int fds[2];
-    pid_t pid;
+    pid_t pid, own_pid = getpid();
 
     if (!isatty(STDIN_FILENO))
         return 0;
@@ -76,6 +84,7 @@ static int copy_terminal(void)
         return -errno;
     pid = fork();
     if (pid == 0) {
+        end_with(own_pid, SIGKILL);
         close(fds[0]);
         copy_input(fds[1]);
     }
@@ -135,6 +144,7 @@ static int open_pipes(int out[2], int err[2])
 int mf_supervise_start(struct mf_supervisor *supervisor)
 {
     int out[2], err[2], error, r = open_pipes(out, err);
+    pid_t own_pid = getpid();
 
     if (r < 0)
         return r;
@@ -142,7 +152,7 @@ int mf_supervise_start(struct mf_supervisor *supervisor)
     error = -errno;
     if (supervisor->starter == 0) {
         setpgid(0, 0);
-        prctl(PR_SET_PDEATHSIG, SIGTERM);
+        end_with(own_pid, SIGTERM);
         sigprocmask(SIG_SETMASK, &supervisor->before, NULL);
         dup2(out[1], STDOUT_FILENO);
         dup2(err[1], STDERR_FILENO);

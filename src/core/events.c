@@ -401,7 +401,8 @@ static void end_attempt(struct mf_farm *farm, struct mf_task *task, const struct
         mf_farm_judge(farm, task, worker, cause != MF_CAUSE_NONE, duration_ns);
     mf_average_add(&farm->duration, event->duration_ns);
     if (cause == MF_CAUSE_NONE) {
-        mf_median_add(&farm->median, duration_ns);
+        if (!farm->config.forgets_run_times)
+            mf_median_add(&farm->median, duration_ns);
         if (task->spec.kind != 0)
             mf_estimates_learn(&farm->estimates, task->spec.kind, duration_ns);
         mf_farm_settle(farm, task, MF_TASK_DONE, MF_CAUSE_NONE);

@@ -23,6 +23,7 @@ static bool config_makes_sense(const struct mf_farm_config *config)
            config->timeout_factor >= 0 && config->delay_ns >= 0 && config->turnaround_ns >= 0 &&
            config->retry_delay_ns >= 0 && config->retry_delay_max_ns >= config->retry_delay_ns &&
            (unsigned int)config->halt_when <= MF_HALT_NOW &&
+           (config->timeout_factor == 0 || !config->forgets_run_times) &&
            settings_make_sense(&config->policy_settings);
 }
 
@@ -308,6 +309,15 @@ int64_t mf_farm_next_tick_ns(const struct mf_farm *farm)
     if (farm->stop == MF_STOP_NONE && mf_farm_next_probe_ns(farm) < next)
         next = mf_farm_next_probe_ns(farm);
     return next;
+}
+
+int64_t mf_farm_supplied_ns(const struct mf_farm *farm)
+{
+    const struct mf_worker *worker = mf_heap_top(&farm->workers.by_load);
+
+    if (!worker)
+        return 0;
+    return mf_average_get(&farm->duration) / worker->n_slots * mf_worker_surplus(worker);
 }
 
 int64_t mf_farm_median_ns(const struct mf_farm *farm)

@@ -75,6 +75,8 @@ enum mf_stranding {
  * @stranding            see there
  * @max_suspended_per_slot  under a policy that preempts: a worker begins so many tasks for
  *                       each slot, beyond the one that runs; 0 suspends none
+ * @forgets_run_times    nobody asks how long tasks took: their median, which costs as much as the
+ *                       rest of an end, is not kept. Not with a timeout_factor
  */
 struct mf_farm_config {
     const struct mf_policy *policy;
@@ -99,6 +101,7 @@ struct mf_farm_config {
     uint32_t first_attempt;
     enum mf_stranding stranding;
     uint32_t max_suspended_per_slot;
+    bool forgets_run_times;
 };
 
 /** What a task asks of another one that it comes after. Stored in journals: never renumber. */
@@ -371,6 +374,14 @@ bool mf_farm_spare(const struct mf_farm *farm, bool *may_go);
 /** When the next tick is due by the clock (a delay, a time limit), at once if the last one left
  * READY tasks that it did not look at; INT64_MAX for never. */
 int64_t mf_farm_next_tick_ns(const struct mf_farm *farm);
+
+/**
+ * mf_farm_supplied_ns() - for how long all workers that are UP have something to do.
+ *
+ * What was sent ahead to the least loaded of them, in tasks as long as the last ones were in the
+ * mean: 0 if it has none. An estimate. O(1).
+ */
+int64_t mf_farm_supplied_ns(const struct mf_farm *farm);
 
 /** Median run time of the tasks done, an estimate when there are many; 0 before the first. */
 int64_t mf_farm_median_ns(const struct mf_farm *farm);

@@ -39,6 +39,11 @@ struct mf_average {
     int64_t sum;
 };
 
+static inline int64_t mf_average_get(const struct mf_average *average)
+{
+    return average->sum / 16;
+}
+
 /**
  * Workers that are kept for a task until it fits, one for each node that it needs; see backfill.c.
  * What each of them then has left, of which tasks may have what takes longer, is kept with it.

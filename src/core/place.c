@@ -57,12 +57,12 @@ static void adapt_prefetch(struct mf_farm *farm)
 {
     uint64_t most = (uint64_t)farm->config.max_prefetch_per_slot * 1024;
     int64_t turnaround = clamp(farm->config.turnaround_ns, 0, MAX_SAMPLE_NS);
-    int64_t duration = farm->duration.sum / 16;
+    int64_t duration = mf_average_get(&farm->duration);
     int64_t least_share = LEAST_SHARE;
     uint64_t n = 0;
 
     if (farm->turnaround.sum > 0)
-        turnaround = farm->turnaround.sum / 16;
+        turnaround = mf_average_get(&farm->turnaround);
     if (farm->config.has_dependencies)
         least_share = LEAST_SHARE_IN_ORDER;
     if (duration > 0 && farm->config.delay_ns == 0 && least_share * turnaround >= duration)

@@ -115,6 +115,7 @@ struct mf_summary {
     const char *run_dir;
     const char *policy_why;
     uint64_t n_policy_changes;
+    const char *lost;        /* nodes of workers that were lost, "" or NULL for none */
     const char *quarantined; /* workers that were in quarantine, "" or NULL for none */
     const char *stopped_by;  /* "signal 15 (Terminated)": why it stopped early, else NULL */
 };

@@ -83,9 +83,11 @@ static void put_policy(const struct mf_summary *summary, FILE *file)
     fputc('\n', file);
 }
 
-/* Workers that were not trusted. */
-static void put_quarantined(const struct mf_summary *summary, FILE *file)
+/* Workers that are gone, and those that were not trusted. */
+static void put_missing(const struct mf_summary *summary, FILE *file)
 {
+    if (summary->lost && summary->lost[0])
+        fprintf(file, "mpifarm: lost: %s\n", summary->lost);
     if (summary->quarantined && summary->quarantined[0])
         fprintf(file, "mpifarm: in quarantine: %s\n", summary->quarantined);
 }
@@ -191,7 +193,7 @@ void mf_summary_print(const struct mf_summary *summary, FILE *file)
     put_totals(summary, file);
     put_policy(summary, file);
     put_renewed(summary, file);
-    put_quarantined(summary, file);
+    put_missing(summary, file);
     put_failures(summary, file);
     put_skips(summary, file);
     put_end(summary, file);

@@ -24,6 +24,9 @@
 /* What a slot may be ahead before anything was measured. */
 #define FIRST_TURNAROUND_NS (20 * MF_NS_PER_US)
 
+/* To sleep and to wake up take a core for some time: it does not pay before there is so much. */
+#define LEAST_SUPPLY_NS (200 * MF_NS_PER_US)
+
 int mf_client_apply(struct mf_client *client, struct mf_event *event)
 {
     int r;
@@ -108,6 +111,9 @@ int mf_client_turn(struct mf_client *client, int64_t now_ns)
     /* First what is there to do: a task just submitted should not wait for a look at the mail. */
     decide(client);
     had_traffic = mf_stations_send(client);
+    /* Now, when servers are busy with that, rather than between a result and whoever awaits it. */
+    if (client->sentry)
+        mf_sentry_look(client->sentry, client->now_ns);
     if (receive(client)) {
         had_traffic = client->is_stirred = true;
         /* Where nothing can be given out, what is left to do can wait until the next turn. */
@@ -116,13 +122,23 @@ int mf_client_turn(struct mf_client *client, int64_t now_ns)
         mf_stations_send(client);
     }
     if (client->sentry)
-        mf_stations_look(client);
+        mf_stations_lose_gone(client);
     return had_traffic;
 }
 
 int64_t mf_client_next_ns(const struct mf_client *client)
 {
     return client->may_split ? client->next_split_ns : INT64_MAX;
+}
+
+int64_t mf_client_leisure_ns(const struct mf_client *client)
+{
+    int64_t supplied_ns;
+
+    if (client->config.ahead_ns == 0)
+        return 0;
+    supplied_ns = mf_farm_supplied_ns(client->farm);
+    return supplied_ns < LEAST_SUPPLY_NS ? 0 : mf_earliest_ns(supplied_ns / 4, MF_NS_PER_MS);
 }
 
 /* --- tasks --- */
@@ -251,6 +267,7 @@ int mf_client_create(const struct mf_client_config *config, struct mf_client **r
         .policy = &mf_policy_priority,
         .max_prefetch_per_slot = MAX_PREFETCH,
         .turnaround_ns = FIRST_TURNAROUND_NS,
+        .forgets_run_times = true,
     };
     int r;
 

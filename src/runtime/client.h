@@ -35,6 +35,8 @@ struct mf_client;
  * @max_attempts   of tasks that do not say, at least 1
  * @is_isolated    servers run calls in executor processes
  * @n_executors    of each rank then, 0 for its share of the cores
+ * @ahead_ns       how far ahead servers are supplied with short calls, so that this rank can
+ *                 sleep; 0 for no further than keeps them busy while it looks for messages
  */
 struct mf_client_config {
     const struct mf_log *log;
@@ -44,6 +46,7 @@ struct mf_client_config {
     uint32_t max_attempts;
     bool is_isolated;
     uint32_t n_executors;
+    int64_t ahead_ns;
 };
 
 /** Returns 0 or -ENOMEM. */
@@ -62,6 +65,14 @@ int mf_client_turn(struct mf_client *client, int64_t now_ns);
 
 /** When it wants its next turn even if nothing comes; INT64_MAX for never. */
 int64_t mf_client_next_ns(const struct mf_client *client);
+
+/**
+ * mf_client_leisure_ns() - how long this rank may sleep although servers are at work.
+ *
+ * As long as they run through a part of what was sent ahead: at most 1 ms, and 0 where they are not
+ * supplied far ahead, or not as far by now. An estimate.
+ */
+int64_t mf_client_leisure_ns(const struct mf_client *client);
 
 /**
  * mf_client_is_ready() - whether all servers are there and work.

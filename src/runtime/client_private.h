@@ -118,7 +118,8 @@ struct mf_block {
  * @is_deaf      receiving failed, and that was said
  * @is_stirred   something happened since the units were looked at
  * @n_aside      units that wait for one server although another has room
- * @turnaround_ns  how far ahead servers are supplied: see client_sent.c
+ * @turnaround_ns  how far ahead servers should be supplied so that none runs dry: see client_sent.c
+ * @are_calls_short  those that were reported last, of work that was not about to end
  * @next_split_ns  when units are looked at next for calls that take long
  * @may_split      there are some that may have to be split then
  * @block_key    makes names of shared memory unlike those of other runs
@@ -146,6 +147,7 @@ struct mf_client {
     bool is_stirred;
     uint64_t n_aside;
     int64_t turnaround_ns;
+    bool are_calls_short;
     int64_t next_split_ns;
     bool may_split;
 
@@ -180,8 +182,8 @@ struct mf_buffer *mf_station_frame(struct mf_client *client, struct mf_station *
 /** Sends what there is to send. Returns whether there was any. */
 bool mf_stations_send(struct mf_client *client);
 
-/** Gives up the servers that are gone, after what came was taken in. */
-void mf_stations_look(struct mf_client *client);
+/** Gives up the servers that the sentry has found to be gone, after what came was taken in. */
+void mf_stations_lose_gone(struct mf_client *client);
 
 /** A server says what it has. Returns 0 or -errno. */
 int mf_station_on_hello(struct mf_client *client, struct mf_station *station,
@@ -233,6 +235,7 @@ void mf_units_hand_over_input(struct mf_client *client, uint32_t number);
 
 /** How far ahead servers are supplied follows from how long they had nothing to do. */
 void mf_units_note_idle(struct mf_client *client, const struct mf_unit *unit, int64_t idle_ns);
+int64_t mf_units_turnaround_ns(const struct mf_client *client);
 
 /* client_stretches.c */
 

@@ -14,6 +14,9 @@
 /* Servers that a task may take with it before it is given up. */
 #define CRASH_LIMIT 3
 
+/* Calls of which a unit has so many are short ones. */
+#define MANY_CALLS 8
+
 /* How far ahead servers are supplied, at least and at most. */
 #define MIN_TURNAROUND_NS (5 * MF_NS_PER_US)
 #define MAX_TURNAROUND_NS (20 * MF_NS_PER_MS)
@@ -56,8 +59,11 @@ void mf_units_split(struct mf_client *client)
 {
     const struct mf_workers *workers = mf_farm_workers(client->farm);
 
-    if (workers->n_free == 0 || mf_book_n_ready(client->book) > 0)
+    /* What frees a slot asks again. */
+    if (workers->n_free == 0 || mf_book_n_ready(client->book) > 0) {
+        client->may_split = false;
         return;
+    }
     if (client->now_ns < client->next_split_ns) {
         client->may_split = true;
         return;
@@ -149,10 +155,19 @@ void mf_units_hand_over_input(struct mf_client *client, uint32_t number)
 
 /* --- how far ahead servers are supplied --- */
 
+/* What is sent ahead behind a long call cannot be had back, so that it would end unevenly. */
+int64_t mf_units_turnaround_ns(const struct mf_client *client)
+{
+    if (client->are_calls_short && client->turnaround_ns < client->config.ahead_ns)
+        return client->config.ahead_ns;
+    return client->turnaround_ns;
+}
+
 void mf_units_note_idle(struct mf_client *client, const struct mf_unit *unit, int64_t idle_ns)
 {
     if (!unit->is_hungry)
         return;
+    client->are_calls_short = unit->n_calls >= MANY_CALLS;
     /* Up at once when a server ran dry although there was work, down slowly. */
     if (idle_ns > 0)
         client->turnaround_ns +=

@@ -472,7 +472,7 @@ static uint64_t count_aside(const struct mf_client *client)
 
 void mf_units_turn(struct mf_client *client)
 {
-    struct mf_event tick = {.kind = MF_EVENT_TICK, .turnaround_ns = client->turnaround_ns};
+    struct mf_event tick = {.kind = MF_EVENT_TICK, .turnaround_ns = mf_units_turnaround_ns(client)};
     bool has_more = true;
 
     client->is_stirred = false;

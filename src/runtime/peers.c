@@ -384,6 +384,7 @@ static void give_up(struct mf_scheduler *scheduler, struct mf_peer *peer, enum m
         return;
     mf_log_warning(scheduler->config.log, "rank %" PRIu32 " on %s is lost: %s", peer->rank,
                    peer->host, why);
+    peer->is_missed = true;
     scheduler->notice.n_lost++;
     scheduler->notice.lost_ns = peer->lost_ns = scheduler->now_ns;
     mf_recovery_lose(scheduler, peer);
@@ -394,6 +395,7 @@ static void give_up(struct mf_scheduler *scheduler, struct mf_peer *peer, enum m
 void mf_peer_doubt_unseen(struct mf_scheduler *scheduler, struct mf_peer *peer)
 {
     peer->state = MF_PEER_LOST;
+    peer->is_missed = true;
     scheduler->notice.n_lost++;
     scheduler->notice.lost_ns = peer->lost_ns = scheduler->now_ns;
 }
@@ -432,6 +434,7 @@ void mf_peer_bring_back(struct mf_scheduler *scheduler, struct mf_peer *peer)
 
     mf_log_info(scheduler->config.log, "rank %" PRIu32 " on %s is back", peer->rank, peer->host);
     peer->state = MF_PEER_UP;
+    peer->is_missed = false;
     scheduler->notice.n_returned++;
     scheduler->notice.n_gone--;
     mf_reign_note_lost(scheduler);

@@ -292,7 +292,7 @@ static int load_modules(struct mf_rank *rank, struct mf_error *err)
 
 static int start_mpi(struct mf_rank *rank, struct mf_error *err)
 {
-    int r = mf_transport_mpi_create(NULL, NULL, &rank->remote, err);
+    int r = mf_transport_mpi_create(NULL, NULL, MF_MPI_SPAWNS, &rank->remote, err);
 
     if (r < 0)
         return r;

@@ -146,3 +146,52 @@ char *mf_recovery_name_quarantined(const struct mf_scheduler *scheduler, char *t
         memcpy(text + size - 4, "...", 4);
     return text;
 }
+
+/* Ranks that are missed on the host of one of them, or none if one before it has told of them. */
+static uint32_t count_missed_with(const struct mf_scheduler *scheduler, uint32_t first)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < scheduler->n_peers; i++) {
+        const struct mf_peer *peer = &scheduler->peers[i];
+
+        if (!peer->is_missed || strcmp(peer->host, scheduler->peers[first].host) != 0)
+            continue;
+        if (i < first)
+            return 0;
+        n++;
+    }
+    return n;
+}
+
+/* A rank that a scheduler has not met, as it has taken over, is on a host that it does not know. */
+static int put_lost(const struct mf_peer *peer, uint32_t n_ranks, char *text, size_t size)
+{
+    char ranks[32];
+
+    if (n_ranks == 1)
+        snprintf(ranks, sizeof(ranks), "rank %" PRIu32, peer->rank);
+    else
+        snprintf(ranks, sizeof(ranks), "%" PRIu32 " ranks", n_ranks);
+    return peer->host[0] ? snprintf(text, size, "%s (%s)", peer->host, ranks)
+                         : snprintf(text, size, "%s", ranks);
+}
+
+char *mf_recovery_name_lost(const struct mf_scheduler *scheduler, char *text, size_t size)
+{
+    size_t n = 0;
+
+    text[0] = '\0';
+    for (uint32_t i = 0; i < scheduler->n_peers && n + 1 < size; i++) {
+        const struct mf_peer *peer = &scheduler->peers[i];
+        uint32_t n_ranks = peer->is_missed ? count_missed_with(scheduler, i) : 0;
+
+        if (n_ranks > 0 && n > 0)
+            n += (size_t)snprintf(text + n, size - n, ", ");
+        if (n_ranks > 0 && n < size)
+            n += (size_t)put_lost(peer, n_ranks, text + n, size - n);
+    }
+    if (n >= size)
+        memcpy(text + size - 4, "...", 4);
+    return text;
+}

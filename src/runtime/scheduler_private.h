@@ -76,6 +76,7 @@ enum mf_peer_state {
  * @was_sent             since it was last looked at whether something was
  * @is_reset             LOST, and told to begin again
  * @is_drained           LOST after it was drained: it gets no work when it is back
+ * @is_missed            it was lost while it had work, and is not back
  */
 struct mf_peer {
     uint32_t rank;
@@ -101,6 +102,7 @@ struct mf_peer {
     bool was_sent;
     bool is_reset;
     bool is_drained;
+    bool is_missed;
 };
 
 /**
@@ -878,6 +880,10 @@ void mf_recovery_turn(struct mf_scheduler *scheduler);
 
 /** Names the workers that were in quarantine: "" for none. Returns text, which holds size bytes. */
 char *mf_recovery_name_quarantined(const struct mf_scheduler *scheduler, char *text, size_t size);
+
+/** Names the nodes of workers that were lost and are not back, as "n3 (rank 2), n4 (8 ranks)"; ""
+ * for none. Returns text, which holds size bytes. */
+char *mf_recovery_name_lost(const struct mf_scheduler *scheduler, char *text, size_t size);
 
 /* respawn.c */
 

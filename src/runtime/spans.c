@@ -19,8 +19,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* What a worker has of an attempt; @gpus  the variable that names those it has there, owned, or
- * NULL
+/* What a worker has of an attempt; @gpus  the variable that names its GPUs there (owned), or NULL
  */
 struct room {
     mf_worker_id worker;
@@ -127,14 +126,17 @@ static bool is_word(const uint8_t *text, size_t size)
 int mf_spans_on_held(struct mf_scheduler *scheduler, const struct mf_peer *peer,
                      const struct mf_message *message)
 {
-    struct span *span = find(scheduler, message->task);
+    struct span *span;
 
+    if (message->payload_size == 0)
+        return 0;
     if (!is_word(message->payload, message->payload_size))
         return -EPROTO;
+    span = find(scheduler, message->task);
     for (uint32_t i = 0; span && span->attempt == message->attempt && i < span->n; i++) {
         struct room *room = &span->rooms[i];
 
-        if (room->worker != peer->rank || room->gpus || message->payload_size == 0)
+        if (room->worker != peer->rank || room->gpus)
             continue;
         room->gpus = strndup((const char *)message->payload, message->payload_size);
         if (!room->gpus)

@@ -12,6 +12,9 @@
 #define MAX_WORDS 28
 #define MAX_VARIABLES 5
 
+/* What the shell of ranks with GPUs is told, beside the nodes and their GPUs. */
+#define GPU_TEXT_BYTES 512
+
 /**
  * A command in the making.
  *
@@ -243,7 +246,17 @@ static bool has_gpus(const struct making *making)
     return making->command->n_ranks > 0 && making->spread->gpus && making->spread->gpus[0];
 }
 
-/* As an attempt on one node finds them. What Slurm calls a node its host need not be called. */
+static void put_use(struct making *making, const char *gpus)
+{
+    mf_buffer_print(&making->texts, ") use ");
+    mf_shell_quote(gpus, &making->texts);
+    mf_buffer_print(&making->texts, " ;;\n");
+}
+
+/*
+ * As an attempt on one node finds them. What Slurm calls a node its host need not be called. Only
+ * nodes where they are others than on the first are named, which for whole nodes are few.
+ */
 static void put_gpus(struct making *making)
 {
     const struct mf_spread *spread = making->spread;
@@ -257,13 +270,13 @@ static void put_gpus(struct making *making)
     mf_buffer_print(&making->texts, "; export \"$1\" MPIFARM_GPUS=\"${1#*=}\"; }\n"
                                     "case ${SLURMD_NODENAME:-$(uname -n)} in\n");
     for (uint32_t i = 0; i < spread->n_hosts; i++) {
-        if (!spread->gpus[i])
+        if (!spread->gpus[i] || strcmp(spread->gpus[i], spread->gpus[0]) == 0)
             continue;
         mf_shell_quote(spread->hosts[i], &making->texts);
-        mf_buffer_print(&making->texts, ") use ");
-        mf_shell_quote(spread->gpus[i], &making->texts);
-        mf_buffer_print(&making->texts, " ;;\n");
+        put_use(making, spread->gpus[i]);
     }
+    mf_buffer_print(&making->texts, "*");
+    put_use(making, spread->gpus[0]);
     mf_buffer_print(&making->texts, "esac\nexec \"$@\"");
     end_text(making);
     put(making, "mpifarm");
@@ -281,6 +294,7 @@ static int reserve(struct making *making)
 
     for (uint32_t i = 0; i < spread->n_hosts; i++)
         n_bytes += strlen(spread->hosts[i]) + 1;
+    n_bytes += has_gpus(making) ? GPU_TEXT_BYTES : 0;
     /* Quoted, a character becomes four at most. */
     for (uint32_t i = 0; i < spread->n_hosts && has_gpus(making); i++)
         n_bytes +=

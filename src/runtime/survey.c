@@ -101,7 +101,7 @@ int mf_survey(const struct mf_launch *launch, struct mf_survey_rank **ret_ranks,
               uint32_t *ret_n_ranks, struct mf_error *err)
 {
     struct mf_transport *transport;
-    int r = mf_transport_mpi_create(NULL, NULL, &transport, err);
+    int r = mf_transport_mpi_create(NULL, NULL, MF_MPI_ALONE, &transport, err);
 
     if (r < 0)
         return r;

@@ -165,7 +165,7 @@ void mf_scheduler_summarize(const struct mf_scheduler *scheduler, FILE *file)
     struct mf_failure failures[MF_MAX_SHOWN_FAILURES];
     struct mf_skip skips[MF_MAX_SHOWN_SKIPS];
     struct mf_farm_counts counts;
-    char quarantined[512];
+    char quarantined[512], lost[512];
     struct mf_summary summary = {
         .n_done = scheduler->n_done,
         .n_failed = scheduler->n_failed,
@@ -187,6 +187,7 @@ void mf_scheduler_summarize(const struct mf_scheduler *scheduler, FILE *file)
         .policy_why = scheduler->choosing.why,
         .n_policy_changes = scheduler->choosing.n_changes,
         .n_renewed = scheduler->notice.n_renewed,
+        .lost = mf_recovery_name_lost(scheduler, lost, sizeof(lost)),
         .quarantined = mf_recovery_name_quarantined(scheduler, quarantined, sizeof(quarantined)),
     };
 

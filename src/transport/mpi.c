@@ -393,7 +393,8 @@ static int lend_any(struct mpi_transport *mpi, uint32_t *ret_from,
 
     for (uint32_t n = 0; n < mpi->n_channels && r == 0; n++) {
         r = lend_small(mpi, &mpi->channels[mpi->next_channel], ret_from, ret_frame);
-        mpi->next_channel = (mpi->next_channel + 1) % mpi->n_channels;
+        if (++mpi->next_channel == mpi->n_channels)
+            mpi->next_channel = 0;
     }
     return r;
 }
@@ -407,15 +408,22 @@ static int move_rest(struct mpi_transport *mpi)
     return r < 0 ? r : reap_sends(mpi);
 }
 
-/* The backlog comes first: it is older than what the ring has. */
+static bool is_anything_under_way(const struct mpi_transport *mpi)
+{
+    return !mf_list_is_empty(&mpi->outgoing) || !mf_list_is_empty(&mpi->backlog.waiting);
+}
+
+/* The backlog comes first: it is older than what the ring has. Most looks find nothing, and nothing
+ * else to do: the shorter they are, the sooner a frame is seen. */
 static int look(struct mpi_transport *mpi, uint32_t *ret_from, const struct mf_buffer **ret_frame)
 {
     int r = mf_backlog_take(&mpi->backlog, ret_from, ret_frame);
 
     if (r == 0)
         r = lend_any(mpi, ret_from, ret_frame);
-    if (r == 0)
-        r = move_rest(mpi);
+    if (r != 0 || !is_anything_under_way(mpi))
+        return r;
+    r = move_rest(mpi);
     return r == 0 ? mf_backlog_take(&mpi->backlog, ret_from, ret_frame) : r;
 }
 
@@ -795,9 +803,14 @@ static int find_ends(struct mpi_transport *mpi, MPI_Comm *ret_comm, struct mf_er
     return 0;
 }
 
-int mf_transport_mpi_create(int *argc, char ***argv, struct mf_transport **ret_transport,
-                            struct mf_error *err)
+int mf_transport_mpi_create(int *argc, char ***argv, enum mf_mpi_threads threads,
+                            struct mf_transport **ret_transport, struct mf_error *err)
 {
+    static const int levels[] = {
+        [MF_MPI_ALONE] = MPI_THREAD_SINGLE,
+        [MF_MPI_THREADS] = MPI_THREAD_FUNNELED,
+        [MF_MPI_SPAWNS] = MPI_THREAD_SERIALIZED,
+    };
     struct mpi_transport *mpi;
     MPI_Comm comm;
     int code, r, provided, is_used = 0;
@@ -808,7 +821,7 @@ int mf_transport_mpi_create(int *argc, char ***argv, struct mf_transport **ret_t
     mpi = calloc(1, sizeof(*mpi));
     if (!mpi)
         return mf_error_set(err, -ENOMEM, "out of memory");
-    code = MPI_Init_thread(argc, argv, MPI_THREAD_SERIALIZED, &provided);
+    code = MPI_Init_thread(argc, argv, levels[threads], &provided);
     if (code != MPI_SUCCESS) {
         free(mpi);
         return mpi_fail(code, "MPI_Init", err);

@@ -103,6 +103,13 @@ static inline void mf_transport_destroy(struct mf_transport *transport)
  */
 int mf_transport_local_pair(struct mf_transport **ret_scheduler, struct mf_transport **ret_worker);
 
+/** What MPI is told of the threads of a process, which decides whether it has to lock anything. */
+enum mf_mpi_threads {
+    MF_MPI_ALONE,   /* there is but the one that uses the transport */
+    MF_MPI_THREADS, /* others never call it */
+    MF_MPI_SPAWNS,  /* others never call it but for spawn */
+};
+
 /**
  * mf_transport_mpi_create() - join the other ranks: MPI_Init.
  *
@@ -113,8 +120,8 @@ int mf_transport_local_pair(struct mf_transport **ret_scheduler, struct mf_trans
  *
  * Returns 0, -EALREADY if MPI is initialised, or -EIO with MPI's own words in err.
  */
-int mf_transport_mpi_create(int *argc, char ***argv, struct mf_transport **ret_transport,
-                            struct mf_error *err);
+int mf_transport_mpi_create(int *argc, char ***argv, enum mf_mpi_threads threads,
+                            struct mf_transport **ret_transport, struct mf_error *err);
 
 /**
  * mf_transport_mpi_abort() - end all ranks at once: MPI_Abort.

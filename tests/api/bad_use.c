@@ -375,6 +375,22 @@ static int slots(void)
     return mpifarm_finish(farm);
 }
 
+/* With a path of "yes" it says that it has threads of its own. */
+static int threads(void)
+{
+    struct mpifarm_options options = {.has_threads = strcmp(path, "yes") == 0};
+    struct mpifarm *farm;
+    int level;
+
+    if (mpifarm_init(NULL, NULL, &options, &farm) < 0)
+        return 1;
+    MPI_Query_thread(&level);
+    say(farm, "threads", level >= MPI_THREAD_FUNNELED);
+    if (mpifarm_start(farm) < 0)
+        return 1;
+    return mpifarm_finish(farm) < 0;
+}
+
 /* --- one of them --- */
 
 static int hook_refuses_on_1(void)
@@ -415,6 +431,7 @@ static const struct {
     {"no_start", finish_without_start},
     {"attempts", attempts_of_the_options},
     {"slots", slots},
+    {"threads", threads},
 };
 
 int main(int argc, char **argv)

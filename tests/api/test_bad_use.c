@@ -173,6 +173,16 @@ Test(bad_use, a_process_has_one_farm)
     cr_assert(t_has(result.out, "second init -114: "), "%s", result.out);
 }
 
+Test(bad_use, mpi_is_told_of_threads_that_the_program_says_it_has)
+{
+    struct t_result with = run(2, "threads yes"), without = run(2, "threads no");
+
+    cr_assert(has(&with, "rank %d: threads 1", 0) && has(&with, "rank %d: threads 1", 1), "%s",
+              with.out);
+    cr_assert(has(&without, "rank %d: threads 0", 0) && has(&without, "rank %d: threads 0", 1),
+              "%s", without.out);
+}
+
 Test(bad_use, options_that_make_no_sense_are_refused_and_told)
 {
     struct t_result result = run(0, "wrong_options");

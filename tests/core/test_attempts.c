@@ -168,6 +168,10 @@ Test(attempts, configurations_that_make_no_sense_are_refused)
     cr_assert_eq(mf_farm_create(&(struct mf_farm_config){.halt_fraction = 1.5}, &farm), -EINVAL);
     cr_assert_eq(mf_farm_create(&(struct mf_farm_config){.timeout_factor = -1}, &farm), -EINVAL);
     cr_assert_eq(mf_farm_create(&(struct mf_farm_config){.delay_ns = -1}, &farm), -EINVAL);
+    cr_assert_eq(
+        mf_farm_create(&(struct mf_farm_config){.timeout_factor = 2, .forgets_run_times = true},
+                       &farm),
+        -EINVAL);
     cr_assert_null(farm);
     mf_farm_destroy(NULL);
 }

@@ -71,6 +71,21 @@ Test(prefetch, the_bound_per_slot_holds_for_tasks_that_take_no_time)
     cr_assert_eq(n_held(t, 0), 2 + 2 * 3);
 }
 
+Test(prefetch, workers_are_supplied_for_as_long_as_what_the_least_loaded_has_ahead)
+{
+    struct t_farm *t = prefetching_farm(2, 2);
+
+    t_submit_many(t, 4);
+    t_tick(t);
+    cr_assert_eq(mf_farm_supplied_ns(t->farm), 0, "each slot has the task that it runs");
+    t_submit_many(t, 3);
+    t_tick(t);
+    cr_assert_eq(mf_farm_supplied_ns(t->farm), T_MS / 2, "one of two slots has one more");
+    t_submit_many(t, 1);
+    t_tick(t);
+    cr_assert_eq(mf_farm_supplied_ns(t->farm), T_MS);
+}
+
 Test(prefetch, the_first_measured_turnaround_replaces_the_assumed_one)
 {
     struct t_farm *t = prefetching_farm(1, 2);

@@ -229,6 +229,14 @@ Test(time_limit, failed_attempts_do_not_count_into_the_median)
     cr_assert_eq(mf_farm_median_ns(t->farm), 7 * T_MS);
 }
 
+Test(time_limit, a_farm_that_forgets_run_times_has_no_median)
+{
+    struct t_farm *t = t_farm("", .workers = 1, .config = {.forgets_run_times = true});
+
+    t_run_one(t, 10 * T_MS);
+    cr_assert_eq(mf_farm_median_ns(t->farm), 0);
+}
+
 Test(time_limit, it_also_holds_while_the_farm_stops)
 {
     struct t_farm *t = limited_farm();

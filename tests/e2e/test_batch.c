@@ -6,6 +6,8 @@
 
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 /*
  * job: does what the job of the batch script would do. Each program of Slurm notes its words in a
@@ -19,17 +21,27 @@
     "put squeue <<'END'\nEND\n"                                                                    \
     "job() { SLURM_JOB_ID=7 SLURM_JOB_END_TIME=${1-4102444800} bash mpifarm-run/batch.sh; }\n"
 
-TestSuite(batch, .init = t_enter_dir, .fini = t_leave_dir);
+static void enter(void)
+{
+    char scripts[4096];
+
+    snprintf(scripts, sizeof(scripts), "%s/slurm", getenv("T_SOURCE_DIR"));
+    setenv("SCRIPTS", scripts, 1);
+    t_enter_dir();
+}
+
+TestSuite(batch, .init = enter, .fini = t_leave_dir);
 
 Test(batch, words_before_the_dashes_are_for_sbatch_and_those_behind_for_the_run)
 {
     t_write("a b.txt", "true\n");
     struct t_result result = t_sh(
-        "mpifarm batch --dry-run -N 4 'a b.txt' --hold -t 12:00:00 --comment='x \"y\\' -- "
+        "mpifarm batch --dry-run -N 4 'a b.txt' --hold -t 12:00:00 --comment='x \"y\\ #z' -o 'm o' "
+        "-- "
         "--retries 3 --run-dir 'my run' | grep -o '^#SBATCH -N.*\\|^\"$mpifarm\" run --.*'; ls");
 
     cr_assert(eq(str, result.out,
-                 "#SBATCH -N 4 --hold -t 12:00:00 --comment=x\\ \\\"y\\\\\n"
+                 "#SBATCH -N 4 -t 12:00:00 \"--comment=x \\\"y\\\\ #z\" -o \"m o\"\n"
                  "\"$mpifarm\" run --resume --retries 3 --run-dir 'my run' 'a b.txt'\n"
                  "a b.txt\n"),
               "%s", result.err);
@@ -40,20 +52,76 @@ Test(batch, whole_nodes_are_taken_unless_the_user_says_how_much)
     t_write("tasks.txt", "true\n");
     struct t_result result = t_sh("for option in -N2 -c4 -n8 --ntasks=8 --exclusive=user; do "
                                   "mpifarm batch --dry-run tasks.txt $option | "
-                                  "grep -c '^#SBATCH --exclusive$'; done");
+                                  "grep -c '^#SBATCH --exclusive$'; done; "
+                                  "mpifarm batch --dry-run tasks.txt -n7 | grep ntasks");
 
+    /* With ntasks-per-node=1 Slurm would refuse -n. */
     cr_assert(eq(str, result.out, "1\n0\n0\n0\n0\n"), "%s", result.err);
 }
 
-Test(batch, jobs_of_a_chain_append_to_their_output_unless_the_user_says_otherwise)
+Test(batch, a_job_that_is_requeued_keeps_its_output_unless_the_user_says_otherwise)
 {
     t_write("tasks.txt", "true\n");
     struct t_result result =
-        t_sh("mpifarm batch --dry-run tasks.txt | grep -c open-mode; "
+        t_sh("mpifarm batch --dry-run tasks.txt | grep -o 'open-mode.*'; "
              "mpifarm batch --dry-run --chain tasks.txt --output=log --open-mode=truncate | "
-             "grep -o 'open-mode.*'");
+             "grep -o 'open-mode.*'; grep -L '^#SBATCH --open-mode=append$' $SCRIPTS/*.sbatch");
 
-    cr_assert(eq(str, result.out, "0\nopen-mode=append\nopen-mode=truncate\n"), "%s", result.err);
+    cr_assert(eq(str, result.out, "open-mode=append\nopen-mode=append\nopen-mode=truncate\n"), "%s",
+              result.err);
+}
+
+Test(batch, what_says_how_a_job_is_submitted_is_not_for_those_that_follow)
+{
+    t_write("tasks.txt", "true\n");
+    struct t_result result = t_sh(
+        SLURM "mpifarm batch --chain tasks.txt -H -Q --ho; mpifarm batch --parsable tasks.txt; "
+              "cat sbatch.words; grep SBATCH.*-[HQ] mpifarm-run/batch.sh; "
+              "mpifarm batch tasks.txt -HN4; echo $?");
+
+    cr_assert(eq(str, result.out,
+                 "2\n--parsable -H -Q --ho mpifarm-run/batch.sh\n"
+                 "--parsable --parsable mpifarm-run/batch.sh\n2\n"),
+              "%s", result.err);
+    cr_assert(t_has(result.err, "-HN4: make -H a word of its own"), "%s", result.err);
+}
+
+Test(batch, a_test_leaves_nothing_and_is_sbatchs_own)
+{
+    t_write("tasks.txt", "true\n");
+    struct t_result result =
+        t_sh(SLURM "put sbatch <<'END'\necho \"$*\"; grep -c '^.$mpifarm. run '; exit 5\nEND\n"
+                   "mpifarm batch tasks.txt --test-only -N2; echo $?; ls");
+
+    cr_assert(eq(str, result.out, "--test-only\n1\n5\nbin\ntasks.txt\n"), "%s", result.err);
+}
+
+Test(batch, a_job_that_waits_is_known_to_status_and_to_another_batch)
+{
+    t_write("tasks.txt", "true\n");
+    struct t_result result = t_sh(
+        SLURM "put squeue <<'END'\ncat state\nEND\n"
+              "try() { mpifarm \"$@\" 2>&1; echo $?; }; batch='try batch -Q tasks.txt'\n"
+              "try status; echo PENDING > state; $batch; try status; $batch; $batch -d singleton\n"
+              "echo RUNNING > state; try status; echo > state; try status\n"
+              "job; try status | sed 's/took.*/took/'; $batch; echo PENDING > state; "
+              "try status | tail -n 2");
+
+    cr_assert(
+        eq(str, result.out,
+           "mpifarm: mpifarm-run: there is no run: status.json is missing\n2\n"
+           "0\n"
+           "the run has not begun; job 1 is in the queue\n0\n"
+           "mpifarm: mpifarm-run: job 1 for it is in the queue already: end it first (scancel "
+           "1), or name another run directory behind \"--\" (--run-dir)\n2\n"
+           "0\n"
+           "the run has not begun; job 2 has begun\n0\n"
+           "the run has not begun; job 2 was submitted for it, and has ended before that: see "
+           "its output\n0\n"
+           "the run is over; it took\ntasks: 1 of 1 done\n0\n"
+           "0\n"
+           "job 3, which goes on with it, is in the queue\n0\n"),
+        "%s\n%s", result.err, result.out);
 }
 
 Test(batch, the_script_is_submitted_and_runs_the_tasks_in_the_same_directory)
@@ -82,7 +150,8 @@ Test(batch, nothing_is_submitted_that_a_run_would_refuse)
         "try tasks.txt -N 4\ntry good.txt -- --retries x\ntry -N 4\ntry good.txt --retries 3\n"
         "try good.txt -a 1-4\ntry good.txt --chdir=/tmp\ntry good.txt --gets-on\ntry - < good.txt\n"
         "try --chain good.txt -- --force\ntry --chain=2 good.txt\n"
-        "try --chain good.txt -HW\ntry --chain good.txt --requeue\nls");
+        "try --chain good.txt -HW\ntry --chain good.txt --requeue\n"
+        "try -N 4 --bogus good.txt\ntry good.txt -j 4\nls");
 
     cr_assert(t_has(result.out, "tasks.txt:2: "), "%s", result.out);
     cr_assert(t_has(result.out, "--retries: "), "%s", result.out);
@@ -99,7 +168,13 @@ Test(batch, nothing_is_submitted_that_a_run_would_refuse)
     cr_assert(t_has(result.out, "--wait (or SBATCH_WAIT): each job of a chain would wait"), "%s",
               result.out);
     cr_assert(t_has(result.out, "--requeue: a job of a chain that began again"), "%s", result.out);
-    cr_assert(eq(int, t_count_lines(result.out, "2"), 12), "%s", result.out);
+    cr_assert(t_has(result.out, "\"good.txt\" was taken for the value of --bogus; put task files "
+                                "first"),
+              "%s", result.out);
+    cr_assert(t_has(result.out, "-j is an option of mpifarm run: put it behind \"--\", as in "
+                                "\"mpifarm batch tasks.txt -N 4 -- --jobs N\""),
+              "%s", result.out);
+    cr_assert(eq(int, t_count_lines(result.out, "2"), 14), "%s", result.out);
     cr_assert(t_has(result.out, "2\nbin\ngood.txt\ntasks.txt\n"), "%s", result.out);
 }
 
@@ -127,7 +202,7 @@ Test(batch, who_waits_for_the_job_is_told_how_it_ended_by_sbatch)
         SLURM "put sbatch <<'END'\necho \"$*\"; exit 5\nEND\n"
               "mpifarm batch tasks.txt --wait; echo $?; SBATCH_WAIT=1 mpifarm batch tasks.txt");
 
-    cr_assert(eq(str, result.out, "mpifarm-run/batch.sh\n5\nmpifarm-run/batch.sh\n"), "%s",
+    cr_assert(eq(str, result.out, "--wait mpifarm-run/batch.sh\n5\nmpifarm-run/batch.sh\n"), "%s",
               result.err);
 }
 

@@ -257,6 +257,8 @@ Test(survival, the_death_of_a_rank_elsewhere_is_told_by_whoever_answers_for_it)
     run_elsewhere("kill -9 $(rank_elsewhere $mpirun)", "sleep 5");
     expect_all_done(40);
     cr_assert(t_has(t_read("err"), "is lost: its process has ended"), "%s", t_read("err"));
+    cr_assert(eq(int, t_sh("grep -q \"^mpifarm: lost: $(hostname) (rank 2)$\" err").status, 0),
+              "%s", t_read("err"));
 }
 
 Test(survival, a_stopped_rank_elsewhere_is_answered_for)

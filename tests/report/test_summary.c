@@ -114,6 +114,16 @@ Test(summary, launchers_that_were_replaced_are_counted)
                      "mpifarm: 1 done\nmpifarm: 2 launcher processes were replaced\n");
 }
 
+Test(summary, workers_that_were_lost_or_not_trusted_are_named)
+{
+    cr_assert_str_eq(print((struct mf_summary){
+                         .n_done = 1, .lost = "n3 (rank 2)", .quarantined = "rank 4 on n5"}),
+                     "mpifarm: 1 done\nmpifarm: lost: n3 (rank 2)\n"
+                     "mpifarm: in quarantine: rank 4 on n5\n");
+    cr_assert_str_eq(print((struct mf_summary){.n_done = 1, .lost = "", .quarantined = ""}),
+                     "mpifarm: 1 done\n");
+}
+
 Test(summary, a_run_of_nothing_divides_by_nothing)
 {
     cr_assert_str_eq(print((struct mf_summary){0}), "mpifarm: 0 done\n");

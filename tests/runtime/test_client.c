@@ -4,6 +4,7 @@
  */
 #include "runtime/client.h"
 
+#include "base/clock.h"
 #include "runtime/node.h"
 #include "wire/message.h"
 #include "wire/record.h"
@@ -14,6 +15,7 @@
 #include <stdio.h>
 
 #define N_RANKS 3
+#define AHEAD_NS (4 * MF_NS_PER_MS)
 
 static int broken_send(struct mf_transport *transport, uint32_t to, struct mf_buffer *frame);
 static int hello_receive(struct mf_transport *transport, uint32_t *ret_from,
@@ -35,6 +37,15 @@ static uint32_t n_hellos;
 static uint32_t n_strays; /* reports of a unit that there is not, which are there to be received */
 static int n_failures;    /* sends that fail before one succeeds */
 
+/* Units that were sent, and the end of the first that was not answered. */
+static struct unit {
+    uint32_t server, n_calls, attempt;
+    uint64_t id;
+} units[1000];
+static uint32_t n_units, n_answered;
+static struct mf_buffer answer;
+static bool has_answer;
+
 /* --- the transport --- */
 
 static int broken_send(struct mf_transport *which, uint32_t to, struct mf_buffer *frame)
@@ -47,22 +58,34 @@ static int broken_send(struct mf_transport *which, uint32_t to, struct mf_buffer
         return -EIO;
     }
     cr_assert(eq(int, mf_frame_open(frame->data, frame->size, &reader), 0));
-    while (mf_record_next(&reader, &record, &body) == 1)
+    while (mf_record_next(&reader, &record, &body) == 1) {
+        if (record.kind == MF_RECORD_UNIT) {
+            cr_assert(lt(u32, n_units, 1000));
+            units[n_units++] = (struct unit){to, record.number, record.attempt, record.unit};
+            continue;
+        }
         mf_buffer_print(&trace, "%u:%s ", to,
                         record.kind == MF_RECORD_WELCOME ? "welcome"
                         : record.kind == MF_RECORD_STOP  ? "stop"
                                                          : "?");
+    }
     mf_buffer_clear(frame);
     return 0;
 }
 
-/* Each server says HELLO, and then nothing but strays. */
+/* Each server says HELLO, and then nothing but strays and what answers a unit. */
 static int hello_receive(struct mf_transport *which, uint32_t *ret_from,
                          const struct mf_buffer **ret_frame)
 {
     if (n_hellos < N_RANKS - 1) {
         *ret_from = ++n_hellos;
         *ret_frame = &hello;
+        return 1;
+    }
+    if (has_answer) {
+        has_answer = false;
+        *ret_from = units[n_answered++].server;
+        *ret_frame = &answer;
         return 1;
     }
     if (n_strays == 0)
@@ -95,6 +118,29 @@ static void make_hello(void)
     mf_buffer_finish(&body);
 }
 
+/* The calls of the first unit without an answer were made, each in so long, in the next turn. */
+static void make_answer(int64_t call_ns)
+{
+    const struct unit *unit = &units[n_answered];
+    struct mf_unit_times times = {.duration_ns = unit->n_calls * call_ns};
+    struct mf_entry_header header = {.kind = MF_ENTRY_RESULT, .n_more = unit->n_calls - 1};
+    struct mf_buffer body = {0};
+
+    cr_assert(lt(u32, n_answered, n_units), "there is a unit to answer");
+    mf_buffer_append(&body, &times, sizeof(times));
+    mf_entry_put(&body, &header, NULL);
+    mf_buffer_clear(&answer);
+    mf_record_put(&answer,
+                  &(struct mf_record){.kind = MF_RECORD_RESULT,
+                                      .flags = MF_RECORD_IS_LAST,
+                                      .number = unit->n_calls,
+                                      .unit = unit->id,
+                                      .attempt = unit->attempt},
+                  body.data, body.size);
+    mf_buffer_finish(&body);
+    has_answer = true;
+}
+
 static char *sent(void)
 {
     mf_buffer_put_u8(&trace, '\0');
@@ -106,8 +152,11 @@ static char *sent(void)
 static void setup(void)
 {
     static const struct mf_log log = {.level = MF_LOG_ERROR};
-    const struct mf_client_config config = {
-        .log = &log, .remote = &transport, .functions = &functions, .max_attempts = 1};
+    const struct mf_client_config config = {.log = &log,
+                                            .remote = &transport,
+                                            .functions = &functions,
+                                            .max_attempts = 1,
+                                            .ahead_ns = AHEAD_NS};
 
     make_hello();
     mf_record_put(&stray, &(struct mf_record){.kind = MF_RECORD_RETURNED, .unit = 99}, NULL, 0);
@@ -121,6 +170,7 @@ static void teardown(void)
     mf_buffer_finish(&hello);
     mf_buffer_finish(&stray);
     mf_buffer_finish(&trace);
+    mf_buffer_finish(&answer);
 }
 
 static void begin(void)
@@ -171,4 +221,48 @@ Test(client, a_server_for_which_sending_fails_once_is_told_to_stop)
     cr_assert(mf_client_has_worker(client, 2));
     mf_client_turn(client, 2);
     cr_assert(eq(str, sent(), "2:welcome 1:stop "));
+}
+
+/* Has calls made, each in so long, as long as there is more to do than servers have at a time. */
+static void run(int64_t call_ns)
+{
+    struct mf_order order = {.delivery = MF_DELIVER_NONE};
+    mf_ticket tickets[500];
+    size_t n;
+
+    for (int64_t now_ns = 2; n_answered < 400; now_ns++) {
+        cr_assert(eq(int, mf_client_submit_array(client, &order, 500, tickets, &n), 0));
+        mf_client_turn(client, now_ns);
+        make_answer(call_ns);
+    }
+}
+
+Test(client, servers_are_supplied_with_short_calls_so_far_ahead_that_this_rank_can_sleep)
+{
+    begin();
+    cr_assert(eq(i64, mf_client_leisure_ns(client), 0), "they have nothing to do");
+    run(MF_NS_PER_US);
+    cr_assert(ge(i64, mf_client_leisure_ns(client), MF_NS_PER_MS / 2));
+    cr_assert(le(i64, mf_client_leisure_ns(client), MF_NS_PER_MS));
+}
+
+Test(client, long_calls_are_not_sent_ahead_for_that)
+{
+    begin();
+    run(MF_NS_PER_MS);
+    cr_assert(le(u32, n_units - n_answered, 2 * (N_RANKS - 1)), "one in work, one behind it");
+}
+
+Test(client, no_turn_is_wanted_for_splitting_while_no_server_is_free)
+{
+    begin();
+    submit();
+    mf_client_turn(client, 10);
+    n_strays = 1;
+    mf_client_turn(client, 20);
+    mf_client_turn(client, 21);
+    cr_assert(lt(i64, mf_client_next_ns(client), INT64_MAX), "one of two is free");
+    submit();
+    mf_client_turn(client, 30);
+    cr_assert(eq(i64, mf_client_next_ns(client), INT64_MAX));
 }

@@ -104,6 +104,23 @@ Test(sentry, a_process_that_ended_before_it_was_met_is_told_of)
     cr_assert(eq(int, n_passed(MF_PASSING_ENDED), 1));
 }
 
+Test(sentry, a_look_is_due_after_some_milliseconds_or_when_a_process_has_ended)
+{
+    struct mf_life life;
+
+    now_ns = MF_NS_PER_S;
+    cr_assert(mf_sentry_is_due(sentry, now_ns));
+    mf_sentry_look(sentry, now_ns);
+    cr_assert(not(mf_sentry_is_due(sentry, now_ns + MF_NS_PER_MS)));
+    cr_assert(mf_sentry_is_due(sentry, now_ns + 10 * MF_NS_PER_MS));
+    live(&life, false);
+    life.started--;
+    mf_sentry_meet(sentry, 1, &life);
+    cr_assert(mf_sentry_is_due(sentry, now_ns + MF_NS_PER_MS));
+    cr_assert(eq(int, n_passed(MF_PASSING_ENDED), 1));
+    cr_assert(not(mf_sentry_is_due(sentry, now_ns + MF_NS_PER_MS)));
+}
+
 /* --- peers that are asked for --- */
 
 static struct mf_door door;

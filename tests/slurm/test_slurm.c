@@ -293,7 +293,7 @@ Test(slurm, a_node_on_which_no_rank_can_start_ends_the_run_before_it_begins)
                       "batch -o out -N 2 -t 5 --wrap 'bin/mpifarm run tasks.txt'\n"
                       "grep -o 'all nodes must have this program' out; ls done\n");
 
-    cr_assert(eq(str, result.out, "2\nall nodes must have this program\n"), "%s", result.err);
+    cr_assert(eq(str, result.out, "3\nall nodes must have this program\n"), "%s", result.err);
 }
 
 /* Each, once it runs, lasts until there is "go". */
@@ -362,10 +362,10 @@ Test(slurm, what_ran_on_a_node_that_crashes_runs_elsewhere)
         in_cluster(4, "sbatch --no-kill -o out -N 4 --exclusive -t 5 --wrap 'mpifarm run "
                       "tasks.txt; echo status $?' > /dev/null\n"
                       "await grep -qs n3 out; cluster crash n3\n"
-                      "await grep 'status' out; grep -o 'on n3 is lost' out; sort -u done | wc -l\n"
+                      "await grep 'status' out; grep 'm: lost: n' out; sort -u done | wc -l\n"
                       "[ $(wc -l < done) -le 102 ] || wc -l < done\n");
 
-    cr_assert(eq(str, result.out, "status 0\non n3 is lost\n100\n"), "%s", result.err);
+    cr_assert(eq(str, result.out, "status 0\nmpifarm: lost: n3 (rank 2)\n100\n"), "%s", result.err);
 }
 
 /* Tasks that wait, ten by ten, for files go0, go1, ... */

@@ -553,7 +553,7 @@ int main(int argc, char **argv)
     sigemptyset(&blocked);
     sigaddset(&blocked, SIGUSR2);
     sigprocmask(SIG_BLOCK, &blocked, NULL);
-    if (argc != 2 || mf_transport_mpi_create(&argc, &argv, &transport, &err) < 0) {
+    if (argc != 2 || mf_transport_mpi_create(&argc, &argv, MF_MPI_SPAWNS, &transport, &err) < 0) {
         fprintf(stderr, "usage: mpi_program SCENARIO; %s\n", err.text);
         return 2;
     }
