@@ -108,7 +108,7 @@ int mf_allocation_time_left(int64_t *ret_ns, struct mf_error *err)
     int64_t left_ns;
     int r;
 
-    if (!job || (told && strcmp(told, "none") == 0))
+    if (!job || !job[0] || (told && strcmp(told, "none") == 0))
         return 0;
     if (told)
         return read_end(MF_ALLOCATION_END_VARIABLE, ret_ns, err);
@@ -200,6 +200,28 @@ static bool is_on_node(const struct mf_allocation *allocation)
     return node && (allocation->n_nodes > 1 || !nodes || strcmp(node, nodes) == 0);
 }
 
+/* Open MPI would say of them what nobody understands. */
+static int check_variables(const char *job, struct mf_error *err)
+{
+    static const char *const names[] = {"SLURM_MEM_PER_NODE", "SLURM_MEM_PER_CPU"};
+    int64_t ignored;
+
+    if (job[0] == '\0')
+        return mf_error_set(err, -EINVAL,
+                            "SLURM_JOB_ID is empty: start it in a Slurm job, or without that "
+                            "variable");
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        const char *text = getenv(names[i]);
+
+        if (text && mf_parse_integer(text, 0, INT32_MAX, &ignored, NULL) < 0)
+            return mf_error_set(err, -EINVAL,
+                                "%s is \"%s\", which is no number of MiB: start it in a Slurm job, "
+                                "or with --launch=none",
+                                names[i], text);
+    }
+    return 0;
+}
+
 int mf_allocation_find(struct mf_allocation *ret_allocation, struct mf_error *err)
 {
     const char *step = getenv("SLURM_STEP_ID"), *cpus = getenv("SLURM_JOB_CPUS_PER_NODE");
@@ -209,7 +231,9 @@ int mf_allocation_find(struct mf_allocation *ret_allocation, struct mf_error *er
     *ret_allocation = allocation;
     if (!allocation.job)
         return 0;
-    r = read_count("SLURM_JOB_NUM_NODES", &allocation.n_nodes, err);
+    r = check_variables(allocation.job, err);
+    if (r == 0)
+        r = read_count("SLURM_JOB_NUM_NODES", &allocation.n_nodes, err);
     if (r == 0 && allocation.n_nodes == 0)
         r = read_count("SLURM_NNODES", &allocation.n_nodes, err);
     if (r == 0)

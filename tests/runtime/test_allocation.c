@@ -59,6 +59,23 @@ Test(allocation, cpus_of_all_nodes_are_added_up)
         cr_assert(eq(int, mf_allocation_parse_cpus(bad[i], &n_cpus), -EINVAL), "%s", bad[i]);
 }
 
+Test(allocation, variables_that_make_no_sense_are_told_by_name)
+{
+    struct mf_allocation allocation;
+    struct mf_error err;
+
+    setenv("SLURM_JOB_ID", "7", 1);
+    setenv("SLURM_MEM_PER_NODE", "0", 1);
+    cr_assert(eq(int, mf_allocation_find(&allocation, &err), 1));
+    setenv("SLURM_MEM_PER_NODE", "x", 1);
+    cr_assert(eq(int, mf_allocation_find(&allocation, &err), -EINVAL));
+    cr_assert(strstr(err.text, "SLURM_MEM_PER_NODE is \"x\", which is no number") != NULL, "%s",
+              err.text);
+    setenv("SLURM_JOB_ID", "", 1);
+    cr_assert(eq(int, mf_allocation_find(&allocation, &err), -EINVAL));
+    cr_assert(strstr(err.text, "SLURM_JOB_ID is empty") != NULL, "%s", err.text);
+}
+
 Test(allocation, a_node_is_found_in_a_list_as_slurm_writes_it)
 {
     static const char *const in[] = {"n1",        "n[1-3]", "n[0-15]", "x,n[2-4],n1",
