@@ -5,7 +5,7 @@
 #include "cli/explain_private.h"
 
 #include "base/command.h"
-#include "journal/rundir.h"
+#include "cli/standing.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -51,14 +51,6 @@ static int note_attempt(void *arg, const struct mf_journal_attempt *attempt)
     return 0;
 }
 
-/* Where locks cannot be looked at, status.json has to be believed. */
-static bool goes_on(const char *run_dir, bool has_status, const struct mf_status *status)
-{
-    int held = mf_rundir_is_held(run_dir);
-
-    return held < 0 ? has_status && !status->is_finished : held > 0;
-}
-
 /*
  * What the journal says of the end of the run. Returns 0; -ENOENT if nothing, with the time since
  * when the run goes on, if that is known; or another -errno.
@@ -82,6 +74,7 @@ static int read_end(struct mf_explain *explain, int64_t *ret_began_wall_ns, stru
 static int find_life(struct mf_explain *explain, struct mf_error *err)
 {
     int64_t began_wall_ns = 0;
+    enum mf_standing standing;
     bool has_status;
     int r = read_end(explain, &began_wall_ns, err);
 
@@ -94,7 +87,9 @@ static int find_life(struct mf_explain *explain, struct mf_error *err)
     }
     if (has_status && explain->status.stopped_by[0])
         strcpy(explain->stopped_by, explain->status.stopped_by);
-    if (goes_on(explain->run_dir, has_status, &explain->status))
+    standing = mf_standing_find(explain->run_dir, has_status ? &explain->status : NULL);
+    explain->is_silent = standing == MF_STANDING_SILENT;
+    if (standing != MF_STANDING_ENDED)
         explain->life = MF_EXPLAIN_GOES_ON;
     else if (has_status && explain->status.stopped_by[0])
         explain->life = MF_EXPLAIN_STOPPED;
@@ -158,7 +153,9 @@ void mf_explain_put_life(const struct mf_explain *explain, FILE *file)
 {
     switch (explain->life) {
     case MF_EXPLAIN_GOES_ON:
-        fputs("the run goes on", file);
+        fputs(explain->is_silent ? "nothing was heard of the run for a while: it may be dead"
+                                 : "the run goes on",
+              file);
         break;
     case MF_EXPLAIN_OVER:
         fputs("the run is over", file);

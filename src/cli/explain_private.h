@@ -47,6 +47,7 @@ struct mf_explain_end {
  * @by_state    how many tasks ended so
  * @n_retried   attempts that were followed by another
  * @status      what status.json says; zeros if there is none
+ * @is_silent   it may go on, but nothing was heard of it for a while
  * @stopped_by  if that is its life
  * @n_numbered  of a sweep: how many tasks it has, whose ids are 1, 2, 3, ...; 0 for others
  */
@@ -60,6 +61,7 @@ struct mf_explain {
     uint64_t n_retried;
     struct mf_status status;
     enum mf_explain_life life;
+    bool is_silent;
     char stopped_by[512];
     uint64_t n_numbered;
 };

@@ -100,7 +100,7 @@ static bool put_standing(const struct asked *asked)
     char since[32];
 
     if (mf_status_find_suspended(asked->explain->run_dir, asked->id, &since_ns) < 0) {
-        fputs("not ended yet: waiting or running", asked->file);
+        fputs("not ended yet", asked->file);
         return false;
     }
     fprintf(asked->file, "suspended since %s, while others have its slots",

@@ -136,5 +136,10 @@ int mf_farming_launch(struct mf_context *context, const struct mf_farming_settin
         r = mf_walltime_check(&context->log, settings->launch_way != MF_LAUNCH_NONE, err);
     if (r < 0 || launching.way == MF_LAUNCH_NONE)
         return r;
+    if (settings->scheduler.has_standby && launching.way == MF_LAUNCH_SRUN)
+        mf_log_warning(&context->log,
+                       "--standby: srun ends all ranks with the first that dies, so that a standby "
+                       "cannot take over from it, and new ranks go on; under --launch=mpirun it "
+                       "can");
     return supervise(context, settings, subcommand, &launching, words, n_words, ret_status, err);
 }

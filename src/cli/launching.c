@@ -141,7 +141,7 @@ static int choose_way(const struct mf_allocation *allocation, bool survives,
 {
     bool has_mpirun = is_in_path("mpirun");
 
-    if (!(survives && has_mpirun) && has_pmix() == 1) {
+    if ((!(survives && has_mpirun) || allocation->n_parts > 1) && has_pmix() == 1) {
         *ret_way = MF_LAUNCH_SRUN;
         return 0;
     }
@@ -169,6 +169,20 @@ static int choose_freely(const struct mf_launch *launch, bool survives,
     return choose_way(allocation, survives, &launching->way, err);
 }
 
+/* Open MPI finds the nodes of the first component, and would leave the others idle. */
+static int check_parts(const struct mf_launching *launching, struct mf_error *err)
+{
+    const struct mf_allocation *allocation = &launching->allocation;
+
+    if (launching->way != MF_LAUNCH_MPIRUN || allocation->n_parts < 2)
+        return 0;
+    return mf_error_set(err, -ENOTSUP,
+                        "job %s is heterogeneous, and mpirun would use the nodes of its first "
+                        "component alone: use --launch=srun where \"srun --mpi=list\" shows pmix, "
+                        "else a job without components, or --launch=none for this node alone",
+                        allocation->job);
+}
+
 int mf_launching_choose(enum mf_launch_way wanted, uint32_t n_ranks, bool survives,
                         const struct mf_launch *launch, struct mf_launching *ret_launching,
                         struct mf_error *err)
@@ -192,6 +206,8 @@ int mf_launching_choose(enum mf_launch_way wanted, uint32_t n_ranks, bool surviv
         r = choose_freely(launch, survives, &launching, err);
     if (r >= 0 && wanted == MF_LAUNCH_SRUN)
         r = check_pmix(err);
+    if (r >= 0)
+        r = check_parts(&launching, err);
     if (r < 0)
         return r;
     launching.is_per_node = launching.way != MF_LAUNCH_NONE && n_ranks == 0;

@@ -5,32 +5,25 @@
  */
 #include "cli/asking.h"
 #include "cli/batch.h"
+#include "cli/standing.h"
 #include "cli/subcommands.h"
 
 #include "base/clock.h"
 #include "base/units.h"
-#include "journal/rundir.h"
 #include "report/count.h"
 #include "report/status.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <string.h>
 #include <unistd.h>
-
-/* status.json is replaced each second: one that is older than this is of a farm that is gone, or
- * stopped. */
-#define FRESH_NS (5 * MF_NS_PER_S)
-
-/* Network file systems show what another host has written up to a minute late. */
-#define FRESH_ELSEWHERE_NS (70 * MF_NS_PER_S)
 
 enum { OPTION_JSON };
 
 static const struct mf_option options[] = {
     [OPTION_JSON] = {.name = "json",
-                     .help = "Print it as JSON, with \"alive\": true or false, and the \"age\" of "
+                     .help = "Print it as JSON, with \"alive\": true, false, or null "
+                             "where that is not known, and the \"age\" of "
                              "what is told in seconds."},
 };
 
@@ -45,31 +38,6 @@ static int set_option(void *arg, size_t index, const char *text, struct mf_error
 
     asked->is_json = true;
     return 0;
-}
-
-static bool is_here(const struct mf_status *status)
-{
-    char host[HOST_NAME_MAX + 1] = "";
-
-    (void)gethostname(host, sizeof(host) - 1);
-    return strcmp(host, status->host) == 0;
-}
-
-static int64_t fresh_ns(const struct mf_status *status)
-{
-    return is_here(status) ? FRESH_NS : FRESH_ELSEWHERE_NS;
-}
-
-/* Some file systems show the locks of a node to that node alone. */
-static bool is_alive(const char *run_dir, const struct mf_status *status)
-{
-    int held = mf_rundir_is_held(run_dir);
-
-    if (held > 0)
-        return true;
-    if (status->is_finished || (held == 0 && is_here(status)))
-        return false;
-    return mf_status_age_ns(status) < fresh_ns(status);
 }
 
 /* --- words --- */
@@ -87,18 +55,22 @@ static void put_source(const struct mf_status *status)
 {
     char age[32];
 
-    if (status->host[0] && !is_here(status))
+    if (status->host[0] && !mf_standing_is_here(status))
         printf(", as %s told %s ago", status->host,
                mf_format_duration(mf_status_age_ns(status), age, sizeof(age)));
 }
 
-static void put_life(const struct mf_status *status, bool alive)
+static void put_life(const struct mf_status *status, enum mf_standing standing)
 {
+    bool alive = standing != MF_STANDING_ENDED;
     char elapsed[32], age[32];
 
     mf_format_duration(status->updated_wall_ns - status->began_wall_ns, elapsed, sizeof(elapsed));
     mf_format_duration(mf_status_age_ns(status), age, sizeof(age));
-    if (alive && !status->is_finished && mf_status_age_ns(status) < fresh_ns(status)) {
+    if (standing == MF_STANDING_SILENT) {
+        printf("nothing was heard of the run on %s for %s: it may be dead\n",
+               status->host[0] ? status->host : "?", age);
+    } else if (alive && !status->is_finished && mf_standing_is_fresh(status)) {
         printf("the run goes on, since %s, scheduled by process %" PRId64 " on %s", elapsed,
                status->pid, status->host[0] ? status->host : "?");
         put_source(status);
@@ -176,6 +148,7 @@ static int show(const struct asked *asked, struct mf_error *err)
 {
     struct mf_status status;
     int r = mf_status_read(asked->run_dir, &status);
+    enum mf_standing standing;
     bool alive;
 
     if (r == -ENOENT && !asked->is_json && put_job(asked->run_dir, false) == 0)
@@ -185,12 +158,13 @@ static int show(const struct asked *asked, struct mf_error *err)
     if (r < 0)
         return mf_error_set(err, r, "%s/status.json: %s", asked->run_dir,
                             r == -EBADMSG ? "it is none of a run" : strerror(-r));
-    alive = is_alive(asked->run_dir, &status);
+    standing = mf_standing_find(asked->run_dir, &status);
+    alive = standing != MF_STANDING_ENDED;
     if (asked->is_json) {
-        r = mf_status_print(asked->run_dir, alive, stdout);
+        r = mf_status_print(asked->run_dir, standing == MF_STANDING_SILENT ? -1 : alive, stdout);
         return r < 0 ? mf_error_set(err, r, "%s: %s", asked->run_dir, strerror(-r)) : 0;
     }
-    put_life(&status, alive);
+    put_life(&status, standing);
     put_tasks(&status, alive);
     if (alive && !status.is_finished)
         put_workers(&status);

@@ -279,8 +279,10 @@ int mf_supervise(struct mf_context *context, const struct mf_supervision *config
     if (r == 0)
         r = mf_supervise_start(&supervisor);
     if (r < 0) {
-        mf_log_error(&context->log, "%s: cannot run %s from there: %s", config->run_dir,
-                     supervisor.name, strerror(-r));
+        mf_log_error(&context->log,
+                     "%s: cannot be written, or %s not be started: %s; --run-dir names another "
+                     "directory",
+                     config->run_dir, supervisor.name, strerror(-r));
         (void)unlink(supervisor.ending);
         return MPIFARM_EXIT_USAGE;
     }

@@ -60,8 +60,8 @@ void mf_needs_explain(const struct mf_needs *needs, const struct mf_needs *large
     mf_format_size(needs->mem_bytes, needed, sizeof(needed));
     mf_format_size(largest->mem_bytes, had, sizeof(had));
     if (needs->n_slots > largest->n_slots)
-        snprintf(text, size, "needs %" PRIu32 " cores, and the largest worker has %" PRIu32,
-                 needs->n_slots, largest->n_slots);
+        snprintf(text, size, "needs %" PRIu32 " cores%s, and the largest worker has %" PRIu32,
+                 needs->n_slots, needs->n_nodes > 1 ? " on each node" : "", largest->n_slots);
     else if (needs->n_gpus > largest->n_gpus)
         snprintf(text, size, "needs %" PRIu32 " GPU%s, and the largest worker has %" PRIu32,
                  needs->n_gpus, needs->n_gpus > 1 ? "s" : "", largest->n_gpus);

@@ -227,7 +227,7 @@ int64_t mf_status_age_ns(const struct mf_status *status)
     return age > 0 ? age : 0;
 }
 
-int mf_status_print(const char *run_dir, bool is_alive, FILE *file)
+int mf_status_print(const char *run_dir, int alive, FILE *file)
 {
     struct mf_status told;
     json_t *status = NULL;
@@ -237,7 +237,7 @@ int mf_status_print(const char *run_dir, bool is_alive, FILE *file)
         return r;
     r = parse(status, &told);
     if (r == 0 &&
-        (json_object_set_new(status, "alive", json_boolean(is_alive)) < 0 ||
+        (json_object_set_new(status, "alive", alive < 0 ? json_null() : json_boolean(alive)) < 0 ||
          json_object_set_new(status, "age",
                              json_real((double)mf_status_age_ns(&told) / MF_NS_PER_S)) < 0))
         r = -ENOMEM;

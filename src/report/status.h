@@ -77,9 +77,11 @@ int64_t mf_status_age_ns(const struct mf_status *status);
  * mf_status_print() - what is in DIR/status.json, how old that is and whether the run goes on, as
  * JSON.
  *
+ * @alive  1, 0, or -1 where that is not known
+ *
  * Returns 0, or -errno as reading it, or of writing.
  */
-int mf_status_print(const char *run_dir, bool is_alive, FILE *file);
+int mf_status_print(const char *run_dir, int alive, FILE *file);
 
 /**
  * mf_status_find_suspended() - since when a task is suspended.

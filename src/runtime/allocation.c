@@ -108,7 +108,7 @@ int mf_allocation_time_left(int64_t *ret_ns, struct mf_error *err)
     int64_t left_ns;
     int r;
 
-    if (!job || (told && strcmp(told, "none") == 0))
+    if (!job || !job[0] || (told && strcmp(told, "none") == 0))
         return 0;
     if (told)
         return read_end(MF_ALLOCATION_END_VARIABLE, ret_ns, err);
@@ -200,6 +200,28 @@ static bool is_on_node(const struct mf_allocation *allocation)
     return node && (allocation->n_nodes > 1 || !nodes || strcmp(node, nodes) == 0);
 }
 
+/* Open MPI would say of them what nobody understands. */
+static int check_variables(const char *job, struct mf_error *err)
+{
+    static const char *const names[] = {"SLURM_MEM_PER_NODE", "SLURM_MEM_PER_CPU"};
+    int64_t ignored;
+
+    if (job[0] == '\0')
+        return mf_error_set(err, -EINVAL,
+                            "SLURM_JOB_ID is empty: start it in a Slurm job, or without that "
+                            "variable");
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        const char *text = getenv(names[i]);
+
+        if (text && mf_parse_integer(text, 0, INT32_MAX, &ignored, NULL) < 0)
+            return mf_error_set(err, -EINVAL,
+                                "%s is \"%s\", which is no number of MiB: start it in a Slurm job, "
+                                "or with --launch=none",
+                                names[i], text);
+    }
+    return 0;
+}
+
 int mf_allocation_find(struct mf_allocation *ret_allocation, struct mf_error *err)
 {
     const char *step = getenv("SLURM_STEP_ID"), *cpus = getenv("SLURM_JOB_CPUS_PER_NODE");
@@ -209,7 +231,9 @@ int mf_allocation_find(struct mf_allocation *ret_allocation, struct mf_error *er
     *ret_allocation = allocation;
     if (!allocation.job)
         return 0;
-    r = read_count("SLURM_JOB_NUM_NODES", &allocation.n_nodes, err);
+    r = check_variables(allocation.job, err);
+    if (r == 0)
+        r = read_count("SLURM_JOB_NUM_NODES", &allocation.n_nodes, err);
     if (r == 0 && allocation.n_nodes == 0)
         r = read_count("SLURM_NNODES", &allocation.n_nodes, err);
     if (r == 0)
@@ -228,4 +252,79 @@ int mf_allocation_find(struct mf_allocation *ret_allocation, struct mf_error *er
         allocation.n_nodes = 1;
     *ret_allocation = allocation;
     return 1;
+}
+
+/* --- lists of nodes --- */
+
+/* Whether a number is in "08-11,13": of as many digits. Moves the list behind its "]". */
+static bool has_number(const char **list, const char *digits, size_t n_digits)
+{
+    unsigned long number = strtoul(digits, NULL, 10);
+    bool is_in = false;
+
+    while (**list && **list != ']') {
+        char *end;
+        unsigned long first = strtoul(*list, &end, 10), last = first;
+        size_t width = (size_t)(end - *list);
+
+        if (*end == '-')
+            last = strtoul(end + 1, &end, 10);
+        if (width == 0)
+            break;
+        /* Without leading zeros larger ones have more digits. */
+        is_in |= number >= first && number <= last &&
+                 (n_digits == width || (n_digits > width && (width == 1 || **list != '0')));
+        *list = *end == ',' ? end + 1 : end;
+    }
+    *list += strcspn(*list, "]");
+    *list += **list == ']';
+    return is_in;
+}
+
+/* Whether one name with its brackets is that of the node. Moves the list behind it. */
+static bool is_named(const char **list, const char *node)
+{
+    bool is_same = true;
+
+    while (**list && **list != ',') {
+        size_t n_digits = strspn(node, "0123456789");
+
+        if (**list == '[') {
+            (*list)++;
+            is_same &= has_number(list, node, n_digits) && n_digits > 0;
+            node += n_digits;
+            continue;
+        }
+        is_same &= **list == *node;
+        node += *node != '\0';
+        (*list)++;
+    }
+    *list += **list == ',';
+    return is_same && *node == '\0';
+}
+
+bool mf_allocation_has_node(const char *list, const char *node)
+{
+    while (*list)
+        if (is_named(&list, node))
+            return true;
+    return false;
+}
+
+int mf_allocation_part_of(const char *node)
+{
+    uint32_t n_parts;
+
+    if (read_count("SLURM_HET_SIZE", &n_parts, NULL) < 0 || n_parts < 2)
+        return -1;
+    for (uint32_t i = 0; i < n_parts; i++) {
+        char name[64];
+        const char *list;
+
+        snprintf(name, sizeof(name), "SLURM_JOB_NODELIST_HET_GROUP_%" PRIu32, i);
+        list = getenv(name);
+        if (list && mf_allocation_has_node(list, node))
+            return (int)i;
+    }
+    return -1;
 }

@@ -39,6 +39,19 @@ struct mf_allocation {
  */
 int mf_allocation_find(struct mf_allocation *ret_allocation, struct mf_error *err);
 
+/**
+ * mf_allocation_part_of() - the component of a heterogeneous job that a node is in.
+ *
+ * Returns its number from 0; -1 where the job is not heterogeneous, or nothing says it.
+ */
+int mf_allocation_part_of(const char *node);
+
+/**
+ * mf_allocation_has_node() - whether a list of nodes as Slurm writes it, such as
+ * "login,n[08-11,13]-ib,x1", has this one.
+ */
+bool mf_allocation_has_node(const char *list, const char *node);
+
 /** Adds up "2(x3),1", as SLURM_JOB_CPUS_PER_NODE has it. Returns 0 or -EINVAL; no sentence. */
 int mf_allocation_parse_cpus(const char *text, uint32_t *ret_n_cpus);
 

@@ -125,38 +125,86 @@ bool mf_spread_is_mpi_type_set(void)
     return getenv("SLURM_MPI_TYPE") != NULL;
 }
 
-static void put_hosts(struct making *making)
+/* Whether a host is in the component; in a job that has none they all are. */
+static bool is_in(const struct mf_spread *spread, uint32_t host, uint32_t part)
 {
+    return !spread->parts || spread->parts[host] == part;
+}
+
+static void put_hosts(struct making *making, uint32_t part)
+{
+    bool is_first = true;
+
     put(making, next_text(making));
     mf_buffer_print(&making->texts, "--nodelist=");
-    for (uint32_t i = 0; i < making->spread->n_hosts; i++)
-        mf_buffer_print(&making->texts, "%s%s", i > 0 ? "," : "", making->spread->hosts[i]);
+    for (uint32_t i = 0; i < making->spread->n_hosts; i++) {
+        if (!is_in(making->spread, i, part))
+            continue;
+        mf_buffer_print(&making->texts, "%s%s", is_first ? "" : ",", making->spread->hosts[i]);
+        is_first = false;
+    }
     end_text(making);
+}
+
+/* As mf_spread_print_hosts() has it: dealt out in turn where they do not come out even, since srun
+ * would fill the first nodes. */
+static void put_layout(struct making *making, uint32_t part, uint32_t n_hosts)
+{
+    const struct mf_spread *spread = making->spread;
+    uint32_t n_ranks = 0;
+
+    for (uint32_t i = 0; i < spread->n_hosts; i++)
+        n_ranks += is_in(spread, i, part) ? ranks_of(making->command, spread, i) : 0;
+    put_number(making, "--nodes=", n_hosts);
+    put_number(making, "--ntasks=", n_ranks);
+    if (n_ranks % n_hosts == 0)
+        put_number(making, "--ntasks-per-node=", n_ranks / n_hosts);
+    put_number(making, "--cpus-per-task=", spread->n_slots / most_ranks(making->command, spread));
+    put_hosts(making, part);
+    put(making, n_ranks % n_hosts == 0 ? "--distribution=block" : "--distribution=cyclic");
 }
 
 /*
  * The step shares the nodes with the farm's own, and asks for no more than the task has. What this
  * rank's environment says of the farm's step would count for it, where nothing else is said.
  */
-static void put_srun(struct making *making)
+static void put_step(struct making *making, uint32_t part, uint32_t n_hosts)
 {
-    const struct mf_command *command = making->command;
     const struct mf_spread *spread = making->spread;
-    uint32_t n_ranks = most_ranks(command, spread);
 
-    put(making, "srun");
     put(making, "--overlap");
     put(making, "--exact");
-    put_number(making, "--nodes=", spread->n_hosts);
-    put_number(making, "--ntasks=", command->n_ranks);
-    put_number(making, "--ntasks-per-node=", n_ranks);
-    put_number(making, "--cpus-per-task=", spread->n_slots / n_ranks);
-    put_hosts(making);
-    put(making, "--distribution=block");
+    if (spread->parts)
+        put_number(making, "--het-group=", part);
+    put_layout(making, part, n_hosts);
     put(making, "--cpu-bind=none");
     put(making, "--kill-on-bad-exit=1");
     if (!spread->has_mpi_type)
         put(making, "--mpi=pmix");
+}
+
+static void put_command(struct making *making);
+
+/* One step, also over several components, each of which has options of its own and the command. */
+static void put_srun(struct making *making)
+{
+    const struct mf_spread *spread = making->spread;
+    bool is_first = true;
+
+    put(making, "srun");
+    for (uint32_t part = 0; part < (spread->parts ? spread->n_parts : 1); part++) {
+        uint32_t n_hosts = 0;
+
+        for (uint32_t i = 0; i < spread->n_hosts; i++)
+            n_hosts += is_in(spread, i, part);
+        if (n_hosts == 0)
+            continue;
+        if (!is_first)
+            put(making, ":");
+        is_first = false;
+        put_step(making, part, n_hosts);
+        put_command(making);
+    }
 }
 
 /* Other nodes see of the environment what is named here. */
@@ -242,6 +290,7 @@ static int reserve(struct making *making)
     const struct mf_spread *spread = making->spread;
     size_t n_bytes = 1024 + strlen(spread->hostfile) + strlen(spread->name);
     size_t n_words = MAX_WORDS + command->n_args + 2 * ((size_t)command->n_env + MAX_VARIABLES);
+    size_t n_parts = spread->parts ? spread->n_parts : 1;
 
     for (uint32_t i = 0; i < spread->n_hosts; i++)
         n_bytes += strlen(spread->hosts[i]) + 1;
@@ -252,6 +301,8 @@ static int reserve(struct making *making)
             4 * (strlen(spread->hosts[i]) + (spread->gpus[i] ? strlen(spread->gpus[i]) : 0)) + 32;
     for (uint32_t i = 0; i < command->n_env; i++)
         n_bytes += strlen(command->env[i]) + 1;
+    n_bytes *= n_parts;
+    n_words *= n_parts;
     making->args = calloc(n_words, sizeof(*making->args));
     making->env = calloc((size_t)command->n_env + MAX_VARIABLES, sizeof(*making->env));
     if (!making->args || !making->env)
@@ -282,11 +333,13 @@ int mf_spread_encode(const struct mf_command *command, const struct mf_spread *s
 
     if (r == 0) {
         put_environment(&making);
-        if (command->n_ranks > 0 && spread->has_slurm)
+        if (command->n_ranks > 0 && spread->has_slurm) {
             put_srun(&making);
-        else if (command->n_ranks > 0)
-            put_mpirun(&making);
-        put_command(&making);
+        } else {
+            if (command->n_ranks > 0)
+                put_mpirun(&making);
+            put_command(&making);
+        }
         made.is_shell = command->is_shell && command->n_ranks == 0;
         made.args = making.args;
         made.n_args = making.n_args;

@@ -29,6 +29,8 @@
  * @hosts      n_hosts names, that of the node where it is started first
  * @gpus       for each of them the variable that names those GPUs which it has there, such as
  *             "CUDA_VISIBLE_DEVICES=0,1", or NULL
+ * @parts      for each of them the component of a heterogeneous job that it is in, below n_parts;
+ *             NULL in any other
  * @n_slots    cores that it has on each of them
  * @hostfile   name of the file for MPIFARM_HOSTFILE
  * @name       for MPIFARM_SPREAD
@@ -39,6 +41,8 @@
 struct mf_spread {
     const char *const *hosts;
     const char *const *gpus;
+    const uint32_t *parts;
+    uint32_t n_parts;
     uint32_t n_hosts;
     uint32_t n_slots;
     const char *hostfile;

@@ -13,6 +13,7 @@
 #include "base/io.h"
 #include "base/scratch.h"
 #include "exec/remnants.h"
+#include "runtime/allocation.h"
 #include "runtime/spread.h"
 
 #include <errno.h>
@@ -90,11 +91,14 @@ void mf_worker_rooms_report(struct mf_worker_rank *worker, const struct mf_worke
  * Nodes that it has.
  *
  * @hosts, @gpus  n of them; where it has no GPUs there NULL
+ * @parts         components of a heterogeneous job that they are in, below n_parts; NULL in any
+ * other
  * @rooms         what the texts are in, and own_gpus, those of the first
  */
 struct nodes {
     uint32_t n;
     const char **hosts, **gpus;
+    uint32_t *parts, n_parts;
     char *rooms;
     struct mf_buffer own_gpus;
 };
@@ -103,6 +107,7 @@ static void finish_nodes(struct nodes *nodes)
 {
     free(nodes->hosts);
     free(nodes->gpus);
+    free(nodes->parts);
     free(nodes->rooms);
     mf_buffer_finish(&nodes->own_gpus);
 }
@@ -127,6 +132,22 @@ static int find_nodes(const struct mf_worker_rank *worker, const struct mf_worke
     for (nodes->n = 1; (line = strsep(&rest, "\n")) && *line; nodes->n++) {
         nodes->hosts[nodes->n] = strsep(&line, " ");
         nodes->gpus[nodes->n] = line;
+    }
+    return 0;
+}
+
+/* Where nothing says which component a node is in, srun is left to say that it is none of its. */
+static int find_parts(struct nodes *nodes)
+{
+    nodes->parts = calloc(nodes->n, sizeof(*nodes->parts));
+    if (!nodes->parts)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < nodes->n; i++) {
+        int part = mf_allocation_part_of(nodes->hosts[i]);
+
+        nodes->parts[i] = part < 0 ? 0 : (uint32_t)part;
+        if (nodes->parts[i] >= nodes->n_parts)
+            nodes->n_parts = nodes->parts[i] + 1;
     }
     return 0;
 }
@@ -156,6 +177,8 @@ static int spread_on(struct mf_worker_rank *worker, struct mf_worker_attempt *at
     struct mf_spread spread = {
         .hosts = nodes->hosts,
         .gpus = nodes->gpus,
+        .parts = nodes->parts,
+        .n_parts = nodes->n_parts,
         .n_hosts = nodes->n,
         .n_slots = attempt->n_slots,
         .hostfile = path,
@@ -195,6 +218,8 @@ int mf_worker_rooms_spread(struct mf_worker_rank *worker, struct mf_worker_attem
         return r;
     attempt->is_spread = true;
     r = find_nodes(worker, attempt, &nodes);
+    if (r == 0 && mf_allocation_part_of(worker->host) >= 0)
+        r = find_parts(&nodes);
     if (r == 0)
         r = spread_on(worker, attempt, command, &nodes);
     finish_nodes(&nodes);

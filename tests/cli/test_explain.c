@@ -329,7 +329,7 @@ Test(explain, what_was_cancelled_before_a_run_was_continued_counts_as_left)
     commit();
     write_status(BEGAN / SECOND + 60, false, 2, 1);
     assert_run("0 done, 0 failed, 1 running, 1 left: the run goes on\n");
-    assert_sentence("a", "task a: not ended yet: waiting or running, after 1 attempt");
+    assert_sentence("a", "task a: not ended yet, after 1 attempt");
 }
 
 Test(explain, a_directory_without_a_run_is_refused)
@@ -408,7 +408,7 @@ Test(explain, an_unknown_task_may_be_one_that_has_not_ended)
 {
     commit();
     assert_task(NULL, "x",
-                "task x: not ended yet: waiting or running; --input FILE tells whether "
+                "task x: not ended yet; --input FILE tells whether "
                 "there is such a task\n");
     end_run("--halt");
     assert_task(NULL, "x",
@@ -434,11 +434,11 @@ Test(explain, a_task_waits_for_those_it_comes_after_that_have_not_ended)
     add(ran("sum", MF_TASK_READY, 1));
     commit();
     assert_task(&set, "plot",
-                "task plot: not ended yet: waiting or running\n"
+                "task plot: not ended yet\n"
                 "waits for: fit (running or waiting)\n"
                 "waits for: sum (running or waiting)\n");
     assert_task(&set, "fit",
-                "task fit: not ended yet: waiting or running\n"
+                "task fit: not ended yet\n"
                 "waits for: no other task; it is running, or waits for a free place\n");
     end_run("--halt");
     assert_task(&set, "plot",
@@ -455,13 +455,13 @@ Test(explain, a_task_of_several_nodes_waits_for_all_of_them_at_once)
 
     commit();
     assert_task(&set, "mpi",
-                "task mpi: not ended yet: waiting or running\n"
+                "task mpi: not ended yet\n"
                 "waits for: no other task; it is running, or waits for 2 nodes that have 4 free "
                 "cores each at the same time, and what else it needs\n");
     write_losses(1, 1);
     assert_task(
         &set, "mpi",
-        "task mpi: not ended yet: waiting or running\n"
+        "task mpi: not ended yet\n"
         "waits for: workers that are lost: it needs 2 nodes, and the run has 1 worker left; "
         "if none comes back, it is left for --resume\n");
     mf_task_set_finish(&set);
@@ -475,18 +475,18 @@ Test(explain, a_task_behind_a_barrier_waits_for_all_before_it)
     add(ran("b", MF_TASK_DONE, 0));
     commit();
     assert_task(&set, "e",
-                "task e: not ended yet: waiting or running\n"
+                "task e: not ended yet\n"
                 "waits for: a barrier, before which 2 tasks have not ended, the first "
                 "being task a\n");
     add(ran("a", MF_TASK_DONE, 0));
     commit();
     assert_task(&set, "e",
-                "task e: not ended yet: waiting or running\n"
+                "task e: not ended yet\n"
                 "waits for: a barrier, before which 1 task has not ended, task c\n");
     add(ran("c", MF_TASK_DONE, 0));
     commit();
     assert_task(&set, "e",
-                "task e: not ended yet: waiting or running\n"
+                "task e: not ended yet\n"
                 "waits for: no other task; it is running, or waits for a free place\n");
     mf_task_set_finish(&set);
 }

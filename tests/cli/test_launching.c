@@ -131,6 +131,22 @@ Test(launching, one_node_needs_nothing_where_this_is_that_node)
     cr_assert(eq(int, (int)launching.way, MF_LAUNCH_SRUN), "or in another job");
 }
 
+Test(launching, mpirun_which_would_leave_components_idle_is_refused)
+{
+    enter_job(1);
+    setenv("SLURM_HET_SIZE", "2", 1);
+    setenv("SLURM_JOB_NUM_NODES_HET_GROUP_1", "3", 1);
+    write_program("mpirun", "");
+    refuse(MF_LAUNCH_MPIRUN, 0,
+           "job 7 is heterogeneous, and mpirun would use the nodes of its "
+           "first component alone: use --launch=srun");
+    cr_assert(eq(int, mf_launching_choose(MF_LAUNCH_AUTO, 0, true, &alone, &launching, &err), 0),
+              "%s", err.text);
+    cr_assert(eq(int, (int)launching.way, MF_LAUNCH_SRUN), "also to survive");
+    write_program("srun", "echo none");
+    refuse(MF_LAUNCH_AUTO, 0, "or --launch=none for this node alone");
+}
+
 Test(launching, without_pmix_it_is_mpirun)
 {
     enter_job(2);

@@ -61,7 +61,7 @@ Test(explain, a_stopped_run_says_by_what_and_what_its_tasks_waited_for)
                                   "mv tasks.farm moved; mpifarm explain mpifarm-run plot; "
                                   "mpifarm explain --input moved mpifarm-run plot");
     cr_assert(eq(str, result.out,
-                 "task plot: not ended yet: waiting or running\n"
+                 "task plot: not ended yet\n"
                  "waits for: fit (running or waiting)\n"
                  "0 done, 0 failed, 1 cancelled, 1 left: the run was stopped by signal 15 "
                  "(Terminated); --resume continues\n"
@@ -112,7 +112,7 @@ Test(explain, tasks_of_a_sweep_are_known_by_their_numbers)
              "await test -e started; mpifarm explain mpifarm-run 2; "
              "mpifarm explain mpifarm-run 3 2>&1; mpifarm stop --now > /dev/null; wait $pid");
     cr_assert(eq(str, result.out,
-                 "task 2: not ended yet: waiting or running\n"
+                 "task 2: not ended yet\n"
                  "waits for: no other task; it is running, or waits for a free place\n"
                  "mpifarm: mpifarm-run: there is no task 3\n"),
               "%s", result.err);
@@ -125,8 +125,8 @@ Test(explain, task_files_are_read_as_the_run_read_them)
     struct t_result waiting =
         t_sh("mpifarm run --run-dir r --resource licence.x=1 tasks.farm & pid=$!; "
              "await test -e started; mpifarm explain r c; mpifarm stop --now r; wait $pid");
-    cr_assert(t_has(waiting.out, "task c: not ended yet: waiting or running\nwaits for: no other"),
-              "%s%s", waiting.out, waiting.err);
+    cr_assert(t_has(waiting.out, "task c: not ended yet\nwaits for: no other"), "%s%s", waiting.out,
+              waiting.err);
     t_write("tasks.farm", "[id=a] true\n[id=b licence.x=1] true\n");
     struct t_result result = t_sh("mpifarm run --resource licence.x=1 tasks.farm; "
                                   "mpifarm explain --resource licence.x=1 --input tasks.farm "

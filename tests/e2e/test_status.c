@@ -33,6 +33,14 @@ Test(status, a_run_that_is_over_is_told_apart_from_one_that_broke_off)
     cr_assert(t_has(result.out, "tasks: 1 of 2 done, 1 left\n"), "%s", result.out);
     cr_assert(t_has(result.out, "\"alive\": false"), "%s", result.out);
 
+    /* As if it were of another host, which has said nothing for half a minute. */
+    result = t_sh("sed -i \"s/\\\"host\\\": [^,]*/\\\"host\\\": \\\"n9\\\"/; "
+                  "s/\\\"updated\\\": [^,]*/\\\"updated\\\": $(($(date +%%s) - 30)).0/\" "
+                  "mpifarm-run/status.json; mpifarm status; mpifarm status --json");
+    cr_assert(t_has(result.out, "nothing was heard of the run on n9 for 3"), "%s%s", result.out,
+              result.err);
+    cr_assert(t_has(result.out, "\"alive\": null"), "%s", result.out);
+
     t_write("true.farm", "true\n");
     result = t_sh("mpifarm run --force -q -j 1 true.farm; mpifarm status");
     cr_assert(t_has(result.out, "the run is over; it took "), "%s", result.out);

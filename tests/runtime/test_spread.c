@@ -81,13 +81,47 @@ Test(spread, in_a_job_of_slurm_srun_starts_them_on_exactly_its_hosts)
 
     spread.has_slurm = true;
     cr_assert_str_eq(spread_as(&command, &spread),
-                     "srun|--overlap|--exact|--nodes=3|--ntasks=8|--ntasks-per-node=3|"
-                     "--cpus-per-task=2|--nodelist=n1,n2,n3|--distribution=block|--cpu-bind=none|"
+                     "srun|--overlap|--exact|--nodes=3|--ntasks=8|"
+                     "--cpus-per-task=2|--nodelist=n1,n2,n3|--distribution=cyclic|--cpu-bind=none|"
                      "--kill-on-bad-exit=1|--mpi=pmix|/bin/sh|-c|cd x && ./solver # "
                      "MPIFARM_HOSTFILE=/s/hosts MPIFARM_SPREAD=name MPIFARM_NODES=3 "
                      "MPIFARM_RANKS=8 OMP_NUM_THREADS=2");
     spread.has_mpi_type = true;
     cr_assert_null(strstr(spread_as(&command, &spread), "--mpi"));
+}
+
+/* srun would warn of a number for each node that is not one of all. */
+Test(spread, ranks_that_come_out_even_are_said_by_node)
+{
+    const struct mf_command command = {
+        .id = "1", .n_args = 1, .args = text, .is_shell = true, .n_nodes = 3, .n_ranks = 6};
+    struct mf_spread spread = three;
+
+    spread.has_slurm = true;
+    cr_assert_not_null(strstr(spread_as(&command, &spread),
+                              "--ntasks=6|--ntasks-per-node=2|--cpus-per-task=3|"
+                              "--nodelist=n1,n2,n3|--distribution=block|"));
+}
+
+Test(spread, in_a_heterogeneous_job_each_component_has_its_part_of_the_step)
+{
+    const struct mf_command command = {
+        .id = "1", .n_args = 2, .args = args, .n_nodes = 3, .n_ranks = 3};
+    static const uint32_t parts[] = {2, 0, 2};
+    struct mf_spread spread = three;
+
+    spread.has_slurm = true;
+    spread.parts = parts;
+    spread.n_parts = 3;
+    cr_assert_str_eq(spread_as(&command, &spread),
+                     "srun|--overlap|--exact|--het-group=0|--nodes=1|--ntasks=1|"
+                     "--ntasks-per-node=1|--cpus-per-task=6|--nodelist=n2|--distribution=block|"
+                     "--cpu-bind=none|--kill-on-bad-exit=1|--mpi=pmix|./solver|a b|:|"
+                     "--overlap|--exact|--het-group=2|--nodes=2|--ntasks=2|"
+                     "--ntasks-per-node=1|--cpus-per-task=6|--nodelist=n1,n3|"
+                     "--distribution=block|--cpu-bind=none|--kill-on-bad-exit=1|--mpi=pmix|"
+                     "./solver|a b # MPIFARM_HOSTFILE=/s/hosts MPIFARM_SPREAD=name "
+                     "MPIFARM_NODES=3 MPIFARM_RANKS=3 OMP_NUM_THREADS=6");
 }
 
 static const char *const gpus[] = {"CUDA_VISIBLE_DEVICES=0,1", "CUDA_VISIBLE_DEVICES=GPU-a'b,3",

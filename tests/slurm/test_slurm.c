@@ -107,12 +107,19 @@ Test(slurm, the_farms_of_a_job_array_are_each_their_own)
 Test(slurm, the_ranks_of_a_heterogeneous_job_are_one_farm)
 {
     write_tasks(12);
+    t_write("mpi.txt", "[nodes=3 ranks=3] echo rank $PMIX_RANK\n"
+                       "[after=1 nodes=2 ranks=3] echo $(hostname)\n");
     struct t_result result =
         in_cluster(3, "sed s/--nodes=4/--nodes=2/ $SCRIPTS/hetjob.sbatch > het.sbatch\n"
                       "sbatch -o out -t 5 het.sbatch tasks.txt > /dev/null\n"
-                      "await grep -qs '12 done' out; sort -u out | grep '^n'\n");
+                      "await grep -qs '12 done' out; sort -u out | grep '^n'; rm -r mpifarm-run\n"
+                      "id=$(sbatch --parsable -o mpi -t 5 het.sbatch mpi.txt); await is_over\n"
+                      "sort mpi | grep '^[nr]'; grep srun mpi\n");
 
-    cr_assert(eq(str, result.out, "n1/1\nn2/1\nn2/2\nn3/1\nn3/2\n"), "%s", result.err);
+    cr_assert(eq(str, result.out,
+                 "n1/1\nn2/1\nn2/2\nn3/1\nn3/2\n"
+                 "n2\nn2\nn3\nrank 0\nrank 1\nrank 2\n"),
+              "%s\n%s", result.err, t_read("mpi"));
 }
 
 /* All run at once. A job that was given its GPUs by task has as many of them on each node. */
