@@ -111,9 +111,6 @@ int mf_client_turn(struct mf_client *client, int64_t now_ns)
     /* First what is there to do: a task just submitted should not wait for a look at the mail. */
     decide(client);
     had_traffic = mf_stations_send(client);
-    /* Now, when servers are busy with that, rather than between a result and whoever awaits it. */
-    if (client->sentry)
-        mf_sentry_look(client->sentry, client->now_ns);
     if (receive(client)) {
         had_traffic = client->is_stirred = true;
         /* Where nothing can be given out, what is left to do can wait until the next turn. */
@@ -121,8 +118,8 @@ int mf_client_turn(struct mf_client *client, int64_t now_ns)
             decide(client);
         mf_stations_send(client);
     }
-    if (client->sentry)
-        mf_stations_lose_gone(client);
+    if (client->sentry && mf_sentry_is_due(client->sentry, client->now_ns))
+        mf_stations_look(client);
     return had_traffic;
 }
 
@@ -135,7 +132,8 @@ int64_t mf_client_leisure_ns(const struct mf_client *client)
 {
     int64_t supplied_ns;
 
-    if (client->config.ahead_ns == 0)
+    /* Of long calls one may be much shorter than the others. */
+    if (client->config.ahead_ns == 0 || !client->are_calls_short)
         return 0;
     supplied_ns = mf_farm_supplied_ns(client->farm);
     return supplied_ns < LEAST_SUPPLY_NS ? 0 : mf_earliest_ns(supplied_ns / 4, MF_NS_PER_MS);

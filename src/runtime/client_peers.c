@@ -311,11 +311,12 @@ static void give_up_silent(struct mf_client *client, struct mf_station *station)
     station->state = MF_STATION_GONE;
 }
 
-void mf_stations_lose_gone(struct mf_client *client)
+void mf_stations_look(struct mf_client *client)
 {
     enum mf_passing passing;
     uint32_t rank;
 
+    mf_sentry_look(client->sentry, client->now_ns);
     while (mf_sentry_next(client->sentry, &rank, &passing)) {
         client->n_gone++;
         if (passing == MF_PASSING_ENDED)

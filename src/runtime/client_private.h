@@ -182,8 +182,8 @@ struct mf_buffer *mf_station_frame(struct mf_client *client, struct mf_station *
 /** Sends what there is to send. Returns whether there was any. */
 bool mf_stations_send(struct mf_client *client);
 
-/** Gives up the servers that the sentry has found to be gone, after what came was taken in. */
-void mf_stations_lose_gone(struct mf_client *client);
+/** Gives up the servers that are gone, after what came was taken in. */
+void mf_stations_look(struct mf_client *client);
 
 /** A server says what it has. Returns 0 or -errno. */
 int mf_station_on_hello(struct mf_client *client, struct mf_station *station,

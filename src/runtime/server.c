@@ -257,15 +257,13 @@ int mf_server_turn(struct mf_server *server, int64_t now_ns)
     int r;
 
     server->poll_error = 0;
-    if (had_traffic >= 0)
-        had_traffic |= run(server, now_ns);
-    r = mf_outbox_turn(&server->outbox);
-    /* Behind the results, which somebody awaits. */
     look_for_scheduler(server, now_ns);
     if (server->is_orphan)
         return -EOWNERDEAD;
     if (had_traffic < 0)
         return fail(server, had_traffic);
+    had_traffic |= run(server, now_ns);
+    r = mf_outbox_turn(&server->outbox);
     return r < 0 ? r : had_traffic | r;
 }
 

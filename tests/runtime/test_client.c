@@ -251,6 +251,7 @@ Test(client, long_calls_are_not_sent_ahead_for_that)
     begin();
     run(MF_NS_PER_MS);
     cr_assert(le(u32, n_units - n_answered, 2 * (N_RANKS - 1)), "one in work, one behind it");
+    cr_assert(eq(i64, mf_client_leisure_ns(client), 0));
 }
 
 Test(client, no_turn_is_wanted_for_splitting_while_no_server_is_free)

@@ -379,22 +379,27 @@ static void write_gated_tasks(int n)
     cr_assert(fclose(file) == 0);
 }
 
+/* With three CPUs, wherever they are, and from a directory whose name has to be quoted. */
 Test(slurm, batch_submits_a_job_whose_status_is_seen_from_other_hosts)
 {
     write_gated_tasks(20);
     struct t_result result =
-        in_cluster(2, "touch go0; mpifarm batch tasks.txt -N 2 -t 5 -o out > told || exit\n"
+        in_cluster(2, "mkdir 'a \"b'; cd 'a \"b'; touch go0\n"
+                      "mpifarm batch ../tasks.txt -n 3 -t 5 -o 'my out' -H > told || exit\n"
                       "id=$(sed -n 's/Submitted batch job //p' told)\n"
+                      "mpifarm status; mpifarm batch ../tasks.txt 2>&1 | grep -o 'already'; "
+                      "scontrol release $id\n"
                       "await grep -qs '\"done\": 10,' mpifarm-run/status.json\n"
                       "mpifarm status | sed 's/since.*as n1/as n1/; s/told .*/told/'\n"
                       "touch go1; await is_over; show ExitCode; sort -u done | wc -l\n"
                       "mpifarm status | sed 's/took.*/took/'\n");
 
     cr_assert(eq(str, result.out,
-                 "the run goes on, as n1 told\ntasks: 10 of 20 done, 4 running, 6 left\n"
-                 "workers: 2 with 4 slots\n0\n20\nthe run is over; it took\n"
+                 "the run has not begun; job 1 is in the queue\nalready\n"
+                 "the run goes on, as n1 told\ntasks: 10 of 20 done, 3 running, 7 left\n"
+                 "workers: 2 with 3 slots\n0\n20\nthe run is over; it took\n"
                  "tasks: 20 of 20 done\n"),
-              "%s\n%s", result.err, t_read("out"));
+              "%s\n%s", result.err, t_read("a \"b/my out"));
 }
 
 Test(slurm, a_chain_goes_on_after_a_job_that_is_killed_and_ends_with_one_that_is_cancelled)
