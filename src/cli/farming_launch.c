@@ -4,6 +4,7 @@
 
 #include "cli/supervise.h"
 #include "cli/walltime.h"
+#include "taskfile/input.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -83,6 +84,26 @@ static int find_input(const struct mf_subcommand *subcommand, char **words, int 
     return 0;
 }
 
+/* Rank 0 would find out, but when it ends so soon launchers have much to say of it. What is in the
+ * files is for rank 0 to read, once. */
+static int check_files(char **words, int n_words, struct mf_error *err)
+{
+    for (int i = 0; i < n_words; i++) {
+        struct mf_input input;
+        struct stat info;
+        int r;
+
+        /* A pipe would be read by nobody else any more. */
+        if (strcmp(words[i], "-") == 0 || (stat(words[i], &info) == 0 && !S_ISREG(info.st_mode)))
+            continue;
+        r = mf_input_open(&input, words[i], err);
+        if (r < 0)
+            return r;
+        mf_input_close(&input);
+    }
+    return 0;
+}
+
 /* The streams are looked at here, as those of a rank are pipes to this process. */
 static int supervise(struct mf_context *context, const struct mf_farming_settings *settings,
                      const struct mf_subcommand *subcommand, const struct mf_launching *launching,
@@ -99,6 +120,8 @@ static int supervise(struct mf_context *context, const struct mf_farming_setting
 
     if (r == 0)
         r = find_input(subcommand, words, n_words, &supervision.reads_input, err);
+    if (r == 0 && !subcommand->stop_at_operand)
+        r = check_files(words, n_words, err);
     if (r < 0)
         return r;
     *ret_status = mf_supervise(context, &supervision);

@@ -301,3 +301,14 @@ Test(bad_input, a_task_that_could_not_start_has_no_output_to_look_at)
     cr_assert(t_has(result.err, "cannot be started"), "%s", result.err);
     cr_assert(not(t_has(result.err, "see its output")), "%s", result.err);
 }
+
+/* What launchers say of ranks that end at once would bury it. */
+Test(bad_input, a_file_that_is_missing_is_told_before_ranks_are_started)
+{
+    struct t_result result = t_sh("mpifarm run --np 2 nofile");
+
+    cr_assert(eq(int, result.status, 2));
+    cr_assert(
+        eq(str, result.err, "mpifarm: nofile: cannot be opened: No such file or directory\n"));
+    cr_assert(t_sh("[ -e mpifarm-run ]").status != 0);
+}
