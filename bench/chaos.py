@@ -229,17 +229,25 @@ class Cut:
     """What a kill cuts short: all that the launcher of a rank has and had, or less, or more.
 
     What the farm has said to be done by then is none of it. A launcher that dies with its keeper
-    or its rank may have begun something even then.
+    or its rank may have begun something even then. Once new ranks go on with the farm, nothing more
+    is cut short by what hit the ones before: only the effects of theirs are excused.
     """
 
     def __init__(self, kind, rank, pid, farm):
         self.kind, self.rank, self.pid = kind, rank, pid
         self.launchers = set(launchers(farm.rank_pids().get(rank, 0)))
         self.printed = farm.printed()
+        self.effects = None
+
+    def end(self, effects):
+        if self.effects is None:
+            self.effects = effects
 
     def has(self, task, line):
         rank, pid, launcher = line
         if task in self.printed:
+            return False
+        if self.effects is not None and line not in self.effects.get(task, ()):
             return False
         if self.kind == "task":
             return pid == self.pid
@@ -310,6 +318,9 @@ class Monkey:
         if self.farm.text("err").count("new ranks go on with it") > self.n_new_ranks:
             self.n_new_ranks += 1
             self.cuts.append(Cut("all", None, None, self.farm))
+            effects = self.farm.effects()
+            for cut in self.cuts:
+                cut.end(effects)
             print("new ranks went on with the farm", self.log[-3:], file=sys.stderr, flush=True)
 
     def is_cut(self, task, line):

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/io.h"
+#include "runtime/launch.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -83,21 +84,23 @@ struct mf_ending mf_ending_read(const char *path)
     struct mf_ending ending = {.state = MF_ENDING_NONE};
     struct mf_life life = {.pid = 0};
     char text[TEXT_SIZE];
-    int has_losses;
+    int has_losses, is_spread = 0;
 
     read_file(path, text);
     if (!text[0] || strncmp(text, RENEWED, strlen(RENEWED)) == 0)
         return ending;
-    if (sscanf(text, "ended %d %d\n", &ending.status, &has_losses) == 2) {
+    if (sscanf(text, "ended %d %d %d\n", &ending.status, &has_losses, &is_spread) >= 2) {
         ending.state = MF_ENDING_ENDED;
         ending.has_losses = has_losses != 0;
+        ending.is_spread = is_spread != 0;
         return ending;
     }
     ending.state = MF_ENDING_BEGUN;
     ending.is_over = sscanf(text, "over %d", &ending.status) == 1;
-    if (sscanf(text, "%*s %*d %39s %" SCNu64 " %" SCNu64 " %" SCNd32 " %255s\n", life.boot,
-               &life.pid_namespace, &life.started, &life.pid, ending.host) == 5)
+    if (sscanf(text, "%*s %*d %39s %" SCNu64 " %" SCNu64 " %" SCNd32 " %255s %d\n", life.boot,
+               &life.pid_namespace, &life.started, &life.pid, ending.host, &is_spread) >= 5)
         ending.scheduler = life;
+    ending.is_spread = is_spread != 0;
     return ending;
 }
 
@@ -146,6 +149,16 @@ static void put(const char *text)
     mf_close(&fd);
 }
 
+/* Whether ranks are on other nodes, or may be. */
+static bool is_spread(void)
+{
+    struct mf_error err;
+    struct mf_launch launch;
+
+    return mf_launch_detect(&launch, &err) == 0 && launch.n_copies > 1 &&
+           launch.n_local != launch.n_copies;
+}
+
 /* How far the run is, and who schedules. */
 static void put_stage(const char *stage, int status)
 {
@@ -154,8 +167,9 @@ static void put_stage(const char *stage, int status)
 
     mf_life_own(&life);
     find_host(host, sizeof(host));
-    snprintf(text, sizeof(text), "%s %d %s %" PRIu64 " %" PRIu64 " %" PRId32 " %s\n", stage, status,
-             life.boot[0] ? life.boot : "-", life.pid_namespace, life.started, life.pid, host);
+    snprintf(text, sizeof(text), "%s %d %s %" PRIu64 " %" PRIu64 " %" PRId32 " %s %d\n", stage,
+             status, life.boot[0] ? life.boot : "-", life.pid_namespace, life.started, life.pid,
+             host, is_spread());
     put(text);
 }
 
@@ -175,7 +189,7 @@ int mf_ending_note(int status, bool has_losses)
 
     if (!mf_ending_is_awaited())
         return status;
-    snprintf(text, sizeof(text), "ended %d %d\n", status, has_losses);
+    snprintf(text, sizeof(text), "ended %d %d %d\n", status, has_losses, is_spread());
     put(text);
     return 0;
 }

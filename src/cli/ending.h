@@ -32,6 +32,7 @@ enum mf_ending_state {
  * @status     of the run, if it has ENDED, or is_over
  * @is_over    it has BEGUN, and nothing is left to do but to let go of the ranks
  * @has_losses  ranks were lost by then
+ * @is_spread   ranks may be on other nodes than the one that wrote it
  * @scheduler  the process that schedules, if it has BEGUN; nothing that is known for certain may
  *             be there
  * @host       the node that it is on
@@ -41,6 +42,7 @@ struct mf_ending {
     int status;
     bool is_over;
     bool has_losses;
+    bool is_spread;
     struct mf_life scheduler;
     char host[MF_ENDING_HOST_SIZE];
 };
@@ -55,7 +57,10 @@ struct mf_ending {
 int mf_ending_create(const char *run_dir, char *path);
 
 /**
- * mf_ending_renew() - say in the file that the run which broke off goes on under other ranks.
+ * mf_ending_renew() - say in a file that the run which broke off goes on under other ranks.
+ *
+ * It is to be another file than that of the ranks before, which is removed: what is left of them
+ * somewhere finds nothing to write into.
  *
  * @end_ns  when it has to end, as of mf_clock_monotonic_ns(), 0 for never
  *

@@ -8,6 +8,7 @@
 
 #include "base/io.h"
 #include "exec/descendants.h"
+#include "runtime/handover.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -28,8 +29,8 @@
 /* Ranks that nobody waits for any more may have something to do before they leave. */
 #define LEAVE_OVER_NS (30 * MF_NS_PER_S)
 
-/* A scheduler that has died may be followed by another one, for which workers wait two minutes. */
-#define TAKEOVER_NS (150 * MF_NS_PER_S)
+/* A scheduler that has died may be followed by another one, for which workers wait. */
+#define TAKEOVER_NS (MF_HANDOVER_PATIENCE_NS + 30 * MF_NS_PER_S)
 
 /* Between looks at the record of the end, which may be on a file system that many share; and it is
  * not looked at while there is output. */
@@ -263,6 +264,22 @@ static bool may_be_refused(struct mf_context *context)
     return true;
 }
 
+/* What a process or the machine has too little of is no mistake of the user. */
+static int refuse(struct mf_supervisor *supervisor, int code)
+{
+    const struct mf_log *log = &supervisor->context->log;
+
+    if (code == -EAGAIN || code == -ENOMEM || code == -EMFILE || code == -ENFILE) {
+        mf_log_error(log, "%s cannot be started: %s", supervisor->name, strerror(-code));
+        return MPIFARM_EXIT_STOPPED;
+    }
+    mf_log_error(log,
+                 "%s: cannot be written, or %s not be started: %s; --run-dir names another "
+                 "directory",
+                 supervisor->config->run_dir, supervisor->name, strerror(-code));
+    return MPIFARM_EXIT_USAGE;
+}
+
 int mf_supervise(struct mf_context *context, const struct mf_supervision *config)
 {
     struct mf_supervisor supervisor = {.context = context,
@@ -279,12 +296,8 @@ int mf_supervise(struct mf_context *context, const struct mf_supervision *config
     if (r == 0)
         r = mf_supervise_start(&supervisor);
     if (r < 0) {
-        mf_log_error(&context->log,
-                     "%s: cannot be written, or %s not be started: %s; --run-dir names another "
-                     "directory",
-                     config->run_dir, supervisor.name, strerror(-r));
         (void)unlink(supervisor.ending);
-        return MPIFARM_EXIT_USAGE;
+        return refuse(&supervisor, r);
     }
     while (mf_supervise_follow(&supervisor, watch(&supervisor)))
         ;

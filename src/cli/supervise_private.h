@@ -65,7 +65,8 @@ struct mf_ending mf_supervise_look(struct mf_supervisor *supervisor);
 /** Takes signals and the terminal, once. Returns 0 or -errno. */
 int mf_supervise_prepare(struct mf_supervisor *supervisor);
 
-/** Starts srun or mpirun, whose output comes to supervisor->out and err. Returns 0 or -errno. */
+/** Starts srun or mpirun, whose output comes to supervisor->out and err. Returns 0, or -errno when
+ * nothing has changed. */
 int mf_supervise_start(struct mf_supervisor *supervisor);
 
 /** A signal that this process got is for the scheduler, or the starter. */

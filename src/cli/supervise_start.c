@@ -144,13 +144,13 @@ static int open_pipes(int out[2], int err[2])
 int mf_supervise_start(struct mf_supervisor *supervisor)
 {
     int out[2], err[2], error, r = open_pipes(out, err);
-    pid_t own_pid = getpid();
+    pid_t pid, own_pid = getpid();
 
     if (r < 0)
         return r;
-    supervisor->starter = fork();
+    pid = fork();
     error = -errno;
-    if (supervisor->starter == 0) {
+    if (pid == 0) {
         setpgid(0, 0);
         end_with(own_pid, SIGTERM);
         sigprocmask(SIG_SETMASK, &supervisor->before, NULL);
@@ -160,9 +160,15 @@ int mf_supervise_start(struct mf_supervisor *supervisor)
     }
     mf_close(&out[1]);
     mf_close(&err[1]);
+    if (pid < 0) {
+        mf_close(&out[0]);
+        mf_close(&err[0]);
+        return error;
+    }
+    supervisor->starter = pid;
     supervisor->out = (struct mf_relay){.from = out[0], .to = STDOUT_FILENO};
     supervisor->err = (struct mf_relay){
         .from = err[0], .to = STDERR_FILENO, .unwanted = noise, .telling = FAILED_RANK};
     supervisor->quiet_ns = mf_clock_monotonic_ns();
-    return supervisor->starter < 0 ? error : 0;
+    return 0;
 }

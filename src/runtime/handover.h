@@ -11,12 +11,17 @@
 #define MF_RUNTIME_HANDOVER_H
 
 #include "base/buffer.h"
+#include "base/clock.h"
 #include "core/task.h"
 
 #include <stdint.h>
 
 /** Ranks that are told of as next schedulers: as many deaths in a row are survived. */
 #define MF_MAX_HEIRS 16
+
+/** What runs goes on so long without any scheduler: where the lock of a dead node is held by a file
+ * server, that takes a while to let it go. */
+#define MF_HANDOVER_PATIENCE_NS (120 * MF_NS_PER_S)
 
 /**
  * TAKEOVER.

@@ -17,10 +17,6 @@
 /* Those that come before get so long each, as they may be dead too. */
 #define HEIR_STEP_NS (MF_NS_PER_S / 2)
 
-/* What runs goes on so long without any scheduler: where the lock of a dead node is held by a file
- * server, that takes a while to let it go. */
-#define PATIENCE_NS (120 * MF_NS_PER_S)
-
 /* --- who schedules --- */
 
 bool mf_worker_handover_await(struct mf_worker_rank *worker)
@@ -30,7 +26,7 @@ bool mf_worker_handover_await(struct mf_worker_rank *worker)
     if (!worker->awaits_heir)
         worker->lost_ns = worker->now_ns;
     worker->awaits_heir = true;
-    return worker->now_ns - worker->lost_ns < PATIENCE_NS;
+    return worker->now_ns - worker->lost_ns < MF_HANDOVER_PATIENCE_NS;
 }
 
 uint64_t mf_worker_rank_epoch(const struct mf_worker_rank *worker)

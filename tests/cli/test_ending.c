@@ -74,3 +74,18 @@ Test(ending, of_a_run_that_goes_on_is_not_told_yet_but_by_when_it_has_to_be)
     mf_ending_note_begun();
     cr_assert(eq(int, mf_ending_read(path).state, MF_ENDING_BEGUN));
 }
+
+Test(ending, says_whether_ranks_may_be_on_other_nodes)
+{
+    mf_ending_note_begun();
+    cr_assert(not(mf_ending_read(path).is_spread));
+    setenv("OMPI_COMM_WORLD_SIZE", "4", 1);
+    setenv("OMPI_COMM_WORLD_LOCAL_SIZE", "4", 1);
+    mf_ending_note_begun();
+    cr_assert(not(mf_ending_read(path).is_spread));
+    setenv("OMPI_COMM_WORLD_LOCAL_SIZE", "2", 1);
+    mf_ending_note_begun();
+    cr_assert(mf_ending_read(path).is_spread);
+    cr_assert(eq(int, mf_ending_note(3, false), 0));
+    cr_assert(mf_ending_read(path).is_spread);
+}

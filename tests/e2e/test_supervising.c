@@ -262,6 +262,49 @@ Test(supervising, with_a_standby_a_run_that_always_breaks_off_is_given_up)
     cr_assert(t_has(result.err, "--resume continues"), "%s", result.err);
 }
 
+/* Holds the lock of the run directory until there is a file "free". */
+#define HOLD                                                                                       \
+    "import fcntl, os, time\n"                                                                     \
+    "file = open('mpifarm-run/lock', 'w')\n"                                                       \
+    "fcntl.lockf(file, fcntl.LOCK_EX)\n"                                                           \
+    "open('held', 'w')\n"                                                                          \
+    "while not os.path.exists('free'): time.sleep(0.01)\n"
+
+/* The first of its runs breaks off; the next one says whether it found the lock and the first one's
+ * file gone. */
+#define BREAKING_ONCE                                                                              \
+    "#!/bin/sh\n"                                                                                  \
+    "if [ ! -e first ]; then echo $MPIFARM_SUPERVISED > first\n"                                   \
+    "    echo begun 0 - 0 0 1 node > $MPIFARM_SUPERVISED; exit\n"                                  \
+    "fi\n"                                                                                         \
+    "[ -e free ] && echo free\n"                                                                   \
+    "[ -e $(cat first) ] || echo another file\n"                                                   \
+    "cat $MPIFARM_SUPERVISED; echo ended 0 0 > $MPIFARM_SUPERVISED\n"
+
+Test(supervising, others_begin_once_those_before_have_let_the_run_directory_go)
+{
+    t_write("mpirun", BREAKING_ONCE);
+    t_write("hold.py", HOLD);
+    t_write("tasks.txt", "true\n");
+    struct t_result result =
+        t_sh("chmod +x mpirun; PATH=$PWD:$PATH; mkdir mpifarm-run; python3 hold.py & "
+             "await test -e held; mpifarm run --np 2 --standby tasks.txt 2>err & pid=$!; "
+             "await grep -q 'new ranks go on' err; sleep 2.5; touch free; wait $pid; echo $?");
+
+    cr_assert(eq(str, result.out, "free\nanother file\nagain 0\n0\n"), "%s%s", result.out,
+              t_read("err"));
+}
+
+/* With fewer than the pipes need. */
+Test(supervising, a_process_that_may_not_have_enough_files_open_is_no_mistake_of_the_user)
+{
+    t_write("tasks.txt", "true\n");
+    struct t_result result = t_sh("ulimit -n 5; mpifarm run --np 2 tasks.txt");
+
+    cr_assert(eq(int, result.status, 3), "%s", result.err);
+    cr_assert(t_has(result.err, "mpirun cannot be started: Too many open files"), "%s", result.err);
+}
+
 Test(supervising, a_run_that_breaks_off_does_not_go_on_against_the_will_of_the_user)
 {
     t_write("mpirun", BREAKING);
