@@ -256,6 +256,25 @@ Test(slurm, no_rank_outlives_an_srun_that_was_killed)
               t_read("out"));
 }
 
+/* Its ranks are below a daemon of Slurm, and would run on with the run directory. */
+Test(slurm, with_a_standby_a_run_goes_on_when_its_srun_is_killed)
+{
+    t_write("tasks.txt",
+            "[ -e go ] || { echo $$ > pids; exec sleep 300; }; for p in $(cat pids); do "
+            "[ \"$(cat /proc/$p/comm 2> /dev/null)\" = sleep ] && echo $p lives; "
+            "done; echo again\n");
+    struct t_result result =
+        in_cluster(1, "id=$(sbatch --parsable -o out -n 2 -t 5 --wrap \"mpifarm run --launch=srun "
+                      "--np 2 --standby "
+                      "$PWD/tasks.txt\")\n"
+                      "await test -s pids; touch go\n"
+                      "kill -9 $(pgrep -f \"^srun .*$PWD\"); await is_over; show ExitCode\n"
+                      "grep -o 'new ranks go on with it\\|.*lives\\|^again' out\n");
+
+    cr_assert(eq(str, result.out, "0\nnew ranks go on with it\nagain\n"), "%s\n%s", result.err,
+              t_read("out"));
+}
+
 Test(slurm, what_cannot_end_before_the_job_does_is_not_started)
 {
     t_write("tasks.txt", "[time=1h] touch long\ntouch short\n");
