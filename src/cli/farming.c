@@ -440,6 +440,12 @@ static int note_end(const struct mf_rank *rank, int status)
     return mf_ending_note(status, rank->remote && rank->remote->has_losses);
 }
 
+/* The same of a mistake of the user, which another start would only repeat. */
+static int note_mistake(const struct mf_launch *launch)
+{
+    return launch->rank == 0 ? mf_ending_note(MPIFARM_EXIT_USAGE, false) : MPIFARM_EXIT_USAGE;
+}
+
 /* A worker, until it has to take over. */
 static int work(struct mf_context *context, struct mf_rank *rank,
                 const struct mf_farming_settings *settings, mf_open_source_fn open_source,
@@ -529,7 +535,7 @@ static int take_part(struct mf_context *context, const struct mf_launch *launch,
     if (r == 0 && rank.is_root)
         status = note_end(&rank, schedule(context, &rank, settings, open_source, words, n_words));
     if (r < 0)
-        status = MPIFARM_EXIT_USAGE;
+        status = r == -ELIBACC ? note_mistake(launch) : MPIFARM_EXIT_USAGE;
     if (r == 0 && !rank.is_root) {
         r = work(context, &rank, settings, open_source, words, n_words, &err);
         status = r < 0 ? MPIFARM_EXIT_STOPPED : r;
@@ -549,7 +555,7 @@ static int refuse(struct mf_context *context, const struct mf_launch *launch,
     if (launch->rank == 0)
         mf_log_error(&context->log, "%s", err->text);
     let_rank_0_speak(launch);
-    return MPIFARM_EXIT_USAGE;
+    return note_mistake(launch);
 }
 
 int mf_farming_main(struct mf_context *context, const struct mf_subcommand *subcommand, int argc,

@@ -24,7 +24,8 @@ const struct mf_section mf_manual_sections[] = {
     {"Exit status", "  0  all tasks are done\n"
                     "  1  some task failed\n"
                     "  2  usage or input error: nothing was started\n"
-                    "  3  stopped before the end: --resume continues"},
+                    "  3  stopped before the end: --resume continues; or srun or mpirun ended\n"
+                    "     before the run began, twice: the same command begins"},
     {"Environment of a task",
      "  MPIFARM_TASK_ID   its id: given, or its line number\n"
      "  MPIFARM_ATTEMPT   1 at the first try, 2 at the second, ...; --resume counts on\n"

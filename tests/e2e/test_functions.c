@@ -294,11 +294,18 @@ Test(functions, bad_modules_are_refused)
 Test(functions, bad_modules_are_told_once_over_mpi)
 {
     t_write("tasks.txt", "touch touched\n");
-    struct t_result result = t_sh("%s run --module ./no.so tasks.txt", t_mpifarm(3));
-    cr_assert(eq(int, result.status, 2), "%s", result.err);
-    cr_assert(eq(int, t_count_lines(result.err, "mpifarm: cannot load a module: ./no.so: "), 1),
-              "%s", result.err);
-    cr_assert(access("touched", F_OK) != 0);
+    const char *const launchers[] = {t_mpifarm(3), "mpifarm"};
+    const char *const options[] = {"", "--np 3"};
+
+    for (int i = 0; i < 2; i++) {
+        struct t_result result =
+            t_sh("%s run %s --module ./no.so tasks.txt", launchers[i], options[i]);
+
+        cr_assert(eq(int, result.status, 2), "%s", result.err);
+        cr_assert(eq(int, t_count_lines(result.err, "mpifarm: cannot load a module: ./no.so: "), 1),
+                  "%s", result.err);
+        cr_assert(access("touched", F_OK) != 0);
+    }
 }
 
 Test(functions, outputs_go_from_functions_to_commands_and_back)
