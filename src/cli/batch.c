@@ -32,7 +32,8 @@ const struct mf_option mf_batch_options[MF_BATCH_N_OPTIONS] = {
                                  .complete = MF_COMPLETE_DIR,
                                  .help = "For scripts, as a job of a chain begins: count, in RUN, "
                                          "jobs in a row that have ended no task. Exit status 3 "
-                                         "after three of them, else 0."},
+                                         "after three of them, or 30 that warned tasks of their "
+                                         "end, else 0."},
     [MF_BATCH_OPTION_IS_LEFT] =
         {.name = "is-left",
          .value = "RUN",
@@ -223,8 +224,11 @@ static int submit(const struct batch *batch, struct mf_error *err)
 
     if (r == 0)
         r = store(batch, path, err);
-    if (r == 0 && batch->words.is_waiting)
+    if (r == 0 && batch->words.is_waiting) {
+        /* Nobody will note the number of this one, and that of the last would mislead. */
+        mf_batch_forget_job(batch->settings.run_dir);
         return mf_batch_become_sbatch(&batch->words, path, err);
+    }
     if (r == 0)
         r = mf_batch_submit(&batch->words, path, line, sizeof(line), err);
     if (r < 0)
@@ -307,7 +311,8 @@ const struct mf_subcommand mf_subcommand_batch = {
         "\n"
         "A chain (--chain) ends when all tasks have ended; when its job is cancelled; when the run "
         "is stopped by mpifarm stop, --halt, a barrier or bad input; and when three jobs in a row "
-        "have ended no task. It goes on when the time of a job is up, when a job is preempted or "
+        "have ended no task, or 30 whose tasks were warned to save what they have (--warn). It "
+        "goes on when the time of a job is up, when a job is preempted or "
         "killed, and when its nodes crash: but if that is the node of the script, the first, only "
         "at the time limit.",
     .options = mf_batch_options,

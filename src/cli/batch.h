@@ -119,6 +119,9 @@ int mf_batch_become_sbatch(const struct mf_batch_words *words, const char *path,
 /** Notes in the run directory which job was submitted for it. Returns 0 or -errno. */
 int mf_batch_note_job(const char *run_dir, const char *line);
 
+/** Which job was submitted last is not known any more. */
+void mf_batch_forget_job(const char *run_dir);
+
 /** What squeue knows of a job. */
 enum mf_batch_job_state {
     MF_BATCH_JOB_UNKNOWN, /* it cannot be asked */
@@ -142,10 +145,14 @@ int mf_batch_find_job(const char *run_dir, char job[MF_BATCH_JOB_SIZE],
 /** Jobs in a row that end no task before a chain is given up. */
 #define MF_BATCH_IDLE_JOBS 3
 
+/** The same of jobs that warned tasks of the end (--warn), which may have saved what they had. */
+#define MF_BATCH_WARNED_JOBS 30
+
 /**
  * mf_batch_gets_on() - as a job of a chain begins: whether those before it have got on.
  *
- * Counts, in a small file of the run directory, jobs in a row that have ended no task.
+ * Counts, in a small file of the run directory, jobs in a row that have ended no task, and apart
+ * those of them that warned tasks of their end.
  *
  * Returns 0; or -EOVERFLOW with a sentence when they were too many, which are forgotten then: who
  * submits it again means it. Another -errno with a sentence if that cannot be found out.

@@ -145,6 +145,14 @@ int mf_batch_note_job(const char *run_dir, const char *line)
     return r;
 }
 
+void mf_batch_forget_job(const char *run_dir)
+{
+    char path[PATH_MAX];
+
+    if (job_path(run_dir, path) == 0)
+        (void)unlink(path);
+}
+
 /* Returns 0, or -ENOENT if none is noted. */
 static int read_job(const char *run_dir, char job[MF_BATCH_JOB_SIZE], char cluster[64])
 {
@@ -158,6 +166,20 @@ static int read_job(const char *run_dir, char job[MF_BATCH_JOB_SIZE], char clust
         fclose(file);
     }
     return n > 0 ? 0 : -ENOENT;
+}
+
+/* Whether squeue tells of a job that is neither over nor waits: also one whose nodes start up, or
+ * that is to go back into the queue. One that is over while its nodes are cleaned is not asked for.
+ */
+static bool tells_of_life(const char *text)
+{
+    const char *const states[] = {"RUNNING",  "SUSPENDED", "CONFIGURING", "COMPLETING", "STOPPED",
+                                  "RESIZING", "SIGNALING", "STAGE_OUT",   "REQUEUE",    NULL};
+
+    for (int i = 0; states[i]; i++)
+        if (strstr(text, states[i]))
+            return true;
+    return false;
 }
 
 /* It fails for a number that it has forgotten, and for other reasons. */
@@ -175,8 +197,7 @@ static enum mf_batch_job_state ask_squeue(const char *job, const char *cluster)
         return MF_BATCH_JOB_UNKNOWN;
     if (strstr(text, "PENDING"))
         return MF_BATCH_JOB_WAITS;
-    return strstr(text, "RUNNING") || strstr(text, "SUSPENDED") ? MF_BATCH_JOB_RUNS
-                                                                : MF_BATCH_JOB_GONE;
+    return tells_of_life(text) ? MF_BATCH_JOB_RUNS : MF_BATCH_JOB_GONE;
 }
 
 int mf_batch_find_job(const char *run_dir, char job[MF_BATCH_JOB_SIZE],

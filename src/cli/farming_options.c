@@ -127,7 +127,9 @@ const struct mf_option mf_farming_options[MF_N_RUN_OPTIONS] = {
                      .value = "SIGNAL@TIME",
                      .help = "Send running tasks a signal TIME before the run has to end: USR1@5m. "
                              "One that then ends with a status other than 0 was cut short: that is "
-                             "no failure, and --resume runs it again."},
+                             "no failure, and --resume runs it again. A task may so be longer than "
+                             "a job: a chain of jobs (mpifarm batch --chain) goes on for up to 30 "
+                             "of them that end no task, instead of three."},
     [OPTION_RELEASE_IDLE] = {.name = "release-idle",
                              .help =
                                  "In a job of Slurm: give nodes back that are idle, once all tasks "

@@ -367,7 +367,8 @@ bool mf_farm_is_finished(const struct mf_farm *farm);
  *          with all others of its node; afterwards those that can, when there are any
  *
  * Returns whether there are any; false also without memory. O(1) while more tasks are left than
- * slots are free, else O(workers), and O(tasks log tasks) when some are not placed.
+ * slots are free. Else O(workers); and with t tasks that are not placed, of s sizes, also
+ * O(t log t + s * workers + t * workers of a node).
  */
 bool mf_farm_spare(const struct mf_farm *farm, bool *may_go);
 

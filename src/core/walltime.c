@@ -31,6 +31,16 @@ bool mf_farm_put_late_if_so(struct mf_farm *farm, struct mf_task *task)
     return true;
 }
 
+/* It was another end that cut them short. Not all such tasks are late: no tick may have come since.
+ */
+static void forget_cuts(struct mf_farm *farm)
+{
+    for (struct mf_task *task = mf_tasks_after(&farm->tasks, 0); task;
+         task = mf_tasks_after(&farm->tasks, task->id))
+        if (task->state == MF_TASK_READY && task->cause == MF_CAUSE_WALLTIME)
+            task->cause = MF_CAUSE_NONE;
+}
+
 int mf_farm_handle_walltime(struct mf_farm *farm, const struct mf_event *event)
 {
     int r = mf_heap_reserve(&farm->late, farm->ready.capacity);
@@ -38,12 +48,7 @@ int mf_farm_handle_walltime(struct mf_farm *farm, const struct mf_event *event)
     if (r < 0)
         return r;
     farm->end_ns = event->end_ns;
-    for (uint32_t i = 0; i < farm->late.n_items; i++) {
-        struct mf_task *task = farm->late.items[i];
-
-        if (task->cause == MF_CAUSE_WALLTIME)
-            task->cause = MF_CAUSE_NONE;
-    }
+    forget_cuts(farm);
     mf_farm_put_all_back(farm, &farm->late);
     return 0;
 }

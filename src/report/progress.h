@@ -28,6 +28,7 @@ struct mf_progress_state {
     uint32_t n_slots;
     uint32_t n_workers, n_quarantined; /* for status.json alone, as all that follows */
     uint64_t n_lost, n_renewed;        /* workers; and launchers of theirs that were replaced */
+    uint64_t n_warned;                 /* tasks that ran when they were warned of the end */
     const char *policy;        /* that orders the tasks now; for status.json alone, as the next */
     const char *policy_why;    /* under auto: why it is that; NULL or "" otherwise */
     uint64_t n_policy_changes; /* and how often it was changed */

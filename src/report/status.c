@@ -64,7 +64,7 @@ static json_t *describe(const struct mf_progress_state *state,
     (void)gethostname(host, sizeof(host) - 1);
     return json_pack(
         "{s:s*, s:I, s:f, s:f, s:b, s:b, s:s*, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, "
-        "s:I, s:I, s:I, s:o, "
+        "s:I, s:I, s:I, s:I, s:o, "
         "s:s*, s:o*}",
         "host", host, "pid", (json_int_t)getpid(), "updated",
         (double)mf_clock_wall_ns() / MF_NS_PER_S, "elapsed",
@@ -76,7 +76,7 @@ static json_t *describe(const struct mf_progress_state *state,
         (json_int_t)state->n_running, "slots", (json_int_t)state->n_slots, "suspended",
         (json_int_t)state->n_suspended, "workers", (json_int_t)state->n_workers, "lost",
         (json_int_t)state->n_lost, "renewed", (json_int_t)state->n_renewed, "quarantined",
-        (json_int_t)state->n_quarantined, "suspended_tasks",
+        (json_int_t)state->n_quarantined, "warned", (json_int_t)state->n_warned, "suspended_tasks",
         describe_suspended(suspended, n_suspended), "policy", state->policy, "auto", chosen);
 }
 
@@ -177,6 +177,7 @@ static void take_rest(const json_t *status, struct mf_status *ret_status)
     ret_status->n_lost = get_count(status, "lost");
     ret_status->n_renewed = get_count(status, "renewed");
     ret_status->n_quarantined = get_count(status, "quarantined");
+    ret_status->n_warned = get_count(status, "warned");
     ret_status->pid = (int64_t)get_count(status, "pid");
     snprintf(ret_status->host, sizeof(ret_status->host), "%s", host ? host : "");
     snprintf(ret_status->stopped_by, sizeof(ret_status->stopped_by), "%s",

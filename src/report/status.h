@@ -44,6 +44,7 @@ int mf_status_write(const char *run_dir, const struct mf_progress_state *state,
  * @n_workers, @n_slots   that took tasks, and their slots
  * @n_lost, @n_renewed, @n_quarantined   workers that were lost so far; launchers of workers that
  *                  were replaced; workers that were in quarantine
+ * @n_warned       tasks that ran when they were warned of the end of the allocation
  * @host, @pid     where the scheduler was, and its process; "" and 0 when that is not known
  * @stopped_by     of a run that is over, and ended early: by what; else ""
  * @is_interrupted by what says nothing of its tasks: a signal, the end of the allocation
@@ -57,6 +58,7 @@ struct mf_status {
     uint64_t n_suspended;
     uint64_t n_workers, n_slots;
     uint64_t n_lost, n_renewed, n_quarantined;
+    uint64_t n_warned;
     char host[256];
     int64_t pid;
     char stopped_by[512];

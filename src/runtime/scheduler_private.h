@@ -371,6 +371,7 @@ struct mf_scheduler {
     struct mf_choosing choosing;
 
     int64_t warn_ns, stop_ns; /* see walltime.c; INT64_MAX for never */
+    uint64_t n_warned;        /* tasks that ran then */
 
     struct mf_table *live; /* task id to struct mf_live * */
     struct mf_buffer scratch;

@@ -62,14 +62,16 @@ void mf_sentry_forget(struct mf_sentry *sentry, uint32_t peer);
  */
 bool mf_sentry_is_due(const struct mf_sentry *sentry, int64_t now_ns);
 
-/** Whoever has the sentry has just taken in all that came. */
+/** Looks who is there, before or after what has come is taken in: it is mf_sentry_next() that must
+ * come behind that. */
 void mf_sentry_look(struct mf_sentry *sentry, int64_t now_ns);
 
 /**
  * mf_sentry_next() - a peer that has passed.
  *
  * Each is told of once: one that ended is forgotten, one that is silent is not expected any more.
- * Called after a look until there is none.
+ * Called after a look until there is none, and behind taking in what has come: else one is silent
+ * of which there is something that nobody has read.
  *
  * Returns whether there is one.
  */

@@ -126,6 +126,13 @@ static void say_most_memory(struct mf_outcome *outcome)
     snprintf(outcome->detail + n, sizeof(outcome->detail) - n, ", and no worker has more");
 }
 
+/* Cut short by what all tasks get, in a run that stops: the farm takes that for the stop. */
+static bool was_stopped(const struct mf_task *task, const struct mf_outcome *outcome)
+{
+    return task->state == MF_TASK_CANCELLED &&
+           (outcome->cause == MF_CAUSE_TERMINATED || outcome->cause == MF_CAUSE_WALLTIME);
+}
+
 void mf_settle_attempt_ended(struct mf_scheduler *scheduler, struct mf_live *live,
                              const struct mf_peer *peer, uint32_t attempt,
                              const struct mf_outcome *outcome, const struct mf_region *region)
@@ -157,7 +164,7 @@ void mf_settle_attempt_ended(struct mf_scheduler *scheduler, struct mf_live *liv
         say_most_memory(&told);
     if (outcome->cause == MF_CAUSE_LAUNCHER || outcome->cause == MF_CAUSE_TERMINATED)
         mf_recovery_say_poison(scheduler, task, &told);
-    if (outcome->cause == MF_CAUSE_TERMINATED && task->state == MF_TASK_CANCELLED)
+    if (was_stopped(task, outcome))
         told.cause = MF_CAUSE_STOPPED;
     mf_settle_attempt(scheduler, live, peer, task->state, &told, region);
 }

@@ -52,6 +52,7 @@ static struct mf_progress_state progress_state(const struct mf_scheduler *schedu
         .n_quarantined = mf_farm_workers(scheduler->farm)->n_quarantined,
         .n_lost = scheduler->notice.n_lost,
         .n_renewed = scheduler->notice.n_renewed,
+        .n_warned = scheduler->n_warned,
         .policy = mf_choosing_policy(scheduler),
         .policy_why = scheduler->choosing.why,
         .n_policy_changes = scheduler->choosing.n_changes,

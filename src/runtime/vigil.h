@@ -43,13 +43,14 @@ void mf_vigil_heard(struct mf_vigil *vigil, uint32_t peer);
 /** How long the peer has been silent, as time counts here; 0 if it is not expected. */
 int64_t mf_vigil_silence_ns(const struct mf_vigil *vigil, uint32_t peer);
 
-/** Whoever listens looks now: after what has come was taken in. */
+/** Whoever listens looks now, before or after what has come is taken in. */
 void mf_vigil_look(struct mf_vigil *vigil, int64_t now_ns);
 
 /**
  * mf_vigil_next() - a peer that has been silent for too long.
  *
- * It is not expected any more then. Called until there is nobody; O(peers) a few times in the
+ * It is not expected any more then. Called behind taking in what had come by the last look, until
+ * there is nobody; O(peers) a few times in the
  * time that one may be silent, else O(1).
  *
  * Returns its number or MF_VIGIL_NOBODY.

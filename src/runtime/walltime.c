@@ -66,8 +66,11 @@ static void warn(struct mf_scheduler *scheduler)
 {
     struct mf_message message = {.kind = MF_MESSAGE_WARN,
                                  .signal = (uint32_t)scheduler->config.warn_signal};
+    struct mf_farm_counts counts;
     char name[32];
 
+    mf_farm_count(scheduler->farm, &counts);
+    scheduler->n_warned = counts.by_state[MF_TASK_RUNNING];
     scheduler->warn_ns = INT64_MAX;
     mf_log_info(scheduler->config.log, "the end is near: running tasks get %s",
                 name_signal(scheduler->config.warn_signal, name, sizeof(name)));

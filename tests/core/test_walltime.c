@@ -93,6 +93,20 @@ Test(walltime, what_a_warning_cut_short_waits_uncharged_for_a_longer_allocation)
     cr_assert_str_eq(t_trace(t), "a:PLACED@0#2");
 }
 
+Test(walltime, what_a_warning_cut_short_just_before_the_allocation_was_made_longer_starts_again)
+{
+    struct t_farm *t = t_farm("a", .workers = 1);
+
+    t_end_at(t, t->now_ns + 20 * T_MS);
+    t_tick(t);
+    t_start(t, "a");
+    t_trace(t);
+    t_end(t, "a", .cause = MF_CAUSE_WALLTIME);
+    t_end_at(t, t->now_ns + 90 * T_MS);
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "a:PLACED@0#2");
+}
+
 Test(walltime, what_a_warning_cut_short_while_the_run_stops_is_cancelled)
 {
     struct t_farm *t = t_farm("a", .workers = 1);

@@ -103,7 +103,7 @@ Test(batch, a_job_that_waits_is_known_to_status_and_to_another_batch)
         SLURM "put squeue <<'END'\ncat state\nEND\n"
               "try() { mpifarm \"$@\" 2>&1; echo $?; }; batch='try batch -Q tasks.txt'\n"
               "try status; echo PENDING > state; $batch; try status; $batch; $batch -d singleton\n"
-              "echo RUNNING > state; try status; echo > state; try status\n"
+              "echo CONFIGURING > state; try status; echo > state; try status\n"
               "job; try status | sed 's/took.*/took/'; $batch; echo PENDING > state; "
               "try status | tail -n 2");
 
@@ -198,12 +198,15 @@ Test(batch, what_sbatch_has_against_it_is_told_in_its_own_words)
 Test(batch, who_waits_for_the_job_is_told_how_it_ended_by_sbatch)
 {
     t_write("tasks.txt", "true\n");
-    struct t_result result = t_sh(
-        SLURM "put sbatch <<'END'\necho \"$*\"; exit 5\nEND\n"
-              "mpifarm batch tasks.txt --wait; echo $?; SBATCH_WAIT=1 mpifarm batch tasks.txt");
+    struct t_result result =
+        t_sh(SLURM "mpifarm batch -Q tasks.txt; cat mpifarm-run/job\n"
+                   "put sbatch <<'END'\necho \"$*\"; exit 5\nEND\n"
+                   "mpifarm batch tasks.txt --wait; echo $?; ls mpifarm-run/job; "
+                   "SBATCH_WAIT=1 mpifarm batch tasks.txt");
 
-    cr_assert(eq(str, result.out, "--wait mpifarm-run/batch.sh\n5\nmpifarm-run/batch.sh\n"), "%s",
-              result.err);
+    /* Its number is unknown, and that of an earlier one is no answer. */
+    cr_assert(eq(str, result.out, "1\n--wait mpifarm-run/batch.sh\n5\nmpifarm-run/batch.sh\n"),
+              "%s", result.err);
 }
 
 Test(batch, a_chain_ends_when_all_tasks_have_ended)
@@ -302,6 +305,24 @@ Test(batch, a_chain_whose_jobs_end_no_task_is_given_up_and_may_be_begun_again)
     cr_assert(eq(str, result.out, "3\n2\n3\n3\n3\n4\n3\n5\n3\n5\n3\n6\n0\n"), "%s", result.err);
     cr_assert(t_has(result.err, "mpifarm-run: 3 jobs in a row have ended no task: the chain ends"),
               "%s", result.err);
+}
+
+/* It may be longer than a job, and so be cut short again and again. */
+Test(batch, a_chain_whose_jobs_warn_their_tasks_of_the_end_is_given_up_much_later)
+{
+    t_write("tasks.txt", "[time=2h] true\n");
+    struct t_result result =
+        t_sh("mpifarm run --walltime 1h tasks.txt; at=1; warned=1\n"
+             "ran() { at=$((at + 1)); printf '{\"updated\": %%d.0, \"elapsed\": 1.0, "
+             "\"finished\": true, \"total\": 1, \"running\": 0, \"warned\": %%d}' $at $1 > "
+             "mpifarm-run/status.json; }\n"
+             "go_on() { n=0; while mpifarm batch --gets-on mpifarm-run; do n=$((n + 1)); $1; done; "
+             "echo $n; }\n"
+             "ran 1; go_on 'ran 1'; ran 1; go_on 'ran 0'; ran 1; go_on true");
+
+    cr_assert(eq(str, result.out, "30\n3\n3\n"), "%s", result.err);
+    cr_assert(t_has(result.err, "mpifarm-run: 30 jobs in a row have ended no task"), "%s",
+              result.err);
 }
 
 Test(batch, nodes_are_given_back_only_from_a_job_whose_ranks_are_mpifarms)

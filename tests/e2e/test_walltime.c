@@ -37,9 +37,10 @@ Test(walltime, running_tasks_are_warned_before_the_end_and_what_that_cuts_short_
             "[ -e again ] || exec sleep 300\n");
     struct t_result result =
         t_sh("mpifarm run -j 3 --walltime 120s --warn SIGUSR1@115s tasks.farm; echo $?; "
+             "grep -o '\"warned\": 3' mpifarm-run/status.json; "
              "touch again; mpifarm run --resume tasks.farm; echo $?");
 
-    cr_assert(eq(str, result.out, "saved\n3\n0\n"), "%s", result.err);
+    cr_assert(eq(str, result.out, "saved\n3\n\"warned\": 3\n0\n"), "%s", result.err);
     cr_assert(t_has(result.err, "running tasks get USR1"), "%s", result.err);
     cr_assert(t_has(result.err, "1 done, 0 failed"), "%s", result.err);
     cr_assert(t_has(result.err, "2 tasks left; --resume continues"), "%s", result.err);

@@ -33,6 +33,7 @@ Test(status, is_read_back_as_it_was_written)
                                       .n_workers = 2,
                                       .n_lost = 1,
                                       .n_renewed = 5,
+                                      .n_warned = 6,
                                       .stopped_by = "an error in no\xffutf"};
     struct mf_status_suspended suspended[] = {
         {"fit", 500 * MF_NS_PER_S}, {"no\xffutf", MF_NS_PER_S}, {"plot", 700 * MF_NS_PER_S}};
@@ -52,6 +53,7 @@ Test(status, is_read_back_as_it_was_written)
     cr_assert_eq(status.n_workers, 2u);
     cr_assert_eq(status.n_lost, 1u);
     cr_assert_eq(status.n_renewed, 5u);
+    cr_assert_eq(status.n_warned, 6u);
     cr_assert_str_eq(status.stopped_by, "an error in no?utf");
     cr_assert_eq(status.pid, getpid());
     cr_assert_eq(mf_status_find_suspended(t_path("."), "plot", &since_ns), 0);

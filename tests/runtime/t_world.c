@@ -240,6 +240,9 @@ static void script(void *arg, const struct mf_start *start, struct mf_fake_run *
     if (task->fails_first && start->try_number == 1) {
         run->outcome.cause = MF_CAUSE_EXIT;
         run->outcome.exit_status = 1;
+    } else if (task->is_cut) {
+        run->outcome.cause = MF_CAUSE_WALLTIME;
+        run->outcome.exit_status = 1;
     } else {
         run->bytes[MF_STDOUT] = output;
         run->n_bytes[MF_STDOUT] = task->is_loud ? sizeof(output) : 5;

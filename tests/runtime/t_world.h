@@ -46,6 +46,7 @@ struct t_rank {
 /** What happened to a task. */
 struct t_world_task {
     bool fails_first; /* its first try fails */
+    bool is_cut;      /* it ends as one that was warned of the end of the allocation */
     bool is_loud;     /* its output is too large for a message */
     uint32_t n_done;  /* times that it ran to its end */
     uint32_t n_cut;   /* of these, on ranks that died before anybody had heard of it */

@@ -1,4 +1,5 @@
-/* Runs that end since what is left of them can start no more: all ranks in one thread. */
+/* Runs that end although tasks are left: since these can start no more, or as they are stopped. All
+ * ranks in one thread. */
 #include "t_world.h"
 
 #include "base/clock.h"
@@ -85,5 +86,34 @@ Test(standstill, a_node_that_was_only_silent_is_waited_for)
     cr_assert(t_world_run(world, 120000));
     cr_assert_eq(world->result, MF_RUN_DONE);
     cr_assert_eq(world->tasks[3].n_done, 1);
+    t_world_destroy(world);
+}
+
+static int note_cut(void *arg, const struct mf_journal_attempt *attempt)
+{
+    bool *has_stopped = arg;
+
+    cr_assert_eq(attempt->state, MF_TASK_CANCELLED);
+    *has_stopped = attempt->outcome.cause == MF_CAUSE_STOPPED;
+    return 0;
+}
+
+Test(standstill, what_the_warning_of_the_end_cuts_short_in_a_run_that_stops_is_told_as_stopped)
+{
+    struct t_world *world = t_world_create(1, 2, 1, "task 1\n", 1, false);
+    struct mf_journal *journal;
+    struct mf_error err;
+    bool has_stopped = false;
+
+    world->tasks[1].duration_ns = MF_NS_PER_S;
+    world->tasks[1].is_cut = true;
+    while (world->n_running == 0)
+        t_world_step(world);
+    mf_scheduler_stop(world->ranks[0].scheduler, MF_STOP_SOON, "a test");
+    cr_assert(t_world_run(world, 120000), "it does not end");
+    cr_assert_eq(mf_journal_open(world->run_dir, MF_JOURNAL_READ, &journal, &err), 0);
+    cr_assert_eq(mf_journal_each(journal, note_cut, &has_stopped, &err), 0);
+    mf_journal_close(journal, NULL);
+    cr_assert(has_stopped);
     t_world_destroy(world);
 }

@@ -79,6 +79,7 @@ struct sim_task {
     uint32_t span_attempt; /* for which parts were sent to workers, 0 for none */
     mf_worker_id parts[MAX_SPAN];
     uint32_t n_parts;
+    uint32_t cut_by; /* the end that cut it short, 0 for none: see n_ends */
 };
 
 struct sim {
@@ -93,6 +94,8 @@ struct sim {
     struct sim_task tasks[MAX_TASKS + 1];
     uint64_t n_tasks, n_submitted;
     bool is_closed, is_all_narrow;
+    int64_t end_ns;  /* of the allocation, INT64_MAX for none */
+    uint32_t n_ends; /* how often that was said */
     /* chances out of 1000: of an attempt, a turn or a message */
     uint64_t fail_chance, lose_chance, drain_chance, cancel_chance, pause_chance, stop_chance,
         repeat_chance, target_chance, avoid_chance, bad_chance;
@@ -296,9 +299,11 @@ static void obey(struct sim *sim, mf_worker_id id, const struct letter *order)
 
 static enum mf_cause draw_failure(struct sim *sim)
 {
-    static const enum mf_cause causes[] = {MF_CAUSE_EXIT, MF_CAUSE_SIGNAL, MF_CAUSE_MEMORY,
-                                           MF_CAUSE_START, MF_CAUSE_LAUNCHER};
+    static const enum mf_cause causes[] = {MF_CAUSE_EXIT,  MF_CAUSE_SIGNAL,   MF_CAUSE_MEMORY,
+                                           MF_CAUSE_START, MF_CAUSE_LAUNCHER, MF_CAUSE_TERMINATED};
 
+    if (sim->end_ns != INT64_MAX && chance(sim, 300))
+        return MF_CAUSE_WALLTIME;
     return causes[draw(sim, sizeof(causes) / sizeof(causes[0]))];
 }
 
@@ -561,8 +566,9 @@ static void change_walltime(struct sim *sim)
 {
     int64_t left_ns = (int64_t)draw(sim, 20) * MS;
 
-    apply(sim, (struct mf_event){.kind = MF_EVENT_WALLTIME,
-                                 .end_ns = chance(sim, 700) ? INT64_MAX : sim->now_ns + left_ns});
+    sim->end_ns = chance(sim, 700) ? INT64_MAX : sim->now_ns + left_ns;
+    sim->n_ends++;
+    apply(sim, (struct mf_event){.kind = MF_EVENT_WALLTIME, .end_ns = sim->end_ns});
 }
 
 /* Nobody will bring the workers back that all that is left needs: the run ends, as a real one. */
@@ -595,13 +601,28 @@ static void interfere(struct sim *sim)
                                      .stop = chance(sim, 500) ? MF_STOP_SOON : MF_STOP_NOW});
 }
 
+/* A task that a warning cut short is not charged; of an end that is not known it waits for none. */
+static void check_cut(struct sim *sim, mf_task_id id, uint32_t charged)
+{
+    const struct mf_task *task = mf_farm_find(sim->farm, id);
+
+    sim->stats->cut++;
+    claim(sim, !task || task->charged == charged, "a task was charged for the end");
+    sim->tasks[id].cut_by = sim->end_ns != INT64_MAX ? sim->n_ends : 0;
+}
+
 static void hear(struct sim *sim)
 {
     struct letter letter;
 
     while (take(sim, &sim->outbox, &letter)) {
+        const struct mf_task *task = mf_farm_find(sim->farm, letter.event.task);
+        uint32_t charged = task ? task->charged : 0;
         int r = apply(sim, letter.event);
 
+        if (r == 0 && letter.event.kind == MF_EVENT_ENDED &&
+            letter.event.cause == MF_CAUSE_WALLTIME)
+            check_cut(sim, letter.event.task, charged);
         if (r == 0 && letter.event.kind == MF_EVENT_ENDED && letter.event.cause == MF_CAUSE_NONE)
             sim->tasks[letter.event.task].n_successes++;
         if (r == 0 && letter.event.cause == MF_CAUSE_TIMEOUT)
@@ -785,6 +806,8 @@ static void carry_out(struct sim *sim, const struct mf_change *change)
         check_place(sim, change);
         check_caution(sim, change);
         check_after(sim, change);
+        claim(sim, task->cut_by == 0 || task->cut_by != sim->n_ends,
+              "a task is tried again before the end that cut it short has moved");
         letter.run_ns = (int64_t)draw(sim, (uint64_t)sim->longest_ns);
         post(sim, &sim->workers[change->worker].inbox, letter);
     }
@@ -865,6 +888,7 @@ static void set_up(struct sim *sim, uint64_t seed)
     uint64_t n_workers;
 
     mf_rng_init(&sim->rng, seed);
+    sim->end_ns = INT64_MAX;
     sim->config = (struct mf_farm_config){
         .policy = draw_policy(sim),
         .placement = draw_placement(sim),
