@@ -9,6 +9,7 @@
 #include "base/command.h"
 #include "cli/ending.h"
 #include "cli/invocation.h"
+#include "cli/streams.h"
 #include "cli/supervise.h"
 #include "cli/terminal.h"
 #include "exec/modules.h"
@@ -399,6 +400,7 @@ static int schedule(struct mf_context *context, struct mf_rank *rank,
     enum mf_run_result result;
     int r, status = MPIFARM_EXIT_USAGE;
 
+    mf_streams_take();
     r = open_run(&run, open_source, words, n_words, &err);
     if (r == 0) {
         context->log.before = mf_progress_step_aside;

@@ -7,6 +7,7 @@
 #include "cli/supervise_private.h"
 
 #include "base/io.h"
+#include "cli/streams.h"
 #include "exec/descendants.h"
 #include "runtime/handover.h"
 
@@ -85,19 +86,36 @@ static void take_signal(struct mf_supervisor *supervisor)
     reap(supervisor);
 }
 
+/* Output of a rank on another node, which takes it to be printed: no more of it is to be lost. */
+static void stop_printing(struct mf_supervisor *supervisor)
+{
+    if (supervisor->out.error == 0 || supervisor->is_output_lost)
+        return;
+    supervisor->is_output_lost = true;
+    mf_log_error(&supervisor->context->log,
+                 "standard output cannot be written: %s: the run is stopped, and output of tasks "
+                 "that have just ended is lost",
+                 strerror(-supervisor->out.error));
+    mf_supervise_pass_on(supervisor, SIGTERM);
+}
+
 static void wait_for_more(struct mf_supervisor *supervisor)
 {
     struct pollfd items[] = {{.fd = supervisor->signal_fd, .events = POLLIN},
                              mf_relay_wish(&supervisor->out),
-                             mf_relay_wish(&supervisor->err)};
+                             mf_relay_wish(&supervisor->err),
+                             {.fd = supervisor->streams_fd, .events = POLLIN}};
     bool has_moved;
 
-    if (poll(items, 3, (int)(MF_SUPERVISE_LOOK_NS / MF_NS_PER_MS)) < 0)
+    if (poll(items, 4, (int)(MF_SUPERVISE_LOOK_NS / MF_NS_PER_MS)) < 0)
         return;
     if (items[0].revents)
         take_signal(supervisor);
+    if (items[3].revents)
+        mf_streams_give(supervisor->streams_fd);
     has_moved = mf_relay_turn(&supervisor->out, &items[1]);
     has_moved |= mf_relay_turn(&supervisor->err, &items[2]);
+    stop_printing(supervisor);
     /* A reader that is slow holds up the starter, which does not hang then. */
     if (has_moved || supervisor->out.n > 0 || supervisor->err.n > 0)
         supervisor->quiet_ns = mf_clock_monotonic_ns();
@@ -251,6 +269,7 @@ static bool watch(struct mf_supervisor *supervisor)
     is_clear = clear_away(supervisor);
     mf_close(&fds[0]);
     mf_close(&fds[1]);
+    mf_close(&supervisor->streams_fd);
     return is_clear;
 }
 
@@ -285,7 +304,8 @@ int mf_supervise(struct mf_context *context, const struct mf_supervision *config
     struct mf_supervisor supervisor = {.context = context,
                                        .config = config,
                                        .name = mf_launch_way_name(config->launching->way),
-                                       .signal_fd = -1};
+                                       .signal_fd = -1,
+                                       .streams_fd = -1};
     int r, status;
 
     if (config->launching->way == MF_LAUNCH_MPIRUN && may_be_refused(context))
@@ -302,6 +322,8 @@ int mf_supervise(struct mf_context *context, const struct mf_supervision *config
     while (mf_supervise_follow(&supervisor, watch(&supervisor)))
         ;
     status = judge(&supervisor);
+    if (supervisor.out.error < 0 && status <= MPIFARM_EXIT_FAILED)
+        status = MPIFARM_EXIT_STOPPED;
     (void)unlink(supervisor.ending);
     mf_close(&supervisor.signal_fd);
     return status;
