@@ -520,6 +520,8 @@ static int take_part(struct mf_context *context, const struct mf_launch *launch,
     settings->rank.is_in_job = getenv("SLURM_JOB_ID") != NULL;
     settings->rank.hears_mpirun = mf_ending_is_awaited() && getenv("OMPI_COMM_WORLD_SIZE");
     r = mf_rank_start(&rank, &settings->rank, &err);
+    if (r == 0 && rank.is_root)
+        mf_ending_note_ready();
 
     if (r == 0 && rank.is_root && launch->n_copies > 1 && mf_supervise_is_advised())
         mf_log_info(&context->log,

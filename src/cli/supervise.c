@@ -9,6 +9,7 @@
 #include "base/io.h"
 #include "cli/streams.h"
 #include "exec/descendants.h"
+#include "journal/rundir.h"
 #include "runtime/handover.h"
 
 #include <errno.h>
@@ -37,9 +38,6 @@
  * not looked at while there is output. */
 #define RECORD_NS (1 * MF_NS_PER_S)
 
-/* Ranks that are to go on with a run do so within this time, or not at all. */
-#define BEGIN_NS (120 * MF_NS_PER_S)
-
 /* Processes of the starter that have to be killed. */
 #define KILL_LIMIT_NS (2 * MF_NS_PER_S)
 
@@ -67,10 +65,19 @@ struct mf_ending mf_supervise_look(struct mf_supervisor *supervisor)
     return supervisor->last;
 }
 
+/* Those of ranks that have died become children of this process. */
 static void reap(struct mf_supervisor *supervisor)
 {
-    mf_supervise_reap_teller(supervisor);
-    supervisor->has_ended = waitpid(supervisor->starter, &supervisor->status, WNOHANG) != 0;
+    int status;
+    pid_t pid;
+
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+        mf_supervise_note_reaped(supervisor, pid, status);
+        if (pid != supervisor->starter)
+            continue;
+        supervisor->status = status;
+        supervisor->has_ended = true;
+    }
 }
 
 static void take_signal(struct mf_supervisor *supervisor)
@@ -121,6 +128,16 @@ static void wait_for_more(struct mf_supervisor *supervisor)
         supervisor->quiet_ns = mf_clock_monotonic_ns();
 }
 
+/* One on another node holds the lock of the run directory. */
+static bool has_ended(const struct mf_supervisor *supervisor, const struct mf_life *scheduler)
+{
+    int fd, r = mf_life_open(scheduler, &fd);
+
+    if (r == 1)
+        mf_close(&fd);
+    return r == -ESRCH || (r == 0 && mf_rundir_is_held(supervisor->config->run_dir) == 0);
+}
+
 /* For how long the starter may stay behind a run that is over; -1 for one that is not. */
 static int64_t patience_ns(struct mf_supervisor *supervisor)
 {
@@ -130,9 +147,11 @@ static int64_t patience_ns(struct mf_supervisor *supervisor)
         return ending.has_losses ? LEAVE_LOST_NS : LEAVE_NS;
     if (ending.state == MF_ENDING_NONE && supervisor->err.was_told)
         return LEAVE_LOST_NS;
-    if (ending.state == MF_ENDING_NONE && supervisor->n_continued > 0)
-        return BEGIN_NS;
-    if (ending.state == MF_ENDING_BEGUN && mf_life_has_ended(&ending.scheduler))
+    /* srun may have to wait for nodes. */
+    if (ending.state == MF_ENDING_NONE &&
+        (supervisor->config->launching->way == MF_LAUNCH_MPIRUN || supervisor->n_continued > 0))
+        return supervisor->config->start_ns;
+    if (ending.state == MF_ENDING_BEGUN && has_ended(supervisor, &ending.scheduler))
         return ending.is_over                    ? LEAVE_OVER_NS
                : supervisor->config->has_standby ? TAKEOVER_NS
                                                  : LEAVE_NS;
@@ -243,6 +262,7 @@ static int judge(struct mf_supervisor *supervisor)
                      mf_supervise_say_how_it_broke(supervisor, how, sizeof(how)));
         return MPIFARM_EXIT_STOPPED;
     case MF_ENDING_NONE:
+    case MF_ENDING_READY:
         break;
     }
     mf_log_error(&supervisor->context->log, "%s ended before the run began%s%s", supervisor->name,

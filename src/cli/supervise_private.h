@@ -78,8 +78,8 @@ void mf_supervise_pass_on(struct mf_supervisor *supervisor, uint32_t number);
 /** A scheduler that has taken over gets what the one before it did not. */
 void mf_supervise_tell_next(struct mf_supervisor *supervisor);
 
-/** A teller may have ended. */
-void mf_supervise_reap_teller(struct mf_supervisor *supervisor);
+/** A child has ended, which may be a teller; status as of wait(). */
+void mf_supervise_note_reaped(struct mf_supervisor *supervisor, pid_t pid, int status);
 
 /** Whether the user does not want to wait any longer. */
 bool mf_supervise_is_told_to_leave(struct mf_supervisor *supervisor);
