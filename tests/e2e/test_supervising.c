@@ -226,6 +226,21 @@ Test(supervising, what_cannot_be_printed_stops_the_run)
     cr_assert(eq(str, result.out, "3\na\nb\n3\n"), "%s%s", result.out, t_read("err"));
 }
 
+/* As one whose rank 0 is on another node, and prints by way of it. */
+Test(supervising, what_came_by_way_of_mpirun_and_cannot_be_printed_stops_the_run)
+{
+    t_write("mpirun", "#!/bin/sh\necho begun 0 - 0 0 1 node > $MPIFARM_SUPERVISED\n"
+                      "trap 'echo ended 0 0 > $MPIFARM_SUPERVISED; exit' USR2\n"
+                      "echo output; while :; do sleep 0.01; done\n");
+    t_write("tasks.txt", "true\n");
+    struct t_result result =
+        t_sh("chmod +x mpirun; PATH=$PWD:$PATH; mpifarm run --np 2 tasks.txt >/dev/full");
+
+    cr_assert(eq(int, result.status, 3), "%s", result.err);
+    cr_assert(t_has(result.err, "standard output cannot be written: No space left on device: "),
+              "%s", result.err);
+}
+
 Test(supervising, when_the_supervisor_is_killed_no_output_is_lost)
 {
     t_write("tasks.txt", "touch started; trap '' TERM; sleep 0.5; echo a\necho b\necho c\n");
