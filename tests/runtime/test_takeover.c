@@ -4,6 +4,7 @@
 #include "base/buffer.h"
 #include "base/clock.h"
 #include "runtime/handover.h"
+#include "runtime/worker_private.h"
 #include "support/seeds.h"
 
 #include <criterion/criterion.h>
@@ -216,6 +217,26 @@ Test(takeover, what_a_rank_has_that_is_stopped_meanwhile_is_not_run_elsewhere)
     for (uint64_t seed = first; seed < first + n; seed++)
         n_takeovers += explore_stops(seed);
     cr_assert(t_is_seed_given() || n_takeovers > n / 2, "only %u took over", n_takeovers);
+}
+
+Test(takeover, a_rank_that_came_later_waits_for_no_heir_and_is_none)
+{
+    struct t_world *world = make_world(5, false);
+    uint32_t last = world->n_ranks - 1;
+
+    world->ranks[0].scheduler->n_first_peers = last;
+    cr_assert_not(t_world_run(world, 150), "it is too short for this test");
+    for (uint32_t i = 1; i < last; i++) {
+        const struct mf_takeover *heirs = &world->ranks[i].worker->heirs;
+
+        cr_assert_eq(heirs->n_heirs, last - 1);
+        for (uint32_t k = 0; k < heirs->n_heirs; k++)
+            cr_assert_lt(heirs->heirs[k], last);
+    }
+    cr_assert_eq(mf_worker_rank_epoch(world->ranks[last].worker), 0);
+    mf_worker_rank_on_scheduler_lost(world->ranks[last].worker);
+    cr_assert(mf_worker_rank_is_orphan(world->ranks[last].worker));
+    t_world_destroy(world);
 }
 
 static uint64_t count_rows(struct t_world *world)
