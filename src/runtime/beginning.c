@@ -166,6 +166,11 @@ static void try_to_begin(struct mf_scheduler *scheduler)
         mf_hooks_begin(scheduler);
         return;
     }
+    /* Under the scheduler before this one tasks were started. */
+    if (scheduler->config.is_takeover) {
+        mf_scheduler_fail(scheduler, &err);
+        return;
+    }
     scheduler->is_refused = true;
     mf_log_error(scheduler->config.log, "%s", err.text);
 }

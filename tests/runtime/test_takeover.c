@@ -239,6 +239,22 @@ Test(takeover, a_rank_that_came_later_waits_for_no_heir_and_is_none)
     t_world_destroy(world);
 }
 
+Test(takeover, one_that_cannot_go_on_ends_the_run_which_was_begun)
+{
+    struct t_world *world = make_world(7, false);
+    char command[256];
+
+    cr_assert_not(t_world_run(world, 150), "it is too short for this test");
+    t_world_kill(world, &world->ranks[0]);
+    snprintf(command, sizeof(command), "cd %s && rm joblog.tsv && mkdir joblog.tsv",
+             world->run_dir);
+    cr_assert_eq(system(command), 0);
+    cr_assert(t_world_run(world, 20000));
+    cr_assert_eq(world->n_takeovers, 1);
+    cr_assert_eq(world->result, MF_RUN_STOPPED);
+    t_world_destroy(world);
+}
+
 static uint64_t count_rows(struct t_world *world)
 {
     struct mf_journal *journal;
