@@ -437,6 +437,8 @@ static int take_over(struct mf_context *context, struct mf_rank *rank,
 /* Tells who supervises this. Returns the status to exit with. */
 static int note_end(const struct mf_rank *rank, int status)
 {
+    if (rank->is_superseded && mf_ending_is_awaited())
+        return MPIFARM_EXIT_DONE;
     return mf_ending_note(status, rank->remote && rank->remote->has_losses);
 }
 

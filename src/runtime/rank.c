@@ -549,8 +549,11 @@ int mf_rank_schedule(struct mf_rank *rank, struct mf_scheduler_config *config, F
     if (rank->remote)
         rank->remote->has_losses = mf_scheduler_has_losses(rank->scheduler);
     *ret_result = mf_scheduler_result(rank->scheduler);
-    if (*ret_result == MF_RUN_SUPERSEDED)
+    if (*ret_result == MF_RUN_SUPERSEDED) {
+        /* The others do not leave yet. */
+        rank->is_superseded = rank->remote->has_losses = true;
         return 0;
+    }
     if (summary && *ret_result != MF_RUN_REFUSED)
         mf_scheduler_summarize(rank->scheduler, summary);
     else if (!summary)

@@ -69,6 +69,7 @@ struct mf_rank {
     int64_t next_try_ns; /* of taking over */
     bool cannot_succeed; /* it was tried in vain */
     bool was_scheduled;  /* the workers were told to stop */
+    bool is_superseded;  /* another rank schedules, and tells how the run ends */
     int signal_fd;
     int n_signals;
     bool is_ending; /* a signal has ended the running tasks */

@@ -218,17 +218,22 @@ void mf_reign_turn(struct mf_scheduler *scheduler)
 /* --- superseded --- */
 
 /* Another one schedules: this one writes nothing more, and tells its workers nothing. */
+static void leave(struct mf_scheduler *scheduler)
+{
+    scheduler->is_superseded = true;
+    scheduler->has_failed = true;
+    scheduler->is_finished = true;
+    if (scheduler->journal)
+        mf_journal_discard(scheduler->journal);
+}
+
 static void give_way(struct mf_scheduler *scheduler, uint64_t epoch, uint32_t rank)
 {
     mf_log_error(scheduler->config.log,
                  "rank %" PRIu32 " has taken over this run (epoch %" PRIu64 ", this is %" PRIu64
                  "): this scheduler leaves",
                  rank, epoch, scheduler->epoch);
-    scheduler->is_superseded = true;
-    scheduler->has_failed = true;
-    scheduler->is_finished = true;
-    if (scheduler->journal)
-        mf_journal_discard(scheduler->journal);
+    leave(scheduler);
 }
 
 int mf_reign_on_superseded(struct mf_scheduler *scheduler, const struct mf_message *message)
@@ -256,5 +261,11 @@ int mf_reign_on_takeover(struct mf_scheduler *scheduler, struct mf_peer *peer,
 
 int mf_reign_check(struct mf_scheduler *scheduler, struct mf_error *err)
 {
-    return scheduler->epoch > 0 ? mf_journal_check_lock(scheduler->journal, err) : 0;
+    int r = scheduler->epoch > 0 ? mf_journal_check_lock(scheduler->journal, err) : 0;
+
+    if (r == -ESTALE) {
+        mf_log_error(scheduler->config.log, "%s: this scheduler leaves", err->text);
+        leave(scheduler);
+    }
+    return r;
 }

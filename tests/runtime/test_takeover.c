@@ -288,3 +288,21 @@ Test(takeover, a_scheduler_that_hears_of_a_later_one_writes_nothing_more_and_lea
     mf_buffer_finish(&payload);
     t_world_destroy(world);
 }
+
+Test(takeover, a_scheduler_whose_lock_somebody_else_has_leaves_the_workers_to_that_one)
+{
+    struct t_world *world = make_world(3, false);
+    char command[128];
+    uint64_t n_rows;
+
+    cr_assert_not(t_world_run(world, 150), "it is too short for this test");
+    snprintf(command, sizeof(command), "echo another > %s/lock", world->run_dir);
+    cr_assert_eq(system(command), 0);
+    n_rows = count_rows(world);
+    cr_assert(t_world_run(world, 500));
+    cr_assert_eq(world->result, MF_RUN_SUPERSEDED);
+    cr_assert_eq(count_rows(world), n_rows);
+    for (uint32_t i = 1; i < world->n_ranks; i++)
+        cr_assert_not(mf_worker_rank_is_finished(world->ranks[i].worker));
+    t_world_destroy(world);
+}
