@@ -499,6 +499,11 @@ void mf_rank_try_later(struct mf_rank *rank)
     rank->next_try_ns = mf_clock_monotonic_ns() + TRY_AGAIN_NS;
 }
 
+bool mf_rank_pass(struct mf_rank *rank)
+{
+    return mf_worker_rank_pass(rank->worker) == 1;
+}
+
 /* The worker goes on in this process, under a scheduler that is here now. */
 static int take_over(struct mf_rank *rank, struct mf_scheduler_config *config, struct mf_error *err)
 {

@@ -105,6 +105,13 @@ int mf_rank_work(struct mf_rank *rank, struct mf_error *err);
 void mf_rank_try_later(struct mf_rank *rank);
 
 /**
+ * This rank cannot read the tasks, which another one may: it is their turn before its own.
+ *
+ * Returns whether that is so; else all of them have had it.
+ */
+bool mf_rank_pass(struct mf_rank *rank);
+
+/**
  * mf_rank_schedule() - run a farm to its end.
  *
  * SIGINT, SIGTERM and SIGHUP are taken over: the first lets running tasks end,

@@ -264,6 +264,30 @@ Test(worker_notice, after_a_false_alarm_the_next_silence_is_noticed_as_well)
     }
 }
 
+Test(worker_notice, one_that_cannot_take_over_lets_the_others_try_first)
+{
+    uint32_t n_passed;
+
+    say_pulse(true);
+    welcome();
+    say_takeover();
+    for (int i = 0; i < 2; i++) {
+        for (int ms = 0; !mf_worker_rank_may_succeed(worker, 7, now_ns); ms++) {
+            cr_assert(ms < 7000);
+            pass_ms(1);
+        }
+        n_passed = mf_worker_rank_pass(worker);
+        cr_assert(eq(u32, n_passed, 1));
+        cr_assert(not(mf_worker_rank_may_succeed(worker, 7, now_ns)));
+        pass_ms(600);
+        cr_assert(mf_worker_rank_may_succeed(worker, 7, now_ns));
+        n_passed = mf_worker_rank_pass(worker);
+        cr_assert(eq(u32, n_passed, 2));
+        say_takeover();
+        pass_ms(1);
+    }
+}
+
 Test(worker_notice, one_that_nobody_answers_for_may_be_silent_if_it_runs_functions_itself)
 {
     teardown();
