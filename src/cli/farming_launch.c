@@ -4,6 +4,7 @@
 
 #include "cli/supervise.h"
 #include "cli/walltime.h"
+#include "runtime/handover.h"
 #include "taskfile/input.h"
 
 #include <errno.h>
@@ -113,6 +114,8 @@ static int supervise(struct mf_context *context, const struct mf_farming_setting
         .launching = launching,
         .run_dir = settings->run_dir,
         .has_standby = settings->scheduler.has_standby,
+        .patience_ns =
+            settings->rank.patience_ns ? settings->rank.patience_ns : MF_HANDOVER_PATIENCE_NS,
         .end_ns = settings->scheduler.end_ns,
         .is_prompt = settings->progress == MF_PROGRESS_BAR || settings->progress == MF_PROGRESS_ETA,
     };

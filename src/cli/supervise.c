@@ -8,7 +8,6 @@
 
 #include "base/io.h"
 #include "exec/descendants.h"
-#include "runtime/handover.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -29,8 +28,9 @@
 /* Ranks that nobody waits for any more may have something to do before they leave. */
 #define LEAVE_OVER_NS (30 * MF_NS_PER_S)
 
-/* A scheduler that has died may be followed by another one, for which workers wait. */
-#define TAKEOVER_NS (MF_HANDOVER_PATIENCE_NS + 30 * MF_NS_PER_S)
+/* A scheduler that has died may be followed by another one, for which workers wait; and then it has
+ * something to do. */
+#define TAKEOVER_NS (30 * MF_NS_PER_S)
 
 /* Between looks at the record of the end, which may be on a file system that many share; and it is
  * not looked at while there is output. */
@@ -106,6 +106,7 @@ static void wait_for_more(struct mf_supervisor *supervisor)
 /* For how long the starter may stay behind a run that is over; -1 for one that is not. */
 static int64_t patience_ns(struct mf_supervisor *supervisor)
 {
+    const struct mf_supervision *config = supervisor->config;
     struct mf_ending ending = mf_supervise_look(supervisor);
 
     if (ending.state == MF_ENDING_ENDED)
@@ -115,9 +116,9 @@ static int64_t patience_ns(struct mf_supervisor *supervisor)
     if (ending.state == MF_ENDING_NONE && supervisor->n_continued > 0)
         return BEGIN_NS;
     if (ending.state == MF_ENDING_BEGUN && mf_life_has_ended(&ending.scheduler))
-        return ending.is_over                    ? LEAVE_OVER_NS
-               : supervisor->config->has_standby ? TAKEOVER_NS
-                                                 : LEAVE_NS;
+        return ending.is_over        ? LEAVE_OVER_NS
+               : config->has_standby ? config->patience_ns + TAKEOVER_NS
+                                     : LEAVE_NS;
     return -1;
 }
 

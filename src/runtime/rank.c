@@ -215,6 +215,7 @@ static int start_worker(struct mf_rank *rank)
         .resources = &rank->has.resources,
         .never_pins = rank->has.is_unconfined,
         .shares_signals = rank->config->is_in_job,
+        .patience_ns = rank->config->patience_ns,
     };
     struct mf_executor *executor;
     int r = mf_worker_rank_create(&config, &rank->worker);

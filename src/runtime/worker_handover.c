@@ -26,7 +26,7 @@ bool mf_worker_handover_await(struct mf_worker_rank *worker)
     if (!worker->awaits_heir)
         worker->lost_ns = worker->now_ns;
     worker->awaits_heir = true;
-    return worker->now_ns - worker->lost_ns < MF_HANDOVER_PATIENCE_NS;
+    return worker->now_ns - worker->lost_ns < worker->patience_ns;
 }
 
 uint64_t mf_worker_rank_epoch(const struct mf_worker_rank *worker)
