@@ -141,7 +141,7 @@ static void press(struct mf_supervisor *supervisor, int64_t now_ns)
         return;
     if (supervisor->asked_ns == 0) {
         supervisor->asked_ns = now_ns;
-        kill(supervisor->starter, SIGTERM);
+        kill(supervisor->starter, supervisor->end_signal);
     } else if (now_ns >= supervisor->asked_ns + LEAVE_NS) {
         kill(supervisor->starter, SIGKILL);
     }

@@ -398,6 +398,21 @@ Test(slurm, tasks_that_slurm_ends_run_again_and_are_not_charged)
               "%s\n%s", result.err, t_read("again"));
 }
 
+/* All processes of the job are told, mpirun too. */
+Test(slurm, behind_mpirun_too_a_cancelled_job_ends_in_order_and_says_what_is_left)
+{
+    write_lasting_tasks(4);
+    struct t_result result =
+        in_cluster(1, "id=$(sbatch --parsable -o out -N 1 --exclusive -t 5 --wrap 'trap : TERM; "
+                      "mpifarm run --launch=mpirun --np 3 tasks.txt; echo status $?')\n"
+                      "for i in 0 1; do await test -e began.$i; done; scancel $id; await is_over\n"
+                      "grep -o 'status.*\\|stopped .*left; --resume\\|Forwarding' out\n");
+
+    cr_assert(eq(str, result.out,
+                 "stopped by signal 15 (Terminated): 4 tasks left; --resume\nstatus 3\n"),
+              "%s\n%s", result.err, t_read("out"));
+}
+
 /*
  * Two tasks of n3 may have had their effect, and yet not have been told as done. Slurm need not
  * know of the crash for the run to end.
