@@ -108,7 +108,7 @@ static int check_files(char **words, int n_words, struct mf_error *err)
 /* The streams are looked at here, as those of a rank are pipes to this process. */
 static int supervise(struct mf_context *context, const struct mf_farming_settings *settings,
                      const struct mf_subcommand *subcommand, const struct mf_launching *launching,
-                     char **words, int n_words, int *ret_status, struct mf_error *err)
+                     const struct mf_farming_input *input, int *ret_status, struct mf_error *err)
 {
     struct mf_supervision supervision = {
         .launching = launching,
@@ -122,9 +122,9 @@ static int supervise(struct mf_context *context, const struct mf_farming_setting
     int r = mf_farming_check_streams(err);
 
     if (r == 0)
-        r = find_input(subcommand, words, n_words, &supervision.reads_input, err);
+        r = find_input(subcommand, input->words, input->n_words, &supervision.reads_input, err);
     if (r == 0 && !subcommand->stop_at_operand)
-        r = check_files(words, n_words, err);
+        r = check_files(input->words, input->n_words, err);
     if (r < 0)
         return r;
     *ret_status = mf_supervise(context, &supervision);
@@ -148,7 +148,7 @@ static int check_release(const struct mf_launching *launching, struct mf_error *
 
 int mf_farming_launch(struct mf_context *context, const struct mf_farming_settings *settings,
                       const struct mf_subcommand *subcommand, const struct mf_launch *launch,
-                      char **words, int n_words, int *ret_status, struct mf_error *err)
+                      const struct mf_farming_input *input, int *ret_status, struct mf_error *err)
 {
     bool survives = settings->scheduler.has_standby || settings->scheduler.respawn > 0;
     struct mf_launching launching;
@@ -167,5 +167,5 @@ int mf_farming_launch(struct mf_context *context, const struct mf_farming_settin
                        "--standby: srun ends all ranks with the first that dies, so that a standby "
                        "cannot take over from it, and new ranks go on; under --launch=mpirun it "
                        "can");
-    return supervise(context, settings, subcommand, &launching, words, n_words, ret_status, err);
+    return supervise(context, settings, subcommand, &launching, input, ret_status, err);
 }
