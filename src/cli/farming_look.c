@@ -76,6 +76,16 @@ struct mf_source_options mf_farming_source_options(const struct mf_farming_setti
     };
 }
 
+static int open_tasks(const struct mf_farming_settings *settings,
+                      const struct mf_farming_input *input,
+                      const struct mf_function_names *functions, struct mf_source_options *options,
+                      struct mf_source **ret_source, struct mf_error *err)
+{
+    *options = mf_farming_source_options(settings, functions);
+    return input->open((const char *const *)input->words, (uint32_t)input->n_words, options,
+                       ret_source, err);
+}
+
 /* Opens the tasks, and calls fn with them: none is run. */
 static int look_at_tasks(const struct mf_farming_settings *settings,
                          const struct mf_farming_input *input,
@@ -91,10 +101,8 @@ static int look_at_tasks(const struct mf_farming_settings *settings,
     if (settings->rank.n_modules > 0)
         r = mf_modules_load(settings->modules, settings->rank.n_modules, false, &modules, err);
     functions.arg = modules;
-    options = mf_farming_source_options(settings, &functions);
     if (r == 0)
-        r = input->open((const char *const *)input->words, (uint32_t)input->n_words, &options,
-                        &source, err);
+        r = open_tasks(settings, input, &functions, &options, &source, err);
     if (r == 0)
         r = fn(source, err);
     mf_source_close(source);
@@ -145,4 +153,24 @@ int mf_farming_check(const struct mf_farming_settings *settings, char **files, i
         if (strcmp(files[i], "-") == 0)
             return refuse_pipe(err);
     return look_at_tasks(settings, &input, refuse_stream, err);
+}
+
+/* Modules may need what only nodes of ranks have: whether there is a function is found there. */
+static int accept_function(void *arg, const char *name, struct mf_error *err)
+{
+    return 0;
+}
+
+int mf_farming_preview(const struct mf_farming_settings *settings,
+                       const struct mf_farming_input *input, struct mf_error *err)
+{
+    bool has_modules = settings->rank.n_modules > 0;
+    struct mf_function_names functions = {.check = accept_function,
+                                          .arg = has_modules ? &functions : NULL};
+    struct mf_source_options options;
+    struct mf_source *source = NULL;
+    int r = open_tasks(settings, input, &functions, &options, &source, err);
+
+    mf_source_close(source);
+    return r;
 }

@@ -81,6 +81,18 @@ int mf_farming_dry_run(struct mf_context *context, const struct mf_farming_setti
 int mf_farming_check(const struct mf_farming_settings *settings, char **files, int n_files,
                      struct mf_error *err);
 
+/**
+ * mf_farming_preview() - check all tasks of a run whose ranks are to be started.
+ *
+ * Whether there are the functions that they call is not known here. O(input).
+ *
+ * @input  can be read again
+ *
+ * Returns 0, or -errno with a sentence.
+ */
+int mf_farming_preview(const struct mf_farming_settings *settings,
+                       const struct mf_farming_input *input, struct mf_error *err);
+
 /** Whether standard output and standard error can be written. Returns 0, or -EBADF with a sentence.
  */
 int mf_farming_check_streams(struct mf_error *err);
