@@ -4,6 +4,7 @@
  *   farm.c    creation, the entry points, what can be asked
  *   events.c  one function per kind of event
  *   move.c    every move of a task from one state to another
+ *   park.c    where READY tasks wait: to be placed, or out of the way
  *   countables.c  run-wide countables, and tasks that wait for them
  *   backfill.c    what may be placed while a large task waits
  *   span.c    tasks that need room on several nodes
@@ -357,10 +358,25 @@ void mf_farm_follow_close(struct mf_farm *farm);
 
 int mf_farm_handle_settled(struct mf_farm *farm, const struct mf_event *event);
 
-/* countables.c */
+/* park.c: none of these fails; memory was reserved before. */
 
 /** The heap that a task is in: of READY ones, of those in line on their worker, or of victims. */
 struct mf_heap *mf_farm_heap_of(struct mf_farm *farm, const struct mf_task *task);
+
+/** Puts a READY task that is in no heap into that of what keeps it from being placed: see `parked`
+ * of struct mf_task. O(log tasks), as all of these. */
+void mf_farm_park(struct mf_farm *farm, struct mf_task *task, uint8_t parked);
+
+/** The same for one of those that may be placed. */
+void mf_farm_park_ready(struct mf_farm *farm, struct mf_task *task, uint8_t parked);
+
+/** Puts a READY task that is in no heap among those that may be placed. */
+void mf_farm_put_back(struct mf_farm *farm, struct mf_task *task);
+
+/** The same for all of a heap of such that were put out of the way, to be looked at again. */
+void mf_farm_put_all_back(struct mf_farm *farm, struct mf_heap *heap);
+
+/* countables.c */
 
 /** Whether there are ever as many countables as a task needs. */
 bool mf_farm_has_countables(const struct mf_farm *farm, const struct mf_needs *needs);
@@ -458,12 +474,6 @@ int mf_span_handle_held(struct mf_farm *farm, const struct mf_event *event);
  */
 struct mf_avoid mf_farm_to_avoid(const struct mf_farm *farm, const struct mf_task *task);
 
-/** Returns a READY task that is in no heap to the others. */
-void mf_farm_put_back(struct mf_farm *farm, struct mf_task *task);
-
-/** The same for all of a heap of such that were put out of the way, to be looked at again. */
-void mf_farm_put_all_back(struct mf_farm *farm, struct mf_heap *heap);
-
 /* retry.c */
 
 /** What a new task has been through before. */
@@ -479,9 +489,6 @@ bool mf_farm_is_used_up(const struct mf_farm *farm, const struct mf_task *task,
 
 /** It will be READY, for another attempt after one that failed or was lost: when. */
 void mf_farm_set_delay(struct mf_farm *farm, struct mf_task *task);
-
-/** Puts a READY task that is in no heap among those that wait. */
-void mf_farm_delay(struct mf_farm *farm, struct mf_task *task);
 
 /** Those whose wait is over are among the others from now on; or all, for their keys. */
 void mf_farm_end_delays(struct mf_farm *farm, bool all);
