@@ -3,6 +3,8 @@
  *
  *   farm.c    creation, the entry points, what can be asked
  *   events.c  one function per kind of event
+ *   events_worker.c, events_attempt.c, events_adopt.c  those about workers, about attempts, and
+ *             about what an earlier scheduler has given out
  *   move.c    every move of a task from one state to another
  *   park.c    where READY tasks wait: to be placed, or out of the way
  *   countables.c  run-wide countables, and tasks that wait for them
@@ -17,7 +19,9 @@
  *   recall.c  which of those sent ahead come back
  *   retry.c   budgets of failed attempts, and the wait before the next
  *   quarantine.c  workers and nodes that get nothing more
- *   worker.c  the workers and their load
+ *   worker.c  the workers and their states
+ *   worker_load.c  their load, and their orders by it
+ *   worker_able.c  what they have room for, and could run
  *   check.c, check_workers.c   the invariants
  */
 #ifndef MF_CORE_FARM_PRIVATE_H
@@ -213,6 +217,27 @@ int mf_workers_add(struct mf_workers *workers, mf_worker_id id, mf_node_id node,
 /** The only writer of a worker's state. */
 void mf_workers_move(struct mf_workers *workers, struct mf_worker *worker, enum mf_worker_state to);
 
+/* worker_able.c */
+
+/** The shape of a worker, added if there is none like it; NULL when memory is out. O(shapes). */
+struct mf_worker_shape *mf_workers_find_shape(struct mf_workers *workers,
+                                              const struct mf_worker *worker);
+
+/* worker_load.c */
+
+void mf_workers_init_orders(struct mf_workers *workers);
+
+/** Memory for n workers in each order: one that comes out of quarantine needs none. Returns 0 or
+ * -ENOMEM. */
+int mf_workers_reserve_orders(struct mf_workers *workers, uint32_t n);
+
+/** A worker is UP: into all orders and totals; or is not any more. */
+void mf_workers_count_in(struct mf_workers *workers, struct mf_worker *worker);
+void mf_workers_count_out(struct mf_workers *workers, struct mf_worker *worker);
+
+/** Whether it is among those with a free slot, after its state or its load changed. */
+void mf_workers_note_free(struct mf_workers *workers, struct mf_worker *worker);
+
 /** What a task needs is taken from its worker, and given back: the only writers of a worker's load.
  * O(log workers). */
 void mf_workers_take(struct mf_workers *workers, struct mf_worker *worker,
@@ -336,11 +361,44 @@ const char *mf_check_workers(const struct mf_farm *farm);
 /** Carries out an event of any kind but a tick; as mf_farm_apply(). */
 int mf_farm_handle(struct mf_farm *farm, const struct mf_event *event);
 
+/** Stops the farm if the failures so far ask for it. */
+void mf_farm_halt_if_due(struct mf_farm *farm);
+
+/* events_worker.c: as mf_farm_apply(). */
+
+int mf_farm_handle_worker_up(struct mf_farm *farm, const struct mf_event *event);
+int mf_farm_handle_worker_drain(struct mf_farm *farm, const struct mf_event *event);
+int mf_farm_handle_worker_lost(struct mf_farm *farm, const struct mf_event *event);
+
+/* events_attempt.c */
+
+/** As mf_farm_apply(). */
+int mf_farm_handle_started(struct mf_farm *farm, const struct mf_event *event);
+int mf_farm_handle_suspended(struct mf_farm *farm, const struct mf_event *event);
+int mf_farm_handle_continued(struct mf_farm *farm, const struct mf_event *event);
+int mf_farm_handle_ended(struct mf_farm *farm, const struct mf_event *event);
+int mf_farm_handle_returned(struct mf_farm *farm, const struct mf_event *event);
+
+/** What a task held is others', for the time that it had it. */
+void mf_farm_leave_worker(struct mf_farm *farm, struct mf_task *task, int64_t used_ns);
+
+/** What becomes of a task whose attempt has ended, and has left its worker. */
+void mf_farm_end_attempt(struct mf_farm *farm, struct mf_task *task, const struct mf_event *event);
+
 /** A PLACED task leaves its worker, which has not begun it. */
 void mf_farm_take_back(struct mf_farm *farm, struct mf_task *task);
 
-/** Stops the farm if the failures so far ask for it. */
-void mf_farm_halt_if_due(struct mf_farm *farm);
+/** An attempt ended with what ran it, which it may have brought down, unless it is innocent. */
+void mf_farm_note_lost(struct mf_task *task, enum mf_cause cause, bool is_innocent);
+
+/** After that, which is no fault of the task, unless it happens to it again and again. */
+void mf_farm_go_on_after_loss(struct mf_farm *farm, struct mf_task *task, enum mf_cause cause,
+                              bool was_running);
+
+/* events_adopt.c: as mf_farm_apply(). */
+
+int mf_farm_handle_adopted(struct mf_farm *farm, const struct mf_event *event);
+int mf_farm_handle_let_go(struct mf_farm *farm, const struct mf_event *event);
 
 /* follow.c */
 
