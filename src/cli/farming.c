@@ -9,6 +9,7 @@
 #include "base/command.h"
 #include "cli/ending.h"
 #include "cli/invocation.h"
+#include "cli/streams.h"
 #include "cli/supervise.h"
 #include "cli/terminal.h"
 #include "exec/modules.h"
@@ -184,6 +185,7 @@ static int exit_status(enum mf_run_result result)
  *
  * @given_output_dir  as the user names it; output_dir is its name from anywhere, "" for none
  * @run_dir           name of the run directory from anywhere, whether it exists or not
+ * @hindrance         why the tasks cannot be read again by whoever takes over
  */
 struct run {
     struct mf_context *context;
@@ -194,6 +196,7 @@ struct run {
     struct mf_journal *journal;
     struct mf_source *source;
     struct mf_progress *progress;
+    struct mf_error hindrance;
     char run_dir[PATH_MAX];
     char output_dir[PATH_MAX];
 };
@@ -327,8 +330,36 @@ static int check_source(const struct run *run, struct mf_error *err)
                         "not allow: put them into a file");
 }
 
-static int open_run(struct run *run, mf_open_source_fn open_source, char **words, int n_words,
-                    struct mf_error *err)
+static int open_tasks(struct run *run, mf_open_source_fn open_source, char **words, int n_words,
+                      struct mf_error *err)
+{
+    int r;
+
+    run->options = source_options(run->settings, &run->functions);
+    r = open_source((const char *const *)words, (uint32_t)n_words, &run->options, &run->source,
+                    err);
+    return r == 0 ? check_source(run, err) : r;
+}
+
+/*
+ * To take over a run that nobody can go on with is to end it in order. Returns 0; -EAGAIN when it
+ * is for others to try first; or another -errno with a sentence.
+ */
+static int open_no_tasks(struct run *run, struct mf_rank *rank, struct mf_error *err)
+{
+    const char *const none[] = {"/dev/null"};
+
+    if (mf_rank_pass(rank))
+        return -EAGAIN;
+    run->hindrance = *err;
+    run->settings->scheduler.hindrance = run->hindrance.text;
+    mf_source_close(run->source);
+    run->source = NULL;
+    return mf_source_open_files(none, 1, &run->options, &run->source, err);
+}
+
+static int open_run(struct run *run, struct mf_rank *rank, mf_open_source_fn open_source,
+                    char **words, int n_words, struct mf_error *err)
 {
     struct mf_farming_settings *settings = run->settings;
     int r;
@@ -336,11 +367,9 @@ static int open_run(struct run *run, mf_open_source_fn open_source, char **words
     r = mf_farming_check_streams(err);
     if (r < 0)
         return r;
-    run->options = source_options(settings, &run->functions);
-    r = open_source((const char *const *)words, (uint32_t)n_words, &run->options, &run->source,
-                    err);
-    if (r == 0)
-        r = check_source(run, err);
+    r = open_tasks(run, open_source, words, n_words, err);
+    if (r < 0 && settings->scheduler.is_takeover)
+        r = open_no_tasks(run, rank, err);
     if (r == 0 && !settings->scheduler.is_takeover)
         r = mf_ending_check(settings->run_dir, err);
     if (r == 0)
@@ -399,7 +428,8 @@ static int schedule(struct mf_context *context, struct mf_rank *rank,
     enum mf_run_result result;
     int r, status = MPIFARM_EXIT_USAGE;
 
-    r = open_run(&run, open_source, words, n_words, &err);
+    mf_streams_take();
+    r = open_run(&run, rank, open_source, words, n_words, &err);
     if (r == 0) {
         context->log.before = mf_progress_step_aside;
         context->log.before_arg = run.progress;
@@ -409,7 +439,7 @@ static int schedule(struct mf_context *context, struct mf_rank *rank,
     }
     if (r == 0)
         status = exit_status(result);
-    else if (r != -EBUSY || !settings->scheduler.is_takeover)
+    else if ((r != -EBUSY && r != -EAGAIN) || !settings->scheduler.is_takeover)
         mf_log_error(&context->log, "%s", err.text);
     status = close_run(context, &run, status);
     return r < 0 && settings->scheduler.is_takeover ? r : status;
@@ -437,6 +467,8 @@ static int take_over(struct mf_context *context, struct mf_rank *rank,
 /* Tells who supervises this. Returns the status to exit with. */
 static int note_end(const struct mf_rank *rank, int status)
 {
+    if (rank->is_superseded && mf_ending_is_awaited())
+        return MPIFARM_EXIT_DONE;
     return mf_ending_note(status, rank->remote && rank->remote->has_losses);
 }
 
@@ -518,6 +550,8 @@ static int take_part(struct mf_context *context, const struct mf_launch *launch,
     settings->rank.is_in_job = getenv("SLURM_JOB_ID") != NULL;
     settings->rank.hears_mpirun = mf_ending_is_awaited() && getenv("OMPI_COMM_WORLD_SIZE");
     r = mf_rank_start(&rank, &settings->rank, &err);
+    if (r == 0 && rank.is_root)
+        mf_ending_note_ready();
 
     if (r == 0 && rank.is_root && launch->n_copies > 1 && mf_supervise_is_advised())
         mf_log_info(&context->log,

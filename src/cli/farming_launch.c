@@ -114,6 +114,7 @@ static int supervise(struct mf_context *context, const struct mf_farming_setting
         .run_dir = settings->run_dir,
         .has_standby = settings->scheduler.has_standby,
         .end_ns = settings->scheduler.end_ns,
+        .start_ns = settings->start_ns,
         .is_prompt = settings->progress == MF_PROGRESS_BAR || settings->progress == MF_PROGRESS_ETA,
     };
     int r = mf_farming_check_streams(err);
