@@ -15,6 +15,8 @@
 /* Tells who supervises this. Returns the status to exit with. */
 static int note_end(const struct mf_rank *rank, int status)
 {
+    if (rank->is_superseded && mf_ending_is_awaited())
+        return MPIFARM_EXIT_DONE;
     return mf_ending_note(status, rank->remote && rank->remote->has_losses);
 }
 
@@ -95,6 +97,8 @@ static int take_part(struct mf_context *context, const struct mf_launch *launch,
     settings->rank.is_in_job = getenv("SLURM_JOB_ID") != NULL;
     settings->rank.hears_mpirun = mf_ending_is_awaited() && getenv("OMPI_COMM_WORLD_SIZE");
     r = mf_rank_start(&rank, &settings->rank, &err);
+    if (r == 0 && rank.is_root)
+        mf_ending_note_ready();
 
     if (r == 0 && rank.is_root && launch->n_copies > 1 && mf_supervise_is_advised())
         mf_log_info(&context->log,

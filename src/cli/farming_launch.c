@@ -152,6 +152,7 @@ static int supervise(struct mf_context *context, const struct mf_farming_setting
         .patience_ns =
             settings->rank.patience_ns ? settings->rank.patience_ns : MF_HANDOVER_PATIENCE_NS,
         .end_ns = settings->scheduler.end_ns,
+        .start_ns = settings->start_ns,
         .is_prompt = settings->progress == MF_PROGRESS_BAR || settings->progress == MF_PROGRESS_ETA,
     };
     int r = mf_farming_check_streams(err);

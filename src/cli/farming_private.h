@@ -28,6 +28,7 @@
  * @shares            of groups, which scheduler.shares refers to
  * @name              of the subcommand
  * @launch_way, @n_ranks   of --launch and --np, 0 for what is best
+ * @start_ns          how long ranks may take to find each other
  */
 struct mf_farming_settings {
     struct mf_scheduler_config scheduler;
@@ -40,6 +41,7 @@ struct mf_farming_settings {
     const char *run_dir;
     enum mf_launch_way launch_way;
     uint32_t n_ranks;
+    int64_t start_ns;
     bool is_dry_run;
     bool is_forced;
     bool is_quiet;

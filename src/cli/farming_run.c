@@ -6,6 +6,7 @@
 
 #include "cli/ending.h"
 #include "cli/invocation.h"
+#include "cli/streams.h"
 #include "cli/terminal.h"
 #include "cli/walltime.h"
 #include "exec/modules.h"
@@ -42,6 +43,7 @@ static int exit_status(enum mf_run_result result)
  *
  * @given_output_dir  as the user names it; output_dir is its name from anywhere, "" for none
  * @run_dir           name of the run directory from anywhere, whether it exists or not
+ * @hindrance         why the tasks cannot be read again by whoever takes over
  */
 struct run {
     struct mf_context *context;
@@ -52,6 +54,7 @@ struct run {
     struct mf_journal *journal;
     struct mf_source *source;
     struct mf_progress *progress;
+    struct mf_error hindrance;
     char run_dir[PATH_MAX];
     char output_dir[PATH_MAX];
 };
@@ -185,7 +188,35 @@ static int check_source(const struct run *run, struct mf_error *err)
                         "not allow: put them into a file");
 }
 
-static int open_run(struct run *run, const struct mf_farming_input *input, struct mf_error *err)
+static int open_tasks(struct run *run, const struct mf_farming_input *input, struct mf_error *err)
+{
+    int r;
+
+    run->options = mf_farming_source_options(run->settings, &run->functions);
+    r = input->open((const char *const *)input->words, (uint32_t)input->n_words, &run->options,
+                    &run->source, err);
+    return r == 0 ? check_source(run, err) : r;
+}
+
+/*
+ * To take over a run that nobody can go on with is to end it in order. Returns 0; -EAGAIN when it
+ * is for others to try first; or another -errno with a sentence.
+ */
+static int open_no_tasks(struct run *run, struct mf_rank *rank, struct mf_error *err)
+{
+    const char *const none[] = {"/dev/null"};
+
+    if (mf_rank_pass(rank))
+        return -EAGAIN;
+    run->hindrance = *err;
+    run->settings->scheduler.hindrance = run->hindrance.text;
+    mf_source_close(run->source);
+    run->source = NULL;
+    return mf_source_open_files(none, 1, &run->options, &run->source, err);
+}
+
+static int open_run(struct run *run, struct mf_rank *rank, const struct mf_farming_input *input,
+                    struct mf_error *err)
 {
     struct mf_farming_settings *settings = run->settings;
     int r;
@@ -193,11 +224,9 @@ static int open_run(struct run *run, const struct mf_farming_input *input, struc
     r = mf_farming_check_streams(err);
     if (r < 0)
         return r;
-    run->options = mf_farming_source_options(settings, &run->functions);
-    r = input->open((const char *const *)input->words, (uint32_t)input->n_words, &run->options,
-                    &run->source, err);
-    if (r == 0)
-        r = check_source(run, err);
+    r = open_tasks(run, input, err);
+    if (r < 0 && settings->scheduler.is_takeover)
+        r = open_no_tasks(run, rank, err);
     if (r == 0 && !settings->scheduler.is_takeover)
         r = mf_ending_check(settings->run_dir, err);
     if (r == 0)
@@ -254,7 +283,8 @@ int mf_farming_schedule(struct mf_context *context, struct mf_rank *rank,
     enum mf_run_result result;
     int r, status = MPIFARM_EXIT_USAGE;
 
-    r = open_run(&run, input, &err);
+    mf_streams_take();
+    r = open_run(&run, rank, input, &err);
     if (r == 0) {
         context->log.before = mf_progress_step_aside;
         context->log.before_arg = run.progress;
@@ -264,7 +294,7 @@ int mf_farming_schedule(struct mf_context *context, struct mf_rank *rank,
     }
     if (r == 0)
         status = exit_status(result);
-    else if (r != -EBUSY || !settings->scheduler.is_takeover)
+    else if ((r != -EBUSY && r != -EAGAIN) || !settings->scheduler.is_takeover)
         mf_log_error(&context->log, "%s", err.text);
     status = close_run(context, &run, status);
     return r < 0 && settings->scheduler.is_takeover ? r : status;

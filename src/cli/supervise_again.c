@@ -125,7 +125,7 @@ static bool is_broken_off(const struct mf_supervisor *supervisor, const struct m
 {
     if (ending->state == MF_ENDING_BEGUN && !ending->is_over)
         return true;
-    return ending->state != MF_ENDING_NONE && ending->status == MPIFARM_EXIT_STOPPED &&
+    return ending->state >= MF_ENDING_BEGUN && ending->status == MPIFARM_EXIT_STOPPED &&
            before->state == MF_ENDING_BEGUN && !before->is_over &&
            WIFSIGNALED(supervisor->status) && supervisor->asked_ns == 0;
 }
@@ -205,6 +205,7 @@ static bool go_on(struct mf_supervisor *supervisor)
     if (!start_others(supervisor, true))
         return false;
     supervisor->n_continued++;
+    supervisor->n_restarted = 0;
     return true;
 }
 
@@ -216,19 +217,19 @@ static bool may_restart(struct mf_supervisor *supervisor, bool is_clear)
 {
     int status = supervisor->status;
 
-    return is_clear && supervisor->n_restarted + supervisor->n_continued == 0 &&
-           supervisor->asked_ns == 0 && !supervisor->config->reads_input &&
+    return is_clear && supervisor->n_restarted == 0 && !supervisor->config->reads_input &&
            !supervisor->err.was_told && !(WIFEXITED(status) && WEXITSTATUS(status) == NO_PROGRAM) &&
            !mf_supervise_is_told_to_leave(supervisor) &&
-           mf_supervise_look(supervisor).state == MF_ENDING_NONE;
+           mf_supervise_look(supervisor).state < MF_ENDING_BEGUN;
 }
 
 /* Returns whether they were started. */
 static bool restart(struct mf_supervisor *supervisor)
 {
-    mf_log_warning(&supervisor->context->log, "%s ended before the run began: it is tried again",
-                   supervisor->name);
-    if (!start_others(supervisor, false))
+    mf_log_warning(&supervisor->context->log, "%s %s before the run %s: it is tried again",
+                   supervisor->name, supervisor->asked_ns ? "hung" : "ended",
+                   supervisor->n_continued > 0 ? "went on" : "began");
+    if (!start_others(supervisor, supervisor->n_continued > 0))
         return false;
     supervisor->n_restarted++;
     return true;

@@ -101,11 +101,9 @@ void mf_supervise_pass_on(struct mf_supervisor *supervisor, uint32_t number)
         kill(supervisor->starter, mf_rank_stand_in((int)number));
 }
 
-void mf_supervise_reap_teller(struct mf_supervisor *supervisor)
+void mf_supervise_note_reaped(struct mf_supervisor *supervisor, pid_t pid, int status)
 {
-    int status = 0;
-
-    if (supervisor->teller <= 0 || waitpid(supervisor->teller, &status, WNOHANG) == 0)
+    if (pid != supervisor->teller)
         return;
     supervisor->teller = 0;
     if (status != 0)

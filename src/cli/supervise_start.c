@@ -5,6 +5,7 @@
 #include "cli/supervise_private.h"
 
 #include "base/io.h"
+#include "cli/streams.h"
 #include "cli/terminal.h"
 
 #include <errno.h>
@@ -172,6 +173,7 @@ int mf_supervise_start(struct mf_supervisor *supervisor)
 
     if (r < 0)
         return r;
+    supervisor->streams_fd = mf_streams_offer(supervisor->ending);
     pid = fork();
     error = -errno;
     if (pid == 0) {
@@ -187,6 +189,7 @@ int mf_supervise_start(struct mf_supervisor *supervisor)
     if (pid < 0) {
         mf_close(&out[0]);
         mf_close(&err[0]);
+        mf_close(&supervisor->streams_fd);
         return error;
     }
     supervisor->starter = pid;

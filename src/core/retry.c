@@ -36,10 +36,9 @@ void mf_farm_recall_history(const struct mf_farm *farm, struct mf_task *task,
                             const struct mf_task_history *history)
 {
     task->lost = history->n_lost;
-    task->tries = history->n_lost;
+    task->tries = history->n_tries;
     for (int i = 0; i < MF_N_BUDGETS; i++) {
         task->failed[i] = history->failed[i];
-        task->tries += history->failed[i];
         if (farm->config.budgets[i] == 0)
             task->charged += history->failed[i];
     }

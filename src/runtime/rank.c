@@ -62,6 +62,15 @@ static bool is_due_to_succeed(const struct mf_rank *rank)
            mf_worker_rank_may_succeed(rank->worker, rank->remote->rank, now_ns);
 }
 
+/* Nobody can take over who could reach a rank that the scheduler has started. */
+static int say_that_it_leaves(const struct mf_rank *rank, struct mf_error *err)
+{
+    return mf_error_set(err, -EOWNERDEAD, "rank %" PRIu32 " has ended its tasks: the scheduler%s",
+                        rank->remote->rank,
+                        rank->remote->is_spawned ? " that started it is gone"
+                                                 : " is gone; --resume goes on");
+}
+
 int mf_rank_work(struct mf_rank *rank, struct mf_error *err)
 {
     struct mf_backoff backoff = {0};
@@ -75,10 +84,7 @@ int mf_rank_work(struct mf_rank *rank, struct mf_error *err)
             return mf_error_set(err, r, "rank %" PRIu32 " lost touch with the scheduler: %s",
                                 rank->remote->rank, strerror(-r));
         if (mf_worker_rank_is_orphan(rank->worker))
-            return mf_error_set(err, -EOWNERDEAD,
-                                "rank %" PRIu32 " has ended its tasks: the scheduler is gone; "
-                                "--resume goes on",
-                                rank->remote->rank);
+            return say_that_it_leaves(rank, err);
         if (mf_worker_rank_is_finished(rank->worker))
             return 0;
         if (is_due_to_succeed(rank))
@@ -150,6 +156,11 @@ void mf_rank_try_later(struct mf_rank *rank)
     rank->next_try_ns = mf_clock_monotonic_ns() + TRY_AGAIN_NS;
 }
 
+bool mf_rank_pass(struct mf_rank *rank)
+{
+    return mf_worker_rank_pass(rank->worker) == 1;
+}
+
 /* The worker goes on in this process, under a scheduler that is here now. */
 static int take_over(struct mf_rank *rank, struct mf_scheduler_config *config, struct mf_error *err)
 {
@@ -200,8 +211,11 @@ int mf_rank_schedule(struct mf_rank *rank, struct mf_scheduler_config *config, F
     if (rank->remote)
         rank->remote->has_losses = mf_scheduler_has_losses(rank->scheduler);
     *ret_result = mf_scheduler_result(rank->scheduler);
-    if (*ret_result == MF_RUN_SUPERSEDED)
+    if (*ret_result == MF_RUN_SUPERSEDED) {
+        /* The others do not leave yet. */
+        rank->is_superseded = rank->remote->has_losses = true;
         return 0;
+    }
     if (summary && *ret_result != MF_RUN_REFUSED)
         mf_scheduler_summarize(rank->scheduler, summary);
     else if (!summary)

@@ -74,6 +74,8 @@ enum mf_resume {
  *                    of a run with a standby are let go: nobody takes over after that. NULL for
  *                    nobody
  * @is_takeover       this is such a rank: open_journal is called at once
+ * @hindrance         why it can do nothing but end the run, whose tasks cannot be read again; NULL
+ *                    if it can go on
  * @run_dir           absolute path of the run directory, which open_journal makes
  * @shown_run_dir     the same as the user knows it, for the summary
  * @output_dir        store output there instead of printing it; NULL to print
@@ -109,6 +111,7 @@ struct mf_scheduler_config {
     bool has_standby;
     void (*over)(void *arg, enum mf_run_result result);
     bool is_takeover;
+    const char *hindrance;
     const char *run_dir;
     const char *shown_run_dir;
     const char *output_dir;

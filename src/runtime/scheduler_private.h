@@ -469,7 +469,8 @@ int mf_reign_on_superseded(struct mf_scheduler *scheduler, const struct mf_messa
 int mf_reign_on_takeover(struct mf_scheduler *scheduler, struct mf_peer *peer,
                          const struct mf_message *message);
 
-/** Whether this scheduler may still write. Returns 0, or -errno with a sentence. */
+/** Whether this scheduler may still write. Returns 0, or -errno with a sentence; behind -ESTALE it
+ * is superseded. */
 int mf_reign_check(struct mf_scheduler *scheduler, struct mf_error *err);
 
 /* lives.c */

@@ -100,6 +100,13 @@ uint64_t mf_worker_rank_epoch(const struct mf_worker_rank *worker);
 bool mf_worker_rank_may_succeed(const struct mf_worker_rank *worker, mf_worker_id rank,
                                 int64_t now_ns);
 
+/**
+ * This rank cannot take over: it is not to try again before all others have had their turn.
+ *
+ * Returns how often that is so since its scheduler was lost.
+ */
+uint32_t mf_worker_rank_pass(struct mf_worker_rank *worker);
+
 /** From now on its scheduler is at this address, and tells so by TAKEOVER. */
 void mf_worker_rank_turn_to(struct mf_worker_rank *worker, struct mf_transport *transport,
                             uint32_t scheduler);

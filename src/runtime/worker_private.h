@@ -138,6 +138,7 @@ struct mf_worker_hooks {
  *              of this worker
  * @awaits_heir  its scheduler is lost, since lost_ns, and another one may take over for
  *               patience_ns
+ * @n_passed    how often since then this rank was to do so, and could not
  * @is_turned   another scheduler is expected at the address that it has
  * @is_reporting  it owes a REPORT to its scheduler, and says nothing else until then
  * @sentry      watches the scheduler, as its only peer; NULL when that is in this process
@@ -178,6 +179,7 @@ struct mf_worker_rank {
     bool may_stage;
     struct mf_takeover heirs;
     int64_t lost_ns, patience_ns;
+    uint32_t n_passed;
     bool awaits_heir;
     bool is_turned;
     bool is_reporting;

@@ -122,6 +122,19 @@ Test(standby, a_scheduler_that_is_killed_while_workers_leave_changes_nothing)
     cr_assert(not(t_has(t_read("err"), "in the middle of the run")), "%s", t_read("err"));
 }
 
+Test(standby, where_the_tasks_cannot_be_read_again_the_run_ends_with_a_sentence)
+{
+    write_tasks();
+    struct t_result result =
+        t_sh(FUNCTIONS "mpifarm run --np 4 --standby -j 4 tasks.txt >out 2>err & farm=$!; "
+                       "await test -e effect.5; rm tasks.txt; kill -9 $(scheduler); wait $farm");
+
+    cr_assert(eq(int, result.status, 3), "%s", t_read("err"));
+    cr_assert(eq(int, t_count_lines(t_read("err"), "mpifarm: no rank can go on with the run: "), 1),
+              "%s", t_read("err"));
+    cr_assert(eq(str, t_sh("grep -c tasks.txt: err").out, "1\n"), "%s", t_read("err"));
+}
+
 Test(standby, the_next_one_is_followed_by_another)
 {
     write_tasks();
