@@ -119,8 +119,10 @@ bool mf_peers_send(struct mf_scheduler *scheduler)
             had_traffic = true;
             send_frame(peer);
         }
-        if (peer->send_error < 0)
+        if (peer->send_error < 0 && peer->state != MF_PEER_GONE) {
+            mf_notice_note_gone(scheduler, peer, true);
             mf_peer_lose(scheduler, peer, strerror(-peer->send_error));
+        }
     }
     return had_traffic;
 }
@@ -394,6 +396,7 @@ static void give_up(struct mf_scheduler *scheduler, struct mf_peer *peer, enum m
 
 void mf_peer_doubt_unseen(struct mf_scheduler *scheduler, struct mf_peer *peer)
 {
+    mf_notice_note_gone(scheduler, peer, true);
     peer->state = MF_PEER_LOST;
     peer->is_missed = true;
     scheduler->notice.n_lost++;
@@ -414,7 +417,7 @@ void mf_peer_part(struct mf_scheduler *scheduler, struct mf_peer *peer)
         return;
     mf_notice_forget(scheduler, peer);
     /* Nobody waits for it when all leave. */
-    scheduler->notice.n_gone++;
+    mf_notice_note_gone(scheduler, peer, true);
     peer->state = MF_PEER_GONE;
     mf_reign_note_lost(scheduler);
 }
@@ -436,7 +439,7 @@ void mf_peer_bring_back(struct mf_scheduler *scheduler, struct mf_peer *peer)
     peer->state = MF_PEER_UP;
     peer->is_missed = false;
     scheduler->notice.n_returned++;
-    scheduler->notice.n_gone--;
+    mf_notice_note_gone(scheduler, peer, false);
     mf_reign_note_lost(scheduler);
     mf_notice_expect(scheduler, peer);
     mf_hooks_post(scheduler, peer);
