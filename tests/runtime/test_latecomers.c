@@ -1,4 +1,4 @@
-/* Ranks that were silent when another took over.
+/* Ranks of which nothing is heard at the start, and those that were silent when another took over.
  */
 #include "t_world.h"
 
@@ -25,6 +25,33 @@ static struct t_world *make_world(int64_t duration_ns)
 
     world->tasks[1].duration_ns = world->tasks[2].duration_ns = duration_ns;
     return world;
+}
+
+Test(latecomers, a_rank_that_dies_before_its_first_word_is_waited_for_once_and_named)
+{
+    struct t_world *world = make_world(MF_NS_PER_S);
+
+    t_world_kill(world, &world->ranks[2]);
+    world->ranks[0].notices_ns = 0;
+    cr_assert(t_world_run(world, 20000), "it is waited for at the end as well");
+    t_world_expect_all_done(world, 1);
+    cr_assert_eq(world->n_gone, 1);
+    cr_assert_str_eq(world->lost, "rank 2");
+    t_world_destroy(world);
+}
+
+Test(latecomers, a_rank_that_comes_too_late_is_sent_away_and_not_missed)
+{
+    struct t_world *world = make_world(5 * MF_NS_PER_S);
+
+    t_world_stop(world, &world->ranks[2], 18 * MF_NS_PER_S);
+    cr_assert(t_world_run(world, 60000));
+    t_world_expect_all_done(world, 1);
+    cr_assert(mf_worker_rank_is_finished(world->ranks[2].worker));
+    cr_assert_not(mf_worker_rank_has_losses(world->ranks[2].worker));
+    cr_assert_eq(world->n_gone, 0);
+    cr_assert_str_eq(world->lost, "");
+    t_world_destroy(world);
 }
 
 static void await_begun(struct t_world *world)
