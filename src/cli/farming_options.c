@@ -48,6 +48,7 @@ enum {
     OPTION_RESUME_FAILED,
     OPTION_FORCE,
     OPTION_STANDBY,
+    OPTION_STANDBY_WAIT,
     OPTION_JOBLOG,
     OPTION_DRY_RUN,
     OPTION_BAR,
@@ -185,6 +186,7 @@ const struct mf_option mf_farming_options[MF_N_RUN_OPTIONS] = {
                                 "use --np, or mpirun --enable-recovery. With --np or --launch the "
                                 "run goes on too when mpirun, srun or all ranks die: they are "
                                 "started again, up to three times."},
+    [OPTION_STANDBY_WAIT] = MF_STANDBY_WAIT_OPTION,
     [OPTION_JOBLOG] = {.name = "joblog",
                        .value = "FILE",
                        .complete = MF_COMPLETE_FILE,
@@ -422,6 +424,8 @@ static int parse_value(struct mf_farming_settings *settings, size_t index, const
         return mf_max_suspended_parse(text, &settings->scheduler.farm, err);
     case OPTION_PLACEMENT:
         return mf_placement_parse(text, &settings->scheduler.farm.placement, err);
+    case OPTION_STANDBY_WAIT:
+        return mf_standby_wait_parse(text, &settings->rank.patience_ns, err);
     case OPTION_RESPAWN:
         return parse_respawn(settings, text, err);
     case OPTION_MEM:
@@ -553,6 +557,8 @@ int mf_farming_parse(struct mf_farming_settings *settings, const struct mf_subco
     if (settings->rank.is_inline && settings->rank.n_modules == 0)
         return mf_error_set(err, -EINVAL,
                             "--no-isolation is about functions, and needs --module FILE");
+    if (settings->rank.patience_ns > 0 && !settings->scheduler.has_standby)
+        return mf_error_set(err, -EINVAL, "--standby-wait is about --standby, and needs it");
     r = check_policy(settings, err);
     if (r == 0)
         r = mf_suspending_check(farm, farm->policy->turn_ns != NULL,

@@ -10,7 +10,6 @@
 #include "cli/streams.h"
 #include "exec/descendants.h"
 #include "journal/rundir.h"
-#include "runtime/handover.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -31,8 +30,9 @@
 /* Ranks that nobody waits for any more may have something to do before they leave. */
 #define LEAVE_OVER_NS (30 * MF_NS_PER_S)
 
-/* A scheduler that has died may be followed by another one, for which workers wait. */
-#define TAKEOVER_NS (MF_HANDOVER_PATIENCE_NS + 30 * MF_NS_PER_S)
+/* A scheduler that has died may be followed by another one, for which workers wait; and then it has
+ * something to do. */
+#define TAKEOVER_NS (30 * MF_NS_PER_S)
 
 /* Between looks at the record of the end, which may be on a file system that many share; and it is
  * not looked at while there is output. */
@@ -141,6 +141,7 @@ static bool has_ended(const struct mf_supervisor *supervisor, const struct mf_li
 /* For how long the starter may stay behind a run that is over; -1 for one that is not. */
 static int64_t patience_ns(struct mf_supervisor *supervisor)
 {
+    const struct mf_supervision *config = supervisor->config;
     struct mf_ending ending = mf_supervise_look(supervisor);
 
     if (ending.state == MF_ENDING_ENDED)
@@ -149,12 +150,12 @@ static int64_t patience_ns(struct mf_supervisor *supervisor)
         return LEAVE_LOST_NS;
     /* srun may have to wait for nodes. */
     if (ending.state == MF_ENDING_NONE &&
-        (supervisor->config->launching->way == MF_LAUNCH_MPIRUN || supervisor->n_continued > 0))
-        return supervisor->config->start_ns;
+        (config->launching->way == MF_LAUNCH_MPIRUN || supervisor->n_continued > 0))
+        return config->start_ns;
     if (ending.state == MF_ENDING_BEGUN && has_ended(supervisor, &ending.scheduler))
-        return ending.is_over                    ? LEAVE_OVER_NS
-               : supervisor->config->has_standby ? TAKEOVER_NS
-                                                 : LEAVE_NS;
+        return ending.is_over        ? LEAVE_OVER_NS
+               : config->has_standby ? config->patience_ns + TAKEOVER_NS
+                                     : LEAVE_NS;
     return -1;
 }
 
@@ -177,7 +178,7 @@ static void press(struct mf_supervisor *supervisor, int64_t now_ns)
         return;
     if (supervisor->asked_ns == 0) {
         supervisor->asked_ns = now_ns;
-        kill(supervisor->starter, SIGTERM);
+        kill(supervisor->starter, supervisor->end_signal);
     } else if (now_ns >= supervisor->asked_ns + LEAVE_NS) {
         kill(supervisor->starter, SIGKILL);
     }

@@ -24,6 +24,7 @@
  * @name       of what was started, srun or mpirun
  * @streams_fd  where the rank with the scheduler asks for the user's streams; -1 for nowhere
  * @before     signals that were blocked before this process took some
+ * @end_signal  what asks the starter to end
  * @status     how the starter has ended, as of wait()
  * @n_signals  that were passed on, or came when there was nobody to pass them on to
  * @teller     srun that passes a signal on, 0 for none
@@ -46,6 +47,7 @@ struct mf_supervisor {
     const char *name;
     char ending[PATH_MAX];
     pid_t starter;
+    int end_signal;
     int status;
     int signal_fd;
     int streams_fd;
@@ -65,7 +67,7 @@ struct mf_supervisor {
 /** How far the run is, as far as that can be read. */
 struct mf_ending mf_supervise_look(struct mf_supervisor *supervisor);
 
-/** Takes signals and the terminal, once. Returns 0 or -errno. */
+/** Takes signals and the terminal, once, and finds end_signal. Returns 0 or -errno. */
 int mf_supervise_prepare(struct mf_supervisor *supervisor);
 
 /** Starts srun or mpirun, whose output comes to supervisor->out and err. Returns 0, or -errno when

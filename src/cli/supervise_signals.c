@@ -90,11 +90,11 @@ void mf_supervise_pass_on(struct mf_supervisor *supervisor, uint32_t number)
 
     supervisor->n_signals++;
     if (ending.state == MF_ENDING_NONE)
-        kill(supervisor->starter, supervisor->n_signals == 1 ? SIGTERM : SIGKILL);
+        kill(supervisor->starter, supervisor->n_signals == 1 ? supervisor->end_signal : SIGKILL);
     else if (supervisor->n_signals > 3)
         kill(supervisor->starter, SIGKILL);
     else if (supervisor->n_signals == 3)
-        kill(supervisor->starter, SIGTERM);
+        kill(supervisor->starter, supervisor->end_signal);
     else if (supervisor->config->launching->way == MF_LAUNCH_SRUN)
         tell_scheduler(supervisor, &ending, number);
     else
