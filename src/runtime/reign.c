@@ -72,7 +72,7 @@ static int begin_reign(struct mf_scheduler *scheduler, struct mf_error *err)
     scheduler->first_row = mf_journal_next_row(scheduler->journal);
     r = set_number(scheduler, TEXT_FIRST_ROW, scheduler->first_row, err);
     if (r == 0)
-        r = mf_journal_set_text(scheduler->journal, TEXT_LOST, "", err);
+        r = set_lost(scheduler, err);
     return r < 0 ? r : mf_lives_note_all(scheduler, err);
 }
 

@@ -487,6 +487,8 @@ static void turn_scheduler(struct t_rank *rank)
     if (!mf_scheduler_is_finished(rank->scheduler))
         return;
     rank->world->result = mf_scheduler_result(rank->scheduler);
+    rank->world->n_gone = rank->scheduler->notice.n_gone;
+    mf_recovery_name_lost(rank->scheduler, rank->world->lost, sizeof(rank->world->lost));
     rank->world->is_finished = true;
     drop_scheduler(rank);
 }

@@ -79,6 +79,8 @@ struct t_world {
     uint32_t n_takeovers;
     bool is_finished;
     enum mf_run_result result;
+    uint64_t n_gone; /* as the scheduler counts at the end */
+    char lost[64];   /* as it names them */
     const char *breach;
 };
 
