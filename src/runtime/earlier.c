@@ -4,13 +4,17 @@
  */
 #include "runtime/scheduler_private.h"
 
+#include "base/clock.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+/* @wall_ns  the time since 1970 of what the scheduler takes for now */
 struct load {
     struct mf_scheduler *scheduler;
     uint32_t capacity;
+    int64_t wall_ns;
 };
 
 /*
@@ -165,6 +169,26 @@ static void note_try(struct mf_scheduler *scheduler, const struct mf_journal_att
                            (outcome->slot > 0 && outcome->cause != MF_CAUSE_WALLTIME);
 }
 
+/* When the first began and the last ended, and how long each had its slots: for the summary. */
+static void note_times(const struct load *load, struct mf_earlier_place *where,
+                       const struct mf_outcome *outcome)
+{
+    struct mf_scheduler *scheduler = load->scheduler;
+    int64_t start_ns = scheduler->now_ns - (load->wall_ns - outcome->started_wall_ns);
+    int64_t end_ns = start_ns + outcome->duration_ns;
+
+    if (outcome->slot == 0)
+        return;
+    where->busy_ns += outcome->duration_ns;
+    if (scheduler->first_start_ns == 0 || start_ns < scheduler->first_start_ns)
+        scheduler->first_start_ns = start_ns;
+    /* Clocks of nodes differ. */
+    if (end_ns > scheduler->now_ns)
+        end_ns = scheduler->now_ns;
+    if (scheduler->last_end_ns == 0 || end_ns > scheduler->last_end_ns)
+        scheduler->last_end_ns = end_ns;
+}
+
 /*
  * After a takeover, the input is what it was: each task has its place in it, and what was tried
  * counts. Of equal commands some may run on workers, so that one must not stand for another.
@@ -180,6 +204,7 @@ static int note_of_this_run(struct load *load, const struct mf_journal_attempt *
         return -ENOMEM;
     where = found;
     where->state = attempt->state;
+    note_times(load, where, &attempt->outcome);
     if (attempt->state == MF_TASK_READY)
         note_try(load->scheduler, attempt, &where->history);
     if (attempt->state != MF_TASK_DONE && attempt->state != MF_TASK_FAILED)
@@ -226,7 +251,7 @@ static int note_attempt(void *arg, const struct mf_journal_attempt *attempt)
 
 int mf_earlier_load(struct mf_scheduler *scheduler, struct mf_error *err)
 {
-    struct load load = {.scheduler = scheduler};
+    struct load load = {.scheduler = scheduler, .wall_ns = mf_clock_wall_ns()};
     struct mf_source_summary summary;
     int r;
 
@@ -353,6 +378,18 @@ static struct mf_earlier_output *take_unprinted(struct mf_scheduler *scheduler,
     output = &scheduler->unprinted[earlier->first_unprinted - 1];
     earlier->first_unprinted = output->next;
     return output;
+}
+
+int64_t mf_earlier_busy_ns(const struct mf_scheduler *scheduler, const struct mf_command *command)
+{
+    const struct mf_earlier_place *where;
+    uint8_t key[MF_KEY_SIZE];
+
+    if (!scheduler->this_run)
+        return 0;
+    mf_command_key(command, key);
+    where = find_place(scheduler->this_run, command, key);
+    return where ? where->busy_ns : 0;
 }
 
 /* How a task ended that was settled before a takeover. */

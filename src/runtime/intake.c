@@ -155,6 +155,8 @@ static void submit(struct mf_scheduler *scheduler, const struct mf_entry *entry)
     enum mf_task_state earlier = mf_earlier_settle(scheduler, &entry->command, &event.history);
 
     scheduler->n_entries++;
+    scheduler->busy_ns += mf_earlier_busy_ns(scheduler, &entry->command) *
+                          (entry->needs.n_slots * mf_needs_n_nodes(&entry->needs));
     if (earlier != MF_TASK_WAITING) {
         submit_settled(scheduler, entry, earlier);
         return;

@@ -246,6 +246,7 @@ struct mf_earlier_place {
     enum mf_task_state state;
     struct mf_task_history history;
     uint32_t unprinted; /* its output, as first_unprinted */
+    int64_t busy_ns;    /* how long its attempts ran, before a takeover */
 };
 
 /** By number of the id, from 1: the last attempt that was not the end of its task. */
@@ -666,6 +667,9 @@ struct mf_earlier_output *mf_earlier_find_output(const struct mf_scheduler *sche
 enum mf_task_state mf_earlier_settle(struct mf_scheduler *scheduler,
                                      const struct mf_command *command,
                                      const struct mf_task_history **ret_history);
+
+/** How long attempts of the task ran in this run, before a takeover. */
+int64_t mf_earlier_busy_ns(const struct mf_scheduler *scheduler, const struct mf_command *command);
 
 /** The number of the last attempt of a task that was not settled, 0 if there was none. */
 uint32_t mf_earlier_attempts(struct mf_scheduler *scheduler, const char *id);

@@ -61,6 +61,14 @@ static void kill_when(const char *moment)
                    "await test -e %s; kill -9 $(scheduler); touch killed; wait $mpirun",
          t_mpifarm_surviving(4), moment);
     cr_assert(t_has(t_read("err"), "goes on with the run"), "%s", t_read("err"));
+    /* The time that is told is that since the beginning. */
+    cr_assert(eq(str,
+                 t_sh("stat -c %%.9Y effect.* | sort -n > times; "
+                      "sed -n 's/.*\"elapsed\": \\([0-9.]*\\).*/\\1/p' mpifarm-run/status.json | "
+                      "cat times - | awk 'NR == 1 { first = $1 } { last = before; before = $1 } "
+                      "END { print before + 0.05 > last - first ? \"right\" : before }'")
+                     .out,
+                 "right\n"));
     expect_all_done(NULL);
 }
 
