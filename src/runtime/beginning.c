@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* --- what no worker has --- */
@@ -131,30 +130,10 @@ int mf_beginning_take_over(struct mf_scheduler *scheduler, struct mf_error *err)
     return open_journal(scheduler, err);
 }
 
-/* Whether the journal knows since when the run goes on that is taken over. */
-static bool recall_begun(struct mf_scheduler *scheduler)
-{
-    int64_t elapsed_ns;
-    char text[24];
-
-    if (!scheduler->config.is_takeover ||
-        mf_journal_get_text(scheduler->journal, MF_JOURNAL_BEGAN, text, sizeof(text), NULL) < 0 ||
-        text[0] == '\0')
-        return false;
-    elapsed_ns = mf_clock_wall_ns() - strtoll(text, NULL, 10);
-    /* Clocks of nodes differ. */
-    if (elapsed_ns > 0)
-        scheduler->created_ns = scheduler->now_ns - elapsed_ns;
-    return true;
-}
-
 /* From here on nothing holds that an earlier part of the run has said of its end. */
 static int note_begun(struct mf_scheduler *scheduler, struct mf_error *err)
 {
     char text[24];
-
-    if (recall_begun(scheduler))
-        return 0;
 
     snprintf(text, sizeof(text), "%" PRId64, mf_clock_wall_ns());
     return mf_journal_set_text(scheduler->journal, MF_JOURNAL_BEGAN, text, err);
@@ -174,6 +153,8 @@ static int begin(struct mf_scheduler *scheduler, struct mf_error *err)
 
     if (r == 0 && !scheduler->journal)
         r = open_journal(scheduler, err);
+    if (r == 0 && scheduler->config.is_takeover)
+        r = mf_past_recall(scheduler, err);
     if (r == 0)
         r = mf_earlier_load(scheduler, err);
     if (r == 0 && is_resumed)

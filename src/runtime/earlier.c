@@ -4,17 +4,13 @@
  */
 #include "runtime/scheduler_private.h"
 
-#include "base/clock.h"
-
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* @wall_ns  the time since 1970 of what the scheduler takes for now */
 struct load {
     struct mf_scheduler *scheduler;
     uint32_t capacity;
-    int64_t wall_ns;
 };
 
 /*
@@ -169,26 +165,6 @@ static void note_try(struct mf_scheduler *scheduler, const struct mf_journal_att
                            (outcome->slot > 0 && outcome->cause != MF_CAUSE_WALLTIME);
 }
 
-/* When the first began and the last ended, and how long each had its slots: for the summary. */
-static void note_times(const struct load *load, struct mf_earlier_place *where,
-                       const struct mf_outcome *outcome)
-{
-    struct mf_scheduler *scheduler = load->scheduler;
-    int64_t start_ns = scheduler->now_ns - (load->wall_ns - outcome->started_wall_ns);
-    int64_t end_ns = start_ns + outcome->duration_ns;
-
-    if (outcome->slot == 0)
-        return;
-    where->busy_ns += outcome->duration_ns;
-    if (scheduler->first_start_ns == 0 || start_ns < scheduler->first_start_ns)
-        scheduler->first_start_ns = start_ns;
-    /* Clocks of nodes differ. */
-    if (end_ns > scheduler->now_ns)
-        end_ns = scheduler->now_ns;
-    if (scheduler->last_end_ns == 0 || end_ns > scheduler->last_end_ns)
-        scheduler->last_end_ns = end_ns;
-}
-
 /*
  * After a takeover, the input is what it was: each task has its place in it, and what was tried
  * counts. Of equal commands some may run on workers, so that one must not stand for another.
@@ -204,7 +180,7 @@ static int note_of_this_run(struct load *load, const struct mf_journal_attempt *
         return -ENOMEM;
     where = found;
     where->state = attempt->state;
-    note_times(load, where, &attempt->outcome);
+    where->ran_ns += mf_past_note_attempt(load->scheduler, attempt);
     if (attempt->state == MF_TASK_READY)
         note_try(load->scheduler, attempt, &where->history);
     if (attempt->state != MF_TASK_DONE && attempt->state != MF_TASK_FAILED)
@@ -251,7 +227,7 @@ static int note_attempt(void *arg, const struct mf_journal_attempt *attempt)
 
 int mf_earlier_load(struct mf_scheduler *scheduler, struct mf_error *err)
 {
-    struct load load = {.scheduler = scheduler, .wall_ns = mf_clock_wall_ns()};
+    struct load load = {.scheduler = scheduler};
     struct mf_source_summary summary;
     int r;
 
@@ -380,18 +356,6 @@ static struct mf_earlier_output *take_unprinted(struct mf_scheduler *scheduler,
     return output;
 }
 
-int64_t mf_earlier_busy_ns(const struct mf_scheduler *scheduler, const struct mf_command *command)
-{
-    const struct mf_earlier_place *where;
-    uint8_t key[MF_KEY_SIZE];
-
-    if (!scheduler->this_run)
-        return 0;
-    mf_command_key(command, key);
-    where = find_place(scheduler->this_run, command, key);
-    return where ? where->busy_ns : 0;
-}
-
 /* How a task ended that was settled before a takeover. */
 static enum mf_task_state settle_in_this_run(struct mf_scheduler *scheduler,
                                              const struct mf_command *command,
@@ -408,10 +372,10 @@ static enum mf_task_state settle_in_this_run(struct mf_scheduler *scheduler,
     return where->state;
 }
 
-enum mf_task_state mf_earlier_settle(struct mf_scheduler *scheduler,
-                                     const struct mf_command *command,
+enum mf_task_state mf_earlier_settle(struct mf_scheduler *scheduler, const struct mf_entry *entry,
                                      const struct mf_task_history **ret_history)
 {
+    const struct mf_command *command = &entry->command;
     enum mf_task_state state;
     uint8_t key[MF_KEY_SIZE];
     struct mf_earlier_place *where;
@@ -422,6 +386,9 @@ enum mf_task_state mf_earlier_settle(struct mf_scheduler *scheduler,
         return MF_TASK_WAITING;
     mf_command_key(command, key);
     where = find_place(scheduler->this_run, command, key);
+    if (where)
+        scheduler->busy_ns +=
+            where->ran_ns * entry->needs.n_slots * mf_needs_n_nodes(&entry->needs);
     if (where && mf_task_state_is_final(where->state))
         return settle_in_this_run(scheduler, command, where);
     if (where)

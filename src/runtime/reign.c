@@ -73,6 +73,8 @@ static int begin_reign(struct mf_scheduler *scheduler, struct mf_error *err)
     r = set_number(scheduler, TEXT_FIRST_ROW, scheduler->first_row, err);
     if (r == 0)
         r = set_lost(scheduler, err);
+    if (r == 0)
+        r = mf_past_note(scheduler, err);
     return r < 0 ? r : mf_lives_note_all(scheduler, err);
 }
 

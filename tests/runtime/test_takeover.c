@@ -220,45 +220,6 @@ Test(takeover, what_a_rank_has_that_is_stopped_meanwhile_is_not_run_elsewhere)
     cr_assert(t_is_seed_given() || n_takeovers > n / 2, "only %u took over", n_takeovers);
 }
 
-/* 40 tasks of 20 ms, of which each fourth has two slots. */
-static struct t_world *make_regular(void)
-{
-    struct mf_buffer text = {0};
-    struct t_world *world;
-
-    for (int i = 1; i <= 40; i++)
-        mf_buffer_print(&text, "%stask %d\n", i % 4 == 0 ? "[cores=2] " : "", i);
-    mf_buffer_put_u8(&text, '\0');
-    world = t_world_create(1, 3, 2, (char *)text.data, 40, true);
-    mf_buffer_finish(&text);
-    for (int i = 1; i <= 40; i++)
-        world->tasks[i].duration_ns = 20 * MF_NS_PER_MS;
-    return world;
-}
-
-Test(takeover, the_summary_counts_the_time_of_what_was_done_before)
-{
-    struct t_world *world = make_regular();
-    struct t_rank *first = &world->ranks[0], *rank;
-    int64_t busy_ns = 0, now_ns;
-
-    while (!first->scheduler || first->scheduler->n_done < 20)
-        t_world_step(world);
-    now_ns = world->now_ns;
-    t_world_kill(world, first);
-    while (!world->is_finished) {
-        t_world_step(world);
-        rank = t_world_scheduler(world);
-        if (!rank || rank->scheduler->n_done == 0)
-            continue;
-        cr_assert(rank->scheduler->first_start_ns < now_ns, "those done began before");
-        busy_ns = rank->scheduler->busy_ns;
-    }
-    cr_assert_eq(world->n_takeovers, 1u);
-    cr_assert(busy_ns >= (int64_t)50 * 20 * MF_NS_PER_MS, "%" PRId64, busy_ns);
-    t_world_destroy(world);
-}
-
 Test(takeover, a_rank_that_came_later_waits_for_no_heir_and_is_none)
 {
     struct t_world *world = make_world(5, false);
