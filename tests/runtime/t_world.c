@@ -205,6 +205,8 @@ static void note_start(struct t_rank *rank, const struct mf_start *start,
                                       .n_slots = start->n_slots,
                                       .ranks = find_ranks(rank, command)};
 
+    world->n_started++;
+    rank->n_started++;
     world->n_spread += running.ranks != 1u << rank->number;
     cr_assert_lt(world->n_running, 256);
     world->running[world->n_running++] = running;
@@ -237,7 +239,7 @@ static void script(void *arg, const struct mf_start *start, struct mf_fake_run *
     run->duration_ns = task->duration_ns;
     run->outcome.pid = atoi(command->args[1]); /* so that its end can be told */
     note_start(rank, start, command);
-    if (task->fails_first && start->try_number == 1) {
+    if (task->fails || (task->fails_first && start->try_number == 1)) {
         run->outcome.cause = MF_CAUSE_EXIT;
         run->outcome.exit_status = 1;
     } else if (task->is_cut) {
