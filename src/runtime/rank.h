@@ -34,6 +34,7 @@
  *              SIGTERM ends the running tasks, and SIGUSR1 and SIGUSR2 are for them alone
  * @hears_mpirun   whoever supervises mpirun sends SIGUSR1 for SIGINT, SIGUSR2 for SIGTERM and
  *              SIGALRM for SIGHUP, as mpirun keeps those to itself
+ * @patience_ns   for how long its worker waits for another scheduler
  */
 struct mf_rank_config {
     const struct mf_launch *launch;
@@ -46,6 +47,7 @@ struct mf_rank_config {
     bool gives_back;
     bool is_in_job;
     bool hears_mpirun;
+    int64_t patience_ns;
     const struct mf_log *log;
 };
 

@@ -73,7 +73,7 @@ static int begin_reign(struct mf_scheduler *scheduler, struct mf_error *err)
     scheduler->first_row = mf_journal_next_row(scheduler->journal);
     r = set_number(scheduler, TEXT_FIRST_ROW, scheduler->first_row, err);
     if (r == 0)
-        r = mf_journal_set_text(scheduler->journal, TEXT_LOST, "", err);
+        r = set_lost(scheduler, err);
     if (r == 0)
         r = scheduler->config.is_continued ? mf_wishes_recall(scheduler, err)
                                            : mf_wishes_begin(scheduler, err);

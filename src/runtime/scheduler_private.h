@@ -79,7 +79,8 @@ enum mf_peer_state {
  * @was_sent             since it was last looked at whether something was
  * @is_reset             LOST, and told to begin again
  * @is_drained           it gets no work when it comes, or when it is back, as it was drained before
- * @is_missed            it was lost while it had work, and is not back
+ * @is_missed            it was lost while it had work, or never came, and is not back
+ * @is_gone              its process is not there any more, or seems not to be
  */
 struct mf_peer {
     uint32_t rank;
@@ -106,6 +107,7 @@ struct mf_peer {
     bool is_reset;
     bool is_drained;
     bool is_missed;
+    bool is_gone;
 };
 
 /**
@@ -115,9 +117,9 @@ struct mf_peer {
  * @life        of this process
  * @cursor, @paced_ns   who is looked at next for whether it has heard from here, as of when
  * @lost_ns     when the last one was lost
- * @n_lost      how often one was lost that had work
+ * @n_lost      how often one was lost that had work, or never came
  * @n_renewed   how often the launcher of one has died, and was replaced
- * @n_gone      ranks that are gone, or seem to be: whoever leaves waits for nobody then
+ * @n_gone      ranks that are is_gone: whoever leaves waits for nobody then
  * @n_returned  how often one began again
  * @n_stale     records that came from LOST ones, and were dropped
  */
@@ -655,6 +657,9 @@ void mf_notice_forget(struct mf_scheduler *scheduler, const struct mf_peer *peer
 
 /** Something came from a rank. */
 void mf_notice_heard(struct mf_scheduler *scheduler, const struct mf_peer *peer);
+
+/** A rank is gone, or seems to be; or is there after all. */
+void mf_notice_note_gone(struct mf_scheduler *scheduler, struct mf_peer *peer, bool is_gone);
 
 /** Whether the process of a rank is known to be there, however silent it is. */
 bool mf_notice_vouches(const struct mf_scheduler *scheduler, const struct mf_peer *peer);

@@ -498,6 +498,7 @@ int mf_worker_rank_create(const struct mf_worker_rank_config *config,
         mf_life_own(&worker->life);
     worker->never_pins = config->never_pins;
     worker->shares_signals = config->shares_signals;
+    worker->patience_ns = config->patience_ns ? config->patience_ns : MF_HANDOVER_PATIENCE_NS;
     worker->signalled_until_ns = INT64_MIN;
     mf_list_init(&worker->fetching);
     mf_list_init(&worker->queue);

@@ -36,6 +36,7 @@ struct mf_worker_rank;
  * @never_pins  slots are used without their processors, whatever WELCOME says
  * @shares_signals  it is in a job whose resource manager sends SIGTERM to all its processes, those
  *             of tasks included: mf_worker_rank_note_terminated() tells of its own
+ * @patience_ns  for how long it waits for another scheduler, 0 for MF_HANDOVER_PATIENCE_NS
  */
 struct mf_worker_rank_config {
     struct mf_transport *transport;
@@ -50,6 +51,7 @@ struct mf_worker_rank_config {
     const struct mf_topo_resources *resources;
     bool never_pins;
     bool shares_signals;
+    int64_t patience_ns;
 };
 
 /**

@@ -28,7 +28,7 @@ bool mf_worker_handover_await(struct mf_worker_rank *worker)
         worker->n_passed = 0;
     }
     worker->awaits_heir = true;
-    return worker->now_ns - worker->lost_ns < MF_HANDOVER_PATIENCE_NS;
+    return worker->now_ns - worker->lost_ns < worker->patience_ns;
 }
 
 uint64_t mf_worker_rank_epoch(const struct mf_worker_rank *worker)

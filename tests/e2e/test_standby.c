@@ -232,6 +232,16 @@ Test(standby, what_cannot_be_read_again_is_refused)
     cr_assert(t_has(result.err, "put them into a file"), "%s", result.err);
 }
 
+Test(standby, a_wait_for_none_is_refused)
+{
+    t_write("tasks.txt", "touch ran\n");
+    struct t_result result = t_sh("mpifarm run --standby-wait 5m tasks.txt; echo $?; ls");
+
+    cr_assert(eq(str, result.out, "2\ntasks.txt\n"));
+    cr_assert(t_has(result.err, "--standby-wait is about --standby, and needs it"), "%s",
+              result.err);
+}
+
 Test(standby, where_it_or_a_replacement_can_have_no_effect_that_is_said)
 {
     t_write("tasks.txt", "true\n");

@@ -92,6 +92,7 @@ struct host_rig {
     uint64_t large_tasks[16];
     uint32_t n_larges;
     uint64_t n_heard; /* events */
+    size_t entries_bytes;
     unsigned n_broken;
     struct mf_error broken;
     bool naps;

@@ -51,6 +51,32 @@ Test(host, units_of_many_sizes_are_right)
     run_many(1, 20000, 2);
 }
 
+Test(host, results_that_are_alike_share_entries)
+{
+    int *is_done =
+        mmap(NULL, sizeof(*is_done), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    struct host_rig *rig = host_rig_create((struct host_options){.user = is_done});
+    const uint64_t n = 200, size = 8;
+
+    for (uint64_t i = 0; i < n; i++)
+        host_call(rig, i == n / 2 ? HOST_FAIL : HOST_DOUBLE, &i, sizeof(i));
+    host_call(rig, HOST_GROW, &size, sizeof(size));
+    host_start(rig);
+    host_turn(rig);
+    /* All of them are there when the rank looks. */
+    while (!__atomic_load_n(is_done, __ATOMIC_SEQ_CST))
+        usleep(100);
+    host_wait_all(rig);
+    for (uint64_t i = 0; i < n; i++) {
+        cr_assert_eq(rig->tasks[i].n_results, 1);
+        cr_assert_eq(rig->tasks[i].code, i == n / 2 ? 3 : 0);
+        cr_assert(i == n / 2 || *(uint64_t *)rig->tasks[i].data == 2 * i);
+    }
+    cr_assert_lt(rig->entries_bytes, n * sizeof(struct mf_entry_header));
+    host_rig_destroy(rig);
+    munmap(is_done, sizeof(*is_done));
+}
+
 Test(host, three_executors_share_units)
 {
     run_many(3, 1, 5000);

@@ -239,7 +239,10 @@ static void script(void *arg, const struct mf_start *start, struct mf_fake_run *
     run->duration_ns = task->duration_ns;
     run->outcome.pid = atoi(command->args[1]); /* so that its end can be told */
     note_start(rank, start, command);
-    if (task->fails || (task->fails_first && start->try_number == 1)) {
+    if (task->is_cut_first && start->try_number == 1) {
+        run->outcome.cause = MF_CAUSE_WALLTIME;
+    } else if (task->fails ||
+               (task->fails_first && start->try_number == (task->is_cut_first ? 2 : 1))) {
         run->outcome.cause = MF_CAUSE_EXIT;
         run->outcome.exit_status = 1;
     } else if (task->is_cut) {
@@ -320,7 +323,11 @@ static int create_scheduler(struct t_rank *rank, bool is_takeover)
         .remote = rank->remote,
         .open_journal = open_journal,
         .open_arg = rank,
-        .farm = {.crash_limit = 100, .max_prefetch_per_slot = 4, .turnaround_ns = 20 * MS},
+        .farm = {.crash_limit = 100,
+                 .max_prefetch_per_slot = 4,
+                 .turnaround_ns = 20 * MS,
+                 .retry_delay_ns = rank->world->retry_delay_ns,
+                 .retry_delay_max_ns = rank->world->retry_delay_ns},
         .jobs = {MF_JOBS_PERCENT, 100},
         .attempts = 3,
         .resume = is_takeover ? MF_RESUME_UNFINISHED : MF_RESUME_NONE,
@@ -483,6 +490,8 @@ static void turn_scheduler(struct t_rank *rank)
     if (!mf_scheduler_is_finished(rank->scheduler))
         return;
     rank->world->result = mf_scheduler_result(rank->scheduler);
+    rank->world->n_gone = rank->scheduler->notice.n_gone;
+    mf_recovery_name_lost(rank->scheduler, rank->world->lost, sizeof(rank->world->lost));
     rank->world->is_finished = true;
     drop_scheduler(rank);
 }
@@ -610,6 +619,7 @@ struct t_world *t_world_create(uint64_t seed, uint32_t n_ranks, uint32_t n_slots
                               .longest_trip_ns = 4 * MS,
                               .has_nodes = strstr(text, "nodes=") != NULL,
                               .dir = "/tmp/mpifarm-world-XXXXXX"};
+    world->retry_delay_ns = (int64_t)t_world_draw(world, 2) * 100 * MS;
     if (is_one_node)
         mf_life_own(&world->life);
     cr_assert(mkdtemp(world->dir));
@@ -652,8 +662,11 @@ void t_world_destroy(struct t_world *world)
 
 /* --- the end --- */
 
+/* @tries  by their numbers, a bit each */
 struct rows {
+    uint64_t seed;
     uint32_t n_done[T_WORLD_MAX_TASKS + 1];
+    uint64_t tries[T_WORLD_MAX_TASKS + 1];
 };
 
 static int count_row(void *arg, const struct mf_journal_attempt *attempt)
@@ -662,12 +675,17 @@ static int count_row(void *arg, const struct mf_journal_attempt *attempt)
 
     cr_assert_leq(attempt->seq, T_WORLD_MAX_TASKS);
     rows->n_done[attempt->seq] += attempt->state == MF_TASK_DONE;
+    cr_assert_lt(attempt->attempt, 64);
+    cr_assert_not(rows->tries[attempt->seq] & UINT64_C(1) << attempt->attempt,
+                  "seed %" PRIu64 ": the journal has try %u of task %" PRIu64 " twice", rows->seed,
+                  attempt->attempt, attempt->seq);
+    rows->tries[attempt->seq] |= UINT64_C(1) << attempt->attempt;
     return 0;
 }
 
 void t_world_expect_all_done(struct t_world *world, uint64_t seed)
 {
-    struct rows rows = {0};
+    struct rows rows = {.seed = seed};
     struct mf_journal *journal;
     struct mf_error err;
 

@@ -64,6 +64,7 @@ static struct t_world *make_world(uint64_t seed, bool is_one_node)
         world->tasks[i].duration_ns = (int64_t)mf_rng_below(&rng, 60) * MF_NS_PER_MS;
         world->tasks[i].fails_first = mf_rng_below(&rng, 10) == 0;
         world->tasks[i].is_loud = mf_rng_below(&rng, 10) == 0;
+        world->tasks[i].is_cut_first = mf_rng_below(&rng, 4) == 0;
     }
     return world;
 }
