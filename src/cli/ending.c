@@ -20,6 +20,8 @@
 /* What stands there of a run that goes on, before the time by which it has to end. */
 #define RENEWED "again "
 
+#define READY "ready\n"
+
 int mf_ending_create(const char *run_dir, char *path)
 {
     char copy[PATH_MAX], parent[PATH_MAX];
@@ -89,6 +91,10 @@ struct mf_ending mf_ending_read(const char *path)
     read_file(path, text);
     if (!text[0] || strncmp(text, RENEWED, strlen(RENEWED)) == 0)
         return ending;
+    if (strncmp(text, READY, strlen(READY)) == 0) {
+        ending.state = MF_ENDING_READY;
+        return ending;
+    }
     if (sscanf(text, "ended %d %d %d\n", &ending.status, &has_losses, &is_spread) >= 2) {
         ending.state = MF_ENDING_ENDED;
         ending.has_losses = has_losses != 0;
@@ -171,6 +177,11 @@ static void put_stage(const char *stage, int status)
              status, life.boot[0] ? life.boot : "-", life.pid_namespace, life.started, life.pid,
              host, is_spread());
     put(text);
+}
+
+void mf_ending_note_ready(void)
+{
+    put(READY);
 }
 
 void mf_ending_note_begun(void)

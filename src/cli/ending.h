@@ -21,7 +21,8 @@
 
 /** What there is in the file. */
 enum mf_ending_state {
-    MF_ENDING_NONE,  /* the run has not begun */
+    MF_ENDING_NONE,  /* ranks are being started */
+    MF_ENDING_READY, /* they have been, and the run has not begun */
     MF_ENDING_BEGUN, /* it has, and did not end */
     MF_ENDING_ENDED, /* it has ended, with a status */
 };
@@ -91,6 +92,10 @@ bool mf_ending_is_awaited(void);
  * file where the supervisor has it, nor the directory of the run.
  */
 int mf_ending_check(const char *run_dir, struct mf_error *err);
+
+/** Rank 0: the ranks were started and have found each other. Does nothing where nobody supervises.
+ */
+void mf_ending_note_ready(void);
 
 /** The rank with the scheduler: something was started, or goes on under this one. Does nothing
  * where nobody supervises. */

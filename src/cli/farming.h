@@ -9,7 +9,7 @@
 #include "taskfile/source.h"
 
 /** The option table of both subcommands, and behind it what is for task files alone. */
-#define MF_N_FARMING_OPTIONS 38
+#define MF_N_FARMING_OPTIONS 40
 #define MF_N_RUN_OPTIONS (MF_N_FARMING_OPTIONS + 4)
 extern const struct mf_option mf_farming_options[MF_N_RUN_OPTIONS];
 

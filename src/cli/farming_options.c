@@ -13,12 +13,14 @@
 
 #define DEFAULT_RUN_DIR "mpifarm-run"
 #define DEFAULT_OUTPUT_LIMIT (UINT64_C(64) << 20)
+#define DEFAULT_START_NS (120 * MF_NS_PER_S)
 #define KILL_GRACE_NS (5 * MF_NS_PER_S)
 #define MAX_PREFETCH_PER_SLOT 32
 
 enum {
     OPTION_NP,
     OPTION_LAUNCH,
+    OPTION_START_TIMEOUT,
     OPTION_JOBS,
     OPTION_KEEP_ORDER,
     OPTION_TAG,
@@ -46,6 +48,7 @@ enum {
     OPTION_RESUME_FAILED,
     OPTION_FORCE,
     OPTION_STANDBY,
+    OPTION_STANDBY_WAIT,
     OPTION_JOBLOG,
     OPTION_DRY_RUN,
     OPTION_BAR,
@@ -73,6 +76,12 @@ const struct mf_option mf_farming_options[MF_N_RUN_OPTIONS] = {
                            "give the exit status of the run. Settings for mpirun go into OMPI_MCA_ "
                            "variables."},
     [OPTION_LAUNCH] = MF_LAUNCH_OPTION,
+    [OPTION_START_TIMEOUT] =
+        {.name = "start-timeout",
+         .value = "TIME",
+         .help = "Ranks that mpifarm starts with mpirun, and that have not found each other after "
+                 "TIME, are ended and started once more; 2m by default. One that dies as it "
+                 "starts can make the others wait for it without end."},
     [OPTION_JOBS] = {.name = "jobs",
                      .letter = 'j',
                      .value = "N",
@@ -177,6 +186,7 @@ const struct mf_option mf_farming_options[MF_N_RUN_OPTIONS] = {
                                 "use --np, or mpirun --enable-recovery. With --np or --launch the "
                                 "run goes on too when mpirun, srun or all ranks die: they are "
                                 "started again, up to three times."},
+    [OPTION_STANDBY_WAIT] = MF_STANDBY_WAIT_OPTION,
     [OPTION_JOBLOG] = {.name = "joblog",
                        .value = "FILE",
                        .complete = MF_COMPLETE_FILE,
@@ -318,6 +328,16 @@ static int parse_np(struct mf_farming_settings *settings, const char *text, stru
     return r;
 }
 
+static int parse_start_timeout(struct mf_farming_settings *settings, const char *text,
+                               struct mf_error *err)
+{
+    int r = mf_parse_duration(text, &settings->start_ns, err);
+
+    if (r == 0 && settings->start_ns == 0)
+        return mf_error_set(err, -EINVAL, "no rank starts in no time");
+    return r;
+}
+
 static int parse_mem(struct mf_farming_settings *settings, const char *text, struct mf_error *err)
 {
     int r = mf_parse_size(text, &settings->rank.mem_bytes, err);
@@ -367,6 +387,8 @@ static int parse_value(struct mf_farming_settings *settings, size_t index, const
         return parse_np(settings, text, err);
     case OPTION_LAUNCH:
         return mf_launch_way_parse(text, &settings->launch_way, err);
+    case OPTION_START_TIMEOUT:
+        return parse_start_timeout(settings, text, err);
     case OPTION_JOBS:
         return mf_jobs_parse(text, &settings->scheduler.jobs, err);
     case OPTION_OUTPUT_LIMIT:
@@ -402,6 +424,8 @@ static int parse_value(struct mf_farming_settings *settings, size_t index, const
         return mf_max_suspended_parse(text, &settings->scheduler.farm, err);
     case OPTION_PLACEMENT:
         return mf_placement_parse(text, &settings->scheduler.farm.placement, err);
+    case OPTION_STANDBY_WAIT:
+        return mf_standby_wait_parse(text, &settings->rank.patience_ns, err);
     case OPTION_RESPAWN:
         return parse_respawn(settings, text, err);
     case OPTION_MEM:
@@ -494,6 +518,7 @@ static void init_settings(struct mf_farming_settings *settings)
                               .grace_ns = KILL_GRACE_NS},
                  .n_gpus = MF_GPUS_FOUND},
         .run_dir = DEFAULT_RUN_DIR,
+        .start_ns = DEFAULT_START_NS,
         .progress = mf_terminal_is_there() ? MF_PROGRESS_BAR : MF_PROGRESS_LINES,
     };
     settings->rank.modules = settings->modules;
@@ -532,6 +557,8 @@ int mf_farming_parse(struct mf_farming_settings *settings, const struct mf_subco
     if (settings->rank.is_inline && settings->rank.n_modules == 0)
         return mf_error_set(err, -EINVAL,
                             "--no-isolation is about functions, and needs --module FILE");
+    if (settings->rank.patience_ns > 0 && !settings->scheduler.has_standby)
+        return mf_error_set(err, -EINVAL, "--standby-wait is about --standby, and needs it");
     r = check_policy(settings, err);
     if (r == 0)
         r = mf_suspending_check(farm, farm->policy->turn_ns != NULL,

@@ -1,6 +1,7 @@
 /* Recovering on the command line: see recovering.h. */
 #include "cli/recovering.h"
 
+#include "base/clock.h"
 #include "base/units.h"
 
 #include <errno.h>
@@ -10,6 +11,10 @@
 #define CRASH_LIMIT 3
 #define QUARANTINE 5
 #define MAX_ATTEMPTS 1000000
+
+/* Ranks that might take over come one after the other; and what waits holds its nodes. */
+#define MIN_STANDBY_WAIT_NS MF_NS_PER_S
+#define MAX_STANDBY_WAIT_NS (86400 * MF_NS_PER_S)
 
 static const char *const budget_names[MF_N_BUDGETS] = {
     [MF_BUDGET_EXIT] = "exit",
@@ -115,4 +120,17 @@ int mf_crash_limit_parse(const char *text, struct mf_farm_config *farm, struct m
 int mf_quarantine_parse(const char *text, struct mf_farm_config *farm, struct mf_error *err)
 {
     return parse_limit(text, &farm->quarantine, err);
+}
+
+int mf_standby_wait_parse(const char *text, int64_t *ret_wait_ns, struct mf_error *err)
+{
+    int64_t wait_ns;
+    int r = mf_parse_duration(text, &wait_ns, err);
+
+    if (r < 0)
+        return r;
+    if (wait_ns < MIN_STANDBY_WAIT_NS || wait_ns > MAX_STANDBY_WAIT_NS)
+        return mf_error_set(err, -ERANGE, "\"%s\" is not between 1s and 1d", text);
+    *ret_wait_ns = wait_ns;
+    return 0;
 }

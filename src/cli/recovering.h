@@ -41,6 +41,15 @@
                 "The default is 5; \"none\" trusts all."                                           \
     }
 
+#define MF_STANDBY_WAIT_OPTION                                                                     \
+    {                                                                                              \
+        .name = "standby-wait", .value = "TIME",                                                   \
+        .help = "With --standby: how long ranks without any scheduler wait for another one, "      \
+                "while their tasks go on; 2m is the default. Where the lock of a crashed node is " \
+                "held for longer by its file server, that is too little. New ranks wait as long "  \
+                "for those that may be left on other nodes, and 15s."                              \
+    }
+
 /** What holds without these options, into what a farm goes by. */
 void mf_recovering_init(struct mf_farm_config *farm);
 
@@ -50,5 +59,6 @@ int mf_retries_parse(const char *text, uint32_t *ret_attempts, struct mf_farm_co
 int mf_retry_delay_parse(const char *text, struct mf_farm_config *farm, struct mf_error *err);
 int mf_crash_limit_parse(const char *text, struct mf_farm_config *farm, struct mf_error *err);
 int mf_quarantine_parse(const char *text, struct mf_farm_config *farm, struct mf_error *err);
+int mf_standby_wait_parse(const char *text, int64_t *ret_wait_ns, struct mf_error *err);
 
 #endif

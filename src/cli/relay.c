@@ -67,8 +67,10 @@ static bool hand_on(struct mf_relay *relay)
 
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return false;
-    if (n < 0)
+    if (n < 0) {
+        relay->error = -errno;
         n = (ssize_t)relay->n;
+    }
     memmove(relay->data, relay->data + n, relay->n - (size_t)n);
     relay->n -= (size_t)n;
     return true;

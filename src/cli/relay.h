@@ -15,6 +15,7 @@
 /**
  * @from, @to    descriptors (borrowed); from is -1 once its writer is done
  * @data, @n     what was read and not written
+ * @error         -errno once it could not be written and was thrown away, else 0
  * @telling      what would be of interest, NULL for nothing; @was_told  it came
  * @unwanted     lines with one of these in them are dropped; NULL behind the last, or for none
  */
@@ -24,6 +25,7 @@ struct mf_relay {
     const char *const *unwanted;
     const char *telling;
     bool was_told;
+    int error;
     size_t n;
     char data[MF_RELAY_BYTES];
 };
@@ -36,7 +38,8 @@ struct pollfd mf_relay_wish(const struct mf_relay *relay);
  *
  * @ready  the wish, with what poll() says of it
  *
- * Returns whether anything moved. A reader that has gone away takes all there is.
+ * Returns whether anything moved. What cannot be written, as the reader has gone away or the disk
+ * is full, is thrown away.
  */
 bool mf_relay_turn(struct mf_relay *relay, const struct pollfd *ready);
 

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/units.h"
+#include "journal/rundir.h"
 #include "report/count.h"
 #include "report/status.h"
 
@@ -21,10 +22,14 @@
 enum { OPTION_JSON };
 
 static const struct mf_option options[] = {
-    [OPTION_JSON] = {.name = "json",
-                     .help = "Print it as JSON, with \"alive\": true, false, or null "
-                             "where that is not known, and the \"age\" of "
-                             "what is told in seconds."},
+    [OPTION_JSON] =
+        {.name = "json",
+         .help = "Print it as JSON, with \"alive\": true, false, or null where that is not "
+                 "known, and the \"age\" of what is told in seconds. A job that is to begin "
+                 "the run, or to go on with it, is told as \"job\", its number, and "
+                 "\"job_state\": \"queued\", or before the run has begun also \"running\", "
+                 "\"ended\", or null where squeue cannot be asked; a run that has not "
+                 "begun has no more than these, \"finished\" and \"alive\"."},
 };
 
 struct asked {
@@ -60,7 +65,14 @@ static void put_source(const struct mf_status *status)
                mf_format_duration(mf_status_age_ns(status), age, sizeof(age)));
 }
 
-static void put_life(const struct mf_status *status, enum mf_standing standing)
+/* Of a run that did not come to its end. */
+static const char *say_how_on(const char *run_dir)
+{
+    return mf_rundir_has_journal(run_dir) ? "--resume continues"
+                                          : "its journal is gone: --resume cannot go on with it";
+}
+
+static void put_life(const char *run_dir, const struct mf_status *status, enum mf_standing standing)
 {
     bool alive = standing != MF_STANDING_ENDED;
     char elapsed[32], age[32];
@@ -80,12 +92,12 @@ static void put_life(const struct mf_status *status, enum mf_standing standing)
                " on %s stopped?\n",
                age, elapsed, status->pid, status->host[0] ? status->host : "?");
     } else if (status->is_finished && status->stopped_by[0]) {
-        printf("the run was stopped after %s by %s; --resume continues\n", elapsed,
-               status->stopped_by);
+        printf("the run was stopped after %s by %s; %s\n", elapsed, status->stopped_by,
+               say_how_on(run_dir));
     } else if (status->is_finished) {
         printf("the run is over; it took %s\n", elapsed);
     } else {
-        printf("the run broke off %s ago, after %s; --resume continues\n", age, elapsed);
+        printf("the run broke off %s ago, after %s; %s\n", age, elapsed, say_how_on(run_dir));
     }
 }
 
@@ -122,8 +134,30 @@ static void put_workers(const struct mf_status *status)
     printf("\n");
 }
 
-/* A run that a job is to begin, or to go on with. Returns 0, or -ENOENT if no job is known. */
-static int put_job(const char *run_dir, bool has_begun)
+/* --- jobs --- */
+
+/**
+ * A job that is to begin the run, or to go on with it.
+ *
+ * @is_known  there is one
+ */
+struct job {
+    bool is_known;
+    char id[MF_BATCH_JOB_SIZE];
+    enum mf_batch_job_state state;
+};
+
+/* One that has begun may be that of the run as it is: only one that waits is to go on with it. */
+static struct job find_job(const char *run_dir, bool has_begun)
+{
+    struct job job = {0};
+
+    job.is_known = mf_batch_find_job(run_dir, job.id, &job.state) == 0 &&
+                   (!has_begun || job.state == MF_BATCH_JOB_WAITS);
+    return job;
+}
+
+static void put_job(const struct job *job, bool has_begun)
 {
     static const char *const says[] = {
         [MF_BATCH_JOB_UNKNOWN] = "was submitted for it, and squeue cannot be asked",
@@ -131,16 +165,54 @@ static int put_job(const char *run_dir, bool has_begun)
         [MF_BATCH_JOB_WAITS] = "is in the queue",
         [MF_BATCH_JOB_RUNS] = "has begun",
     };
-    enum mf_batch_job_state state;
-    char job[MF_BATCH_JOB_SIZE];
-    int r = mf_batch_find_job(run_dir, job, &state);
 
-    if (r < 0)
-        return r;
-    if (!has_begun)
-        printf("the run has not begun; job %s %s\n", job, says[state]);
-    else if (state == MF_BATCH_JOB_WAITS) /* One that has begun may be that of this run. */
-        printf("job %s, which goes on with it, %s\n", job, says[state]);
+    if (has_begun)
+        printf("job %s, which goes on with it, %s\n", job->id, says[job->state]);
+    else
+        printf("the run has not begun; job %s %s\n", job->id, says[job->state]);
+}
+
+/* --- the run --- */
+
+static int put_json(const char *run_dir, enum mf_standing standing, const struct job *job,
+                    struct mf_error *err)
+{
+    static const char *const words[] = {
+        [MF_BATCH_JOB_GONE] = "ended",
+        [MF_BATCH_JOB_WAITS] = "queued",
+        [MF_BATCH_JOB_RUNS] = "running",
+    };
+    struct mf_status_job told = {.id = job->id, .state = words[job->state]};
+    int alive = standing == MF_STANDING_SILENT ? -1 : standing != MF_STANDING_ENDED;
+    int r = mf_status_print(run_dir, alive, job->is_known ? &told : NULL, stdout);
+
+    return r < 0 ? mf_error_set(err, r, "%s: %s", run_dir, strerror(-r)) : 0;
+}
+
+static void put_words(const char *run_dir, const struct mf_status *status,
+                      enum mf_standing standing, const struct job *job)
+{
+    bool alive = standing != MF_STANDING_ENDED;
+
+    put_life(run_dir, status, standing);
+    put_tasks(status, alive);
+    if (alive && !status->is_finished)
+        put_workers(status);
+    else if (job->is_known)
+        put_job(job, true);
+}
+
+/* There is no status.json. */
+static int show_job(const struct asked *asked, struct mf_error *err)
+{
+    struct job job = find_job(asked->run_dir, false);
+
+    if (!job.is_known)
+        return mf_error_set(err, -ENOENT, "%s: there is no run: status.json is missing",
+                            asked->run_dir);
+    if (asked->is_json)
+        return put_json(asked->run_dir, MF_STANDING_ENDED, &job, err);
+    put_job(&job, false);
     return 0;
 }
 
@@ -149,27 +221,19 @@ static int show(const struct asked *asked, struct mf_error *err)
     struct mf_status status;
     int r = mf_status_read(asked->run_dir, &status);
     enum mf_standing standing;
-    bool alive;
+    struct job job = {0};
 
-    if (r == -ENOENT && !asked->is_json && put_job(asked->run_dir, false) == 0)
-        return 0;
     if (r == -ENOENT)
-        return mf_error_set(err, r, "%s: there is no run: status.json is missing", asked->run_dir);
+        return show_job(asked, err);
     if (r < 0)
         return mf_error_set(err, r, "%s/status.json: %s", asked->run_dir,
                             r == -EBADMSG ? "it is none of a run" : strerror(-r));
     standing = mf_standing_find(asked->run_dir, &status);
-    alive = standing != MF_STANDING_ENDED;
-    if (asked->is_json) {
-        r = mf_status_print(asked->run_dir, standing == MF_STANDING_SILENT ? -1 : alive, stdout);
-        return r < 0 ? mf_error_set(err, r, "%s: %s", asked->run_dir, strerror(-r)) : 0;
-    }
-    put_life(&status, standing);
-    put_tasks(&status, alive);
-    if (alive && !status.is_finished)
-        put_workers(&status);
-    else
-        (void)put_job(asked->run_dir, true);
+    if (standing == MF_STANDING_ENDED || status.is_finished)
+        job = find_job(asked->run_dir, true);
+    if (asked->is_json)
+        return put_json(asked->run_dir, standing, &job, err);
+    put_words(asked->run_dir, &status, standing, &job);
     return 0;
 }
 

@@ -7,8 +7,9 @@
 #include "cli/supervise_private.h"
 
 #include "base/io.h"
+#include "cli/streams.h"
 #include "exec/descendants.h"
-#include "runtime/handover.h"
+#include "journal/rundir.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -29,15 +30,13 @@
 /* Ranks that nobody waits for any more may have something to do before they leave. */
 #define LEAVE_OVER_NS (30 * MF_NS_PER_S)
 
-/* A scheduler that has died may be followed by another one, for which workers wait. */
-#define TAKEOVER_NS (MF_HANDOVER_PATIENCE_NS + 30 * MF_NS_PER_S)
+/* A scheduler that has died may be followed by another one, for which workers wait; and then it has
+ * something to do. */
+#define TAKEOVER_NS (30 * MF_NS_PER_S)
 
 /* Between looks at the record of the end, which may be on a file system that many share; and it is
  * not looked at while there is output. */
 #define RECORD_NS (1 * MF_NS_PER_S)
-
-/* Ranks that are to go on with a run do so within this time, or not at all. */
-#define BEGIN_NS (120 * MF_NS_PER_S)
 
 /* Processes of the starter that have to be killed. */
 #define KILL_LIMIT_NS (2 * MF_NS_PER_S)
@@ -66,10 +65,19 @@ struct mf_ending mf_supervise_look(struct mf_supervisor *supervisor)
     return supervisor->last;
 }
 
+/* Those of ranks that have died become children of this process. */
 static void reap(struct mf_supervisor *supervisor)
 {
-    mf_supervise_reap_teller(supervisor);
-    supervisor->has_ended = waitpid(supervisor->starter, &supervisor->status, WNOHANG) != 0;
+    int status;
+    pid_t pid;
+
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+        mf_supervise_note_reaped(supervisor, pid, status);
+        if (pid != supervisor->starter)
+            continue;
+        supervisor->status = status;
+        supervisor->has_ended = true;
+    }
 }
 
 static void take_signal(struct mf_supervisor *supervisor)
@@ -85,39 +93,71 @@ static void take_signal(struct mf_supervisor *supervisor)
     reap(supervisor);
 }
 
+/* Output of a rank on another node, which takes it to be printed: no more of it is to be lost. */
+static void stop_printing(struct mf_supervisor *supervisor)
+{
+    if (supervisor->out.error == 0 || supervisor->is_output_lost)
+        return;
+    supervisor->is_output_lost = true;
+    mf_log_error(&supervisor->context->log,
+                 "standard output cannot be written: %s: the run is stopped, and output of tasks "
+                 "that have just ended is lost",
+                 strerror(-supervisor->out.error));
+    mf_supervise_pass_on(supervisor, SIGTERM);
+}
+
 static void wait_for_more(struct mf_supervisor *supervisor)
 {
     struct pollfd items[] = {{.fd = supervisor->signal_fd, .events = POLLIN},
                              mf_relay_wish(&supervisor->out),
-                             mf_relay_wish(&supervisor->err)};
+                             mf_relay_wish(&supervisor->err),
+                             {.fd = supervisor->streams_fd, .events = POLLIN}};
     bool has_moved;
 
-    if (poll(items, 3, (int)(MF_SUPERVISE_LOOK_NS / MF_NS_PER_MS)) < 0)
+    if (poll(items, 4, (int)(MF_SUPERVISE_LOOK_NS / MF_NS_PER_MS)) < 0)
         return;
     if (items[0].revents)
         take_signal(supervisor);
+    if (items[3].revents)
+        mf_streams_give(supervisor->streams_fd);
     has_moved = mf_relay_turn(&supervisor->out, &items[1]);
     has_moved |= mf_relay_turn(&supervisor->err, &items[2]);
+    stop_printing(supervisor);
     /* A reader that is slow holds up the starter, which does not hang then. */
     if (has_moved || supervisor->out.n > 0 || supervisor->err.n > 0)
         supervisor->quiet_ns = mf_clock_monotonic_ns();
 }
 
+/* One on another node holds the lock of the run directory. */
+static bool has_ended(const struct mf_supervisor *supervisor, const struct mf_life *scheduler)
+{
+    int fd, r = mf_life_open(scheduler, &fd);
+
+    if (r == 1)
+        mf_close(&fd);
+    return r == -ESRCH || (r == 0 && mf_rundir_is_held(supervisor->config->run_dir) == 0);
+}
+
 /* For how long the starter may stay behind a run that is over; -1 for one that is not. */
 static int64_t patience_ns(struct mf_supervisor *supervisor)
 {
+    const struct mf_supervision *config = supervisor->config;
     struct mf_ending ending = mf_supervise_look(supervisor);
 
     if (ending.state == MF_ENDING_ENDED)
         return ending.has_losses ? LEAVE_LOST_NS : LEAVE_NS;
     if (ending.state == MF_ENDING_NONE && supervisor->err.was_told)
         return LEAVE_LOST_NS;
-    if (ending.state == MF_ENDING_NONE && supervisor->n_continued > 0)
-        return BEGIN_NS;
-    if (ending.state == MF_ENDING_BEGUN && mf_life_has_ended(&ending.scheduler))
-        return ending.is_over                    ? LEAVE_OVER_NS
-               : supervisor->config->has_standby ? TAKEOVER_NS
-                                                 : LEAVE_NS;
+    if (ending.state < MF_ENDING_BEGUN && supervisor->n_signals > 0)
+        return 0;
+    /* srun may have to wait for nodes. */
+    if (ending.state == MF_ENDING_NONE &&
+        (config->launching->way == MF_LAUNCH_MPIRUN || supervisor->n_continued > 0))
+        return config->start_ns;
+    if (ending.state == MF_ENDING_BEGUN && has_ended(supervisor, &ending.scheduler))
+        return ending.is_over        ? LEAVE_OVER_NS
+               : config->has_standby ? config->patience_ns + TAKEOVER_NS
+                                     : LEAVE_NS;
     return -1;
 }
 
@@ -140,7 +180,7 @@ static void press(struct mf_supervisor *supervisor, int64_t now_ns)
         return;
     if (supervisor->asked_ns == 0) {
         supervisor->asked_ns = now_ns;
-        kill(supervisor->starter, SIGTERM);
+        kill(supervisor->starter, supervisor->end_signal);
     } else if (now_ns >= supervisor->asked_ns + LEAVE_NS) {
         kill(supervisor->starter, SIGKILL);
     }
@@ -225,6 +265,7 @@ static int judge(struct mf_supervisor *supervisor)
                      mf_supervise_say_how_it_broke(supervisor, how, sizeof(how)));
         return MPIFARM_EXIT_STOPPED;
     case MF_ENDING_NONE:
+    case MF_ENDING_READY:
         break;
     }
     mf_log_error(&supervisor->context->log, "%s ended before the run began%s%s", supervisor->name,
@@ -251,6 +292,7 @@ static bool watch(struct mf_supervisor *supervisor)
     is_clear = clear_away(supervisor);
     mf_close(&fds[0]);
     mf_close(&fds[1]);
+    mf_close(&supervisor->streams_fd);
     return is_clear;
 }
 
@@ -285,7 +327,8 @@ int mf_supervise(struct mf_context *context, const struct mf_supervision *config
     struct mf_supervisor supervisor = {.context = context,
                                        .config = config,
                                        .name = mf_launch_way_name(config->launching->way),
-                                       .signal_fd = -1};
+                                       .signal_fd = -1,
+                                       .streams_fd = -1};
     int r, status;
 
     if (config->launching->way == MF_LAUNCH_MPIRUN && may_be_refused(context))
@@ -302,6 +345,8 @@ int mf_supervise(struct mf_context *context, const struct mf_supervision *config
     while (mf_supervise_follow(&supervisor, watch(&supervisor)))
         ;
     status = judge(&supervisor);
+    if (supervisor.out.error < 0 && status <= MPIFARM_EXIT_FAILED)
+        status = MPIFARM_EXIT_STOPPED;
     (void)unlink(supervisor.ending);
     mf_close(&supervisor.signal_fd);
     return status;

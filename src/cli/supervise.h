@@ -16,7 +16,9 @@
  * @run_dir      of the run
  * @has_standby  another rank takes over when rank 0 dies; and where none is left that could, or
  *               srun or mpirun has died, they are started again to go on with the run
+ * @patience_ns  with has_standby: for how long ranks wait for another scheduler
  * @end_ns       when the run has to end, as of mf_clock_monotonic_ns(), 0 for never
+ * @start_ns     how long ranks may take to find each other
  * @reads_input  rank 0 gets standard input; else nobody reads it
  * @is_prompt    output is shown as it is written, not line by line
  */
@@ -24,7 +26,9 @@ struct mf_supervision {
     const struct mf_launching *launching;
     const char *run_dir;
     bool has_standby;
+    int64_t patience_ns;
     int64_t end_ns;
+    int64_t start_ns;
     bool reads_input;
     bool is_prompt;
 };
@@ -36,7 +40,8 @@ struct mf_supervision {
  * ended if it does not end itself once rank 0 has told how the run ended, or has died without that,
  * and it does not outlive this process.
  *
- * If it ends before the run has begun, for reasons of its own, it is started once more.
+ * If it ends before the run has begun or gone on, for reasons of its own, or mpirun hangs there, it
+ * is started once more.
  *
  * @context  has the command line
  *

@@ -13,7 +13,6 @@
 
 #include "exec/remnants.h"
 #include "journal/rundir.h"
-#include "runtime/handover.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -32,9 +31,9 @@
 /* The exit status of a starter, or of its ranks, whose program is not there. */
 #define NO_PROGRAM 127
 
-/* How long ranks on other nodes may run on, without any scheduler or anything else: until they have
- * noticed, have waited for another one, and have ended their tasks. */
-#define OUTLIVE_NS (MF_HANDOVER_PATIENCE_NS + 15 * MF_NS_PER_S)
+/* How long ranks on other nodes may run on, without any scheduler or anything else, beside waiting
+ * for another one: until they have noticed, and have ended their tasks. */
+#define OUTLIVE_NS (15 * MF_NS_PER_S)
 
 /* Between looks at the lock, which may be on a file system that many share. */
 #define LOCK_NS (500 * MF_NS_PER_MS)
@@ -66,10 +65,15 @@ static bool may_outlive(const struct mf_supervisor *supervisor)
     return supervisor->last.is_spread;
 }
 
+static int64_t outlive_ns(const struct mf_supervisor *supervisor)
+{
+    return supervisor->config->patience_ns + OUTLIVE_NS;
+}
+
 /* From when on nothing is left anywhere. One that had to be made to end was given its time. */
 static int64_t find_end_ns(const struct mf_supervisor *supervisor, int64_t now_ns)
 {
-    int64_t end_ns = (supervisor->asked_ns ? supervisor->over_ns : now_ns) + OUTLIVE_NS;
+    int64_t end_ns = (supervisor->asked_ns ? supervisor->over_ns : now_ns) + outlive_ns(supervisor);
 
     if (!may_outlive(supervisor) || end_ns < now_ns + PAUSE_NS)
         return now_ns + PAUSE_NS;
@@ -85,7 +89,7 @@ static int64_t find_end_ns(const struct mf_supervisor *supervisor, int64_t now_n
  */
 static int pause_before(struct mf_supervisor *supervisor)
 {
-    int64_t now_ns = mf_clock_monotonic_ns(), limit_ns = now_ns + OUTLIVE_NS;
+    int64_t now_ns = mf_clock_monotonic_ns(), limit_ns = now_ns + outlive_ns(supervisor);
     int64_t end_ns = find_end_ns(supervisor, now_ns);
 
     while (now_ns < end_ns || mf_rundir_is_held(supervisor->config->run_dir) > 0) {
@@ -121,7 +125,7 @@ static bool is_broken_off(const struct mf_supervisor *supervisor, const struct m
 {
     if (ending->state == MF_ENDING_BEGUN && !ending->is_over)
         return true;
-    return ending->state != MF_ENDING_NONE && ending->status == MPIFARM_EXIT_STOPPED &&
+    return ending->state >= MF_ENDING_BEGUN && ending->status == MPIFARM_EXIT_STOPPED &&
            before->state == MF_ENDING_BEGUN && !before->is_over &&
            WIFSIGNALED(supervisor->status) && supervisor->asked_ns == 0;
 }
@@ -201,6 +205,7 @@ static bool go_on(struct mf_supervisor *supervisor)
     if (!start_others(supervisor, true))
         return false;
     supervisor->n_continued++;
+    supervisor->n_restarted = 0;
     return true;
 }
 
@@ -212,19 +217,19 @@ static bool may_restart(struct mf_supervisor *supervisor, bool is_clear)
 {
     int status = supervisor->status;
 
-    return is_clear && supervisor->n_restarted + supervisor->n_continued == 0 &&
-           supervisor->asked_ns == 0 && !supervisor->config->reads_input &&
+    return is_clear && supervisor->n_restarted == 0 && !supervisor->config->reads_input &&
            !supervisor->err.was_told && !(WIFEXITED(status) && WEXITSTATUS(status) == NO_PROGRAM) &&
            !mf_supervise_is_told_to_leave(supervisor) &&
-           mf_supervise_look(supervisor).state == MF_ENDING_NONE;
+           mf_supervise_look(supervisor).state < MF_ENDING_BEGUN;
 }
 
 /* Returns whether they were started. */
 static bool restart(struct mf_supervisor *supervisor)
 {
-    mf_log_warning(&supervisor->context->log, "%s ended before the run began: it is tried again",
-                   supervisor->name);
-    if (!start_others(supervisor, false))
+    mf_log_warning(&supervisor->context->log, "%s %s before the run %s: it is tried again",
+                   supervisor->name, supervisor->asked_ns ? "hung" : "ended",
+                   supervisor->n_continued > 0 ? "went on" : "began");
+    if (!start_others(supervisor, supervisor->n_continued > 0))
         return false;
     supervisor->n_restarted++;
     return true;

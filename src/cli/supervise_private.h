@@ -22,7 +22,9 @@
 
 /**
  * @name       of what was started, srun or mpirun
+ * @streams_fd  where the rank with the scheduler asks for the user's streams; -1 for nowhere
  * @before     signals that were blocked before this process took some
+ * @end_signal  what asks the starter to end
  * @status     how the starter has ended, as of wait()
  * @n_signals  that were passed on, or came when there was nobody to pass them on to
  * @teller     srun that passes a signal on, 0 for none
@@ -35,6 +37,7 @@
  * @over_ns    since when the run is known to be over, 0 if it is not
  * @asked_ns   when the starter was asked to end, 0 if it was not
  * @has_ended  it has, and was reaped
+ * @is_output_lost  what came by way of the starter could not be written
  * @n_continued   how often the run went on under other ranks
  * @n_restarted   how often the start was tried again, before the run had begun
  */
@@ -44,8 +47,10 @@ struct mf_supervisor {
     const char *name;
     char ending[PATH_MAX];
     pid_t starter;
+    int end_signal;
     int status;
     int signal_fd;
+    int streams_fd;
     sigset_t before;
     int n_signals;
     pid_t teller;
@@ -55,14 +60,14 @@ struct mf_supervisor {
     struct mf_ending last;
     struct mf_relay out, err;
     int64_t quiet_ns, looked_ns, over_ns, asked_ns;
-    bool has_ended;
+    bool has_ended, is_output_lost;
     int n_continued, n_restarted;
 };
 
 /** How far the run is, as far as that can be read. */
 struct mf_ending mf_supervise_look(struct mf_supervisor *supervisor);
 
-/** Takes signals and the terminal, once. Returns 0 or -errno. */
+/** Takes signals and the terminal, once, and finds end_signal. Returns 0 or -errno. */
 int mf_supervise_prepare(struct mf_supervisor *supervisor);
 
 /** Starts srun or mpirun, whose output comes to supervisor->out and err. Returns 0, or -errno when
@@ -75,8 +80,8 @@ void mf_supervise_pass_on(struct mf_supervisor *supervisor, uint32_t number);
 /** A scheduler that has taken over gets what the one before it did not. */
 void mf_supervise_tell_next(struct mf_supervisor *supervisor);
 
-/** A teller may have ended. */
-void mf_supervise_reap_teller(struct mf_supervisor *supervisor);
+/** A child has ended, which may be a teller; status as of wait(). */
+void mf_supervise_note_reaped(struct mf_supervisor *supervisor, pid_t pid, int status);
 
 /** Whether the user does not want to wait any longer. */
 bool mf_supervise_is_told_to_leave(struct mf_supervisor *supervisor);

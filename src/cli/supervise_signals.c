@@ -89,23 +89,21 @@ void mf_supervise_pass_on(struct mf_supervisor *supervisor, uint32_t number)
     struct mf_ending ending = mf_supervise_look(supervisor);
 
     supervisor->n_signals++;
-    if (ending.state == MF_ENDING_NONE)
-        kill(supervisor->starter, supervisor->n_signals == 1 ? SIGTERM : SIGKILL);
+    if (ending.state < MF_ENDING_BEGUN)
+        kill(supervisor->starter, supervisor->n_signals == 1 ? supervisor->end_signal : SIGKILL);
     else if (supervisor->n_signals > 3)
         kill(supervisor->starter, SIGKILL);
     else if (supervisor->n_signals == 3)
-        kill(supervisor->starter, SIGTERM);
+        kill(supervisor->starter, supervisor->end_signal);
     else if (supervisor->config->launching->way == MF_LAUNCH_SRUN)
         tell_scheduler(supervisor, &ending, number);
     else
         kill(supervisor->starter, mf_rank_stand_in((int)number));
 }
 
-void mf_supervise_reap_teller(struct mf_supervisor *supervisor)
+void mf_supervise_note_reaped(struct mf_supervisor *supervisor, pid_t pid, int status)
 {
-    int status = 0;
-
-    if (supervisor->teller <= 0 || waitpid(supervisor->teller, &status, WNOHANG) == 0)
+    if (pid != supervisor->teller)
         return;
     supervisor->teller = 0;
     if (status != 0)

@@ -5,6 +5,7 @@
 #include "cli/supervise_private.h"
 
 #include "base/io.h"
+#include "cli/streams.h"
 #include "cli/terminal.h"
 
 #include <errno.h>
@@ -20,9 +21,9 @@
 /* What srun says of a rank that cannot start; the others wait for it. */
 #define FAILED_RANK ": Exited with exit code"
 
-/* What Open MPI 4 says to whoever reads, once for each rank that leaves after a death; and srun
- * where it could not bind anybody, which was not wanted. */
-static const char *const noise[] = {"PMIX ERROR: BAD-PARAM in file",
+/* What Open MPI 4 says to whoever reads, once for each rank that leaves after a death, and of each
+ * signal; and srun where it could not bind anybody, which was not wanted. */
+static const char *const noise[] = {"PMIX ERROR: BAD-PARAM in file", "mpirun: Forwarding signal ",
                                     "cluster configuration lacks support for cpu binding", NULL};
 
 static const int passed_signals[] = {SIGINT, SIGTERM, SIGHUP};
@@ -110,6 +111,18 @@ _Noreturn static void exec_starter(const struct mf_supervisor *supervisor)
     _exit(127);
 }
 
+/*
+ * Slurm ends a job by SIGTERM to all of its processes, upon which mpirun would read nothing more of
+ * its ranks, and kill them a second later, in the middle of their orderly end: it does not get that
+ * signal there. It ends behind the ranks.
+ */
+static bool is_deaf(const struct mf_supervisor *supervisor)
+{
+    const struct mf_launching *launching = supervisor->config->launching;
+
+    return launching->way == MF_LAUNCH_MPIRUN && launching->allocation.job;
+}
+
 int mf_supervise_prepare(struct mf_supervisor *supervisor)
 {
     int r = take_signals(&supervisor->before);
@@ -117,6 +130,7 @@ int mf_supervise_prepare(struct mf_supervisor *supervisor)
     if (r < 0)
         return r;
     supervisor->signal_fd = r;
+    supervisor->end_signal = is_deaf(supervisor) ? SIGINT : SIGTERM;
     if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
         return -errno;
     /* Before there are pipes of which it would keep ends. */
@@ -124,6 +138,17 @@ int mf_supervise_prepare(struct mf_supervisor *supervisor)
     if (r == 0)
         mf_terminal_tell();
     return r;
+}
+
+/* What the starter has of signals: as this process had it, and what it is not to get blocked, which
+ * those that it starts do not inherit. */
+static void set_signals(const struct mf_supervisor *supervisor)
+{
+    sigset_t set = supervisor->before;
+
+    if (is_deaf(supervisor))
+        sigaddset(&set, SIGTERM);
+    sigprocmask(SIG_SETMASK, &set, NULL);
 }
 
 /* Both, or none. */
@@ -148,12 +173,13 @@ int mf_supervise_start(struct mf_supervisor *supervisor)
 
     if (r < 0)
         return r;
+    supervisor->streams_fd = mf_streams_offer(supervisor->ending);
     pid = fork();
     error = -errno;
     if (pid == 0) {
         setpgid(0, 0);
-        end_with(own_pid, SIGTERM);
-        sigprocmask(SIG_SETMASK, &supervisor->before, NULL);
+        end_with(own_pid, supervisor->end_signal);
+        set_signals(supervisor);
         dup2(out[1], STDOUT_FILENO);
         dup2(err[1], STDERR_FILENO);
         exec_starter(supervisor);
@@ -163,6 +189,7 @@ int mf_supervise_start(struct mf_supervisor *supervisor)
     if (pid < 0) {
         mf_close(&out[0]);
         mf_close(&err[0]);
+        mf_close(&supervisor->streams_fd);
         return error;
     }
     supervisor->starter = pid;

@@ -33,13 +33,17 @@ struct client {
     int64_t deadline_ns;
 };
 
-/* @watch  NULL while all places are taken, so that the loop does not turn for who waits */
+/*
+ * @watch   NULL while all places are taken, so that the loop does not turn for who waits
+ * @socket  what was made in the directory
+ */
 struct mf_control {
     struct mf_loop *loop;
     mf_control_fn fn;
     void *arg;
     int place_fd;
     int fd;
+    struct stat socket;
     struct mf_watch *watch;
     struct client clients[MAX_CLIENTS];
     uint32_t n_clients;
@@ -211,6 +215,7 @@ static int start_listening(struct mf_control *control, const struct sockaddr_un 
         return -errno;
     if (bind(control->fd, (const struct sockaddr *)address, sizeof(*address)) < 0 ||
         fchmodat(control->place_fd, MF_CONTROL_SOCKET, 0600, 0) < 0 ||
+        fstatat(control->place_fd, MF_CONTROL_SOCKET, &control->socket, AT_SYMLINK_NOFOLLOW) < 0 ||
         listen(control->fd, MAX_CLIENTS) < 0)
         return -errno;
     r = mf_loop_add(control->loop, control->fd, EPOLLIN, on_connect, control, &control->watch);
@@ -241,6 +246,15 @@ int mf_control_create(const char *run_dir, struct mf_loop *loop, mf_control_fn f
     return 0;
 }
 
+/* Another farm may have its own there by now; the number of ours is its own while it is open. */
+static bool has_own_socket(const struct mf_control *control)
+{
+    struct stat found;
+
+    return fstatat(control->place_fd, MF_CONTROL_SOCKET, &found, AT_SYMLINK_NOFOLLOW) == 0 &&
+           found.st_ino == control->socket.st_ino && found.st_dev == control->socket.st_dev;
+}
+
 void mf_control_destroy(struct mf_control *control)
 {
     if (!control)
@@ -249,8 +263,7 @@ void mf_control_destroy(struct mf_control *control)
         if (control->clients[i].control)
             hang_up(&control->clients[i]);
     mf_loop_remove(control->loop, control->watch);
-    /* The next farm of this directory may have a socket there only after our lock is gone. */
-    if (control->watch)
+    if (control->watch && has_own_socket(control))
         (void)unlinkat(control->place_fd, MF_CONTROL_SOCKET, 0);
     mf_close(&control->fd);
     mf_close(&control->place_fd);

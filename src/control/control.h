@@ -38,7 +38,7 @@ typedef bool (*mf_control_fn)(void *arg, uint64_t ticket, const struct mf_contro
 int mf_control_create(const char *run_dir, struct mf_loop *loop, mf_control_fn fn, void *arg,
                       struct mf_control **ret_control, struct mf_error *err);
 
-/** Removes the socket and hangs up; NULL is accepted. */
+/** Removes the socket, unless another farm has replaced it, and hangs up; NULL is accepted. */
 void mf_control_destroy(struct mf_control *control);
 
 /** Answers a request that was not at once. Who has hung up meanwhile gets no answer. */

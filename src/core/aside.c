@@ -9,7 +9,6 @@
  */
 #include "core/farm_private.h"
 
-#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -119,10 +118,8 @@ void mf_aside_take_next(struct mf_farm *farm, uint32_t i)
 {
     struct mf_task *task = mf_heap_pop(&farm->asides[i].tasks);
 
-    if (!task)
-        return;
-    task->parked = 0;
-    mf_farm_put_back(farm, task);
+    if (task)
+        mf_farm_put_back(farm, task);
 }
 
 void mf_farm_look_again(struct mf_farm *farm, bool at_all)

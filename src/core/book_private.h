@@ -1,7 +1,9 @@
 /*
  * What the files of the book share among themselves. Nobody else includes it.
  *
- *     book.c      tasks from their submission to their end
+ *     book.c      what a task has, and what can be asked
+ *     book_add.c  new tasks
+ *     book_end.c  ends, what follows from them, and who hears of them
  *     book_take.c tasks into units
  *     book_after.c  results for the tasks that come after
  *     range.c     tasks that are booked as one
@@ -14,6 +16,7 @@
 #include "core/ready.h"
 
 #include <assert.h>
+#include <stdlib.h>
 
 /** Ended tasks that somebody is to hear of, linked by next and prev. */
 struct mf_ended {
@@ -66,13 +69,34 @@ static inline uint64_t mf_booking_count(const struct mf_booking *booking)
     return range ? range->n_ready : 1;
 }
 
-/** A task or range as mf_book_add() has it; range is taken unless this fails, or NULL. */
-int mf_book_add_booking(struct mf_book *book, const struct mf_order *order, struct mf_range *range,
-                        mf_ticket *ret_ticket);
+/* book.c */
+
+/** Copies bytes to the heap, for a booking. Returns 0 or -ENOMEM. */
+int mf_booking_keep_on_heap(struct mf_booking *booking, const void *bytes, size_t size);
 
 /** Copies bytes into a booking, or takes them if they are on the heap. Returns 0 or -ENOMEM. */
-int mf_booking_keep_bytes(struct mf_booking *booking, const void *bytes, size_t size,
-                          bool is_taken);
+static inline int mf_booking_keep_bytes(struct mf_booking *booking, const void *bytes, size_t size,
+                                        bool is_taken)
+{
+    if (!is_taken && size > MF_BOOKING_SMALL)
+        return mf_booking_keep_on_heap(booking, bytes, size);
+    if (is_taken) {
+        booking->bytes = (uint8_t *)bytes;
+        booking->is_on_heap = true;
+    } else {
+        mf_copy(booking->small, bytes, size);
+    }
+    booking->size = size;
+    return 0;
+}
+
+static inline void mf_booking_drop_bytes(struct mf_booking *booking)
+{
+    if (booking->is_on_heap)
+        free(booking->bytes);
+    booking->is_on_heap = false;
+    booking->size = 0;
+}
 
 /** Frees what a booking has, and its place. */
 void mf_book_forget(struct mf_book *book, uint32_t number);
@@ -80,14 +104,22 @@ void mf_book_forget(struct mf_book *book, uint32_t number);
 /** n unfinished tasks fewer in a group. */
 void mf_book_leave_group(struct mf_book *book, uint32_t group, uint64_t n);
 
+/** What few tasks have; made if it is missing. NULL when memory is out. */
+struct mf_booking_extra *mf_book_need_extra(struct mf_book *book, struct mf_booking *booking);
+
+/* book_add.c */
+
+/** A task or range as mf_book_add() has it; range is taken unless this fails, or NULL. */
+int mf_book_add_booking(struct mf_book *book, const struct mf_order *order, struct mf_range *range,
+                        mf_ticket *ret_ticket);
+
+/* book_end.c */
+
 /** Puts a task or range among the READY ones; without memory for that it fails. */
 void mf_book_make_ready(struct mf_book *book, uint32_t number, bool is_first);
 
 /** Moves a task that is in no list to a final state, and carries out all that follows. */
 void mf_book_conclude(struct mf_book *book, uint32_t number, enum mf_task_state state);
-
-/** What few tasks have; made if it is missing. NULL when memory is out. */
-struct mf_booking_extra *mf_book_need_extra(struct mf_book *book, struct mf_booking *booking);
 
 /** An ended task or range that nobody can ask for, has to hear of, takes the result of or belongs
  * to goes out. */

@@ -7,22 +7,6 @@
 
 #include <assert.h>
 
-struct mf_heap *mf_farm_heap_of(struct mf_farm *farm, const struct mf_task *task)
-{
-    if (mf_task_is_held(task))
-        return mf_task_is_in_line(task) ? &mf_workers_find(&farm->workers, task->worker)->suspended
-                                        : &farm->victims;
-    if (task->parked == MF_PARKED_LATE)
-        return &farm->late;
-    if (task->parked == MF_PARKED_STRANDED)
-        return &farm->stranded;
-    if (task->parked == MF_PARKED_DELAYED)
-        return &farm->delayed;
-    if (task->parked > MF_N_COUNTABLES)
-        return &farm->asides[task->parked - MF_N_COUNTABLES - 1].tasks;
-    return task->parked > 0 ? &farm->parked[task->parked - 1] : &farm->ready;
-}
-
 bool mf_farm_has_countables(const struct mf_farm *farm, const struct mf_needs *needs)
 {
     uint32_t is_short = 0;
@@ -94,15 +78,10 @@ static int find_lacking(const struct mf_farm *farm, const struct mf_task *task)
 bool mf_farm_park_if_lacking(struct mf_farm *farm, struct mf_task *task)
 {
     int lacking = farm->has_countables ? find_lacking(farm, task) : -1;
-    int r;
 
     if (lacking < 0)
         return false;
-    mf_heap_remove(&farm->ready, task);
-    r = mf_heap_push(&farm->parked[lacking], task);
-    assert(r == 0 && "memory was reserved when the task was submitted");
-    (void)r;
-    task->parked = (uint8_t)(lacking + 1);
+    mf_farm_park_ready(farm, task, (uint8_t)(lacking + 1));
     return true;
 }
 
@@ -112,14 +91,9 @@ static void unpark(struct mf_farm *farm, int i, uint64_t n_free)
     struct mf_task *task;
 
     while ((task = mf_heap_top(&farm->parked[i])) && task->spec.needs.countables[i] <= n_free) {
-        int r;
-
         n_free -= task->spec.needs.countables[i];
         mf_heap_pop(&farm->parked[i]);
-        task->parked = 0;
-        r = mf_heap_push(&farm->ready, task);
-        assert(r == 0 && "memory was reserved when the task was submitted");
-        (void)r;
+        mf_farm_put_back(farm, task);
     }
 }
 

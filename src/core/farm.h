@@ -120,11 +120,12 @@ struct mf_dependency {
 /** The budget that a failure for this cause counts against. */
 enum mf_budget mf_budget_of(enum mf_cause cause);
 
-/** Attempts of a task so far. @failed  by budget, those that failed; @n_lost  with their worker, or
- * its launcher */
+/** Attempts of a task so far. @n_tries  all that ended or were lost; of these @failed  by budget,
+ * those that failed, and @n_lost  those that may have brought down their worker, or its launcher */
 struct mf_task_history {
     uint32_t failed[MF_N_BUDGETS];
     uint32_t n_lost;
+    uint32_t n_tries;
 };
 
 /** What can happen to a farm. */

@@ -3,7 +3,10 @@
  *
  *   farm.c    creation, the entry points, what can be asked
  *   events.c  one function per kind of event
+ *   events_worker.c, events_attempt.c, events_adopt.c  those about workers, about attempts, and
+ *             about what an earlier scheduler has given out
  *   move.c    every move of a task from one state to another
+ *   park.c    where READY tasks wait: to be placed, or out of the way
  *   countables.c  run-wide countables, and tasks that wait for them
  *   backfill.c    what may be placed while a large task waits
  *   span.c    tasks that need room on several nodes
@@ -16,7 +19,9 @@
  *   recall.c  which of those sent ahead come back
  *   retry.c   budgets of failed attempts, and the wait before the next
  *   quarantine.c  workers and nodes that get nothing more
- *   worker.c  the workers and their load
+ *   worker.c  the workers and their states
+ *   worker_load.c  their load, and their orders by it
+ *   worker_able.c  what they have room for, and could run
  *   check.c, check_workers.c   the invariants
  */
 #ifndef MF_CORE_FARM_PRIVATE_H
@@ -212,6 +217,27 @@ int mf_workers_add(struct mf_workers *workers, mf_worker_id id, mf_node_id node,
 /** The only writer of a worker's state. */
 void mf_workers_move(struct mf_workers *workers, struct mf_worker *worker, enum mf_worker_state to);
 
+/* worker_able.c */
+
+/** The shape of a worker, added if there is none like it; NULL when memory is out. O(shapes). */
+struct mf_worker_shape *mf_workers_find_shape(struct mf_workers *workers,
+                                              const struct mf_worker *worker);
+
+/* worker_load.c */
+
+void mf_workers_init_orders(struct mf_workers *workers);
+
+/** Memory for n workers in each order: one that comes out of quarantine needs none. Returns 0 or
+ * -ENOMEM. */
+int mf_workers_reserve_orders(struct mf_workers *workers, uint32_t n);
+
+/** A worker is UP: into all orders and totals; or is not any more. */
+void mf_workers_count_in(struct mf_workers *workers, struct mf_worker *worker);
+void mf_workers_count_out(struct mf_workers *workers, struct mf_worker *worker);
+
+/** Whether it is among those with a free slot, after its state or its load changed. */
+void mf_workers_note_free(struct mf_workers *workers, struct mf_worker *worker);
+
 /** What a task needs is taken from its worker, and given back: the only writers of a worker's load.
  * O(log workers). */
 void mf_workers_take(struct mf_workers *workers, struct mf_worker *worker,
@@ -335,11 +361,44 @@ const char *mf_check_workers(const struct mf_farm *farm);
 /** Carries out an event of any kind but a tick; as mf_farm_apply(). */
 int mf_farm_handle(struct mf_farm *farm, const struct mf_event *event);
 
+/** Stops the farm if the failures so far ask for it. */
+void mf_farm_halt_if_due(struct mf_farm *farm);
+
+/* events_worker.c: as mf_farm_apply(). */
+
+int mf_farm_handle_worker_up(struct mf_farm *farm, const struct mf_event *event);
+int mf_farm_handle_worker_drain(struct mf_farm *farm, const struct mf_event *event);
+int mf_farm_handle_worker_lost(struct mf_farm *farm, const struct mf_event *event);
+
+/* events_attempt.c */
+
+/** As mf_farm_apply(). */
+int mf_farm_handle_started(struct mf_farm *farm, const struct mf_event *event);
+int mf_farm_handle_suspended(struct mf_farm *farm, const struct mf_event *event);
+int mf_farm_handle_continued(struct mf_farm *farm, const struct mf_event *event);
+int mf_farm_handle_ended(struct mf_farm *farm, const struct mf_event *event);
+int mf_farm_handle_returned(struct mf_farm *farm, const struct mf_event *event);
+
+/** What a task held is others', for the time that it had it. */
+void mf_farm_leave_worker(struct mf_farm *farm, struct mf_task *task, int64_t used_ns);
+
+/** What becomes of a task whose attempt has ended, and has left its worker. */
+void mf_farm_end_attempt(struct mf_farm *farm, struct mf_task *task, const struct mf_event *event);
+
 /** A PLACED task leaves its worker, which has not begun it. */
 void mf_farm_take_back(struct mf_farm *farm, struct mf_task *task);
 
-/** Stops the farm if the failures so far ask for it. */
-void mf_farm_halt_if_due(struct mf_farm *farm);
+/** An attempt ended with what ran it, which it may have brought down, unless it is innocent. */
+void mf_farm_note_lost(struct mf_task *task, enum mf_cause cause, bool is_innocent);
+
+/** After that, which is no fault of the task, unless it happens to it again and again. */
+void mf_farm_go_on_after_loss(struct mf_farm *farm, struct mf_task *task, enum mf_cause cause,
+                              bool was_running);
+
+/* events_adopt.c: as mf_farm_apply(). */
+
+int mf_farm_handle_adopted(struct mf_farm *farm, const struct mf_event *event);
+int mf_farm_handle_let_go(struct mf_farm *farm, const struct mf_event *event);
 
 /* follow.c */
 
@@ -357,10 +416,25 @@ void mf_farm_follow_close(struct mf_farm *farm);
 
 int mf_farm_handle_settled(struct mf_farm *farm, const struct mf_event *event);
 
-/* countables.c */
+/* park.c: none of these fails; memory was reserved before. */
 
 /** The heap that a task is in: of READY ones, of those in line on their worker, or of victims. */
 struct mf_heap *mf_farm_heap_of(struct mf_farm *farm, const struct mf_task *task);
+
+/** Puts a READY task that is in no heap into that of what keeps it from being placed: see `parked`
+ * of struct mf_task. O(log tasks), as all of these. */
+void mf_farm_park(struct mf_farm *farm, struct mf_task *task, uint8_t parked);
+
+/** The same for one of those that may be placed. */
+void mf_farm_park_ready(struct mf_farm *farm, struct mf_task *task, uint8_t parked);
+
+/** Puts a READY task that is in no heap among those that may be placed. */
+void mf_farm_put_back(struct mf_farm *farm, struct mf_task *task);
+
+/** The same for all of a heap of such that were put out of the way, to be looked at again. */
+void mf_farm_put_all_back(struct mf_farm *farm, struct mf_heap *heap);
+
+/* countables.c */
 
 /** Whether there are ever as many countables as a task needs. */
 bool mf_farm_has_countables(const struct mf_farm *farm, const struct mf_needs *needs);
@@ -458,12 +532,6 @@ int mf_span_handle_held(struct mf_farm *farm, const struct mf_event *event);
  */
 struct mf_avoid mf_farm_to_avoid(const struct mf_farm *farm, const struct mf_task *task);
 
-/** Returns a READY task that is in no heap to the others. */
-void mf_farm_put_back(struct mf_farm *farm, struct mf_task *task);
-
-/** The same for all of a heap of such that were put out of the way, to be looked at again. */
-void mf_farm_put_all_back(struct mf_farm *farm, struct mf_heap *heap);
-
 /* retry.c */
 
 /** What a new task has been through before. */
@@ -479,9 +547,6 @@ bool mf_farm_is_used_up(const struct mf_farm *farm, const struct mf_task *task,
 
 /** It will be READY, for another attempt after one that failed or was lost: when. */
 void mf_farm_set_delay(struct mf_farm *farm, struct mf_task *task);
-
-/** Puts a READY task that is in no heap among those that wait. */
-void mf_farm_delay(struct mf_farm *farm, struct mf_task *task);
 
 /** Those whose wait is over are among the others from now on; or all, for their keys. */
 void mf_farm_end_delays(struct mf_farm *farm, bool all);

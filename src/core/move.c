@@ -36,20 +36,15 @@ static void move(struct mf_farm *farm, struct mf_task *task, enum mf_task_state 
 
 void mf_farm_make_ready(struct mf_farm *farm, struct mf_task *task)
 {
-    int r;
-
     if (task->state == MF_TASK_WAITING)
         task->ready_ns = farm->now_ns;
     move(farm, task, MF_TASK_READY);
     if (farm->has_keys)
         mf_farm_order(farm, task);
-    if (task->not_before_ns > farm->now_ns) {
-        mf_farm_delay(farm, task);
-        return;
-    }
-    r = mf_heap_push(&farm->ready, task);
-    assert(r == 0 && "memory was reserved when the task was submitted");
-    (void)r;
+    if (task->not_before_ns > farm->now_ns)
+        mf_farm_park(farm, task, MF_PARKED_DELAYED);
+    else
+        mf_farm_put_back(farm, task);
 }
 
 void mf_farm_place(struct mf_farm *farm, struct mf_task *task, struct mf_worker *worker)

@@ -310,24 +310,6 @@ static enum verdict place_one(struct mf_farm *farm, struct mf_task *task)
     return PLACED;
 }
 
-void mf_farm_put_back(struct mf_farm *farm, struct mf_task *task)
-{
-    int r = mf_heap_push(&farm->ready, task);
-
-    assert(r == 0 && "it was in the heap before");
-    (void)r;
-}
-
-void mf_farm_put_all_back(struct mf_farm *farm, struct mf_heap *heap)
-{
-    struct mf_task *task;
-
-    while ((task = mf_heap_pop(heap))) {
-        task->parked = 0;
-        mf_farm_put_back(farm, task);
-    }
-}
-
 static bool may_place(const struct mf_farm *farm)
 {
     return farm->stop == MF_STOP_NONE && farm->workers.n_up > 0 &&

@@ -4,8 +4,6 @@
  */
 #include "core/farm_private.h"
 
-#include <assert.h>
-
 /* Doublings after which the longest delay is reached whatever the first one is. */
 #define MAX_DOUBLINGS 62
 
@@ -38,10 +36,9 @@ void mf_farm_recall_history(const struct mf_farm *farm, struct mf_task *task,
                             const struct mf_task_history *history)
 {
     task->lost = history->n_lost;
-    task->tries = history->n_lost;
+    task->tries = history->n_tries;
     for (int i = 0; i < MF_N_BUDGETS; i++) {
         task->failed[i] = history->failed[i];
-        task->tries += history->failed[i];
         if (farm->config.budgets[i] == 0)
             task->charged += history->failed[i];
     }
@@ -78,22 +75,12 @@ bool mf_farm_delayed_before(const void *a, const void *b)
     return first->id < second->id;
 }
 
-void mf_farm_delay(struct mf_farm *farm, struct mf_task *task)
-{
-    int r = mf_heap_push(&farm->delayed, task);
-
-    assert(r == 0 && "memory was reserved when the task was submitted");
-    (void)r;
-    task->parked = MF_PARKED_DELAYED;
-}
-
 void mf_farm_end_delays(struct mf_farm *farm, bool all)
 {
     struct mf_task *task;
 
     while ((task = mf_heap_top(&farm->delayed)) && (all || task->not_before_ns <= farm->now_ns)) {
         mf_heap_pop(&farm->delayed);
-        task->parked = 0;
         mf_farm_put_back(farm, task);
     }
 }
@@ -107,7 +94,7 @@ void mf_farm_delay_again(struct mf_farm *farm)
         struct mf_task *task = ready->items[i];
 
         if (task->not_before_ns > farm->now_ns)
-            mf_farm_delay(farm, task);
+            mf_farm_park(farm, task, MF_PARKED_DELAYED);
         else
             ready->items[n_kept++] = task;
     }

@@ -6,8 +6,6 @@
  */
 #include "core/farm_private.h"
 
-#include <assert.h>
-
 int mf_farm_expect_stranded(struct mf_farm *farm)
 {
     int r;
@@ -29,15 +27,9 @@ static bool did_fit(const struct mf_farm *farm, const struct mf_task *task)
 
 bool mf_farm_strand_if_so(struct mf_farm *farm, struct mf_task *task)
 {
-    int r;
-
     if (!did_fit(farm, task))
         return false;
-    mf_heap_remove(&farm->ready, task);
-    r = mf_heap_push(&farm->stranded, task);
-    assert(r == 0 && "memory was reserved before the worker left");
-    (void)r;
-    task->parked = MF_PARKED_STRANDED;
+    mf_farm_park_ready(farm, task, MF_PARKED_STRANDED);
     return true;
 }
 

@@ -6,8 +6,6 @@
  */
 #include "core/farm_private.h"
 
-#include <assert.h>
-
 /* Whether a task that starts now should run beyond the end. */
 static bool is_late(const struct mf_farm *farm, const struct mf_task *task)
 {
@@ -19,15 +17,9 @@ static bool is_late(const struct mf_farm *farm, const struct mf_task *task)
 
 bool mf_farm_put_late_if_so(struct mf_farm *farm, struct mf_task *task)
 {
-    int r;
-
     if (farm->end_ns == INT64_MAX || !is_late(farm, task))
         return false;
-    mf_heap_remove(&farm->ready, task);
-    r = mf_heap_push(&farm->late, task);
-    assert(r == 0 && "memory was reserved when the task was submitted, or with the end");
-    (void)r;
-    task->parked = MF_PARKED_LATE;
+    mf_farm_park_ready(farm, task, MF_PARKED_LATE);
     return true;
 }
 

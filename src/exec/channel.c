@@ -14,7 +14,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 /* Room offered to each receive. */
@@ -115,33 +114,6 @@ size_t mf_channel_backlog(const struct mf_channel *channel)
     return channel->out.size - channel->out_done;
 }
 
-/* One message of n bytes, with a set of descriptors unless set is NULL. */
-static ssize_t send_message(int fd, const uint8_t *data, size_t n, const struct mf_passed_fds *set)
-{
-    struct iovec iov = {.iov_base = (void *)data, .iov_len = n};
-    struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
-    _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(set->fds))];
-    ssize_t sent;
-
-    if (set) {
-        size_t fds_bytes = set->n_fds * sizeof(set->fds[0]);
-        struct cmsghdr *header;
-
-        memset(control, 0, sizeof(control));
-        message.msg_control = control;
-        message.msg_controllen = CMSG_SPACE(fds_bytes);
-        header = CMSG_FIRSTHDR(&message);
-        header->cmsg_level = SOL_SOCKET;
-        header->cmsg_type = SCM_RIGHTS;
-        header->cmsg_len = CMSG_LEN(fds_bytes);
-        memcpy(CMSG_DATA(header), set->fds, fds_bytes);
-    }
-    do
-        sent = sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
-    while (sent < 0 && errno == EINTR);
-    return sent < 0 ? -errno : sent;
-}
-
 /* Forgets what was sent; the bytes move only when half of them are old. */
 static void drop_sent(struct mf_channel *channel)
 {
@@ -180,8 +152,8 @@ int mf_channel_flush(struct mf_channel *channel)
             end = next[1].offset;
         else if (next && !has_fds)
             end = next->offset;
-        sent = send_message(channel->fd, channel->out.data + channel->out_done,
-                            end - channel->out_done, has_fds ? next : NULL);
+        sent = mf_pass(channel->fd, channel->out.data + channel->out_done, end - channel->out_done,
+                       has_fds ? next->fds : NULL, has_fds ? next->n_fds : 0);
         if (sent < 0) {
             result = explain(sent);
             break;
@@ -196,33 +168,11 @@ int mf_channel_flush(struct mf_channel *channel)
     return result;
 }
 
-/* Keeps the set that came with a message, also when it was cut short. */
-static int keep_fds(struct mf_channel *channel, struct msghdr *message)
-{
-    struct cmsghdr *header = CMSG_FIRSTHDR(message);
-    struct mf_passed_fds set = {0};
-    int result;
-
-    if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS) {
-        size_t bytes = header->cmsg_len - CMSG_LEN(0);
-
-        memcpy(set.fds, CMSG_DATA(header), bytes);
-        set.n_fds = (uint32_t)(bytes / sizeof(set.fds[0]));
-    } else if (!(message->msg_flags & MSG_CTRUNC)) {
-        return 0;
-    }
-    result = queue_push(&channel->arrived, &set);
-    if (result < 0)
-        close_set(&set);
-    return result;
-}
-
 int mf_channel_receive(struct mf_channel *channel)
 {
     struct mf_buffer *in = &channel->in;
-    _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int[MF_CHANNEL_MAX_FDS]))];
-    struct iovec iov;
-    struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
+    struct mf_passed_fds set = {0};
+    bool is_cut;
     ssize_t got;
     int result;
 
@@ -232,16 +182,20 @@ int mf_channel_receive(struct mf_channel *channel)
     if (result < 0)
         return result;
 
-    iov = (struct iovec){.iov_base = in->data + in->size, .iov_len = in->capacity - in->size};
-    message.msg_control = control;
-    message.msg_controllen = sizeof(control);
-    got = recvmsg(channel->fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    got = mf_take_passed(channel->fd, in->data + in->size, in->capacity - in->size, set.fds,
+                         &set.n_fds, &is_cut);
     if (got < 0)
-        return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+        return got == -EAGAIN ? 0 : (int)got;
     if (got == 0)
         return -EPIPE;
     in->size += (size_t)got;
-    return keep_fds(channel, &message);
+    /* A set that was cut short to nothing has its place, too. */
+    if (set.n_fds == 0 && !is_cut)
+        return 0;
+    result = queue_push(&channel->arrived, &set);
+    if (result < 0)
+        close_set(&set);
+    return result;
 }
 
 int mf_channel_next(struct mf_channel *channel, struct mf_frame *ret_frame)

@@ -9,12 +9,13 @@
 #define MF_EXEC_CHANNEL_H
 
 #include "base/buffer.h"
+#include "base/passing.h"
 
 #include <stddef.h>
 #include <stdint.h>
 
 /** Descriptors that one frame can carry. */
-#define MF_CHANNEL_MAX_FDS 2
+#define MF_CHANNEL_MAX_FDS MF_PASSING_MAX_FDS
 
 /** A frame longer than this breaks the channel. */
 #define MF_CHANNEL_MAX_FRAME ((size_t)4 << 20)

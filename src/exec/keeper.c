@@ -149,6 +149,8 @@ static void linger(struct keeper *keeper)
 
     if (keeper->door_fd < 0 || !(keeper->is_served_leaving || keeper->is_served_gone))
         return;
+    /* Whoever reads what the rank wrote to standard error is not to wait for this process. */
+    (void)dup2(STDIN_FILENO, STDERR_FILENO);
     for (;; now_ns = mf_clock_monotonic_ns()) {
         end_ns = began_ns + (keeper->was_asked ? LINGER_NS : LINGER_UNASKED_NS);
         if (now_ns >= end_ns)

@@ -2,9 +2,9 @@
 #include "exec/lifeline.h"
 
 #include "base/io.h"
+#include "base/passing.h"
 
 #include <errno.h>
-#include <string.h>
 #include <sys/socket.h>
 
 static const char question = '?', farewell = '.';
@@ -44,43 +44,25 @@ int mf_lifeline_hear(int fd)
 
 int mf_lifeline_offer(int fd, const struct mf_offer *offer, int channel_fd)
 {
-    struct iovec iov = {.iov_base = (void *)offer, .iov_len = sizeof(*offer)};
-    _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {0};
-    struct msghdr message = {.msg_iov = &iov,
-                             .msg_iovlen = 1,
-                             .msg_control = control,
-                             .msg_controllen = sizeof(control)};
-    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-    int result;
+    ssize_t sent = mf_pass(fd, offer, sizeof(*offer), &channel_fd, 1);
 
-    header->cmsg_level = SOL_SOCKET;
-    header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(sizeof(channel_fd));
-    memcpy(CMSG_DATA(header), &channel_fd, sizeof(channel_fd));
-    result = sendmsg(fd, &message, MSG_NOSIGNAL) < 0 ? -errno : 0;
     mf_close(&channel_fd);
-    return result;
+    return sent < 0 ? (int)sent : 0;
 }
 
 int mf_lifeline_take(int fd, struct mf_offer *ret_offer, int *ret_channel_fd)
 {
-    struct iovec iov = {.iov_base = ret_offer, .iov_len = sizeof(*ret_offer)};
-    _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))];
-    struct msghdr message = {.msg_iov = &iov,
-                             .msg_iovlen = 1,
-                             .msg_control = control,
-                             .msg_controllen = sizeof(control)};
-    ssize_t n = recvmsg(fd, &message, MSG_CMSG_CLOEXEC);
-    struct cmsghdr *header;
+    int fds[MF_PASSING_MAX_FDS];
+    uint32_t n_fds;
+    ssize_t n = mf_take_passed(fd, ret_offer, sizeof(*ret_offer), fds, &n_fds, NULL);
 
     if (n < 0)
-        return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+        return n == -EAGAIN ? 0 : (int)n;
     if (n == 0)
         return -EPIPE;
-    header = CMSG_FIRSTHDR(&message);
     /* Without a descriptor this process has none left. */
-    if (!header || header->cmsg_type != SCM_RIGHTS || n != (ssize_t)sizeof(*ret_offer))
+    if (n_fds == 0 || n != (ssize_t)sizeof(*ret_offer))
         return -EMFILE;
-    memcpy(ret_channel_fd, CMSG_DATA(header), sizeof(*ret_channel_fd));
+    *ret_channel_fd = fds[0];
     return 1;
 }

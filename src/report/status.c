@@ -228,19 +228,49 @@ int64_t mf_status_age_ns(const struct mf_status *status)
     return age > 0 ? age : 0;
 }
 
-int mf_status_print(const char *run_dir, int alive, FILE *file)
+/* What was told by the run, and how old that is. */
+static int take_told(const char *run_dir, json_t **ret_status)
 {
     struct mf_status told;
-    json_t *status = NULL;
+    json_t *status;
     int r = load(run_dir, &status);
 
     if (r < 0)
         return r;
     r = parse(status, &told);
+    if (r == 0 && json_object_set_new(status, "age",
+                                      json_real((double)mf_status_age_ns(&told) / MF_NS_PER_S)) < 0)
+        r = -ENOMEM;
+    if (r == 0)
+        *ret_status = status;
+    else
+        json_decref(status);
+    return r;
+}
+
+static int add_job(json_t *status, const struct mf_status_job *job)
+{
+    json_t *state = job->state ? json_string(job->state) : json_null();
+
+    if (json_object_set_new(status, "job", json_string(job->id)) < 0 ||
+        json_object_set_new(status, "job_state", state) < 0)
+        return -ENOMEM;
+    return 0;
+}
+
+int mf_status_print(const char *run_dir, int alive, const struct mf_status_job *job, FILE *file)
+{
+    json_t *status = NULL;
+    int r = take_told(run_dir, &status);
+
+    if (r == -ENOENT && job) {
+        status = json_pack("{s:b}", "finished", false);
+        r = status ? 0 : -ENOMEM;
+    }
+    if (r == 0 && job)
+        r = add_job(status, job);
     if (r == 0 &&
-        (json_object_set_new(status, "alive", alive < 0 ? json_null() : json_boolean(alive)) < 0 ||
-         json_object_set_new(status, "age",
-                             json_real((double)mf_status_age_ns(&told) / MF_NS_PER_S)) < 0))
+        json_object_set_new(status, "alive", alive < 0 ? json_null() : json_boolean(alive)) < 0)
         r = -ENOMEM;
     if (r == 0 && (json_dumpf(status, file, JSON_INDENT(2)) < 0 || fputc('\n', file) == EOF))
         r = -EIO;

@@ -75,15 +75,21 @@ int mf_status_read(const char *run_dir, struct mf_status *ret_status);
 /** How long ago it was written, by the clock of this node. */
 int64_t mf_status_age_ns(const struct mf_status *status);
 
+/** A job that is to begin a run, or to go on with it. @state  a word, NULL where it is not known */
+struct mf_status_job {
+    const char *id, *state;
+};
+
 /**
  * mf_status_print() - what is in DIR/status.json, how old that is and whether the run goes on, as
  * JSON.
  *
  * @alive  1, 0, or -1 where that is not known
+ * @job    NULL for none; with one the run need not have begun, and have a status.json
  *
  * Returns 0, or -errno as reading it, or of writing.
  */
-int mf_status_print(const char *run_dir, int alive, FILE *file);
+int mf_status_print(const char *run_dir, int alive, const struct mf_status_job *job, FILE *file);
 
 /**
  * mf_status_find_suspended() - since when a task is suspended.

@@ -144,10 +144,17 @@ static int note_begun(struct mf_scheduler *scheduler, struct mf_error *err)
 static int begin(struct mf_scheduler *scheduler, struct mf_error *err)
 {
     bool is_resumed = scheduler->config.resume != MF_RESUME_NONE;
-    int r = is_resumed ? 0 : check_needs(scheduler, err);
+    int r;
+
+    if (scheduler->config.hindrance)
+        return mf_error_set(err, -EINVAL, "no rank can go on with the run: %s",
+                            scheduler->config.hindrance);
+    r = is_resumed ? 0 : check_needs(scheduler, err);
 
     if (r == 0 && !scheduler->journal)
         r = open_journal(scheduler, err);
+    if (r == 0 && scheduler->config.is_takeover)
+        r = mf_past_recall(scheduler, err);
     if (r == 0)
         r = mf_earlier_load(scheduler, err);
     if (r == 0 && is_resumed)
@@ -164,6 +171,11 @@ static void try_to_begin(struct mf_scheduler *scheduler)
     scheduler->is_begun = begin(scheduler, &err) == 0;
     if (scheduler->is_begun) {
         mf_hooks_begin(scheduler);
+        return;
+    }
+    /* Under the scheduler before this one tasks were started. */
+    if (scheduler->config.is_takeover) {
+        mf_scheduler_fail(scheduler, &err);
         return;
     }
     scheduler->is_refused = true;

@@ -150,6 +150,21 @@ static int note_any_output(struct load *load, struct mf_earlier *earlier,
     return r;
 }
 
+/* A try that was not the last. Of one before it the scheduler may have died before it was recorded,
+ * but it has ended as well. */
+static void note_try(struct mf_scheduler *scheduler, const struct mf_journal_attempt *attempt,
+                     struct mf_task_history *history)
+{
+    const struct mf_outcome *outcome = &attempt->outcome;
+
+    history->n_tries = attempt->attempt - mf_earlier_attempts(scheduler, attempt->id);
+    if (mf_cause_is_charged(outcome->cause))
+        history->failed[mf_budget_of(outcome->cause)]++;
+    else
+        history->n_lost += outcome->cause == MF_CAUSE_LOST ||
+                           (outcome->slot > 0 && outcome->cause != MF_CAUSE_WALLTIME);
+}
+
 /*
  * After a takeover, the input is what it was: each task has its place in it, and what was tried
  * counts. Of equal commands some may run on workers, so that one must not stand for another.
@@ -165,12 +180,9 @@ static int note_of_this_run(struct load *load, const struct mf_journal_attempt *
         return -ENOMEM;
     where = found;
     where->state = attempt->state;
-    if (attempt->state == MF_TASK_READY && !mf_cause_is_charged(attempt->outcome.cause))
-        where->history.n_lost +=
-            attempt->outcome.cause == MF_CAUSE_LOST ||
-            (attempt->outcome.slot > 0 && attempt->outcome.cause != MF_CAUSE_WALLTIME);
-    else if (attempt->state == MF_TASK_READY)
-        where->history.failed[mf_budget_of(attempt->outcome.cause)]++;
+    where->ran_ns += mf_past_note_attempt(load->scheduler, attempt);
+    if (attempt->state == MF_TASK_READY)
+        note_try(load->scheduler, attempt, &where->history);
     if (attempt->state != MF_TASK_DONE && attempt->state != MF_TASK_FAILED)
         return 0;
     return note_any_output(load, NULL, where, attempt);
@@ -360,10 +372,10 @@ static enum mf_task_state settle_in_this_run(struct mf_scheduler *scheduler,
     return where->state;
 }
 
-enum mf_task_state mf_earlier_settle(struct mf_scheduler *scheduler,
-                                     const struct mf_command *command,
+enum mf_task_state mf_earlier_settle(struct mf_scheduler *scheduler, const struct mf_entry *entry,
                                      const struct mf_task_history **ret_history)
 {
+    const struct mf_command *command = &entry->command;
     enum mf_task_state state;
     uint8_t key[MF_KEY_SIZE];
     struct mf_earlier_place *where;
@@ -374,6 +386,9 @@ enum mf_task_state mf_earlier_settle(struct mf_scheduler *scheduler,
         return MF_TASK_WAITING;
     mf_command_key(command, key);
     where = find_place(scheduler->this_run, command, key);
+    if (where)
+        scheduler->busy_ns +=
+            where->ran_ns * entry->needs.n_slots * mf_needs_n_nodes(&entry->needs);
     if (where && mf_task_state_is_final(where->state))
         return settle_in_this_run(scheduler, command, where);
     if (where)

@@ -19,8 +19,8 @@
 /** Ranks that are told of as next schedulers: as many deaths in a row are survived. */
 #define MF_MAX_HEIRS 16
 
-/** What runs goes on so long without any scheduler: where the lock of a dead node is held by a file
- * server, that takes a while to let it go. */
+/** What runs goes on so long without any scheduler, unless another time is given: where the lock of
+ * a dead node is held by a file server, that takes a while to let it go. */
 #define MF_HANDOVER_PATIENCE_NS (120 * MF_NS_PER_S)
 
 /**

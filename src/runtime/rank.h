@@ -34,6 +34,7 @@
  *              SIGTERM ends the running tasks, and SIGUSR1 and SIGUSR2 are for them alone
  * @hears_mpirun   whoever supervises mpirun sends SIGUSR1 for SIGINT, SIGUSR2 for SIGTERM and
  *              SIGALRM for SIGHUP, as mpirun keeps those to itself
+ * @patience_ns   for how long its worker waits for another scheduler
  */
 struct mf_rank_config {
     const struct mf_launch *launch;
@@ -46,6 +47,7 @@ struct mf_rank_config {
     bool gives_back;
     bool is_in_job;
     bool hears_mpirun;
+    int64_t patience_ns;
     const struct mf_log *log;
 };
 
@@ -69,6 +71,7 @@ struct mf_rank {
     int64_t next_try_ns; /* of taking over */
     bool cannot_succeed; /* it was tried in vain */
     bool was_scheduled;  /* the workers were told to stop */
+    bool is_superseded;  /* another rank schedules, and tells how the run ends */
     int signal_fd;
     int n_signals;
     bool is_ending; /* a signal has ended the running tasks */
@@ -102,6 +105,13 @@ int mf_rank_work(struct mf_rank *rank, struct mf_error *err);
 
 /** Another process has the run: mf_rank_work() does not give MF_RANK_SUCCEEDS for a while. */
 void mf_rank_try_later(struct mf_rank *rank);
+
+/**
+ * This rank cannot read the tasks, which another one may: it is their turn before its own.
+ *
+ * Returns whether that is so; else all of them have had it.
+ */
+bool mf_rank_pass(struct mf_rank *rank);
 
 /**
  * mf_rank_schedule() - run a farm to its end.

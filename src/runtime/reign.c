@@ -72,7 +72,9 @@ static int begin_reign(struct mf_scheduler *scheduler, struct mf_error *err)
     scheduler->first_row = mf_journal_next_row(scheduler->journal);
     r = set_number(scheduler, TEXT_FIRST_ROW, scheduler->first_row, err);
     if (r == 0)
-        r = mf_journal_set_text(scheduler->journal, TEXT_LOST, "", err);
+        r = set_lost(scheduler, err);
+    if (r == 0)
+        r = mf_past_note(scheduler, err);
     return r < 0 ? r : mf_lives_note_all(scheduler, err);
 }
 
@@ -165,15 +167,16 @@ static void post_takeover(const struct mf_scheduler *scheduler, struct mf_peer *
     mf_buffer_finish(&payload);
 }
 
-/* Those on other nodes first: what killed the scheduler may have been its node. */
+/* Those on other nodes first: what killed the scheduler may have been its node. Ranks that came
+ * later can reach nobody but the one that started them. */
 static void choose_heirs(const struct mf_scheduler *scheduler, enum mf_peer_state state,
                          struct mf_takeover *takeover)
 {
-    uint32_t self = mf_peers_self(scheduler);
+    uint32_t self = mf_peers_self(scheduler), n = scheduler->n_first_peers;
     const char *host = scheduler->peers[self].host;
 
     for (int is_same = 0; is_same < 2; is_same++)
-        for (uint32_t i = 0; i < scheduler->n_peers && takeover->n_heirs < MF_MAX_HEIRS; i++) {
+        for (uint32_t i = 0; i < n && takeover->n_heirs < MF_MAX_HEIRS; i++) {
             const struct mf_peer *peer = &scheduler->peers[i];
 
             if (i != self && peer->state == state &&
@@ -196,6 +199,7 @@ void mf_reign_take_over(struct mf_scheduler *scheduler)
             post_takeover(scheduler, &scheduler->peers[i], &takeover);
 }
 
+/* Those that came later are told of no heir, and so wait for none when this scheduler dies. */
 void mf_reign_turn(struct mf_scheduler *scheduler)
 {
     struct mf_takeover takeover = {.epoch = scheduler->epoch};
@@ -204,7 +208,7 @@ void mf_reign_turn(struct mf_scheduler *scheduler)
         return;
     scheduler->has_new_heirs = false;
     choose_heirs(scheduler, MF_PEER_UP, &takeover);
-    for (uint32_t i = 0; i < scheduler->n_peers; i++) {
+    for (uint32_t i = 0; i < scheduler->n_first_peers; i++) {
         struct mf_peer *peer = &scheduler->peers[i];
 
         takeover.share = peer->share;
@@ -216,17 +220,22 @@ void mf_reign_turn(struct mf_scheduler *scheduler)
 /* --- superseded --- */
 
 /* Another one schedules: this one writes nothing more, and tells its workers nothing. */
+static void leave(struct mf_scheduler *scheduler)
+{
+    scheduler->is_superseded = true;
+    scheduler->has_failed = true;
+    scheduler->is_finished = true;
+    if (scheduler->journal)
+        mf_journal_discard(scheduler->journal);
+}
+
 static void give_way(struct mf_scheduler *scheduler, uint64_t epoch, uint32_t rank)
 {
     mf_log_error(scheduler->config.log,
                  "rank %" PRIu32 " has taken over this run (epoch %" PRIu64 ", this is %" PRIu64
                  "): this scheduler leaves",
                  rank, epoch, scheduler->epoch);
-    scheduler->is_superseded = true;
-    scheduler->has_failed = true;
-    scheduler->is_finished = true;
-    if (scheduler->journal)
-        mf_journal_discard(scheduler->journal);
+    leave(scheduler);
 }
 
 int mf_reign_on_superseded(struct mf_scheduler *scheduler, const struct mf_message *message)
@@ -254,5 +263,11 @@ int mf_reign_on_takeover(struct mf_scheduler *scheduler, struct mf_peer *peer,
 
 int mf_reign_check(struct mf_scheduler *scheduler, struct mf_error *err)
 {
-    return scheduler->epoch > 0 ? mf_journal_check_lock(scheduler->journal, err) : 0;
+    int r = scheduler->epoch > 0 ? mf_journal_check_lock(scheduler->journal, err) : 0;
+
+    if (r == -ESTALE) {
+        mf_log_error(scheduler->config.log, "%s: this scheduler leaves", err->text);
+        leave(scheduler);
+    }
+    return r;
 }

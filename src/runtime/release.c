@@ -55,7 +55,7 @@ static mf_node_id find_heir(const struct mf_scheduler *scheduler)
 {
     mf_node_id own = scheduler->peers[mf_peers_self(scheduler)].node;
 
-    for (uint32_t i = 0; i < scheduler->n_peers && scheduler->epoch > 0; i++)
+    for (uint32_t i = 0; i < scheduler->n_first_peers && scheduler->epoch > 0; i++)
         if (scheduler->peers[i].state == MF_PEER_UP && scheduler->peers[i].node != own)
             return scheduler->peers[i].node;
     return MF_NODE_UNKNOWN;

@@ -312,7 +312,8 @@ static void begin_leaving(struct mf_scheduler *scheduler)
         if (scheduler->config.over && !scheduler->has_failed)
             scheduler->config.over(scheduler->config.open_arg, mf_scheduler_result(scheduler));
     }
-    mf_peers_stop(scheduler);
+    if (!scheduler->is_superseded)
+        mf_peers_stop(scheduler);
 }
 
 static void finish(struct mf_scheduler *scheduler)
@@ -377,7 +378,11 @@ int mf_scheduler_turn(struct mf_scheduler *scheduler, int64_t now_ns)
     had_traffic |= mf_feeds_turn(scheduler);
     mf_settle_turn(scheduler, false);
     mf_telling_turn(scheduler);
-    end_turn(scheduler);
+    if (!scheduler->is_superseded)
+        end_turn(scheduler);
+    /* There as well the lock may turn out to be somebody else's. */
+    if (scheduler->is_superseded)
+        return had_traffic;
     had_traffic |= mf_peers_send(scheduler);
     if (had_traffic)
         measure_turn(scheduler);
@@ -482,6 +487,8 @@ int mf_scheduler_create(const struct mf_scheduler_config *config,
     scheduler->config = *config;
     if (!config->clock_ns)
         scheduler->config.clock_ns = mf_clock_monotonic_ns;
+    if (!config->wall_ns)
+        scheduler->config.wall_ns = mf_clock_wall_ns;
     mf_list_init(&scheduler->unsettled);
     mf_list_init(&scheduler->fetches);
     r = create_parts(scheduler, err);

@@ -47,6 +47,7 @@ enum mf_resume {
  *
  * @log, @loop        of rank 0
  * @clock_ns          monotonic time, that of turns as well; NULL for the real one
+ * @wall_ns           nanoseconds since 1970, for what another scheduler may have to know; the same
  * @local             the scheduler's end of a local pair to the worker in this process
  * @remote            to the other ranks; NULL when there are none
  * @life              of this process, for the other ranks; NULL if nobody answers for it
@@ -58,7 +59,8 @@ enum mf_resume {
  *                    the run. Where resume says so, it may be called before a refusal
  * @progress          NULL for none
  * @farm              configuration of the core
- * @end_ns            when the allocation ends, monotonic; 0 for no end
+ * @end_ns            when the allocation ends, monotonic; 0 for no end. Who takes over finds that
+ *                    in the journal
  * @warn_signal       what running tasks get warn_before_ns before that; 0 for nothing
  * @shares            n_shares of groups, by name
  * @jobs              slots of a node
@@ -74,6 +76,8 @@ enum mf_resume {
  *                    of a run with a standby are let go: nobody takes over after that. NULL for
  *                    nobody
  * @is_takeover       this is such a rank: open_journal is called at once
+ * @hindrance         why it can do nothing but end the run, whose tasks cannot be read again; NULL
+ *                    if it can go on
  * @run_dir           absolute path of the run directory, which open_journal makes
  * @shown_run_dir     the same as the user knows it, for the summary
  * @output_dir        store output there instead of printing it; NULL to print
@@ -84,6 +88,7 @@ struct mf_scheduler_config {
     const struct mf_log *log;
     struct mf_loop *loop;
     int64_t (*clock_ns)(void);
+    int64_t (*wall_ns)(void);
     struct mf_transport *local;
     struct mf_transport *remote;
     const struct mf_life *life;
@@ -109,6 +114,7 @@ struct mf_scheduler_config {
     bool has_standby;
     void (*over)(void *arg, enum mf_run_result result);
     bool is_takeover;
+    const char *hindrance;
     const char *run_dir;
     const char *shown_run_dir;
     const char *output_dir;

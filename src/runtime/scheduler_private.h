@@ -11,6 +11,7 @@
  *     choosing.c   the policy auto
  *     intake.c     tasks from the source into the farm
  *     earlier.c    what was done earlier
+ *     past.c       when that was, in a run that is taken over
  *     learned.c    run times of kinds of tasks, from run to run
  *     dispatch.c   changes of the farm into records to workers
  *     feeds.c      output of tasks to the workers that run others which take it
@@ -76,7 +77,8 @@ enum mf_peer_state {
  * @was_sent             since it was last looked at whether something was
  * @is_reset             LOST, and told to begin again
  * @is_drained           LOST after it was drained: it gets no work when it is back
- * @is_missed            it was lost while it had work, and is not back
+ * @is_missed            it was lost while it had work, or never came, and is not back
+ * @is_gone              its process is not there any more, or seems not to be
  */
 struct mf_peer {
     uint32_t rank;
@@ -103,6 +105,7 @@ struct mf_peer {
     bool is_reset;
     bool is_drained;
     bool is_missed;
+    bool is_gone;
 };
 
 /**
@@ -112,9 +115,9 @@ struct mf_peer {
  * @life        of this process
  * @cursor, @paced_ns   who is looked at next for whether it has heard from here, as of when
  * @lost_ns     when the last one was lost
- * @n_lost      how often one was lost that had work
+ * @n_lost      how often one was lost that had work, or never came
  * @n_renewed   how often the launcher of one has died, and was replaced
- * @n_gone      ranks that are gone, or seem to be: whoever leaves waits for nobody then
+ * @n_gone      ranks that are is_gone: whoever leaves waits for nobody then
  * @n_returned  how often one began again
  * @n_stale     records that came from LOST ones, and were dropped
  */
@@ -243,6 +246,7 @@ struct mf_earlier_output {
 struct mf_earlier_place {
     enum mf_task_state state;
     struct mf_task_history history;
+    int64_t ran_ns;     /* all its attempts */
     uint32_t unprinted; /* its output, as first_unprinted */
 };
 
@@ -388,7 +392,10 @@ struct mf_scheduler {
     uint64_t n_done, n_failed, n_cancelled, n_skipped, n_truncated, n_unfit;
     struct mf_kept_skip skips[MF_MAX_SHOWN_SKIPS];
     uint32_t n_skips;
+    bool has_times; /* an attempt has ended: the first two of those below hold */
     int64_t first_start_ns, last_end_ns, busy_ns;
+    uint64_t n_retried_before; /* another scheduler took over */
+    uint32_t n_slots_before;   /* when the run began, 0 for the same */
     struct mf_kept_failure failures[MF_MAX_SHOWN_FAILURES];
     uint32_t n_failures;
 
@@ -469,7 +476,8 @@ int mf_reign_on_superseded(struct mf_scheduler *scheduler, const struct mf_messa
 int mf_reign_on_takeover(struct mf_scheduler *scheduler, struct mf_peer *peer,
                          const struct mf_message *message);
 
-/** Whether this scheduler may still write. Returns 0, or -errno with a sentence. */
+/** Whether this scheduler may still write. Returns 0, or -errno with a sentence; behind -ESTALE it
+ * is superseded. */
 int mf_reign_check(struct mf_scheduler *scheduler, struct mf_error *err);
 
 /* lives.c */
@@ -611,6 +619,9 @@ void mf_notice_forget(struct mf_scheduler *scheduler, const struct mf_peer *peer
 /** Something came from a rank. */
 void mf_notice_heard(struct mf_scheduler *scheduler, const struct mf_peer *peer);
 
+/** A rank is gone, or seems to be; or is there after all. */
+void mf_notice_note_gone(struct mf_scheduler *scheduler, struct mf_peer *peer, bool is_gone);
+
 /** Whether the process of a rank is known to be there, however silent it is. */
 bool mf_notice_vouches(const struct mf_scheduler *scheduler, const struct mf_peer *peer);
 
@@ -657,8 +668,7 @@ struct mf_earlier_output *mf_earlier_find_output(const struct mf_scheduler *sche
 
 /** How this task ended, if the journal has it, else WAITING; that end is used up, and told of.
  * *ret_history is what it has been through in this run, NULL for nothing. */
-enum mf_task_state mf_earlier_settle(struct mf_scheduler *scheduler,
-                                     const struct mf_command *command,
+enum mf_task_state mf_earlier_settle(struct mf_scheduler *scheduler, const struct mf_entry *entry,
                                      const struct mf_task_history **ret_history);
 
 /** The number of the last attempt of a task that was not settled, 0 if there was none. */
@@ -668,6 +678,21 @@ uint32_t mf_earlier_attempts(struct mf_scheduler *scheduler, const char *id);
 bool mf_earlier_was_skipped(struct mf_scheduler *scheduler, const uint8_t *key);
 
 void mf_earlier_finish(struct mf_scheduler *scheduler);
+
+/* past.c */
+
+/** A run begins that another scheduler may take over. Returns 0 or -errno. */
+int mf_past_note(struct mf_scheduler *scheduler, struct mf_error *err);
+
+/** When the run that is taken over began, and has to end. Returns 0 or -errno. */
+int mf_past_recall(struct mf_scheduler *scheduler, struct mf_error *err);
+
+/** An attempt has run from one time to another. */
+void mf_past_note_time(struct mf_scheduler *scheduler, int64_t start_ns, int64_t end_ns);
+
+/** The same of one that has ended before the run was taken over. Returns how long it ran. */
+int64_t mf_past_note_attempt(struct mf_scheduler *scheduler,
+                             const struct mf_journal_attempt *attempt);
 
 /* intake.c */
 

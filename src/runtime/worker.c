@@ -329,6 +329,14 @@ static int dispatch(struct mf_worker_rank *worker, const struct mf_message *mess
     }
 }
 
+/* The scheduler is there after all, or again: from now on it should not be silent once more. */
+static void end_waiting(struct mf_worker_rank *worker)
+{
+    if (worker->awaits_heir && worker->sentry)
+        mf_sentry_expect(worker->sentry, 0);
+    worker->awaits_heir = false;
+}
+
 /* The first record of a stranger may make it the scheduler; else nothing of its frame counts. */
 static int dispatch_frame(struct mf_worker_rank *worker, uint32_t from,
                           const struct mf_buffer *frame)
@@ -344,7 +352,7 @@ static int dispatch_frame(struct mf_worker_rank *worker, uint32_t from,
             return r;
     }
     if (r >= 0)
-        worker->awaits_heir = false;
+        end_waiting(worker);
     if (worker->sentry)
         mf_sentry_heard(worker->sentry, 0);
     while (r >= 0 && !worker->is_finished && (r = mf_message_decode(&reader, &message)) == 1)
@@ -490,6 +498,7 @@ int mf_worker_rank_create(const struct mf_worker_rank_config *config,
         mf_life_own(&worker->life);
     worker->never_pins = config->never_pins;
     worker->shares_signals = config->shares_signals;
+    worker->patience_ns = config->patience_ns ? config->patience_ns : MF_HANDOVER_PATIENCE_NS;
     worker->signalled_until_ns = INT64_MIN;
     mf_list_init(&worker->fetching);
     mf_list_init(&worker->queue);

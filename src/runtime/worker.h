@@ -36,6 +36,7 @@ struct mf_worker_rank;
  * @never_pins  slots are used without their processors, whatever WELCOME says
  * @shares_signals  it is in a job whose resource manager sends SIGTERM to all its processes, those
  *             of tasks included: mf_worker_rank_note_terminated() tells of its own
+ * @patience_ns  for how long it waits for another scheduler, 0 for MF_HANDOVER_PATIENCE_NS
  */
 struct mf_worker_rank_config {
     struct mf_transport *transport;
@@ -50,6 +51,7 @@ struct mf_worker_rank_config {
     const struct mf_topo_resources *resources;
     bool never_pins;
     bool shares_signals;
+    int64_t patience_ns;
 };
 
 /**
@@ -97,6 +99,13 @@ uint64_t mf_worker_rank_epoch(const struct mf_worker_rank *worker);
  */
 bool mf_worker_rank_may_succeed(const struct mf_worker_rank *worker, mf_worker_id rank,
                                 int64_t now_ns);
+
+/**
+ * This rank cannot take over: it is not to try again before all others have had their turn.
+ *
+ * Returns how often that is so since its scheduler was lost.
+ */
+uint32_t mf_worker_rank_pass(struct mf_worker_rank *worker);
 
 /** From now on its scheduler is at this address, and tells so by TAKEOVER. */
 void mf_worker_rank_turn_to(struct mf_worker_rank *worker, struct mf_transport *transport,

@@ -23,10 +23,12 @@ bool mf_worker_handover_await(struct mf_worker_rank *worker)
 {
     if (worker->heirs.epoch == 0)
         return false;
-    if (!worker->awaits_heir)
+    if (!worker->awaits_heir) {
         worker->lost_ns = worker->now_ns;
+        worker->n_passed = 0;
+    }
     worker->awaits_heir = true;
-    return worker->now_ns - worker->lost_ns < MF_HANDOVER_PATIENCE_NS;
+    return worker->now_ns - worker->lost_ns < worker->patience_ns;
 }
 
 uint64_t mf_worker_rank_epoch(const struct mf_worker_rank *worker)
@@ -37,12 +39,19 @@ uint64_t mf_worker_rank_epoch(const struct mf_worker_rank *worker)
 bool mf_worker_rank_may_succeed(const struct mf_worker_rank *worker, mf_worker_id rank,
                                 int64_t now_ns)
 {
+    uint32_t n_before = worker->n_passed * worker->heirs.n_heirs;
+
     if (!worker->awaits_heir || worker->is_broken || worker->hooks.is_stopping)
         return false;
     for (uint32_t i = 0; i < worker->heirs.n_heirs; i++)
         if (worker->heirs.heirs[i] == rank)
-            return now_ns - worker->lost_ns >= i * HEIR_STEP_NS;
+            return now_ns - worker->lost_ns >= (n_before + i) * HEIR_STEP_NS;
     return false;
+}
+
+uint32_t mf_worker_rank_pass(struct mf_worker_rank *worker)
+{
+    return ++worker->n_passed;
 }
 
 void mf_worker_rank_turn_to(struct mf_worker_rank *worker, struct mf_transport *transport,

@@ -136,7 +136,9 @@ struct mf_worker_hooks {
  * @scratch     name of the directory that feeds are in
  * @heirs       of the scheduler: its epoch, 0 without a standby, and who comes after it; the share
  *              of this worker
- * @awaits_heir  its scheduler is lost, since lost_ns, and another one may take over
+ * @awaits_heir  its scheduler is lost, since lost_ns, and another one may take over for
+ *               patience_ns
+ * @n_passed    how often since then this rank was to do so, and could not
  * @is_turned   another scheduler is expected at the address that it has
  * @is_reporting  it owes a REPORT to its scheduler, and says nothing else until then
  * @sentry      watches the scheduler, as its only peer; NULL when that is in this process
@@ -176,7 +178,8 @@ struct mf_worker_rank {
     bool has_losses;
     bool may_stage;
     struct mf_takeover heirs;
-    int64_t lost_ns;
+    int64_t lost_ns, patience_ns;
+    uint32_t n_passed;
     bool awaits_heir;
     bool is_turned;
     bool is_reporting;

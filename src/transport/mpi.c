@@ -799,6 +799,7 @@ static int find_ends(struct mpi_transport *mpi, MPI_Comm *ret_comm, struct mf_er
         return r;
     *ret_comm = parent;
     mpi->base.rank = number;
+    mpi->base.is_spawned = true;
     mpi->base.size = mpi->base.max_size = mpi->n_first = number + 1;
     return 0;
 }

@@ -61,6 +61,7 @@ struct mf_transport_ops {
  *               nothing, once if 0. MF_LOOKS_AFTER_PAUSE, since the first look after a pause may
  *               only get things going; more where there is nothing else to do
  * @has_losses   set by the user: other ends are gone, and would be waited for in vain
+ * @is_spawned   this end was started by another one, which is the only one that it can reach
  */
 struct mf_transport {
     const struct mf_transport_ops *ops;
@@ -69,6 +70,7 @@ struct mf_transport {
     uint32_t max_size;
     uint32_t n_looks;
     bool has_losses;
+    bool is_spawned;
 };
 
 static inline int mf_transport_send(struct mf_transport *transport, uint32_t to,

@@ -79,6 +79,7 @@ enum mf_message_kind {
     MF_MESSAGE_HOOKS = 29,    /* payload: commands to run before the first task, and at the end */
     MF_MESSAGE_TAKEOVER = 30, /* life, payload: epoch of the scheduler, and who comes after it */
 };
+#define MF_MESSAGE_KIND_MAX MF_MESSAGE_HELD
 
 /**
  * One record; which fields count is said beside its kind.

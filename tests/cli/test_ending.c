@@ -35,6 +35,8 @@ Test(ending, is_told_stage_by_stage)
     struct mf_ending ending;
 
     cr_assert(eq(int, mf_ending_read(path).state, MF_ENDING_NONE));
+    mf_ending_note_ready();
+    cr_assert(eq(int, mf_ending_read(path).state, MF_ENDING_READY));
     mf_ending_note_begun();
     ending = mf_ending_read(path);
     cr_assert(eq(int, ending.state, MF_ENDING_BEGUN));

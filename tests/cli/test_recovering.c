@@ -2,6 +2,7 @@
 #include "cli/recovering.h"
 
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <string.h>
 
 #define S INT64_C(1000000000)
@@ -68,4 +69,17 @@ Test(recovering, limits_are_numbers_or_none)
     cr_assert_eq(farm.quarantine, 0);
     cr_assert(mf_quarantine_parse("0", &farm, &err) < 0);
     cr_assert(mf_crash_limit_parse("many", &farm, &err) < 0);
+}
+
+Test(recovering, the_wait_for_another_scheduler_is_between_a_second_and_a_day)
+{
+    int64_t wait_ns = 7;
+
+    cr_assert_eq(mf_standby_wait_parse("999ms", &wait_ns, &err), -ERANGE);
+    cr_assert_str_eq(err.text, "\"999ms\" is not between 1s and 1d");
+    cr_assert_eq(mf_standby_wait_parse("25h", &wait_ns, &err), -ERANGE);
+    cr_assert(mf_standby_wait_parse("long", &wait_ns, &err) < 0);
+    cr_assert_eq(wait_ns, 7);
+    cr_assert_eq(mf_standby_wait_parse("5m", &wait_ns, &err), 0);
+    cr_assert_eq(wait_ns, 300 * S);
 }

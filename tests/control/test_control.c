@@ -170,6 +170,21 @@ Test(control, the_socket_is_for_its_user_alone_and_replaces_an_old_one)
     finish(&rig);
 }
 
+Test(control, a_socket_that_another_farm_has_put_there_stays)
+{
+    struct rig rig = {0};
+    struct mf_control *second;
+    struct mf_error err;
+
+    start(&rig);
+    cr_assert(eq(int, mf_control_create(rig.dir, rig.loop, note, &rig, &second, &err), 0));
+    mf_control_destroy(rig.control);
+    cr_assert(has_socket(&rig));
+    cr_assert(eq(int, serve_until_exit(&rig, ask_in_child(&rig)), 0));
+    rig.control = second;
+    finish(&rig);
+}
+
 Test(control, a_long_directory_name_is_no_hindrance)
 {
     struct rig rig = {0};

@@ -90,8 +90,8 @@ Test(adopting, its_next_attempt_has_a_number_that_was_never_given_out)
 
 Test(adopting, what_a_task_has_been_through_before_counts)
 {
-    struct mf_task_history history = {.failed = {[MF_BUDGET_EXIT] = 1, [MF_BUDGET_TIME] = 1},
-                                      .n_lost = 2};
+    struct mf_task_history history = {
+        .failed = {[MF_BUDGET_EXIT] = 1, [MF_BUDGET_TIME] = 1}, .n_lost = 2, .n_tries = 5};
     struct t_farm *t =
         t_farm("", .workers = 2, .config.crash_limit = 9, .config.first_attempt = 100);
 
@@ -99,7 +99,7 @@ Test(adopting, what_a_task_has_been_through_before_counts)
                          .spec = {.needs.n_slots = 1, .max_attempts = 3}),
                  0);
     t_tick(t);
-    cr_assert_eq(mf_farm_find(t->farm, 1)->tries, 4);
+    cr_assert_eq(mf_farm_find(t->farm, 1)->tries, 5);
     t_trace(t);
     cr_assert_eq(end(t, 1, 0, 101, MF_CAUSE_EXIT), 0);
     cr_assert_str_eq(t_trace(t), "#1:FAILED(exit)");
@@ -154,7 +154,7 @@ Test(adopting, what_its_worker_can_never_have_is_refused)
 
 Test(adopting, an_end_that_is_known_already_is_refused)
 {
-    struct mf_task_history history = {.failed = {1}};
+    struct mf_task_history history = {.failed = {1}, .n_tries = 1};
     struct t_farm *t = t_farm("", .workers = 1, .config.first_attempt = 100);
 
     cr_assert_eq(t_apply(t, .kind = MF_EVENT_SUBMITTED, .history = &history, .is_withheld = true,
@@ -162,6 +162,18 @@ Test(adopting, an_end_that_is_known_already_is_refused)
                  0);
     cr_assert_eq(adopt_ended(t, 1, 0, MF_CAUSE_EXIT), -EINVAL);
     cr_assert_eq(adopt(t, 1, 0, 3, 1), 0, "this is the next one");
+}
+
+Test(adopting, so_is_one_after_an_attempt_that_was_lost_and_not_charged)
+{
+    struct mf_task_history history = {.failed = {1}, .n_tries = 2};
+    struct t_farm *t = t_farm("", .workers = 1, .config.first_attempt = 100);
+
+    cr_assert_eq(t_apply(t, .kind = MF_EVENT_SUBMITTED, .history = &history, .is_withheld = true,
+                         .spec = {.needs.n_slots = 1, .max_attempts = 3}),
+                 0);
+    cr_assert_eq(adopt(t, 1, 0, 2, 1), -EINVAL, "it was the second");
+    cr_assert_eq(adopt(t, 1, 0, 3, 2), 0, "this is the third");
 }
 
 Test(adopting, one_that_is_let_go_is_placed_as_any_other)

@@ -267,6 +267,30 @@ Test(bad_input, a_run_directory_that_disappears_is_noticed)
                                   "rm -rf mpifarm-run; wait $!; echo $?");
     cr_assert(eq(str, result.out, "3\n"), "%s", result.err);
     cr_assert(t_has(result.err, "removed or replaced"), "%s", result.err);
+    cr_assert(t_has(result.err, " left, and nothing is there with which --resume could go on"),
+              "%s", result.err);
+    t_write("tasks.txt", "true\n");
+    result = t_sh("mpifarm run --resume tasks.txt");
+    cr_assert(eq(int, result.status, 0), "%s", result.err);
+    cr_assert(t_has(result.err, "mpifarm-run: there is nothing to continue"), "%s", result.err);
+}
+
+Test(bad_input, a_journal_that_disappears_is_noticed_and_told_of)
+{
+    t_sh("for i in $(seq 600); do echo \"sleep 0.1\"; done > tasks.txt");
+    struct t_result result = t_sh("mpifarm run -j 2 tasks.txt & "
+                                  "await test -e mpifarm-run/status.json; "
+                                  "rm mpifarm-run/journal.db*; wait $!; echo $?; mpifarm status; "
+                                  "mpifarm run --resume tasks.txt; echo $?");
+    cr_assert(strncmp(result.out, "3\nthe run was stopped after ", 28) == 0, "%s", result.out);
+    cr_assert(t_has(result.out, " by an error: mpifarm-run/journal.db: was removed during the run; "
+                                "what has ended since cannot be recorded; its journal is gone: "
+                                "--resume cannot go on with it\n"),
+              "%s", result.out);
+    cr_assert(t_has(result.out, " left\n2\n"), "%s", result.out);
+    cr_assert(t_has(result.err, " left, and nothing is there with which --resume could go on\n"),
+              "%s", result.err);
+    cr_assert(t_has(result.err, "mpifarm-run: its journal.db is missing"), "%s", result.err);
 }
 
 Test(bad_input, closed_output_is_told_before_anything_starts)
@@ -302,13 +326,52 @@ Test(bad_input, a_task_that_could_not_start_has_no_output_to_look_at)
     cr_assert(not(t_has(result.err, "see its output")), "%s", result.err);
 }
 
-/* What launchers say of ranks that end at once would bury it. */
-Test(bad_input, a_file_that_is_missing_is_told_before_ranks_are_started)
+/* Launchers that say when they are called. */
+static void write_launchers(void)
 {
-    struct t_result result = t_sh("mpifarm run --np 2 nofile");
+    t_write("mpirun", "#!/bin/sh\ntouch ran\n");
+    t_sh("chmod +x mpirun");
+}
 
-    cr_assert(eq(int, result.status, 2));
-    cr_assert(
-        eq(str, result.err, "mpifarm: nofile: cannot be opened: No such file or directory\n"));
-    cr_assert(t_sh("[ -e mpifarm-run ]").status != 0);
+/* What launchers say of ranks that end at once would bury it. */
+static void refuse_before_start(const char *words, const char *sentence)
+{
+    char command[256];
+
+    snprintf(command, sizeof(command), "PATH=$PWD:$PATH mpifarm %s", words);
+    expect_refusal(command, sentence);
+    cr_assert(access("mpifarm-run", F_OK) != 0);
+}
+
+Test(bad_input, what_is_wrong_in_files_is_told_before_ranks_are_started)
+{
+    write_launchers();
+    refuse_before_start("run --np 2 nofile",
+                        "nofile: cannot be opened: No such file or directory\n");
+    t_write("good.txt", "[id=a] true\n");
+    t_write("tasks.txt", "[after=a] true\n[prority=3] true\n");
+    refuse_before_start("run --np 2 good.txt tasks.txt", "tasks.txt:2: ");
+    t_write("tasks.txt", "true\n[after=b] true\n");
+    refuse_before_start("run --np 2 good.txt tasks.txt",
+                        "tasks.txt:2: unknown task \"b\" in after=");
+    t_write("tasks.txt", "[func=f] 1\n");
+    refuse_before_start("run --np 2 tasks.txt", "tasks.txt:1: ");
+    refuse_before_start("run --np 2 --format wfformat tasks.txt", "tasks.txt:1: ");
+    refuse_before_start("map --np 2 touch {2} ::: a", "{2}");
+    refuse_before_start("map --np 2 touch :::: nofile", "nofile");
+}
+
+Test(bad_input, where_it_cannot_be_known_without_ranks_or_takes_long_they_find_it)
+{
+    write_launchers();
+    t_write("good.txt", "true\n");
+    t_write("tasks.txt", "[func=f] 1\n[bad] true\n");
+    t_sh("sed -i 2d tasks.txt; { yes '# comment' | head -c 17M; echo '[bad] true'; } > large.txt; "
+         "mkfifo pipe");
+    for (const char *const *words = (const char *const[]){"--module m.so tasks.txt", "large.txt",
+                                                          "pipe good.txt", "- < tasks.txt", NULL};
+         *words; words++) {
+        t_sh("PATH=$PWD:$PATH timeout 60 mpifarm run --np 2 %s", *words);
+        cr_assert(eq(int, t_sh("rm ran").status, 0), "%s", *words);
+    }
 }

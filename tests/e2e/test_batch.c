@@ -105,7 +105,7 @@ Test(batch, a_job_that_waits_is_known_to_status_and_to_another_batch)
               "try status; echo PENDING > state; $batch; try status; $batch; $batch -d singleton\n"
               "echo CONFIGURING > state; try status; echo > state; try status\n"
               "job; try status | sed 's/took.*/took/'; $batch; echo PENDING > state; "
-              "try status | tail -n 2");
+              "try status | tail -n 2; mpifarm status --json | grep '\"job\\|job_\\|done'");
 
     cr_assert(
         eq(str, result.out,
@@ -120,8 +120,25 @@ Test(batch, a_job_that_waits_is_known_to_status_and_to_another_batch)
            "its output\n0\n"
            "the run is over; it took\ntasks: 1 of 1 done\n0\n"
            "0\n"
-           "job 3, which goes on with it, is in the queue\n0\n"),
+           "job 3, which goes on with it, is in the queue\n0\n"
+           "  \"done\": 1,\n  \"job\": \"3\",\n  \"job_state\": \"queued\",\n"),
         "%s\n%s", result.err, result.out);
+}
+
+Test(batch, a_job_whose_run_has_not_begun_is_told_as_json_too)
+{
+    t_write("tasks.txt", "true\n");
+    struct t_result result =
+        t_sh(SLURM "put squeue <<'END'\n[ -e state ] && cat state\nEND\n"
+                   "echo PENDING > state; mpifarm batch -Q tasks.txt; mpifarm status --json; "
+                   "state() { mpifarm status --json | sed -n 's/.*job_state\": //p'; }\n"
+                   "echo RUNNING > state; state; echo > state; state; rm state; state");
+
+    cr_assert(eq(str, result.out,
+                 "{\n  \"finished\": false,\n  \"job\": \"1\",\n  \"job_state\": "
+                 "\"queued\",\n  \"alive\": false\n}\n"
+                 "\"running\",\n\"ended\",\nnull,\n"),
+              "%s\n%s", result.err, result.out);
 }
 
 Test(batch, the_script_is_submitted_and_runs_the_tasks_in_the_same_directory)

@@ -122,6 +122,19 @@ Test(standby, a_scheduler_that_is_killed_while_workers_leave_changes_nothing)
     cr_assert(not(t_has(t_read("err"), "in the middle of the run")), "%s", t_read("err"));
 }
 
+Test(standby, where_the_tasks_cannot_be_read_again_the_run_ends_with_a_sentence)
+{
+    write_tasks();
+    struct t_result result =
+        t_sh(FUNCTIONS "mpifarm run --np 4 --standby -j 4 tasks.txt >out 2>err & farm=$!; "
+                       "await test -e effect.5; rm tasks.txt; kill -9 $(scheduler); wait $farm");
+
+    cr_assert(eq(int, result.status, 3), "%s", t_read("err"));
+    cr_assert(eq(int, t_count_lines(t_read("err"), "mpifarm: no rank can go on with the run: "), 1),
+              "%s", t_read("err"));
+    cr_assert(eq(str, t_sh("grep -c tasks.txt: err").out, "1\n"), "%s", t_read("err"));
+}
+
 Test(standby, the_next_one_is_followed_by_another)
 {
     write_tasks();
@@ -193,6 +206,16 @@ Test(standby, what_cannot_be_read_again_is_refused)
 
     cr_assert(eq(int, result.status, 2));
     cr_assert(t_has(result.err, "put them into a file"), "%s", result.err);
+}
+
+Test(standby, a_wait_for_none_is_refused)
+{
+    t_write("tasks.txt", "touch ran\n");
+    struct t_result result = t_sh("mpifarm run --standby-wait 5m tasks.txt; echo $?; ls");
+
+    cr_assert(eq(str, result.out, "2\ntasks.txt\n"));
+    cr_assert(t_has(result.err, "--standby-wait is about --standby, and needs it"), "%s",
+              result.err);
 }
 
 Test(standby, where_it_or_a_replacement_can_have_no_effect_that_is_said)

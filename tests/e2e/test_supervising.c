@@ -95,6 +95,18 @@ Test(supervising, an_mpirun_that_hangs_before_the_run_begins_is_ended_by_signals
     cr_assert(t_has(result.err, "mpirun ended before the run began"), "%s", result.err);
 }
 
+Test(supervising, one_that_hangs_although_it_was_told_to_end_is_killed)
+{
+    t_write("mpirun", "#!/bin/sh\ntrap '' USR1 USR2 TERM; touch started; "
+                      "while :; do sleep 0.1; done\n");
+    t_write("tasks.txt", "true\n");
+    struct t_result result =
+        t_sh("chmod +x mpirun; PATH=$PWD:$PATH; mpifarm run --np 2 tasks.txt & pid=$!; "
+             "await test -e started; kill $pid; wait $pid; echo $?");
+
+    cr_assert(eq(str, result.out, "3\n"), "%s", result.err);
+}
+
 Test(supervising, a_start_that_fails_is_tried_once_more_and_is_no_mistake_of_the_user)
 {
     t_write("mpirun", "#!/bin/sh\n[ -e failed.$FAIL ] || { echo >> failed; "
@@ -112,6 +124,19 @@ Test(supervising, a_start_that_fails_is_tried_once_more_and_is_no_mistake_of_the
               result.err);
     cr_assert(t_has(result.err, "mpirun ended before the run began again; nothing was started\n"),
               "%s", result.err);
+}
+
+Test(supervising, ranks_that_hang_as_they_start_are_ended_and_started_once_more)
+{
+    t_write("mpirun", "#!/bin/sh\n[ -e hung ] || { touch hung; exec sleep 1000; }\n"
+                      "PATH=${PATH#*:}; exec mpirun \"$@\"\n");
+    t_write("tasks.txt", "echo ran\n");
+    struct t_result result = t_sh("chmod +x mpirun; PATH=$PWD:$PATH; "
+                                  "mpifarm run -q --np 2 --start-timeout 1s tasks.txt");
+
+    cr_assert(eq(str, result.out, "ran\n"), "%s", result.err);
+    cr_assert(t_has(result.err, "mpirun hung before the run began: it is tried again\n"), "%s",
+              result.err);
 }
 
 Test(supervising, standard_input_goes_to_the_run)
@@ -183,16 +208,61 @@ Test(supervising, all_output_comes_however_slowly_it_is_read)
     cr_assert(eq(int, strncmp(result.out, second, 40), 0), "%s", result.out);
 }
 
-/* More than one pipe holds, and less than two: mpirun can end, and mpifarm has something left. */
+/* More than a pipe holds. */
 Test(supervising, a_signal_ends_it_while_it_waits_for_a_reader)
 {
-    t_write("tasks.txt", "seq 16000\n");
+    t_write("tasks.txt", "seq 16000; touch ended\n");
     struct t_result result =
-        t_sh("mkfifo pipe; mpifarm run --np 2 -q tasks.txt > pipe 2>err & pid=$!; exec 9< "
-             "pipe; " FIND_MPIRUN "while is_alive $mpirun; do sleep 0.01; done; "
-             "while is_alive $pid; do kill $pid; sleep 0.05; done; wait $pid; echo $?");
+        t_sh("mkfifo pipe; mpifarm run --np 2 -q tasks.txt > pipe 2>err & pid=$!; exec 9< pipe; "
+             "await test -e ended; while is_alive $pid; do kill $pid; sleep 0.05; done; "
+             "wait $pid; echo $?; exec 9<&-; "
+             "mpifarm run --np 2 -q --resume tasks.txt | cksum; seq 16000 | cksum");
+    const char *second = strchr(result.out + 2, '\n') + 1;
 
-    cr_assert(eq(str, result.out, "0\n"), "%s", t_read("err"));
+    cr_assert(eq(int, strncmp(result.out, "3\n", 2), 0), "%s%s", result.out, t_read("err"));
+    cr_assert(eq(int, strncmp(result.out + 2, second, strlen(second)), 0), "%s", result.out);
+}
+
+Test(supervising, what_cannot_be_printed_stops_the_run)
+{
+    t_write("tasks.txt", "touch first; echo a\nuntil [ -e ended ]; do sleep 0.01; done; echo b\n");
+    struct t_result result =
+        t_sh("mpifarm run --np 2 -q tasks.txt >/dev/full 2>err & pid=$!; "
+             "await grep -q 'No space left on device' err; touch ended; wait $pid; echo $?; "
+             "mpifarm run --np 2 -q --resume -k tasks.txt; "
+             "rm -r mpifarm-run ended first; mkfifo pipe; "
+             "mpifarm run --np 2 -q tasks.txt >pipe 2>>err & pid=$!; exec 9< pipe; "
+             "await test -e first; exec 9<&-; await grep -q 'its reader is gone' err; "
+             "touch ended; wait $pid; echo $?");
+
+    cr_assert(eq(str, result.out, "3\na\nb\n3\n"), "%s%s", result.out, t_read("err"));
+}
+
+/* As one whose rank 0 is on another node, and prints by way of it. */
+Test(supervising, what_came_by_way_of_mpirun_and_cannot_be_printed_stops_the_run)
+{
+    t_write("mpirun", "#!/bin/sh\necho begun 0 - 0 0 1 node > $MPIFARM_SUPERVISED\n"
+                      "trap 'echo ended 0 0 > $MPIFARM_SUPERVISED; exit' USR2\n"
+                      "echo output; while :; do sleep 0.01; done\n");
+    t_write("tasks.txt", "true\n");
+    struct t_result result =
+        t_sh("chmod +x mpirun; PATH=$PWD:$PATH; mpifarm run --np 2 tasks.txt >/dev/full");
+
+    cr_assert(eq(int, result.status, 3), "%s", result.err);
+    cr_assert(t_has(result.err, "standard output cannot be written: No space left on device: "),
+              "%s", result.err);
+}
+
+Test(supervising, when_the_supervisor_is_killed_no_output_is_lost)
+{
+    t_write("tasks.txt", "touch started; trap '' TERM; sleep 0.5; echo a\necho b\necho c\n");
+    struct t_result result =
+        t_sh("mpifarm run --np 2 -j 1 -q tasks.txt >out 2>err & pid=$!; "
+             "await test -e started; kill -9 $pid; "
+             "while mpifarm run --np 2 -q --resume tasks.txt >>out 2>err; s=$?; [ $s = 2 ]; do "
+             "sleep 0.05; done; echo $s; sort out");
+
+    cr_assert(eq(str, result.out, "0\na\nb\nc\n"), "%s%s", result.out, t_read("err"));
 }
 
 Test(supervising, a_killed_rank_changes_nothing)
@@ -260,6 +330,26 @@ Test(supervising, with_a_standby_a_run_that_always_breaks_off_is_given_up)
     cr_assert(eq(int, t_count_lines(result.err, "mpifarm: the scheduler ended in the middle"), 4),
               "%s", result.err);
     cr_assert(t_has(result.err, "--resume continues"), "%s", result.err);
+}
+
+/* Breaks off, cannot start the ranks that are to go on, and then does. */
+#define BREAKING_AND_FAILING                                                                       \
+    "#!/bin/sh\necho x >> started\ncase $(wc -l < started) in\n"                                   \
+    "1) echo begun 0 - 0 0 1 node > $MPIFARM_SUPERVISED ;;\n"                                      \
+    "2) exit 1 ;;\n"                                                                               \
+    "*) cat $MPIFARM_SUPERVISED; echo ended 0 0 > $MPIFARM_SUPERVISED ;;\nesac\n"
+
+Test(supervising, new_ranks_that_cannot_be_started_are_started_once_more)
+{
+    t_write("mpirun", BREAKING_AND_FAILING);
+    t_write("tasks.txt", "true\n");
+    struct t_result result =
+        t_sh("chmod +x mpirun; PATH=$PWD:$PATH; mpifarm run --np 2 --standby tasks.txt");
+
+    cr_assert(eq(str, result.out, "again 0\n"), "%s", result.err);
+    cr_assert(eq(int, result.status, 0), "%s", result.err);
+    cr_assert(t_has(result.err, "mpirun ended before the run went on: it is tried again\n"), "%s",
+              result.err);
 }
 
 /* Holds the lock of the run directory until there is a file "free". */

@@ -96,16 +96,19 @@ static void forget_answers(void)
         ;
 }
 
-/* A process with a keeper beside it, which live until the test ends them. */
-static void live_with_keeper(pid_t *ret_served, pid_t *ret_keeper)
+/* A process with a keeper beside it, which live until the test ends them. Returns what is written
+ * to its standard error. */
+static int live_with_keeper(pid_t *ret_served, pid_t *ret_keeper)
 {
-    int fds[2];
+    int fds[2], errors[2];
 
     cr_assert(eq(int, pipe(fds), 0));
+    cr_assert(eq(int, pipe(errors), 0));
     *ret_served = fork();
     if (*ret_served == 0) {
         struct mf_keeper own;
 
+        dup2(errors[1], STDERR_FILENO);
         if (mf_keeper_fork(&door, door_fd, &own) == 0 &&
             write(fds[1], &own.pid, sizeof(own.pid)) > 0)
             pause();
@@ -115,21 +118,28 @@ static void live_with_keeper(pid_t *ret_served, pid_t *ret_keeper)
     cr_assert(gt(int, *ret_keeper, 0));
     close(fds[0]);
     close(fds[1]);
+    close(errors[1]);
     /* Or the test's own descriptor would keep the questions when the keeper is gone. */
     close(door_fd);
     door_fd = -1;
+    return errors[0];
 }
 
 static void answers_for_a_life_and_its_end(int error)
 {
     pid_t served, keeper;
+    char byte;
+    int errors;
 
     pidfd_error = error;
-    live_with_keeper(&served, &keeper);
+    errors = live_with_keeper(&served, &keeper);
     for (int i = 0; i < 3; i++)
         cr_assert(is_there(), "with error %d", error);
     kill(served, SIGKILL);
     waitpid(served, NULL, 0);
+    /* Whoever reads what it wrote hears of the end before the keeper has gone. */
+    cr_assert(eq(int, (int)read(errors, &byte, 1), 0));
+    close(errors);
     while (is_there())
         ;
     kill(keeper, SIGKILL);
@@ -156,7 +166,7 @@ static void whoever_waits_takes_its_place(int error)
     pid_t served, keeper;
 
     pidfd_error = error;
-    live_with_keeper(&served, &keeper);
+    close(live_with_keeper(&served, &keeper));
     cr_assert(is_there());
     while (rig_count_children(keeper) == 0)
         ;

@@ -37,6 +37,14 @@ struct world_end {
     struct letter *lent;
 };
 
+/* The same time everywhere, also for those who tell the day by it. */
+static int64_t world_now_ns;
+
+static int64_t wall_ns(void)
+{
+    return world_now_ns;
+}
+
 uint64_t t_world_draw(struct t_world *world, uint64_t bound)
 {
     return mf_rng_below(&world->rng, bound);
@@ -237,7 +245,9 @@ static void script(void *arg, const struct mf_start *start, struct mf_fake_run *
     run->duration_ns = task->duration_ns;
     run->outcome.pid = atoi(command->args[1]); /* so that its end can be told */
     note_start(rank, start, command);
-    if (task->fails_first && start->try_number == 1) {
+    if (task->is_cut_first && start->try_number == 1) {
+        run->outcome.cause = MF_CAUSE_WALLTIME;
+    } else if (task->fails_first && start->try_number == (task->is_cut_first ? 2 : 1)) {
         run->outcome.cause = MF_CAUSE_EXIT;
         run->outcome.exit_status = 1;
     } else if (task->is_cut) {
@@ -314,11 +324,16 @@ static int create_scheduler(struct t_rank *rank, bool is_takeover)
     struct mf_scheduler_config config = {
         .log = getenv("T_TAKEOVER_VERBOSE") ? &log : NULL,
         .loop = rank->loop,
+        .wall_ns = wall_ns,
         .local = rank->local,
         .remote = rank->remote,
         .open_journal = open_journal,
         .open_arg = rank,
-        .farm = {.crash_limit = 100, .max_prefetch_per_slot = 4, .turnaround_ns = 20 * MS},
+        .farm = {.crash_limit = 100,
+                 .max_prefetch_per_slot = 4,
+                 .turnaround_ns = 20 * MS,
+                 .retry_delay_ns = rank->world->retry_delay_ns,
+                 .retry_delay_max_ns = rank->world->retry_delay_ns},
         .jobs = {MF_JOBS_PERCENT, 100},
         .attempts = 3,
         .resume = is_takeover ? MF_RESUME_UNFINISHED : MF_RESUME_NONE,
@@ -466,6 +481,18 @@ static void notice(struct t_rank *rank)
 
 /* --- time --- */
 
+static void note_result(struct t_world *world, const struct mf_scheduler *scheduler)
+{
+    FILE *file = fmemopen(world->summary, sizeof(world->summary), "w");
+
+    world->result = mf_scheduler_result(scheduler);
+    world->n_gone = scheduler->notice.n_gone;
+    mf_recovery_name_lost(scheduler, world->lost, sizeof(world->lost));
+    cr_assert(file);
+    mf_scheduler_summarize(scheduler, file);
+    fclose(file);
+}
+
 static void turn_scheduler(struct t_rank *rank)
 {
     const char *breach;
@@ -480,7 +507,7 @@ static void turn_scheduler(struct t_rank *rank)
     mf_loop_wait(rank->loop, 0);
     if (!mf_scheduler_is_finished(rank->scheduler))
         return;
-    rank->world->result = mf_scheduler_result(rank->scheduler);
+    note_result(rank->world, rank->scheduler);
     rank->world->is_finished = true;
     drop_scheduler(rank);
 }
@@ -532,6 +559,7 @@ void t_world_step(struct t_world *world)
     uint32_t first = (uint32_t)t_world_draw(world, world->n_ranks);
 
     world->now_ns += (int64_t)t_world_draw(world, (uint64_t)(3 * MS)) + 1;
+    world_now_ns = world->now_ns;
     for (uint32_t i = 0; i < world->n_ranks && !world->is_finished && !world->breach; i++) {
         struct t_rank *rank = &world->ranks[(first + i) % world->n_ranks];
 
@@ -608,6 +636,7 @@ struct t_world *t_world_create(uint64_t seed, uint32_t n_ranks, uint32_t n_slots
                               .longest_trip_ns = 4 * MS,
                               .has_nodes = strstr(text, "nodes=") != NULL,
                               .dir = "/tmp/mpifarm-world-XXXXXX"};
+    world->retry_delay_ns = (int64_t)t_world_draw(world, 2) * 100 * MS;
     if (is_one_node)
         mf_life_own(&world->life);
     cr_assert(mkdtemp(world->dir));
@@ -650,8 +679,11 @@ void t_world_destroy(struct t_world *world)
 
 /* --- the end --- */
 
+/* @tries  by their numbers, a bit each */
 struct rows {
+    uint64_t seed;
     uint32_t n_done[T_WORLD_MAX_TASKS + 1];
+    uint64_t tries[T_WORLD_MAX_TASKS + 1];
 };
 
 static int count_row(void *arg, const struct mf_journal_attempt *attempt)
@@ -660,12 +692,17 @@ static int count_row(void *arg, const struct mf_journal_attempt *attempt)
 
     cr_assert_leq(attempt->seq, T_WORLD_MAX_TASKS);
     rows->n_done[attempt->seq] += attempt->state == MF_TASK_DONE;
+    cr_assert_lt(attempt->attempt, 64);
+    cr_assert_not(rows->tries[attempt->seq] & UINT64_C(1) << attempt->attempt,
+                  "seed %" PRIu64 ": the journal has try %u of task %" PRIu64 " twice", rows->seed,
+                  attempt->attempt, attempt->seq);
+    rows->tries[attempt->seq] |= UINT64_C(1) << attempt->attempt;
     return 0;
 }
 
 void t_world_expect_all_done(struct t_world *world, uint64_t seed)
 {
-    struct rows rows = {0};
+    struct rows rows = {.seed = seed};
     struct mf_journal *journal;
     struct mf_error err;
 

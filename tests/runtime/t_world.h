@@ -45,11 +45,12 @@ struct t_rank {
 
 /** What happened to a task. */
 struct t_world_task {
-    bool fails_first; /* its first try fails */
-    bool is_cut;      /* it ends as one that was warned of the end of the allocation */
-    bool is_loud;     /* its output is too large for a message */
-    uint32_t n_done;  /* times that it ran to its end */
-    uint32_t n_cut;   /* of these, on ranks that died before anybody had heard of it */
+    bool fails_first;  /* its first try fails; the second one, if the first is cut */
+    bool is_cut_first; /* the same of its first try alone */
+    bool is_cut;       /* it ends as one that was warned of the end of the allocation */
+    bool is_loud;      /* its output is too large for a message */
+    uint32_t n_done;   /* times that it ran to its end */
+    uint32_t n_cut;    /* of these, on ranks that died before anybody had heard of it */
     int64_t duration_ns;
     mf_worker_id ended_on[16];
     uint32_t ended_as[16]; /* number of the attempt */
@@ -74,10 +75,13 @@ struct t_world {
     bool has_nodes;
     uint32_t n_tasks;
     char dir[64], run_dir[80], tasks_file[80];
-    int64_t longest_trip_ns;
+    int64_t longest_trip_ns, retry_delay_ns;
     uint32_t n_takeovers;
     bool is_finished;
     enum mf_run_result result;
+    uint64_t n_gone; /* as the scheduler counts at the end */
+    char lost[64];   /* as it names them */
+    char summary[1024];
     const char *breach;
 };
 

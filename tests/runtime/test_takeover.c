@@ -4,6 +4,7 @@
 #include "base/buffer.h"
 #include "base/clock.h"
 #include "runtime/handover.h"
+#include "runtime/worker_private.h"
 #include "support/seeds.h"
 
 #include <criterion/criterion.h>
@@ -62,6 +63,7 @@ static struct t_world *make_world(uint64_t seed, bool is_one_node)
         world->tasks[i].duration_ns = (int64_t)mf_rng_below(&rng, 60) * MF_NS_PER_MS;
         world->tasks[i].fails_first = mf_rng_below(&rng, 10) == 0;
         world->tasks[i].is_loud = mf_rng_below(&rng, 10) == 0;
+        world->tasks[i].is_cut_first = mf_rng_below(&rng, 4) == 0;
     }
     return world;
 }
@@ -218,6 +220,42 @@ Test(takeover, what_a_rank_has_that_is_stopped_meanwhile_is_not_run_elsewhere)
     cr_assert(t_is_seed_given() || n_takeovers > n / 2, "only %u took over", n_takeovers);
 }
 
+Test(takeover, a_rank_that_came_later_waits_for_no_heir_and_is_none)
+{
+    struct t_world *world = make_world(5, false);
+    uint32_t last = world->n_ranks - 1;
+
+    world->ranks[0].scheduler->n_first_peers = last;
+    cr_assert_not(t_world_run(world, 150), "it is too short for this test");
+    for (uint32_t i = 1; i < last; i++) {
+        const struct mf_takeover *heirs = &world->ranks[i].worker->heirs;
+
+        cr_assert_eq(heirs->n_heirs, last - 1);
+        for (uint32_t k = 0; k < heirs->n_heirs; k++)
+            cr_assert_lt(heirs->heirs[k], last);
+    }
+    cr_assert_eq(mf_worker_rank_epoch(world->ranks[last].worker), 0);
+    mf_worker_rank_on_scheduler_lost(world->ranks[last].worker);
+    cr_assert(mf_worker_rank_is_orphan(world->ranks[last].worker));
+    t_world_destroy(world);
+}
+
+Test(takeover, one_that_cannot_go_on_ends_the_run_which_was_begun)
+{
+    struct t_world *world = make_world(7, false);
+    char command[256];
+
+    cr_assert_not(t_world_run(world, 150), "it is too short for this test");
+    t_world_kill(world, &world->ranks[0]);
+    snprintf(command, sizeof(command), "cd %s && rm joblog.tsv && mkdir joblog.tsv",
+             world->run_dir);
+    cr_assert_eq(system(command), 0);
+    cr_assert(t_world_run(world, 20000));
+    cr_assert_eq(world->n_takeovers, 1);
+    cr_assert_eq(world->result, MF_RUN_STOPPED);
+    t_world_destroy(world);
+}
+
 static uint64_t count_rows(struct t_world *world)
 {
     struct mf_journal *journal;
@@ -249,5 +287,23 @@ Test(takeover, a_scheduler_that_hears_of_a_later_one_writes_nothing_more_and_lea
     cr_assert_eq(world->result, MF_RUN_SUPERSEDED);
     cr_assert_eq(count_rows(world), n_rows);
     mf_buffer_finish(&payload);
+    t_world_destroy(world);
+}
+
+Test(takeover, a_scheduler_whose_lock_somebody_else_has_leaves_the_workers_to_that_one)
+{
+    struct t_world *world = make_world(3, false);
+    char command[128];
+    uint64_t n_rows;
+
+    cr_assert_not(t_world_run(world, 150), "it is too short for this test");
+    snprintf(command, sizeof(command), "echo another > %s/lock", world->run_dir);
+    cr_assert_eq(system(command), 0);
+    n_rows = count_rows(world);
+    cr_assert(t_world_run(world, 500));
+    cr_assert_eq(world->result, MF_RUN_SUPERSEDED);
+    cr_assert_eq(count_rows(world), n_rows);
+    for (uint32_t i = 1; i < world->n_ranks; i++)
+        cr_assert_not(mf_worker_rank_is_finished(world->ranks[i].worker));
     t_world_destroy(world);
 }

@@ -6,6 +6,7 @@
 #include "base/command.h"
 #include "base/scratch.h"
 #include "exec/fake.h"
+#include "runtime/handover.h"
 #include "runtime/node.h"
 #include "runtime/worker.h"
 #include "wire/message.h"
@@ -229,6 +230,62 @@ Test(worker_notice, a_scheduler_elsewhere_that_is_silent_is_gone)
     cr_assert(mf_worker_rank_is_orphan(worker));
     cr_assert(mf_worker_rank_is_finished(worker));
     cr_assert(mf_worker_rank_has_losses(worker));
+}
+
+/* The worker itself would take over. */
+static void say_takeover(void)
+{
+    struct mf_takeover takeover = {.epoch = 1, .n_heirs = 1, .heirs = {7}, .share = {.n_slots = 2}};
+    struct mf_message message = {.kind = MF_MESSAGE_TAKEOVER};
+    struct mf_buffer payload = {0};
+
+    mf_life_own(&message.life);
+    message.life.pid_namespace++;
+    mf_takeover_encode(&takeover, &payload);
+    message.payload = payload.data;
+    message.payload_size = payload.size;
+    say(&message);
+    mf_buffer_finish(&payload);
+}
+
+Test(worker_notice, after_a_false_alarm_the_next_silence_is_noticed_as_well)
+{
+    say_pulse(true);
+    welcome();
+    say_takeover();
+    for (int i = 0; i < 3; i++) {
+        pass_ms(4500);
+        cr_assert(not(mf_worker_rank_may_succeed(worker, 7, now_ns)));
+        pass_ms(1500);
+        cr_assert(mf_worker_rank_may_succeed(worker, 7, now_ns));
+        say_pulse(true);
+        pass_ms(1);
+        cr_assert(not(mf_worker_rank_may_succeed(worker, 7, now_ns)));
+    }
+}
+
+Test(worker_notice, one_that_cannot_take_over_lets_the_others_try_first)
+{
+    uint32_t n_passed;
+
+    say_pulse(true);
+    welcome();
+    say_takeover();
+    for (int i = 0; i < 2; i++) {
+        for (int ms = 0; !mf_worker_rank_may_succeed(worker, 7, now_ns); ms++) {
+            cr_assert(ms < 7000);
+            pass_ms(1);
+        }
+        n_passed = mf_worker_rank_pass(worker);
+        cr_assert(eq(u32, n_passed, 1));
+        cr_assert(not(mf_worker_rank_may_succeed(worker, 7, now_ns)));
+        pass_ms(600);
+        cr_assert(mf_worker_rank_may_succeed(worker, 7, now_ns));
+        n_passed = mf_worker_rank_pass(worker);
+        cr_assert(eq(u32, n_passed, 2));
+        say_takeover();
+        pass_ms(1);
+    }
 }
 
 Test(worker_notice, one_that_nobody_answers_for_may_be_silent_if_it_runs_functions_itself)

@@ -44,6 +44,12 @@ static const char helpers[] =
     "! show JobState | grep -q 'ING$'; }\n"
     "batch() { id=$(sbatch --parsable \"$@\"); await is_over; show ExitCode; }\n";
 
+/* A task that lasts until it is killed if there is no file "go", and says so if another attempt of
+ * it runs. */
+#define OF_ONE_AT_A_TIME                                                                           \
+    "exec 9> lock.$MPIFARM_TASK_ID; flock -n 9 || echo twice >> again; "                           \
+    "echo > began.$(hostname); [ -e go ] || exec sleep 300; echo $MPIFARM_TASK_ID >> again\n"
+
 /* Runs a shell script beside a cluster of so many nodes, of two CPUs each. */
 static struct t_result in_cluster(int n_nodes, const char *script)
 {
@@ -275,6 +281,28 @@ Test(slurm, with_a_standby_a_run_goes_on_when_its_srun_is_killed)
               t_read("out"));
 }
 
+/*
+ * What is stopped on the other node notices nothing, and its tasks run on: each holds a lock, which
+ * it would still have if another attempt began too soon. It may go on in the middle of the wait.
+ */
+Test(slurm, new_ranks_wait_for_those_that_may_be_left_on_other_nodes)
+{
+    t_write("tasks.txt", "[id=a cores=2] %s[id=b cores=2] %s", OF_ONE_AT_A_TIME, OF_ONE_AT_A_TIME);
+    struct t_result result =
+        in_cluster(2, "id=$(sbatch --parsable -o out -N 2 --exclusive -t 5 --wrap \"mpifarm run "
+                      "--launch=mpirun --standby --standby-wait 1s $PWD/tasks.txt\")\n"
+                      "await test -s began.n1; await test -s began.n2; touch go\n"
+                      "cluster on n2 pkill -STOP 'orted|mpifarm'\n"
+                      "kill -9 $(pgrep -f \"^mpirun .*$PWD\")\n"
+                      "await grep -q 'they begin in 16 s' out; sleep 4; ls again\n"
+                      "cluster on n2 pkill -CONT 'orted|mpifarm'\n"
+                      "await is_over; show ExitCode; grep -o 'new ranks go on with it' out; "
+                      "sort again\n");
+
+    cr_assert(eq(str, result.out, "0\nnew ranks go on with it\na\nb\n"), "%s\n%s", result.err,
+              t_read("out"));
+}
+
 Test(slurm, what_cannot_end_before_the_job_does_is_not_started)
 {
     t_write("tasks.txt", "[time=1h] touch long\ntouch short\n");
@@ -368,6 +396,21 @@ Test(slurm, tasks_that_slurm_ends_run_again_and_are_not_charged)
 
     cr_assert(eq(str, result.out, "0\n0 1 2 3 status 3\n0\n0 1 2 3 0\n0 1 2 3 0\n0 1 2 3 "),
               "%s\n%s", result.err, t_read("again"));
+}
+
+/* All processes of the job are told, mpirun too. */
+Test(slurm, behind_mpirun_too_a_cancelled_job_ends_in_order_and_says_what_is_left)
+{
+    write_lasting_tasks(4);
+    struct t_result result =
+        in_cluster(1, "id=$(sbatch --parsable -o out -N 1 --exclusive -t 5 --wrap 'trap : TERM; "
+                      "mpifarm run --launch=mpirun --np 3 tasks.txt; echo status $?')\n"
+                      "for i in 0 1; do await test -e began.$i; done; scancel $id; await is_over\n"
+                      "grep -o 'status.*\\|stopped .*left; --resume\\|Forwarding' out\n");
+
+    cr_assert(eq(str, result.out,
+                 "stopped by signal 15 (Terminated): 4 tasks left; --resume\nstatus 3\n"),
+              "%s\n%s", result.err, t_read("out"));
 }
 
 /*

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -120,6 +121,8 @@ struct t_result t_sh(const char *format, ...)
     cr_assert(pid >= 0);
     if (pid == 0) {
         setpgid(0, 0);
+        /* A script that awaits something would await it for ever. */
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
         dup2(open("/dev/null", O_RDONLY), STDIN_FILENO);
         dup2(out, STDOUT_FILENO);
         dup2(err, STDERR_FILENO);

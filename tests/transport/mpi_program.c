@@ -21,12 +21,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/types.h>
 #include <unistd.h>
 
 #define MAX_RANKS 8
 #define LARGE ((size_t)5 << 20)
 #define LIMIT_NS (60 * MF_NS_PER_S)
+
+/* Whatever goes wrong, a rank is gone after this. */
+#define LIFE_S 270
 
 static struct mf_transport *transport;
 
@@ -514,6 +518,15 @@ static void run_unborn(void)
     play_with(number, true);
 }
 
+/* For good, as far as it depends on this rank. */
+static void run_hanging(void)
+{
+    printf("rank %" PRIu32 ": process %d\n", transport->rank, (int)getpid());
+    fflush(stdout);
+    for (;;)
+        pause();
+}
+
 /* --- the program --- */
 
 static void say(uint32_t rank, const char *text)
@@ -530,7 +543,7 @@ static const struct {
     {"stopped", run_stopped},     {"killed", run_killed},         {"unsent", run_unsent},
     {"busy", run_busy},           {"last_words", run_last_words}, {"leave", run_leave},
     {"spawning", run_spawning},   {"spawned", run_spawned},       {"unborn", run_unborn},
-    {"signalled", run_signalled}, {"left_alone", run_left_alone},
+    {"signalled", run_signalled}, {"left_alone", run_left_alone}, {"hanging", run_hanging},
 };
 
 static void run(const char *name)
@@ -549,6 +562,9 @@ int main(int argc, char **argv)
     sigset_t blocked;
     uint32_t rank;
 
+    /* Its mpirun may be killed, and hang. */
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    alarm(LIFE_S);
     /* Before MPI has threads. */
     sigemptyset(&blocked);
     sigaddset(&blocked, SIGUSR2);

@@ -11,8 +11,11 @@ TestSuite(mpi, .init = t_enter_dir, .fini = t_leave_dir);
 #define TCP "--mca btl tcp,self "
 #define IN_PIECES "--mca btl_vader_single_copy_mechanism none "
 
-/* Open MPI leaves memory behind in modules that it has unloaded, where nothing can name it. */
-#define MPIRUN "ASAN_OPTIONS=$ASAN_OPTIONS:detect_leaks=0 mpirun --oversubscribe --bind-to none "
+/* Open MPI leaves memory behind in modules that it has unloaded, where nothing can name it. It ends
+ * also where nobody waits for it any more. */
+#define MPIRUN                                                                                     \
+    "ASAN_OPTIONS=$ASAN_OPTIONS:detect_leaks=0 timeout --foreground -k 5 250 "                     \
+    "mpirun --oversubscribe --bind-to none "
 
 static bool said(const struct t_result *result, int rank, const char *text)
 {
@@ -116,6 +119,19 @@ Test(mpi, an_end_that_does_not_come_up_holds_up_nobody)
 
     cr_assert(said(&result, 0, "fine"), "%s%s", result.out, result.err);
     cr_assert(said(&result, 1, "fine"), "%s%s", result.out, result.err);
+}
+
+/* The second rank is stopped, and could not notice anything. */
+Test(mpi, ranks_that_hang_are_gone_with_a_test_that_fails)
+{
+    struct t_result result =
+        t_sh(": > out; " MPIRUN "-n 2 mpi_program hanging >> out & pid=$!;"
+             "until [ $(grep -c process out) = 2 ]; do sleep 0.02; done; "
+             "kill -STOP $(sed -n 's/rank 1: process //p' out); kill -9 $(pgrep -P $pid mpirun); "
+             "for rank in $(sed 's/.*process //' out); do while is_alive $rank; do sleep 0.02; "
+             "done; done; wait $pid; echo $?");
+
+    cr_assert(eq(str, result.out, "137\n"), "%s", result.err);
 }
 
 Test(mpi, bytes_are_unsent_until_the_peer_has_taken_them)
