@@ -8,12 +8,12 @@
 #include "cli/invocation.h"
 #include "cli/streams.h"
 #include "cli/terminal.h"
-#include "cli/walltime.h"
 #include "exec/modules.h"
 #include "journal/rundir.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
@@ -123,6 +123,24 @@ static int check_run_dir(const struct mf_farming_settings *settings, struct mf_e
     return r > 0 ? mf_error_set(err, -EBUSY, "%s: in use", settings->run_dir) : 0;
 }
 
+/* Says what --resume did not find there. Who goes on with a run by itself found it running. */
+static void tell_missing(const struct run *run)
+{
+    uint64_t n = mf_journal_missing(run->journal);
+    int64_t end_ns;
+
+    if (n > 0)
+        mf_log_warning(&run->context->log,
+                       "%s: the journal has lost its end, with %" PRIu64 " of the ended tasks that "
+                       "joblog.tsv tells of; they are run again",
+                       run->settings->run_dir, n);
+    else if (mf_journal_next_row(run->journal) == 1 && !run->settings->scheduler.is_takeover &&
+             !mf_ending_is_renewed(&end_ns))
+        mf_log_info(&run->context->log,
+                    "%s: there is nothing to continue: no task has ended there; the run begins",
+                    run->settings->run_dir);
+}
+
 /*
  * Opening the journal replaces what an earlier run has left, so that all else
  * that can be wrong is looked at before.
@@ -148,6 +166,8 @@ static int open_journal(void *arg, struct mf_journal **ret_journal, struct mf_er
         r = mf_invocation_note(run->journal, run->context->argc - 1, run->context->argv + 1, err);
     if (r < 0)
         return r;
+    if (mode == MF_JOURNAL_CONTINUE)
+        tell_missing(run);
     mf_ending_note_begun();
     *ret_journal = run->journal;
     return 0;
@@ -314,6 +334,5 @@ int mf_farming_take_over(struct mf_context *context, struct mf_rank *rank,
     }
     own.scheduler.is_takeover = true;
     own.scheduler.resume = MF_RESUME_UNFINISHED;
-    mf_walltime_find(&own.scheduler, &context->log);
     return mf_farming_schedule(context, rank, &own, input);
 }

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/units.h"
+#include "journal/rundir.h"
 #include "report/count.h"
 #include "report/status.h"
 
@@ -64,7 +65,14 @@ static void put_source(const struct mf_status *status)
                mf_format_duration(mf_status_age_ns(status), age, sizeof(age)));
 }
 
-static void put_life(const struct mf_status *status, enum mf_standing standing)
+/* Of a run that did not come to its end. */
+static const char *say_how_on(const char *run_dir)
+{
+    return mf_rundir_has_journal(run_dir) ? "--resume continues"
+                                          : "its journal is gone: --resume cannot go on with it";
+}
+
+static void put_life(const char *run_dir, const struct mf_status *status, enum mf_standing standing)
 {
     bool alive = standing != MF_STANDING_ENDED;
     char elapsed[32], age[32];
@@ -84,12 +92,12 @@ static void put_life(const struct mf_status *status, enum mf_standing standing)
                " on %s stopped?\n",
                age, elapsed, status->pid, status->host[0] ? status->host : "?");
     } else if (status->is_finished && status->stopped_by[0]) {
-        printf("the run was stopped after %s by %s; --resume continues\n", elapsed,
-               status->stopped_by);
+        printf("the run was stopped after %s by %s; %s\n", elapsed, status->stopped_by,
+               say_how_on(run_dir));
     } else if (status->is_finished) {
         printf("the run is over; it took %s\n", elapsed);
     } else {
-        printf("the run broke off %s ago, after %s; --resume continues\n", age, elapsed);
+        printf("the run broke off %s ago, after %s; %s\n", age, elapsed, say_how_on(run_dir));
     }
 }
 
@@ -181,12 +189,12 @@ static int put_json(const char *run_dir, enum mf_standing standing, const struct
     return r < 0 ? mf_error_set(err, r, "%s: %s", run_dir, strerror(-r)) : 0;
 }
 
-static void put_words(const struct mf_status *status, enum mf_standing standing,
-                      const struct job *job)
+static void put_words(const char *run_dir, const struct mf_status *status,
+                      enum mf_standing standing, const struct job *job)
 {
     bool alive = standing != MF_STANDING_ENDED;
 
-    put_life(status, standing);
+    put_life(run_dir, status, standing);
     put_tasks(status, alive);
     if (alive && !status->is_finished)
         put_workers(status);
@@ -225,7 +233,7 @@ static int show(const struct asked *asked, struct mf_error *err)
         job = find_job(asked->run_dir, true);
     if (asked->is_json)
         return put_json(asked->run_dir, standing, &job, err);
-    put_words(&status, standing, &job);
+    put_words(asked->run_dir, &status, standing, &job);
     return 0;
 }
 

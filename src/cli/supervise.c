@@ -148,6 +148,8 @@ static int64_t patience_ns(struct mf_supervisor *supervisor)
         return ending.has_losses ? LEAVE_LOST_NS : LEAVE_NS;
     if (ending.state == MF_ENDING_NONE && supervisor->err.was_told)
         return LEAVE_LOST_NS;
+    if (ending.state < MF_ENDING_BEGUN && supervisor->n_signals > 0)
+        return 0;
     /* srun may have to wait for nodes. */
     if (ending.state == MF_ENDING_NONE &&
         (config->launching->way == MF_LAUNCH_MPIRUN || supervisor->n_continued > 0))

@@ -89,7 +89,7 @@ void mf_supervise_pass_on(struct mf_supervisor *supervisor, uint32_t number)
     struct mf_ending ending = mf_supervise_look(supervisor);
 
     supervisor->n_signals++;
-    if (ending.state == MF_ENDING_NONE)
+    if (ending.state < MF_ENDING_BEGUN)
         kill(supervisor->starter, supervisor->n_signals == 1 ? supervisor->end_signal : SIGKILL);
     else if (supervisor->n_signals > 3)
         kill(supervisor->starter, SIGKILL);

@@ -15,7 +15,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define MF_TASKS_PER_CHUNK 1024
+/** As few as that: tasks that pass through one by one then always have the same few memory pages,
+ * which stay in the nearest caches. */
+#define MF_TASKS_PER_CHUNK 64
 
 /** @n_kept  tasks in it that were added and not forgotten; a forgotten one has id 0 */
 struct mf_task_chunk {

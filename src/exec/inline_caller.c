@@ -19,7 +19,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define SLICE_NS (100 * MF_NS_PER_US)
+#define SLICE_NS (500 * MF_NS_PER_US)
 #define POLL_NS MF_NS_PER_MS
 
 /*

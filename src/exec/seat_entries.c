@@ -4,6 +4,10 @@
  * Bytes are copied out of the shared memory before they are looked at, so that
  * nobody can change what was checked. What cannot be marks the seat as damaged,
  * which ends the process.
+ *
+ * An executor tells of each call by itself, so that nothing is lost when it dies.
+ * From here on results that are alike share an entry, which whoever gets them
+ * takes in at once.
  */
 #include "exec/host_caller_parts.h"
 
@@ -27,14 +31,20 @@
 #define MAX_LARGE_BYTES (UINT64_C(1) << 39)
 
 /**
- * Entries of calls of the oldest portion, from first on.
+ * Entries of n_calls calls of the oldest portion, from first up to end: where they came, but closer
+ * together.
  *
+ * @n_open    results in the last of them, which is at `open` and has open_size bytes of each; 0
+ * when it can take no more
  * @call_at   where the entries of the next call begin: what is before it is whole
  * @at        where the next entry begins
  */
 struct gathered {
-    size_t first, call_at, at;
+    size_t first, end;
     uint32_t n_calls;
+    uint32_t n_open;
+    size_t open, open_size;
+    size_t call_at, at;
 };
 
 static void tell(struct mf_seat *seat, struct mf_caller_event *event,
@@ -130,13 +140,59 @@ static void tell_entries(struct mf_seat *seat, const uint8_t *entries, size_t si
     tell(seat, &event, portion->unit);
 }
 
+/* Nothing is gathered; what comes next is at `at`. */
+static void begin_at(struct gathered *gathered, size_t at)
+{
+    gathered->first = gathered->end = gathered->call_at = at;
+    gathered->n_calls = gathered->n_open = 0;
+}
+
+/* Completes the entry that results alike shared. */
+static void close_entry(struct mf_seat *seat, struct gathered *gathered)
+{
+    struct mf_entry_header header;
+    uint8_t *place = seat->in.data + gathered->open;
+
+    if (gathered->n_open > 1) {
+        memcpy(&header, place, sizeof(header));
+        header.n_more = gathered->n_open - 1;
+        header.size = (uint32_t)(gathered->n_open * gathered->open_size);
+        memcpy(place, &header, sizeof(header));
+    }
+    gathered->n_open = 0;
+}
+
 static void flush(struct mf_seat *seat, struct gathered *gathered)
 {
+    close_entry(seat, gathered);
     if (gathered->n_calls > 0)
-        tell_entries(seat, seat->in.data + gathered->first, gathered->call_at - gathered->first,
+        tell_entries(seat, seat->in.data + gathered->first, gathered->end - gathered->first,
                      gathered->n_calls);
-    gathered->n_calls = 0;
-    gathered->first = gathered->call_at;
+    begin_at(gathered, gathered->call_at);
+}
+
+/* The entries of a call, the last of which has this header, are whole. */
+static void gather(struct mf_seat *seat, struct gathered *gathered,
+                   const struct mf_entry_header *header)
+{
+    uint8_t *end = seat->in.data + gathered->end;
+    size_t n = gathered->at - gathered->call_at;
+    bool is_plain = !header->cause && !header->flags && n == sizeof(*header) + header->size;
+
+    if (is_plain && gathered->n_open > 0 && gathered->open_size == header->size) {
+        memmove(end, seat->in.data + gathered->at - header->size, header->size);
+        gathered->end += header->size;
+        gathered->n_open++;
+    } else {
+        close_entry(seat, gathered);
+        memmove(end, seat->in.data + gathered->call_at, n);
+        gathered->n_open = is_plain;
+        gathered->open = gathered->end;
+        gathered->open_size = header->size;
+        gathered->end += n;
+    }
+    gathered->call_at = gathered->at;
+    gathered->n_calls++;
 }
 
 static void count_call(struct mf_seat *seat)
@@ -192,33 +248,34 @@ static void tell_large(struct mf_seat *seat)
     tell(seat, &event, portion->unit);
 }
 
-/* A call has ended; its entries are gathered up to here. large is the task, u64, or NULL. */
-static void on_result(struct mf_seat *seat, struct gathered *gathered, const uint8_t *large)
+/* A call has ended; what came of it is whole. The bytes of a large result are the task, u64. */
+static void on_result(struct mf_seat *seat, struct gathered *gathered,
+                      const struct mf_entry_header *header, const uint8_t *data)
 {
     struct mf_seat_portion *portion = mf_seat_front(seat);
-    bool is_large = large;
+    bool is_large = header->flags & MF_CALL_IS_LARGE;
     bool is_lost = is_large && !seat->large.data;
     uint64_t task = 0;
 
-    if (large)
-        memcpy(&task, large, sizeof(task));
+    if (is_large)
+        memcpy(&task, data, sizeof(task));
     if (!portion || !portion->unit || is_large != seat->large.is_there ||
         (is_large && task != find_task(portion))) {
         seat->is_damaged = true;
         return;
     }
-    if (is_large || gathered->at - gathered->first > GATHER_BYTES)
+    if (is_large ||
+        gathered->end - gathered->first + gathered->at - gathered->call_at > GATHER_BYTES)
         flush(seat, gathered);
     if (is_large && !is_lost)
         tell_large(seat);
-    gathered->call_at = gathered->at;
     if (is_lost) {
         seat->large = (struct mf_seat_large){0};
-        gathered->first = gathered->at;
+        begin_at(gathered, gathered->at);
         mf_seat_tell_entry(seat, MPIFARM_CAUSE_MEMORY, 0, "no memory for its result in the rank");
         return;
     }
-    gathered->n_calls++;
+    gather(seat, gathered, header);
     count_call(seat);
     if (portion->n_reported == portion->cut.n_calls) {
         flush(seat, gathered);
@@ -305,7 +362,7 @@ static void on_own_entry(struct mf_seat *seat, struct gathered *gathered,
         on_yielded(seat);
     else
         on_stopped(seat);
-    gathered->first = gathered->call_at = gathered->at;
+    begin_at(gathered, gathered->at);
 }
 
 /* Whether the rank can go on when the bytes of this are here. */
@@ -353,7 +410,7 @@ static void handle_entry(struct mf_seat *seat, struct gathered *gathered,
                          const struct mf_entry_header *header, const uint8_t *data, bool is_between)
 {
     if (header->kind == MF_ENTRY_RESULT)
-        on_result(seat, gathered, header->flags & MF_CALL_IS_LARGE ? data : NULL);
+        on_result(seat, gathered, header, data);
     else if (header->kind == MF_ENTRY_CHILD)
         check_child(seat, data);
     else

@@ -11,6 +11,7 @@
 #include "journal/database.h"
 #include "journal/rundir.h"
 #include "journal/snapshot.h"
+#include "journal/witness.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -30,6 +31,7 @@
  * @group       records of the open group, in order
  * @n_pending   how many those are
  * @next_row    row of the next attempt
+ * @n_missing   ended tasks that it was found to have lost
  * @is_finished what the journal says of the run, the open group included
  */
 struct mf_journal {
@@ -38,6 +40,7 @@ struct mf_journal {
     struct mf_buffer group;
     uint64_t n_pending;
     uint64_t next_row;
+    uint64_t n_missing;
     bool is_finished;
     bool is_reading;
     ino_t inode; /* of journal.db */
@@ -317,18 +320,39 @@ static int open_database(struct mf_journal *journal, const char *path, const cha
     return code;
 }
 
+/* Learns where the journal ends. */
+static int read_state(struct mf_journal *journal, struct mf_error *err)
+{
+    char text[8];
+    uint64_t last_row = 0;
+    int code = mf_database_last_row(journal->database, &last_row, err);
+
+    if (code)
+        return code;
+    journal->next_row = last_row + 1;
+    code = mf_database_get_text(journal->database, FINISHED, text, sizeof(text), NULL);
+    journal->is_finished = !code && strcmp(text, "1") == 0;
+    return 0;
+}
+
 static int open_for_reading(struct mf_journal *journal, const char *dir, struct mf_error *err)
 {
+    /* First, so that what is committed and told meanwhile does not look lost. */
+    uint64_t n_told = mf_witness_count(dir);
     struct mf_snapshot snapshot;
     int code = mf_snapshot_take(&snapshot, dir, err);
 
     if (code)
         return code;
     code = open_database(journal, snapshot.path, dir, err);
-    if (!code)
+    if (!code) {
         mf_database_set_disposable(journal->database);
+        code = read_state(journal, err);
+    }
     /* The database has its files open: nothing is left behind however this process ends. */
     mf_snapshot_remove(&snapshot);
+    if (n_told > 0 && (code == -ENOENT || (!code && journal->next_row == 1)))
+        return mf_witness_check(dir, n_told, 0, err);
     return code;
 }
 
@@ -338,7 +362,10 @@ static int check_replaceable(struct mf_journal *journal, struct mf_error *err)
     struct mf_database_survey survey;
     int code = mf_database_survey(journal->database, &survey, err);
 
-    if (code || !survey.has_attempts || survey.is_complete)
+    if (!code && !survey.has_attempts)
+        return mf_witness_check(journal->rundir.path, mf_witness_count(journal->rundir.path), 0,
+                                err);
+    if (code || survey.is_complete)
         return code;
     return mf_error_set(err, -EEXIST,
                         "%s: holds a run that is not complete (%llu done, %llu failed); use "
@@ -406,22 +433,28 @@ static int open_for_writing(struct mf_journal *journal, const char *dir, enum mf
         journal->device = status.st_dev;
     }
     free(path);
-    return code;
+    return code ? code : read_state(journal, err);
 }
 
-/* Learns where the journal ends. */
-static int read_state(struct mf_journal *journal, struct mf_error *err)
+/* Compares with what was told beside it. What was lost before is known, and was run again. */
+static int find_missing(struct mf_journal *journal, struct mf_error *err)
 {
-    char text[8];
-    uint64_t last_row = 0;
-    int code = mf_database_last_row(journal->database, &last_row, err);
+    uint64_t n_told = mf_witness_count(journal->rundir.path), n_known = journal->next_row - 1;
+    char text[24] = "";
+    int code;
 
-    if (code)
+    if (n_told <= n_known)
+        return 0;
+    code = mf_database_get_text(journal->database, MF_JOURNAL_LOST, text, sizeof(text), err);
+    if (code && code != -ENOENT)
         return code;
-    journal->next_row = last_row + 1;
-    code = mf_database_get_text(journal->database, FINISHED, text, sizeof(text), NULL);
-    journal->is_finished = !code && strcmp(text, "1") == 0;
-    return 0;
+    n_known += strtoull(text, NULL, 10);
+    code = mf_witness_check(journal->rundir.path, n_told, n_known, err);
+    if (code || n_told <= n_known)
+        return code;
+    journal->n_missing = n_told - n_known;
+    snprintf(text, sizeof(text), "%llu", (unsigned long long)(n_told - journal->next_row + 1));
+    return mf_journal_set_text(journal, MF_JOURNAL_LOST, text, err);
 }
 
 static void destroy(struct mf_journal *journal)
@@ -447,8 +480,8 @@ int mf_journal_open(const char *dir, enum mf_journal_mode mode, struct mf_journa
         code = open_for_reading(journal, dir, err);
     else
         code = open_for_writing(journal, dir, mode, err);
-    if (!code)
-        code = read_state(journal, err);
+    if (!code && mode == MF_JOURNAL_CONTINUE)
+        code = find_missing(journal, err);
     if (code) {
         destroy(journal);
         return code;
@@ -469,18 +502,27 @@ int mf_journal_check_place(const struct mf_journal *journal, struct mf_error *er
     int code = !path ? -ENOMEM : stat(path, &status) < 0 ? -errno : 0;
 
     free(path);
-    if (!code && (status.st_ino != journal->inode || status.st_dev != journal->device))
-        code = -ENOENT;
-    return code ? mf_error_set(err, code,
-                               "%s: the run directory was removed or replaced during the run; "
-                               "what has ended since cannot be recorded",
-                               journal->rundir.path)
-                : 0;
+    if (!code && status.st_ino == journal->inode && status.st_dev == journal->device)
+        return 0;
+    if (code == -ENOENT && mf_rundir_is_in_place(&journal->rundir))
+        return mf_error_set(err, -ENODATA,
+                            "%s/%s: was removed during the run; what has ended since cannot be "
+                            "recorded",
+                            journal->rundir.path, MF_RUNDIR_JOURNAL);
+    return mf_error_set(err, code ? code : -ENOENT,
+                        "%s: the run directory was removed or replaced during the run; "
+                        "what has ended since cannot be recorded",
+                        journal->rundir.path);
 }
 
 int mf_journal_check_lock(const struct mf_journal *journal, struct mf_error *err)
 {
     return mf_rundir_check_lock(&journal->rundir, err);
+}
+
+uint64_t mf_journal_missing(const struct mf_journal *journal)
+{
+    return journal->n_missing;
 }
 
 uint64_t mf_journal_next_row(const struct mf_journal *journal)

@@ -67,11 +67,14 @@ enum mf_journal_mode {
  * The directory is made with mode 0700 where it is missing. A directory of
  * somebody else, one that is no run directory but has files in it, and one
  * that another farm is using are refused. Replacing removes journal.db and the
- * files of `out/`, nothing else; a run all of whose tasks are DONE is replaced
- * under MF_JOURNAL_NEW too.
+ * files of `out/` and empties joblog.tsv, nothing else; a run all of whose tasks
+ * are DONE is replaced under MF_JOURNAL_NEW too. A journal that knows of fewer
+ * ended tasks than joblog.tsv has lost some: if that is more than the end of a
+ * log that was torn, only MF_JOURNAL_REPLACE takes it.
  *
  * Returns 0, or -errno with a sentence in err: -EEXIST holds an unfinished run,
- * -EBUSY in use, -EROFS, -EACCES, -ENOSPC, -EBADMSG no journal of ours or damaged.
+ * -EBUSY in use, -EROFS, -EACCES, -ENOSPC, -EBADMSG no journal of ours, damaged, or
+ * what was committed is not there. O(size of joblog.tsv).
  */
 int mf_journal_open(const char *dir, enum mf_journal_mode mode, struct mf_journal **ret_journal,
                     struct mf_error *err);
@@ -96,6 +99,10 @@ int mf_journal_forget_output(struct mf_journal *journal, uint64_t row, struct mf
  * when it has ended. Until then what stopped it is that of an earlier part of it. */
 #define MF_JOURNAL_BEGAN "began"
 
+/** Text of a run: how many ended tasks joblog.tsv tells of that the journal had lost, when it was
+ * continued last. */
+#define MF_JOURNAL_LOST "lost"
+
 /** Text of a run: workers that were in quarantine. */
 #define MF_JOURNAL_QUARANTINED "quarantined"
 
@@ -114,9 +121,10 @@ int mf_journal_get_text(struct mf_journal *journal, const char *name, char *text
  * mf_journal_check_place() - whether the journal is still where it was opened.
  *
  * What is written to a file that was removed or replaced is lost with the
- * process, and so is the lock.
+ * process, and so may be the lock.
  *
- * Returns 0, or -ENOENT or another -errno with a sentence.
+ * Returns 0, or -errno with a sentence: -ENODATA the journal alone was removed, and the directory
+ * is still that of this run; -ENOENT it is gone, or somebody else's.
  */
 int mf_journal_check_place(const struct mf_journal *journal, struct mf_error *err);
 
@@ -129,6 +137,13 @@ int mf_journal_check_place(const struct mf_journal *journal, struct mf_error *er
  * Returns 0; -ESTALE somebody else has taken it; or another -errno; with a sentence.
  */
 int mf_journal_check_lock(const struct mf_journal *journal, struct mf_error *err);
+
+/**
+ * mf_journal_missing() - how many ended tasks were found lost when it was opened.
+ *
+ * Of those that joblog.tsv tells of; they are run again. What was found before does not count.
+ */
+uint64_t mf_journal_missing(const struct mf_journal *journal);
 
 /** The row that the next attempt gets. */
 uint64_t mf_journal_next_row(const struct mf_journal *journal);

@@ -13,6 +13,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +22,9 @@
 #include <unistd.h>
 
 #define LOCK_NAME "lock"
+
+/* Of the journal, by SQLite. */
+#define PAGE_BYTES 4096
 
 /* What SQLite keeps beside a database. */
 static const char *const journal_companions[] = {
@@ -126,6 +130,20 @@ static DIR *open_list(const struct mf_rundir *rundir, const char *name)
     return list;
 }
 
+/* The lock tells a run directory whose journal was taken away from somebody's other files. */
+static int refuse_content(const struct mf_rundir *rundir, const char *name, struct mf_error *err)
+{
+    if (faccessat(rundir->fd, LOCK_NAME, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+        return mf_error_set(err, -ENOTEMPTY,
+                            "%s: its %s is missing, and with it what is known of the run; put a "
+                            "copy in its place, or use --run-dir for an empty or a new directory",
+                            rundir->path, MF_RUNDIR_JOURNAL);
+    return mf_error_set(err, -ENOTEMPTY,
+                        "%s: is not a run directory: it holds %s but no %s; use --run-dir "
+                        "for an empty or a new directory",
+                        rundir->path, name, MF_RUNDIR_JOURNAL);
+}
+
 /* Files of other kinds are somebody's work, which a later --force must not touch. */
 static int check_content(const struct mf_rundir *rundir, struct mf_error *err)
 {
@@ -140,10 +158,7 @@ static int check_content(const struct mf_rundir *rundir, struct mf_error *err)
         return fail(rundir, NULL, "read", err);
     while (!code && (errno = 0, entry = readdir(list))) {
         if (!is_own_name(entry->d_name))
-            code = mf_error_set(err, -ENOTEMPTY,
-                                "%s: is not a run directory: it holds %s but no %s; use --run-dir "
-                                "for an empty or a new directory",
-                                rundir->path, entry->d_name, MF_RUNDIR_JOURNAL);
+            code = refuse_content(rundir, entry->d_name, err);
     }
     if (!code && errno)
         code = fail(rundir, NULL, "read", err);
@@ -274,6 +289,14 @@ int mf_rundir_check_lock(const struct mf_rundir *rundir, struct mf_error *err)
     return -ESTALE;
 }
 
+bool mf_rundir_is_in_place(const struct mf_rundir *rundir)
+{
+    struct stat opened, named;
+
+    return fstat(rundir->fd, &opened) == 0 && stat(rundir->path, &named) == 0 &&
+           opened.st_dev == named.st_dev && opened.st_ino == named.st_ino;
+}
+
 int mf_rundir_is_held(const char *path)
 {
     struct flock lock = {.l_type = F_RDLCK, .l_whence = SEEK_SET};
@@ -292,6 +315,27 @@ int mf_rundir_is_held(const char *path)
     mf_close(&fd);
     mf_close(&dir_fd);
     return result;
+}
+
+/* The size of a file, 0 where it is missing. */
+static off_t size_of(const char *dir, const char *name)
+{
+    struct stat status;
+    char path[PATH_MAX];
+
+    if (snprintf(path, sizeof(path), "%s/%s", dir, name) >= (int)sizeof(path) ||
+        stat(path, &status) < 0)
+        return 0;
+    return status.st_size;
+}
+
+bool mf_rundir_has_journal(const char *path)
+{
+    off_t size = size_of(path, MF_RUNDIR_JOURNAL);
+
+    /* One page is there before there are tables: those of a run that was killed may be in its log
+     * alone. */
+    return size > PAGE_BYTES || (size > 0 && size_of(path, MF_RUNDIR_JOURNAL "-wal") > PAGE_BYTES);
 }
 
 static int clear_output(const struct mf_rundir *rundir, struct mf_error *err)
@@ -315,17 +359,26 @@ static int clear_output(const struct mf_rundir *rundir, struct mf_error *err)
     return code;
 }
 
+static int empty(const struct mf_rundir *rundir, const char *name, int flags, struct mf_error *err)
+{
+    int fd = openat(rundir->fd, name, O_WRONLY | O_TRUNC | O_CLOEXEC | O_NOCTTY | flags);
+
+    if (fd < 0)
+        return fail(rundir, name, "emptied", err);
+    mf_close(&fd);
+    return 0;
+}
+
 int mf_rundir_clear(struct mf_rundir *rundir, struct mf_error *err)
 {
     int code = clear_output(rundir, err);
-    int fd;
 
+    if (!code && faccessat(rundir->fd, MF_RUNDIR_JOBLOG, F_OK, 0) == 0)
+        code = empty(rundir, MF_RUNDIR_JOBLOG, O_NONBLOCK, err);
+    if (!code)
+        code = empty(rundir, MF_RUNDIR_JOURNAL, O_NOFOLLOW, err);
     if (code)
         return code;
-    fd = openat(rundir->fd, MF_RUNDIR_JOURNAL, O_WRONLY | O_TRUNC | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0)
-        return fail(rundir, MF_RUNDIR_JOURNAL, "emptied", err);
-    mf_close(&fd);
     for (size_t i = 0; i < N_COMPANIONS; i++) {
         if (unlinkat(rundir->fd, journal_companions[i], 0) < 0 && errno != ENOENT)
             return fail(rundir, journal_companions[i], "removed", err);

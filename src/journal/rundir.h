@@ -7,8 +7,13 @@
 
 #include "base/error.h"
 
+#include <stdbool.h>
+
 /** The journal's file in a run directory. */
 #define MF_RUNDIR_JOURNAL "journal.db"
+
+/** The job log that a run keeps beside it. */
+#define MF_RUNDIR_JOBLOG "joblog.tsv"
 
 /**
  * @path     as the user gave it, for messages (owned)
@@ -35,6 +40,9 @@ int mf_rundir_open(struct mf_rundir *rundir, const char *path, struct mf_error *
 /** Releases the lock and closes; NULL and a directory that failed to open are accepted. */
 void mf_rundir_finish(struct mf_rundir *rundir);
 
+/** Whether the directory that was opened is still the one of that name. */
+bool mf_rundir_is_in_place(const struct mf_rundir *rundir);
+
 /** As mf_journal_check_lock(). */
 int mf_rundir_check_lock(const struct mf_rundir *rundir, struct mf_error *err);
 
@@ -48,8 +56,16 @@ int mf_rundir_check_lock(const struct mf_rundir *rundir, struct mf_error *err);
 int mf_rundir_is_held(const char *path);
 
 /**
- * Empties the journal and removes the files of out/, and nothing else.
+ * mf_rundir_has_journal() - whether there is a journal with anything in it, as far as sizes tell.
  *
+ * For onlookers: opens nothing. Where it says no, nothing can be continued.
+ */
+bool mf_rundir_has_journal(const char *path);
+
+/**
+ * Empties the journal and the job log and removes the files of out/, and nothing else.
+ *
+ * The job log comes first, so that it never tells of more than the journal has lost by this.
  * The journal stays as a file of no bytes: that is what tells a run directory
  * from a directory of other files, should the process die in between.
  *

@@ -119,6 +119,7 @@ struct mf_summary {
     const char *lost;        /* nodes of workers that were lost, "" or NULL for none */
     const char *quarantined; /* workers that were in quarantine, "" or NULL for none */
     const char *stopped_by;  /* "signal 15 (Terminated)": why it stopped early, else NULL */
+    bool is_lost;            /* its journal is gone, so that nothing of it can be continued */
 };
 
 /**

@@ -182,8 +182,10 @@ static void put_end(const struct mf_summary *summary, FILE *file)
     else if (summary->n_left)
         fputs("mpifarm: ", file);
     if (summary->n_left)
-        fprintf(file, "%s %s left; --resume continues", mf_count_format(summary->n_left, text),
-                summary->n_left == 1 ? "task" : "tasks");
+        fprintf(file, "%s %s left%s", mf_count_format(summary->n_left, text),
+                summary->n_left == 1 ? "task" : "tasks",
+                summary->is_lost ? ", and nothing is there with which --resume could go on"
+                                 : "; --resume continues");
     if (summary->stopped_by || summary->n_left)
         fputc('\n', file);
 }

@@ -275,6 +275,10 @@ int mf_client_create(const struct mf_client_config *config, struct mf_client **r
     client->created_ns = client->now_ns = mf_clock_monotonic_ns();
     client->turnaround_ns = FIRST_TURNAROUND_NS;
     client->block_key = (uint64_t)mf_clock_wall_ns() ^ (uint64_t)getpid() << 40;
+    client->submitted = (struct mf_event){.kind = MF_EVENT_SUBMITTED,
+                                          .spec = {.needs.n_slots = 1, .max_attempts = 1}};
+    client->tick = (struct mf_event){.kind = MF_EVENT_TICK};
+    client->ended = (struct mf_event){.kind = MF_EVENT_ENDED};
     mf_list_init(&client->sending);
     r = mf_farm_create(&farm, &client->farm);
     if (r == 0)

@@ -123,6 +123,8 @@ struct mf_block {
  * @next_split_ns  when units are looked at next for calls that take long
  * @may_split      there are some that may have to be split then
  * @block_key    makes names of shared memory unlike those of other runs
+ * @submitted, @tick, @ended   the events of most turns: to clear one takes as long as to apply it,
+ *               so that what is the same in all of them stays
  */
 struct mf_client {
     struct mf_client_config config;
@@ -154,6 +156,8 @@ struct mf_client {
     struct mf_table *blocks;
     uint32_t last_block;
     uint64_t block_key;
+
+    struct mf_event submitted, tick, ended;
 
     uint64_t n_stale;
     int64_t busy_ns;

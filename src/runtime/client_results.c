@@ -169,13 +169,13 @@ static int report_calls(struct mf_client *client, struct mf_station *station, st
 
 static int end_unit(struct mf_client *client, struct mf_unit *unit, int64_t duration_ns)
 {
-    struct mf_event event = {.kind = MF_EVENT_ENDED,
-                             .task = unit->id,
-                             .attempt = unit->attempt,
-                             .worker = unit->station->rank,
-                             .duration_ns = duration_ns};
+    struct mf_event *event = &client->ended;
 
-    return mf_client_apply(client, &event) == 0 ? 0 : -EPROTO;
+    event->task = unit->id;
+    event->attempt = unit->attempt;
+    event->worker = unit->station->rank;
+    event->duration_ns = duration_ns;
+    return mf_client_apply(client, event) == 0 ? 0 : -EPROTO;
 }
 
 /* Calls of different functions are taken to have had equal shares. */

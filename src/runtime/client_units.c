@@ -4,7 +4,8 @@
  * A unit is made as late as possible, when a server has room for it, so that
  * what is urgent goes first and what is known of the functions' durations is
  * fresh. It takes about a tenth of a millisecond: long against what a message
- * costs, short against what an uneven end costs.
+ * costs, short against what an uneven end costs. Where servers are supplied far
+ * ahead it takes longer, as they could not change their minds sooner anyway.
  */
 #include "runtime/client_private.h"
 
@@ -14,8 +15,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* How long a unit should take. */
+/* How long a unit should take, at least and at most: a part of what servers are supplied ahead. */
 #define UNIT_NS (100 * MF_NS_PER_US)
+#define LONGEST_UNIT_NS (500 * MF_NS_PER_US)
+#define UNITS_PER_SUPPLY 8
 
 /*
  * A rank that runs a function cannot give back what was sent to it behind that:
@@ -38,7 +41,6 @@
 static const struct mf_unit_limits unit_limits = {
     .n_calls = MF_CALLS_PER_STRETCH,
     .n_bytes = UNIT_BYTES,
-    .duration_ns = UNIT_NS,
     .call_bytes = sizeof(struct mf_call_header),
     .details_bytes = sizeof(struct mf_call_details),
     .large_bytes = MF_CALL_LARGE_BYTES,
@@ -111,25 +113,22 @@ static void give_back(struct mf_client *client, struct taken *taken)
         mf_book_return(client->book, taken->calls[taken->n_calls]);
 }
 
-/* What the farm has to know of a unit, whose first task or range is `number`. */
-static struct mf_task_spec describe(const struct mf_client *client, const struct mf_unit *unit,
-                                    uint32_t number)
+/* What the farm has to know of a unit, whose first task or range is `number`. All fields that are
+ * ever set are set each time: the others are as mf_client_create() has them. */
+static void describe(const struct mf_client *client, const struct mf_unit *unit, uint32_t number,
+                     struct mf_task_spec *spec)
 {
     const struct mf_booking *booking = mf_book_at(client->book, number);
+    const struct mf_booking_extra *extra = booking->extra;
     double duration_ns = mf_book_duration_ns(client->book, unit->function);
-    struct mf_task_spec spec = {.cookie = unit->number,
-                                .needs.n_slots = 1,
-                                .priority = mf_booking_priority(booking),
-                                .max_attempts = 1};
 
-    spec.is_long = duration_ns < 0 || duration_ns >= LONG_NS;
-    if (!booking->extra)
-        return spec;
-    spec.has_target = booking->extra->rank != 0;
-    spec.target = booking->extra->rank;
-    spec.has_avoid = booking->extra->avoid != 0;
-    spec.avoid = booking->extra->avoid - 1;
-    return spec;
+    spec->cookie = unit->number;
+    spec->priority = mf_booking_priority(booking);
+    spec->is_long = duration_ns < 0 || duration_ns >= LONG_NS;
+    spec->has_target = extra && extra->rank != 0;
+    spec->target = extra ? extra->rank : 0;
+    spec->has_avoid = extra && extra->avoid != 0;
+    spec->avoid = extra ? extra->avoid - 1 : 0;
 }
 
 static bool are_mixed(const struct mf_client *client, const struct taken *taken, uint16_t function)
@@ -146,7 +145,7 @@ static int add_unit(struct mf_client *client, uint32_t number, const struct take
     size_t size = taken->stretch ? 0 : taken->n_calls * sizeof(taken->calls[0]);
     uint32_t first = taken->stretch ? taken->stretch->range : taken->calls[0];
     struct mf_unit *unit = malloc(sizeof(*unit) + size);
-    struct mf_event event = {.kind = MF_EVENT_SUBMITTED};
+    struct mf_task_spec *spec = &client->submitted.spec;
 
     if (!unit)
         return -ENOMEM;
@@ -155,14 +154,14 @@ static int add_unit(struct mf_client *client, uint32_t number, const struct take
     memcpy(unit->calls, taken->calls, size);
     unit->function = mf_book_at(client->book, first)->function;
     unit->is_mixed = are_mixed(client, taken, unit->function);
-    event.spec = describe(client, unit, first);
-    if (mf_client_apply(client, &event) < 0) {
+    describe(client, unit, first, spec);
+    if (mf_client_apply(client, &client->submitted) < 0) {
         free(unit);
         return -ENOMEM;
     }
     unit->id = mf_farm_last_id(client->farm);
-    if (event.spec.has_target) {
-        unit->target = event.spec.target;
+    if (spec->has_target) {
+        unit->target = spec->target;
         mf_station_find(client, unit->target)->n_targeted++;
     }
     client->units[number] = unit;
@@ -200,6 +199,15 @@ static void detach_special(struct mf_client *client, uint32_t unit, struct taken
     mf_book_return_stretch(client->book, stretch, false);
 }
 
+static int64_t unit_duration_ns(const struct mf_client *client)
+{
+    int64_t duration_ns = mf_units_turnaround_ns(client) / UNITS_PER_SUPPLY;
+
+    if (duration_ns > LONGEST_UNIT_NS)
+        return LONGEST_UNIT_NS;
+    return duration_ns < UNIT_NS ? UNIT_NS : duration_ns;
+}
+
 /* Takes what is next for a unit. Returns 0 or -ENOMEM. */
 static int take(struct mf_client *client, uint32_t rank, uint32_t unit, struct taken *ret_taken)
 {
@@ -207,6 +215,7 @@ static int take(struct mf_client *client, uint32_t rank, uint32_t unit, struct t
     struct mf_unit_limits limits = unit_limits;
     int r;
 
+    limits.duration_ns = unit_duration_ns(client);
     if (share < limits.n_calls)
         limits.n_calls = (uint32_t)share;
     ret_taken->stretch = mf_book_take_stretch(client->book, rank, &limits, &r);
@@ -472,10 +481,10 @@ static uint64_t count_aside(const struct mf_client *client)
 
 void mf_units_turn(struct mf_client *client)
 {
-    struct mf_event tick = {.kind = MF_EVENT_TICK, .turnaround_ns = mf_units_turnaround_ns(client)};
     bool has_more = true;
 
     client->is_stirred = false;
+    client->tick.turnaround_ns = mf_units_turnaround_ns(client);
     carry_out_all(client);
     if (client->n_slots == 0)
         return;
@@ -484,7 +493,7 @@ void mf_units_turn(struct mf_client *client)
 
         has_more = make_units(client);
         n_ready = mf_farm_n_ready(client->farm);
-        mf_client_apply(client, &tick);
+        mf_client_apply(client, &client->tick);
         carry_out_all(client);
         client->n_aside = count_aside(client);
         /* Until all that is left waits, and nothing more found a place or stood aside for others.

@@ -90,6 +90,15 @@ bool mf_notice_vouches(const struct mf_scheduler *scheduler, const struct mf_pee
 
 /* --- alarms, and taking them back --- */
 
+void mf_notice_note_gone(struct mf_scheduler *scheduler, struct mf_peer *peer, bool is_gone)
+{
+    if (is_gone && !peer->is_gone)
+        scheduler->notice.n_gone++;
+    else if (!is_gone && peer->is_gone)
+        scheduler->notice.n_gone--;
+    peer->is_gone = is_gone;
+}
+
 void mf_notice_on_late(struct mf_scheduler *scheduler, struct mf_peer *peer,
                        const struct mf_message *message)
 {
@@ -123,7 +132,7 @@ void mf_notice_on_late(struct mf_scheduler *scheduler, struct mf_peer *peer,
 
 static void give_up(struct mf_scheduler *scheduler, struct mf_peer *peer, enum mf_passing passing)
 {
-    scheduler->notice.n_gone++;
+    mf_notice_note_gone(scheduler, peer, true);
     if (passing == MF_PASSING_ENDED)
         mf_peer_lose(scheduler, peer, "its process has ended");
     else

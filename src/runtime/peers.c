@@ -119,8 +119,10 @@ bool mf_peers_send(struct mf_scheduler *scheduler)
             had_traffic = true;
             send_frame(peer);
         }
-        if (peer->send_error < 0)
+        if (peer->send_error < 0 && peer->state != MF_PEER_GONE) {
+            mf_notice_note_gone(scheduler, peer, true);
             mf_peer_lose(scheduler, peer, strerror(-peer->send_error));
+        }
     }
     return had_traffic;
 }
@@ -143,20 +145,28 @@ static int welcome_newcomer(struct mf_scheduler *scheduler, struct mf_peer *peer
     return r < 0 ? r : mf_respawn_on_hello(scheduler, peer);
 }
 
+/* The cores of its node are shared among others. */
+static void send_away(struct mf_scheduler *scheduler, struct mf_peer *peer)
+{
+    mf_log_warning(scheduler->config.log, "rank %" PRIu32 " came too late and gets no work",
+                   peer->rank);
+    mf_notice_note_gone(scheduler, peer, false);
+    peer->is_missed = false;
+    mf_peer_post_stop(scheduler, peer);
+    peer->state = MF_PEER_STOPPING;
+}
+
 int mf_peers_on_hello(struct mf_scheduler *scheduler, struct mf_peer *peer,
                       const struct mf_message *message)
 {
     int r;
 
-    if (peer->state != MF_PEER_EXPECTED)
-        return -EPROTO;
-    if (scheduler->is_sharing_done && peer != scheduler->respawn.newcomer) {
-        mf_log_warning(scheduler->config.log, "rank %" PRIu32 " came too late and gets no work",
-                       peer->rank);
-        mf_peer_post_stop(scheduler, peer);
-        peer->state = MF_PEER_STOPPING;
+    if (peer->state == MF_PEER_LOST) {
+        send_away(scheduler, peer);
         return 0;
     }
+    if (peer->state != MF_PEER_EXPECTED)
+        return -EPROTO;
     r = mf_node_decode_offer(message->payload, message->payload_size, &peer->has);
     if (r < 0)
         return r;
@@ -301,12 +311,10 @@ static void keep_waiting(struct mf_scheduler *scheduler)
     scheduler->looked_ns = scheduler->now_ns;
 }
 
-/* After a takeover it may have been stopped, and come back. */
+/* It may have been stopped, and come yet, but nobody waits for it any more. */
 static void leave_out(struct mf_scheduler *scheduler, struct mf_peer *peer)
 {
     mf_log_warning(scheduler->config.log, "rank %" PRIu32 " does not answer", peer->rank);
-    if (!scheduler->config.is_takeover)
-        return;
     mf_peer_doubt_unseen(scheduler, peer);
     mf_reign_note_lost(scheduler);
 }
@@ -394,6 +402,7 @@ static void give_up(struct mf_scheduler *scheduler, struct mf_peer *peer, enum m
 
 void mf_peer_doubt_unseen(struct mf_scheduler *scheduler, struct mf_peer *peer)
 {
+    mf_notice_note_gone(scheduler, peer, true);
     peer->state = MF_PEER_LOST;
     peer->is_missed = true;
     scheduler->notice.n_lost++;
@@ -414,7 +423,7 @@ void mf_peer_part(struct mf_scheduler *scheduler, struct mf_peer *peer)
         return;
     mf_notice_forget(scheduler, peer);
     /* Nobody waits for it when all leave. */
-    scheduler->notice.n_gone++;
+    mf_notice_note_gone(scheduler, peer, true);
     peer->state = MF_PEER_GONE;
     mf_reign_note_lost(scheduler);
 }
@@ -436,7 +445,7 @@ void mf_peer_bring_back(struct mf_scheduler *scheduler, struct mf_peer *peer)
     peer->state = MF_PEER_UP;
     peer->is_missed = false;
     scheduler->notice.n_returned++;
-    scheduler->notice.n_gone--;
+    mf_notice_note_gone(scheduler, peer, false);
     mf_reign_note_lost(scheduler);
     mf_notice_expect(scheduler, peer);
     mf_hooks_post(scheduler, peer);

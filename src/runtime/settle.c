@@ -5,6 +5,7 @@
 #include "runtime/scheduler_private.h"
 
 #include "base/clock.h"
+#include "journal/rundir.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -12,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* Files of a store are closed at this size. */
 #define STORE_FILE_BYTES (UINT64_C(64) << 20)
@@ -111,11 +113,7 @@ static int64_t began_ns(const struct mf_scheduler *scheduler, const struct mf_li
 static void note_times(struct mf_scheduler *scheduler, const struct mf_live *live,
                        const struct mf_outcome *outcome, uint32_t n_slots)
 {
-    int64_t start_ns = began_ns(scheduler, live, outcome);
-
-    if (scheduler->first_start_ns == 0 || start_ns < scheduler->first_start_ns)
-        scheduler->first_start_ns = start_ns;
-    scheduler->last_end_ns = scheduler->now_ns;
+    mf_past_note_time(scheduler, began_ns(scheduler, live, outcome), scheduler->now_ns);
     scheduler->busy_ns += outcome->duration_ns * n_slots;
 }
 
@@ -518,16 +516,25 @@ static int open_stores(struct mf_scheduler *scheduler, struct mf_error *err)
     return r;
 }
 
+/* A job log of the user that is the run directory's own gets each line once. */
+static bool is_same_file(const char *path, const char *other)
+{
+    struct stat a, b;
+
+    return stat(path, &a) == 0 && stat(other, &b) == 0 && a.st_dev == b.st_dev &&
+           a.st_ino == b.st_ino;
+}
+
 static int open_tables(struct mf_scheduler *scheduler, struct mf_error *err)
 {
     const struct mf_scheduler_config *config = &scheduler->config;
     bool append = config->resume != MF_RESUME_NONE;
     char path[PATH_MAX];
-    int r = join(path, config->run_dir, "joblog.tsv", err);
+    int r = join(path, config->run_dir, MF_RUNDIR_JOBLOG, err);
 
     if (r == 0)
         r = mf_joblog_open(path, append, &scheduler->joblog, err);
-    if (r == 0 && config->joblog)
+    if (r == 0 && config->joblog && !is_same_file(path, config->joblog))
         r = mf_joblog_open(config->joblog, append, &scheduler->extra_joblog, err);
     if (r < 0 || !config->output_dir)
         return r;

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 
+#include <errno.h>
 #include <inttypes.h>
 
 /* status.json is replaced this often. */
@@ -102,13 +103,15 @@ static void write_status(struct mf_scheduler *scheduler)
 void mf_telling_update_status(struct mf_scheduler *scheduler)
 {
     struct mf_error err;
+    int r;
 
     scheduler->next_status_ns = scheduler->now_ns + STATUS_INTERVAL_NS;
     if (scheduler->is_superseded)
         return;
-    if (mf_journal_check_place(scheduler->journal, &err) < 0)
+    r = mf_journal_check_place(scheduler->journal, &err);
+    if (r < 0)
         mf_scheduler_fail(scheduler, &err);
-    else if (!scheduler->has_failed || scheduler->is_finished)
+    if ((r == 0 || r == -ENODATA) && (!scheduler->has_failed || scheduler->is_finished))
         write_status(scheduler);
 }
 
@@ -161,6 +164,21 @@ enum mf_run_result mf_scheduler_result(const struct mf_scheduler *scheduler)
                : MF_RUN_DONE;
 }
 
+/* Who has taken over does not know of those that were lost before. */
+static uint32_t count_slots(const struct mf_scheduler *scheduler)
+{
+    return scheduler->n_slots > scheduler->n_slots_before ? scheduler->n_slots
+                                                          : scheduler->n_slots_before;
+}
+
+/* Whether what is recorded of the run cannot be found any more. */
+static bool is_lost(const struct mf_scheduler *scheduler)
+{
+    struct mf_error ignored;
+
+    return scheduler->journal && mf_journal_check_place(scheduler->journal, &ignored) < 0;
+}
+
 void mf_scheduler_summarize(const struct mf_scheduler *scheduler, FILE *file)
 {
     struct mf_failure failures[MF_MAX_SHOWN_FAILURES];
@@ -178,7 +196,7 @@ void mf_scheduler_summarize(const struct mf_scheduler *scheduler, FILE *file)
         .n_truncated = scheduler->n_truncated,
         .makespan_ns = scheduler->last_end_ns - scheduler->first_start_ns,
         .busy_ns = scheduler->busy_ns,
-        .n_slots = scheduler->n_slots,
+        .n_slots = count_slots(scheduler),
         .failures = failures,
         .n_shown = scheduler->n_failures,
         .n_unfit = scheduler->n_unfit,
@@ -193,8 +211,9 @@ void mf_scheduler_summarize(const struct mf_scheduler *scheduler, FILE *file)
     };
 
     mf_farm_count(scheduler->farm, &counts);
-    summary.n_retried = counts.retried;
+    summary.n_retried = counts.retried + scheduler->n_retried_before;
     summary.stopped_by = mf_telling_stopped_by(scheduler);
+    summary.is_lost = is_lost(scheduler);
     for (uint32_t i = 0; i < scheduler->n_failures; i++)
         failures[i] = (struct mf_failure){.id = scheduler->failures[i].id,
                                           .command_text = scheduler->failures[i].text,

@@ -100,12 +100,13 @@ Test(tasks, a_long_stream_keeps_little_even_when_one_task_stays)
 
 Test(tasks, the_directory_stays_small_while_tasks_pass_through)
 {
+    const uint64_t n_kept = 5 * MF_TASKS_PER_CHUNK;
     struct mf_tasks tasks = {0};
 
     for (uint64_t i = 0; i < 4000 * MF_TASKS_PER_CHUNK; i++) {
         add(&tasks);
-        if (i >= 5000)
-            mf_tasks_forget(&tasks, mf_tasks_find(&tasks, i - 4999));
+        if (i >= n_kept)
+            mf_tasks_forget(&tasks, mf_tasks_find(&tasks, i - n_kept + 1));
     }
     cr_assert(tasks.capacity <= 32, "%zu directory entries", tasks.capacity);
     mf_tasks_finish(&tasks);

@@ -267,6 +267,30 @@ Test(bad_input, a_run_directory_that_disappears_is_noticed)
                                   "rm -rf mpifarm-run; wait $!; echo $?");
     cr_assert(eq(str, result.out, "3\n"), "%s", result.err);
     cr_assert(t_has(result.err, "removed or replaced"), "%s", result.err);
+    cr_assert(t_has(result.err, " left, and nothing is there with which --resume could go on"),
+              "%s", result.err);
+    t_write("tasks.txt", "true\n");
+    result = t_sh("mpifarm run --resume tasks.txt");
+    cr_assert(eq(int, result.status, 0), "%s", result.err);
+    cr_assert(t_has(result.err, "mpifarm-run: there is nothing to continue"), "%s", result.err);
+}
+
+Test(bad_input, a_journal_that_disappears_is_noticed_and_told_of)
+{
+    t_sh("for i in $(seq 600); do echo \"sleep 0.1\"; done > tasks.txt");
+    struct t_result result = t_sh("mpifarm run -j 2 tasks.txt & "
+                                  "await test -e mpifarm-run/status.json; "
+                                  "rm mpifarm-run/journal.db*; wait $!; echo $?; mpifarm status; "
+                                  "mpifarm run --resume tasks.txt; echo $?");
+    cr_assert(strncmp(result.out, "3\nthe run was stopped after ", 28) == 0, "%s", result.out);
+    cr_assert(t_has(result.out, " by an error: mpifarm-run/journal.db: was removed during the run; "
+                                "what has ended since cannot be recorded; its journal is gone: "
+                                "--resume cannot go on with it\n"),
+              "%s", result.out);
+    cr_assert(t_has(result.out, " left\n2\n"), "%s", result.out);
+    cr_assert(t_has(result.err, " left, and nothing is there with which --resume could go on\n"),
+              "%s", result.err);
+    cr_assert(t_has(result.err, "mpifarm-run: its journal.db is missing"), "%s", result.err);
 }
 
 Test(bad_input, closed_output_is_told_before_anything_starts)

@@ -68,6 +68,26 @@ Test(disk, a_journal_that_has_lost_its_end_costs_no_task)
                                   "for n in $(seq 200); do [ -e ran.$n ] || echo lost $n; done; "
                                   "mpifarm logs mpifarm-run | grep -c DONE");
     cr_assert(eq(str, result.out, "0\n200\n"), "%s%s", result.out, result.err);
+    cr_assert(t_has(result.err, "mpifarm-run: the journal has lost its end, with "), "%s",
+              result.err);
+    cr_assert(t_has(result.err, "that joblog.tsv tells of; they are run again"), "%s", result.err);
+}
+
+Test(disk, a_journal_that_has_lost_its_log_is_not_taken_for_a_new_one)
+{
+    die_in_the_middle();
+    struct t_result result = t_sh("rm mpifarm-run/journal.db-wal; cat ran.* | wc -l > before; "
+                                  "mpifarm status | grep -c 'its journal is gone'; "
+                                  "mpifarm explain; echo $?; "
+                                  "mpifarm run tasks.txt; echo $?; "
+                                  "mpifarm run --resume tasks.txt; echo $?; "
+                                  "cat ran.* | wc -l | cmp - before");
+    cr_assert(eq(str, result.out, "1\n2\n2\n2\n"), "%s%s", result.out, result.err);
+    cr_assert(
+        eq(int, t_count_lines(result.err, "mpifarm: mpifarm-run/journal.db: knows 0 of the "), 3),
+        "%s", result.err);
+    result = t_sh("mpifarm run -q --force -j 20 tasks.txt | grep -c 'task '");
+    cr_assert(eq(str, result.out, "200\n"), "%s", result.err);
 }
 
 Test(disk, a_journal_that_is_damaged_is_refused_and_left_as_it_is)

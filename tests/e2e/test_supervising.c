@@ -95,6 +95,18 @@ Test(supervising, an_mpirun_that_hangs_before_the_run_begins_is_ended_by_signals
     cr_assert(t_has(result.err, "mpirun ended before the run began"), "%s", result.err);
 }
 
+Test(supervising, one_that_hangs_although_it_was_told_to_end_is_killed)
+{
+    t_write("mpirun", "#!/bin/sh\ntrap '' USR1 USR2 TERM; touch started; "
+                      "while :; do sleep 0.1; done\n");
+    t_write("tasks.txt", "true\n");
+    struct t_result result =
+        t_sh("chmod +x mpirun; PATH=$PWD:$PATH; mpifarm run --np 2 tasks.txt & pid=$!; "
+             "await test -e started; kill $pid; wait $pid; echo $?");
+
+    cr_assert(eq(str, result.out, "3\n"), "%s", result.err);
+}
+
 Test(supervising, a_start_that_fails_is_tried_once_more_and_is_no_mistake_of_the_user)
 {
     t_write("mpirun", "#!/bin/sh\n[ -e failed.$FAIL ] || { echo >> failed; "

@@ -379,6 +379,28 @@ static void end_unit(struct host_rig *rig, struct host_unit *unit)
     rig->n_units_over++;
 }
 
+/* A call was told of: the next of its unit. */
+static void hear_result(struct host_rig *rig, struct host_unit *unit,
+                        const struct mf_entry_header *header, const uint8_t *data, size_t size)
+{
+    struct host_task *task = &rig->tasks[unit->first_task + unit->n_reported++];
+
+    task->n_results++;
+    task->cause = header->cause;
+    task->code = header->code;
+    if (header->flags & MF_CALL_IS_LARGE) {
+        uint64_t number;
+
+        cr_assert_eq(size, sizeof(number));
+        memcpy(&number, data, sizeof(number));
+        cr_assert_eq(number, (uint64_t)(task - rig->tasks));
+        return;
+    }
+    task->size = size;
+    task->data = calloc(size + 1, 1);
+    memcpy(task->data, data, size);
+}
+
 static void hear_entries(struct host_rig *rig, const struct mf_caller_event *event)
 {
     struct host_unit *unit = unit_of(rig, event);
@@ -387,6 +409,7 @@ static void hear_entries(struct host_rig *rig, const struct mf_caller_event *eve
     const uint8_t *data;
     uint32_t before = unit->n_reported;
 
+    rig->entries_bytes += event->size;
     unit->duration_ns += event->duration_ns;
     unit->idle_ns += event->idle_ns;
     while (mf_entry_get(&reader, &header, &data) == 1) {
@@ -402,21 +425,8 @@ static void hear_entries(struct host_rig *rig, const struct mf_caller_event *eve
             task->n_children++;
             continue;
         }
-        task->n_results++;
-        task->cause = header.cause;
-        task->code = header.code;
-        unit->n_reported++;
-        if (header.flags & MF_CALL_IS_LARGE) {
-            uint64_t number;
-
-            cr_assert_eq(header.size, sizeof(number));
-            memcpy(&number, data, sizeof(number));
-            cr_assert_eq(number, (uint64_t)(task - rig->tasks));
-            continue;
-        }
-        task->size = header.size;
-        task->data = calloc(header.size + 1, 1);
-        memcpy(task->data, data, header.size);
+        for (uint32_t i = 0, n = header.n_more + 1; i < n; i++)
+            hear_result(rig, unit, &header, data + i * (header.size / n), header.size / n);
     }
     cr_assert_eq(reader.left, 0);
     cr_assert_eq(unit->n_reported - before, event->n_calls);
@@ -584,6 +594,24 @@ uint64_t host_call(struct host_rig *rig, enum host_function function, const void
                    size_t size)
 {
     return host_call_with(rig, function, input, size, 0, NULL);
+}
+
+uint64_t host_stretch(struct host_rig *rig, enum host_function function, const void *inputs,
+                      size_t size, uint32_t n)
+{
+    struct mf_call call = {
+        .task = rig->n_tasks,
+        .function = (uint16_t)function,
+        .size = size,
+        .input = inputs,
+        .details = {.try_number = 1, .n_more = n - 1},
+    };
+
+    rig->n_tasks += n;
+    rig->n_calls += n;
+    cr_assert_lt(rig->n_tasks, HOST_MAX_TASKS);
+    mf_call_put(&rig->calls, &call);
+    return call.task;
 }
 
 uint64_t host_start(struct host_rig *rig)

@@ -131,13 +131,24 @@ Test(rundir, a_directory_of_other_files_is_refused_and_left_alone)
     cr_assert_eq(access(t_run_file("thesis.tex"), F_OK), 0);
 }
 
+Test(rundir, a_run_directory_without_its_journal_is_told_from_other_directories)
+{
+    t_close(t_journal(MF_JOURNAL_NEW));
+    t_run_write("joblog.tsv", "x\n", 2);
+    cr_assert_eq(unlink(t_run_file("journal.db")), 0);
+    for (int mode = MF_JOURNAL_NEW; mode <= MF_JOURNAL_CONTINUE; mode++)
+        t_refused((enum mf_journal_mode)mode, -ENOTEMPTY,
+                  "its journal.db is missing, and with it what is known of the run; put a copy");
+}
+
 Test(rundir, an_empty_directory_that_exists_is_used)
 {
     cr_assert_eq(mkdir(run, 0700), 0);
     t_close(t_journal(MF_JOURNAL_NEW));
 }
 
-Test(rundir, replacing_removes_the_journal_and_the_files_of_out_and_nothing_else)
+Test(rundir,
+     replacing_empties_the_journal_and_the_job_log_and_removes_the_files_of_out_and_nothing_else)
 {
     struct mf_journal *journal = t_journal(MF_JOURNAL_NEW);
 
@@ -146,12 +157,12 @@ Test(rundir, replacing_removes_the_journal_and_the_files_of_out_and_nothing_else
     mkdir(t_run_file("out"), 0700);
     mkdir(t_run_file("out/mine"), 0700);
     t_run_write("out/spool.0", "x", 1);
-    t_run_write("joblog.tsv", "x", 1);
+    t_run_write("joblog.tsv", "x\n", 2);
     t_run_write("notes", "x", 1);
     cr_assert_eq(t_count_in(MF_JOURNAL_REPLACE), 0u);
     cr_assert_neq(access(t_run_file("out/spool.0"), F_OK), 0);
     cr_assert_eq(access(t_run_file("out/mine"), F_OK), 0);
-    cr_assert_eq(access(t_run_file("joblog.tsv"), F_OK), 0);
+    cr_assert_eq(truncate(t_run_file("joblog.tsv"), 0), 0, "it is there, for who follows it");
     cr_assert_eq(access(t_run_file("notes"), F_OK), 0);
 }
 
@@ -252,6 +263,41 @@ Test(rundir, a_directory_without_a_lock_is_held_by_nobody)
     cr_assert_eq(mkdir(run, 0700), 0);
     cr_assert_eq(mf_rundir_is_held(run), 0);
     cr_assert_neq(access(t_run_file("lock"), F_OK), 0);
+}
+
+Test(rundir, an_onlooker_sees_whether_there_is_a_journal_to_continue)
+{
+    struct mf_journal *journal = t_journal(MF_JOURNAL_NEW);
+
+    t_append(journal, 1, 1);
+    t_commit(journal);
+    cr_assert(mf_rundir_has_journal(run), "in the log");
+    t_close(journal);
+    cr_assert(mf_rundir_has_journal(run), "out of the log");
+    cr_assert_eq(truncate(t_run_file("journal.db"), 4096), 0);
+    cr_assert_not(mf_rundir_has_journal(run));
+    cr_assert_eq(unlink(t_run_file("journal.db")), 0);
+    cr_assert_not(mf_rundir_has_journal(run));
+}
+
+Test(rundir, a_journal_that_was_removed_is_told_from_a_directory_that_was)
+{
+    struct mf_journal *journal = t_journal(MF_JOURNAL_NEW);
+    struct mf_error err;
+    char moved[300];
+
+    cr_assert_eq(mf_journal_check_place(journal, &err), 0);
+    cr_assert_eq(unlink(t_run_file("journal.db")), 0);
+    cr_assert_eq(mf_journal_check_place(journal, &err), -ENODATA);
+    cr_assert(strstr(err.text, "journal.db: was removed during the run"), "%s", err.text);
+    t_run_write("journal.db", "", 0);
+    cr_assert_eq(mf_journal_check_place(journal, &err), -ENOENT, "somebody else's");
+    snprintf(moved, sizeof(moved), "%s.moved", run);
+    cr_assert_eq(rename(run, moved), 0);
+    cr_assert_eq(mf_journal_check_place(journal, &err), -ENOENT);
+    cr_assert_eq(mkdir(run, 0700), 0);
+    cr_assert_eq(mf_journal_check_place(journal, &err), -ENOENT);
+    t_close(journal);
 }
 
 Test(rundir, a_lock_that_somebody_else_has_taken_is_noticed)

@@ -91,6 +91,9 @@ Test(summary, a_run_that_was_stopped_says_by_what_and_how_it_goes_on)
                      "mpifarm: stopped by --halt now,fail=1\n"));
     cr_assert(strstr(print((struct mf_summary){.n_left = 1}),
                      "mpifarm: 1 task left; --resume continues\n"));
+    cr_assert(strstr(print((struct mf_summary){.n_left = 1, .is_lost = true}),
+                     "mpifarm: 1 task left, and nothing is there with which --resume could go "
+                     "on\n"));
 }
 
 Test(summary, what_an_earlier_run_did_and_what_was_cut_off_is_told)
