@@ -153,6 +153,8 @@ static int begin(struct mf_scheduler *scheduler, struct mf_error *err)
 
     if (r == 0 && !scheduler->journal)
         r = open_journal(scheduler, err);
+    if (r == 0 && scheduler->config.is_takeover)
+        r = mf_past_recall(scheduler, err);
     if (r == 0)
         r = mf_earlier_load(scheduler, err);
     if (r == 0 && is_resumed)

@@ -152,7 +152,7 @@ static void meet_group(struct mf_scheduler *scheduler, uint32_t group)
 static void submit(struct mf_scheduler *scheduler, const struct mf_entry *entry)
 {
     struct mf_event event = {.kind = MF_EVENT_SUBMITTED};
-    enum mf_task_state earlier = mf_earlier_settle(scheduler, &entry->command, &event.history);
+    enum mf_task_state earlier = mf_earlier_settle(scheduler, entry, &event.history);
 
     scheduler->n_entries++;
     if (earlier != MF_TASK_WAITING) {

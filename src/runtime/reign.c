@@ -75,6 +75,8 @@ static int begin_reign(struct mf_scheduler *scheduler, struct mf_error *err)
     if (r == 0)
         r = set_lost(scheduler, err);
     if (r == 0)
+        r = mf_past_note(scheduler, err);
+    if (r == 0)
         r = scheduler->config.is_continued ? mf_wishes_recall(scheduler, err)
                                            : mf_wishes_begin(scheduler, err);
     return r < 0 ? r : mf_lives_note_all(scheduler, err);

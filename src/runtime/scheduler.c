@@ -495,6 +495,8 @@ int mf_scheduler_create(const struct mf_scheduler_config *config,
     scheduler->config = *config;
     if (!config->clock_ns)
         scheduler->config.clock_ns = mf_clock_monotonic_ns;
+    if (!config->wall_ns)
+        scheduler->config.wall_ns = mf_clock_wall_ns;
     mf_list_init(&scheduler->unsettled);
     mf_list_init(&scheduler->fetches);
     r = create_parts(scheduler, err);

@@ -47,6 +47,7 @@ enum mf_resume {
  *
  * @log, @loop        of rank 0
  * @clock_ns          monotonic time, that of turns as well; NULL for the real one
+ * @wall_ns           nanoseconds since 1970, for what another scheduler may have to know; the same
  * @local             the scheduler's end of a local pair to the worker in this process
  * @remote            to the other ranks; NULL when there are none
  * @life              of this process, for the other ranks; NULL if nobody answers for it
@@ -58,7 +59,8 @@ enum mf_resume {
  *                    the run. Where resume says so, it may be called before a refusal
  * @progress          NULL for none
  * @farm              configuration of the core
- * @end_ns            when the allocation ends, monotonic; 0 for no end
+ * @end_ns            when the allocation ends, monotonic; 0 for no end. Who takes over finds that
+ *                    in the journal
  * @warn_signal       what running tasks get warn_before_ns before that; 0 for nothing
  * @shares            n_shares of groups, by name
  * @jobs              slots of a node
@@ -88,6 +90,7 @@ struct mf_scheduler_config {
     const struct mf_log *log;
     struct mf_loop *loop;
     int64_t (*clock_ns)(void);
+    int64_t (*wall_ns)(void);
     struct mf_transport *local;
     struct mf_transport *remote;
     const struct mf_life *life;

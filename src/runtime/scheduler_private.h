@@ -12,6 +12,7 @@
  *     choosing.c   the policy auto
  *     intake.c     tasks from the source into the farm
  *     earlier.c    what was done earlier
+ *     past.c       when that was, in a run that is taken over
  *     learned.c    run times of kinds of tasks, from run to run
  *     dispatch.c   changes of the farm into records to workers
  *     feeds.c      output of tasks to the workers that run others which take it
@@ -248,6 +249,7 @@ struct mf_earlier_output {
 struct mf_earlier_place {
     enum mf_task_state state;
     struct mf_task_history history;
+    int64_t ran_ns;     /* all its attempts */
     uint32_t unprinted; /* its output, as first_unprinted */
 };
 
@@ -408,7 +410,10 @@ struct mf_scheduler {
     uint64_t n_done, n_failed, n_cancelled, n_skipped, n_truncated, n_unfit;
     struct mf_kept_skip skips[MF_MAX_SHOWN_SKIPS];
     uint32_t n_skips;
+    bool has_times; /* an attempt has ended: the first two of those below hold */
     int64_t first_start_ns, last_end_ns, busy_ns;
+    uint64_t n_retried_before; /* another scheduler took over */
+    uint32_t n_slots_before;   /* when the run began, 0 for the same */
     struct mf_kept_failure failures[MF_MAX_SHOWN_FAILURES];
     uint32_t n_failures;
 
@@ -707,8 +712,7 @@ struct mf_earlier_output *mf_earlier_find_output(const struct mf_scheduler *sche
 
 /** How this task ended, if the journal has it, else WAITING; that end is used up, and told of.
  * *ret_history is what it has been through in this run, NULL for nothing. */
-enum mf_task_state mf_earlier_settle(struct mf_scheduler *scheduler,
-                                     const struct mf_command *command,
+enum mf_task_state mf_earlier_settle(struct mf_scheduler *scheduler, const struct mf_entry *entry,
                                      const struct mf_task_history **ret_history);
 
 /** The number of the last attempt of a task that was not settled, 0 if there was none. */
@@ -718,6 +722,21 @@ uint32_t mf_earlier_attempts(struct mf_scheduler *scheduler, const char *id);
 bool mf_earlier_was_skipped(struct mf_scheduler *scheduler, const uint8_t *key);
 
 void mf_earlier_finish(struct mf_scheduler *scheduler);
+
+/* past.c */
+
+/** A run begins that another scheduler may take over. Returns 0 or -errno. */
+int mf_past_note(struct mf_scheduler *scheduler, struct mf_error *err);
+
+/** When the run that is taken over began, and has to end. Returns 0 or -errno. */
+int mf_past_recall(struct mf_scheduler *scheduler, struct mf_error *err);
+
+/** An attempt has run from one time to another. */
+void mf_past_note_time(struct mf_scheduler *scheduler, int64_t start_ns, int64_t end_ns);
+
+/** The same of one that has ended before the run was taken over. Returns how long it ran. */
+int64_t mf_past_note_attempt(struct mf_scheduler *scheduler,
+                             const struct mf_journal_attempt *attempt);
 
 /* intake.c */
 

@@ -53,6 +53,17 @@ static void expect_all_done(const char *lost)
               "the journal says that all is done, and printed");
 }
 
+/* The time that is told is that since the beginning, whoever scheduled then. */
+static void expect_all_time_told(void)
+{
+    const char *status = strstr(t_read("mpifarm-run/status.json"), "\"elapsed\": ");
+    double told = status ? atof(status + strlen("\"elapsed\": ")) : 0;
+    struct t_result result = t_sh("stat -c %%.9Y effect.* | sort -n | sed -n '1p;$p'");
+    double first = atof(result.out), last = atof(strchr(result.out, '\n') + 1);
+
+    cr_assert(told + 0.05 > last - first, "%.3f s of %.3f s", told, last - first);
+}
+
 /* The scheduler does not run tasks itself, as other ranks share its node. */
 static void kill_when(const char *moment)
 {
@@ -61,6 +72,7 @@ static void kill_when(const char *moment)
                    "await test -e %s; kill -9 $(scheduler); touch killed; wait $mpirun",
          t_mpifarm_surviving(4), moment);
     cr_assert(t_has(t_read("err"), "goes on with the run"), "%s", t_read("err"));
+    expect_all_time_told();
     expect_all_done(NULL);
 }
 

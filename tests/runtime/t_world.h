@@ -84,6 +84,7 @@ struct t_world {
     enum mf_run_result result;
     uint64_t n_gone; /* as the scheduler counts at the end */
     char lost[64];   /* as it names them */
+    char summary[1024];
     const char *breach;
 };
 
