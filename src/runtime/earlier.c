@@ -389,10 +389,10 @@ enum mf_task_state mf_earlier_settle(struct mf_scheduler *scheduler, const struc
     if (where)
         scheduler->busy_ns +=
             where->ran_ns * entry->needs.n_slots * mf_needs_n_nodes(&entry->needs);
-    if (where && mf_task_state_is_final(where->state))
-        return settle_in_this_run(scheduler, command, where);
     if (where)
         *ret_history = &where->history;
+    if (where && mf_task_state_is_final(where->state))
+        return settle_in_this_run(scheduler, command, where);
     /* A worker has it: what is done of equal commands is not this one. */
     if (where || mf_adoption_awaits(scheduler, mf_farm_last_id(scheduler->farm) + 1))
         return MF_TASK_WAITING;

@@ -70,6 +70,8 @@ enum mf_resume {
  * @giver             gives idle nodes back to Slurm; NULL for nobody
  * @functions_yield   functions have processes of their own, and yield at their checkpoints
  * @resume            how to treat what the journal holds
+ * @is_continued      the run broke off, and these are other ranks: it resumes, and what the user
+ * has asked of it holds
  * @has_standby       another rank may take over this run; open_journal must then give a journal
  *                    whose lock is held
  * @over              told, with open_arg, when all has been done and written down, and the workers
@@ -111,6 +113,7 @@ struct mf_scheduler_config {
     struct mf_giver *giver;
     bool functions_yield;
     enum mf_resume resume;
+    bool is_continued;
     bool has_standby;
     void (*over)(void *arg, enum mf_run_result result);
     bool is_takeover;
@@ -148,6 +151,9 @@ void mf_scheduler_stop(struct mf_scheduler *scheduler, enum mf_stop stop, const 
 
 /** The same by what says nothing of the tasks, so that another run may go on with them. */
 void mf_scheduler_interrupt(struct mf_scheduler *scheduler, enum mf_stop stop, const char *why);
+
+/** Whether that is so, also when it was so under the scheduler before this one. */
+bool mf_scheduler_is_interrupted(const struct mf_scheduler *scheduler);
 
 /** Whether the run is over and all workers have left. */
 bool mf_scheduler_is_finished(const struct mf_scheduler *scheduler);

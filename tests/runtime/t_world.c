@@ -213,6 +213,8 @@ static void note_start(struct t_rank *rank, const struct mf_start *start,
                                       .n_slots = start->n_slots,
                                       .ranks = find_ranks(rank, command)};
 
+    world->n_started++;
+    rank->n_started++;
     world->n_spread += running.ranks != 1u << rank->number;
     cr_assert_lt(world->n_running, 256);
     world->running[world->n_running++] = running;
@@ -247,7 +249,8 @@ static void script(void *arg, const struct mf_start *start, struct mf_fake_run *
     note_start(rank, start, command);
     if (task->is_cut_first && start->try_number == 1) {
         run->outcome.cause = MF_CAUSE_WALLTIME;
-    } else if (task->fails_first && start->try_number == (task->is_cut_first ? 2 : 1)) {
+    } else if (task->fails ||
+               (task->fails_first && start->try_number == (task->is_cut_first ? 2 : 1))) {
         run->outcome.cause = MF_CAUSE_EXIT;
         run->outcome.exit_status = 1;
     } else if (task->is_cut) {
