@@ -386,11 +386,11 @@ enum mf_task_state mf_earlier_settle(struct mf_scheduler *scheduler, const struc
         return MF_TASK_WAITING;
     mf_command_key(command, key);
     where = find_place(scheduler->this_run, command, key);
-    if (where)
+    if (where) {
         scheduler->busy_ns +=
             where->ran_ns * entry->needs.n_slots * mf_needs_n_nodes(&entry->needs);
-    if (where)
         *ret_history = &where->history;
+    }
     if (where && mf_task_state_is_final(where->state))
         return settle_in_this_run(scheduler, command, where);
     /* A worker has it: what is done of equal commands is not this one. */
