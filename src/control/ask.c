@@ -16,11 +16,16 @@ static int fail(const char *run_dir, int code, struct mf_error *err)
     switch (-code) {
     case ENOENT:
     case ECONNREFUSED:
-        return mf_error_set(err, code,
-                            "%s: no farm listens there: the run is over, or runs on another host",
-                            run_dir);
+        return mf_error_set(
+            err, code,
+            "%s: no farm listens there: the run is over, runs on another host, or is "
+            "just being taken over; see mpifarm status",
+            run_dir);
     case EAGAIN:
-        return mf_error_set(err, -ETIMEDOUT, "%s: the farm does not answer", run_dir);
+        return mf_error_set(err, -ETIMEDOUT,
+                            "%s: the farm does not answer; what it has not taken up yet is not "
+                            "done any more",
+                            run_dir);
     case EACCES:
         return mf_error_set(err, code, "%s: the farm is not yours", run_dir);
     default:

@@ -105,6 +105,14 @@ static void answer(struct client *client, const struct mf_control_reply *reply)
     mf_buffer_finish(&packet);
 }
 
+/* Whoever has gone without an answer, as it was not to be had for long, may have asked again. */
+static bool has_hung_up(const struct client *client)
+{
+    char byte;
+
+    return recv(client->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
 /* Whoever waits for an answer has nothing more to say, and hangs up with whatever it sends. */
 static void on_packet(void *arg, uint32_t events)
 {
@@ -119,7 +127,7 @@ static void on_packet(void *arg, uint32_t events)
         n = recv(client->fd, packet, MF_CONTROL_PACKET_BYTES + 1, MSG_DONTWAIT);
     if (n > MF_CONTROL_PACKET_BYTES)
         mf_control_reply_set(&reply, false, "the request is too large");
-    else if (n > 0 && client->ticket == 0)
+    else if (n > 0 && client->ticket == 0 && !has_hung_up(client))
         has_reply = carry_out(client, packet, (size_t)n, &reply);
     free(packet);
     if (!has_reply)

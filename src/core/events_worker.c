@@ -5,8 +5,13 @@
 
 int mf_farm_handle_worker_up(struct mf_farm *farm, const struct mf_event *event)
 {
-    int r = mf_workers_add(&farm->workers, event->worker, event->node, &event->has);
+    struct mf_worker *worker = mf_workers_find(&farm->workers, event->worker);
+    int r = 0;
 
+    if (worker && worker->state == MF_WORKER_DRAINING)
+        mf_workers_move(&farm->workers, worker, MF_WORKER_UP);
+    else
+        r = mf_workers_add(&farm->workers, event->worker, event->node, &event->has);
     if (r < 0)
         return r;
     mf_farm_quarantine_again(farm, mf_workers_find(&farm->workers, event->worker));

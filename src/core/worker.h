@@ -10,7 +10,7 @@
 /** States of a worker; core/worker.c holds the table of moves. */
 enum mf_worker_state {
     MF_WORKER_UP,          /* takes tasks */
-    MF_WORKER_DRAINING,    /* finishes what it has */
+    MF_WORKER_DRAINING,    /* finishes what it has, unless it is called back */
     MF_WORKER_GONE,        /* left or lost; one that comes back has nothing but its record */
     MF_WORKER_QUARANTINED, /* gets none but those for it alone, and a probe now and then */
 };

@@ -451,7 +451,7 @@ bool mf_adoption_is_under_way(const struct mf_scheduler *scheduler)
     size_t cursor = 0;
     void *place;
 
-    while (scheduler->adoptees && mf_table_next(scheduler->adoptees, &cursor, NULL, &place))
+    while (count(scheduler) > 0 && mf_table_next(scheduler->adoptees, &cursor, NULL, &place))
         if (is_under_way(scheduler, *(struct adoptee **)place))
             return true;
     return false;
@@ -462,7 +462,7 @@ bool mf_adoption_awaits_reading(const struct mf_scheduler *scheduler)
     size_t cursor = 0;
     void *place;
 
-    while (scheduler->adoptees && mf_table_next(scheduler->adoptees, &cursor, NULL, &place))
+    while (count(scheduler) > 0 && mf_table_next(scheduler->adoptees, &cursor, NULL, &place))
         if ((*(struct adoptee **)place)->holding.task > mf_farm_last_id(scheduler->farm))
             return true;
     return false;

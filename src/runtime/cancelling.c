@@ -183,6 +183,7 @@ int mf_cancelling_recall(struct mf_cancelling *cancelling, const struct mf_contr
         if (r == 0)
             cancelling->wanted[number - 1].is_recalled = true;
     }
+    cancelling->looked = 0;
     return r;
 }
 

@@ -222,9 +222,6 @@ bool mf_requests_turn(struct mf_scheduler *scheduler)
 
     if (requests->control)
         mf_control_keep_time(requests->control, scheduler->now_ns);
-    /* What is there may end otherwise than by being cancelled. */
-    if (mf_adoption_is_under_way(scheduler))
-        return false;
     has_more = mf_cancelling_turn(scheduler, requests->cancelling, requests->control);
     return mf_draining_turn(scheduler, requests->draining, requests->control) || has_more;
 }

@@ -134,6 +134,9 @@ void mf_wishes_note_cancel(struct mf_scheduler *scheduler, const struct mf_contr
 
 /* --- recalling --- */
 
+/* A request is a text of less. */
+#define CANCEL_BYTES (MF_CONTROL_PACKET_BYTES + 1)
+
 /* A text that there may be; "" for none. */
 static int recall_text(struct mf_scheduler *scheduler, const char *name, char *text, size_t size,
                        struct mf_error *err)
@@ -155,6 +158,7 @@ static int recall_stop(struct mf_scheduler *scheduler, struct mf_error *err)
         return r;
     scheduler->wishes.stop = stop >= MF_STOP_NOW ? MF_STOP_NOW : MF_STOP_SOON;
     scheduler->wishes.noted = scheduler->wishes.stop;
+    scheduler->wishes.are_left = true;
     scheduler->is_interrupted = is_interrupted != 0;
     snprintf(scheduler->stopped_by, sizeof(scheduler->stopped_by), "%s", text + at);
     return 0;
@@ -176,10 +180,29 @@ static int recall_drained(struct mf_scheduler *scheduler, struct mf_error *err)
         if (end == rest)
             break;
         if (rank < scheduler->n_peers)
-            scheduler->peers[rank].is_drained = true;
+            scheduler->peers[rank].is_drained = scheduler->wishes.are_left = true;
         rest = end;
     }
     free(text);
+    return r;
+}
+
+/* Only how many requests there are: they are read again when their tasks are to be cancelled. */
+static int count_cancels(struct mf_scheduler *scheduler, struct mf_error *err)
+{
+    char *text = malloc(CANCEL_BYTES), name[NAME_BYTES];
+    uint32_t n = 0;
+    int r;
+
+    if (!text)
+        return mf_error_set(err, -ENOMEM, "out of memory");
+    do {
+        r = recall_text(scheduler, name_cancel(n + 1, name), text, CANCEL_BYTES, err);
+        n += text[0] != '\0';
+    } while (r == 0 && text[0]);
+    free(text);
+    scheduler->wishes.n_cancels = n;
+    scheduler->wishes.are_left |= n > 0;
     return r;
 }
 
@@ -189,40 +212,35 @@ int mf_wishes_recall(struct mf_scheduler *scheduler, struct mf_error *err)
 
     if (r == 0)
         r = recall_drained(scheduler, err);
-    scheduler->wishes.are_left = r == 0;
-    return r;
+    return r < 0 ? r : count_cancels(scheduler, err);
 }
 
 /* --- doing it --- */
 
-/* Returns 1 for a request, 0 behind the last one, or -errno with a sentence. */
-static int recall_cancel(struct mf_scheduler *scheduler, uint32_t n, char *text, size_t size,
+static int recall_cancel(struct mf_scheduler *scheduler, uint32_t n, char *text,
                          struct mf_error *err)
 {
     struct mf_control_request request;
     char name[NAME_BYTES];
-    int r = recall_text(scheduler, name_cancel(n, name), text, size, err);
+    int r = recall_text(scheduler, name_cancel(n, name), text, CANCEL_BYTES, err);
 
-    if (r < 0 || !text[0])
-        return r;
-    r = mf_control_request_decode(text, strlen(text), &request, err);
+    if (r == 0)
+        r = mf_control_request_decode(text, strlen(text), &request, err);
     if (r < 0)
         return r;
     r = mf_requests_recall_cancel(scheduler, &request);
     mf_control_request_finish(&request);
-    return r < 0 ? mf_error_set(err, r, "cannot cancel tasks: %s", strerror(-r)) : 1;
+    return r < 0 ? mf_error_set(err, r, "cannot cancel tasks: %s", strerror(-r)) : 0;
 }
 
+/* Those that came meanwhile are known already, which does no harm. */
 static int recall_cancels(struct mf_scheduler *scheduler, struct mf_error *err)
 {
-    char *text = malloc(MF_CONTROL_PACKET_BYTES + 1);
-    int r = text ? 1 : mf_error_set(err, -ENOMEM, "out of memory");
+    char *text = malloc(CANCEL_BYTES);
+    int r = text ? 0 : mf_error_set(err, -ENOMEM, "out of memory");
 
-    while (r == 1) {
-        r = recall_cancel(scheduler, scheduler->wishes.n_cancels + 1, text,
-                          MF_CONTROL_PACKET_BYTES + 1, err);
-        scheduler->wishes.n_cancels += r == 1;
-    }
+    for (uint32_t n = 1; n <= scheduler->wishes.n_cancels && r == 0; n++)
+        r = recall_cancel(scheduler, n, text, err);
     free(text);
     return r;
 }

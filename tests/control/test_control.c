@@ -332,7 +332,7 @@ Test(control, a_farm_that_is_gone_is_told_from_one_that_never_was)
     cr_assert(eq(int, mf_control_ask(dir, &request, LIMIT_NS, &reply, &err), -ENOENT));
 }
 
-Test(control, a_farm_that_does_not_answer_is_waited_for_only_so_long)
+Test(control, a_farm_that_does_not_answer_is_waited_for_only_so_long_and_does_not_do_it_later)
 {
     const struct mf_control_request request = {.verb = MF_CONTROL_STOP};
     struct rig rig = {0};
@@ -341,6 +341,10 @@ Test(control, a_farm_that_does_not_answer_is_waited_for_only_so_long)
 
     start(&rig);
     cr_assert(eq(int, mf_control_ask(rig.dir, &request, MF_NS_PER_MS, &reply, &err), -ETIMEDOUT));
-    cr_assert(strstr(err.text, "does not answer") != NULL);
+    cr_assert(strstr(err.text, "does not answer; what it has not taken up yet is not done any") !=
+              NULL);
+    /* It comes after that one in the queue. */
+    cr_assert(eq(int, serve_until_exit(&rig, ask_in_child(&rig)), 0));
+    cr_assert(eq(int, rig.n_requests, 1));
     finish(&rig);
 }

@@ -354,6 +354,27 @@ Test(drain, a_draining_worker_gives_back_what_has_not_started)
     cr_assert_eq(mf_workers_find(mf_farm_workers(t->farm), 0)->state, MF_WORKER_GONE);
 }
 
+Test(drain, a_draining_worker_takes_tasks_again_when_it_is_called_back)
+{
+    struct t_farm *t = t_farm("a b c", .workers = 1, .slots = 2);
+
+    t_tick(t);
+    t_start(t, "a");
+    t_start(t, "b");
+    t_drain(t, 0);
+    t_end(t, "b");
+    t_tick(t);
+    t_trace(t);
+    t_up(t, 0, 2);
+    cr_assert_eq(mf_workers_find(mf_farm_workers(t->farm), 0)->state, MF_WORKER_UP);
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "c:PLACED@0");
+    t_end(t, "a");
+    t_start(t, "c");
+    t_end(t, "c");
+    cr_assert_eq(t_counts(t).by_state[MF_TASK_DONE], 3);
+}
+
 Test(drain, a_worker_that_holds_nothing_is_gone_at_once)
 {
     struct t_farm *t = t_farm("", .workers = 1);

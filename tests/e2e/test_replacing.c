@@ -88,14 +88,29 @@ Test(replacing, workers_leave_and_come_back_when_they_are_asked_to)
     expect_all_done(&result);
 }
 
+Test(replacing, a_worker_that_still_ends_what_it_runs_is_called_back)
+{
+    t_write("tasks.txt",
+            "[id=a] echo $MPIFARM_RANK:a >> where; until [ -e go ]; do sleep 0.01; done\n"
+            "[id=b] echo $MPIFARM_RANK:b >> where; until [ -e go ]; do sleep 0.01; done\n");
+    struct t_result result =
+        t_sh(BEGIN "mpifarm scale -1; mpifarm scale +1; mpifarm scale +1; " END,
+             t_mpifarm_surviving(3), "");
+
+    cr_assert(eq(str, result.out,
+                 "1 worker gets no more work\n1 worker gets work again, 0 more are started\n"),
+              "%s", result.out);
+    cr_assert(t_has(result.err, "all cores belong to workers"), "%s", result.err);
+}
+
 Test(replacing, a_worker_is_started_when_one_was_lost_and_another_is_asked_for)
 {
     write_tasks();
     struct t_result result =
         t_sh(BEGIN "kill -9 $(rank_of $mpirun 2); await grep -q 'rank 2.*is lost' err; "
                    "mpifarm scale +1; await grep -q ^3: where; mpifarm scale -1; "
-                   "await grep -q '\"workers\": 1' mpifarm-run/status.json; "
-                   "until mpifarm scale +1; do sleep 0.05; done 2> again; "
+                   "until mpifarm scale +1 2>> again | tee -a again | grep -q '1 more'; do "
+                   "mpifarm scale -1; sleep 0.5; done; "
                    "await grep -q ^4: where; " END,
              t_mpifarm_surviving(3), "");
 

@@ -158,6 +158,21 @@ Test(standby, a_signal_that_comes_while_nobody_schedules_is_heard)
     stop_and_kill("kill -9 $(scheduler); kill -TERM $farm", "stopped by signal 15");
 }
 
+/* It tells nobody that the run has ended. */
+Test(standby, a_scheduler_that_has_lost_its_lock_leaves_and_another_rank_goes_on)
+{
+    write_tasks();
+    struct t_result result =
+        t_sh("mpifarm run --np 4 --standby -j 4 tasks.txt >out 2>err & farm=$!; "
+             "await test -e effect.5; echo 1 another > mpifarm-run/lock; "
+             "await grep -q 'this scheduler leaves' err; touch killed; wait $farm");
+
+    cr_assert(eq(int, result.status, 0), "%s", t_read("err"));
+    cr_assert(t_has(t_read("err"), "rank 0 is gone: rank 1 goes on with the run"), "%s",
+              t_read("err"));
+    expect_all_done(NULL);
+}
+
 Test(standby, where_the_tasks_cannot_be_read_again_the_run_ends_with_a_sentence)
 {
     write_tasks();

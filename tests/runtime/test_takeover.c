@@ -463,26 +463,38 @@ Test(takeover, a_worker_that_was_drained_gets_no_work_of_the_next_one_and_ends_w
         drain_and_kill(seed++, n % 2 ? 40 : 400);
 }
 
-Test(takeover, tasks_that_were_cancelled_stay_so_whether_they_run_or_were_not_read_yet)
+/* As the user asks for it and is answered; the scheduler dies before it does it. */
+static void cancel_and_kill(struct t_world *world, const char *first, const char *second)
 {
-    const char *names[] = {"1", "2", "4"};
+    const char *names[] = {first, second};
     const struct mf_control_request request = {
-        .verb = MF_CONTROL_CANCEL, .names = names, .n_names = 3};
-    struct t_world *world = t_world_create(1, 4, 2, "task 1\ntask 2\n[after=2] task 3\n", 3, false);
-    struct mf_scheduler *scheduler;
+        .verb = MF_CONTROL_CANCEL, .names = names, .n_names = 2};
+    struct mf_scheduler *scheduler = t_world_scheduler(world)->scheduler;
 
-    world->tasks[1].duration_ns = 100 * MF_NS_PER_MS;
-    world->tasks[2].duration_ns = 60 * MF_NS_PER_S;
-    cr_assert_not(t_world_run(world, 300));
-    scheduler = t_world_scheduler(world)->scheduler;
     mf_wishes_note_cancel(scheduler, &request);
     mf_wishes_secure(scheduler);
     kill_scheduler(world);
-    cr_assert(t_world_run(world, 10000), "a task that was cancelled runs on");
-    cr_assert_eq(world->n_takeovers, 1);
+}
+
+Test(takeover, tasks_that_were_cancelled_stay_so_whether_they_run_or_not)
+{
+    struct t_world *world = t_world_create(
+        1, 4, 2, "task 1\ntask 2\n[after=2] task 3\ntask 4\n[after=4] task 5\n", 5, false);
+
+    world->tasks[1].duration_ns = 100 * MF_NS_PER_MS;
+    world->tasks[2].duration_ns = world->tasks[4].duration_ns = 60 * MF_NS_PER_S;
+    cr_assert_not(t_world_run(world, 300));
+    cancel_and_kill(world, "1", "2");
+    cr_assert_not(t_world_run(world, 3000));
     cr_assert_eq(find_end(world, 1).state, MF_TASK_DONE);
     cr_assert_eq(find_end(world, 2).state, MF_TASK_CANCELLED);
     cr_assert_eq(find_end(world, 3).state, MF_TASK_SKIPPED);
+    cancel_and_kill(world, "4", "5");
+    cr_assert(t_world_run(world, 10000), "a task that was cancelled runs on");
+    cr_assert_eq(world->n_takeovers, 2);
+    cr_assert_eq(find_end(world, 4).state, MF_TASK_CANCELLED);
+    cr_assert_neq(find_end(world, 5).state, MF_TASK_DONE);
+    cr_assert_eq(world->tasks[5].n_done, 0);
     t_world_destroy(world);
 }
 
