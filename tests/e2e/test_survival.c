@@ -219,12 +219,12 @@ Test(survival, a_command_for_each_worker_whose_launcher_is_killed_is_begun_again
 
 Test(survival, a_task_that_kills_its_launcher_fails_in_the_end_and_no_other_does)
 {
-    t_write("tasks.txt", "sleep 0.5\nsleep 0.5\n"
-                         "[id=bad] kill -9 $PPID; sleep 300\nsleep 0.5\nsleep 0.5\n");
-    struct t_result result = t_sh("mpifarm run -j 5 tasks.txt 2>err");
+    t_write("tasks.txt", "sleep 1\n[id=bad] sleep 0.2; kill -9 $PPID; sleep 300\n"
+                         "sleep 1\nsleep 1\n");
+    struct t_result result = t_sh("mpifarm run -j 4 tasks.txt 2>err");
 
     cr_assert(eq(int, result.status, 1), "%s", t_read("err"));
-    cr_assert(t_has(t_read("err"), "4 done, 1 failed"), "%s", t_read("err"));
+    cr_assert(t_has(t_read("err"), "3 done, 1 failed"), "%s", t_read("err"));
     cr_assert(t_has(t_read("err"), "failed: bad (its launcher process on "), "%s", t_read("err"));
     cr_assert(t_has(t_read("err"), "as 2 others did that ran it (--crash-limit 3)"), "%s",
               t_read("err"));

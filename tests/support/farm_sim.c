@@ -739,7 +739,10 @@ static void check_caution(struct sim *sim, const struct mf_change *change)
     const struct mf_worker *worker = mf_workers_find(mf_farm_workers(sim->farm), change->worker);
 
     claim(sim, task->not_before_ns <= sim->now_ns, "a task is tried again too early");
-    claim(sim, worker->state != MF_WORKER_QUARANTINED || task->is_probe || task->spec.has_target,
+    /* One of several nodes has rooms there from before, and is asked back as it is told of. */
+    claim(sim,
+          worker->state != MF_WORKER_QUARANTINED || task->is_probe || task->spec.has_target ||
+              change->wish == MF_WISH_RECALL,
           "a worker in quarantine gets work");
     claim(sim, !task->is_probe || change->tries == 0, "a probe had been tried before");
     sim->stats->probes += task->is_probe;
