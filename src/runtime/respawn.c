@@ -171,17 +171,21 @@ static struct mf_peer *find_vacant(struct mf_scheduler *scheduler)
     return NULL;
 }
 
-/* One that was drained, and is still there. */
+/* It was drained, and is still there, whether or not it has ended all that it ran. */
+static bool is_drained(const struct mf_scheduler *scheduler, const struct mf_peer *peer)
+{
+    const struct mf_worker *worker = mf_workers_find(mf_farm_workers(scheduler->farm), peer->rank);
+
+    return peer->state == MF_PEER_UP && worker &&
+           (worker->state == MF_WORKER_GONE || worker->state == MF_WORKER_DRAINING);
+}
+
+/* One such, or NULL. */
 static struct mf_peer *find_drained(struct mf_scheduler *scheduler)
 {
-    const struct mf_workers *workers = mf_farm_workers(scheduler->farm);
-
-    for (uint32_t i = 0; i < scheduler->n_peers; i++) {
-        const struct mf_worker *worker = mf_workers_find(workers, i);
-
-        if (scheduler->peers[i].state == MF_PEER_UP && worker && worker->state == MF_WORKER_GONE)
+    for (uint32_t i = 0; i < scheduler->n_peers; i++)
+        if (is_drained(scheduler, &scheduler->peers[i]))
             return &scheduler->peers[i];
-    }
     return NULL;
 }
 
@@ -214,14 +218,12 @@ uint32_t mf_respawn_grow(struct mf_scheduler *scheduler, uint32_t n, uint32_t *r
 
 uint32_t mf_respawn_n_vacant(const struct mf_scheduler *scheduler)
 {
-    const struct mf_workers *workers = mf_farm_workers(scheduler->farm);
     uint32_t n = 0;
 
     for (uint32_t i = 0; i < scheduler->n_peers; i++) {
         const struct mf_peer *peer = &scheduler->peers[i];
-        const struct mf_worker *worker = mf_workers_find(workers, i);
 
-        n += peer->state == MF_PEER_UP && worker && worker->state == MF_WORKER_GONE;
+        n += is_drained(scheduler, peer);
         n += i > 0 && peer->is_vacant && !peer->is_wanted && mf_respawn_can(scheduler);
     }
     return n;
