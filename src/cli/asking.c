@@ -6,21 +6,13 @@
 #include <errno.h>
 #include <stdio.h>
 
-/* A farm answers in its next turn; it is busy or stopped when it does not. */
+/* A farm says something in its next turn; it is busy or stopped when it does not. */
 #define TIMEOUT_NS (10 * MF_NS_PER_S)
-
-/* Where it has to look at all its tasks, or through its journal, that is a few at a time. */
-#define LONG_TIMEOUT_NS (60 * MF_NS_PER_S)
 
 int mf_asking_refuse(struct mf_context *context, const struct mf_error *err)
 {
     mf_log_error(&context->log, "%s", err->text);
     return MPIFARM_EXIT_USAGE;
-}
-
-static int64_t timeout_of(enum mf_control_verb verb)
-{
-    return verb == MF_CONTROL_STOP ? TIMEOUT_NS : LONG_TIMEOUT_NS;
 }
 
 int mf_asking_main(struct mf_context *context, const char *run_dir,
@@ -29,7 +21,7 @@ int mf_asking_main(struct mf_context *context, const char *run_dir,
     struct mf_control_reply reply;
     struct mf_error err;
 
-    if (mf_control_ask(run_dir, request, timeout_of(request->verb), &reply, &err) < 0)
+    if (mf_control_ask(run_dir, request, TIMEOUT_NS, &reply, &err) < 0)
         return mf_asking_refuse(context, &err);
     if (!reply.is_ok) {
         /* It may be longer than a line of the log. */
