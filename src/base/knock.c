@@ -121,14 +121,14 @@ unsigned mf_door_answer(int fd, const struct mf_door *door, bool is_there)
     struct question question;
     unsigned n = 0;
 
-    for (;;) {
+    for (int i = 0; i < MF_DOOR_PACKETS; i++) {
         socklen_t size = sizeof(from);
         struct answer answer = {.is_there = is_there};
         ssize_t n_bytes =
             recvfrom(fd, &question, sizeof(question), MSG_TRUNC, (struct sockaddr *)&from, &size);
 
         if (n_bytes < 0)
-            return n;
+            break;
         if (n_bytes != (ssize_t)sizeof(question) ||
             memcmp(question.magic, question_magic, sizeof(question.magic)) != 0 ||
             !is_equal(question.key, door->key, sizeof(door->key)))
@@ -139,6 +139,7 @@ unsigned mf_door_answer(int fd, const struct mf_door *door, bool is_there)
         (void)sendto(fd, &answer, sizeof(answer), 0, (struct sockaddr *)&from, size);
         n++;
     }
+    return n;
 }
 
 /* --- asking --- */
@@ -170,25 +171,19 @@ void mf_knock(int fd, uint64_t token, const struct mf_door *door, uint32_t peer)
 int mf_knock_hear(int fd, uint64_t token, uint32_t *ret_peer, bool *ret_is_there,
                   uint32_t *ret_address)
 {
+    struct sockaddr_in from = {0};
+    socklen_t size = sizeof(from);
     struct answer answer;
+    ssize_t n = recvfrom(fd, &answer, sizeof(answer), MSG_TRUNC, (struct sockaddr *)&from, &size);
 
-    for (;;) {
-        struct sockaddr_in from = {0};
-        socklen_t size = sizeof(from);
-        ssize_t n =
-            recvfrom(fd, &answer, sizeof(answer), MSG_TRUNC, (struct sockaddr *)&from, &size);
-
-        /* A door that nobody stands behind any more is told of as an error. */
-        if (n < 0 && errno == ECONNREFUSED)
-            continue;
-        if (n < 0)
-            return 0;
-        if (n != (ssize_t)sizeof(answer) ||
-            memcmp(answer.magic, answer_magic, sizeof(answer.magic)) != 0 || answer.token != token)
-            continue;
-        *ret_peer = answer.peer;
-        *ret_is_there = answer.is_there != 0;
-        *ret_address = from.sin_addr.s_addr;
-        return 1;
-    }
+    /* A door that nobody stands behind any more is told of as an error. */
+    if (n < 0)
+        return errno == ECONNREFUSED ? -EBADMSG : 0;
+    if (n != (ssize_t)sizeof(answer) ||
+        memcmp(answer.magic, answer_magic, sizeof(answer.magic)) != 0 || answer.token != token)
+        return -EBADMSG;
+    *ret_peer = answer.peer;
+    *ret_is_there = answer.is_there != 0;
+    *ret_address = from.sin_addr.s_addr;
+    return 1;
 }

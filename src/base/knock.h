@@ -41,7 +41,11 @@ void mf_door_encode(const struct mf_door *door, struct mf_buffer *buffer);
 /** What is no door makes the reader fail. */
 void mf_door_decode(struct mf_reader *reader, struct mf_door *ret_door);
 
-/** Answers all who have asked. Returns how many were entitled to. */
+/** Packets that mf_door_answer() takes in at a time, so that nobody can keep a process at it. */
+#define MF_DOOR_PACKETS 128
+
+/** Answers those who have asked; of more than MF_DOOR_PACKETS the rest at the next call. Returns
+ * how many were entitled to. */
 unsigned mf_door_answer(int fd, const struct mf_door *door, bool is_there);
 
 /** Opens a socket to ask from. Returns it, nonblocking, the caller's, or -errno. */
@@ -52,9 +56,12 @@ int mf_knock_open(uint64_t *ret_token);
 void mf_knock(int fd, uint64_t token, const struct mf_door *door, uint32_t peer);
 
 /**
- * mf_knock_hear() - the next answer.
+ * mf_knock_hear() - the next packet.
  *
- * Returns 1 with what it says, and the IPv4 address that it is from, or 0 when there is none.
+ * Returns
+ *   1         an answer: with what it says, and the IPv4 address that it is from
+ *   0         there is none
+ *   -EBADMSG  what is no answer, or of no use: it is dropped, and there may be others
  */
 int mf_knock_hear(int fd, uint64_t token, uint32_t *ret_peer, bool *ret_is_there,
                   uint32_t *ret_address);

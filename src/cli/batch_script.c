@@ -126,7 +126,8 @@ static void put_head(const struct mf_batch_script *script, struct mf_buffer *buf
 
 static void put_run(const struct mf_batch_script *script, struct mf_buffer *buffer)
 {
-    mf_buffer_print(buffer, "\"$mpifarm\" run");
+    /* It is the job then: Slurm kills what is left as soon as the shell has died of its signal. */
+    mf_buffer_print(buffer, "%s\"$mpifarm\" run", script->words->is_chain ? "" : "exec ");
     for (int i = 0; i < script->n_options; i++) {
         mf_buffer_print(buffer, " ");
         mf_shell_quote(script->options[i], buffer);

@@ -79,6 +79,7 @@ static void go_on_if_renewed(struct mf_farming_settings *settings)
         return;
     settings->is_forced = false;
     settings->scheduler.resume = MF_RESUME_UNFINISHED;
+    settings->scheduler.is_continued = true;
 }
 
 static int take_part(struct mf_context *context, const struct mf_launch *launch,

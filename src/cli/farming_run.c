@@ -8,7 +8,6 @@
 #include "cli/invocation.h"
 #include "cli/streams.h"
 #include "cli/terminal.h"
-#include "cli/walltime.h"
 #include "exec/modules.h"
 #include "journal/rundir.h"
 
@@ -335,6 +334,5 @@ int mf_farming_take_over(struct mf_context *context, struct mf_rank *rank,
     }
     own.scheduler.is_takeover = true;
     own.scheduler.resume = MF_RESUME_UNFINISHED;
-    mf_walltime_find(&own.scheduler, &context->log);
     return mf_farming_schedule(context, rank, &own, input);
 }

@@ -146,11 +146,11 @@ static int handle_stop(struct mf_farm *farm, const struct mf_event *event)
 void mf_farm_halt_if_due(struct mf_farm *farm)
 {
     const struct mf_farm_config *config = &farm->config;
-    uint64_t failed = farm->counts.by_state[MF_TASK_FAILED];
+    uint64_t failed = farm->counts.by_state[MF_TASK_FAILED] + farm->n_failed_before;
     uint64_t all = config->expected_tasks ? config->expected_tasks : farm->tasks.n_added;
     bool is_due;
 
-    if (config->halt_when == MF_HALT_NEVER || failed == 0)
+    if (config->halt_when == MF_HALT_NEVER || failed == farm->n_failed_before)
         return;
     is_due = config->halt_failed > 0 && failed >= config->halt_failed;
 

@@ -83,6 +83,8 @@ int mf_farm_handle_adopted(struct mf_farm *farm, const struct mf_event *event)
     if (is_suspended && mf_heap_reserve(&worker->suspended, worker->n_tasks + 1) < 0)
         return -ENOMEM;
     mf_farm_adopt(farm, task, worker, event);
+    if (farm->stop == MF_STOP_NOW)
+        mf_farm_wish(farm, task, MF_WISH_END, MF_CAUSE_STOPPED);
     return 0;
 }
 

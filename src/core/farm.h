@@ -130,9 +130,9 @@ struct mf_task_history {
 
 /** What can happen to a farm. */
 enum mf_event_kind {
-    MF_EVENT_SUBMITTED,    /* spec, after, history, is_withheld: a new task, with the next id */
-    MF_EVENT_SETTLED,      /* state: the next id is of a task that is final already; not told */
-    MF_EVENT_CLOSED,       /* no more tasks will be submitted */
+    MF_EVENT_SUBMITTED, /* spec, after, history, is_withheld: a new task, with the next id */
+    MF_EVENT_SETTLED, /* state, history: the next id is of a task that is final already; not told */
+    MF_EVENT_CLOSED,  /* no more tasks will be submitted */
     MF_EVENT_WORKER_UP,    /* worker, node, has: one that was not there takes tasks; or worker: one
                               that drains takes them again */
     MF_EVENT_WORKER_DRAIN, /* worker: it gets no more; it is GONE when it holds none */
@@ -165,7 +165,8 @@ enum mf_event_kind {
  *                 of one that is ADOPTED, RUNNING or SUSPENDED, or DONE if it has ended, with cause
  * @is_withheld    it waits until it is ADOPTED or LET_GO
  * @n_tries        attempts before the one that is ADOPTED which ended or were lost
- * @history        what a new task has been through under an earlier scheduler, NULL for nothing
+ * @history        what a task has been through in this run under an earlier scheduler, NULL for
+ *                 nothing
  * @is_innocent    with MF_CAUSE_LAUNCHER: it was not running when that died, so it is not to blame
  * @n_samples      tasks that a run time known before stands for
  * @policy         that charges no groups, as their accounts are kept from the start or not at all

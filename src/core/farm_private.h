@@ -99,6 +99,7 @@ struct mf_aside {
  * @ended          final tasks from which nothing followed yet; empty between events
  * @links          what comes after what, if config.has_dependencies
  * @n_settled_earlier  tasks that were final when they were added: in no count by state
+ * @n_failed_before  those of them that failed in this run, under another scheduler
  * @now_ns         time of the last event
  * @next_place_ns  with a delay, when the next task may be placed
  * @n_placed       placements so far
@@ -136,7 +137,7 @@ struct mf_farm {
     struct mf_list ended;
     struct mf_list left;
     struct mf_links links;
-    uint64_t n_settled_earlier;
+    uint64_t n_settled_earlier, n_failed_before;
     struct mf_rng rng;
     uint64_t n_placed;
     mf_worker_id last_chosen;

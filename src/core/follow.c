@@ -114,6 +114,7 @@ int mf_farm_handle_settled(struct mf_farm *farm, const struct mf_event *event)
     id = task->id;
     mf_tasks_forget(&farm->tasks, task);
     farm->n_settled_earlier++;
+    farm->n_failed_before += event->history && event->state == MF_TASK_FAILED;
     if (farm->config.has_dependencies)
         tell_successors(farm, id, event->state, id);
     return 0;

@@ -41,6 +41,8 @@
  * @entries     of the call that has just ended
  * @input       last large input, of the call input_task; NULL for none
  * @portion     being run, its number, and which of its calls
+ * @is_in_row   the call is like the one before it, and has but a result if it was made; the context
+ *              is ready for that
  * @n_begun     calls in all
  * @looked_ns   last look at the clock
  * @stride      calls between two looks, until_look of them are left
@@ -59,6 +61,7 @@ struct executor_process {
     struct mf_host_portion *portion;
     uint64_t portion_number;
     uint32_t index;
+    bool is_in_row;
     uint64_t n_begun;
     int64_t looked_ns;
     uint32_t stride, until_look;
@@ -161,17 +164,35 @@ static void look_at_clock(struct executor_process *process)
     process->until_look = process->stride;
 }
 
+/* Of calls that are alike and take nanoseconds, only what differs is to be done for each. */
+static void run_in_row(struct executor_process *process, struct mf_call_end *ret_end)
+{
+    struct mpifarm_context *context = &process->context;
+    int code = mf_context_run_in_row(context, &context->functions->items[context->call->function]);
+
+    process->is_in_row =
+        code == 0 && !context->is_marked && context->result.size <= MF_CALL_LARGE_BYTES;
+    if (process->is_in_row)
+        *ret_end = (struct mf_call_end){.cause = MPIFARM_CAUSE_NONE};
+    else
+        *ret_end = mf_context_settle(context, code);
+}
+
 /* Large inputs come ahead of their call; one that there was no memory for did not. */
 static void make_call(struct executor_process *process, struct mf_call *call,
                       struct mf_call_end *ret_end)
 {
     struct mpifarm_context *context = &process->context;
     bool has_input = !call->is_large || (process->input && process->input_task == call->task);
+    bool is_withheld = is_unwanted(process);
 
     if (call->is_large && has_input)
         call->input = process->input;
-    if (is_unwanted(process))
+    process->is_in_row &= !is_withheld;
+    if (is_withheld)
         mf_context_withhold(context, call, MPIFARM_CAUSE_FUNCTION, ECANCELED, ret_end);
+    else if (process->is_in_row)
+        run_in_row(process, ret_end);
     else if (!has_input)
         mf_context_withhold(context, call, MPIFARM_CAUSE_MEMORY, 0, ret_end);
     else
@@ -190,8 +211,14 @@ static void send_large_result(struct executor_process *process)
 static void send_entries(struct executor_process *process, const struct mf_call *call,
                          struct mf_call_end end)
 {
+    const struct mf_buffer *result = &process->context.result;
     struct mf_buffer *entries = &process->entries;
 
+    /* Most are no more than that. */
+    if (process->is_in_row) {
+        send_entry(process, MF_ENTRY_RESULT, result->data, result->size);
+        return;
+    }
     mf_context_put_entries(&process->context, &end, entries);
     if (mf_buffer_status(entries) < 0) {
         mf_buffer_finish(entries);
@@ -238,6 +265,16 @@ static void run_call(struct executor_process *process, struct mf_call *call, boo
         drop_input(process);
 }
 
+/* Returns false when the calls of the portion are damaged. */
+static bool take_next(struct executor_process *process, struct mf_reader *reader,
+                      struct mf_call *call)
+{
+    /* It is made ready as long as the call is the one before. */
+    process->is_in_row = call->details.n_more > 0 &&
+                         (process->is_in_row || mf_context_begin_row(&process->context, call));
+    return mf_call_next(reader, call);
+}
+
 static void run_portion(struct executor_process *process, const struct mf_host_record *record)
 {
     struct mf_reader reader = mf_reader_over(process->bytes.data, process->bytes.size);
@@ -255,7 +292,7 @@ static void run_portion(struct executor_process *process, const struct mf_host_r
             if (mf_host_should_finish(&process->host) ||
                 atomic_load_explicit(&portion->should_stop, memory_order_relaxed))
                 break;
-            if (!mf_call_next(&reader, &call))
+            if (!take_next(process, &reader, &call))
                 give_up();
             run_call(process, &call, process->index + 1 == record->n_calls);
         }

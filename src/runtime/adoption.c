@@ -435,6 +435,39 @@ void mf_adoption_turn(struct mf_scheduler *scheduler)
     }
 }
 
+/* Whether its task will be there, or can adopt it, as soon as it was read or its worker has told
+ * more of it. */
+static bool is_under_way(const struct mf_scheduler *scheduler, const struct adoptee *adoptee)
+{
+    mf_task_id task = adoptee->holding.task;
+
+    if (task > mf_farm_last_id(scheduler->farm))
+        return mf_intake_may_go_on(scheduler);
+    return adoptee->is_settling || is_next(mf_farm_find(scheduler->farm, task));
+}
+
+bool mf_adoption_is_under_way(const struct mf_scheduler *scheduler)
+{
+    size_t cursor = 0;
+    void *place;
+
+    while (count(scheduler) > 0 && mf_table_next(scheduler->adoptees, &cursor, NULL, &place))
+        if (is_under_way(scheduler, *(struct adoptee **)place))
+            return true;
+    return false;
+}
+
+bool mf_adoption_awaits_reading(const struct mf_scheduler *scheduler)
+{
+    size_t cursor = 0;
+    void *place;
+
+    while (count(scheduler) > 0 && mf_table_next(scheduler->adoptees, &cursor, NULL, &place))
+        if ((*(struct adoptee **)place)->holding.task > mf_farm_last_id(scheduler->farm))
+            return true;
+    return false;
+}
+
 /* --- life --- */
 
 int mf_adoption_create(struct mf_scheduler *scheduler)

@@ -153,6 +153,8 @@ static int begin(struct mf_scheduler *scheduler, struct mf_error *err)
 
     if (r == 0 && !scheduler->journal)
         r = open_journal(scheduler, err);
+    if (r == 0 && scheduler->config.is_takeover)
+        r = mf_past_recall(scheduler, err);
     if (r == 0)
         r = mf_earlier_load(scheduler, err);
     if (r == 0 && is_resumed)
@@ -182,10 +184,13 @@ static void try_to_begin(struct mf_scheduler *scheduler)
 
 /* --- the turn --- */
 
+/* Tasks that run under the scheduler before this one may end when the run is to stop soon. */
 static bool is_given_up(const struct mf_scheduler *scheduler)
 {
+    enum mf_stop last = scheduler->config.is_takeover ? MF_STOP_SOON : MF_STOP_NONE;
+
     return scheduler->is_refused || scheduler->has_failed ||
-           mf_farm_stopping(scheduler->farm) != MF_STOP_NONE;
+           mf_farm_stopping(scheduler->farm) > last;
 }
 
 bool mf_beginning_turn(struct mf_scheduler *scheduler)

@@ -35,10 +35,12 @@ struct asker {
  * What is known of an id.
  *
  * @is_found   such a task was cancelled
+ * @is_recalled  that may have been under the scheduler before
  * @has_ended  in state, as far as the journal was read
  */
 struct wanted {
     bool is_found;
+    bool is_recalled;
     bool has_ended;
     enum mf_task_state state : 8;
 };
@@ -168,6 +170,21 @@ bool mf_cancelling_ask(struct mf_cancelling *cancelling, uint64_t ticket,
     asker->ticket = ticket;
     mf_list_push_back(&cancelling->later, &asker->node);
     return false;
+}
+
+int mf_cancelling_recall(struct mf_cancelling *cancelling, const struct mf_control_request *request)
+{
+    uint32_t number;
+    int r = make_room(cancelling, request);
+
+    for (uint32_t i = 0; i < request->n_names && r == 0; i++) {
+        r = mf_names_number(&cancelling->names, request->names[i], strlen(request->names[i]),
+                            MAX_CANCELLED, &number);
+        if (r == 0)
+            cancelling->wanted[number - 1].is_recalled = true;
+    }
+    cancelling->looked = 0;
+    return r;
 }
 
 /* --- answering --- */
@@ -369,6 +386,7 @@ bool mf_cancelling_turn(struct mf_scheduler *scheduler, struct mf_cancelling *ca
     r = read_on(scheduler, cancelling, &err);
     if (r > 0)
         return true;
+    mf_wishes_secure(scheduler);
     answer_all(scheduler, cancelling, control, r < 0 ? &err : NULL);
     return !mf_list_is_empty(&cancelling->later);
 }
@@ -377,8 +395,12 @@ bool mf_cancelling_turn(struct mf_scheduler *scheduler, struct mf_cancelling *ca
 void mf_cancelling_warn(const struct mf_scheduler *scheduler,
                         const struct mf_cancelling *cancelling)
 {
-    if (cancelling->n_found < cancelling->names.n)
+    uint32_t n_missing = 0;
+
+    for (uint32_t i = 0; i < cancelling->names.n; i++)
+        n_missing += !cancelling->wanted[i].is_found && !cancelling->wanted[i].is_recalled;
+    if (n_missing > 0)
         mf_log_warning(scheduler->config.log,
                        "of %" PRIu32 " tasks to cancel, %" PRIu32 " had ended or do not exist",
-                       cancelling->names.n, cancelling->names.n - cancelling->n_found);
+                       cancelling->names.n, n_missing);
 }

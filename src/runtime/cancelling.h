@@ -25,6 +25,10 @@ void mf_cancelling_destroy(struct mf_cancelling *cancelling);
 bool mf_cancelling_ask(struct mf_cancelling *cancelling, uint64_t ticket,
                        const struct mf_control_request *request, struct mf_control_reply *reply);
 
+/** The same of a request that was answered under the scheduler before. Returns 0 or -errno. */
+int mf_cancelling_recall(struct mf_cancelling *cancelling,
+                         const struct mf_control_request *request);
+
 /** Looks for some of them, and answers who asked once all were looked for. Returns whether it
  * stopped early to be brief. */
 bool mf_cancelling_turn(struct mf_scheduler *scheduler, struct mf_cancelling *cancelling,

@@ -14,8 +14,9 @@
 /* Servers that a task may take with it before it is given up. */
 #define CRASH_LIMIT 3
 
-/* Calls of which a unit has so many are short ones. */
+/* Calls of which a unit has so many are short ones, if they take no longer than this. */
 #define MANY_CALLS 8
+#define SHORT_CALL_NS (12.5 * MF_NS_PER_US)
 
 /* How far ahead servers are supplied, at least and at most. */
 #define MIN_TURNAROUND_NS (5 * MF_NS_PER_US)
@@ -167,7 +168,8 @@ void mf_units_note_idle(struct mf_client *client, const struct mf_unit *unit, in
 {
     if (!unit->is_hungry)
         return;
-    client->are_calls_short = unit->n_calls >= MANY_CALLS;
+    client->are_calls_short = unit->n_calls >= MANY_CALLS &&
+                              mf_book_duration_ns(client->book, unit->function) <= SHORT_CALL_NS;
     /* Up at once when a server ran dry although there was work, down slowly. */
     if (idle_ns > 0)
         client->turnaround_ns +=

@@ -265,6 +265,7 @@ static void drain_all(struct mf_scheduler *scheduler, const struct drain *drain,
         mf_scheduler_apply(scheduler, &event);
         n++;
     }
+    mf_wishes_note_drained(scheduler);
     mf_control_reply_set(reply, true, "%" PRIu32 " worker%s no more work", n,
                          n == 1 ? " gets" : "s get");
 }

@@ -180,6 +180,7 @@ static int note_of_this_run(struct load *load, const struct mf_journal_attempt *
         return -ENOMEM;
     where = found;
     where->state = attempt->state;
+    where->ran_ns += mf_past_note_attempt(load->scheduler, attempt);
     if (attempt->state == MF_TASK_READY)
         note_try(load->scheduler, attempt, &where->history);
     if (attempt->state != MF_TASK_DONE && attempt->state != MF_TASK_FAILED)
@@ -371,10 +372,10 @@ static enum mf_task_state settle_in_this_run(struct mf_scheduler *scheduler,
     return where->state;
 }
 
-enum mf_task_state mf_earlier_settle(struct mf_scheduler *scheduler,
-                                     const struct mf_command *command,
+enum mf_task_state mf_earlier_settle(struct mf_scheduler *scheduler, const struct mf_entry *entry,
                                      const struct mf_task_history **ret_history)
 {
+    const struct mf_command *command = &entry->command;
     enum mf_task_state state;
     uint8_t key[MF_KEY_SIZE];
     struct mf_earlier_place *where;
@@ -385,10 +386,13 @@ enum mf_task_state mf_earlier_settle(struct mf_scheduler *scheduler,
         return MF_TASK_WAITING;
     mf_command_key(command, key);
     where = find_place(scheduler->this_run, command, key);
+    if (where) {
+        scheduler->busy_ns +=
+            where->ran_ns * entry->needs.n_slots * mf_needs_n_nodes(&entry->needs);
+        *ret_history = &where->history;
+    }
     if (where && mf_task_state_is_final(where->state))
         return settle_in_this_run(scheduler, command, where);
-    if (where)
-        *ret_history = &where->history;
     /* A worker has it: what is done of equal commands is not this one. */
     if (where || mf_adoption_awaits(scheduler, mf_farm_last_id(scheduler->farm) + 1))
         return MF_TASK_WAITING;

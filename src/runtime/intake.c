@@ -102,9 +102,9 @@ char *mf_intake_explain_skip(const struct mf_scheduler *scheduler, mf_task_id ro
 /* A task that an earlier run has settled still has its number where others count on it, or another
  * scheduler may. */
 static void submit_settled(struct mf_scheduler *scheduler, const struct mf_entry *entry,
-                           enum mf_task_state state)
+                           enum mf_task_state state, const struct mf_task_history *history)
 {
-    struct mf_event event = {.kind = MF_EVENT_SETTLED, .state = state};
+    struct mf_event event = {.kind = MF_EVENT_SETTLED, .state = state, .history = history};
 
     if (!scheduler->has_dependencies && scheduler->epoch == 0)
         return;
@@ -152,11 +152,11 @@ static void meet_group(struct mf_scheduler *scheduler, uint32_t group)
 static void submit(struct mf_scheduler *scheduler, const struct mf_entry *entry)
 {
     struct mf_event event = {.kind = MF_EVENT_SUBMITTED};
-    enum mf_task_state earlier = mf_earlier_settle(scheduler, &entry->command, &event.history);
+    enum mf_task_state earlier = mf_earlier_settle(scheduler, entry, &event.history);
 
     scheduler->n_entries++;
     if (earlier != MF_TASK_WAITING) {
-        submit_settled(scheduler, entry, earlier);
+        submit_settled(scheduler, entry, earlier, event.history);
         return;
     }
     mf_learned_meet_kind(scheduler, entry->kind);
@@ -206,7 +206,8 @@ static bool is_any_bad(const struct mf_scheduler *scheduler)
 
     mf_farm_count(scheduler->farm, &counts);
     return counts.by_state[MF_TASK_FAILED] + counts.by_state[MF_TASK_CANCELLED] +
-               counts.by_state[MF_TASK_SKIPPED] + scheduler->n_failed_earlier >
+               counts.by_state[MF_TASK_SKIPPED] + scheduler->n_failed_earlier +
+               scheduler->n_failed + scheduler->n_cancelled >
            0;
 }
 
@@ -261,10 +262,12 @@ static void take_in(struct mf_scheduler *scheduler, const struct mf_entry *entry
 
 /* --- the turn --- */
 
+/* In a run that stops, for what is to be adopted. */
 static bool may_read(const struct mf_scheduler *scheduler)
 {
     return !scheduler->is_source_done && !scheduler->is_source_waiting && !scheduler->has_failed &&
-           mf_farm_stopping(scheduler->farm) == MF_STOP_NONE;
+           (mf_farm_stopping(scheduler->farm) == MF_STOP_NONE ||
+            mf_adoption_awaits_reading(scheduler));
 }
 
 bool mf_intake_may_go_on(const struct mf_scheduler *scheduler)

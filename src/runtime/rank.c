@@ -201,6 +201,8 @@ int mf_rank_schedule(struct mf_rank *rank, struct mf_scheduler_config *config, F
                             : mf_scheduler_create(config, &rank->scheduler, err);
     if (r < 0)
         return r;
+    if (config->is_takeover)
+        mf_rank_take_up_signals(rank);
     if (drive(rank, err) < 0) {
         /* Tasks may have run: this is an end of the run, not a refusal to start it. */
         mf_log_error(rank->log, "%s", err->text);

@@ -74,6 +74,7 @@ struct mf_rank {
     bool is_superseded;  /* another rank schedules, and tells how the run ends */
     int signal_fd;
     int n_signals;
+    int last_signal;
     bool is_ending; /* a signal has ended the running tasks */
     struct mf_watch *signal_watch;
     struct mf_scheduler *scheduler;

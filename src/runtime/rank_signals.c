@@ -83,6 +83,15 @@ static bool is_last_call(const struct mf_rank *rank, int number)
     return rank->n_signals > 1 || (number == SIGTERM && rank->config->is_in_job);
 }
 
+/* One that mpirun hands on goes to all ranks, and others are for whoever schedules. */
+static bool is_for_all(uint32_t number)
+{
+    for (size_t i = 0; i < N_HANDLED_SIGNALS; i++)
+        if (handled_signals[i].number == (int)number)
+            return handled_signals[i].is_of_mpirun;
+    return false;
+}
+
 static void stop_by(struct mf_rank *rank, int number)
 {
     bool is_last = is_last_call(rank, number);
@@ -99,6 +108,25 @@ static void stop_by(struct mf_rank *rank, int number)
     mf_scheduler_interrupt(rank->scheduler, is_last ? MF_STOP_NOW : MF_STOP_SOON, why);
 }
 
+/* For a rank that takes over. What the scheduler before has heard is known from that one. */
+static void note_signal(struct mf_rank *rank, uint32_t given, int number)
+{
+    if (!is_for_all(given) && !mf_worker_rank_is_waiting(rank->worker))
+        return;
+    rank->n_signals++;
+    rank->last_signal = number;
+}
+
+void mf_rank_take_up_signals(struct mf_rank *rank)
+{
+    int n_known = mf_scheduler_is_interrupted(rank->scheduler);
+
+    if (rank->n_signals > n_known)
+        stop_by(rank, rank->last_signal);
+    else
+        rank->n_signals = n_known;
+}
+
 static void on_signal(void *arg, uint32_t events)
 {
     struct mf_rank *rank = arg;
@@ -110,8 +138,12 @@ static void on_signal(void *arg, uint32_t events)
     number = meaning_of(rank, info.ssi_signo);
     if (info.ssi_signo == SIGTERM)
         mf_worker_rank_note_terminated(rank->worker, mf_clock_monotonic_ns());
-    if (number == 0 || !rank->scheduler)
+    if (number == 0)
         return;
+    if (!rank->scheduler) {
+        note_signal(rank, info.ssi_signo, number);
+        return;
+    }
     /* All processes of a job may be told, and each may pass it on. */
     if (rank->is_ending && rank->config->is_in_job)
         return;

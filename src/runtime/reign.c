@@ -64,7 +64,8 @@ static int set_lost(struct mf_scheduler *scheduler, struct mf_error *err)
     return mf_journal_set_text(scheduler->journal, TEXT_LOST, text, err);
 }
 
-/* The run begins: nothing that an earlier one said of itself holds. */
+/* The run begins: nothing that an earlier one said of itself holds, but what was asked of one that
+ * broke off. */
 static int begin_reign(struct mf_scheduler *scheduler, struct mf_error *err)
 {
     int r;
@@ -73,6 +74,11 @@ static int begin_reign(struct mf_scheduler *scheduler, struct mf_error *err)
     r = set_number(scheduler, TEXT_FIRST_ROW, scheduler->first_row, err);
     if (r == 0)
         r = set_lost(scheduler, err);
+    if (r == 0)
+        r = mf_past_note(scheduler, err);
+    if (r == 0)
+        r = scheduler->config.is_continued ? mf_wishes_recall(scheduler, err)
+                                           : mf_wishes_begin(scheduler, err);
     return r < 0 ? r : mf_lives_note_all(scheduler, err);
 }
 
@@ -136,6 +142,8 @@ int mf_reign_recall_lost(struct mf_scheduler *scheduler, struct mf_error *err)
     }
     lose(scheduler, scheduler->former);
     r = set_lost(scheduler, err);
+    if (r == 0)
+        r = mf_wishes_recall(scheduler, err);
     return r < 0 ? r : mf_lives_recall(scheduler, err);
 }
 

@@ -45,6 +45,7 @@ static void on_stop(struct mf_scheduler *scheduler, const struct mf_control_requ
     /* Whatever was about to stop it: nobody is to go on with it now. */
     scheduler->is_interrupted = false;
     mf_scheduler_stop(scheduler, request->is_now ? MF_STOP_NOW : MF_STOP_SOON, "mpifarm stop");
+    mf_wishes_note_stop(scheduler);
     mf_control_reply_set(reply, true, "%s",
                          request->is_now ? "the running tasks are being ended"
                                          : "nothing new is started; running tasks may end");
@@ -120,6 +121,22 @@ static bool on_scale(struct mf_scheduler *scheduler, uint64_t ticket,
 
 /* --- all of them --- */
 
+/* Returns whether the reply is there: only a refusal is at once. */
+static bool on_cancel(struct mf_scheduler *scheduler, uint64_t ticket,
+                      const struct mf_control_request *request, struct mf_control_reply *reply)
+{
+    if (mf_cancelling_ask(scheduler->requests->cancelling, ticket, request, reply))
+        return true;
+    mf_wishes_note_cancel(scheduler, request);
+    return false;
+}
+
+int mf_requests_recall_cancel(struct mf_scheduler *scheduler,
+                              const struct mf_control_request *request)
+{
+    return mf_cancelling_recall(scheduler->requests->cancelling, request);
+}
+
 /* Returns whether the reply is there; where tasks are looked at, it comes once they all were. */
 static bool carry_out(struct mf_scheduler *scheduler, uint64_t ticket,
                       const struct mf_control_request *request, struct mf_control_reply *reply)
@@ -131,7 +148,7 @@ static bool carry_out(struct mf_scheduler *scheduler, uint64_t ticket,
         on_stop(scheduler, request, reply);
         break;
     case MF_CONTROL_CANCEL:
-        return mf_cancelling_ask(requests->cancelling, ticket, request, reply);
+        return on_cancel(scheduler, ticket, request, reply);
     case MF_CONTROL_DRAIN:
         return mf_draining_ask(scheduler, requests->draining, ticket, request, reply);
     case MF_CONTROL_SCALE:

@@ -209,6 +209,8 @@ uint32_t mf_respawn_grow(struct mf_scheduler *scheduler, uint32_t n, uint32_t *r
         take_back(scheduler, peer);
         n_back++;
     }
+    if (n_back > 0)
+        mf_wishes_note_drained(scheduler);
     for (; n > 0 && mf_respawn_can(scheduler) && (peer = find_vacant(scheduler)); n--) {
         set_wanted(scheduler, peer, true);
         ++*ret_n_starting;

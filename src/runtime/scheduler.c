@@ -79,6 +79,11 @@ void mf_scheduler_interrupt(struct mf_scheduler *scheduler, enum mf_stop stop, c
     mf_scheduler_stop(scheduler, stop, why);
 }
 
+bool mf_scheduler_is_interrupted(const struct mf_scheduler *scheduler)
+{
+    return scheduler->is_interrupted;
+}
+
 /* --- receiving --- */
 
 static int apply_about_task(struct mf_scheduler *scheduler, enum mf_event_kind kind,
@@ -245,7 +250,8 @@ static void decide(struct mf_scheduler *scheduler)
     struct mf_event tick = {
         .kind = MF_EVENT_TICK,
         .turnaround_ns = scheduler->config.farm.turnaround_ns + 2 * scheduler->turnaround_ns,
-        .is_paused = mf_settle_is_backed_up(scheduler) || mf_respawn_is_missed(scheduler)};
+        .is_paused = mf_settle_is_backed_up(scheduler) || mf_respawn_is_missed(scheduler) ||
+                     scheduler->wishes.are_left};
 
     if (wanted > scheduler->lookahead)
         scheduler->lookahead = wanted;
@@ -327,7 +333,8 @@ static void finish(struct mf_scheduler *scheduler)
 
 static void end_turn(struct mf_scheduler *scheduler)
 {
-    bool is_done = mf_farm_is_finished(scheduler->farm) && !scheduler->is_telling;
+    bool is_done = mf_farm_is_finished(scheduler->farm) && !scheduler->is_telling &&
+                   !mf_adoption_is_under_way(scheduler);
     bool is_over;
 
     if (!is_done)
@@ -359,9 +366,10 @@ int mf_scheduler_turn(struct mf_scheduler *scheduler, int64_t now_ns)
     if (!mf_beginning_turn(scheduler))
         return mf_peers_send(scheduler) || had_traffic;
     scheduler->is_reading = mf_intake_turn(scheduler);
+    mf_adoption_turn(scheduler);
+    mf_wishes_turn(scheduler);
     scheduler->is_reading |= mf_requests_turn(scheduler);
     had_traffic |= scheduler->is_reading;
-    mf_adoption_turn(scheduler);
     mf_reign_turn(scheduler);
     /* Also while workers leave: what they still do is not to take longer than the allocation. */
     mf_walltime_turn(scheduler);
@@ -487,6 +495,8 @@ int mf_scheduler_create(const struct mf_scheduler_config *config,
     scheduler->config = *config;
     if (!config->clock_ns)
         scheduler->config.clock_ns = mf_clock_monotonic_ns;
+    if (!config->wall_ns)
+        scheduler->config.wall_ns = mf_clock_wall_ns;
     mf_list_init(&scheduler->unsettled);
     mf_list_init(&scheduler->fetches);
     r = create_parts(scheduler, err);

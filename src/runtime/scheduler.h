@@ -47,6 +47,7 @@ enum mf_resume {
  *
  * @log, @loop        of rank 0
  * @clock_ns          monotonic time, that of turns as well; NULL for the real one
+ * @wall_ns           nanoseconds since 1970, for what another scheduler may have to know; the same
  * @local             the scheduler's end of a local pair to the worker in this process
  * @remote            to the other ranks; NULL when there are none
  * @life              of this process, for the other ranks; NULL if nobody answers for it
@@ -58,7 +59,8 @@ enum mf_resume {
  *                    the run. Where resume says so, it may be called before a refusal
  * @progress          NULL for none
  * @farm              configuration of the core
- * @end_ns            when the allocation ends, monotonic; 0 for no end
+ * @end_ns            when the allocation ends, monotonic; 0 for no end. Who takes over finds that
+ *                    in the journal
  * @warn_signal       what running tasks get warn_before_ns before that; 0 for nothing
  * @shares            n_shares of groups, by name
  * @jobs              slots of a node
@@ -68,6 +70,8 @@ enum mf_resume {
  * @giver             gives idle nodes back to Slurm; NULL for nobody
  * @functions_yield   functions have processes of their own, and yield at their checkpoints
  * @resume            how to treat what the journal holds
+ * @is_continued      the run broke off, and these are other ranks: it resumes, and what the user
+ * has asked of it holds
  * @has_standby       another rank may take over this run; open_journal must then give a journal
  *                    whose lock is held
  * @over              told, with open_arg, when all has been done and written down, and the workers
@@ -86,6 +90,7 @@ struct mf_scheduler_config {
     const struct mf_log *log;
     struct mf_loop *loop;
     int64_t (*clock_ns)(void);
+    int64_t (*wall_ns)(void);
     struct mf_transport *local;
     struct mf_transport *remote;
     const struct mf_life *life;
@@ -108,6 +113,7 @@ struct mf_scheduler_config {
     struct mf_giver *giver;
     bool functions_yield;
     enum mf_resume resume;
+    bool is_continued;
     bool has_standby;
     void (*over)(void *arg, enum mf_run_result result);
     bool is_takeover;
@@ -145,6 +151,9 @@ void mf_scheduler_stop(struct mf_scheduler *scheduler, enum mf_stop stop, const 
 
 /** The same by what says nothing of the tasks, so that another run may go on with them. */
 void mf_scheduler_interrupt(struct mf_scheduler *scheduler, enum mf_stop stop, const char *why);
+
+/** Whether that is so, also when it was so under the scheduler before this one. */
+bool mf_scheduler_is_interrupted(const struct mf_scheduler *scheduler);
 
 /** Whether the run is over and all workers have left. */
 bool mf_scheduler_is_finished(const struct mf_scheduler *scheduler);

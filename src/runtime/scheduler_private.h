@@ -6,11 +6,13 @@
  *     adoption.c   what workers have of a scheduler that this one comes after
  *     reign.c      with a standby: the epoch, and who would come next
  *     lives.c      and which processes the ranks are
+ *     wishes.c     and what was decided of the run, for the next scheduler
  *     peers.c      the workers: HELLO, shares of nodes, frames to each
  *     notice.c     which of them are there, and those that were given up too early
  *     choosing.c   the policy auto
  *     intake.c     tasks from the source into the farm
  *     earlier.c    what was done earlier
+ *     past.c       when that was, in a run that is taken over
  *     learned.c    run times of kinds of tasks, from run to run
  *     dispatch.c   changes of the farm into records to workers
  *     feeds.c      output of tasks to the workers that run others which take it
@@ -44,6 +46,8 @@
 #include "taskfile/names.h"
 #include "wire/message.h"
 
+struct mf_control_request;
+
 /** Failures that the summary shows. */
 #define MF_MAX_SHOWN_FAILURES 20
 
@@ -75,7 +79,7 @@ enum mf_peer_state {
  * @share                what it has of its node
  * @was_sent             since it was last looked at whether something was
  * @is_reset             LOST, and told to begin again
- * @is_drained           LOST after it was drained: it gets no work when it is back
+ * @is_drained           it gets no work when it comes, or when it is back, as it was drained before
  * @is_missed            it was lost while it had work, or never came, and is not back
  * @is_gone              its process is not there any more, or seems not to be
  */
@@ -245,6 +249,7 @@ struct mf_earlier_output {
 struct mf_earlier_place {
     enum mf_task_state state;
     struct mf_task_history history;
+    int64_t ran_ns;     /* all its attempts */
     uint32_t unprinted; /* its output, as first_unprinted */
 };
 
@@ -312,6 +317,20 @@ struct mf_release {
     int64_t next_ns;
 };
 
+/**
+ * What was decided of the run, and is known to the next scheduler.
+ *
+ * @are_left   of the scheduler before: it is to be done once all is adopted that there is
+ * @stop       of that: how the run is to be stopped
+ * @noted      how it is being stopped, as the journal has it
+ * @n_cancels  requests to cancel tasks that the journal has
+ */
+struct mf_wishes {
+    bool are_left;
+    enum mf_stop stop, noted;
+    uint32_t n_cancels;
+};
+
 struct mf_scheduler {
     struct mf_scheduler_config config;
     struct mf_farm *farm;
@@ -348,9 +367,10 @@ struct mf_scheduler {
     struct mf_earlier_tries earlier_tries;
     uint64_t n_done_earlier, n_failed_earlier;
 
-    uint64_t epoch;            /* of this scheduler; 0 without a standby */
-    uint64_t former;           /* rank of the scheduler before */
-    bool has_new_heirs;        /* workers are to be told who would come next */
+    uint64_t epoch;     /* of this scheduler; 0 without a standby */
+    uint64_t former;    /* rank of the scheduler before */
+    bool has_new_heirs; /* workers are to be told who would come next */
+    struct mf_wishes wishes;
     bool is_superseded;        /* by another scheduler: nothing more is done */
     struct mf_table *adoptees; /* see adoption.c; NULL but after a takeover */
     uint64_t n_adopted;
@@ -390,7 +410,10 @@ struct mf_scheduler {
     uint64_t n_done, n_failed, n_cancelled, n_skipped, n_truncated, n_unfit;
     struct mf_kept_skip skips[MF_MAX_SHOWN_SKIPS];
     uint32_t n_skips;
+    bool has_times; /* an attempt has ended: the first two of those below hold */
     int64_t first_start_ns, last_end_ns, busy_ns;
+    uint64_t n_retried_before; /* another scheduler took over */
+    uint32_t n_slots_before;   /* when the run began, 0 for the same */
     struct mf_kept_failure failures[MF_MAX_SHOWN_FAILURES];
     uint32_t n_failures;
 
@@ -486,6 +509,26 @@ int mf_lives_note_all(struct mf_scheduler *scheduler, struct mf_error *err);
  */
 int mf_lives_recall(struct mf_scheduler *scheduler, struct mf_error *err);
 
+/* wishes.c */
+
+/** The run begins: nothing was asked of it yet. Returns 0 or -errno with a sentence. */
+int mf_wishes_begin(struct mf_scheduler *scheduler, struct mf_error *err);
+
+/** What was asked of a run that goes on is to be done. Returns 0 or -errno with a sentence. */
+int mf_wishes_recall(struct mf_scheduler *scheduler, struct mf_error *err);
+
+/** Behind adoption: does that when it is time, and notes how the run is being stopped. */
+void mf_wishes_turn(struct mf_scheduler *scheduler);
+
+/** The run is being stopped, if it is; which workers are drained has changed: durably. */
+void mf_wishes_note_stop(struct mf_scheduler *scheduler);
+void mf_wishes_note_drained(struct mf_scheduler *scheduler);
+
+/** Tasks are to be cancelled: durable behind mf_wishes_secure(), which is before the answer. */
+void mf_wishes_note_cancel(struct mf_scheduler *scheduler,
+                           const struct mf_control_request *request);
+void mf_wishes_secure(struct mf_scheduler *scheduler);
+
 /* adoption.c */
 
 int mf_adoption_create(struct mf_scheduler *scheduler);
@@ -523,6 +566,12 @@ void mf_adoption_on_settled(struct mf_scheduler *scheduler, mf_task_id task);
 
 /** Adopts what could not be before, and ends what no task wants. */
 void mf_adoption_turn(struct mf_scheduler *scheduler);
+
+/** Whether a task that a worker has an attempt of is still to be read. */
+bool mf_adoption_awaits_reading(const struct mf_scheduler *scheduler);
+
+/** Whether some attempt may be adopted without that anything new is started before. */
+bool mf_adoption_is_under_way(const struct mf_scheduler *scheduler);
 
 /* peers.c */
 
@@ -663,8 +712,7 @@ struct mf_earlier_output *mf_earlier_find_output(const struct mf_scheduler *sche
 
 /** How this task ended, if the journal has it, else WAITING; that end is used up, and told of.
  * *ret_history is what it has been through in this run, NULL for nothing. */
-enum mf_task_state mf_earlier_settle(struct mf_scheduler *scheduler,
-                                     const struct mf_command *command,
+enum mf_task_state mf_earlier_settle(struct mf_scheduler *scheduler, const struct mf_entry *entry,
                                      const struct mf_task_history **ret_history);
 
 /** The number of the last attempt of a task that was not settled, 0 if there was none. */
@@ -674,6 +722,21 @@ uint32_t mf_earlier_attempts(struct mf_scheduler *scheduler, const char *id);
 bool mf_earlier_was_skipped(struct mf_scheduler *scheduler, const uint8_t *key);
 
 void mf_earlier_finish(struct mf_scheduler *scheduler);
+
+/* past.c */
+
+/** A run begins that another scheduler may take over. Returns 0 or -errno. */
+int mf_past_note(struct mf_scheduler *scheduler, struct mf_error *err);
+
+/** When the run that is taken over began, and has to end. Returns 0 or -errno. */
+int mf_past_recall(struct mf_scheduler *scheduler, struct mf_error *err);
+
+/** An attempt has run from one time to another. */
+void mf_past_note_time(struct mf_scheduler *scheduler, int64_t start_ns, int64_t end_ns);
+
+/** The same of one that has ended before the run was taken over. Returns how long it ran. */
+int64_t mf_past_note_attempt(struct mf_scheduler *scheduler,
+                             const struct mf_journal_attempt *attempt);
 
 /* intake.c */
 
@@ -813,6 +876,10 @@ void mf_requests_destroy(struct mf_scheduler *scheduler);
 
 /** Looks for tasks that are to be cancelled. Returns whether it stopped early to be brief. */
 bool mf_requests_turn(struct mf_scheduler *scheduler);
+
+/** Tasks that were to be cancelled under the scheduler before are so still. Returns 0 or -errno. */
+int mf_requests_recall_cancel(struct mf_scheduler *scheduler,
+                              const struct mf_control_request *request);
 
 /** When it wants its next turn; INT64_MAX for never. */
 int64_t mf_requests_next_ns(const struct mf_scheduler *scheduler);

@@ -29,6 +29,9 @@
 /* Answers are taken in after so many, as the socket holds only some hundreds. */
 #define PACKETS_AT_ONCE 64
 
+/* More than it holds: if there are still some, somebody floods it. */
+#define ANSWERS_AT_ONCE 1024
+
 /* Nobody is taken for gone before so many questions in a row are without an answer. */
 #define ENOUGH_QUESTIONS 4
 
@@ -237,10 +240,13 @@ static void take_answers(struct mf_sentry *sentry)
 {
     uint32_t number, address;
     bool is_there;
+    int r = 1;
 
-    while (mf_knock_hear(sentry->knock_fd, sentry->token, &number, &is_there, &address))
-        if (number < sentry->n_peers)
+    for (int n = 0; r != 0 && n < ANSWERS_AT_ONCE; n++) {
+        r = mf_knock_hear(sentry->knock_fd, sentry->token, &number, &is_there, &address);
+        if (r > 0 && number < sentry->n_peers)
             on_answer(sentry, number, is_there, address);
+    }
 }
 
 static void hear_answers(struct mf_sentry *sentry)

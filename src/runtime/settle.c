@@ -113,11 +113,7 @@ static int64_t began_ns(const struct mf_scheduler *scheduler, const struct mf_li
 static void note_times(struct mf_scheduler *scheduler, const struct mf_live *live,
                        const struct mf_outcome *outcome, uint32_t n_slots)
 {
-    int64_t start_ns = began_ns(scheduler, live, outcome);
-
-    if (scheduler->first_start_ns == 0 || start_ns < scheduler->first_start_ns)
-        scheduler->first_start_ns = start_ns;
-    scheduler->last_end_ns = scheduler->now_ns;
+    mf_past_note_time(scheduler, began_ns(scheduler, live, outcome), scheduler->now_ns);
     scheduler->busy_ns += outcome->duration_ns * n_slots;
 }
 

@@ -164,6 +164,13 @@ enum mf_run_result mf_scheduler_result(const struct mf_scheduler *scheduler)
                : MF_RUN_DONE;
 }
 
+/* Who has taken over does not know of those that were lost before. */
+static uint32_t count_slots(const struct mf_scheduler *scheduler)
+{
+    return scheduler->n_slots > scheduler->n_slots_before ? scheduler->n_slots
+                                                          : scheduler->n_slots_before;
+}
+
 /* Whether what is recorded of the run cannot be found any more. */
 static bool is_lost(const struct mf_scheduler *scheduler)
 {
@@ -189,7 +196,7 @@ void mf_scheduler_summarize(const struct mf_scheduler *scheduler, FILE *file)
         .n_truncated = scheduler->n_truncated,
         .makespan_ns = scheduler->last_end_ns - scheduler->first_start_ns,
         .busy_ns = scheduler->busy_ns,
-        .n_slots = scheduler->n_slots,
+        .n_slots = count_slots(scheduler),
         .failures = failures,
         .n_shown = scheduler->n_failures,
         .n_unfit = scheduler->n_unfit,
@@ -204,7 +211,7 @@ void mf_scheduler_summarize(const struct mf_scheduler *scheduler, FILE *file)
     };
 
     mf_farm_count(scheduler->farm, &counts);
-    summary.n_retried = counts.retried;
+    summary.n_retried = counts.retried + scheduler->n_retried_before;
     summary.stopped_by = mf_telling_stopped_by(scheduler);
     summary.is_lost = is_lost(scheduler);
     for (uint32_t i = 0; i < scheduler->n_failures; i++)

@@ -93,6 +93,9 @@ int64_t mf_worker_rank_next_ns(const struct mf_worker_rank *worker);
 /** Epoch of its scheduler; 0 as long as there is no standby. */
 uint64_t mf_worker_rank_epoch(const struct mf_worker_rank *worker);
 
+/** Whether it is without a scheduler, and another one may come. */
+bool mf_worker_rank_is_waiting(const struct mf_worker_rank *worker);
+
 /**
  * Whether this rank is to try now to take over: its scheduler is lost, and whoever comes before it
  * has had time enough.

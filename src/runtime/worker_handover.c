@@ -36,6 +36,11 @@ uint64_t mf_worker_rank_epoch(const struct mf_worker_rank *worker)
     return worker->heirs.epoch;
 }
 
+bool mf_worker_rank_is_waiting(const struct mf_worker_rank *worker)
+{
+    return worker->awaits_heir;
+}
+
 bool mf_worker_rank_may_succeed(const struct mf_worker_rank *worker, mf_worker_id rank,
                                 int64_t now_ns)
 {

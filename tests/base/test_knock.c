@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
+#include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <string.h>
@@ -48,7 +49,7 @@ Test(knock, whoever_knows_the_door_is_answered)
         await(door_fd);
         cr_assert(ge(uint, mf_door_answer(door_fd, &door, is_there != 0), 1));
         await(knock_fd);
-        while (mf_knock_hear(knock_fd, token, &peer, &answer, &address))
+        while (mf_knock_hear(knock_fd, token, &peer, &answer, &address) != 0)
             cr_assert(eq(u32, peer, 7));
         cr_assert(eq(int, answer, is_there != 0));
     }
@@ -80,6 +81,16 @@ Test(knock, garbage_is_dropped)
     cr_assert(eq(uint, mf_door_answer(door_fd, &door, true), 0));
 }
 
+Test(knock, whoever_floods_a_door_does_not_keep_it_from_all_else)
+{
+    door.n_addresses = 1;
+    for (int i = 0; i < MF_DOOR_PACKETS + 20; i++)
+        mf_knock(knock_fd, token, &door, 7);
+    await(door_fd);
+    cr_assert(eq(uint, mf_door_answer(door_fd, &door, true), MF_DOOR_PACKETS));
+    cr_assert(eq(uint, mf_door_answer(door_fd, &door, true), 20));
+}
+
 Test(knock, an_answer_to_another_question_is_dropped)
 {
     uint32_t peer, address;
@@ -89,7 +100,7 @@ Test(knock, an_answer_to_another_question_is_dropped)
     await(door_fd);
     (void)mf_door_answer(door_fd, &door, true);
     await(knock_fd);
-    cr_assert(eq(int, mf_knock_hear(knock_fd, token + 1, &peer, &answer, &address), 0));
+    cr_assert(eq(int, mf_knock_hear(knock_fd, token + 1, &peer, &answer, &address), -EBADMSG));
 }
 
 Test(knock, a_door_travels)

@@ -64,6 +64,17 @@ Test(adopting, an_adopted_task_runs_and_is_not_sent_again)
     cr_assert_str_eq(t_trace(t), "#1:DONE");
 }
 
+Test(adopting, a_farm_that_stops_at_once_ends_what_it_adopts)
+{
+    struct t_farm *t = WITHHELD(1);
+
+    cr_assert_eq(t_apply(t, .kind = MF_EVENT_STOP, .stop = MF_STOP_NOW), 0);
+    cr_assert_eq(adopt(t, 1, 0, 1, 0), 0);
+    cr_assert_str_eq(t_trace(t), "#1:RUNNING@0/END(stopped)");
+    cr_assert_eq(end(t, 1, 0, 1, MF_CAUSE_STOPPED), 0);
+    cr_assert_str_eq(t_trace(t), "#1:CANCELLED(stopped)");
+}
+
 Test(adopting, its_slot_is_taken)
 {
     struct t_farm *t = WITHHELD(1);

@@ -93,6 +93,24 @@ Test(halt, soon_stops_the_farm_at_that_many_failures)
     cr_assert_str_eq(t_trace(t), "a:FAILED(exit) b:FAILED(exit) c:RUNNING@2");
 }
 
+Test(halt, failures_of_this_run_under_another_scheduler_count_and_those_of_earlier_runs_do_not)
+{
+    struct t_farm *t =
+        t_farm("a b", .workers = 2, .config = {.halt_when = MF_HALT_SOON, .halt_failed = 2});
+    const struct mf_task_history history = {.failed = {1}};
+
+    t_tick(t);
+    cr_assert_eq(t_apply(t, .kind = MF_EVENT_SETTLED, .state = MF_TASK_FAILED), 0);
+    cr_assert_eq(t_apply(t, .kind = MF_EVENT_SETTLED, .state = MF_TASK_DONE, .history = &history),
+                 0);
+    t_end(t, "a", .cause = MF_CAUSE_EXIT);
+    cr_assert_eq(mf_farm_stopping(t->farm), MF_STOP_NONE);
+    cr_assert_eq(t_apply(t, .kind = MF_EVENT_SETTLED, .state = MF_TASK_FAILED, .history = &history),
+                 0);
+    t_end(t, "b", .cause = MF_CAUSE_EXIT);
+    cr_assert_eq(mf_farm_stopping(t->farm), MF_STOP_SOON);
+}
+
 Test(halt, now_ends_what_runs)
 {
     struct t_farm *t =

@@ -38,11 +38,12 @@ Test(batch, words_before_the_dashes_are_for_sbatch_and_those_behind_for_the_run)
     struct t_result result = t_sh(
         "mpifarm batch --dry-run -N 4 'a b.txt' --hold -t 12:00:00 --comment='x \"y\\ #z' -o 'm o' "
         "-- "
-        "--retries 3 --run-dir 'my run' | grep -o '^#SBATCH -N.*\\|^\"$mpifarm\" run --.*'; ls");
+        "--retries 3 --run-dir 'my run' | grep -o '^#SBATCH -N.*\\|^exec \"$mpifarm\" run --.*'; "
+        "ls");
 
     cr_assert(eq(str, result.out,
                  "#SBATCH -N 4 -t 12:00:00 \"--comment=x \\\"y\\\\ #z\" -o \"m o\"\n"
-                 "\"$mpifarm\" run --resume --retries 3 --run-dir 'my run' 'a b.txt'\n"
+                 "exec \"$mpifarm\" run --resume --retries 3 --run-dir 'my run' 'a b.txt'\n"
                  "a b.txt\n"),
               "%s", result.err);
 }
@@ -90,7 +91,7 @@ Test(batch, a_test_leaves_nothing_and_is_sbatchs_own)
 {
     t_write("tasks.txt", "true\n");
     struct t_result result =
-        t_sh(SLURM "put sbatch <<'END'\necho \"$*\"; grep -c '^.$mpifarm. run '; exit 5\nEND\n"
+        t_sh(SLURM "put sbatch <<'END'\necho \"$*\"; grep -c '^exec .$mpifarm. run '; exit 5\nEND\n"
                    "mpifarm batch tasks.txt --test-only -N2; echo $?; ls");
 
     cr_assert(eq(str, result.out, "--test-only\n1\n5\nbin\ntasks.txt\n"), "%s", result.err);

@@ -53,6 +53,17 @@ static void expect_all_done(const char *lost)
               "the journal says that all is done, and printed");
 }
 
+/* The time that is told is that since the beginning, whoever scheduled then. */
+static void expect_all_time_told(void)
+{
+    const char *status = strstr(t_read("mpifarm-run/status.json"), "\"elapsed\": ");
+    double told = status ? atof(status + strlen("\"elapsed\": ")) : 0;
+    struct t_result result = t_sh("stat -c %%.9Y effect.* | sort -n | sed -n '1p;$p'");
+    double first = atof(result.out), last = atof(strchr(result.out, '\n') + 1);
+
+    cr_assert(told + 0.05 > last - first, "%.3f s of %.3f s", told, last - first);
+}
+
 /* The scheduler does not run tasks itself, as other ranks share its node. */
 static void kill_when(const char *moment)
 {
@@ -61,6 +72,7 @@ static void kill_when(const char *moment)
                    "await test -e %s; kill -9 $(scheduler); touch killed; wait $mpirun",
          t_mpifarm_surviving(4), moment);
     cr_assert(t_has(t_read("err"), "goes on with the run"), "%s", t_read("err"));
+    expect_all_time_told();
     expect_all_done(NULL);
 }
 
@@ -120,6 +132,45 @@ Test(standby, a_scheduler_that_is_killed_while_workers_leave_changes_nothing)
     cr_assert(eq(int, result.status, 0), "%s", t_read("err"));
     cr_assert(eq(int, t_count_lines(result.out, ""), 2), "%s", result.out);
     cr_assert(not(t_has(t_read("err"), "in the middle of the run")), "%s", t_read("err"));
+}
+
+/* The run is stopped and its scheduler killed by these commands, in whatever order. */
+static void stop_and_kill(const char *stop, const char *why)
+{
+    write_tasks();
+    struct t_result result =
+        t_sh(FUNCTIONS "mpifarm run --np 4 --standby -j 4 tasks.txt >out 2>err & farm=$!; "
+                       "await test -e effect.5; %s; touch killed; wait $farm",
+             stop);
+
+    cr_assert(eq(int, result.status, 3), "%s", t_read("err"));
+    cr_assert(t_has(t_read("err"), why), "%s", t_read("err"));
+    cr_assert(ne(str, t_sh("mpifarm run --resume tasks.txt 2>/dev/null | grep output").out, ""));
+}
+
+Test(standby, a_stop_that_was_answered_holds_when_the_scheduler_dies)
+{
+    stop_and_kill("mpifarm stop && kill -9 $(scheduler)", "stopped by mpifarm stop");
+}
+
+Test(standby, a_signal_that_comes_while_nobody_schedules_is_heard)
+{
+    stop_and_kill("kill -9 $(scheduler); kill -TERM $farm", "stopped by signal 15");
+}
+
+/* It tells nobody that the run has ended. */
+Test(standby, a_scheduler_that_has_lost_its_lock_leaves_and_another_rank_goes_on)
+{
+    write_tasks();
+    struct t_result result =
+        t_sh("mpifarm run --np 4 --standby -j 4 tasks.txt >out 2>err & farm=$!; "
+             "await test -e effect.5; echo 1 another > mpifarm-run/lock; "
+             "await grep -q 'this scheduler leaves' err; touch killed; wait $farm");
+
+    cr_assert(eq(int, result.status, 0), "%s", t_read("err"));
+    cr_assert(t_has(t_read("err"), "rank 0 is gone: rank 1 goes on with the run"), "%s",
+              t_read("err"));
+    expect_all_done(NULL);
 }
 
 Test(standby, where_the_tasks_cannot_be_read_again_the_run_ends_with_a_sentence)

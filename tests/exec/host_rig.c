@@ -596,6 +596,24 @@ uint64_t host_call(struct host_rig *rig, enum host_function function, const void
     return host_call_with(rig, function, input, size, 0, NULL);
 }
 
+uint64_t host_stretch(struct host_rig *rig, enum host_function function, const void *inputs,
+                      size_t size, uint32_t n)
+{
+    struct mf_call call = {
+        .task = rig->n_tasks,
+        .function = (uint16_t)function,
+        .size = size,
+        .input = inputs,
+        .details = {.try_number = 1, .n_more = n - 1},
+    };
+
+    rig->n_tasks += n;
+    rig->n_calls += n;
+    cr_assert_lt(rig->n_tasks, HOST_MAX_TASKS);
+    mf_call_put(&rig->calls, &call);
+    return call.task;
+}
+
 uint64_t host_start(struct host_rig *rig)
 {
     uint64_t number = ++rig->n_units;

@@ -127,6 +127,11 @@ uint64_t host_call(struct host_rig *rig, enum host_function function, const void
 uint64_t host_call_with(struct host_rig *rig, enum host_function function, const void *input,
                         size_t size, int64_t timeout_ns, const char *restored);
 
+/** Adds a stretch of n calls, alone in its unit, with an input of `size` bytes each; returns the
+ * first task. */
+uint64_t host_stretch(struct host_rig *rig, enum host_function function, const void *inputs,
+                      size_t size, uint32_t n);
+
 /** Starts the unit of the calls added; returns its number. */
 uint64_t host_start(struct host_rig *rig);
 

@@ -77,6 +77,56 @@ Test(host, results_that_are_alike_share_entries)
     munmap(is_done, sizeof(*is_done));
 }
 
+Test(host, calls_of_a_stretch_may_have_anything_but_small_results_in_between)
+{
+    const uint64_t sizes[] = {8, 8, 100000, 8, 0, MF_CALL_LARGE_BYTES, MF_CALL_LARGE_BYTES + 1, 8};
+    const uint64_t n_children[] = {0, 0, 3, 0, 1, 0};
+    struct host_rig *rig = host_rig_create((struct host_options){0});
+    uint64_t first = host_stretch(rig, HOST_GROW, sizes, sizeof(sizes[0]), 8);
+    uint64_t parent, failed;
+
+    host_start(rig);
+    parent = host_stretch(rig, HOST_CHILDREN, n_children, sizeof(n_children[0]), 6);
+    host_start(rig);
+    failed = host_stretch(rig, HOST_FAIL, "onetwosix", 3, 3);
+    host_start(rig);
+    host_wait_all(rig);
+    for (uint64_t i = 0; i < 8; i++) {
+        cr_assert_eq(rig->tasks[first + i].n_results, 1);
+        cr_assert_eq(rig->tasks[first + i].size, sizes[i]);
+        cr_assert(sizes[i] == 0 ||
+                  rig->tasks[first + i].data[sizes[i] - 1] == (uint8_t)(sizes[i] - 1));
+    }
+    for (uint64_t i = 0; i < 6; i++) {
+        cr_assert_eq(rig->tasks[parent + i].n_results, 1);
+        cr_assert_eq(rig->tasks[parent + i].n_children, n_children[i]);
+    }
+    cr_assert(host_ended(&rig->tasks[failed + 1], MPIFARM_CAUSE_FUNCTION, 3, "two"));
+    cr_assert(host_ended(&rig->tasks[failed + 2], MPIFARM_CAUSE_FUNCTION, 3, "six"));
+    host_rig_destroy(rig);
+}
+
+Test(host, calls_of_a_stretch_that_are_cancelled_do_not_run)
+{
+    int *is_open =
+        mmap(NULL, sizeof(*is_open), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    struct host_rig *rig = host_rig_create((struct host_options){.user = is_open});
+    uint64_t first = host_stretch(rig, HOST_GATE, "abcdefghij", 1, 10);
+    uint64_t unit = host_start(rig);
+
+    host_wait_pid(rig, first);
+    rig->caller->ops->cancel(rig->caller, unit, 1, 1);
+    rig->caller->ops->cancel(rig->caller, unit, 1, 8);
+    __atomic_store_n(is_open, 1, __ATOMIC_SEQ_CST);
+    host_wait_all(rig);
+    for (uint64_t i = 0; i < 10; i++) {
+        cr_assert_eq(rig->tasks[first + i].n_results, 1);
+        cr_assert_eq(rig->tasks[first + i].code, i == 1 || i == 8 ? ECANCELED : 0);
+    }
+    host_rig_destroy(rig);
+    munmap(is_open, sizeof(*is_open));
+}
+
 Test(host, three_executors_share_units)
 {
     run_many(3, 1, 5000);

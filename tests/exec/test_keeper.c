@@ -81,7 +81,8 @@ static bool is_there(void)
 
     for (;;) {
         mf_knock(knock_fd, token, &door, 1);
-        if (poll(&item, 1, 100) == 1 && mf_knock_hear(knock_fd, token, &peer, &answer, &address))
+        if (poll(&item, 1, 100) == 1 &&
+            mf_knock_hear(knock_fd, token, &peer, &answer, &address) > 0)
             return answer;
     }
 }
@@ -92,7 +93,7 @@ static void forget_answers(void)
     uint32_t peer, address;
     bool answer;
 
-    while (mf_knock_hear(knock_fd, token, &peer, &answer, &address))
+    while (mf_knock_hear(knock_fd, token, &peer, &answer, &address) != 0)
         ;
 }
 

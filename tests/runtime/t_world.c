@@ -37,6 +37,14 @@ struct world_end {
     struct letter *lent;
 };
 
+/* The same time everywhere, also for those who tell the day by it. */
+static int64_t world_now_ns;
+
+static int64_t wall_ns(void)
+{
+    return world_now_ns;
+}
+
 uint64_t t_world_draw(struct t_world *world, uint64_t bound)
 {
     return mf_rng_below(&world->rng, bound);
@@ -205,6 +213,8 @@ static void note_start(struct t_rank *rank, const struct mf_start *start,
                                       .n_slots = start->n_slots,
                                       .ranks = find_ranks(rank, command)};
 
+    world->n_started++;
+    rank->n_started++;
     world->n_spread += running.ranks != 1u << rank->number;
     cr_assert_lt(world->n_running, 256);
     world->running[world->n_running++] = running;
@@ -239,7 +249,8 @@ static void script(void *arg, const struct mf_start *start, struct mf_fake_run *
     note_start(rank, start, command);
     if (task->is_cut_first && start->try_number == 1) {
         run->outcome.cause = MF_CAUSE_WALLTIME;
-    } else if (task->fails_first && start->try_number == (task->is_cut_first ? 2 : 1)) {
+    } else if (task->fails ||
+               (task->fails_first && start->try_number == (task->is_cut_first ? 2 : 1))) {
         run->outcome.cause = MF_CAUSE_EXIT;
         run->outcome.exit_status = 1;
     } else if (task->is_cut) {
@@ -316,6 +327,7 @@ static int create_scheduler(struct t_rank *rank, bool is_takeover)
     struct mf_scheduler_config config = {
         .log = getenv("T_TAKEOVER_VERBOSE") ? &log : NULL,
         .loop = rank->loop,
+        .wall_ns = wall_ns,
         .local = rank->local,
         .remote = rank->remote,
         .open_journal = open_journal,
@@ -472,6 +484,18 @@ static void notice(struct t_rank *rank)
 
 /* --- time --- */
 
+static void note_result(struct t_world *world, const struct mf_scheduler *scheduler)
+{
+    FILE *file = fmemopen(world->summary, sizeof(world->summary), "w");
+
+    world->result = mf_scheduler_result(scheduler);
+    world->n_gone = scheduler->notice.n_gone;
+    mf_recovery_name_lost(scheduler, world->lost, sizeof(world->lost));
+    cr_assert(file);
+    mf_scheduler_summarize(scheduler, file);
+    fclose(file);
+}
+
 static void turn_scheduler(struct t_rank *rank)
 {
     const char *breach;
@@ -486,9 +510,7 @@ static void turn_scheduler(struct t_rank *rank)
     mf_loop_wait(rank->loop, 0);
     if (!mf_scheduler_is_finished(rank->scheduler))
         return;
-    rank->world->result = mf_scheduler_result(rank->scheduler);
-    rank->world->n_gone = rank->scheduler->notice.n_gone;
-    mf_recovery_name_lost(rank->scheduler, rank->world->lost, sizeof(rank->world->lost));
+    note_result(rank->world, rank->scheduler);
     rank->world->is_finished = true;
     drop_scheduler(rank);
 }
@@ -540,6 +562,7 @@ void t_world_step(struct t_world *world)
     uint32_t first = (uint32_t)t_world_draw(world, world->n_ranks);
 
     world->now_ns += (int64_t)t_world_draw(world, (uint64_t)(3 * MS)) + 1;
+    world_now_ns = world->now_ns;
     for (uint32_t i = 0; i < world->n_ranks && !world->is_finished && !world->breach; i++) {
         struct t_rank *rank = &world->ranks[(first + i) % world->n_ranks];
 

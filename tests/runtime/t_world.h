@@ -23,6 +23,7 @@ struct t_world;
  * @scheduler   NULL unless it schedules
  * @journal     that it has open
  * @notices_ns  when it will know that the scheduler is dead, 0 for nothing to notice
+ * @n_started   attempts
  * @goes_on_ns, @works_on_ns  until then it is stopped, or only its worker, though its tasks run on
  */
 struct t_rank {
@@ -39,12 +40,14 @@ struct t_rank {
     struct mf_source *source;
     struct mf_journal *journal;
     struct mf_loop *loop;
+    uint32_t n_started;
     int64_t notices_ns;
     int64_t goes_on_ns, works_on_ns;
 };
 
 /** What happened to a task. */
 struct t_world_task {
+    bool fails;        /* each of its tries fails */
     bool fails_first;  /* its first try fails; the second one, if the first is cut */
     bool is_cut_first; /* the same of its first try alone */
     bool is_cut;       /* it ends as one that was warned of the end of the allocation */
@@ -71,7 +74,7 @@ struct t_world {
     struct t_rank ranks[T_WORLD_MAX_RANKS];
     struct t_world_task tasks[T_WORLD_MAX_TASKS + 1];
     struct t_world_running running[256];
-    uint32_t n_running, n_spread;
+    uint32_t n_running, n_spread, n_started;
     bool has_nodes;
     uint32_t n_tasks;
     char dir[64], run_dir[80], tasks_file[80];
@@ -81,6 +84,7 @@ struct t_world {
     enum mf_run_result result;
     uint64_t n_gone; /* as the scheduler counts at the end */
     char lost[64];   /* as it names them */
+    char summary[1024];
     const char *breach;
 };
 

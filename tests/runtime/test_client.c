@@ -246,6 +246,20 @@ Test(client, servers_are_supplied_with_short_calls_so_far_ahead_that_this_rank_c
     cr_assert(le(i64, mf_client_leisure_ns(client), MF_NS_PER_MS));
 }
 
+Test(client, units_are_longer_where_servers_are_supplied_far_ahead)
+{
+    begin();
+    run(4 * MF_NS_PER_US);
+    cr_assert(gt(u32, units[n_units - 1].n_calls, 60), "as many as fit into a frame");
+}
+
+Test(client, units_of_longer_calls_take_a_tenth_of_a_millisecond)
+{
+    begin();
+    run(30 * MF_NS_PER_US);
+    cr_assert(le(u32, units[n_units - 1].n_calls, 4));
+}
+
 Test(client, long_calls_are_not_sent_ahead_for_that)
 {
     begin();

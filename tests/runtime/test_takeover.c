@@ -3,6 +3,7 @@
 
 #include "base/buffer.h"
 #include "base/clock.h"
+#include "control/request.h"
 #include "runtime/handover.h"
 #include "runtime/worker_private.h"
 #include "support/seeds.h"
@@ -305,5 +306,212 @@ Test(takeover, a_scheduler_whose_lock_somebody_else_has_leaves_the_workers_to_th
     cr_assert_eq(count_rows(world), n_rows);
     for (uint32_t i = 1; i < world->n_ranks; i++)
         cr_assert_not(mf_worker_rank_is_finished(world->ranks[i].worker));
+    t_world_destroy(world);
+}
+
+/* --- what was decided before --- */
+
+/* A world whose tasks last for so long, with some of them on their way after a while. What they
+ * write takes a while to be fetched. */
+static struct t_world *make_steady_world(uint64_t seed, uint32_t n_tasks, int ms)
+{
+    struct t_world *world;
+    struct mf_rng rng;
+
+    mf_rng_init(&rng, seed);
+    world = t_world_create(seed, 4, 2, make_tasks(&rng, n_tasks), n_tasks, false);
+    for (uint32_t i = 1; i <= n_tasks; i++) {
+        world->tasks[i].is_loud = true;
+        world->tasks[i].duration_ns = (ms + (int64_t)mf_rng_below(&rng, 50)) * MF_NS_PER_MS;
+    }
+    cr_assert_not(t_world_run(world, 150), "it is too short for this test");
+    return world;
+}
+
+/* Messages are slow then, so that something of what ran has ended before the next one hears of it.
+ */
+static void kill_scheduler(struct t_world *world)
+{
+    world->longest_trip_ns = 200 * MF_NS_PER_MS;
+    t_world_kill(world, t_world_scheduler(world));
+}
+
+/* How the journal says that a task ended; READY if it did not. */
+struct end {
+    uint64_t seq;
+    enum mf_task_state state;
+    uint32_t n_rows;
+};
+
+static int note_end(void *arg, const struct mf_journal_attempt *attempt)
+{
+    struct end *end = arg;
+
+    if (attempt->seq == end->seq) {
+        end->state = attempt->state;
+        end->n_rows++;
+    }
+    return 0;
+}
+
+static struct end find_end(const struct t_world *world, uint64_t task)
+{
+    struct end end = {.seq = task, .state = MF_TASK_READY};
+    struct mf_journal *journal;
+    struct mf_error err;
+
+    cr_assert_eq(mf_journal_open(world->run_dir, MF_JOURNAL_READ, &journal, &err), 0, "%s",
+                 err.text);
+    cr_assert_eq(mf_journal_each(journal, note_end, &end, &err), 0, "%s", err.text);
+    mf_journal_close(journal, NULL);
+    return end;
+}
+
+/* What has run to its end is in the journal as such, unless it was on a rank that died. */
+static void expect_ends_known(const struct t_world *world, uint64_t seed)
+{
+    for (uint32_t i = 1; i <= world->n_tasks; i++)
+        cr_assert(world->tasks[i].n_done == 0 || world->tasks[i].n_cut > 0 ||
+                      find_end(world, i).state == MF_TASK_DONE,
+                  "T_SEED=%" PRIu64 ": task %u was done, which nobody knows", seed, i);
+}
+
+/* Of a run that was being stopped when its scheduler died, and the next one too. */
+static void stop_and_kill(uint64_t seed)
+{
+    struct t_world *world = make_steady_world(seed, 100, 400);
+    uint32_t n_started;
+
+    mf_scheduler_interrupt(t_world_scheduler(world)->scheduler, MF_STOP_SOON, "a signal");
+    cr_assert_not(t_world_run(world, 40));
+    n_started = world->n_started;
+    kill_scheduler(world);
+    while (world->n_takeovers == 0)
+        t_world_step(world);
+    kill_scheduler(world);
+    cr_assert(t_world_run(world, 20000), "T_SEED=%" PRIu64 ": it does not end", seed);
+    cr_assert_null(world->breach, "T_SEED=%" PRIu64 ": %s", seed, world->breach);
+    cr_assert_eq(world->result, MF_RUN_STOPPED);
+    cr_assert_eq(world->n_started, n_started, "T_SEED=%" PRIu64 ": more were started", seed);
+    expect_ends_known(world, seed);
+    t_world_destroy(world);
+}
+
+Test(takeover, a_run_that_is_being_stopped_starts_nothing_more_and_what_runs_may_end)
+{
+    for (uint64_t seed = t_is_seed_given() ? t_seed_first() : 4001, n = t_seed_count(8); n > 0; n--)
+        stop_and_kill(seed++);
+}
+
+Test(takeover, a_run_that_was_told_to_stop_at_once_does_so)
+{
+    struct t_world *world = make_steady_world(1, 100, 4000);
+
+    mf_scheduler_interrupt(t_world_scheduler(world)->scheduler, MF_STOP_NOW, "a signal");
+    mf_wishes_note_stop(t_world_scheduler(world)->scheduler);
+    kill_scheduler(world);
+    cr_assert(t_world_run(world, 2000), "what runs is not ended");
+    cr_assert_eq(world->n_takeovers, 1);
+    cr_assert_eq(world->result, MF_RUN_STOPPED);
+    t_world_destroy(world);
+}
+
+Test(takeover, a_signal_before_the_next_one_begins_lets_running_tasks_end)
+{
+    for (uint64_t seed = 1; seed <= 6; seed++) {
+        struct t_world *world = make_steady_world(seed, 100, seed % 2 ? 400 : 60);
+        uint32_t n_started;
+
+        kill_scheduler(world);
+        while (world->n_takeovers == 0)
+            t_world_step(world);
+        mf_scheduler_interrupt(t_world_scheduler(world)->scheduler, MF_STOP_SOON, "a signal");
+        while (!t_world_scheduler(world)->scheduler->is_begun)
+            t_world_step(world);
+        n_started = world->n_started;
+        cr_assert(t_world_run(world, 20000));
+        cr_assert_eq(world->result, MF_RUN_STOPPED);
+        cr_assert_eq(world->n_started, n_started);
+        expect_ends_known(world, seed);
+        t_world_destroy(world);
+    }
+}
+
+/* Drains a worker, as the user asks for it, some time before the scheduler dies. */
+static void drain_and_kill(uint64_t seed, int ms)
+{
+    struct t_world *world = make_steady_world(seed, 60, 100);
+    struct mf_event drain = {.kind = MF_EVENT_WORKER_DRAIN, .worker = 2};
+    struct mf_scheduler *scheduler = t_world_scheduler(world)->scheduler;
+    uint32_t n_started;
+
+    cr_assert_eq(mf_scheduler_apply(scheduler, &drain), 0);
+    mf_wishes_note_drained(scheduler);
+    cr_assert_not(t_world_run(world, ms));
+    n_started = world->ranks[2].n_started;
+    kill_scheduler(world);
+    cr_assert(t_world_run(world, 60000), "T_SEED=%" PRIu64 ": it does not end", seed);
+    cr_assert_null(world->breach, "T_SEED=%" PRIu64 ": %s", seed, world->breach);
+    cr_assert_eq(world->ranks[2].n_started, n_started);
+    t_world_expect_all_done(world, seed);
+    t_world_destroy(world);
+}
+
+Test(takeover, a_worker_that_was_drained_gets_no_work_of_the_next_one_and_ends_what_it_has)
+{
+    for (uint64_t seed = t_is_seed_given() ? t_seed_first() : 5001, n = t_seed_count(4); n > 0; n--)
+        drain_and_kill(seed++, n % 2 ? 40 : 400);
+}
+
+/* As the user asks for it and is answered; the scheduler dies before it does it. */
+static void cancel_and_kill(struct t_world *world, const char *first, const char *second)
+{
+    const char *names[] = {first, second};
+    const struct mf_control_request request = {
+        .verb = MF_CONTROL_CANCEL, .names = names, .n_names = 2};
+    struct mf_scheduler *scheduler = t_world_scheduler(world)->scheduler;
+
+    mf_wishes_note_cancel(scheduler, &request);
+    mf_wishes_secure(scheduler);
+    kill_scheduler(world);
+}
+
+Test(takeover, tasks_that_were_cancelled_stay_so_whether_they_run_or_not)
+{
+    struct t_world *world = t_world_create(
+        1, 4, 2, "task 1\ntask 2\n[after=2] task 3\ntask 4\n[after=4] task 5\n", 5, false);
+
+    world->tasks[1].duration_ns = 100 * MF_NS_PER_MS;
+    world->tasks[2].duration_ns = world->tasks[4].duration_ns = 60 * MF_NS_PER_S;
+    cr_assert_not(t_world_run(world, 300));
+    cancel_and_kill(world, "1", "2");
+    cr_assert_not(t_world_run(world, 3000));
+    cr_assert_eq(find_end(world, 1).state, MF_TASK_DONE);
+    cr_assert_eq(find_end(world, 2).state, MF_TASK_CANCELLED);
+    cr_assert_eq(find_end(world, 3).state, MF_TASK_SKIPPED);
+    cancel_and_kill(world, "4", "5");
+    cr_assert(t_world_run(world, 10000), "a task that was cancelled runs on");
+    cr_assert_eq(world->n_takeovers, 2);
+    cr_assert_eq(find_end(world, 4).state, MF_TASK_CANCELLED);
+    cr_assert_neq(find_end(world, 5).state, MF_TASK_DONE);
+    cr_assert_eq(world->tasks[5].n_done, 0);
+    t_world_destroy(world);
+}
+
+Test(takeover, a_barrier_that_checks_knows_of_failures_before)
+{
+    struct t_world *world =
+        t_world_create(1, 3, 2, "task 1\ntask 2\n#DISBATCH BARRIER CHECK\ntask 3\n", 3, false);
+
+    world->tasks[1].fails = true;
+    world->tasks[2].duration_ns = MF_NS_PER_S;
+    cr_assert_not(t_world_run(world, 500));
+    cr_assert_eq(find_end(world, 1).state, MF_TASK_FAILED);
+    kill_scheduler(world);
+    cr_assert(t_world_run(world, 10000));
+    cr_assert_eq(world->n_takeovers, 1);
+    cr_assert_eq(find_end(world, 2).state, MF_TASK_DONE);
+    cr_assert_eq(world->tasks[3].n_done, 0);
+    cr_assert_eq(world->result, MF_RUN_STOPPED);
     t_world_destroy(world);
 }
