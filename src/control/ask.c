@@ -14,7 +14,6 @@
 static int fail(const char *run_dir, int code, struct mf_error *err)
 {
     switch (-code) {
-    case ENOENT:
     case ECONNREFUSED:
         return mf_error_set(err, code, "%s: no farm listens there", run_dir);
     case ECONNRESET:
@@ -104,7 +103,7 @@ static int talk(int fd, const struct sockaddr_un *address, const struct mf_buffe
     int r = set_limit(fd, timeout_ns);
 
     if (r == 0 && connect(fd, (const struct sockaddr *)address, sizeof(*address)) < 0)
-        r = -errno;
+        r = errno == ENOENT ? -ECONNREFUSED : -errno;
     if (r == 0 && !mf_control_is_own(fd))
         r = -EACCES;
     return r < 0 ? r : exchange(fd, packet, ret_reply);

@@ -67,7 +67,7 @@ int64_t mf_control_next_ns(const struct mf_control *control);
  * timeout_ns at the most for each such word.
  *
  * Returns 0 with the reply, or -errno with a sentence: -ENOENT there is no
- * socket, -ECONNREFUSED the farm is gone, -EACCES the directory or the farm is
+ * such directory, -ECONNREFUSED no farm listens there, -EACCES the directory or the farm is
  * somebody else's, -ETIMEDOUT it does not answer; of all these nothing is done. What it had begun
  * may be done after -ECONNRESET, when it went away, and -EINPROGRESS, when it fell silent.
  */
