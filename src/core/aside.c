@@ -41,6 +41,7 @@ static struct mf_aside_key key_of(const struct mf_task *task)
     key.target = task->spec.has_target ? task->spec.target : MF_WORKER_NONE;
     key.avoid = task->avoid;
     key.avoid_node = task->avoid_node;
+    key.is_suspect = task->spec.needs.is_suspect;
     key.mem = magnitude(task->spec.needs.mem_bytes);
     key.estimate = magnitude((uint64_t)task->spec.estimate_ns);
     return key;

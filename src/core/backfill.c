@@ -88,7 +88,8 @@ static bool list_releases(struct mf_farm *farm, const struct mf_worker *worker)
     return true;
 }
 
-/* What a worker has free, counting no slot that a prefetched task is to get. */
+/* What a worker has free, counting no slot that a prefetched task is to get; a suspect, if it has
+ * none. */
 static struct mf_needs free_of(const struct mf_worker *worker)
 {
     return (struct mf_needs){
@@ -96,13 +97,14 @@ static struct mf_needs free_of(const struct mf_worker *worker)
             worker->n_committed < worker->n_slots ? worker->n_slots - worker->n_committed : 0,
         .n_gpus = worker->n_free_gpus,
         .mem_bytes = worker->free_mem_bytes,
+        .is_suspect = !worker->has_suspect,
     };
 }
 
 static bool fits(const struct mf_needs *needs, const struct mf_needs *free)
 {
     return needs->n_slots <= free->n_slots && needs->n_gpus <= free->n_gpus &&
-           needs->mem_bytes <= free->mem_bytes;
+           needs->mem_bytes <= free->mem_bytes && (!needs->is_suspect || free->is_suspect);
 }
 
 /*
@@ -128,6 +130,7 @@ static int64_t find_shadow(struct mf_farm *farm, const struct mf_worker *worker,
         free.n_slots += n_slots - n_paid;
         free.n_gpus += back->n_gpus;
         free.mem_bytes += back->mem_bytes;
+        free.is_suspect |= back->is_suspect;
         at_ns = farm->releases[i].at_ns;
     }
     *ret_spare = (struct mf_needs){0};
@@ -136,6 +139,7 @@ static int64_t find_shadow(struct mf_farm *farm, const struct mf_worker *worker,
     ret_spare->n_slots = free.n_slots - needs->n_slots;
     ret_spare->n_gpus = free.n_gpus - needs->n_gpus;
     ret_spare->mem_bytes = free.mem_bytes - needs->mem_bytes;
+    ret_spare->is_suspect = free.is_suspect && !needs->is_suspect;
     return at_ns;
 }
 
@@ -347,6 +351,7 @@ static void take_spare(struct mf_farm *farm, mf_worker_id id, const struct mf_ne
     worker->spare.n_slots -= needs->n_slots;
     worker->spare.n_gpus -= needs->n_gpus;
     worker->spare.mem_bytes -= needs->mem_bytes;
+    worker->spare.is_suspect &= !needs->is_suspect;
 }
 
 void mf_farm_note_backfill(struct mf_farm *farm, const struct mf_task *task)

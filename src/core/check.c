@@ -169,6 +169,10 @@ static const char *check_task(const struct mf_farm *farm, const struct mf_task *
         return "the waiting tasks are not those that wait for another";
     if ((task->state == MF_TASK_SKIPPED) != (task->root != 0))
         return "a task was skipped for no reason, or has one and was not";
+    if (!mf_task_state_is_final(task->state) &&
+        task->spec.needs.is_suspect !=
+            (farm->config.crash_limit > 1 && task->lost + 1 >= farm->config.crash_limit))
+        return "the suspects are not those that fail with the next worker";
     if (is_in_heap != (task->state == MF_TASK_READY))
         return "the ready tasks are not those in the heap";
     heap = mf_farm_heap_of((struct mf_farm *)farm, task);

@@ -4,11 +4,12 @@
  */
 #include "core/farm_private.h"
 
-/* What a worker has beside slots is its tasks' or free. */
+/* What a worker has beside slots is its tasks' or free, and one of them may be a suspect. */
 static const char *check_beside_slots(const struct mf_worker *worker)
 {
     uint64_t n_gpus = worker->n_free_gpus;
     uint64_t mem_bytes = worker->free_mem_bytes;
+    uint32_t n_suspects = 0;
 
     if (n_gpus > worker->n_gpus || mem_bytes > worker->mem_bytes)
         return "a worker has more free than it has";
@@ -17,13 +18,19 @@ static const char *check_beside_slots(const struct mf_worker *worker)
 
         n_gpus += task->spec.needs.n_gpus;
         mem_bytes += task->spec.needs.mem_bytes;
+        n_suspects += task->spec.needs.is_suspect;
     }
     mf_list_for_each (node, &worker->parts) {
         const struct mf_span_part *part = mf_container_of(node, struct mf_span_part, node);
 
         n_gpus += part->task->spec.needs.n_gpus;
         mem_bytes += part->task->spec.needs.mem_bytes;
+        n_suspects += part->task->spec.needs.is_suspect;
     }
+    if (n_suspects > 1)
+        return "a worker has two suspects";
+    if (n_suspects != worker->has_suspect)
+        return "a worker does not know of its suspect";
     if (n_gpus != worker->n_gpus || mem_bytes != worker->mem_bytes)
         return "the GPUs or the memory of a worker do not add up";
     return NULL;

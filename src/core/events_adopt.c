@@ -16,7 +16,7 @@ static bool has_room_to_adopt(const struct mf_farm *farm, const struct mf_worker
     for (int i = 0; i < MF_N_COUNTABLES; i++)
         if (needs->countables[i] > farm->n_free_countables[i])
             return false;
-    return needs->n_gpus <= worker->n_free_gpus && needs->mem_bytes <= worker->free_mem_bytes &&
+    return mf_worker_has_beside_slots(worker, needs) &&
            (is_suspended || worker->n_committed + needs->n_slots <= worker->n_slots) &&
            (!farm->preempts || mf_worker_may_begin(&farm->workers, worker));
 }

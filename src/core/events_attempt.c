@@ -87,6 +87,7 @@ void mf_farm_go_on_after_loss(struct mf_farm *farm, struct mf_task *task, enum m
         farm->counts.retried += was_running;
         if (was_running)
             mf_farm_set_delay(farm, task);
+        mf_farm_suspect_if_so(farm, task);
         mf_farm_make_ready(farm, task);
     }
 }

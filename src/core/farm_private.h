@@ -17,7 +17,7 @@
  *   preempt.c whose slots are taken for others, and which suspended task goes on
  *   aside.c   tasks that nobody has room for now
  *   recall.c  which of those sent ahead come back
- *   retry.c   budgets of failed attempts, and the wait before the next
+ *   retry.c   budgets of failed attempts, suspects, and the wait before the next
  *   quarantine.c  workers and nodes that get nothing more
  *   worker.c  the workers and their states
  *   worker_load.c  their load, and their orders by it
@@ -73,6 +73,7 @@ struct mf_aside_key {
     mf_worker_id target, avoid;
     mf_node_id avoid_node;
     uint8_t mem, estimate;
+    bool is_suspect;
 };
 
 /** Such tasks, in the order of READY ones. @is_stuck  none fits anywhere, in the present tick */
@@ -536,8 +537,12 @@ struct mf_avoid mf_farm_to_avoid(const struct mf_farm *farm, const struct mf_tas
 /* retry.c */
 
 /** What a new task has been through before. */
-void mf_farm_recall_history(const struct mf_farm *farm, struct mf_task *task,
+void mf_farm_recall_history(struct mf_farm *farm, struct mf_task *task,
                             const struct mf_task_history *history);
+
+/** Whether it is a suspect, from now on, by the workers that were lost under it. To be asked of a
+ * task that no worker holds, when these are more than before. */
+void mf_farm_suspect_if_so(struct mf_farm *farm, struct mf_task *task);
 
 /** An attempt failed for the task's own cause: counts it against the budget that it is of. */
 void mf_farm_charge_failure(struct mf_farm *farm, struct mf_task *task, enum mf_cause cause);

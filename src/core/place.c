@@ -136,7 +136,8 @@ enum verdict {
     PLACED,
     UNFIT,   /* no worker can ever run it: failed */
     PARKED,  /* it lacks a countable, or time, or workers that there were */
-    ASIDE,   /* there is room, but not for it: it avoids that worker, or is for another one */
+    ASIDE,   /* there is room, but not for it: it avoids that worker, is for another one, or there
+                is a suspect as it is */
     STUCK,   /* nobody has room for it */
     AWAITED, /* nor for this one, for which a slot is about to be given up */
 };
@@ -279,6 +280,15 @@ static bool has_nodes(struct mf_farm *farm, const struct mf_task *task)
     return true;
 }
 
+/* Whether a suspect lacks nothing but a worker without one. */
+static bool is_kept_apart(struct mf_farm *farm, const struct mf_task *task)
+{
+    struct mf_task other = *task;
+
+    other.spec.needs.is_suspect = false;
+    return task->spec.needs.is_suspect && choose_allowed(farm, &other, MF_AVOID_NOTHING);
+}
+
 /* Does what can be done now for the task that is first in order. */
 static enum verdict place_one(struct mf_farm *farm, struct mf_task *task)
 {
@@ -303,6 +313,8 @@ static enum verdict place_one(struct mf_farm *farm, struct mf_task *task)
     }
     if (!worker && farm->preempts)
         worker = mf_farm_make_room(farm, task, avoid);
+    if (!worker && is_kept_apart(farm, task))
+        return ASIDE;
     if (!worker)
         return farm->preempts && mf_farm_awaits_slots(farm, task) ? AWAITED : STUCK;
     farm->last_chosen = worker->id;

@@ -1,6 +1,11 @@
 /*
  * Attempts that failed: which budget each counts against, and how long a task
  * waits before it is tried again. Those that wait are READY, in a heap of their own.
+ *
+ * Of the tasks that ran on a worker when it was lost nobody knows which one brought it down, if any
+ * did. One that was there so often that it fails with the next one is a suspect, and a worker
+ * has one at a time: so it is not failed by another one of those that were lost with it. That is a
+ * need as any other, of which each worker has one to give.
  */
 #include "core/farm_private.h"
 
@@ -32,7 +37,18 @@ void mf_farm_charge_failure(struct mf_farm *farm, struct mf_task *task, enum mf_
     task->charged += farm->config.budgets[budget] == 0;
 }
 
-void mf_farm_recall_history(const struct mf_farm *farm, struct mf_task *task,
+void mf_farm_suspect_if_so(struct mf_farm *farm, struct mf_task *task)
+{
+    uint32_t limit = farm->config.crash_limit;
+
+    /* With a limit of 1 nothing is known of any before it is over. */
+    if (limit < 2 || task->lost + 1 < limit)
+        return;
+    task->spec.needs.is_suspect = true;
+    mf_workers_keep_room(&farm->workers);
+}
+
+void mf_farm_recall_history(struct mf_farm *farm, struct mf_task *task,
                             const struct mf_task_history *history)
 {
     task->lost = history->n_lost;
@@ -45,6 +61,7 @@ void mf_farm_recall_history(const struct mf_farm *farm, struct mf_task *task,
     /* More than it may have had: then this try is its last. */
     if (task->charged >= task->spec.max_attempts)
         task->charged = task->spec.max_attempts - 1;
+    mf_farm_suspect_if_so(farm, task);
 }
 
 bool mf_farm_is_used_up(const struct mf_farm *farm, const struct mf_task *task, enum mf_cause cause)

@@ -21,6 +21,8 @@ static void raise_to(struct mf_room_node *most, const struct mf_worker *below)
         return;
     if (below->room.n_slots > most->n_slots)
         most->n_slots = below->room.n_slots;
+    if (below->room.n_slots_for_suspect > most->n_slots_for_suspect)
+        most->n_slots_for_suspect = below->room.n_slots_for_suspect;
     if (below->room.n_gpus > most->n_gpus)
         most->n_gpus = below->room.n_gpus;
     if (below->room.mem_bytes > most->mem_bytes)
@@ -29,11 +31,13 @@ static void raise_to(struct mf_room_node *most, const struct mf_worker *below)
 
 static struct mf_room_node most_of(const struct mf_worker *worker)
 {
+    uint32_t n_free =
+        worker->n_committed < worker->n_slots ? worker->n_slots - worker->n_committed : 0;
     struct mf_room_node most = {
         .left = worker->room.left,
         .right = worker->room.right,
-        .n_slots =
-            worker->n_committed < worker->n_slots ? worker->n_slots - worker->n_committed : 0,
+        .n_slots = n_free,
+        .n_slots_for_suspect = worker->has_suspect ? 0 : n_free,
         .n_gpus = worker->n_free_gpus,
         .mem_bytes = worker->free_mem_bytes,
     };
@@ -123,8 +127,9 @@ static struct mf_worker *find(struct mf_worker *tree, const struct mf_choice *ch
     const struct mf_needs *needs = &choice->task->spec.needs;
     struct mf_worker *found;
 
-    if (!tree || tree->room.n_slots < needs->n_slots || tree->room.n_gpus < needs->n_gpus ||
-        tree->room.mem_bytes < needs->mem_bytes)
+    if (!tree || tree->room.n_slots < needs->n_slots ||
+        (needs->is_suspect && tree->room.n_slots_for_suspect < needs->n_slots) ||
+        tree->room.n_gpus < needs->n_gpus || tree->room.mem_bytes < needs->mem_bytes)
         return NULL;
     ++*n_looked_at;
     found = find(tree->room.left, choice, n_looked_at);
@@ -149,8 +154,9 @@ static int64_t check(const struct mf_room *room, const struct mf_worker *tree)
     if (!tree)
         return 0;
     most = most_of(tree);
-    if (most.n_slots != tree->room.n_slots || most.n_gpus != tree->room.n_gpus ||
-        most.mem_bytes != tree->room.mem_bytes)
+    if (most.n_slots != tree->room.n_slots ||
+        most.n_slots_for_suspect != tree->room.n_slots_for_suspect ||
+        most.n_gpus != tree->room.n_gpus || most.mem_bytes != tree->room.mem_bytes)
         return -1;
     if ((most.left && !room->before(most.left, tree)) ||
         (most.right && !room->before(tree, most.right)))

@@ -16,10 +16,11 @@
 struct mf_worker;
 struct mf_choice;
 
-/** Place of a worker in the tree, embedded in it; most of what it and those below have free. */
+/** Place of a worker in the tree, embedded in it; most of what it and those below have free. Of
+ * slots also the most of a worker without a suspect, for tasks that are suspects. */
 struct mf_room_node {
     struct mf_worker *left, *right;
-    uint32_t n_slots, n_gpus;
+    uint32_t n_slots, n_slots_for_suspect, n_gpus;
     uint64_t mem_bytes;
 };
 

@@ -61,6 +61,8 @@ enum mf_budget { MF_BUDGET_EXIT, MF_BUDGET_SIGNAL, MF_BUDGET_TIME, MF_BUDGET_MEM
  * @n_slots    cores of its worker, at least 1
  * @n_gpus     GPUs of its worker
  * @n_nodes    it needs all of these of one worker on each of so many nodes; 0 and 1 are one
+ * @is_suspect   the farm's own: it fails with the next worker that is lost under it, so that there
+ *               is no other such task on its worker, nor does it wait there for a slot
  * @mem_bytes  memory of its worker
  * @countables   of each run-wide countable, so many
  */
@@ -68,6 +70,7 @@ struct mf_needs {
     uint32_t n_slots;
     uint32_t n_gpus;
     uint32_t n_nodes;
+    bool is_suspect;
     uint64_t mem_bytes;
     uint32_t countables[MF_N_COUNTABLES];
 };

@@ -10,7 +10,7 @@
 /** States of a worker; core/worker.c holds the table of moves. */
 enum mf_worker_state {
     MF_WORKER_UP,          /* takes tasks */
-    MF_WORKER_DRAINING,    /* finishes what it has */
+    MF_WORKER_DRAINING,    /* finishes what it has, unless it is called back */
     MF_WORKER_GONE,        /* left or lost; one that comes back has nothing but its record */
     MF_WORKER_QUARANTINED, /* gets none but those for it alone, and a probe now and then */
 };
@@ -61,6 +61,7 @@ struct mf_worker_node {
  * @tasks        tasks it holds, in the order in which they were placed
  * @n_tasks      how many those are
  * @parts        n_parts rooms of tasks that others run
+ * @has_suspect  one of these tasks is_suspect, or one that has a part here: at most one
  * @is_kept      it is in the farm's reservation; then @spare is what it has left when that begins
  * @suspended    of them, those that wait for slots to go on, in the order of the policy
  * @is_awaited   the first of those waits for more slots than are free: no other task gets one
@@ -95,6 +96,7 @@ struct mf_worker {
     uint32_t n_tasks;
     struct mf_list parts;
     uint32_t n_parts;
+    bool has_suspect;
     bool is_kept;
     struct mf_needs spare;
     uint32_t n_recalling;

@@ -10,7 +10,8 @@
 
 bool mf_worker_has_beside_slots(const struct mf_worker *worker, const struct mf_needs *needs)
 {
-    return needs->n_gpus <= worker->n_free_gpus && needs->mem_bytes <= worker->free_mem_bytes;
+    return needs->n_gpus <= worker->n_free_gpus && needs->mem_bytes <= worker->free_mem_bytes &&
+           !(needs->is_suspect && worker->has_suspect);
 }
 
 bool mf_worker_is_full(const struct mf_workers *workers, const struct mf_worker *worker)
@@ -23,7 +24,7 @@ bool mf_worker_is_full(const struct mf_workers *workers, const struct mf_worker 
 
 bool mf_needs_are_plain(const struct mf_needs *needs)
 {
-    uint64_t n_beside = needs->n_gpus | needs->mem_bytes;
+    uint64_t n_beside = needs->n_gpus | needs->mem_bytes | needs->is_suspect;
 
     for (int i = 0; i < MF_N_COUNTABLES; i++)
         n_beside |= needs->countables[i];

@@ -221,6 +221,7 @@ void mf_workers_take(struct mf_workers *workers, struct mf_worker *worker,
 {
     worker->n_free_gpus -= needs->n_gpus;
     worker->free_mem_bytes -= needs->mem_bytes;
+    worker->has_suspect |= needs->is_suspect;
     mf_workers_take_slots(workers, worker, needs->n_slots);
 }
 
@@ -229,5 +230,6 @@ void mf_workers_give_back(struct mf_workers *workers, struct mf_worker *worker,
 {
     worker->n_free_gpus += needs->n_gpus;
     worker->free_mem_bytes += needs->mem_bytes;
+    worker->has_suspect &= !needs->is_suspect;
     mf_workers_give_back_slots(workers, worker, needs->n_slots);
 }

@@ -71,6 +71,9 @@ int64_t mf_past_note_attempt(struct mf_scheduler *scheduler,
         attempt->state == MF_TASK_READY && outcome->cause != MF_CAUSE_WALLTIME;
     scheduler->n_truncated +=
         mf_task_state_is_final(attempt->state) && mf_region_total(outcome->dropped_bytes) > 0;
+    if (attempt->state == MF_TASK_FAILED)
+        mf_settle_keep_failure(scheduler, attempt->id, attempt->command_text, attempt->attempt,
+                               attempt->host, outcome);
     /* Of one that was lost nobody knows how long it ran; one that was never sent has no time. */
     if (outcome->cause == MF_CAUSE_LOST || outcome->started_wall_ns == 0)
         return 0;

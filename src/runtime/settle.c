@@ -298,24 +298,31 @@ static void group_printed(void *arg, const struct mf_group *group)
         mf_scheduler_fail(scheduler, &err);
 }
 
-static void keep_failure(struct mf_scheduler *scheduler, struct mf_unsettled *unsettled)
+static void free_failure(const struct mf_kept_failure *failure)
 {
-    struct mf_kept_failure *failure = &scheduler->failures[scheduler->n_failures];
+    free(failure->id);
+    free(failure->text);
+    free(failure->cause);
+}
+
+void mf_settle_keep_failure(struct mf_scheduler *scheduler, const char *id, const char *text,
+                            uint32_t attempt, const char *host, const struct mf_outcome *outcome)
+{
+    struct mf_kept_failure failure = {
+        .attempts = attempt,
+        .was_started = attempt > 1 || (host[0] != '\0' && outcome->cause != MF_CAUSE_START)};
     char cause[512];
 
     if (scheduler->n_failures == MF_MAX_SHOWN_FAILURES)
         return;
-    mf_outcome_describe_on(&unsettled->outcome, unsettled->host, cause, sizeof(cause));
-    failure->cause = strdup(cause);
-    if (!failure->cause)
-        return;
-    failure->id = unsettled->live->id;
-    failure->text = unsettled->live->text;
-    failure->attempts = unsettled->attempt;
-    failure->was_started = unsettled->attempt > 1 || (unsettled->host[0] != '\0' &&
-                                                      unsettled->outcome.cause != MF_CAUSE_START);
-    unsettled->live->id = unsettled->live->text = NULL;
-    scheduler->n_failures++;
+    mf_outcome_describe_on(outcome, host, cause, sizeof(cause));
+    failure.id = strdup(id);
+    failure.text = strdup(text);
+    failure.cause = strdup(cause);
+    if (failure.id && failure.text && failure.cause)
+        scheduler->failures[scheduler->n_failures++] = failure;
+    else
+        free_failure(&failure);
 }
 
 /* What led to it is the text; there are few of those, of which the first are kept. */
@@ -382,7 +389,8 @@ static void tell_final(struct mf_scheduler *scheduler, struct mf_unsettled *unse
     else
         scheduler->n_cancelled++;
     if (unsettled->state == MF_TASK_FAILED)
-        keep_failure(scheduler, unsettled);
+        mf_settle_keep_failure(scheduler, live->id, live->text, unsettled->attempt, unsettled->host,
+                               &unsettled->outcome);
     if (unsettled->state == MF_TASK_SKIPPED)
         keep_skip(scheduler, unsettled);
     scheduler->n_unfit += unsettled->outcome.cause == MF_CAUSE_UNFIT;
@@ -567,9 +575,7 @@ void mf_settle_destroy(struct mf_scheduler *scheduler)
     mf_list_for_each_safe (node, &scheduler->unsettled)
         free_unsettled(mf_container_of(node, struct mf_unsettled, node));
     for (uint32_t i = 0; i < scheduler->n_failures; i++) {
-        free(scheduler->failures[i].id);
-        free(scheduler->failures[i].text);
-        free(scheduler->failures[i].cause);
+        free_failure(&scheduler->failures[i]);
     }
     for (uint32_t i = 0; i < scheduler->n_skips; i++)
         free(scheduler->skips[i].cause);

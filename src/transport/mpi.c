@@ -106,10 +106,14 @@ struct spawning {
     MPI_Comm comm;
 };
 
-/* `large` is what the backlog awaits from this peer, once its receive has begun. */
+/*
+ * `large` is what the backlog awaits from this peer, once its receive has begun. `error` is set
+ * once a frame to it is lost, 0 or -errno: what follows would be out of order.
+ */
 struct peer {
     MPI_Request large;
     uint64_t unsent_bytes;
+    int error;
 };
 
 /*
@@ -181,22 +185,29 @@ static void give_back(struct mpi_transport *mpi, struct transfer *transfer)
 
 /* --- sending --- */
 
+/* A frame is gone, or lost: then its peer is told no more, and the others as before. */
+static void end_send(struct mpi_transport *mpi, struct transfer *transfer, int code)
+{
+    struct peer *peer = &mpi->peers[transfer->to];
+
+    if (code != MPI_SUCCESS)
+        peer->error = -EIO;
+    peer->unsent_bytes -= transfer->frame.size;
+    give_back(mpi, transfer);
+}
+
 /* Takes back the memory of sends that MPI is done with. */
-static int reap_sends(struct mpi_transport *mpi)
+static void reap_sends(struct mpi_transport *mpi)
 {
     mf_list_for_each_safe (node, &mpi->outgoing) {
         struct transfer *transfer = transfer_of(node);
-        int is_done;
+        int is_done, code = MPI_Test(&transfer->request, &is_done, MPI_STATUS_IGNORE);
 
-        if (MPI_Test(&transfer->request, &is_done, MPI_STATUS_IGNORE) != MPI_SUCCESS)
-            return -EIO;
-        if (!is_done)
+        if (code == MPI_SUCCESS && !is_done)
             continue;
-        mpi->peers[transfer->to].unsent_bytes -= transfer->frame.size;
         mf_list_remove(node);
-        give_back(mpi, transfer);
+        end_send(mpi, transfer, code);
     }
-    return 0;
 }
 
 /* Until MPI can be called again. */
@@ -215,24 +226,23 @@ static int hold(struct mpi_transport *mpi, struct transfer *transfer, uint32_t t
 }
 
 /* Sends what was held, in order. */
-static int send_held(struct mpi_transport *mpi)
+static void send_held(struct mpi_transport *mpi)
 {
     struct mf_list *node;
 
     while ((node = mf_list_pop_front(&mpi->held))) {
         struct transfer *transfer = transfer_of(node);
-        int rank;
+        int rank, code = MPI_ERR_OTHER;
         const struct channel *channel = channel_of(mpi, transfer->to, &rank);
 
-        if (MPI_Isend(transfer->frame.data, (int)transfer->frame.size, MPI_BYTE, rank,
-                      transfer->tag, channel->comm, &transfer->request) != MPI_SUCCESS) {
-            mpi->peers[transfer->to].unsent_bytes -= transfer->frame.size;
-            give_back(mpi, transfer);
-            return mpi->error = -EIO;
-        }
-        mf_list_push_back(&mpi->outgoing, &transfer->node);
+        if (mpi->peers[transfer->to].error == 0)
+            code = MPI_Isend(transfer->frame.data, (int)transfer->frame.size, MPI_BYTE, rank,
+                             transfer->tag, channel->comm, &transfer->request);
+        if (code == MPI_SUCCESS)
+            mf_list_push_back(&mpi->outgoing, &transfer->node);
+        else
+            end_send(mpi, transfer, code);
     }
-    return 0;
 }
 
 /*
@@ -243,22 +253,21 @@ static int start_send(struct mpi_transport *mpi, uint32_t to, int tag, struct mf
 {
     struct transfer *transfer = take_transfer(mpi);
     const struct channel *channel;
-    int is_done, rank;
+    int is_done = true, rank, code;
 
     if (!transfer)
         return -ENOMEM;
     if (mpi->spawning)
         return hold(mpi, transfer, to, tag, frame);
     channel = channel_of(mpi, to, &rank);
-    if (MPI_Isend(frame->data, (int)frame->size, MPI_BYTE, rank, tag, channel->comm,
-                  &transfer->request) != MPI_SUCCESS) {
-        give_back(mpi, transfer);
-        return -EIO;
-    }
-    if (MPI_Test(&transfer->request, &is_done, MPI_STATUS_IGNORE) == MPI_SUCCESS && is_done) {
+    code = MPI_Isend(frame->data, (int)frame->size, MPI_BYTE, rank, tag, channel->comm,
+                     &transfer->request);
+    if (code == MPI_SUCCESS)
+        code = MPI_Test(&transfer->request, &is_done, MPI_STATUS_IGNORE);
+    if (code != MPI_SUCCESS || is_done) {
         mf_buffer_clear(frame);
         give_back(mpi, transfer);
-        return 0;
+        return code == MPI_SUCCESS ? 0 : (mpi->peers[to].error = -EIO);
     }
     struct mf_buffer recycled = transfer->frame;
     transfer->frame = *frame;
@@ -281,6 +290,8 @@ static int mpi_send(struct mf_transport *transport, uint32_t to, struct mf_buffe
         return 0;
     if (frame->size > INT_MAX || to >= transport->size)
         return -EINVAL;
+    if (mpi->peers[to].error < 0)
+        return mpi->peers[to].error;
     if (frame->size <= SMALL_BYTES)
         return start_send(mpi, to, TAG_SMALL, frame);
     r = start_send(mpi, to, TAG_SMALL, &announcement);
@@ -405,7 +416,9 @@ static int move_rest(struct mpi_transport *mpi)
     int r = mf_backlog_move(&mpi->backlog, move_large, mpi);
 
     mpi->n_in_a_row = 0;
-    return r < 0 ? r : reap_sends(mpi);
+    if (r == 0)
+        reap_sends(mpi);
+    return r;
 }
 
 static bool is_anything_under_way(const struct mpi_transport *mpi)
@@ -466,9 +479,12 @@ static void drain_sends(struct mpi_transport *mpi)
     int64_t deadline_ns = mf_clock_monotonic_ns() + MF_NS_PER_S;
     struct timespec nap = {.tv_nsec = 100 * MF_NS_PER_US};
 
-    while (reap_sends(mpi) == 0 && !mf_list_is_empty(&mpi->outgoing) &&
-           mf_clock_monotonic_ns() < deadline_ns)
+    for (;;) {
+        reap_sends(mpi);
+        if (mf_list_is_empty(&mpi->outgoing) || mf_clock_monotonic_ns() >= deadline_ns)
+            return;
         nanosleep(&nap, NULL);
+    }
 }
 
 /* All calls are local: they wait for nobody. */
@@ -681,16 +697,16 @@ static int mpi_spawned(struct mf_transport *transport, uint32_t *ret_number, str
         if (mf_clock_monotonic_ns() < spawning->deadline_ns)
             return 0;
         freeze(mpi);
-        r = send_held(mpi);
-        return mf_error_set(err, r < 0 ? r : -ETIMEDOUT, "the new process did not come up in time");
+        send_held(mpi);
+        return mf_error_set(err, -ETIMEDOUT, "the new process did not come up in time");
     }
     pthread_join(spawning->thread, NULL);
     code = spawning->code;
     mpi->spawning = NULL;
-    r = send_held(mpi);
+    send_held(mpi);
     if (code != MPI_SUCCESS)
         r = mpi_fail(code, "MPI_Comm_spawn", err);
-    else if (r == 0)
+    else
         r = adopt(mpi, spawning->comm, ret_number);
     if (r < 0 && code == MPI_SUCCESS)
         mf_error_set(err, r, "the new process cannot be reached: %s", strerror(-r));

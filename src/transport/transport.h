@@ -26,7 +26,8 @@ struct mf_spawn {
 /**
  * @send     start sending a frame. Its memory is taken and *frame left empty,
  *           with recycled memory if there is any; an empty frame is not sent.
- *           Returns 0 or -errno.
+ *           Returns 0 or -errno, also for a frame before it that was lost: the
+ *           peer gets nothing more, others as before.
  * @receive  1 with a frame, borrowed until the next call, and its sender; 0 for
  *           none now; or -errno. Also moves what is being sent.
  * @unsent   bytes of frames to a peer that are still ours

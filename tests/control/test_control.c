@@ -334,7 +334,7 @@ Test(control, a_farm_that_is_gone_is_told_from_one_that_never_was)
     cr_assert(eq(int, mf_control_ask(dir, &request, LIMIT_NS, &reply, &err), -ENOENT));
 }
 
-Test(control, a_farm_that_does_not_answer_is_waited_for_only_so_long)
+Test(control, a_farm_that_does_not_answer_is_waited_for_only_so_long_and_does_not_do_it_later)
 {
     const struct mf_control_request request = {.verb = MF_CONTROL_STOP};
     struct rig rig = {0};

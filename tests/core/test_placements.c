@@ -384,6 +384,29 @@ Test(placements, the_one_worker_with_memory_left_is_found_without_looking_at_all
     cr_assert_leq(count_looked_at(100000), 4 * 17);
 }
 
+Test(placements, the_one_worker_without_a_suspect_is_found_without_looking_at_all)
+{
+    const struct mf_needs has = {.n_slots = 8}, suspect = {.n_slots = 1, .is_suspect = true};
+    struct mf_task task = {.spec.needs = suspect};
+    struct mf_workers workers;
+    struct mf_choice choice = {.workers = &workers, .task = &task, .avoid = MF_WORKER_NONE};
+    uint64_t n_looked_at = 0;
+
+    mf_workers_init(&workers);
+    mf_workers_keep_room(&workers);
+    for (uint32_t id = 0; id < 10000; id++) {
+        cr_assert_eq(mf_workers_add(&workers, id, MF_NODE_UNKNOWN, &has), 0);
+        mf_workers_take(&workers, workers.by_id[id], &suspect);
+    }
+    cr_assert_null(mf_room_first(&workers.room, &choice, &n_looked_at));
+    cr_assert_eq(n_looked_at, 0);
+    mf_workers_give_back(&workers, workers.by_id[4711], &suspect);
+    cr_assert_eq(mf_room_check(&workers.room), 10000);
+    cr_assert_eq(mf_room_first(&workers.room, &choice, &n_looked_at), workers.by_id[4711]);
+    cr_assert_leq(n_looked_at, 4 * 14);
+    mf_workers_finish(&workers);
+}
+
 Test(placements, each_is_found_by_its_name)
 {
     const char *names[] = {"least-loaded", "round-robin", "random",  "two-choices",

@@ -34,6 +34,7 @@ Test(sim, every_task_ends_once_whatever_goes_wrong)
     cr_assert(stats.targeted > 200 && stats.avoiding > 200);
     cr_assert(stats.suspended > 200 && stats.continued > 200 && stats.late > 20);
     cr_assert(stats.delayed > 200 && stats.quarantined > 20 && stats.probes > 4);
+    cr_assert(stats.kept_apart > 20);
     cr_assert(stats.stranded > 20 && stats.cut > 20);
     cr_assert(stats.spanning > 200 && stats.gathered > 200 && stats.parts_lost > 4);
 }

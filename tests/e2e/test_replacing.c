@@ -114,8 +114,8 @@ Test(replacing, a_worker_is_started_when_one_was_lost_and_another_is_asked_for)
     struct t_result result =
         t_sh(BEGIN "kill -9 $(rank_of $mpirun 2); await grep -q 'rank 2.*is lost' err; "
                    "mpifarm scale +1; await grep -q ^3: where; mpifarm scale -1; "
-                   "await grep -q '\"workers\": 1' mpifarm-run/status.json; "
-                   "until mpifarm scale +1; do sleep 0.05; done 2> again; "
+                   "until mpifarm scale +1 2>> again | tee -a again | grep -q '1 more'; do "
+                   "mpifarm scale -1; sleep 0.5; done; "
                    "await grep -q ^4: where; " END,
              t_mpifarm_surviving(3), "");
 

@@ -219,8 +219,9 @@ Test(survival, a_command_for_each_worker_whose_launcher_is_killed_is_begun_again
 
 Test(survival, a_task_that_kills_its_launcher_fails_in_the_end_and_no_other_does)
 {
-    t_write("tasks.txt", "true\ntrue\n[id=bad] kill -9 $PPID; sleep 300\ntrue\ntrue\n");
-    struct t_result result = t_sh("mpifarm run -j 1 tasks.txt 2>err");
+    t_write("tasks.txt", "sleep 0.5\nsleep 0.5\n"
+                         "[id=bad] kill -9 $PPID; sleep 300\nsleep 0.5\nsleep 0.5\n");
+    struct t_result result = t_sh("mpifarm run -j 5 tasks.txt 2>err");
 
     cr_assert(eq(int, result.status, 1), "%s", t_read("err"));
     cr_assert(t_has(t_read("err"), "4 done, 1 failed"), "%s", t_read("err"));

@@ -70,6 +70,24 @@ Test(past, so_they_are_where_nothing_is_left_to_be_run)
     t_world_destroy(world);
 }
 
+Test(past, what_failed_before_is_told_at_the_end)
+{
+    struct t_world *world =
+        t_world_create(3, 3, 1, "task 1\n[retries=1] task 2\ntask 3\n", 3, false);
+
+    for (uint32_t i = 1; i <= 3; i++)
+        world->tasks[i].duration_ns = i * MF_NS_PER_S;
+    world->tasks[2].fails_first = true;
+    while (world->ranks[0].scheduler->n_failed == 0)
+        t_world_step(world);
+    t_world_kill(world, &world->ranks[0]);
+    cr_assert(t_world_run(world, 60000));
+    cr_assert_eq(world->result, MF_RUN_FAILED);
+    cr_assert(strstr(world->summary, "2 done, 1 failed in ") && strstr(world->summary, "task 2"),
+              "%s", world->summary);
+    t_world_destroy(world);
+}
+
 Test(past, the_run_has_to_end_when_it_had_to)
 {
     struct t_world *world = make_world();

@@ -841,11 +841,14 @@ static void check_no_slot_idles(struct sim *sim)
 
             if (task->spec.has_target && worker->id != task->spec.target)
                 continue;
+            sim->stats->kept_apart += task->spec.needs.is_suspect && worker->has_suspect &&
+                                      worker->n_committed < worker->n_slots;
             claim(sim,
                   ((worker->id == task->avoid ||
                     (task->avoid_node != MF_NODE_UNKNOWN && worker->node == task->avoid_node)) &&
                    !task->spec.has_target) ||
                       (sim->config.policy->yield_key && !mf_worker_may_begin(workers, worker)) ||
+                      (task->spec.needs.is_suspect && worker->has_suspect) ||
                       worker->n_committed >= worker->n_slots,
                   "a slot idles while a task waits for it");
         }

@@ -17,7 +17,7 @@ struct t_sim_stats {
     uint64_t retried, recalled, stale, lost, drained, called_back, timed_out, unfit, targeted,
         avoiding, skipped;
     uint64_t suspended, continued, late, cut, stranded;
-    uint64_t delayed, quarantined, probes;
+    uint64_t delayed, quarantined, probes, kept_apart;
     uint64_t spanning, gathered, parts_lost;
 };
 

@@ -17,6 +17,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <mpi.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -535,6 +536,65 @@ static void say(uint32_t rank, const char *text)
     fflush(stdout);
 }
 
+/* --- sends that fail --- */
+
+/* Sends to it fail in MPI at once, and large ones to the other when they are looked after. */
+static int fails_to = -1, fails_late_to = -1;
+static MPI_Request late;
+
+int MPI_Isend(const void *bytes, int n, MPI_Datatype type, int to, int tag, MPI_Comm comm,
+              MPI_Request *request)
+{
+    int code = to == fails_to ? MPI_ERR_OTHER : PMPI_Isend(bytes, n, type, to, tag, comm, request);
+
+    if (to == fails_late_to && n == (int)LARGE)
+        late = *request;
+    return code;
+}
+
+int MPI_Test(MPI_Request *request, int *is_done, MPI_Status *status)
+{
+    bool is_late = fails_late_to >= 0 && *request == late;
+    int code = PMPI_Test(request, is_done, status);
+
+    return is_late && *is_done ? MPI_ERR_OTHER : code;
+}
+
+static void expect_cut_off(uint32_t to)
+{
+    struct mf_buffer frame = {0};
+
+    mf_buffer_put_u8(&frame, 1);
+    CHECK(mf_transport_send(transport, to, &frame) == -EIO);
+    mf_buffer_finish(&frame);
+}
+
+/* Rank 0 cannot reach the next one, and then not even itself. */
+static void run_failing(void)
+{
+    struct stream in = stream_of(0, 0, true), out = in;
+    uint32_t from;
+
+    if (transport->rank == 1) {
+        send_pid();
+        raise(SIGSTOP);
+        CHECK(await(&from)->size == LARGE);
+        return;
+    }
+    pid_t pid = await_sleep();
+    fails_late_to = 1;
+    send_large(1);
+    CHECK(kill(pid, SIGCONT) == 0);
+    send_all_that_is_unsent(1);
+    expect_cut_off(1);
+    send_next(&out, 0);
+    await_next(&in);
+    fails_to = 0;
+    expect_cut_off(0);
+    fails_to = -1;
+    expect_cut_off(0);
+}
+
 static const struct {
     const char *name;
     void (*run)(void);
@@ -544,6 +604,7 @@ static const struct {
     {"busy", run_busy},           {"last_words", run_last_words}, {"leave", run_leave},
     {"spawning", run_spawning},   {"spawned", run_spawned},       {"unborn", run_unborn},
     {"signalled", run_signalled}, {"left_alone", run_left_alone}, {"hanging", run_hanging},
+    {"failing", run_failing},
 };
 
 static void run(const char *name)

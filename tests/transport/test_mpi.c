@@ -146,6 +146,11 @@ Test(mpi, what_was_sent_last_arrives_although_its_sender_leaves)
     expect_all_fine(2, TCP, "last_words");
 }
 
+Test(mpi, a_peer_to_which_a_send_fails_gets_nothing_more_and_the_others_do)
+{
+    expect_all_fine(2, "", "failing");
+}
+
 Test(mpi, ranks_leave_with_frames_under_way_that_nobody_receives)
 {
     expect_all_fine(2, "", "leave");
