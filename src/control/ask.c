@@ -14,17 +14,22 @@
 static int fail(const char *run_dir, int code, struct mf_error *err)
 {
     switch (-code) {
-    case ENOENT:
     case ECONNREFUSED:
-        return mf_error_set(
-            err, code,
-            "%s: no farm listens there: the run is over, runs on another host, or is "
-            "just being taken over; see mpifarm status",
-            run_dir);
+        return mf_error_set(err, code, "%s: no farm listens there", run_dir);
+    case ECONNRESET:
+        return mf_error_set(err, code,
+                            "%s: the farm went away before it answered; it may have done what was "
+                            "asked",
+                            run_dir);
+    case EINPROGRESS:
+        return mf_error_set(err, code,
+                            "%s: the farm fell silent before it answered; it may still do what was "
+                            "asked",
+                            run_dir);
+    case ETIMEDOUT:
     case EAGAIN:
         return mf_error_set(err, -ETIMEDOUT,
-                            "%s: the farm does not answer; what it has not taken up yet is not "
-                            "done any more",
+                            "%s: the farm does not answer, and will not do what was asked",
                             run_dir);
     case EACCES:
         return mf_error_set(err, code, "%s: the farm is not yours", run_dir);
@@ -45,33 +50,63 @@ static int set_limit(int fd, int64_t timeout_ns)
                : 0;
 }
 
-static int exchange(int fd, const struct mf_buffer *packet, char *reply, size_t size)
+/* Returns 0 or -errno, -EAGAIN when nothing comes. */
+static int receive(int fd, int flags, struct mf_control_reply *ret_reply)
 {
-    ssize_t n = send(fd, packet->data, packet->size, MSG_NOSIGNAL);
+    char *packet = malloc(MF_CONTROL_REPLY_BYTES);
+    ssize_t n = -1;
+    int r;
 
-    if (n >= 0)
-        n = recv(fd, reply, size, 0);
+    if (!packet)
+        return -ENOMEM;
+    n = recv(fd, packet, MF_CONTROL_REPLY_BYTES, flags);
+    r = n < 0 ? -errno : n == 0 ? -ECONNRESET : 0;
+    if (r == 0)
+        r = mf_control_reply_decode(packet, (size_t)n, ret_reply);
+    free(packet);
+    return r;
+}
+
+/*
+ * The first word. The farm does nothing before it has said it, and from when this end is shut it
+ * cannot: what has not come by then was not said, and will not be.
+ */
+static int await_word(int fd, struct mf_control_reply *ret_reply)
+{
+    int r = receive(fd, 0, ret_reply);
+
+    if (r == -EAGAIN && shutdown(fd, SHUT_RD) == 0 && receive(fd, MSG_DONTWAIT, ret_reply) == 0)
+        return -EINPROGRESS;
     /* A farm that hangs up without a word ended just then. */
-    return n < 0 ? -errno : n == 0 ? -ECONNREFUSED : (int)n;
+    return r == -EAGAIN ? -ETIMEDOUT : r == -ECONNRESET ? -ECONNREFUSED : r;
+}
+
+static int exchange(int fd, const struct mf_buffer *packet, struct mf_control_reply *ret_reply)
+{
+    int r;
+
+    if (send(fd, packet->data, packet->size, MSG_NOSIGNAL) < 0)
+        return errno == EPIPE || errno == ECONNRESET ? -ECONNREFUSED : -errno;
+    r = await_word(fd, ret_reply);
+    while (r == 0 && ret_reply->is_later) {
+        r = receive(fd, 0, ret_reply);
+        if (r == -EAGAIN)
+            r = -EINPROGRESS;
+    }
+    return r;
 }
 
 /* Returns 0 or -errno. */
 static int talk(int fd, const struct sockaddr_un *address, const struct mf_buffer *packet,
                 int64_t timeout_ns, struct mf_control_reply *ret_reply)
 {
-    char *reply = malloc(MF_CONTROL_REPLY_BYTES);
-    int r = reply ? set_limit(fd, timeout_ns) : -ENOMEM;
+    int r = set_limit(fd, timeout_ns);
 
     if (r == 0 && connect(fd, (const struct sockaddr *)address, sizeof(*address)) < 0)
-        r = -errno;
+        r = errno == ENOENT ? -ECONNREFUSED : -errno;
     if (r == 0 && !mf_control_is_own(fd))
         r = -EACCES;
-    if (r == 0)
-        r = exchange(fd, packet, reply, MF_CONTROL_REPLY_BYTES);
-    if (r > 0)
-        r = mf_control_reply_decode(reply, (size_t)r, ret_reply);
-    free(reply);
-    return r;
+    return r < 0 ? r : exchange(fd, packet, ret_reply);
 }
 
 int mf_control_ask(const char *run_dir, const struct mf_control_request *request,

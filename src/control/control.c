@@ -21,9 +21,13 @@
 /* Time to say something, and to take the answer. */
 #define PATIENCE_NS (5 * MF_NS_PER_S)
 
+/* Between two words to who waits: well within its own patience. */
+#define BEAT_NS (2 * MF_NS_PER_S)
+
 /*
- * @control  NULL while the place is free
- * @ticket   of the request that is to be answered later, 0 for none
+ * @control      NULL while the place is free
+ * @ticket       of the request that is to be answered later, 0 for none
+ * @deadline_ns  when it is hung up on, or told that it is not forgotten
  */
 struct client {
     struct mf_control *control;
@@ -73,6 +77,31 @@ static void hang_up(struct client *client)
 
 /* --- one request --- */
 
+/* An answer goes into the socket's buffer at once or, to who reads none, nowhere. Returns 0 or
+ * -errno. */
+static int answer(struct client *client, const struct mf_control_reply *reply)
+{
+    struct mf_buffer packet = {0};
+    int r = mf_control_reply_encode(reply, &packet);
+
+    if (r == 0 && send(client->fd, packet.data, packet.size, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+        r = -errno;
+    mf_buffer_finish(&packet);
+    return r;
+}
+
+/*
+ * Says that the answer comes later. Returns whether it is still wanted: who gives up closes its end
+ * for receiving first, so that it has heard this, or it cannot be sent any more.
+ */
+static bool say_later(struct client *client)
+{
+    const struct mf_control_reply later = {.is_later = true};
+    int r = answer(client, &later);
+
+    return r == 0 || r == -EAGAIN;
+}
+
 /* Returns whether there is a reply already. */
 static bool carry_out(struct client *client, const void *packet, size_t size,
                       struct mf_control_reply *reply)
@@ -86,31 +115,17 @@ static bool carry_out(struct client *client, const void *packet, size_t size,
         mf_control_reply_set(reply, false, "%s", err.text);
         return true;
     }
+    if (!say_later(client)) {
+        mf_control_request_finish(&request);
+        return true;
+    }
     has_reply = control->fn(control->arg, ++control->last_ticket, &request, reply);
     if (!has_reply) {
         client->ticket = control->last_ticket;
-        client->deadline_ns = INT64_MAX;
+        client->deadline_ns = mf_clock_monotonic_ns() + BEAT_NS;
     }
     mf_control_request_finish(&request);
     return has_reply;
-}
-
-/* An answer goes into the socket's buffer at once or, to who reads none, nowhere. */
-static void answer(struct client *client, const struct mf_control_reply *reply)
-{
-    struct mf_buffer packet = {0};
-
-    if (mf_control_reply_encode(reply, &packet) == 0)
-        (void)send(client->fd, packet.data, packet.size, MSG_DONTWAIT | MSG_NOSIGNAL);
-    mf_buffer_finish(&packet);
-}
-
-/* Whoever has gone without an answer, as it was not to be had for long, may have asked again. */
-static bool has_hung_up(const struct client *client)
-{
-    char byte;
-
-    return recv(client->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
 }
 
 /* Whoever waits for an answer has nothing more to say, and hangs up with whatever it sends. */
@@ -127,28 +142,42 @@ static void on_packet(void *arg, uint32_t events)
         n = recv(client->fd, packet, MF_CONTROL_PACKET_BYTES + 1, MSG_DONTWAIT);
     if (n > MF_CONTROL_PACKET_BYTES)
         mf_control_reply_set(&reply, false, "the request is too large");
-    else if (n > 0 && client->ticket == 0 && !has_hung_up(client))
+    else if (n > 0 && client->ticket == 0)
         has_reply = carry_out(client, packet, (size_t)n, &reply);
     free(packet);
     if (!has_reply)
         return;
     if (n > 0 && client->ticket == 0)
-        answer(client, &reply);
+        (void)answer(client, &reply);
     if (n >= 0 || (errno != EAGAIN && errno != EINTR))
         hang_up(client);
+}
+
+/* NULL for one that has hung up. */
+static struct client *find_waiting(struct mf_control *control, uint64_t ticket)
+{
+    for (uint32_t i = 0; i < MAX_CLIENTS; i++)
+        if (control->clients[i].control && control->clients[i].ticket == ticket)
+            return &control->clients[i];
+    return NULL;
 }
 
 void mf_control_answer(struct mf_control *control, uint64_t ticket,
                        const struct mf_control_reply *reply)
 {
-    for (uint32_t i = 0; i < MAX_CLIENTS; i++) {
-        struct client *client = &control->clients[i];
+    struct client *client = find_waiting(control, ticket);
 
-        if (client->control && client->ticket == ticket) {
-            answer(client, reply);
-            hang_up(client);
-        }
-    }
+    if (!client)
+        return;
+    (void)answer(client, reply);
+    hang_up(client);
+}
+
+bool mf_control_is_awaited(struct mf_control *control, uint64_t ticket)
+{
+    struct client *client = find_waiting(control, ticket);
+
+    return client && say_later(client);
 }
 
 /* --- connections --- */
@@ -193,11 +222,19 @@ static void on_connect(void *arg, uint32_t events)
 
 /* --- time --- */
 
+static void keep_time(struct client *client, int64_t now_ns)
+{
+    if (client->ticket == 0 || !say_later(client))
+        hang_up(client);
+    else
+        client->deadline_ns = now_ns + BEAT_NS;
+}
+
 void mf_control_keep_time(struct mf_control *control, int64_t now_ns)
 {
     for (uint32_t i = 0; i < MAX_CLIENTS; i++)
         if (control->clients[i].control && now_ns >= control->clients[i].deadline_ns)
-            hang_up(&control->clients[i]);
+            keep_time(&control->clients[i], now_ns);
 }
 
 int64_t mf_control_next_ns(const struct mf_control *control)

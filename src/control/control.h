@@ -45,7 +45,16 @@ void mf_control_destroy(struct mf_control *control);
 void mf_control_answer(struct mf_control *control, uint64_t ticket,
                        const struct mf_control_reply *reply);
 
-/** Hangs up on those who were silent for too long. */
+/**
+ * mf_control_is_awaited() - whether who asked still waits for the answer.
+ *
+ * To be looked at right before what was asked for is done, where that is some turns later: nobody
+ * who has given up is to find it done.
+ */
+bool mf_control_is_awaited(struct mf_control *control, uint64_t ticket);
+
+/** Hangs up on those who were silent for too long, and tells those who wait that they are not
+ * forgotten. */
 void mf_control_keep_time(struct mf_control *control, int64_t now_ns);
 
 /** When that is due next; INT64_MAX for never. */
@@ -54,11 +63,13 @@ int64_t mf_control_next_ns(const struct mf_control *control);
 /**
  * mf_control_ask() - ask something of the farm of a run directory, and wait for the answer.
  *
- * For any process but the farm's own. Waits for timeout_ns at the most.
+ * For any process but the farm's own. Waits for as long as the farm says that it is at it, and for
+ * timeout_ns at the most for each such word.
  *
  * Returns 0 with the reply, or -errno with a sentence: -ENOENT there is no
- * socket, -ECONNREFUSED the farm is gone, -EACCES the directory or the farm is
- * somebody else's, -ETIMEDOUT it does not answer.
+ * such directory, -ECONNREFUSED no farm listens there, -EACCES the directory or the farm is
+ * somebody else's, -ETIMEDOUT it does not answer; of all these nothing is done. What it had begun
+ * may be done after -ECONNRESET, when it went away, and -EINPROGRESS, when it fell silent.
  */
 int mf_control_ask(const char *run_dir, const struct mf_control_request *request,
                    int64_t timeout_ns, struct mf_control_reply *ret_reply, struct mf_error *err);

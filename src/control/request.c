@@ -22,6 +22,7 @@ void mf_control_reply_set(struct mf_control_reply *reply, bool is_ok, const char
     va_list arguments;
 
     reply->is_ok = is_ok;
+    reply->is_later = false;
     va_start(arguments, format);
     vsnprintf(reply->text, sizeof(reply->text), format, arguments);
     va_end(arguments);
@@ -133,7 +134,9 @@ void mf_control_request_finish(struct mf_control_request *request)
 int mf_control_reply_encode(const struct mf_control_reply *reply, struct mf_buffer *packet)
 {
     /* A text that was cut within a character is no JSON. */
-    json_t *json = json_pack("{s:b, s:s}", "ok", reply->is_ok, "text", reply->text);
+    json_t *json = reply->is_later
+                       ? json_pack("{s:b, s:s, s:b}", "ok", 1, "text", "", "later", 1)
+                       : json_pack("{s:b, s:s}", "ok", reply->is_ok, "text", reply->text);
 
     if (!json)
         json = json_pack("{s:b, s:s}", "ok", reply->is_ok, "text",
@@ -145,11 +148,13 @@ int mf_control_reply_decode(const void *data, size_t size, struct mf_control_rep
 {
     json_t *json = json_loadb(data, size, 0, NULL);
     const char *text;
-    int is_ok, r;
+    int is_ok, is_later = 0, r;
 
-    r = json_unpack(json, "{s:b, s:s}", "ok", &is_ok, "text", &text);
-    if (r == 0)
+    r = json_unpack(json, "{s:b, s:s, s?b}", "ok", &is_ok, "text", &text, "later", &is_later);
+    if (r == 0) {
         mf_control_reply_set(ret_reply, is_ok, "%s", text);
+        ret_reply->is_later = is_later;
+    }
     json_decref(json);
     return r < 0 ? -EBADMSG : 0;
 }

@@ -1,15 +1,17 @@
 /*
  * What can be asked of a running farm, and its answer, as packets of JSON:
  *
- *     {"version": 1, "verb": "stop", "now": true}
- *     {"version": 1, "verb": "cancel", "names": ["fit", "17"]}
- *     {"version": 1, "verb": "drain", "names": ["n3", "5"]}
- *     {"version": 1, "verb": "scale", "names": ["+4"]}
+ *     {"version": 2, "verb": "stop", "now": true}
+ *     {"version": 2, "verb": "cancel", "names": ["fit", "17"]}
+ *     {"version": 2, "verb": "drain", "names": ["n3", "5"]}
+ *     {"version": 2, "verb": "scale", "names": ["+4"]}
  *
+ *     {"ok": true, "text": "...", "later": true}
  *     {"ok": true, "text": "..."}
  *
  * One packet is one request or one answer, of bounded size. Decoding takes any
- * bytes at all.
+ * bytes at all. The farm says "later" before it does anything, and then each few
+ * seconds until it answers: who heard nothing of it knows that nothing was done.
  */
 #ifndef MF_CONTROL_REQUEST_H
 #define MF_CONTROL_REQUEST_H
@@ -21,7 +23,7 @@
 #include <stdint.h>
 
 /** Both ends must agree on it; a run may be older than the program that asks. */
-#define MF_CONTROL_VERSION 1
+#define MF_CONTROL_VERSION 2
 
 /** Largest request. */
 #define MF_CONTROL_PACKET_BYTES 65536
@@ -55,9 +57,11 @@ struct mf_control_request {
     struct json_t *json;
 };
 
-/** What is answered: whether it is done, and a sentence or several lines. */
+/** What is answered: whether it is done, and a sentence or several lines.
+ * @is_later  it is being done: the answer follows */
 struct mf_control_reply {
     bool is_ok;
+    bool is_later;
     char text[MF_CONTROL_TEXT_BYTES];
 };
 

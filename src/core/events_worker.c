@@ -3,18 +3,28 @@
 
 #include <errno.h>
 
+/* A worker that is not there, or had gone. */
+static int add(struct mf_farm *farm, const struct mf_event *event)
+{
+    int r = mf_workers_add(&farm->workers, event->worker, event->node, &event->has);
+
+    if (r == 0)
+        mf_farm_quarantine_again(farm, mf_workers_find(&farm->workers, event->worker));
+    return r;
+}
+
 int mf_farm_handle_worker_up(struct mf_farm *farm, const struct mf_event *event)
 {
     struct mf_worker *worker = mf_workers_find(&farm->workers, event->worker);
     int r = 0;
 
+    /* What it still holds is its own as before; what it was to give back, it gives back. */
     if (worker && worker->state == MF_WORKER_DRAINING)
-        mf_workers_move(&farm->workers, worker, MF_WORKER_UP);
+        mf_farm_call_back(farm, worker);
     else
-        r = mf_workers_add(&farm->workers, event->worker, event->node, &event->has);
+        r = add(farm, event);
     if (r < 0)
         return r;
-    mf_farm_quarantine_again(farm, mf_workers_find(&farm->workers, event->worker));
     mf_farm_put_all_back(farm, &farm->stranded);
     return 0;
 }

@@ -133,8 +133,8 @@ enum mf_event_kind {
     MF_EVENT_SUBMITTED, /* spec, after, history, is_withheld: a new task, with the next id */
     MF_EVENT_SETTLED, /* state, history: the next id is of a task that is final already; not told */
     MF_EVENT_CLOSED,  /* no more tasks will be submitted */
-    MF_EVENT_WORKER_UP,    /* worker, node, has: a worker that was not there takes tasks; or, with
-                              what it had, one that is DRAINING takes some again */
+    MF_EVENT_WORKER_UP,    /* worker, node, has: one that was not there takes tasks; or worker: one
+                              that drains takes them again */
     MF_EVENT_WORKER_DRAIN, /* worker: it gets no more; it is GONE when it holds none */
     MF_EVENT_WORKER_LOST,  /* worker: it and what it ran are gone */
     MF_EVENT_ADOPTED,  /* worker, task, attempt, n_tries, state, duration_ns, cause, is_innocent: it

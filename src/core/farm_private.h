@@ -568,6 +568,9 @@ bool mf_farm_delayed_before(const void *a, const void *b);
 void mf_farm_judge(struct mf_farm *farm, struct mf_task *task, struct mf_worker *worker,
                    bool has_failed, int64_t duration_ns);
 
+/** One that drains is UP again, with what it holds. */
+void mf_farm_call_back(struct mf_farm *farm, struct mf_worker *worker);
+
 /** A worker that was lost is back: where it was, if that was the quarantine and it is not needed.
  */
 void mf_farm_quarantine_again(struct mf_farm *farm, struct mf_worker *worker);

@@ -183,14 +183,25 @@ static void let_in(struct mf_farm *farm, struct place place)
 }
 
 /* What runs there as a probe finds out nothing more: it is a task as any other. */
-static void let_out(struct mf_farm *farm, struct mf_worker *worker)
+static void forget_probes(struct mf_worker *worker)
 {
     mf_list_for_each (node, &worker->tasks)
         mf_container_of(node, struct mf_task, node)->is_probe = false;
+}
+
+static void let_out(struct mf_farm *farm, struct mf_worker *worker)
+{
+    forget_probes(worker);
     worker->suspicion = (struct mf_suspicion){0};
     farm->workers.nodes[worker->node].suspicion = (struct mf_suspicion){0};
     mf_workers_move(&farm->workers, worker, MF_WORKER_UP);
     farm->counts.quarantined++;
+}
+
+void mf_farm_call_back(struct mf_farm *farm, struct mf_worker *worker)
+{
+    forget_probes(worker);
+    mf_workers_move(&farm->workers, worker, MF_WORKER_UP);
 }
 
 void mf_farm_quarantine_again(struct mf_farm *farm, struct mf_worker *worker)

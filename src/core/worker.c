@@ -18,7 +18,7 @@
 /* For each state, those that may follow it. */
 static const unsigned int moves[MF_WORKER_STATE_COUNT] = {
     [MF_WORKER_UP] = TO(DRAINING) | TO(GONE) | TO(QUARANTINED),
-    [MF_WORKER_DRAINING] = TO(UP) | TO(GONE),
+    [MF_WORKER_DRAINING] = TO(GONE) | TO(UP),
     [MF_WORKER_QUARANTINED] = TO(UP) | TO(DRAINING) | TO(GONE),
 };
 

@@ -284,7 +284,9 @@ static void answer(struct mf_scheduler *scheduler, struct mf_control *control, s
 {
     struct mf_control_reply reply = {0};
 
-    if (stranded)
+    if (!mf_control_is_awaited(control, drain->ticket))
+        mf_log_info(scheduler->config.log, "no worker is drained: who asked for it waits no more");
+    else if (stranded)
         refuse_stranding(scheduler, stranded, &reply);
     else if (!is_any_left(scheduler, drain))
         refuse_last(&reply);

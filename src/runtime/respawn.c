@@ -171,7 +171,7 @@ static struct mf_peer *find_vacant(struct mf_scheduler *scheduler)
     return NULL;
 }
 
-/* Whether it was drained, and is still there: with tasks that it had, or without. */
+/* It was drained, and is still there, whether or not it has ended all that it ran. */
 static bool is_drained(const struct mf_scheduler *scheduler, const struct mf_peer *peer)
 {
     const struct mf_worker *worker = mf_workers_find(mf_farm_workers(scheduler->farm), peer->rank);
@@ -180,6 +180,7 @@ static bool is_drained(const struct mf_scheduler *scheduler, const struct mf_pee
            (worker->state == MF_WORKER_GONE || worker->state == MF_WORKER_DRAINING);
 }
 
+/* One such, or NULL. */
 static struct mf_peer *find_drained(struct mf_scheduler *scheduler)
 {
     for (uint32_t i = 0; i < scheduler->n_peers; i++)

@@ -354,25 +354,38 @@ Test(drain, a_draining_worker_gives_back_what_has_not_started)
     cr_assert_eq(mf_workers_find(mf_farm_workers(t->farm), 0)->state, MF_WORKER_GONE);
 }
 
-Test(drain, a_draining_worker_takes_tasks_again_when_it_is_called_back)
+Test(drain, a_draining_worker_can_be_called_back_and_goes_on_with_what_it_runs)
 {
-    struct t_farm *t = t_farm("a b c", .workers = 1, .slots = 2);
+    struct t_farm *t = t_farm("a b", .workers = 1, .slots = 2);
 
     t_tick(t);
     t_start(t, "a");
-    t_start(t, "b");
     t_drain(t, 0);
-    t_end(t, "b");
+    t_return(t, "b");
     t_tick(t);
     t_trace(t);
     t_up(t, 0, 2);
-    cr_assert_eq(mf_workers_find(mf_farm_workers(t->farm), 0)->state, MF_WORKER_UP);
     t_tick(t);
-    cr_assert_str_eq(t_trace(t), "c:PLACED@0");
+    cr_assert_str_eq(t_trace(t), "b:PLACED@0#2");
     t_end(t, "a");
-    t_start(t, "c");
-    t_end(t, "c");
-    cr_assert_eq(t_counts(t).by_state[MF_TASK_DONE], 3);
+    cr_assert_eq(mf_workers_find(mf_farm_workers(t->farm), 0)->state, MF_WORKER_UP);
+    t_start(t, "b");
+    t_end(t, "b");
+    cr_assert_str_eq(t_trace(t), "a:DONE b:DONE");
+}
+
+Test(drain, what_a_worker_was_to_give_back_it_gives_back_though_it_is_called_back)
+{
+    struct t_farm *t = t_farm("a b", .workers = 1, .slots = 2);
+
+    t_tick(t);
+    t_start(t, "a");
+    t_drain(t, 0);
+    t_up(t, 0, 2);
+    t_trace(t);
+    t_return(t, "b");
+    t_tick(t);
+    cr_assert_str_eq(t_trace(t), "b:PLACED@0#2");
 }
 
 Test(drain, a_worker_that_holds_nothing_is_gone_at_once)

@@ -25,7 +25,7 @@ Test(states, a_task_runs_only_after_it_was_placed)
     cr_assert_not(mf_task_may_move(MF_TASK_RUNNING, MF_TASK_PLACED));
 }
 
-Test(states, a_worker_that_is_gone_never_comes_back)
+Test(states, a_worker_that_has_gone_never_comes_back)
 {
     cr_assert(mf_worker_may_move(MF_WORKER_UP, MF_WORKER_DRAINING));
     cr_assert(mf_worker_may_move(MF_WORKER_UP, MF_WORKER_GONE));

@@ -29,6 +29,7 @@ Test(sim, every_task_ends_once_whatever_goes_wrong)
     cr_assert(stats.done > 200 && stats.failed > 200 && stats.cancelled > 20);
     cr_assert(stats.retried > 200 && stats.recalled > 20 && stats.stale > 200);
     cr_assert(stats.lost > 20 && stats.drained > 20 && stats.left > 20);
+    cr_assert(stats.called_back > 20);
     cr_assert(stats.timed_out > 20 && stats.unfit > 20);
     cr_assert(stats.targeted > 200 && stats.avoiding > 200);
     cr_assert(stats.suspended > 200 && stats.continued > 200 && stats.late > 20);

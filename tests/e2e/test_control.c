@@ -223,9 +223,7 @@ Test(control, without_a_run_there_is_a_sentence)
         const char *command, *err;
     } bad[] = {
         {"mpifarm stop", "mpifarm: mpifarm-run: No such file or directory\n"},
-        {"mkdir d; mpifarm stop d",
-         "mpifarm: d: no farm listens there: the run is over, runs on another host, or is "
-         "just being taken over; see mpifarm status\n"},
+        {"mkdir d; mpifarm stop d", "mpifarm: d: no farm listens there: there is no run\n"},
         {"mpifarm stop a b", "mpifarm: \"b\" is one word too many\n"},
         {"mpifarm cancel d", "mpifarm: which task? usage: mpifarm cancel RUN TASK...\n"},
         {"mpifarm drain d", "mpifarm: which worker? usage: mpifarm drain RUN RANK|HOST...\n"},

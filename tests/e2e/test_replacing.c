@@ -88,19 +88,24 @@ Test(replacing, workers_leave_and_come_back_when_they_are_asked_to)
     expect_all_done(&result);
 }
 
-Test(replacing, a_worker_that_still_ends_what_it_runs_is_called_back)
+/* Both that run something are asked for: the one that drains is there still. */
+Test(replacing, a_worker_that_still_ends_its_task_is_called_back)
 {
-    t_write("tasks.txt",
-            "[id=a] echo $MPIFARM_RANK:a >> where; until [ -e go ]; do sleep 0.01; done\n"
-            "[id=b] echo $MPIFARM_RANK:b >> where; until [ -e go ]; do sleep 0.01; done\n");
+    t_write("tasks.txt", "touch b.$MPIFARM_RANK; while [ ! -e go ]; do sleep 0.01; done\n"
+                         "touch b.$MPIFARM_RANK; while [ ! -e go ]; do sleep 0.01; done\n"
+                         "echo last\n");
     struct t_result result =
-        t_sh(BEGIN "mpifarm scale -1; mpifarm scale +1; mpifarm scale +1; " END,
-             t_mpifarm_surviving(3), "");
+        t_sh("%s run -j 1 tasks.txt >out 2>err & mpirun=$!; "
+             "await [ -e b.1 ]; await [ -e b.2 ]; "
+             "mpifarm scale -1; mpifarm scale +1; touch go; wait $mpirun; cat out",
+             t_mpifarm_surviving(3));
 
     cr_assert(eq(str, result.out,
-                 "1 worker gets no more work\n1 worker gets work again, 0 more are started\n"),
-              "%s", result.out);
-    cr_assert(t_has(result.err, "all cores belong to workers"), "%s", result.err);
+                 "1 worker gets no more work\n"
+                 "1 worker gets work again, 0 more are started\nlast\n"),
+              "%s%s", result.out, result.err);
+    cr_assert(t_has(t_read("err"), "rank 2 on "), "%s", t_read("err"));
+    cr_assert(t_has(t_read("err"), " gets work again"), "%s", t_read("err"));
 }
 
 Test(replacing, a_worker_is_started_when_one_was_lost_and_another_is_asked_for)

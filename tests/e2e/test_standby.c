@@ -153,6 +153,15 @@ Test(standby, a_stop_that_was_answered_holds_when_the_scheduler_dies)
     stop_and_kill("mpifarm stop && kill -9 $(scheduler)", "stopped by mpifarm stop");
 }
 
+/* It is given up only where another rank takes very long. */
+Test(standby, a_command_while_nobody_schedules_reaches_the_next_scheduler)
+{
+    stop_and_kill("kill -9 $(scheduler); until mpifarm stop 2>> why; do sleep 0.1; done",
+                  "stopped by mpifarm stop");
+    cr_assert(not(t_has(t_read("why"), "is over")), "%s", t_read("why"));
+    cr_assert(not(t_has(t_read("why"), "no run")), "%s", t_read("why"));
+}
+
 Test(standby, a_signal_that_comes_while_nobody_schedules_is_heard)
 {
     stop_and_kill("kill -9 $(scheduler); kill -TERM $farm", "stopped by signal 15");

@@ -97,8 +97,8 @@ struct sim {
     int64_t end_ns;  /* of the allocation, INT64_MAX for none */
     uint32_t n_ends; /* how often that was said */
     /* chances out of 1000: of an attempt, a turn or a message */
-    uint64_t fail_chance, lose_chance, drain_chance, cancel_chance, pause_chance, stop_chance,
-        repeat_chance, target_chance, avoid_chance, bad_chance;
+    uint64_t fail_chance, lose_chance, drain_chance, call_back_chance, cancel_chance, pause_chance,
+        stop_chance, repeat_chance, target_chance, avoid_chance, bad_chance;
     int64_t longest_ns, longest_trip_ns;
     const char *breach;
     struct t_sim_stats *stats;
@@ -521,6 +521,9 @@ static void hurt_workers(struct sim *sim)
     } else if (worker->state == MF_WORKER_UP && chance(sim, sim->drain_chance)) {
         sim->stats->drained++;
         apply(sim, (struct mf_event){.kind = MF_EVENT_WORKER_DRAIN, .worker = id});
+    } else if (worker->state == MF_WORKER_DRAINING && chance(sim, sim->call_back_chance)) {
+        sim->stats->called_back++;
+        apply(sim, (struct mf_event){.kind = MF_EVENT_WORKER_UP, .worker = id});
     } else if (worker->state == MF_WORKER_GONE && chance(sim, sim->lose_chance)) {
         bring_back(sim, id);
     }
@@ -928,6 +931,7 @@ static void set_up(struct sim *sim, uint64_t seed)
     sim->fail_chance = chance(sim, 600) ? draw(sim, 500) : 0;
     sim->lose_chance = chance(sim, 500) ? draw(sim, 30) : 0;
     sim->drain_chance = chance(sim, 300) ? draw(sim, 20) : 0;
+    sim->call_back_chance = 10 * sim->drain_chance;
     sim->cancel_chance = chance(sim, 300) ? draw(sim, 50) : 0;
     sim->pause_chance = chance(sim, 300) ? draw(sim, 500) : 0;
     sim->stop_chance = chance(sim, 200) ? draw(sim, 30) : 0;

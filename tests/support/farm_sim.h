@@ -14,7 +14,8 @@
 /** What happened in a run, to see that the simulation reaches what it should. */
 struct t_sim_stats {
     uint64_t done, failed, cancelled, left;
-    uint64_t retried, recalled, stale, lost, drained, timed_out, unfit, targeted, avoiding, skipped;
+    uint64_t retried, recalled, stale, lost, drained, called_back, timed_out, unfit, targeted,
+        avoiding, skipped;
     uint64_t suspended, continued, late, cut, stranded;
     uint64_t delayed, quarantined, probes, kept_apart;
     uint64_t spanning, gathered, parts_lost;
