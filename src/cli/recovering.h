@@ -30,7 +30,7 @@
         .name = "crash-limit", .value = "N",                                                       \
         .help = "A task that was running on N workers when they, or the processes that start "     \
                 "their commands, were lost fails: it may be what ends them. Of tasks that "        \
-                "were on N - 1 a worker runs one at a time, so that none fails for another. The "  \
+                "were on N - 1 a worker runs one at a time, as another one may be to blame. The "  \
                 "default is 3; \"none\" tries it for ever."                                        \
     }
 #define MF_QUARANTINE_OPTION                                                                       \
