@@ -42,7 +42,7 @@ void mf_standstill_turn(struct mf_scheduler *scheduler)
         return;
     if (mf_farm_n_stranded(scheduler->farm) == 0)
         mf_scheduler_interrupt(scheduler, MF_STOP_SOON,
-                               "the end of the allocation, before which no other task could end");
+                               "the end of its time, before which no other task could end");
     else if (!is_any_awaited(scheduler))
         mf_scheduler_interrupt(scheduler, MF_STOP_SOON,
                                "the loss of workers, without which no other task can start");

@@ -87,7 +87,7 @@ void mf_walltime_turn(struct mf_scheduler *scheduler)
         warn(scheduler);
     if (scheduler->now_ns >= scheduler->stop_ns) {
         mf_log_info(scheduler->config.log, "the time is over: ending what still runs");
-        mf_scheduler_interrupt(scheduler, MF_STOP_NOW, "the end of the allocation");
+        mf_scheduler_interrupt(scheduler, MF_STOP_NOW, "the end of its time");
     }
 }
 
