@@ -232,7 +232,7 @@ int64_t mf_status_age_ns(const struct mf_status *status)
 static int take_told(const char *run_dir, json_t **ret_status)
 {
     struct mf_status told;
-    json_t *status;
+    json_t *status = NULL;
     int r = load(run_dir, &status);
 
     if (r < 0)

@@ -250,7 +250,7 @@ Test(batch, a_chain_goes_on_when_the_time_of_a_job_is_up)
 
     cr_assert(eq(str, result.out,
                  "short\n3\n"
-                 "the run was stopped by the end of the allocation, before which no other task "
+                 "the run was stopped by the end of its time, before which no other task "
                  "could end; --resume continues\nlong\n0\n3\n"),
               "%s", result.err);
 }

@@ -13,7 +13,7 @@ Test(walltime, what_cannot_end_in_time_is_left_for_another_run)
                                   "mpifarm run --resume tasks.farm; echo $?");
 
     cr_assert(eq(str, result.out, "short\nunknown\n3\nlong\n0\n"), "%s", result.err);
-    cr_assert(t_has(result.err, "stopped by the end of the allocation, before which no other task "
+    cr_assert(t_has(result.err, "stopped by the end of its time, before which no other task "
                                 "could end: 1 task left; --resume continues"),
               "%s", result.err);
 }
@@ -25,7 +25,7 @@ Test(walltime, what_runs_is_ended_in_time_and_run_again)
                                   "mpifarm logs mpifarm-run 1; mpifarm run --resume tasks.farm");
 
     cr_assert(eq(str, result.out, "3\nbegun\nbegun\nended\n"), "%s", result.err);
-    cr_assert(t_has(result.err, "stopped by the end of the allocation"), "%s", result.err);
+    cr_assert(t_has(result.err, "stopped by the end of its time"), "%s", result.err);
 }
 
 /* One ends in time, one says that there is more to do, and one knows of no signal. */

@@ -308,9 +308,9 @@ Test(slurm, what_cannot_end_before_the_job_does_is_not_started)
     t_write("tasks.txt", "[time=1h] touch long\ntouch short\n");
     struct t_result result =
         in_cluster(1, "batch -o out -t 30 $SCRIPTS/farm.sbatch tasks.txt; ls long short; "
-                      "grep -o 'stopped by the end of the allocation' out\n");
+                      "grep -o 'stopped by the end of its time' out\n");
 
-    cr_assert(eq(str, result.out, "3\nshort\nstopped by the end of the allocation\n"), "%s",
+    cr_assert(eq(str, result.out, "3\nshort\nstopped by the end of its time\n"), "%s",
               result.err);
 }
 
