@@ -123,6 +123,8 @@ struct t_result t_sh(const char *format, ...)
         setpgid(0, 0);
         /* A script that awaits something would await it for ever. */
         prctl(PR_SET_PDEATHSIG, SIGKILL);
+        /* As nohup has it for whoever runs the tests. */
+        signal(SIGHUP, SIG_DFL);
         dup2(open("/dev/null", O_RDONLY), STDIN_FILENO);
         dup2(out, STDOUT_FILENO);
         dup2(err, STDERR_FILENO);
