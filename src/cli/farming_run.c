@@ -126,16 +126,16 @@ static int check_run_dir(const struct mf_farming_settings *settings, struct mf_e
 /* Says what --resume did not find there. Who goes on with a run by itself found it running. */
 static void tell_missing(const struct run *run)
 {
+    const struct mf_scheduler_config *config = &run->settings->scheduler;
     uint64_t n = mf_journal_missing(run->journal);
-    int64_t end_ns;
 
     if (n > 0)
         mf_log_warning(&run->context->log,
                        "%s: the journal has lost its end, with %" PRIu64 " of the ended tasks that "
                        "joblog.tsv tells of; they are run again",
                        run->settings->run_dir, n);
-    else if (mf_journal_next_row(run->journal) == 1 && !run->settings->scheduler.is_takeover &&
-             !mf_ending_is_renewed(&end_ns))
+    else if (mf_journal_next_row(run->journal) == 1 && !config->is_takeover &&
+             !config->is_continued)
         mf_log_info(&run->context->log,
                     "%s: there is nothing to continue: no task has ended there; the run begins",
                     run->settings->run_dir);

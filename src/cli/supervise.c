@@ -7,9 +7,9 @@
 #include "cli/supervise_private.h"
 
 #include "base/io.h"
+#include "cli/standing.h"
 #include "cli/streams.h"
 #include "exec/descendants.h"
-#include "journal/rundir.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -128,14 +128,19 @@ static void wait_for_more(struct mf_supervisor *supervisor)
         supervisor->quiet_ns = mf_clock_monotonic_ns();
 }
 
-/* One on another node holds the lock of the run directory. */
+/* Of one on another node status.json and the lock of the run directory tell. */
 static bool has_ended(const struct mf_supervisor *supervisor, const struct mf_life *scheduler)
 {
+    const char *run_dir = supervisor->config->run_dir;
+    struct mf_status status;
     int fd, r = mf_life_open(scheduler, &fd);
 
     if (r == 1)
         mf_close(&fd);
-    return r == -ESRCH || (r == 0 && mf_rundir_is_held(supervisor->config->run_dir) == 0);
+    if (r != 0)
+        return mf_life_has_ended(scheduler);
+    return mf_status_read(run_dir, &status) == 0 && !status.is_finished &&
+           mf_standing_find(run_dir, &status) == MF_STANDING_ENDED;
 }
 
 /* For how long the starter may stay behind a run that is over; -1 for one that is not. */

@@ -283,10 +283,13 @@ static bool has_nodes(struct mf_farm *farm, const struct mf_task *task)
 /* Whether a suspect lacks nothing but a worker without one. */
 static bool is_kept_apart(struct mf_farm *farm, const struct mf_task *task)
 {
-    struct mf_task other = *task;
+    struct mf_task other;
 
+    if (!task->spec.needs.is_suspect)
+        return false;
+    other = *task;
     other.spec.needs.is_suspect = false;
-    return task->spec.needs.is_suspect && choose_allowed(farm, &other, MF_AVOID_NOTHING);
+    return choose_allowed(farm, &other, MF_AVOID_NOTHING);
 }
 
 /* Does what can be done now for the task that is first in order. */

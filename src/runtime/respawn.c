@@ -171,12 +171,16 @@ static struct mf_peer *find_vacant(struct mf_scheduler *scheduler)
     return NULL;
 }
 
-/* It was drained, and is still there, whether or not it has ended all that it ran. */
-static bool is_drained(const struct mf_scheduler *scheduler, const struct mf_peer *peer)
+bool mf_respawn_is_given_back(const struct mf_scheduler *scheduler, const struct mf_peer *peer)
+{
+    return scheduler->release.is_asking && scheduler->release.spared[peer->rank];
+}
+
+bool mf_respawn_is_drained(const struct mf_scheduler *scheduler, const struct mf_peer *peer)
 {
     const struct mf_worker *worker = mf_workers_find(mf_farm_workers(scheduler->farm), peer->rank);
 
-    return peer->state == MF_PEER_UP && worker &&
+    return !mf_respawn_is_given_back(scheduler, peer) && peer->state == MF_PEER_UP && worker &&
            (worker->state == MF_WORKER_GONE || worker->state == MF_WORKER_DRAINING);
 }
 
@@ -184,7 +188,7 @@ static bool is_drained(const struct mf_scheduler *scheduler, const struct mf_pee
 static struct mf_peer *find_drained(struct mf_scheduler *scheduler)
 {
     for (uint32_t i = 0; i < scheduler->n_peers; i++)
-        if (is_drained(scheduler, &scheduler->peers[i]))
+        if (mf_respawn_is_drained(scheduler, &scheduler->peers[i]))
             return &scheduler->peers[i];
     return NULL;
 }
@@ -225,7 +229,7 @@ uint32_t mf_respawn_n_vacant(const struct mf_scheduler *scheduler)
     for (uint32_t i = 0; i < scheduler->n_peers; i++) {
         const struct mf_peer *peer = &scheduler->peers[i];
 
-        n += is_drained(scheduler, peer);
+        n += mf_respawn_is_drained(scheduler, peer);
         n += i > 0 && peer->is_vacant && !peer->is_wanted && mf_respawn_can(scheduler);
     }
     return n;

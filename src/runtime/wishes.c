@@ -81,16 +81,15 @@ void mf_wishes_note_stop(struct mf_scheduler *scheduler)
     mf_wishes_secure(scheduler);
 }
 
+/* One that the scheduler before had drained may not be so here yet, or be away. */
 static bool is_drained(const struct mf_scheduler *scheduler, const struct mf_peer *peer)
 {
-    const struct mf_worker *worker = mf_workers_find(mf_farm_workers(scheduler->farm), peer->rank);
+    bool is_known = peer->state == MF_PEER_UP && !scheduler->wishes.are_left &&
+                    mf_workers_find(mf_farm_workers(scheduler->farm), peer->rank);
 
-    /* What is given back to Slurm is not the user's. */
-    if (scheduler->release.is_asking && scheduler->release.spared[peer->rank])
+    if (mf_respawn_is_given_back(scheduler, peer))
         return false;
-    if (peer->state == MF_PEER_UP && worker)
-        return worker->state == MF_WORKER_DRAINING || worker->state == MF_WORKER_GONE;
-    return peer->is_drained;
+    return mf_respawn_is_drained(scheduler, peer) || (peer->is_drained && !is_known);
 }
 
 void mf_wishes_note_drained(struct mf_scheduler *scheduler)

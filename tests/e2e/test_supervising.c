@@ -304,6 +304,18 @@ Test(supervising, a_run_whose_scheduler_was_killed_ends_although_mpirun_hangs)
     cr_assert(t_has(t_read("err"), "--resume continues"), "%s", t_read("err"));
 }
 
+/* An mpirun that is stopped does not reap it. */
+Test(supervising, a_scheduler_that_is_dead_and_not_reaped_is_seen_to_be_dead)
+{
+    t_write("tasks.txt", "touch started; sleep 300\n");
+    struct t_result result =
+        t_sh("mpifarm run --np 2 tasks.txt 2>err & pid=$!; " FIND_MPIRUN
+             "await test -e started; kill -STOP $mpirun; kill -9 $(rank_of $mpirun 0); "
+             "wait $pid; echo $?");
+
+    cr_assert(eq(str, result.out, "3\n"), "%s", t_read("err"));
+}
+
 Test(supervising, a_killed_mpirun_takes_everything_with_it)
 {
     t_write("tasks.txt", "sleep 300 & echo $! > pid; touch started; wait\n");
