@@ -310,8 +310,7 @@ Test(slurm, what_cannot_end_before_the_job_does_is_not_started)
         in_cluster(1, "batch -o out -t 30 $SCRIPTS/farm.sbatch tasks.txt; ls long short; "
                       "grep -o 'stopped by the end of its time' out\n");
 
-    cr_assert(eq(str, result.out, "3\nshort\nstopped by the end of its time\n"), "%s",
-              result.err);
+    cr_assert(eq(str, result.out, "3\nshort\nstopped by the end of its time\n"), "%s", result.err);
 }
 
 Test(slurm, a_task_finds_the_job_as_a_batch_script_does)
