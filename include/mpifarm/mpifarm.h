@@ -228,7 +228,7 @@ enum mpifarm_delivery {
     MPIFARM_DELIVER_QUEUE,
     /** The callback is called; then the future is released. */
     MPIFARM_DELIVER_CALLBACK,
-    /** Not at all: fire and forget. mpifarm_counts() counts it. */
+    /** Not at all: fire and forget. mpifarm_count() counts it. */
     MPIFARM_DELIVER_NONE,
 };
 

@@ -6,7 +6,6 @@
 #include "exec/modules.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -45,13 +44,7 @@ static int print_commands(struct mf_source *source, struct mf_error *err)
     struct mf_buffer line = {0};
     int r;
 
-    while ((r = mf_source_next(source, &entry, err)) != 1) {
-        struct pollfd fd = {.fd = mf_source_fd(source), .events = POLLIN};
-
-        if (r == -EAGAIN && (poll(&fd, 1, -1) >= 0 || errno == EINTR))
-            continue;
-        if (r < 0)
-            break;
+    while ((r = mf_source_await(source, &entry, err)) == 0) {
         r = print_command(entry, &line);
         if (r < 0) {
             mf_error_set(err, r, "cannot print the commands: %s", strerror(-r));

@@ -93,17 +93,17 @@ static void take_signal(struct mf_supervisor *supervisor)
     reap(supervisor);
 }
 
-/* Output of a rank on another node, which takes it to be printed: no more of it is to be lost. */
-static void stop_printing(struct mf_supervisor *supervisor)
+/* Output of a rank on another node, which takes it to be printed. Returns whether that is new. */
+static bool note_lost_output(struct mf_supervisor *supervisor)
 {
     if (supervisor->out.error == 0 || supervisor->is_output_lost)
-        return;
+        return false;
     supervisor->is_output_lost = true;
     mf_log_error(&supervisor->context->log,
-                 "standard output cannot be written: %s: the run is stopped, and output of tasks "
-                 "that have just ended is lost",
+                 "standard output cannot be written: %s: output of tasks that have just ended is "
+                 "lost",
                  strerror(-supervisor->out.error));
-    mf_supervise_pass_on(supervisor, SIGTERM);
+    return true;
 }
 
 static void wait_for_more(struct mf_supervisor *supervisor)
@@ -122,7 +122,9 @@ static void wait_for_more(struct mf_supervisor *supervisor)
         mf_streams_give(supervisor->streams_fd);
     has_moved = mf_relay_turn(&supervisor->out, &items[1]);
     has_moved |= mf_relay_turn(&supervisor->err, &items[2]);
-    stop_printing(supervisor);
+    /* No more of it is to be lost. */
+    if (note_lost_output(supervisor))
+        mf_supervise_pass_on(supervisor, SIGTERM);
     /* A reader that is slow holds up the starter, which does not hang then. */
     if (has_moved || supervisor->out.n > 0 || supervisor->err.n > 0)
         supervisor->quiet_ns = mf_clock_monotonic_ns();
@@ -228,6 +230,7 @@ static bool clear_away(struct mf_supervisor *supervisor)
             return false;
         (void)mf_relay_turn(out, &items[0]);
         (void)mf_relay_turn(err, &items[1]);
+        (void)note_lost_output(supervisor);
     }
     return is_clear;
 }
@@ -350,7 +353,7 @@ int mf_supervise(struct mf_context *context, const struct mf_supervision *config
     while (mf_supervise_follow(&supervisor, watch(&supervisor)))
         ;
     status = judge(&supervisor);
-    if (supervisor.out.error < 0 && status <= MPIFARM_EXIT_FAILED)
+    if (supervisor.is_output_lost && status <= MPIFARM_EXIT_FAILED)
         status = MPIFARM_EXIT_STOPPED;
     (void)unlink(supervisor.ending);
     mf_close(&supervisor.signal_fd);

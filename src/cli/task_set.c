@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -137,19 +136,13 @@ static int read_all(struct mf_task_set *set, const struct mf_task_set_settings *
     const struct mf_entry *entry;
     int r;
 
-    while ((r = mf_source_next(source, &entry, err)) != 1) {
-        struct pollfd fd = {.fd = mf_source_fd(source), .events = POLLIN};
-
-        if (r == -EAGAIN && (poll(&fd, 1, -1) >= 0 || errno == EINTR))
-            continue;
-        if (r < 0)
-            return r;
+    while ((r = mf_source_await(source, &entry, err)) == 0) {
         if (set->n_tasks == MF_TASK_SET_TASKS_MAX)
             return refuse_too_many(set->n_tasks + 1, err);
         if (add_task(set, settings, entry) < 0)
             return mf_error_set(err, -ENOMEM, "out of memory");
     }
-    return 0;
+    return r < 0 ? r : 0;
 }
 
 /* Groups have numbers once their tasks are read. Shares of others have no effect. */

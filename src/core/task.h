@@ -111,7 +111,7 @@ void mf_needs_explain(const struct mf_needs *needs, const struct mf_needs *large
  * @estimate_ns   how long it should run, 0 when nobody says
  * @deadline_ns   when it should be done, on the clock of the events; 0 for never
  * @upward_ns     longest way from its start to the end of all that comes after it, itself
- *                included: see mf_graph_rank(); 0 when unknown
+ *                included; 0 when unknown
  * @max_attempts  how often it is tried in all, at least 1
  * @target        with has_target: the one worker that may run it
  * @avoid         with has_avoid: a worker that should not, while another can

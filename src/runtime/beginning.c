@@ -184,13 +184,10 @@ static void try_to_begin(struct mf_scheduler *scheduler)
 
 /* --- the turn --- */
 
-/* Tasks that run under the scheduler before this one may end when the run is to stop soon. */
 static bool is_given_up(const struct mf_scheduler *scheduler)
 {
-    enum mf_stop last = scheduler->config.is_takeover ? MF_STOP_SOON : MF_STOP_NONE;
-
     return scheduler->is_refused || scheduler->has_failed ||
-           mf_farm_stopping(scheduler->farm) > last;
+           mf_farm_stopping(scheduler->farm) != MF_STOP_NONE;
 }
 
 bool mf_beginning_turn(struct mf_scheduler *scheduler)

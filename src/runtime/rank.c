@@ -183,8 +183,8 @@ static int take_over(struct mf_rank *rank, struct mf_scheduler_config *config, s
     return r;
 }
 
-int mf_rank_schedule(struct mf_rank *rank, struct mf_scheduler_config *config, FILE *summary,
-                     enum mf_run_result *ret_result, struct mf_error *err)
+static int schedule(struct mf_rank *rank, struct mf_scheduler_config *config, FILE *summary,
+                    enum mf_run_result *ret_result, struct mf_error *err)
 {
     int r;
 
@@ -223,6 +223,17 @@ int mf_rank_schedule(struct mf_rank *rank, struct mf_scheduler_config *config, F
     else if (!summary)
         mf_scheduler_tell_unfit(rank->scheduler);
     return 0;
+}
+
+int mf_rank_schedule(struct mf_rank *rank, struct mf_scheduler_config *config, FILE *summary,
+                     enum mf_run_result *ret_result, struct mf_error *err)
+{
+    int r = schedule(rank, config, summary, ret_result, err);
+
+    /* While the run directory is still this run's: files there go with the scheduler. */
+    mf_scheduler_destroy(rank->scheduler);
+    rank->scheduler = NULL;
+    return r;
 }
 
 /* --- finishing --- */
@@ -264,7 +275,6 @@ void mf_rank_finish(struct mf_rank *rank, int status)
 {
     if (rank->is_root && rank->remote && !rank->was_scheduled)
         dismiss_workers(rank);
-    mf_scheduler_destroy(rank->scheduler);
     mf_giver_destroy(rank->giver);
     mf_worker_rank_destroy(rank->worker);
     if (rank->launcher.pid > 0)

@@ -76,7 +76,10 @@ void mf_scheduler_interrupt(struct mf_scheduler *scheduler, enum mf_stop stop, c
 {
     if (scheduler->stopped_by[0] == '\0')
         scheduler->is_interrupted = true;
-    mf_scheduler_stop(scheduler, stop, why);
+    if (scheduler->config.is_takeover && !scheduler->is_begun)
+        mf_wishes_stop_later(scheduler, stop, why);
+    else
+        mf_scheduler_stop(scheduler, stop, why);
 }
 
 bool mf_scheduler_is_interrupted(const struct mf_scheduler *scheduler)

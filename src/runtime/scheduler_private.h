@@ -524,6 +524,9 @@ void mf_wishes_turn(struct mf_scheduler *scheduler);
 void mf_wishes_note_stop(struct mf_scheduler *scheduler);
 void mf_wishes_note_drained(struct mf_scheduler *scheduler);
 
+/** It is to be stopped by one that takes over and has not begun: once it knows what has ended. */
+void mf_wishes_stop_later(struct mf_scheduler *scheduler, enum mf_stop stop, const char *why);
+
 /** Tasks are to be cancelled: durable behind mf_wishes_secure(), which is before the answer. */
 void mf_wishes_note_cancel(struct mf_scheduler *scheduler,
                            const struct mf_control_request *request);

@@ -292,11 +292,6 @@ bool mf_server_is_finished(const struct mf_server *server)
     return server->is_finished;
 }
 
-bool mf_server_is_orphan(const struct mf_server *server)
-{
-    return server->is_orphan;
-}
-
 bool mf_server_has_losses(const struct mf_server *server)
 {
     return server->has_losses || server->is_orphan;

@@ -74,9 +74,6 @@ int64_t mf_server_next_ns(const struct mf_server *server);
 /** Whether it was told to stop and has said BYE, or has ended its calls without a scheduler. */
 bool mf_server_is_finished(const struct mf_server *server);
 
-/** Whether its scheduler is gone. */
-bool mf_server_is_orphan(const struct mf_server *server);
-
 /** After the end: whether ranks were lost, so that none should wait for all the others. */
 bool mf_server_has_losses(const struct mf_server *server);
 

@@ -147,6 +147,21 @@ static int recall_text(struct mf_scheduler *scheduler, const char *name, char *t
     return r == -ENOENT ? 0 : r;
 }
 
+/* The more urgent one of what was told before and what is told now. */
+static void want_stop(struct mf_scheduler *scheduler, enum mf_stop stop)
+{
+    if (stop > scheduler->wishes.stop)
+        scheduler->wishes.stop = stop;
+    scheduler->wishes.are_left = true;
+}
+
+void mf_wishes_stop_later(struct mf_scheduler *scheduler, enum mf_stop stop, const char *why)
+{
+    if (scheduler->stopped_by[0] == '\0')
+        snprintf(scheduler->stopped_by, sizeof(scheduler->stopped_by), "%s", why);
+    want_stop(scheduler, stop);
+}
+
 static int recall_stop(struct mf_scheduler *scheduler, struct mf_error *err)
 {
     char text[sizeof(scheduler->stopped_by) + 16];
@@ -155,9 +170,8 @@ static int recall_stop(struct mf_scheduler *scheduler, struct mf_error *err)
 
     if (r < 0 || sscanf(text, "%d %d %n", &stop, &is_interrupted, &at) < 2 || at == 0)
         return r;
-    scheduler->wishes.stop = stop >= MF_STOP_NOW ? MF_STOP_NOW : MF_STOP_SOON;
-    scheduler->wishes.noted = scheduler->wishes.stop;
-    scheduler->wishes.are_left = true;
+    scheduler->wishes.noted = stop >= MF_STOP_NOW ? MF_STOP_NOW : MF_STOP_SOON;
+    want_stop(scheduler, scheduler->wishes.noted);
     scheduler->is_interrupted = is_interrupted != 0;
     snprintf(scheduler->stopped_by, sizeof(scheduler->stopped_by), "%s", text + at);
     return 0;

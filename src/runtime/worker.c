@@ -1,8 +1,9 @@
 /*
  * The worker's turn:
  *
- *     receive   HOOKS, RUN, HOLD, LET_GO, RECALL, SUSPEND, CONTINUE, END, PULL, RELEASE, FEED,
- * UNFEED from the scheduler notice    whether the scheduler is there; tell it that this worker is
+ *     receive   HOOKS, RUN, HOLD, LET_GO, RECALL, SUSPEND, CONTINUE, END, PULL, RELEASE, FEED and
+ *               UNFEED from the scheduler
+ *     notice    whether the scheduler is there; tell it that this worker is
  *     hooks     before the first task, and after the last
  *     start     what fits into free slots, in the order received; stage more
  *     tell      a scheduler that took over what there is, or who has been running for a while

@@ -6,6 +6,7 @@
 #include "taskfile/words.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 
 void mf_source_close(struct mf_source *source)
@@ -48,6 +49,18 @@ int mf_source_at(struct mf_source *source, uint64_t cookie, int r, struct mf_err
 int mf_source_fd(const struct mf_source *source)
 {
     return source->ops->fd(source);
+}
+
+int mf_source_await(struct mf_source *source, const struct mf_entry **ret_entry,
+                    struct mf_error *err)
+{
+    struct pollfd item = {.fd = mf_source_fd(source), .events = POLLIN};
+    int r;
+
+    while ((r = mf_source_next(source, ret_entry, err)) == -EAGAIN)
+        if (poll(&item, 1, -1) < 0 && errno != EINTR)
+            return mf_error_set(err, -errno, "cannot wait for tasks: %s", strerror(errno));
+    return r;
 }
 
 int mf_source_load(struct mf_source *source, uint64_t cookie, const struct mf_entry **ret_entry,

@@ -223,6 +223,10 @@ const char *mf_source_group_name(const struct mf_source *source, uint32_t group)
 int mf_source_next(struct mf_source *source, const struct mf_entry **ret_entry,
                    struct mf_error *err);
 
+/** As mf_source_next(), and waits where there is none yet. For who has nothing else to do. */
+int mf_source_await(struct mf_source *source, const struct mf_entry **ret_entry,
+                    struct mf_error *err);
+
 /** Goes back to the first task; only for a source whose summary is_counted, sweeps aside. */
 void mf_source_rewind(struct mf_source *source);
 

@@ -437,6 +437,22 @@ Test(takeover, a_signal_before_the_next_one_begins_lets_running_tasks_end)
     }
 }
 
+Test(takeover, one_that_ends_running_tasks_comes_behind_what_has_ended_by_then)
+{
+    for (uint64_t seed = 1; seed <= 12; seed++) {
+        struct t_world *world = make_steady_world(seed, 100, seed % 2 ? 4000 : 60);
+
+        kill_scheduler(world);
+        while (world->n_takeovers == 0)
+            t_world_step(world);
+        mf_scheduler_interrupt(t_world_scheduler(world)->scheduler, MF_STOP_NOW, "a signal");
+        cr_assert(t_world_run(world, 3000), "T_SEED=%" PRIu64 ": what runs is not ended", seed);
+        cr_assert_eq(world->result, MF_RUN_STOPPED);
+        expect_ends_known(world, seed);
+        t_world_destroy(world);
+    }
+}
+
 /* Drains a worker, as the user asks for it, some time before the scheduler dies. */
 static void drain_and_kill(uint64_t seed, int ms)
 {
