@@ -31,4 +31,14 @@ struct mf_backoff {
  */
 int64_t mf_backoff_next(struct mf_backoff *backoff, bool had_traffic, int64_t now_ns);
 
+/** Between two looks in a row: leaves the core to its other hardware thread for some ten ns. */
+static inline void mf_relax(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
 #endif

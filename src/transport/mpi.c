@@ -20,6 +20,7 @@
  */
 #include "transport/transport.h"
 
+#include "base/backoff.h"
 #include "base/clock.h"
 #include "base/list.h"
 #include "transport/backlog.h"
@@ -454,8 +455,10 @@ static int mpi_receive(struct mf_transport *transport, uint32_t *ret_from,
         r = move_rest(mpi);
     if (r == 0)
         r = look(mpi, ret_from, ret_frame);
-    for (uint32_t n = 1; r == 0 && n < transport->n_looks; n++)
+    for (uint32_t n = 1; r == 0 && n < transport->n_looks; n++) {
+        mf_relax();
         r = look(mpi, ret_from, ret_frame);
+    }
     transport->n_looks = 0;
     return r;
 }
