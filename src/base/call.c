@@ -15,7 +15,17 @@ static inline uint8_t *put_details(uint8_t *to, const struct mf_call *call)
     assert(details.try_number > 0);
     details.size_high = (uint32_t)((uint64_t)call->size >> 32);
     memcpy(to, &details, sizeof(details));
-    return to + sizeof(details);
+    to += sizeof(details);
+    if (details.n_more == 0)
+        return to;
+    memcpy(to, &call->steps, sizeof(call->steps));
+    return to + sizeof(call->steps);
+}
+
+static inline size_t details_bytes(const struct mf_call *call)
+{
+    return sizeof(call->details) + (call->details.n_more > 0 ? sizeof(call->steps) : 0) +
+           call->details.checkpoint_size;
 }
 
 static inline struct mf_call_header header_of(const struct mf_call *call, bool has_details)
@@ -33,7 +43,7 @@ static inline struct mf_call_header header_of(const struct mf_call *call, bool h
 void mf_call_put(struct mf_buffer *buffer, const struct mf_call *call)
 {
     bool has_details = mf_call_has_details(call);
-    size_t n_details = has_details ? sizeof(call->details) + call->details.checkpoint_size : 0;
+    size_t n_details = has_details ? details_bytes(call) : 0;
     size_t n_input = call->is_large ? 0 : call->size * ((size_t)call->details.n_more + 1);
     struct mf_call_header header = header_of(call, has_details);
     uint8_t *to;
@@ -52,13 +62,13 @@ void mf_call_put(struct mf_buffer *buffer, const struct mf_call *call)
     buffer->size += sizeof(header) + n_details + n_input;
 }
 
-void mf_call_put_head(uint8_t head[static MF_STRETCH_HEAD_BYTES], const struct mf_call *call)
+size_t mf_call_put_head(uint8_t head[static MF_STRETCH_HEAD_BYTES], const struct mf_call *call)
 {
     struct mf_call_header header = header_of(call, true);
 
     assert(call->details.checkpoint_size == 0);
     memcpy(head, &header, sizeof(header));
-    put_details(head + sizeof(header), call);
+    return (size_t)(put_details(head + sizeof(header), call) - head);
 }
 
 static bool fail(struct mf_reader *reader)
@@ -93,6 +103,20 @@ static inline bool get_details(struct mf_reader *reader, struct mf_call_details 
     if (ret_details->try_number == 0 || ret_details->checkpoint_size > reader->left ||
         (ret_details->n_more > 0 && ret_details->checkpoint_size > 0))
         return fail(reader);
+    return true;
+}
+
+/* Of what is no stretch there are none. Returns false and fails the reader if they are damaged. */
+static inline bool get_steps(struct mf_reader *reader, const struct mf_call_details *details,
+                             struct mf_call_steps *ret_steps)
+{
+    if (details->n_more == 0)
+        return true;
+    if (reader->left < sizeof(*ret_steps))
+        return fail(reader);
+    memcpy(ret_steps, reader->data, sizeof(*ret_steps));
+    reader->data += sizeof(*ret_steps);
+    reader->left -= sizeof(*ret_steps);
     return true;
 }
 
@@ -132,7 +156,8 @@ bool mf_call_get(struct mf_reader *reader, struct mf_call *ret_call)
     if (!(header.flags & MF_CALL_HAS_DETAILS)) {
         ret_call->details = (struct mf_call_details){.try_number = 1};
     } else {
-        if (!get_details(reader, &ret_call->details))
+        if (!get_details(reader, &ret_call->details) ||
+            !get_steps(reader, &ret_call->details, &ret_call->steps))
             return false;
         ret_call->size |= (uint64_t)ret_call->details.size_high << 32;
         if (ret_call->details.checkpoint_size > 0) {
@@ -147,12 +172,14 @@ bool mf_call_get(struct mf_reader *reader, struct mf_call *ret_call)
 bool mf_call_skip(struct mf_reader *reader, struct mf_call_header *ret_header, uint64_t *ret_n)
 {
     struct mf_call_details details = {0};
+    struct mf_call_steps steps;
     uint64_t size;
 
     if (!get_header(reader, ret_header))
         return false;
     if (ret_header->flags & MF_CALL_HAS_DETAILS &&
-        (!get_details(reader, &details) || !step(reader, details.checkpoint_size)))
+        (!get_details(reader, &details) || !get_steps(reader, &details, &steps) ||
+         !step(reader, details.checkpoint_size)))
         return false;
     size = (uint64_t)details.size_high << 32 | ret_header->size_low;
     *ret_n = (uint64_t)details.n_more + 1;

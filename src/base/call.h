@@ -6,7 +6,8 @@
  * together: fixed little-endian headers that are copied as they stand.
  *
  *     call   u64 task, u32 size, u16 function, u16 flags,
- *            [HAS_DETAILS: 40 bytes, checkpoint], [input]
+ *            [HAS_DETAILS: 40 bytes, [of a stretch: u64 task step, u64 tag step], checkpoint],
+ *            [input]
  *     entry  u32 size, u8 kind, u8 cause, u16 flags, i32 code, u32 n_more, bytes
  *
  * Calls that are alike travel as one, a stretch: the details say how many more
@@ -55,8 +56,9 @@ struct mf_call_header {
  * @tag, @group, @timeout_ns   as the submitter says
  * @try_number        which try of the task this is, from 1
  * @size_high         upper half of the input's size
- * @n_more            calls alike that come after this one: their task and tag count up, and their
- *                    inputs lie one behind the other. Not with a large input or a checkpoint
+ * @n_more            calls alike that come after this one: their task and tag go on by the steps
+ *                    that follow, and their inputs lie one behind the other. Not with a large input
+ *                    or a checkpoint
  * @checkpoint_size   bytes that an earlier try saved; they follow the details
  */
 struct mf_call_details {
@@ -67,6 +69,12 @@ struct mf_call_details {
     uint32_t size_high;
     uint32_t n_more;
     uint64_t checkpoint_size;
+};
+
+/** From one call of a stretch to the next. What goes down has a step that wraps around. */
+struct mf_call_steps {
+    uint64_t task;
+    uint64_t tag;
 };
 
 /** A call as decoded, or the first of a stretch; pointers into the record. input is NULL when it is
@@ -80,6 +88,7 @@ struct mf_call {
     const uint8_t *input;
     const uint8_t *checkpoint;
     struct mf_call_details details; /* zeros but for try_number 1 when there were none */
+    struct mf_call_steps steps;     /* of a stretch */
 };
 
 enum mf_entry_kind {
@@ -123,6 +132,7 @@ struct mf_child {
 
 _Static_assert(sizeof(struct mf_call_header) == 16, "travels as it stands");
 _Static_assert(sizeof(struct mf_call_details) == 40, "travels as it stands");
+_Static_assert(sizeof(struct mf_call_steps) == 16, "travels as it stands");
 _Static_assert(sizeof(struct mf_entry_header) == 16, "travels as it stands");
 _Static_assert(sizeof(struct mf_child) == 40, "travels as it stands");
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "headers travel as they stand");
@@ -132,10 +142,12 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "headers travel as the
 void mf_call_put(struct mf_buffer *buffer, const struct mf_call *call);
 
 /** Bytes of a stretch before its first input, that is before all of them. */
-#define MF_STRETCH_HEAD_BYTES (sizeof(struct mf_call_header) + sizeof(struct mf_call_details))
+#define MF_STRETCH_HEAD_BYTES                                                                      \
+    (sizeof(struct mf_call_header) + sizeof(struct mf_call_details) + sizeof(struct mf_call_steps))
 
-/** Writes these, of a call that has details and no checkpoint; the inputs are to follow. */
-void mf_call_put_head(uint8_t head[static MF_STRETCH_HEAD_BYTES], const struct mf_call *call);
+/** Writes these, or fewer of a call that is none, which is written as one that has details and no
+ * checkpoint; the inputs are to follow. Returns how many. */
+size_t mf_call_put_head(uint8_t head[static MF_STRETCH_HEAD_BYTES], const struct mf_call *call);
 
 /** The next call or stretch; fails the reader when it is damaged. Returns whether there was one. */
 bool mf_call_get(struct mf_reader *reader, struct mf_call *ret_call);
@@ -146,8 +158,8 @@ bool mf_call_skip(struct mf_reader *reader, struct mf_call_header *ret_header, u
 /** Goes on in a stretch by n calls, at most n_more. */
 static inline void mf_call_advance(struct mf_call *call, uint32_t n)
 {
-    call->task += n;
-    call->details.tag += n;
+    call->task += n * call->steps.task;
+    call->details.tag += n * call->steps.tag;
     call->details.n_more -= n;
     if (call->input)
         call->input += n * call->size;

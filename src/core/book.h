@@ -177,6 +177,7 @@ struct mf_order {
  * @duration_ns  longest time they should take in all
  * @call_bytes   what a call takes beside its input
  * @details_bytes  what it takes beyond that if it is more than a function and an input
+ * @run_bytes    what a run of calls takes beside their inputs, 0 if none travels as one
  * @large_bytes  a call with a larger input travels alone, as one with a checkpoint or a time limit
  */
 struct mf_unit_limits {
@@ -185,7 +186,18 @@ struct mf_unit_limits {
     int64_t duration_ns;
     size_t call_bytes;
     size_t details_bytes;
+    size_t run_bytes;
     size_t large_bytes;
+};
+
+/**
+ * Whether tasks are a run: alike but for their inputs, the ticket and the tag of each by a step
+ * beyond those of the one before, and to travel as one. A step down wraps around.
+ */
+struct mf_run {
+    bool is_one;
+    uint64_t ticket_step;
+    uint64_t tag_step;
 };
 
 /** Bytes that a task takes in a unit, if its input travels there. */
@@ -257,11 +269,12 @@ mf_ticket mf_book_ticket(const struct mf_book *book, uint32_t number);
  * @limits       of the unit
  * @unit         kept in the tasks
  * @ret_numbers  room for limits->n_calls
+ * @ret_run      whether they are a run
  *
  * Returns how many, 0 when there is none or a range is first.
  */
 uint32_t mf_book_take(struct mf_book *book, uint32_t rank, const struct mf_unit_limits *limits,
-                      uint32_t unit, uint32_t *ret_numbers);
+                      uint32_t unit, uint32_t *ret_numbers, struct mf_run *ret_run);
 
 /** How many tasks are READY that may run anywhere. */
 uint64_t mf_book_n_ready(const struct mf_book *book);

@@ -8,6 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* A run of so many is worth a unit, even if it could take more that is not of the run. */
+#define FEWEST_IN_RUN 8
+
 /* See believe(). */
 #define MANY_CALLS 16
 #define FAR_ABOVE 16
@@ -76,12 +79,13 @@ static bool travels_alone(const struct mf_booking *booking, const struct mf_unit
 }
 
 /*
- * The room that is left in a unit. What is known of a function is looked up
- * once for the calls of it that follow each other: how long one takes, and how
- * many may travel together.
+ * The room that is left in a unit: n_run_bytes as long as its calls are a run. What is known of a
+ * function is looked up once for the calls of it that follow each other: how long one takes, and
+ * how many may travel together.
  */
 struct room {
-    int64_t n_bytes;
+    int64_t n_bytes, n_run_bytes;
+    struct mf_run run;
     double duration_ns;
     double call_ns;
     uint64_t max_calls;
@@ -98,17 +102,44 @@ static void look_up(const struct mf_book *book, uint16_t function, struct room *
     room->max_calls = 2 * pace->n_calls;
 }
 
-/* Takes what a task needs out of the room; returns whether it was there. */
-static inline bool fill_room(const struct mf_book *book, const struct mf_booking *booking,
-                             const struct mf_unit_limits *limits, uint32_t n_taken,
-                             struct room *room)
+/* Whether a task goes on with the run of those before it, n in number; the second one says how. */
+static inline bool goes_on(const struct mf_book *book, uint32_t before, uint32_t number, uint32_t n,
+                           struct mf_run *run)
 {
+    const struct mf_booking *a = mf_bookings_at(&book->bookings, before);
+    const struct mf_booking *b = mf_bookings_at(&book->bookings, number);
+    uint64_t ticket_step = mf_book_ticket(book, number) - mf_book_ticket(book, before);
+    uint64_t tag_step = b->tag - a->tag;
+
+    if (n == 1) {
+        run->ticket_step = ticket_step;
+        run->tag_step = tag_step;
+    }
+    return !a->extra && !b->extra && a->function == b->function && a->group == b->group &&
+           a->size == b->size && run->ticket_step == ticket_step && run->tag_step == tag_step;
+}
+
+/* Takes what a task needs out of the room, behind those taken; returns whether it was there. */
+static inline bool fill_room(const struct mf_book *book, uint32_t number,
+                             const struct mf_unit_limits *limits, const uint32_t *taken,
+                             uint32_t n_taken, struct room *room)
+{
+    const struct mf_booking *booking = mf_bookings_at(&book->bookings, number);
+
     if (room->function != booking->function)
         look_up(book, booking->function, room);
     room->n_bytes -= (int64_t)mf_booking_call_bytes(booking, limits);
+    room->n_run_bytes -= (int64_t)booking->size;
     room->duration_ns -= room->call_ns;
-    return n_taken == 0 ||
-           (room->n_bytes >= 0 && room->duration_ns >= 0 && n_taken < room->max_calls);
+    if (n_taken == 0)
+        return true;
+    if (room->run.is_one && !goes_on(book, taken[n_taken - 1], number, n_taken, &room->run)) {
+        if (n_taken >= FEWEST_IN_RUN)
+            return false;
+        room->run.is_one = false;
+    }
+    return (room->run.is_one ? room->n_run_bytes : room->n_bytes) >= 0 && room->duration_ns >= 0 &&
+           n_taken < room->max_calls;
 }
 
 /* Gives a task the results that it is to be given, which are none for most. Returns 0 or -ENOMEM.
@@ -136,9 +167,11 @@ static uint32_t find_first(struct mf_book *book, uint32_t rank)
 }
 
 uint32_t mf_book_take(struct mf_book *book, uint32_t rank, const struct mf_unit_limits *limits,
-                      uint32_t unit, uint32_t *ret_numbers)
+                      uint32_t unit, uint32_t *ret_numbers, struct mf_run *ret_run)
 {
     struct room room = {.n_bytes = (int64_t)limits->n_bytes,
+                        .n_run_bytes = (int64_t)limits->n_bytes - (int64_t)limits->run_bytes,
+                        .run = {.is_one = limits->run_bytes > 0},
                         .duration_ns = (double)limits->duration_ns,
                         .function = UINT32_MAX};
     uint32_t number = find_first(book, rank), n = 0;
@@ -150,7 +183,7 @@ uint32_t mf_book_take(struct mf_book *book, uint32_t rank, const struct mf_unit_
         if (mf_booking_range(booking) || give_results(book, booking) < 0)
             break;
         is_alone = travels_alone(booking, limits);
-        if ((is_alone && n > 0) || !fill_room(book, booking, limits, n, &room))
+        if ((is_alone && n > 0) || !fill_room(book, number, limits, ret_numbers, n, &room))
             break;
         mf_booking_set_state(booking, MF_TASK_PLACED);
         booking->unit = unit;
@@ -161,6 +194,8 @@ uint32_t mf_book_take(struct mf_book *book, uint32_t rank, const struct mf_unit_
     book->by_state[MF_TASK_PLACED] += n;
     if (n > 0)
         mf_ready_cut(&book->ready, ret_numbers[n - 1], n);
+    *ret_run = room.run;
+    ret_run->is_one &= n > 1;
     return n;
 }
 

@@ -168,12 +168,13 @@ static void put_stretch(struct mf_seat *seat, const struct mf_host_unit *unit,
                         const struct mf_host_cut *cut)
 {
     struct mf_call call;
+    size_t n;
 
     mf_host_unit_look(unit, cut, 0, &call);
     call.details.n_more = cut->n_calls - 1;
-    mf_call_put_head(seat->head.stretch, &call);
-    seat->head_size = seat->head_left = sizeof(seat->head);
-    seat->head.record.size += sizeof(seat->head.stretch);
+    n = mf_call_put_head(seat->head.stretch, &call);
+    seat->head_size = seat->head_left = sizeof(seat->head.record) + n;
+    seat->head.record.size += n;
 }
 
 static void begin_portion(struct mf_seat *seat, struct mf_host_unit *unit,

@@ -59,6 +59,7 @@ struct mf_station {
  * @station         where it was sent
  * @target          the rank that alone may run it, 0 for any
  * @n_calls, @calls numbers of the tasks in order, MF_NO_CALL where one was withdrawn; or
+ * @run             whether they are one, as long as none was withdrawn
  * @stretch         elements of a range instead, those that were not reported; else NULL
  * @detached        if has_detached, the task that the element before these became, which is to be
  *                  reported next: MF_NO_CALL when it was withdrawn
@@ -84,6 +85,7 @@ struct mf_unit {
     bool is_hungry;
     bool has_detached;
     uint32_t detached;
+    struct mf_run run;
     struct mf_stretch *stretch;
     uint32_t calls[];
 };
@@ -260,6 +262,10 @@ void mf_unit_end_elements(struct mf_client *client, struct mf_unit *unit, uint32
 /** Appends the stretch of a unit. */
 void mf_unit_put_stretch(const struct mf_client *client, const struct mf_unit *unit,
                          struct mf_buffer *frame);
+
+/** The same for tasks that are a run. */
+void mf_unit_put_run(const struct mf_client *client, const struct mf_unit *unit,
+                     struct mf_buffer *frame);
 
 /* client_results.c */
 

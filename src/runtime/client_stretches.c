@@ -1,5 +1,6 @@
 /*
- * Units of elements of a range: a stretch each. Runs in rank 0's only thread.
+ * Units that are a stretch each: elements of a range, or a run of tasks. Runs in rank 0's only
+ * thread.
  *
  * What is reported of elements that are simply done goes into the book at once,
  * whatever their number. One of which more is to be said becomes a task.
@@ -49,9 +50,35 @@ void mf_unit_put_stretch(const struct mf_client *client, const struct mf_unit *u
                     .group = booking->group,
                     .try_number = 1,
                     .n_more = (uint32_t)stretch->n - 1},
+        .steps = {.task = 1, .tag = 1},
     };
 
     mf_call_put(frame, &call);
+}
+
+void mf_unit_put_run(const struct mf_client *client, const struct mf_unit *unit,
+                     struct mf_buffer *frame)
+{
+    const struct mf_booking *first = mf_book_at(client->book, unit->calls[0]);
+    const struct mf_call call = {
+        .task = mf_book_ticket(client->book, unit->calls[0]),
+        .function = first->function,
+        .size = first->size,
+        .details = {.tag = first->tag,
+                    .group = first->group,
+                    .try_number = 1,
+                    .n_more = unit->n_calls - 1},
+        .steps = {.task = unit->run.ticket_step, .tag = unit->run.tag_step},
+    };
+
+    if (mf_buffer_reserve(frame, MF_STRETCH_HEAD_BYTES + unit->n_calls * call.size) < 0)
+        return;
+    frame->size += mf_call_put_head(frame->data + frame->size, &call);
+    for (uint32_t i = 0; i < unit->n_calls; i++) {
+        mf_copy(frame->data + frame->size,
+                mf_booking_bytes(mf_book_at(client->book, unit->calls[i])), call.size);
+        frame->size += call.size;
+    }
 }
 
 /* --- back --- */

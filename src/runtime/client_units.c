@@ -43,6 +43,7 @@ static const struct mf_unit_limits unit_limits = {
     .n_bytes = UNIT_BYTES,
     .call_bytes = sizeof(struct mf_call_header),
     .details_bytes = sizeof(struct mf_call_details),
+    .run_bytes = MF_STRETCH_HEAD_BYTES,
     .large_bytes = MF_CALL_LARGE_BYTES,
 };
 
@@ -95,10 +96,11 @@ void mf_units_destroy(struct mf_client *client)
  * What was taken for a unit.
  *
  * @stretch  elements of a range, else NULL
- * @calls    n_calls tasks, if there is no stretch
+ * @calls    n_calls tasks, if there is no stretch; whether they are a run
  */
 struct taken {
     struct mf_stretch *stretch;
+    struct mf_run run;
     uint32_t n_calls;
     uint32_t calls[MF_CALLS_PER_UNIT];
 };
@@ -133,7 +135,9 @@ static void describe(const struct mf_client *client, const struct mf_unit *unit,
 
 static bool are_mixed(const struct mf_client *client, const struct taken *taken, uint16_t function)
 {
-    for (uint32_t i = 1; i < taken->n_calls && !taken->stretch; i++)
+    if (taken->stretch || taken->run.is_one)
+        return false;
+    for (uint32_t i = 1; i < taken->n_calls; i++)
         if (mf_book_at(client->book, taken->calls[i])->function != function)
             return true;
     return false;
@@ -149,8 +153,8 @@ static int add_unit(struct mf_client *client, uint32_t number, const struct take
 
     if (!unit)
         return -ENOMEM;
-    *unit =
-        (struct mf_unit){.number = number, .n_calls = taken->n_calls, .stretch = taken->stretch};
+    *unit = (struct mf_unit){
+        .number = number, .n_calls = taken->n_calls, .run = taken->run, .stretch = taken->stretch};
     memcpy(unit->calls, taken->calls, size);
     unit->function = mf_book_at(client->book, first)->function;
     unit->is_mixed = are_mixed(client, taken, unit->function);
@@ -195,6 +199,7 @@ static void detach_special(struct mf_client *client, uint32_t unit, struct taken
         return;
     taken->calls[0] = mf_book_detach(client->book, stretch, unit);
     taken->n_calls = taken->calls[0] != MF_NO_CALL;
+    taken->run.is_one = false;
     taken->stretch = NULL;
     mf_book_return_stretch(client->book, stretch, false);
 }
@@ -221,13 +226,15 @@ static int take(struct mf_client *client, uint32_t rank, uint32_t unit, struct t
     ret_taken->stretch = mf_book_take_stretch(client->book, rank, &limits, &r);
     if (ret_taken->stretch) {
         ret_taken->n_calls = (uint32_t)ret_taken->stretch->n;
+        ret_taken->run.is_one = false;
         detach_special(client, unit, ret_taken);
         return 0;
     }
     if (limits.n_calls > MF_CALLS_PER_UNIT)
         limits.n_calls = MF_CALLS_PER_UNIT;
     ret_taken->n_calls =
-        r < 0 ? 0 : mf_book_take(client->book, rank, &limits, unit, ret_taken->calls);
+        r < 0 ? 0
+              : mf_book_take(client->book, rank, &limits, unit, ret_taken->calls, &ret_taken->run);
     return r;
 }
 
@@ -352,6 +359,7 @@ static void drop_withdrawn(struct mf_unit *unit)
     for (uint32_t i = 0; i < unit->n_calls; i++)
         if (unit->calls[i] != MF_NO_CALL)
             unit->calls[n++] = unit->calls[i];
+    unit->run.is_one &= n == unit->n_calls;
     unit->n_calls = n;
 }
 
@@ -362,6 +370,9 @@ static size_t size_of_calls(const struct mf_client *client, const struct mf_unit
     if (unit->stretch)
         return MF_STRETCH_HEAD_BYTES +
                unit->n_calls * mf_book_at(client->book, unit->stretch->range)->size;
+    if (unit->run.is_one)
+        return MF_STRETCH_HEAD_BYTES +
+               unit->n_calls * mf_book_at(client->book, unit->calls[0])->size;
     for (uint32_t i = 0; i < unit->n_calls; i++)
         size += mf_booking_call_bytes(mf_book_at(client->book, unit->calls[i]), &unit_limits);
     return size;
@@ -387,6 +398,10 @@ static void put_calls(struct mf_client *client, struct mf_buffer *frame, const s
 
     if (unit->stretch) {
         mf_unit_put_stretch(client, unit, frame);
+        return;
+    }
+    if (unit->run.is_one) {
+        mf_unit_put_run(client, unit, frame);
         return;
     }
     for (uint32_t i = 0; i < unit->n_calls; i++)

@@ -214,6 +214,7 @@ static struct mf_call stretch(const uint8_t *inputs, size_t size, uint32_t n)
         .size = size,
         .input = inputs,
         .details = {.tag = 70, .group = 3, .try_number = 1, .n_more = n - 1},
+        .steps = {1, 1},
     };
 }
 

@@ -63,7 +63,7 @@ static const char *take_within(uint32_t rank, struct mf_unit_limits limits)
     static char text[1024];
     size_t n = 0;
 
-    n_taken = mf_book_take(book, rank, &limits, 7, taken);
+    n_taken = mf_book_take(book, rank, &limits, 7, taken, &(struct mf_run){0});
     text[0] = '\0';
     for (uint32_t i = 0; i < n_taken; i++)
         n += (size_t)snprintf(text + n, sizeof(text) - n, i ? " %d" : "%d",
@@ -89,7 +89,7 @@ static void run(mf_ticket ticket, uint8_t cause)
     const struct mf_unit_limits one = {.n_calls = 1};
     uint32_t number;
 
-    cr_assert_eq(mf_book_take(book, 0, &one, 7, &number), 1);
+    cr_assert_eq(mf_book_take(book, 0, &one, 7, &number, &(struct mf_run){0}), 1);
     cr_assert_eq(number, (uint32_t)ticket);
     end(ticket, cause);
 }
@@ -735,7 +735,7 @@ Test(book, a_long_chain_is_run_in_order)
 
     add_chain(tickets);
     for (int i = 0; i < MANY; i++) {
-        cr_assert_eq(mf_book_take(book, 0, &one, 0, &number), 1);
+        cr_assert_eq(mf_book_take(book, 0, &one, 0, &number, &(struct mf_run){0}), 1);
         cr_assert_eq(number, (uint32_t)tickets[i]);
         cr_assert_eq(mf_book_end(book, number, 0, 0, 0, NULL, 0, false), 0);
     }

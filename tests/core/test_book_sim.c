@@ -287,7 +287,7 @@ static void take(struct sim *sim)
         .large_bytes = LARGE_BYTES,
     };
     uint32_t numbers[MAX_CALLS], rank = (uint32_t)draw(sim, N_RANKS);
-    uint32_t n = mf_book_take(sim->book, rank, &limits, 5, numbers);
+    uint32_t n = mf_book_take(sim->book, rank, &limits, 5, numbers, &(struct mf_run){0});
     size_t n_bytes = 0;
     struct model_task *task, *first = NULL;
 

@@ -257,7 +257,7 @@ Test(range, a_detached_element_is_tried_again_as_itself)
     give_back(stretch, false);
     cr_assert_eq(mf_book_group_size(book, 7), 1);
     cr_assert_eq(mf_book_find(book, ticket)->state, MF_TASK_PLACED, "one of it has not ended");
-    cr_assert_eq(mf_book_take(book, 0, &plenty, 5, &again), 1);
+    cr_assert_eq(mf_book_take(book, 0, &plenty, 5, &again, &(struct mf_run){0}), 1);
     cr_assert_eq(again, number);
     cr_assert_eq(mf_book_at(book, again)->extra->tries, 1);
     cr_assert_eq(mf_book_task_id(book, again), id);
@@ -300,7 +300,7 @@ Test(range, one_that_comes_after_a_failed_task_is_skipped_whole)
     uint32_t number;
 
     cr_assert_eq(count().by_state[MF_TASK_WAITING], 50);
-    cr_assert_eq(mf_book_take(book, 0, &plenty, 0, &number), 1);
+    cr_assert_eq(mf_book_take(book, 0, &plenty, 0, &number, &(struct mf_run){0}), 1);
     mf_book_end(book, number, 1, 1, 1, NULL, 0, false);
     check();
     cr_assert_eq(count().by_state[MF_TASK_SKIPPED], 50);
@@ -316,7 +316,7 @@ Test(range, it_begins_when_the_task_before_it_is_done_and_each_element_is_given_
 
     add_range((struct mf_order){.after = &before, .n_after = 1}, 3, NULL);
     cr_assert_null(take(50), "a task is first");
-    cr_assert_eq(mf_book_take(book, 0, &plenty, 0, &number), 1);
+    cr_assert_eq(mf_book_take(book, 0, &plenty, 0, &number, &(struct mf_run){0}), 1);
     cr_assert_null(take(50), "nothing is ready");
     mf_book_end(book, number, 0, 0, 1, "result", 6, false);
     check();
@@ -345,22 +345,23 @@ Test(range, tasks_before_and_behind_it_and_more_urgent_ones_keep_their_order)
     add_range((struct mf_order){.tag = 2}, 3, NULL);
     mf_ticket behind = add_task((struct mf_order){.tag = 5});
 
-    cr_assert_eq(
-        mf_book_take(book, 0, &(struct mf_unit_limits){.n_calls = 8, .n_bytes = 1000}, 0, numbers),
-        1);
+    cr_assert_eq(mf_book_take(book, 0, &(struct mf_unit_limits){.n_calls = 8, .n_bytes = 1000}, 0,
+                              numbers, &(struct mf_run){0}),
+                 1);
     cr_assert_eq(numbers[0], (uint32_t)before);
-    cr_assert_eq(mf_book_take(book, 0, &plenty, 0, numbers), 0, "the range is next");
+    cr_assert_eq(mf_book_take(book, 0, &plenty, 0, numbers, &(struct mf_run){0}), 0,
+                 "the range is next");
     stretch = take(2);
     cr_assert_eq(stretch->n, 2);
     mf_ticket urgent = add_task((struct mf_order){.priority = 9});
 
     cr_assert_null(take(1));
-    cr_assert_eq(mf_book_take(book, 0, &plenty, 0, numbers), 1);
+    cr_assert_eq(mf_book_take(book, 0, &plenty, 0, numbers, &(struct mf_run){0}), 1);
     cr_assert_eq(numbers[0], (uint32_t)urgent);
     give_back(stretch, false);
     stretch = take(3);
     cr_assert_eq(stretch->n, 3);
-    cr_assert_eq(mf_book_take(book, 0, &plenty, 0, numbers), 1);
+    cr_assert_eq(mf_book_take(book, 0, &plenty, 0, numbers, &(struct mf_run){0}), 1);
     cr_assert_eq(numbers[0], (uint32_t)behind);
     give_back(stretch, false);
 }

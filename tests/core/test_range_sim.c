@@ -153,7 +153,7 @@ static void take_task(struct sim *sim)
     struct mf_unit_limits limits = {.n_calls = 1, .n_bytes = 1000};
     uint32_t number;
 
-    if (mf_book_take(sim->book, 0, &limits, 3, &number) == 0)
+    if (mf_book_take(sim->book, 0, &limits, 3, &number, &(struct mf_run){0}) == 0)
         return;
     for (uint32_t i = 0; i < sim->n_ranges; i++)
         for (uint32_t j = 0; j < sim->ranges[i].n; j++)

@@ -605,6 +605,7 @@ uint64_t host_stretch(struct host_rig *rig, enum host_function function, const v
         .size = size,
         .input = inputs,
         .details = {.try_number = 1, .n_more = n - 1},
+        .steps = {1, 1},
     };
 
     rig->n_tasks += n;

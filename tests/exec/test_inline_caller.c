@@ -324,7 +324,8 @@ static void add_letters(const char *letters, size_t input_size)
     struct mf_call call = {.function = LETTER,
                            .size = input_size,
                            .input = (uint8_t *)inputs,
-                           .details = {.try_number = 1, .n_more = (uint32_t)n - 1}};
+                           .details = {.try_number = 1, .n_more = (uint32_t)n - 1},
+                           .steps = {1, 1}};
 
     for (size_t i = 0; i < n; i++)
         inputs[i * input_size] = letters[i];

@@ -152,7 +152,8 @@ static void put_calls(struct mf_buffer *body)
          .function = 1,
          .size = 2,
          .input = (const uint8_t *)"aabbcc",
-         .details = {.tag = 10, .try_number = 1, .n_more = 2}},
+         .details = {.tag = 10, .try_number = 1, .n_more = 2},
+         .steps = {1, 1}},
     };
 
     for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++)
