@@ -91,7 +91,7 @@ struct mf_booking *mf_book_at(const struct mf_book *book, uint32_t number)
 
 mf_ticket mf_book_ticket(const struct mf_book *book, uint32_t number)
 {
-    return (mf_ticket)mf_bookings_at(&book->bookings, number)->generation << 32 | number;
+    return mf_booking_ticket(mf_bookings_at(&book->bookings, number), number);
 }
 
 int mf_book_next(const struct mf_book *book, uint64_t *cursor, uint32_t *ret_number)

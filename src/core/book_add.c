@@ -143,7 +143,7 @@ int mf_book_add_booking(struct mf_book *book, const struct mf_order *order, stru
 
     if (!booking)
         return -ENOMEM;
-    ticket = (mf_ticket)booking->generation << 32 | number;
+    ticket = mf_booking_ticket(booking, number);
     *booking = (struct mf_booking){
         .generation = booking->generation,
         .delivery = (uint16_t)order->delivery & 3,
@@ -203,7 +203,7 @@ static int add_plain(struct mf_book *book, const struct mf_order *order, mf_tick
     }
     book->by_state[MF_TASK_READY]++;
     book->n_added++;
-    *ret_ticket = (mf_ticket)booking->generation << 32 | number;
+    *ret_ticket = mf_booking_ticket(booking, number);
     return 0;
 }
 

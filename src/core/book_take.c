@@ -82,10 +82,15 @@ static bool travels_alone(const struct mf_booking *booking, const struct mf_unit
  * The room that is left in a unit: n_run_bytes as long as its calls are a run. What is known of a
  * function is looked up once for the calls of it that follow each other: how long one takes, and
  * how many may travel together.
+ *
+ * @first, @last_ticket, @last_tag   of what was taken
  */
 struct room {
     int64_t n_bytes, n_run_bytes;
     struct mf_run run;
+    const struct mf_booking *first;
+    mf_ticket last_ticket;
+    uint64_t last_tag;
     double duration_ns;
     double call_ns;
     uint64_t max_calls;
@@ -103,43 +108,43 @@ static void look_up(const struct mf_book *book, uint16_t function, struct room *
 }
 
 /* Whether a task goes on with the run of those before it, n in number; the second one says how. */
-static inline bool goes_on(const struct mf_book *book, uint32_t before, uint32_t number, uint32_t n,
-                           struct mf_run *run)
+static inline bool goes_on(const struct mf_booking *booking, mf_ticket ticket, uint32_t n,
+                           struct room *room)
 {
-    const struct mf_booking *a = mf_bookings_at(&book->bookings, before);
-    const struct mf_booking *b = mf_bookings_at(&book->bookings, number);
-    uint64_t ticket_step = mf_book_ticket(book, number) - mf_book_ticket(book, before);
-    uint64_t tag_step = b->tag - a->tag;
+    const struct mf_booking *first = room->first;
+    uint64_t ticket_step = ticket - room->last_ticket, tag_step = booking->tag - room->last_tag;
 
     if (n == 1) {
-        run->ticket_step = ticket_step;
-        run->tag_step = tag_step;
+        room->run.ticket_step = ticket_step;
+        room->run.tag_step = tag_step;
     }
-    return !a->extra && !b->extra && a->function == b->function && a->group == b->group &&
-           a->size == b->size && run->ticket_step == ticket_step && run->tag_step == tag_step;
+    return !first->extra && !booking->extra && booking->function == first->function &&
+           booking->size == first->size && booking->group == first->group &&
+           ticket_step == room->run.ticket_step && tag_step == room->run.tag_step;
 }
 
-/* Takes what a task needs out of the room, behind those taken; returns whether it was there. */
-static inline bool fill_room(const struct mf_book *book, uint32_t number,
-                             const struct mf_unit_limits *limits, const uint32_t *taken,
-                             uint32_t n_taken, struct room *room)
+/* Takes what a task needs out of the room, behind n others; returns whether it was there. */
+static inline bool fill_room(const struct mf_book *book, const struct mf_booking *booking,
+                             mf_ticket ticket, const struct mf_unit_limits *limits, uint32_t n,
+                             struct room *room)
 {
-    const struct mf_booking *booking = mf_bookings_at(&book->bookings, number);
-
     if (room->function != booking->function)
         look_up(book, booking->function, room);
     room->n_bytes -= (int64_t)mf_booking_call_bytes(booking, limits);
     room->n_run_bytes -= (int64_t)booking->size;
     room->duration_ns -= room->call_ns;
-    if (n_taken == 0)
-        return true;
-    if (room->run.is_one && !goes_on(book, taken[n_taken - 1], number, n_taken, &room->run)) {
-        if (n_taken >= FEWEST_IN_RUN)
+    if (n == 0) {
+        room->first = booking;
+    } else if (room->run.is_one && !goes_on(booking, ticket, n, room)) {
+        /* Those before it may fit as a run alone. */
+        if (n >= FEWEST_IN_RUN || room->n_bytes < 0)
             return false;
         room->run.is_one = false;
     }
-    return (room->run.is_one ? room->n_run_bytes : room->n_bytes) >= 0 && room->duration_ns >= 0 &&
-           n_taken < room->max_calls;
+    room->last_ticket = ticket;
+    room->last_tag = booking->tag;
+    return n == 0 || ((room->run.is_one ? room->n_run_bytes : room->n_bytes) >= 0 &&
+                      room->duration_ns >= 0 && n < room->max_calls);
 }
 
 /* Gives a task the results that it is to be given, which are none for most. Returns 0 or -ENOMEM.
@@ -183,7 +188,8 @@ uint32_t mf_book_take(struct mf_book *book, uint32_t rank, const struct mf_unit_
         if (mf_booking_range(booking) || give_results(book, booking) < 0)
             break;
         is_alone = travels_alone(booking, limits);
-        if ((is_alone && n > 0) || !fill_room(book, number, limits, ret_numbers, n, &room))
+        if ((is_alone && n > 0) ||
+            !fill_room(book, booking, mf_booking_ticket(booking, number), limits, n, &room))
             break;
         mf_booking_set_state(booking, MF_TASK_PLACED);
         booking->unit = unit;

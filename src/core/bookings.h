@@ -64,6 +64,12 @@ static inline struct mf_booking *mf_bookings_at(const struct mf_bookings *bookin
     return &bookings->chunks[number / MF_BOOKINGS_PER_CHUNK]->items[number % MF_BOOKINGS_PER_CHUNK];
 }
 
+/** The ticket of the task of that number. */
+static inline mf_ticket mf_booking_ticket(const struct mf_booking *booking, uint32_t number)
+{
+    return (mf_ticket)booking->generation << 32 | number;
+}
+
 /** The task of that ticket, or NULL. */
 static inline struct mf_booking *mf_bookings_find(const struct mf_bookings *bookings,
                                                   mf_ticket ticket)

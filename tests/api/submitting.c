@@ -51,6 +51,47 @@ static void the_init_hook_ran_once_where_tasks_run(struct t_run *t)
     }
 }
 
+static int compare_ids(const void *a, const void *b)
+{
+    uint64_t first = *(const uint64_t *)a, second = *(const uint64_t *)b;
+
+    return (first > second) - (first < second);
+}
+
+/* In places that others have left, the second time in other order; some are withdrawn. */
+static void tasks_alike_keep_their_own_ids_tags_and_inputs(struct t_run *t)
+{
+    enum { N = 3000 };
+    static mpifarm_future described[N], squared[N];
+    static uint64_t inputs[N], ids[N];
+
+    for (int round = 0; round < 3; round++) {
+        struct mpifarm_task_options options = {.tag = 1000 * (uint64_t)round};
+
+        for (uint64_t i = 0; i < N; i++)
+            inputs[i] = i;
+        T_EQ(mpifarm_submit_array(t->farm, T_DESCRIBE, NULL, 0, N, &options, described), 0);
+        T_EQ(mpifarm_submit_array(t->farm, T_SQUARE, inputs, sizeof(inputs[0]), N, NULL, squared),
+             0);
+        for (int i = 0; i < N; i += 7)
+            T_CHECK(mpifarm_cancel(t->farm, squared[i]) >= 0);
+        for (int i = 0; i < N; i++) {
+            const struct t_description *seen = t_done(t, described[i], sizeof(*seen));
+
+            T_EQ(seen->tag, options.tag + (uint64_t)i);
+            T_EQ(seen->attempt, 1);
+            ids[i] = seen->id;
+            if (i % 7 != 0)
+                T_EQ(*(const uint64_t *)t_done(t, squared[i], sizeof(uint64_t)), i * i);
+            t_release(t, described[i]);
+            t_release(t, squared[i]);
+        }
+        qsort(ids, N, sizeof(ids[0]), compare_ids);
+        for (int i = 1; i < N; i++)
+            T_CHECK(ids[i] != ids[i - 1]);
+    }
+}
+
 static void an_input_of_zero_bytes_is_null(struct t_run *t)
 {
     const void *inputs[] = {NULL, "not looked at"};
@@ -390,6 +431,8 @@ const struct t_scenario t_submitting[] = {
     {"a task sees its tag, attempt, rank and user pointer",
      a_task_sees_its_tag_attempt_rank_and_user_pointer, 0},
     {"the init hook ran once where tasks run", the_init_hook_ran_once_where_tasks_run, 0},
+    {"tasks alike keep their own ids, tags and inputs",
+     tasks_alike_keep_their_own_ids_tags_and_inputs, 0},
     {"an input of zero bytes is NULL", an_input_of_zero_bytes_is_null, 0},
     {"wrong submissions are refused and change nothing",
      wrong_submissions_are_refused_and_change_nothing, 0},

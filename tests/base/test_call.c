@@ -244,6 +244,39 @@ Test(stretch, its_calls_come_one_by_one_with_their_own_input_task_and_tag)
     mf_buffer_finish(&bytes);
 }
 
+Test(stretch, its_tasks_and_tags_go_by_its_steps)
+{
+    struct mf_call sent = stretch(NULL, 0, 5);
+    struct mf_buffer bytes = {0};
+    struct mf_call call = {0};
+
+    sent.steps = (struct mf_call_steps){.task = ((uint64_t)1 << 32) - 1, .tag = 0};
+    mf_call_put(&bytes, &sent);
+    struct mf_reader reader = mf_reader_over(bytes.data, bytes.size);
+    for (uint64_t i = 0; i < 5; i++) {
+        cr_assert(mf_call_next(&reader, &call));
+        cr_assert(eq(u64, call.task, 500 + (i << 32) - i));
+        cr_assert(eq(u64, call.details.tag, 70));
+    }
+    mf_buffer_finish(&bytes);
+}
+
+Test(stretch, a_part_of_one_call_is_written_as_a_call)
+{
+    struct mf_call sent = stretch((const uint8_t *)"aabb", 2, 2), got;
+    uint8_t head[MF_STRETCH_HEAD_BYTES];
+    struct mf_buffer bytes = {0};
+
+    mf_call_advance(&sent, 1);
+    mf_buffer_append(&bytes, head, mf_call_put_head(head, &sent));
+    mf_buffer_append(&bytes, "bb", 2);
+    got = decode_one(&bytes);
+    cr_assert(eq(u64, got.task, 501));
+    cr_assert(eq(u32, got.details.n_more, 0));
+    cr_assert(memcmp(got.input, "bb", 2) == 0);
+    mf_buffer_finish(&bytes);
+}
+
 Test(stretch, without_input_it_takes_no_more_bytes_however_many_calls_it_is)
 {
     struct mf_call sent = stretch(NULL, 0, 100000);
@@ -273,8 +306,7 @@ Test(stretch, its_head_is_written_alone_before_inputs_from_elsewhere)
 
     mf_call_advance(&part, 1);
     mf_call_put(&whole, &part);
-    mf_call_put_head(head, &part);
-    mf_buffer_append(&parts, head, sizeof(head));
+    mf_buffer_append(&parts, head, mf_call_put_head(head, &part));
     mf_buffer_append(&parts, inputs + 2, 4);
     cr_assert(eq(sz, parts.size, whole.size));
     cr_assert(memcmp(parts.data, whole.data, whole.size) == 0);

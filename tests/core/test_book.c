@@ -77,6 +77,32 @@ static const char *take(void)
     return take_within(0, plenty);
 }
 
+/* As take(), with how many bytes there are, where runs travel as one; runs say by how much. */
+static const char *take_runs(size_t n_bytes)
+{
+    static char text[1200];
+    const struct mf_unit_limits limits = {.n_calls = 64,
+                                          .n_bytes = n_bytes,
+                                          .duration_ns = 1 << 30,
+                                          .call_bytes = 16,
+                                          .details_bytes = 40,
+                                          .run_bytes = 72,
+                                          .large_bytes = 1 << 16};
+    struct mf_run run;
+    size_t n = 0;
+
+    mf_book_note_duration(book, 0, 1000, 1000);
+    n_taken = mf_book_take(book, 0, &limits, 7, taken, &run);
+    if (run.is_one)
+        n = (size_t)snprintf(text, sizeof(text), "by %d and %d:", (int)run.ticket_step,
+                             (int)run.tag_step);
+    for (uint32_t i = 0; i < n_taken; i++)
+        n += (size_t)snprintf(text + n, sizeof(text) - n, n ? " %d" : "%d",
+                              (int)mf_book_at(book, taken[i])->tag);
+    check();
+    return text;
+}
+
 static void end(mf_ticket ticket, uint8_t cause)
 {
     cr_assert_eq(mf_book_end(book, (uint32_t)ticket, cause, cause, 1, "text", 5, false), 0);
@@ -1036,4 +1062,91 @@ Test(book, a_book_can_be_destroyed_with_anything_in_it)
     take();
     cr_assert_eq(mf_book_checkpoint(book, (uint32_t)before, "x", 1), 0);
     mf_book_destroy(NULL);
+}
+
+/* --- runs --- */
+
+/* n tasks alike with tags from `tag` on. */
+static void add_alike(int n, uint64_t tag, size_t size)
+{
+    for (int i = 0; i < n; i++)
+        add(.tag = tag + (uint64_t)i, .input = "input", .size = size);
+}
+
+Test(book, tasks_alike_are_a_run)
+{
+    add_alike(3, 10, 4);
+    cr_assert_str_eq(take_runs(1000), "by 1 and 1: 10 11 12");
+}
+
+Test(book, one_task_is_no_run)
+{
+    add_alike(1, 10, 4);
+    cr_assert_str_eq(take_runs(1000), "10");
+}
+
+Test(book, a_run_goes_down_in_places_that_were_given_back)
+{
+    mf_ticket tickets[4];
+
+    for (int i = 0; i < 4; i++)
+        tickets[i] = add(.tag = 1);
+    cr_assert_str_eq(take_runs(1000), "by 1 and 0: 1 1 1 1");
+    for (int i = 0; i < 4; i++) {
+        end(tickets[i], 0);
+        mf_book_release(book, tickets[i]);
+    }
+    for (int i = 0; i < 3; i++)
+        add(.tag = 7);
+    cr_assert_str_eq(take_runs(1000), "by -1 and 0: 7 7 7");
+}
+
+Test(book, a_long_run_ends_its_unit_where_a_task_is_other)
+{
+    const struct mf_order others[] = {
+        {.tag = 19, .input = "input", .size = 4},
+        {.tag = 18, .input = "input", .size = 5},
+        {.tag = 18, .input = "input", .size = 4, .function = 1},
+        {.tag = 18, .input = "input", .size = 4, .group = 1},
+        {.tag = 18, .input = "input", .size = 4, .max_attempts = 9},
+    };
+
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        add_alike(8, 10, 4);
+        add_order(others[i], true);
+        cr_assert_str_eq(take_runs(1000), "by 1 and 1: 10 11 12 13 14 15 16 17", "other %zu", i);
+        cr_assert_str_eq(take_runs(1000), i == 0 ? "19" : "18");
+    }
+}
+
+Test(book, a_short_run_goes_with_others_one_by_one)
+{
+    add_alike(7, 10, 4);
+    add_alike(2, 30, 4);
+    cr_assert_str_eq(take_runs(1000), "10 11 12 13 14 15 16 30 31");
+}
+
+Test(book, a_run_takes_as_many_as_fit_as_one)
+{
+    add_alike(20, 10, 5);
+    cr_assert_str_eq(take_runs(72 + 5 * 9 + 4), "by 1 and 1: 10 11 12 13 14 15 16 17 18");
+    cr_assert_str_eq(take_runs(72 + 5 * 2), "by 1 and 1: 19 20");
+}
+
+Test(book, a_short_run_stays_one_where_no_more_would_fit)
+{
+    add_alike(3, 10, 4);
+    add_alike(3, 30, 4);
+    cr_assert_str_eq(take_runs(4 * 60 - 1), "by 1 and 1: 10 11 12");
+    cr_assert_str_eq(take_runs(1000), "by 1 and 1: 30 31 32");
+    add_alike(3, 10, 4);
+    add_alike(3, 30, 4);
+    cr_assert_str_eq(take_runs(4 * 60), "10 11 12 30");
+}
+
+Test(book, tasks_of_which_more_is_to_be_said_are_no_run)
+{
+    for (int i = 0; i < 3; i++)
+        add(.tag = 1, .max_attempts = 9);
+    cr_assert_str_eq(take_runs(1000), "1 1 1");
 }

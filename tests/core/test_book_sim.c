@@ -21,6 +21,7 @@
 #define N_RANKS 3
 #define LARGE_BYTES 90
 #define CALL_BYTES 16
+#define RUN_BYTES 30
 
 /*
  * A task, as the model has it.
@@ -48,7 +49,7 @@ struct model_task {
 };
 
 struct stats {
-    uint64_t done, failed, cancelled, skipped, retried, lost, heard, stale, reused;
+    uint64_t done, failed, cancelled, skipped, retried, lost, heard, stale, reused, runs;
 };
 
 struct sim {
@@ -235,6 +236,12 @@ static void add(struct sim *sim)
         .first_byte = (uint8_t)draw(sim, 256),
         .n_after = draw(sim, 2) ? 0 : (int)draw(sim, MAX_AFTER + 1),
     };
+    /* Some of those that may be runs. */
+    if (draw(sim, 3) == 0) {
+        task->group = task->rank = task->max_attempts = 0;
+        task->priority = task->n_after = 0;
+        task->size = 8;
+    }
     if (sim->n_tasks == 0)
         task->n_after = 0;
     for (int i = 0; i < task->n_after; i++) {
@@ -277,6 +284,34 @@ static void add(struct sim *sim)
     model_spread(sim);
 }
 
+/* Of a run each task follows from the first two, and they fit as one; others fit one by one. */
+static void expect_run(struct sim *sim, const struct mf_unit_limits *limits,
+                       const uint32_t *numbers, uint32_t n, const struct mf_run *run)
+{
+    const struct mf_booking *first = n > 0 ? mf_book_at(sim->book, numbers[0]) : NULL;
+    size_t n_bytes = run->is_one ? limits->run_bytes : 0;
+
+    claim(sim, !run->is_one || (n > 1 && limits->run_bytes > 0), "one task is a run, or none is");
+    sim->stats->runs += run->is_one;
+    for (uint32_t i = 0; i < n; i++) {
+        const struct mf_booking *booking = mf_book_at(sim->book, numbers[i]);
+
+        n_bytes += run->is_one ? booking->size : mf_booking_call_bytes(booking, limits);
+        if (!run->is_one)
+            continue;
+        claim(sim,
+              !booking->extra && booking->function == first->function &&
+                  booking->size == first->size && booking->group == first->group,
+              "the tasks of a run are not alike");
+        claim(sim,
+              booking->tag == first->tag + i * run->tag_step &&
+                  mf_book_ticket(sim->book, numbers[i]) ==
+                      mf_book_ticket(sim->book, numbers[0]) + i * run->ticket_step,
+              "the steps of a run are others");
+    }
+    claim(sim, n <= 1 || n_bytes <= limits->n_bytes, "a unit has more bytes than it may have");
+}
+
 static void take(struct sim *sim)
 {
     struct mf_unit_limits limits = {
@@ -284,10 +319,12 @@ static void take(struct sim *sim)
         .n_bytes = draw(sim, 500),
         .duration_ns = 1,
         .call_bytes = CALL_BYTES,
+        .run_bytes = draw(sim, 2) * RUN_BYTES,
         .large_bytes = LARGE_BYTES,
     };
     uint32_t numbers[MAX_CALLS], rank = (uint32_t)draw(sim, N_RANKS);
-    uint32_t n = mf_book_take(sim->book, rank, &limits, 5, numbers, &(struct mf_run){0});
+    struct mf_run run;
+    uint32_t n = mf_book_take(sim->book, rank, &limits, 5, numbers, &run);
     size_t n_bytes = 0;
     struct model_task *task, *first = NULL;
 
@@ -297,7 +334,7 @@ static void take(struct sim *sim)
         task = model_first(sim, rank);
         if (!task) {
             claim(sim, i == n, "a task was taken that is not READY");
-            return;
+            break;
         }
         if (i == 0 || (i < limits.n_calls && task->priority == first->priority))
             model_give(sim, task);
@@ -305,17 +342,19 @@ static void take(struct sim *sim)
         n_bytes += task->size + CALL_BYTES;
         fits = i == 0 || (!is_alone && task->priority == first->priority &&
                           n_bytes <= limits.n_bytes && i < limits.n_calls && first != NULL);
-        claim(sim, (i < n) == fits, "a unit has too many calls, or too few");
+        if (limits.run_bytes == 0)
+            claim(sim, (i < n) == fits, "a unit has too many calls, or too few");
         if (i == n)
-            return;
+            break;
         claim(sim, numbers[i] == (uint32_t)task->ticket, "tasks are taken in another order");
         task->state = MF_TASK_PLACED;
         first = task;
         if (is_alone) {
             claim(sim, n == 1, "a task that travels alone does not");
-            return;
+            break;
         }
     }
+    expect_run(sim, &limits, numbers, n, &run);
 }
 
 static void end_one(struct sim *sim)
@@ -555,5 +594,5 @@ Test(book_sim, it_does_what_the_model_does_whatever_comes)
     /* A simulation in which something never happens does not test it. */
     cr_assert(stats.done > 200 && stats.failed > 200 && stats.cancelled > 200);
     cr_assert(stats.skipped > 200 && stats.retried > 200 && stats.lost > 200);
-    cr_assert(stats.heard > 200 && stats.stale > 200 && stats.reused > 200);
+    cr_assert(stats.heard > 200 && stats.stale > 200 && stats.reused > 200 && stats.runs > 200);
 }
