@@ -83,25 +83,13 @@ void mf_api_pause(struct mpifarm *farm, bool had_traffic, int64_t deadline_ns)
 
 static bool is_stranded(const struct mpifarm *farm)
 {
-    struct mf_book_counts book;
-
-    if (mf_client_has_worker(farm->client, 0))
-        return false;
-    mf_book_count(mf_client_book(farm->client), &book);
-    return book.unfinished > 0;
+    return !mf_client_has_worker(farm->client, 0) &&
+           mf_book_n_unfinished(mf_client_book(farm->client)) > 0;
 }
 
 static int fail_stranded(struct mpifarm *farm)
 {
     return mf_api_fail(farm, -EHOSTUNREACH, "tasks are left, and no worker is");
-}
-
-static uint64_t count_ended(const struct mpifarm *farm)
-{
-    struct mf_book_counts counts;
-
-    mf_book_count(mf_client_book(farm->client), &counts);
-    return counts.submitted - counts.unfinished;
 }
 
 /* How many tasks have ended since the client last looked: submitting and cancelling end some, too.
@@ -110,7 +98,7 @@ static uint64_t take_ended(struct mpifarm *farm)
 {
     uint64_t before = farm->n_ended;
 
-    farm->n_ended = count_ended(farm);
+    farm->n_ended = mf_book_n_ended(mf_client_book(farm->client));
     return farm->n_ended - before;
 }
 
@@ -232,7 +220,7 @@ struct several {
 static int is_any_over(struct mpifarm *farm, void *arg)
 {
     struct several *several = arg;
-    uint64_t n_ended = count_ended(farm) + 1;
+    uint64_t n_ended = mf_book_n_ended(mf_client_book(farm->client)) + 1;
 
     if (n_ended == several->n_ended)
         return 0;
@@ -300,10 +288,7 @@ int mpifarm_wait_group(struct mpifarm *farm, uint32_t group, int64_t timeout_ns)
 
 static int is_all_over(struct mpifarm *farm, void *arg)
 {
-    struct mf_book_counts counts;
-
-    mf_book_count(mf_client_book(farm->client), &counts);
-    return counts.unfinished == 0;
+    return mf_book_n_unfinished(mf_client_book(farm->client)) == 0;
 }
 
 int mpifarm_drain(struct mpifarm *farm, int64_t timeout_ns)

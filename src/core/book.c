@@ -114,12 +114,26 @@ int mf_book_next(const struct mf_book *book, uint64_t *cursor, uint32_t *ret_num
     return 0;
 }
 
+uint64_t mf_book_n_unfinished(const struct mf_book *book)
+{
+    uint64_t n = 0;
+
+    for (int i = 0; i < MF_TASK_DONE; i++)
+        n += book->by_state[i];
+    return n;
+}
+
+uint64_t mf_book_n_ended(const struct mf_book *book)
+{
+    return book->n_added - mf_book_n_unfinished(book);
+}
+
 void mf_book_count(const struct mf_book *book, struct mf_book_counts *ret_counts)
 {
-    *ret_counts = (struct mf_book_counts){.submitted = book->n_added, .retried = book->n_retried};
+    *ret_counts = (struct mf_book_counts){.submitted = book->n_added,
+                                          .unfinished = mf_book_n_unfinished(book),
+                                          .retried = book->n_retried};
     memcpy(ret_counts->by_state, book->by_state, sizeof(book->by_state));
-    for (int i = 0; i < MF_TASK_DONE; i++)
-        ret_counts->unfinished += book->by_state[i];
 }
 
 /* --- life --- */

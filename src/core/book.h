@@ -178,7 +178,7 @@ struct mf_order {
  * @call_bytes   what a call takes beside its input
  * @details_bytes  what it takes beyond that if it is more than a function and an input
  * @run_bytes    what a run of calls takes beside their inputs, 0 if none travels as one
- * @large_bytes  a call with a larger input travels alone, as one with a checkpoint or a time limit
+ * @large_bytes  a call with a larger input travels alone, as one with a checkpoint
  */
 struct mf_unit_limits {
     uint32_t n_calls;
@@ -378,6 +378,10 @@ void mf_book_note_duration(struct mf_book *book, uint16_t function, uint32_t n_c
 double mf_book_duration_ns(const struct mf_book *book, uint16_t function);
 
 void mf_book_count(const struct mf_book *book, struct mf_book_counts *ret_counts);
+
+/** Of the tasks ever added: those that are in no final state, and the others. */
+uint64_t mf_book_n_unfinished(const struct mf_book *book);
+uint64_t mf_book_n_ended(const struct mf_book *book);
 
 /** Verifies every invariant. For tests: O(tasks). Returns NULL, or a sentence (static text). */
 const char *mf_book_check(const struct mf_book *book);

@@ -74,8 +74,7 @@ void mf_book_note_duration(struct mf_book *book, uint16_t function, uint32_t n_c
 static bool travels_alone(const struct mf_booking *booking, const struct mf_unit_limits *limits)
 {
     return booking->is_alone || booking->size > limits->large_bytes ||
-           (booking->extra &&
-            (booking->extra->checkpoint_size > 0 || booking->extra->timeout_ns > 0));
+           (booking->extra && booking->extra->checkpoint_size > 0);
 }
 
 /*

@@ -58,6 +58,29 @@ static void a_time_limit_ends_what_does_not_cooperate(struct t_run *t)
     t_release(t, future);
 }
 
+/* Those behind it travelled with it. */
+static void a_time_limit_ends_one_task_and_not_those_beside_it(struct t_run *t)
+{
+    enum { N = 400 };
+    mpifarm_future futures[N];
+    struct mpifarm_result result;
+
+    for (uint64_t i = 0; i < N; i++)
+        futures[i] = i % 100 == 50 ? t_submit(t, T_HANG, NULL, 0, .timeout_ns = 50 * MS)
+                                   : t_submit(t, T_SQUARE, &i, sizeof(i), .timeout_ns = 60000 * MS);
+    for (uint64_t i = 0; i < N; i++) {
+        if (i % 100 == 50) {
+            result = t_await(t, futures[i]);
+            T_EQ(result.status, MPIFARM_FAILED);
+            T_EQ(result.cause, MPIFARM_CAUSE_TIMEOUT);
+        } else {
+            T_EQ(*(const uint64_t *)t_done(t, futures[i], sizeof(i)), i * i);
+            T_EQ(t_await(t, futures[i]).attempts, 1);
+        }
+        t_release(t, futures[i]);
+    }
+}
+
 static void a_cancelled_task_that_does_not_cooperate_is_ended(struct t_run *t)
 {
     const char *path = t_path(t, "hangs");
@@ -127,6 +150,8 @@ const struct t_scenario t_crashing[] = {
      T_NEEDS_ISOLATION},
     {"a time limit ends what does not cooperate", a_time_limit_ends_what_does_not_cooperate,
      T_NEEDS_ISOLATION},
+    {"a time limit ends one task, and not those beside it",
+     a_time_limit_ends_one_task_and_not_those_beside_it, T_NEEDS_ISOLATION},
     {"a cancelled task that does not cooperate is ended",
      a_cancelled_task_that_does_not_cooperate_is_ended, T_NEEDS_ISOLATION},
     {"neighbours of a crash are not hurt", neighbours_of_a_crash_are_not_hurt, T_NEEDS_ISOLATION},
