@@ -245,6 +245,7 @@ Test(book, a_unit_has_no_more_bytes_than_allowed_but_for_a_single_call)
     cr_assert_str_eq(take_within(0, limits), "1 2 3");
     limits.n_bytes = 89;
     cr_assert_str_eq(take_within(0, limits), "4");
+    cr_assert_str_eq(take_within(0, limits), "5");
 }
 
 Test(book, tasks_with_a_time_limit_travel_together)
