@@ -13,7 +13,7 @@
  * Tasks that are submitted before any is sent, unless the client waits: some
  * for each slot, so that all get a message full of them.
  */
-#define TASKS_PER_SLOT 128
+#define TASKS_PER_SLOT 512
 #define MIN_TASKS_PER_TURN 256
 #define MAX_TASKS_PER_TURN 4096
 
