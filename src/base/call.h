@@ -193,6 +193,21 @@ static inline void mf_entry_put(struct mf_buffer *buffer, const struct mf_entry_
     buffer->size += sizeof(*header) + header->size;
 }
 
+/** Bytes of entries that are gathered, and told together: with the headers around them they stay
+ * below what MPI sends eagerly. */
+#define MF_ENTRIES_BYTES 3950
+
+/** An entry becomes that of n results, whose `size` bytes each stand behind its header. */
+static inline void mf_entry_share(uint8_t *entry, uint32_t n, size_t size)
+{
+    struct mf_entry_header header;
+
+    memcpy(&header, entry, sizeof(header));
+    header.n_more = n - 1;
+    header.size = (uint32_t)(n * size);
+    memcpy(entry, &header, sizeof(header));
+}
+
 /** Whether a header is that of a child, a large result, a failure or several results, and can be.
  */
 bool mf_entry_is_sound(const struct mf_entry_header *header);

@@ -288,15 +288,8 @@ void mf_context_put_entries(const struct mpifarm_context *context, const struct 
 
 void mf_entries_close(struct mf_entries *entries)
 {
-    struct mf_buffer *bytes = &entries->bytes;
-    struct mf_entry_header header;
-
-    if (entries->n_open > 1 && !bytes->has_failed) {
-        memcpy(&header, bytes->data + entries->open, sizeof(header));
-        header.n_more = entries->n_open - 1;
-        header.size = (uint32_t)(entries->n_open * entries->open_size);
-        memcpy(bytes->data + entries->open, &header, sizeof(header));
-    }
+    if (entries->n_open > 1 && !entries->bytes.has_failed)
+        mf_entry_share(entries->bytes.data + entries->open, entries->n_open, entries->open_size);
     entries->n_open = 0;
 }
 

@@ -32,9 +32,6 @@
 #define MOST_PER_LOOK 32
 #define QUICK_PER_UNSEEN 10
 
-/* With the headers around them, these stay below the eager limit of a frame. */
-#define GATHER_BYTES 3950
-
 /* What was gathered beyond this is not kept. */
 #define KEPT_BYTES ((size_t)64 << 10)
 
@@ -248,7 +245,8 @@ static void gather(struct inline_caller *caller, struct mf_inline_unit *unit,
     bool is_large = mf_context_is_large(&caller->context, end);
     size_t n = caller->entries.bytes.size;
 
-    if (n > 0 && (is_large || n + mf_context_entries_bytes(&caller->context, end) > GATHER_BYTES))
+    if (n > 0 &&
+        (is_large || n + mf_context_entries_bytes(&caller->context, end) > MF_ENTRIES_BYTES))
         flush(caller, unit);
     mf_entries_add(&caller->entries, &caller->context, end);
     if (is_large)
@@ -293,7 +291,7 @@ static void run_row(struct inline_caller *caller, struct mf_inline_unit *unit, u
         mf_call_advance(&unit->call, 1);
         code = mf_context_run_in_row(context, function);
         is_plain = code == 0 && !context->is_marked;
-        if (is_plain && mf_entries_join(&caller->entries, &context->result, GATHER_BYTES)) {
+        if (is_plain && mf_entries_join(&caller->entries, &context->result, MF_ENTRIES_BYTES)) {
             unit->next++;
         } else {
             struct mf_call_end end = mf_context_settle(context, code);

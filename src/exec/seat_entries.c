@@ -18,9 +18,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* With the headers around them, these stay below the size that MPI sends eagerly. */
-#define GATHER_BYTES 3950
-
 /* A buffer that grew beyond this is freed when it is empty. */
 #define KEPT_BYTES (2 * MF_HOST_RING_BYTES)
 
@@ -150,15 +147,8 @@ static void begin_at(struct gathered *gathered, size_t at)
 /* Completes the entry that results alike shared. */
 static void close_entry(struct mf_seat *seat, struct gathered *gathered)
 {
-    struct mf_entry_header header;
-    uint8_t *place = seat->in.data + gathered->open;
-
-    if (gathered->n_open > 1) {
-        memcpy(&header, place, sizeof(header));
-        header.n_more = gathered->n_open - 1;
-        header.size = (uint32_t)(gathered->n_open * gathered->open_size);
-        memcpy(place, &header, sizeof(header));
-    }
+    if (gathered->n_open > 1)
+        mf_entry_share(seat->in.data + gathered->open, gathered->n_open, gathered->open_size);
     gathered->n_open = 0;
 }
 
@@ -265,7 +255,7 @@ static void on_result(struct mf_seat *seat, struct gathered *gathered,
         return;
     }
     if (is_large ||
-        gathered->end - gathered->first + gathered->at - gathered->call_at > GATHER_BYTES)
+        gathered->end - gathered->first + gathered->at - gathered->call_at > MF_ENTRIES_BYTES)
         flush(seat, gathered);
     if (is_large && !is_lost)
         tell_large(seat);
