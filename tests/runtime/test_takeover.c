@@ -453,6 +453,29 @@ Test(takeover, one_that_ends_running_tasks_comes_behind_what_has_ended_by_then)
     }
 }
 
+Test(takeover, neither_does_another_one_when_it_has_begun_lose_what_has_ended)
+{
+    for (uint64_t seed = 1; seed <= 6; seed++) {
+        struct t_world *world = make_steady_world(seed, 100, 60);
+        struct mf_scheduler *scheduler;
+
+        kill_scheduler(world);
+        while (world->n_takeovers == 0)
+            t_world_step(world);
+        scheduler = t_world_scheduler(world)->scheduler;
+        mf_scheduler_interrupt(scheduler, MF_STOP_SOON, "a signal");
+        /* What is not read in its first turn is so then. */
+        scheduler->lookahead = seed % 2 ? 1 : 100;
+        while (!scheduler->is_begun)
+            t_world_step(world);
+        mf_scheduler_interrupt(scheduler, MF_STOP_NOW, "a signal");
+        cr_assert(t_world_run(world, 3000));
+        cr_assert_eq(world->result, MF_RUN_STOPPED);
+        expect_ends_known(world, seed);
+        t_world_destroy(world);
+    }
+}
+
 /* Drains a worker, as the user asks for it, some time before the scheduler dies. */
 static void drain_and_kill(uint64_t seed, int ms)
 {
