@@ -153,6 +153,22 @@ Test(standby, a_stop_that_was_answered_holds_when_the_scheduler_dies)
     stop_and_kill("mpifarm stop && kill -9 $(scheduler)", "stopped by mpifarm stop");
 }
 
+/* The run that resumes one that was stopped, with a task withdrawn, loses its scheduler as well. */
+Test(standby, what_was_asked_of_an_earlier_run_does_not_hold_for_who_takes_over)
+{
+    write_tasks();
+    t_sh("mpifarm run --np 4 --standby -j 4 tasks.txt >out 2>err & farm=$!; "
+         "await test -e effect.5; mpifarm cancel 59; mpifarm stop; wait $farm");
+    struct t_result result =
+        t_sh(FUNCTIONS "mpifarm run --resume --np 4 --standby -j 4 tasks.txt >>out 2>>err & "
+                       "farm=$!; await test -e effect.45; kill -9 $(scheduler); touch killed; "
+                       "wait $farm");
+
+    cr_assert(eq(int, result.status, 0), "%s", t_read("err"));
+    cr_assert(t_has(t_read("err"), "goes on with the run"), "%s", t_read("err"));
+    cr_assert(eq(int, atoi(t_sh("sort -u out | grep -c '^output '").out), N_TASKS));
+}
+
 /* It is given up only where another rank takes very long. */
 Test(standby, a_command_while_nobody_schedules_reaches_the_next_scheduler)
 {
