@@ -150,7 +150,9 @@ static void stop_and_kill(const char *stop, const char *why)
 
 Test(standby, a_stop_that_was_answered_holds_when_the_scheduler_dies)
 {
-    stop_and_kill("mpifarm stop && kill -9 $(scheduler)", "stopped by mpifarm stop");
+    stop_and_kill("mpifarm cancel mpifarm-run 59 && mpifarm stop && kill -9 $(scheduler)",
+                  "stopped by mpifarm stop");
+    cr_assert(not(t_has(t_read("err"), "had ended or do not exist")), "%s", t_read("err"));
 }
 
 /* The run that resumes one that was stopped, with a task withdrawn, loses its scheduler as well. */
@@ -158,7 +160,7 @@ Test(standby, what_was_asked_of_an_earlier_run_does_not_hold_for_who_takes_over)
 {
     write_tasks();
     t_sh("mpifarm run --np 4 --standby -j 4 tasks.txt >out 2>err & farm=$!; "
-         "await test -e effect.5; mpifarm cancel 59; mpifarm stop; wait $farm");
+         "await test -e effect.5; mpifarm cancel mpifarm-run 59; mpifarm stop; wait $farm");
     struct t_result result =
         t_sh(FUNCTIONS "mpifarm run --resume --np 4 --standby -j 4 tasks.txt >>out 2>>err & "
                        "farm=$!; await test -e effect.45; kill -9 $(scheduler); touch killed; "
