@@ -367,12 +367,13 @@ void mf_peers_check_left(struct mf_scheduler *scheduler)
     mf_scheduler_fail(scheduler, &err);
 }
 
-/* Not drained: somebody will miss it. */
+/* Not drained, nor about to be so again: somebody will miss it. */
 static bool is_at_work(const struct mf_scheduler *scheduler, const struct mf_peer *peer)
 {
     const struct mf_worker *worker = mf_workers_find(mf_farm_workers(scheduler->farm), peer->rank);
 
-    return worker && mf_worker_may_be_target(worker);
+    return worker && mf_worker_may_be_target(worker) &&
+           !(scheduler->wishes.are_left && peer->is_drained);
 }
 
 /* Its tasks go to others; `state` is what becomes of the worker. */

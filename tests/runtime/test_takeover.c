@@ -502,6 +502,41 @@ Test(takeover, a_worker_that_was_drained_gets_no_work_of_the_next_one_and_ends_w
         drain_and_kill(seed++, n % 2 ? 40 : 400);
 }
 
+static void expect_drained(struct mf_scheduler *scheduler, const char *expected)
+{
+    char text[64] = "";
+    struct mf_error err;
+
+    mf_wishes_note_drained(scheduler);
+    cr_assert_eq(mf_journal_get_text(scheduler->journal, "drained ranks", text, sizeof(text), &err),
+                 0);
+    cr_assert_str_eq(text, expected);
+}
+
+/* It is lost before that is done again, and comes back behind it. */
+Test(takeover, a_drained_worker_that_is_away_meanwhile_stays_so)
+{
+    struct t_world *world = make_steady_world(1, 100, 100);
+    struct mf_event drain = {.kind = MF_EVENT_WORKER_DRAIN, .worker = 2};
+    struct mf_scheduler *scheduler = t_world_scheduler(world)->scheduler;
+    uint32_t n_started;
+
+    cr_assert_eq(mf_scheduler_apply(scheduler, &drain), 0);
+    expect_drained(scheduler, " 2");
+    n_started = world->ranks[2].n_started;
+    kill_scheduler(world);
+    while (world->n_takeovers == 0 || !t_world_scheduler(world)->scheduler->is_begun)
+        t_world_step(world);
+    scheduler = t_world_scheduler(world)->scheduler;
+    cr_assert(scheduler->wishes.are_left);
+    mf_peer_doubt(scheduler, &scheduler->peers[2], "nothing is heard of it");
+    expect_drained(scheduler, " 2");
+    cr_assert(t_world_run(world, 60000));
+    cr_assert_eq(world->result, MF_RUN_DONE);
+    cr_assert_eq(world->ranks[2].n_started, n_started);
+    t_world_destroy(world);
+}
+
 /* As the user asks for it and is answered; the scheduler dies before it does it. */
 static void cancel_and_kill(struct t_world *world, const char *first, const char *second)
 {
