@@ -513,6 +513,44 @@ static void expect_drained(struct mf_scheduler *scheduler, const char *expected)
     cr_assert_str_eq(text, expected);
 }
 
+Test(takeover, which_workers_are_drained_is_known_whether_or_not_that_was_done_again)
+{
+    struct t_world *world = make_steady_world(1, 100, 100);
+    struct mf_event drain = {.kind = MF_EVENT_WORKER_DRAIN, .worker = 2};
+    struct mf_scheduler *scheduler = t_world_scheduler(world)->scheduler;
+    uint32_t n_starting;
+
+    cr_assert_eq(mf_scheduler_apply(scheduler, &drain), 0);
+    expect_drained(scheduler, " 2");
+    kill_scheduler(world);
+    while (world->n_takeovers == 0 || !t_world_scheduler(world)->scheduler->is_begun)
+        t_world_step(world);
+    scheduler = t_world_scheduler(world)->scheduler;
+    cr_assert(scheduler->wishes.are_left);
+    expect_drained(scheduler, " 2");
+    while (scheduler->wishes.are_left)
+        t_world_step(world);
+    expect_drained(scheduler, " 2");
+    cr_assert_eq(mf_respawn_grow(scheduler, 1, &n_starting), 1);
+    expect_drained(scheduler, "");
+    t_world_destroy(world);
+}
+
+Test(takeover, one_whose_node_is_given_back_is_not_drained_by_the_user)
+{
+    struct t_world *world = make_steady_world(1, 100, 100);
+    struct mf_event drain = {.kind = MF_EVENT_WORKER_DRAIN, .worker = 2};
+    struct mf_scheduler *scheduler = t_world_scheduler(world)->scheduler;
+
+    cr_assert_eq(mf_scheduler_apply(scheduler, &drain), 0);
+    scheduler->release.spared = calloc(world->n_ranks, sizeof(*scheduler->release.spared));
+    scheduler->release.spared[2] = scheduler->release.is_asking = true;
+    expect_drained(scheduler, "");
+    scheduler->release.is_asking = false;
+    expect_drained(scheduler, " 2");
+    t_world_destroy(world);
+}
+
 /* It is lost before that is done again, and comes back behind it. */
 Test(takeover, a_drained_worker_that_is_away_meanwhile_stays_so)
 {
