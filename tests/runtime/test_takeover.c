@@ -610,6 +610,31 @@ Test(takeover, tasks_that_were_cancelled_stay_so_whether_they_run_or_not)
     t_world_destroy(world);
 }
 
+Test(takeover, of_requests_to_cancel_those_of_an_earlier_run_do_not_hold)
+{
+    struct t_world *world = t_world_create(1, 4, 2, "task 1\ntask 2\ntask 3\ntask 4\n", 4, false);
+    const char *names[] = {"1", "2", "3"};
+    struct mf_scheduler *scheduler;
+    struct mf_error err;
+
+    for (uint32_t i = 1; i <= 4; i++)
+        world->tasks[i].duration_ns = 5 * MF_NS_PER_S;
+    cr_assert_not(t_world_run(world, 300));
+    scheduler = t_world_scheduler(world)->scheduler;
+    for (uint32_t i = 0; i < 3; i++)
+        mf_wishes_note_cancel(scheduler, &(struct mf_control_request){.verb = MF_CONTROL_CANCEL,
+                                                                      .names = &names[i],
+                                                                      .n_names = 1});
+    cr_assert_eq(mf_wishes_begin(scheduler, &err), 0);
+    scheduler->wishes.n_cancels = 0;
+    cancel_and_kill(world, "1", "4");
+    cr_assert(t_world_run(world, 10000));
+    cr_assert_eq(world->n_takeovers, 1);
+    for (uint32_t i = 2; i <= 3; i++)
+        cr_assert_eq(find_end(world, i).state, MF_TASK_DONE);
+    t_world_destroy(world);
+}
+
 Test(takeover, a_barrier_that_checks_knows_of_failures_before)
 {
     struct t_world *world =
