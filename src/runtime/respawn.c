@@ -171,7 +171,8 @@ static struct mf_peer *find_vacant(struct mf_scheduler *scheduler)
     return NULL;
 }
 
-bool mf_respawn_is_given_back(const struct mf_scheduler *scheduler, const struct mf_peer *peer)
+/* Its node is: it gets no work, and not as the user said so. */
+static bool is_given_back(const struct mf_scheduler *scheduler, const struct mf_peer *peer)
 {
     return scheduler->release.is_asking && scheduler->release.spared[peer->rank];
 }
@@ -180,7 +181,7 @@ bool mf_respawn_is_drained(const struct mf_scheduler *scheduler, const struct mf
 {
     const struct mf_worker *worker = mf_workers_find(mf_farm_workers(scheduler->farm), peer->rank);
 
-    return !mf_respawn_is_given_back(scheduler, peer) && peer->state == MF_PEER_UP && worker &&
+    return !is_given_back(scheduler, peer) && peer->state == MF_PEER_UP && worker &&
            (worker->state == MF_WORKER_GONE || worker->state == MF_WORKER_DRAINING);
 }
 

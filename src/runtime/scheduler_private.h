@@ -981,9 +981,6 @@ void mf_respawn_want(struct mf_scheduler *scheduler, struct mf_peer *peer);
  */
 uint32_t mf_respawn_grow(struct mf_scheduler *scheduler, uint32_t n, uint32_t *ret_n_starting);
 
-/** Whether its node is being given back to Slurm: it gets no work, and not as the user said so. */
-bool mf_respawn_is_given_back(const struct mf_scheduler *scheduler, const struct mf_peer *peer);
-
 /** Whether it was drained, and is still there, whether or not it has ended all that it ran. */
 bool mf_respawn_is_drained(const struct mf_scheduler *scheduler, const struct mf_peer *peer);
 

@@ -87,8 +87,6 @@ static bool is_drained(const struct mf_scheduler *scheduler, const struct mf_pee
     bool is_known = peer->state == MF_PEER_UP && !scheduler->wishes.are_left &&
                     mf_workers_find(mf_farm_workers(scheduler->farm), peer->rank);
 
-    if (mf_respawn_is_given_back(scheduler, peer))
-        return false;
     return mf_respawn_is_drained(scheduler, peer) || (peer->is_drained && !is_known);
 }
 
