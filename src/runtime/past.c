@@ -74,8 +74,8 @@ int64_t mf_past_note_attempt(struct mf_scheduler *scheduler,
     if (attempt->state == MF_TASK_FAILED)
         mf_settle_keep_failure(scheduler, attempt->id, attempt->command_text, attempt->attempt,
                                attempt->host, outcome);
-    /* Of one that was lost nobody knows how long it ran; one that was never sent has no time. */
-    if (outcome->cause == MF_CAUSE_LOST || outcome->started_wall_ns == 0)
+    /* Of one that was lost nobody knows how long it ran; one that was never sent did not. */
+    if (outcome->cause == MF_CAUSE_LOST || attempt->host[0] == '\0')
         return 0;
     mf_past_note_time(scheduler, start_ns, start_ns + outcome->duration_ns);
     return outcome->duration_ns;

@@ -88,6 +88,19 @@ Test(past, what_failed_before_is_told_at_the_end)
     t_world_destroy(world);
 }
 
+Test(past, what_was_never_sent_has_no_time)
+{
+    struct t_world *world = make_world();
+    struct mf_event cancel = {.kind = MF_EVENT_CANCEL, .task = 10};
+
+    t_world_run(world, 500);
+    cr_assert_eq(mf_scheduler_apply(world->ranks[0].scheduler, &cancel), 0);
+    take_over(world, 9);
+    cr_assert(t_world_run(world, 60000));
+    cr_assert(strstr(world->summary, "9 done, 1 cancelled in 3.0 s"), "%s", world->summary);
+    t_world_destroy(world);
+}
+
 Test(past, the_run_has_to_end_when_it_had_to)
 {
     struct t_world *world = make_world();
