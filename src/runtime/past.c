@@ -69,11 +69,9 @@ int64_t mf_past_note_attempt(struct mf_scheduler *scheduler,
 
     scheduler->n_retried_before +=
         attempt->state == MF_TASK_READY && outcome->cause != MF_CAUSE_WALLTIME;
-    scheduler->n_truncated +=
-        mf_task_state_is_final(attempt->state) && mf_region_total(outcome->dropped_bytes) > 0;
-    if (attempt->state == MF_TASK_FAILED)
-        mf_settle_keep_failure(scheduler, attempt->id, attempt->command_text, attempt->attempt,
-                               attempt->host, outcome);
+    if (mf_task_state_is_final(attempt->state))
+        mf_settle_note_end(scheduler, attempt->id, attempt->command_text, attempt->attempt,
+                           attempt->host, attempt->state, outcome);
     /* Of one that was lost nobody knows how long it ran; one that was never sent did not. */
     if (outcome->cause == MF_CAUSE_LOST || attempt->host[0] == '\0')
         return 0;

@@ -929,9 +929,10 @@ void mf_settle_attempt_ended(struct mf_scheduler *scheduler, struct mf_live *liv
                              const struct mf_peer *peer, uint32_t attempt,
                              const struct mf_outcome *outcome, const struct mf_region *region);
 
-/** Keeps a failure for the summary, while there is room. */
-void mf_settle_keep_failure(struct mf_scheduler *scheduler, const char *id, const char *text,
-                            uint32_t attempt, const char *host, const struct mf_outcome *outcome);
+/** Notes for the summary what it tells of a task that is final, beside how many there are. */
+void mf_settle_note_end(struct mf_scheduler *scheduler, const char *id, const char *text,
+                        uint32_t attempt, const char *host, enum mf_task_state state,
+                        const struct mf_outcome *outcome);
 
 /** Takes over all output of an earlier run that was not surely printed, before any is printed. */
 void mf_settle_adopt_earlier(struct mf_scheduler *scheduler);

@@ -305,8 +305,8 @@ static void free_failure(const struct mf_kept_failure *failure)
     free(failure->cause);
 }
 
-void mf_settle_keep_failure(struct mf_scheduler *scheduler, const char *id, const char *text,
-                            uint32_t attempt, const char *host, const struct mf_outcome *outcome)
+static void keep_failure(struct mf_scheduler *scheduler, const char *id, const char *text,
+                         uint32_t attempt, const char *host, const struct mf_outcome *outcome)
 {
     struct mf_kept_failure failure = {
         .attempts = attempt,
@@ -323,6 +323,16 @@ void mf_settle_keep_failure(struct mf_scheduler *scheduler, const char *id, cons
         scheduler->failures[scheduler->n_failures++] = failure;
     else
         free_failure(&failure);
+}
+
+void mf_settle_note_end(struct mf_scheduler *scheduler, const char *id, const char *text,
+                        uint32_t attempt, const char *host, enum mf_task_state state,
+                        const struct mf_outcome *outcome)
+{
+    scheduler->n_truncated += mf_region_total(outcome->dropped_bytes) > 0;
+    scheduler->n_unfit += outcome->cause == MF_CAUSE_UNFIT;
+    if (state == MF_TASK_FAILED)
+        keep_failure(scheduler, id, text, attempt, host, outcome);
 }
 
 /* What led to it is the text; there are few of those, of which the first are kept. */
@@ -379,7 +389,6 @@ static void tell_final(struct mf_scheduler *scheduler, struct mf_unsettled *unse
         skip_group(scheduler, live->seq);
     else
         print_group(scheduler, live->seq, unsettled->row, live->tag, &unsettled->region);
-    scheduler->n_truncated += mf_region_total(unsettled->outcome.dropped_bytes) > 0;
     if (unsettled->state == MF_TASK_DONE)
         scheduler->n_done++;
     else if (unsettled->state == MF_TASK_FAILED)
@@ -388,12 +397,10 @@ static void tell_final(struct mf_scheduler *scheduler, struct mf_unsettled *unse
         scheduler->n_skipped++;
     else
         scheduler->n_cancelled++;
-    if (unsettled->state == MF_TASK_FAILED)
-        mf_settle_keep_failure(scheduler, live->id, live->text, unsettled->attempt, unsettled->host,
-                               &unsettled->outcome);
     if (unsettled->state == MF_TASK_SKIPPED)
         keep_skip(scheduler, unsettled);
-    scheduler->n_unfit += unsettled->outcome.cause == MF_CAUSE_UNFIT;
+    mf_settle_note_end(scheduler, live->id, live->text, unsettled->attempt, unsettled->host,
+                       unsettled->state, &unsettled->outcome);
 }
 
 static void free_unsettled(struct mf_unsettled *unsettled)

@@ -259,6 +259,7 @@ static void script(void *arg, const struct mf_start *start, struct mf_fake_run *
     } else {
         run->bytes[MF_STDOUT] = output;
         run->n_bytes[MF_STDOUT] = task->is_loud ? sizeof(output) : 5;
+        run->outcome.dropped_bytes[MF_STDOUT] = task->is_truncated;
     }
     free(command);
 }

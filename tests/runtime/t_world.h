@@ -52,6 +52,7 @@ struct t_world_task {
     bool is_cut_first; /* the same of its first try alone */
     bool is_cut;       /* it ends as one that was warned of the end of the allocation */
     bool is_loud;      /* its output is too large for a message */
+    bool is_truncated; /* some of its output is dropped */
     uint32_t n_done;   /* times that it ran to its end */
     uint32_t n_cut;    /* of these, on ranks that died before anybody had heard of it */
     int64_t duration_ns;

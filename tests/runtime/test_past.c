@@ -101,6 +101,33 @@ Test(past, what_was_never_sent_has_no_time)
     t_world_destroy(world);
 }
 
+Test(past, what_was_lost_has_none_either)
+{
+    struct t_world *world = make_world();
+
+    t_world_run(world, 500);
+    t_world_kill(world, &world->ranks[2]);
+    take_over(world, 10);
+    cr_assert(t_world_run(world, 60000));
+    cr_assert(strstr(world->summary, "10 done, 1 retried in 5.0 s"), "%s", world->summary);
+    t_world_destroy(world);
+}
+
+Test(past, tries_and_output_that_is_dropped_count_as_they_did)
+{
+    struct t_world *world = make_world();
+
+    world->tasks[1].is_cut_first = true;
+    world->tasks[2].fails_first = true;
+    world->tasks[3].is_truncated = true;
+    take_over(world, 6);
+    cr_assert(t_world_run(world, 60000));
+    cr_assert(strstr(world->summary, "10 done, 1 retried in ") &&
+                  strstr(world->summary, "1 task has output over --output-limit"),
+              "%s", world->summary);
+    t_world_destroy(world);
+}
+
 Test(past, the_run_has_to_end_when_it_had_to)
 {
     struct t_world *world = make_world();
