@@ -5,7 +5,9 @@
 #include "base/clock.h"
 
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <unistd.h>
 
 /* What the farm prints must not be taken for what a test reports. */
@@ -85,5 +87,33 @@ Test(latecomers, a_rank_that_was_silent_then_and_comes_back_is_not_missed)
     t_world_expect_all_done(world, 1);
     cr_assert_eq(world->n_gone, 1, "that is the scheduler");
     cr_assert_str_eq(world->lost, "rank 0");
+    t_world_destroy(world);
+}
+
+Test(latecomers, a_rank_that_cannot_be_reached_any_more_is_not_waited_for)
+{
+    struct t_world *world = make_world(MF_NS_PER_S);
+
+    await_begun(world);
+    world->ranks[0].scheduler->peers[2].send_error = -EIO;
+    t_world_step(world);
+    t_world_kill(world, &world->ranks[2]);
+    cr_assert(t_world_run(world, 20000));
+    t_world_expect_all_done(world, 1);
+    cr_assert_eq(world->n_gone, 1);
+    cr_assert(strstr(world->lost, "rank 2"), "%s", world->lost);
+    t_world_destroy(world);
+}
+
+Test(latecomers, nor_is_one_whose_node_was_given_back)
+{
+    struct t_world *world = make_world(MF_NS_PER_S);
+    struct mf_scheduler *scheduler = world->ranks[0].scheduler;
+
+    await_begun(world);
+    mf_peer_part(scheduler, &scheduler->peers[2]);
+    cr_assert_eq(scheduler->notice.n_gone, 1);
+    mf_peer_part(scheduler, &scheduler->peers[2]);
+    cr_assert_eq(scheduler->notice.n_gone, 1);
     t_world_destroy(world);
 }
