@@ -151,6 +151,15 @@ Test(run, the_joblog_has_the_columns_of_gnu_parallel)
     cr_assert(t_has(joblog, "\t4\t0\texit 4\n"), "%s", joblog);
 }
 
+Test(run, a_joblog_that_the_run_directory_has_anyway_gets_each_line_once)
+{
+    t_write("tasks.txt", "true\ntrue\n");
+    struct t_result result =
+        t_sh("mpifarm run tasks.txt; mpifarm run --joblog mpifarm-run/joblog.tsv tasks.txt; "
+             "wc -l < mpifarm-run/joblog.tsv");
+    cr_assert(eq(str, result.out, "3\n"), "%s", result.err);
+}
+
 Test(run, tasks_are_pinned_to_different_cores)
 {
     /* Each waits for the other. */
