@@ -314,6 +314,23 @@ Test(quarantine, a_probe_on_a_worker_that_is_needed_meanwhile_is_a_task_as_any_o
     cr_assert_eq(t_task(t, "a")->charged, 1);
 }
 
+Test(quarantine, so_is_one_on_a_worker_that_is_drained_and_called_back)
+{
+    struct t_farm *t = t_farm("", .workers = 2, .config = {.quarantine = 1});
+
+    fail_and_succeed_elsewhere(t);
+    t_submit(t, "a b");
+    t_wait(t, PROBE_NS);
+    t_tick(t);
+    t_start(t, "a");
+    cr_assert(t_task(t, "a")->is_probe);
+    t_drain(t, 0);
+    t_up(t, 0, 1);
+    cr_assert_eq(state_of(t, 0), MF_WORKER_UP);
+    t_end(t, "a", .cause = MF_CAUSE_EXIT);
+    cr_assert_eq(t_task(t, "a")->charged, 1);
+}
+
 Test(quarantine, any_task_that_fits_there_can_be_the_probe)
 {
     struct t_farm *t = t_farm("", .config = {.quarantine = 1});
