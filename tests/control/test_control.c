@@ -395,6 +395,36 @@ Test(control, a_farm_that_falls_silent_with_a_request_in_its_hands_may_still_do_
     finish(&rig);
 }
 
+Test(control, whoever_waits_for_an_answer_is_told_that_it_is_not_forgotten)
+{
+    struct rig rig = {.answers_later = true};
+    struct mf_control_reply reply;
+    char byte;
+    int fd;
+
+    start(&rig);
+    fd = connect_to(&rig);
+    cr_assert(send(fd, "{\"version\":2,\"verb\":\"stop\"}", 27, MSG_NOSIGNAL) > 0);
+    while (rig.n_requests == 0)
+        mf_loop_wait(rig.loop, MF_NS_PER_MS);
+    for (int i = 0; i < 3; i++) {
+        char word[MF_CONTROL_REPLY_BYTES];
+        ssize_t n = recv(fd, word, sizeof(word), MSG_DONTWAIT);
+
+        cr_assert(n > 0 && mf_control_reply_decode(word, (size_t)n, &reply) == 0);
+        cr_assert(reply.is_later);
+        cr_assert(recv(fd, &byte, 1, MSG_DONTWAIT) < 0);
+        /* Each a few seconds behind the one before. */
+        cr_assert(
+            lt(i64, mf_control_next_ns(rig.control), mf_clock_monotonic_ns() + 10 * MF_NS_PER_S));
+        mf_control_keep_time(rig.control, mf_control_next_ns(rig.control));
+    }
+    close(fd);
+    mf_control_keep_time(rig.control, mf_control_next_ns(rig.control));
+    cr_assert(eq(i64, mf_control_next_ns(rig.control), INT64_MAX));
+    finish(&rig);
+}
+
 Test(control, a_farm_that_goes_away_with_a_request_in_its_hands_may_have_done_it)
 {
     struct rig rig = {.answers_later = true};
