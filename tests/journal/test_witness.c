@@ -76,6 +76,7 @@ Test(witness, a_journal_that_has_lost_all_is_neither_continued_nor_replaced_unas
 {
     leave_run(24);
     lose_journal();
+    t_refused(MF_JOURNAL_READ, -EBADMSG, "knows 0 of the 24");
     t_refused(MF_JOURNAL_CONTINUE, -EBADMSG,
               "journal.db: knows 0 of the 24 ended tasks that joblog.tsv tells of");
     t_refused(MF_JOURNAL_NEW, -EBADMSG, "knows 0 of the 24");
