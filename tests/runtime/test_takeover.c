@@ -3,6 +3,7 @@
 
 #include "base/buffer.h"
 #include "base/clock.h"
+#include "control/control.h"
 #include "control/request.h"
 #include "runtime/handover.h"
 #include "runtime/worker_private.h"
@@ -14,6 +15,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 /* What the farm prints must not be taken for what a test reports. */
@@ -476,16 +479,41 @@ Test(takeover, neither_does_another_one_when_it_has_begun_lose_what_has_ended)
     }
 }
 
+/* As a command of the user does, which is answered. */
+static void ask(struct t_world *world, enum mf_control_verb verb, const char **names,
+                uint32_t n_names)
+{
+    const struct mf_control_request request = {.verb = verb, .names = names, .n_names = n_names};
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct mf_control_reply reply = {.is_later = true};
+    struct mf_buffer packet = {0};
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s/" MF_CONTROL_SOCKET, world->run_dir);
+    cr_assert_eq(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    cr_assert_eq(mf_control_request_encode(&request, &packet), 0);
+    cr_assert_gt(send(fd, packet.data, packet.size, MSG_NOSIGNAL), 0);
+    while (reply.is_later) {
+        char bytes[MF_CONTROL_REPLY_BYTES];
+        ssize_t n = recv(fd, bytes, sizeof(bytes), 0);
+
+        if (n < 0)
+            t_world_step(world);
+        else
+            cr_assert_eq(mf_control_reply_decode(bytes, (size_t)n, &reply), 0);
+    }
+    cr_assert(reply.is_ok, "%s", reply.text);
+    mf_buffer_finish(&packet);
+    close(fd);
+}
+
 /* Drains a worker, as the user asks for it, some time before the scheduler dies. */
 static void drain_and_kill(uint64_t seed, int ms)
 {
     struct t_world *world = make_steady_world(seed, 60, 100);
-    struct mf_event drain = {.kind = MF_EVENT_WORKER_DRAIN, .worker = 2};
-    struct mf_scheduler *scheduler = t_world_scheduler(world)->scheduler;
     uint32_t n_started;
 
-    cr_assert_eq(mf_scheduler_apply(scheduler, &drain), 0);
-    mf_wishes_note_drained(scheduler);
+    ask(world, MF_CONTROL_DRAIN, (const char *[]){"2"}, 1);
     cr_assert_not(t_world_run(world, ms));
     n_started = world->ranks[2].n_started;
     kill_scheduler(world);
@@ -608,6 +636,24 @@ Test(takeover, tasks_that_were_cancelled_stay_so_whether_they_run_or_not)
     cr_assert_neq(find_end(world, 5).state, MF_TASK_DONE);
     cr_assert_eq(world->tasks[5].n_done, 0);
     t_world_destroy(world);
+}
+
+/* That they are to be ended may be lost with the scheduler. */
+Test(takeover, running_tasks_that_were_cancelled_are_ended)
+{
+    for (uint64_t seed = 1; seed <= 8; seed++) {
+        struct t_world *world = t_world_create(seed, 4, 2, "task 1\ntask 2\n", 2, false);
+
+        world->tasks[1].duration_ns = world->tasks[2].duration_ns = 60 * MF_NS_PER_S;
+        cr_assert_not(t_world_run(world, 300));
+        world->longest_trip_ns = 200 * MF_NS_PER_MS;
+        ask(world, MF_CONTROL_CANCEL, (const char *[]){"1", "2"}, 2);
+        kill_scheduler(world);
+        cr_assert(t_world_run(world, 10000), "T_SEED=%" PRIu64 ": one of them runs on", seed);
+        cr_assert_eq(find_end(world, 1).state, MF_TASK_CANCELLED);
+        cr_assert_eq(find_end(world, 2).state, MF_TASK_CANCELLED);
+        t_world_destroy(world);
+    }
 }
 
 Test(takeover, of_requests_to_cancel_those_of_an_earlier_run_do_not_hold)
