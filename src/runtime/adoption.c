@@ -443,7 +443,7 @@ static bool is_under_way(const struct mf_scheduler *scheduler, const struct adop
 
     if (task > mf_farm_last_id(scheduler->farm))
         return mf_intake_may_go_on(scheduler);
-    return adoptee->is_settling || is_next(mf_farm_find(scheduler->farm, task));
+    return is_next(mf_farm_find(scheduler->farm, task));
 }
 
 bool mf_adoption_is_under_way(const struct mf_scheduler *scheduler)
