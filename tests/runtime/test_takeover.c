@@ -468,7 +468,7 @@ Test(takeover, neither_does_another_one_when_it_has_begun_lose_what_has_ended)
         scheduler = t_world_scheduler(world)->scheduler;
         mf_scheduler_interrupt(scheduler, MF_STOP_SOON, "a signal");
         /* What is not read in its first turn is so then. */
-        scheduler->lookahead = seed % 2 ? 1 : 100;
+        scheduler->lookahead = (uint64_t[]){0, 1, 100}[seed % 3];
         while (!scheduler->is_begun)
             t_world_step(world);
         mf_scheduler_interrupt(scheduler, MF_STOP_NOW, "a signal");
