@@ -453,6 +453,13 @@ void t_world_stop(struct t_world *world, struct t_rank *rank, int64_t for_ns)
     rank->goes_on_ns = world->now_ns + for_ns;
 }
 
+void t_world_delay(struct t_world *world, const struct t_rank *rank, int64_t for_ns)
+{
+    for (uint32_t i = 0; i < world->n_ranks; i++)
+        mf_list_for_each (node, &end_of(world->ranks[i].remote)->inbox[rank->number])
+            mf_container_of(node, struct letter, node)->due_ns += for_ns;
+}
+
 void t_world_stop_worker(struct t_world *world, struct t_rank *rank, int64_t for_ns)
 {
     rank->works_on_ns = world->now_ns + for_ns;

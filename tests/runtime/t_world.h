@@ -119,6 +119,9 @@ void t_world_kill(struct t_world *world, struct t_rank *rank);
 /** SIGSTOP, and SIGCONT after a while: its tasks know nothing of it. */
 void t_world_stop(struct t_world *world, struct t_rank *rank, int64_t for_ns);
 
+/** What a rank has sent, and has not arrived, does so that much later. */
+void t_world_delay(struct t_world *world, const struct t_rank *rank, int64_t for_ns);
+
 /** The worker of a rank alone does and says nothing for a while, as it waits for its launcher. */
 void t_world_stop_worker(struct t_world *world, struct t_rank *rank, int64_t for_ns);
 

@@ -47,7 +47,9 @@ Test(latecomers, a_rank_that_comes_too_late_is_sent_away_and_not_missed)
     struct t_world *world = make_world(5 * MF_NS_PER_S);
 
     t_world_stop(world, &world->ranks[2], 18 * MF_NS_PER_S);
+    t_world_delay(world, &world->ranks[2], 18 * MF_NS_PER_S);
     cr_assert(t_world_run(world, 60000));
+    cr_assert_eq(world->ranks[2].n_started, 0, "it came in time");
     t_world_expect_all_done(world, 1);
     cr_assert(mf_worker_rank_is_finished(world->ranks[2].worker));
     cr_assert_not(mf_worker_rank_has_losses(world->ranks[2].worker));
