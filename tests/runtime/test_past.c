@@ -128,6 +128,21 @@ Test(past, tries_and_output_that_is_dropped_count_as_they_did)
     t_world_destroy(world);
 }
 
+Test(past, what_tasks_had_of_several_slots_was_busy)
+{
+    struct t_world *world =
+        t_world_create(4, 3, 2, "[cores=2] task 1\n[cores=2] task 2\n[cores=2] task 3\n", 3, false);
+
+    for (uint32_t i = 1; i <= 3; i++)
+        world->tasks[i].duration_ns = MF_NS_PER_S;
+    take_over(world, 3);
+    cr_assert(t_world_run(world, 60000));
+    cr_assert(strstr(world->summary, "3 done in 2.0 s") &&
+                  strstr(world->summary, "slots busy 49.8 %"),
+              "%s", world->summary);
+    t_world_destroy(world);
+}
+
 Test(past, the_run_has_to_end_when_it_had_to)
 {
     struct t_world *world = make_world();
