@@ -391,6 +391,7 @@ static void stop_and_kill(uint64_t seed)
     kill_scheduler(world);
     while (world->n_takeovers == 0)
         t_world_step(world);
+    cr_assert(mf_scheduler_is_interrupted(t_world_scheduler(world)->scheduler));
     kill_scheduler(world);
     cr_assert(t_world_run(world, 20000), "T_SEED=%" PRIu64 ": it does not end", seed);
     cr_assert_null(world->breach, "T_SEED=%" PRIu64 ": %s", seed, world->breach);
@@ -449,6 +450,7 @@ Test(takeover, one_that_ends_running_tasks_comes_behind_what_has_ended_by_then)
         while (world->n_takeovers == 0)
             t_world_step(world);
         mf_scheduler_interrupt(t_world_scheduler(world)->scheduler, MF_STOP_NOW, "a signal");
+        mf_scheduler_interrupt(t_world_scheduler(world)->scheduler, MF_STOP_SOON, "a signal");
         cr_assert(t_world_run(world, 3000), "T_SEED=%" PRIu64 ": what runs is not ended", seed);
         cr_assert_eq(world->result, MF_RUN_STOPPED);
         expect_ends_known(world, seed);
@@ -535,7 +537,6 @@ static void expect_drained(struct mf_scheduler *scheduler, const char *expected)
     char text[64] = "";
     struct mf_error err;
 
-    mf_wishes_note_drained(scheduler);
     cr_assert_eq(mf_journal_get_text(scheduler->journal, "drained ranks", text, sizeof(text), &err),
                  0);
     cr_assert_str_eq(text, expected);
@@ -549,15 +550,18 @@ Test(takeover, which_workers_are_drained_is_known_whether_or_not_that_was_done_a
     uint32_t n_starting;
 
     cr_assert_eq(mf_scheduler_apply(scheduler, &drain), 0);
+    mf_wishes_note_drained(scheduler);
     expect_drained(scheduler, " 2");
     kill_scheduler(world);
     while (world->n_takeovers == 0 || !t_world_scheduler(world)->scheduler->is_begun)
         t_world_step(world);
     scheduler = t_world_scheduler(world)->scheduler;
     cr_assert(scheduler->wishes.are_left);
+    mf_wishes_note_drained(scheduler);
     expect_drained(scheduler, " 2");
     while (scheduler->wishes.are_left)
         t_world_step(world);
+    mf_wishes_note_drained(scheduler);
     expect_drained(scheduler, " 2");
     cr_assert_eq(mf_respawn_grow(scheduler, 1, &n_starting), 1);
     expect_drained(scheduler, "");
@@ -573,8 +577,10 @@ Test(takeover, one_whose_node_is_given_back_is_not_drained_by_the_user)
     cr_assert_eq(mf_scheduler_apply(scheduler, &drain), 0);
     scheduler->release.spared = calloc(world->n_ranks, sizeof(*scheduler->release.spared));
     scheduler->release.spared[2] = scheduler->release.is_asking = true;
+    mf_wishes_note_drained(scheduler);
     expect_drained(scheduler, "");
     scheduler->release.is_asking = false;
+    mf_wishes_note_drained(scheduler);
     expect_drained(scheduler, " 2");
     t_world_destroy(world);
 }
@@ -588,6 +594,7 @@ Test(takeover, a_drained_worker_that_is_away_meanwhile_stays_so)
     uint32_t n_started;
 
     cr_assert_eq(mf_scheduler_apply(scheduler, &drain), 0);
+    mf_wishes_note_drained(scheduler);
     expect_drained(scheduler, " 2");
     n_started = world->ranks[2].n_started;
     kill_scheduler(world);
@@ -596,6 +603,7 @@ Test(takeover, a_drained_worker_that_is_away_meanwhile_stays_so)
     scheduler = t_world_scheduler(world)->scheduler;
     cr_assert(scheduler->wishes.are_left);
     mf_peer_doubt(scheduler, &scheduler->peers[2], "nothing is heard of it");
+    mf_wishes_note_drained(scheduler);
     expect_drained(scheduler, " 2");
     cr_assert(t_world_run(world, 60000));
     cr_assert_eq(world->result, MF_RUN_DONE);
