@@ -141,4 +141,5 @@ void mf_man_page(mf_subcommand_list list, const char *version, FILE *file)
         print_examples(list[i], file);
     print_title(".SH", "See also", file);
     fputs(".BR parallel (1),\n.BR xargs (1),\n.BR mpirun (1),\n.BR srun (1)\n", file);
+    fputs(".PP\nFarms of C functions: libmpifarm, whose manual is mpifarm/mpifarm.h.\n", file);
 }

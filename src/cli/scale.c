@@ -69,6 +69,7 @@ const struct mf_subcommand mf_subcommand_scale = {
     .operands = MF_COMPLETE_DIR,
     .examples = "Others need a part of the nodes for a while.\n"
                 "mpifarm scale mpifarm-run -4\n"
+                "They are there again.\n"
                 "mpifarm scale mpifarm-run +4",
     .run = run_scale,
 };

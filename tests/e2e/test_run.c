@@ -228,3 +228,17 @@ Test(run, topo_shows_the_ranks_that_were_started)
     cr_assert(eq(int, t_count_lines(result.out, "     1 "), 2), "%s", result.out);
     cr_assert(eq(int, t_count_lines(result.out, "     2 "), 2), "%s", result.out);
 }
+
+/* --- the manual --- */
+
+TestSuite(manual, .init = t_enter_dir, .fini = t_leave_dir);
+
+Test(manual, every_example_is_what_it_is_for_and_a_command)
+{
+    struct t_result result = t_sh("mpifarm help --man > page; grep -A1 '^.nf' page | grep -cx ''; "
+                                  "grep -A1 '^.PP' page | grep -c '^mpifarm '; "
+                                  "grep -c '^mpifarm ' page");
+
+    cr_assert_eq(strncmp(result.out, "0\n0\n", 4), 0, "%s", result.out);
+    cr_assert_gt(atoi(result.out + 4), 20, "%s", result.out);
+}
