@@ -134,6 +134,22 @@ static void fork_keeper(struct mpifarm *farm)
         farm->life.door.port = 0;
 }
 
+/* Each rank has a core for itself, or they share some, as is taken for granted while nobody knows.
+ */
+static void note_sharing(struct mpifarm *farm, struct mf_sharing sharing)
+{
+    bool is_shared = sharing.n_ranks == 0 || sharing.n_ranks > sharing.n_cores;
+
+    farm->is_crowded = farm->is_isolated || is_shared;
+    farm->backoff.spin_ns = farm->options.spin_ns;
+    if (farm->options.spin_ns == 0)
+        farm->backoff.spin_ns = farm->is_crowded ? CROWDED_SPIN_NS : SPIN_NS;
+    farm->backoff.shortest_nap_ns = 0;
+    if (is_shared && !farm->is_isolated && mpifarm_rank(farm) != 0)
+        farm->backoff.shortest_nap_ns =
+            CROWDED_NAP_NS * sharing.n_ranks / (sharing.n_cores ? sharing.n_cores : 1);
+}
+
 static int set_up(struct mpifarm *farm, int *argc, char ***argv,
                   const struct mpifarm_options *options)
 {
@@ -164,15 +180,8 @@ static int set_up(struct mpifarm *farm, int *argc, char ***argv,
     }
     if (r == 0)
         r = mf_topo_cores(NULL, &farm->cores, &farm->n_cores, &farm->err);
-    farm->is_crowded =
-        farm->is_isolated || farm->launch.n_local == 0 || farm->launch.n_local > farm->n_cores;
-    farm->backoff.spin_ns = farm->options.spin_ns;
-    if (farm->options.spin_ns == 0)
-        farm->backoff.spin_ns = farm->is_crowded ? CROWDED_SPIN_NS : SPIN_NS;
-    if (farm->is_crowded && farm->launch.n_local > farm->n_cores && !farm->is_isolated &&
-        mpifarm_rank(farm) != 0)
-        farm->backoff.shortest_nap_ns =
-            CROWDED_NAP_NS * farm->launch.n_local / (farm->n_cores ? farm->n_cores : 1);
+    /* Until the bindings of the others are known. */
+    note_sharing(farm, (struct mf_sharing){farm->launch.n_local, farm->n_cores});
     if (r == 0) {
         r = mf_loop_create(&farm->loop);
         if (r < 0)
@@ -282,6 +291,17 @@ static bool turn_server(struct mpifarm *farm, int *n_errors)
     return r > 0;
 }
 
+/* Rank 0 says it with its WELCOME. */
+static void learn_sharing(struct mpifarm *farm)
+{
+    struct mf_sharing sharing = mf_server_sharing(farm->server);
+
+    if (farm->is_sharing_known || sharing.n_ranks == 0)
+        return;
+    note_sharing(farm, sharing);
+    farm->is_sharing_known = true;
+}
+
 /* A rank that gave up at a message still waits to be told to stop, unless it cannot hear that. */
 #define MAX_ERRORS 3
 
@@ -295,6 +315,7 @@ static int serve(struct mpifarm *farm)
     while (!mf_server_is_finished(farm->server)) {
         bool had_traffic = turn_server(farm, &n_errors);
 
+        learn_sharing(farm);
         if (n_errors > MAX_ERRORS)
             return -ECONNABORTED;
         if (had_traffic && mf_server_is_busy(farm->server))
@@ -328,7 +349,8 @@ static int create_client(struct mpifarm *farm)
         .max_attempts = farm->options.max_attempts,
         .is_isolated = farm->is_isolated,
         .n_executors = farm->options.n_executors,
-        .ahead_ns = farm->is_crowded && farm->options.spin_ns == 0 ? CROWDED_AHEAD_NS : 0,
+        .cores = farm->cores,
+        .n_cores = farm->n_cores,
     };
     int r = 0;
 
@@ -358,6 +380,10 @@ static int begin(struct mpifarm *farm)
         mf_client_stop(farm->client, farm->err.text);
         return r;
     }
+    if (!is_alone(farm))
+        note_sharing(farm, mf_client_sharing(farm->client));
+    if (farm->is_crowded && farm->options.spin_ns == 0)
+        mf_client_supply_ahead(farm->client, CROWDED_AHEAD_NS);
     farm->is_client = true;
     return MPIFARM_CLIENT;
 }

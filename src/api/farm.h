@@ -25,6 +25,7 @@
  * @is_started, @is_client  how far it is, and whether this is rank 0
  * @is_isolated   functions run in executor processes
  * @is_crowded    there may be more processes on this node than cores
+ * @is_sharing_known   that was said by rank 0, which knows all bindings
  * @life, @keeper   of this process, and the process that answers for it, if there is one
  * @remote        to the other ranks; NULL in a program of one process
  * @local, @local_server   between client and server of one process; else NULL
@@ -44,6 +45,7 @@ struct mpifarm {
     bool is_client;
     bool is_isolated;
     bool is_crowded;
+    bool is_sharing_known;
     struct mf_launch launch;
     struct mf_life life;
     struct mf_keeper keeper;

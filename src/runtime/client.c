@@ -128,12 +128,22 @@ int64_t mf_client_next_ns(const struct mf_client *client)
     return client->may_split ? client->next_split_ns : INT64_MAX;
 }
 
+struct mf_sharing mf_client_sharing(const struct mf_client *client)
+{
+    return client->sharing;
+}
+
+void mf_client_supply_ahead(struct mf_client *client, int64_t ahead_ns)
+{
+    client->ahead_ns = ahead_ns;
+}
+
 int64_t mf_client_leisure_ns(const struct mf_client *client)
 {
     int64_t supplied_ns;
 
     /* Of long calls one may be much shorter than the others. */
-    if (client->config.ahead_ns == 0 || !client->are_calls_short)
+    if (client->ahead_ns == 0 || !client->are_calls_short)
         return 0;
     supplied_ns = mf_farm_supplied_ns(client->farm);
     return supplied_ns < LEAST_SUPPLY_NS ? 0 : mf_earliest_ns(supplied_ns / 4, MF_NS_PER_MS);
@@ -273,6 +283,8 @@ int mf_client_create(const struct mf_client_config *config, struct mf_client **r
         return -ENOMEM;
     client->config = *config;
     client->created_ns = client->now_ns = mf_clock_monotonic_ns();
+    mf_node_host(client->host);
+    client->sharing = (struct mf_sharing){.n_ranks = 1, .n_cores = config->n_cores};
     client->turnaround_ns = FIRST_TURNAROUND_NS;
     client->block_key = (uint64_t)mf_clock_wall_ns() ^ (uint64_t)getpid() << 40;
     client->submitted = (struct mf_event){.kind = MF_EVENT_SUBMITTED,

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "core/range.h"
 #include "exec/calls.h"
+#include "runtime/node.h"
 #include "topo/topo.h"
 #include "transport/transport.h"
 
@@ -35,8 +36,7 @@ struct mf_client;
  * @max_attempts   of tasks that do not say, at least 1
  * @is_isolated    servers run calls in executor processes
  * @n_executors    of each rank then, 0 for its share of the cores
- * @ahead_ns       how far ahead servers are supplied with short calls, so that this rank can
- *                 sleep; 0 for no further than keeps them busy while it looks for messages
+ * @cores, @n_cores   that this rank may use
  */
 struct mf_client_config {
     const struct mf_log *log;
@@ -46,7 +46,8 @@ struct mf_client_config {
     uint32_t max_attempts;
     bool is_isolated;
     uint32_t n_executors;
-    int64_t ahead_ns;
+    const struct mf_core *cores;
+    uint32_t n_cores;
 };
 
 /** Returns 0 or -ENOMEM. */
@@ -62,6 +63,16 @@ void mf_client_destroy(struct mf_client *client);
  * logged, and its tasks go elsewhere.
  */
 int mf_client_turn(struct mf_client *client, int64_t now_ns);
+
+/** Of the node of this rank, once the client is ready: itself, and the servers there. */
+struct mf_sharing mf_client_sharing(const struct mf_client *client);
+
+/**
+ * mf_client_supply_ahead() - how far ahead servers are supplied with short calls, so that this rank
+ * can sleep; 0, as at the beginning, for no further than keeps them busy while it looks for
+ * messages.
+ */
+void mf_client_supply_ahead(struct mf_client *client, int64_t ahead_ns);
 
 /** When it wants its next turn even if nothing comes; INT64_MAX for never. */
 int64_t mf_client_next_ns(const struct mf_client *client);

@@ -126,7 +126,8 @@ int mf_station_on_hello(struct mf_client *client, struct mf_station *station,
 }
 
 static int bring_up(struct mf_client *client, struct mf_station *station,
-                    struct mf_topo_rank *share, const struct mf_topo_split *split, bool pin)
+                    struct mf_topo_rank *share, const struct mf_topo_split *split,
+                    struct mf_sharing sharing, bool pin)
 {
     struct mf_buffer welcome = {0};
     struct mf_event event = {.kind = MF_EVENT_WORKER_UP, .worker = station->rank};
@@ -134,6 +135,8 @@ static int bring_up(struct mf_client *client, struct mf_station *station,
 
     if (!client->config.is_isolated && share->n_slots > 1)
         share->n_slots = 1;
+    mf_buffer_put_u32(&welcome, sharing.n_ranks);
+    mf_buffer_put_u32(&welcome, sharing.n_cores);
     mf_node_encode_welcome("", share, split, pin, false, &welcome);
     r = mf_buffer_status(&welcome);
     if (r == 0)
@@ -158,11 +161,37 @@ static struct mf_jobs jobs_of_node(const struct mf_client *client, uint32_t n_ra
     return (struct mf_jobs){.kind = MF_JOBS_PERCENT, .value = 100};
 }
 
+static bool has_cpu(const struct mf_core *cores, uint32_t n_cores, uint32_t cpu)
+{
+    for (uint32_t i = 0; i < n_cores; i++)
+        for (uint32_t k = 0; k < cores[i].n_cpus; k++)
+            if (cores[i].cpus[k] == cpu)
+                return true;
+    return false;
+}
+
+/* What the servers of a node have among them; where rank 0 is, it and its cores too. */
+static struct mf_sharing count_sharing(struct mf_client *client, const char *host,
+                                       const struct mf_topo_split *split, uint32_t n_servers)
+{
+    struct mf_sharing sharing = {.n_ranks = n_servers, .n_cores = split->n_pool};
+    const struct mf_client_config *config = &client->config;
+
+    if (strcmp(host, client->host) != 0)
+        return sharing;
+    sharing.n_ranks++;
+    for (uint32_t i = 0; i < config->n_cores; i++)
+        sharing.n_cores += !has_cpu(split->pool, split->n_pool, config->cores[i].cpus[0]);
+    client->sharing = sharing;
+    return sharing;
+}
+
 /* Splits the node of `first` among the servers that are on it. */
 static int share_node(struct mf_client *client, uint32_t first, struct mf_topo_rank *ranks,
                       struct mf_station **stations)
 {
     struct mf_topo_split split = {0};
+    struct mf_sharing sharing;
     struct mf_jobs jobs;
     uint32_t n_ranks = 0, n_slots = 0;
     int r;
@@ -179,11 +208,12 @@ static int share_node(struct mf_client *client, uint32_t first, struct mf_topo_r
     }
     jobs = jobs_of_node(client, n_ranks);
     r = mf_topo_share(ranks, n_ranks, &jobs, &split);
+    sharing = count_sharing(client, client->stations[first].host, &split, n_ranks);
     for (uint32_t i = 0; i < n_ranks && r == 0; i++)
         n_slots += ranks[i].n_slots;
     /* Ranks were bound by who launched them; more slots than cores are left to the kernel. */
     for (uint32_t i = 0; i < n_ranks && r == 0; i++)
-        r = bring_up(client, stations[i], &ranks[i], &split,
+        r = bring_up(client, stations[i], &ranks[i], &split, sharing,
                      client->config.is_isolated && n_slots <= split.n_pool);
     mf_topo_split_finish(&split);
     return r;

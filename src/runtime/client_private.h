@@ -132,6 +132,9 @@ struct mf_client {
     struct mf_client_config config;
     struct mf_farm *farm;
     struct mf_book *book;
+    char host[MF_HOST_SIZE];
+    struct mf_sharing sharing;
+    int64_t ahead_ns;
     int64_t now_ns;
     int64_t created_ns;
 

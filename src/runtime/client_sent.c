@@ -159,8 +159,8 @@ void mf_units_hand_over_input(struct mf_client *client, uint32_t number)
 /* What is sent ahead behind a long call cannot be had back, so that it would end unevenly. */
 int64_t mf_units_turnaround_ns(const struct mf_client *client)
 {
-    if (client->are_calls_short && client->turnaround_ns < client->config.ahead_ns)
-        return client->config.ahead_ns;
+    if (client->are_calls_short && client->turnaround_ns < client->ahead_ns)
+        return client->ahead_ns;
     return client->turnaround_ns;
 }
 

@@ -70,6 +70,12 @@ int mf_node_decode_offer(const void *data, size_t size, struct mf_offer *ret_off
 /** Frees what decode allocated; {0} is accepted. */
 void mf_offer_finish(struct mf_offer *offer);
 
+/** How many ranks of a farm share how many cores of a node, as they are bound; zeros for unknown. */
+struct mf_sharing {
+    uint32_t n_ranks;
+    uint32_t n_cores;
+};
+
 /**
  * What WELCOME says; places of the n_slots slots. A worker of function tasks has no GPUs. With
  * `suspends`, the scheduler may take the slots of an attempt that runs for another one.

@@ -287,6 +287,11 @@ int64_t mf_server_next_ns(const struct mf_server *server)
     return server->caller ? server->caller->ops->next_ns(server->caller) : INT64_MAX;
 }
 
+struct mf_sharing mf_server_sharing(const struct mf_server *server)
+{
+    return server->sharing;
+}
+
 bool mf_server_is_finished(const struct mf_server *server)
 {
     return server->is_finished;

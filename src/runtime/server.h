@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/life.h"
 #include "exec/caller.h"
+#include "runtime/node.h"
 #include "topo/topo.h"
 #include "transport/transport.h"
 
@@ -70,6 +71,9 @@ bool mf_server_is_busy(const struct mf_server *server);
 
 /** When it wants its next turn even if nothing happens; INT64_MAX for never. */
 int64_t mf_server_next_ns(const struct mf_server *server);
+
+/** Of its node; zeros before WELCOME. */
+struct mf_sharing mf_server_sharing(const struct mf_server *server);
 
 /** Whether it was told to stop and has said BYE, or has ended its calls without a scheduler. */
 bool mf_server_is_finished(const struct mf_server *server);

@@ -31,6 +31,10 @@ static int on_welcome(struct mf_server *server, struct mf_reader *body)
 
     if (server->is_welcome || !server->caller)
         return -EPROTO;
+    server->sharing.n_ranks = mf_reader_get_u32(body);
+    server->sharing.n_cores = mf_reader_get_u32(body);
+    if (body->has_failed)
+        return -EBADMSG;
     r = mf_node_decode_welcome(body->data, body->left, &welcome);
     if (r < 0)
         return r;

@@ -30,6 +30,7 @@ struct mf_server {
     struct mf_outbox outbox;
     struct mf_inbox *inbox;
     struct mf_shelf shelf;
+    struct mf_sharing sharing;
     bool is_welcome;
     bool is_broken;
     bool is_turning;

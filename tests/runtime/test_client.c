@@ -29,6 +29,9 @@ static const struct mf_transport_ops transport_ops = {
 };
 
 /* Each test is a process of its own. */
+static const char *host = "node"; /* that servers are on */
+static struct mf_core own_core = {.n_cpus = 1};
+static struct mf_sharing said; /* by the last WELCOME */
 static struct mf_transport transport = {.ops = &transport_ops, .size = N_RANKS};
 static struct mf_client *client;
 static struct mf_functions functions;
@@ -63,6 +66,10 @@ static int broken_send(struct mf_transport *which, uint32_t to, struct mf_buffer
             cr_assert(lt(u32, n_units, 1000));
             units[n_units++] = (struct unit){to, record.number, record.attempt, record.unit};
             continue;
+        }
+        if (record.kind == MF_RECORD_WELCOME) {
+            said.n_ranks = mf_reader_get_u32(&body);
+            said.n_cores = mf_reader_get_u32(&body);
         }
         mf_buffer_print(&trace, "%u:%s ", to,
                         record.kind == MF_RECORD_WELCOME ? "welcome"
@@ -106,7 +113,7 @@ static void make_hello(void)
     struct mf_core core = {.n_cpus = 1};
     struct mf_buffer body = {0}, part = {0};
 
-    mf_buffer_put_text(&body, "node");
+    mf_buffer_put_text(&body, host);
     mf_node_encode_cores(&core, 1, &part);
     mf_buffer_put_bytes(&body, part.data, part.size);
     mf_buffer_clear(&part);
@@ -156,11 +163,13 @@ static void setup(void)
                                             .remote = &transport,
                                             .functions = &functions,
                                             .max_attempts = 1,
-                                            .ahead_ns = AHEAD_NS};
+                                            .cores = &own_core,
+                                            .n_cores = 1};
 
     make_hello();
     mf_record_put(&stray, &(struct mf_record){.kind = MF_RECORD_RETURNED, .unit = 99}, NULL, 0);
     cr_assert(eq(int, mf_client_create(&config, &client), 0));
+    mf_client_supply_ahead(client, AHEAD_NS);
     mf_client_turn(client, 1);
 }
 
@@ -181,6 +190,47 @@ static void begin(void)
 }
 
 TestSuite(client, .init = setup, .fini = teardown, .timeout = 300);
+
+static void expect_sharing(struct mf_sharing sharing, uint32_t n_ranks, uint32_t n_cores)
+{
+    cr_assert(eq(u32, sharing.n_ranks, n_ranks));
+    cr_assert(eq(u32, sharing.n_cores, n_cores));
+}
+
+Test(client, servers_are_told_how_many_ranks_of_their_node_share_how_many_cores)
+{
+    begin();
+    expect_sharing(said, 2, 1);
+    expect_sharing(mf_client_sharing(client), 1, 1);
+}
+
+/* Both servers are bound to core 0. */
+static void begin_beside_rank_0(uint32_t cpu_of_rank_0)
+{
+    char own_host[MF_HOST_SIZE];
+
+    teardown();
+    mf_node_host(own_host);
+    host = own_host;
+    own_core.cpus[0] = cpu_of_rank_0;
+    hello = stray = trace = answer = (struct mf_buffer){0};
+    n_hellos = 0;
+    setup();
+    begin();
+}
+
+Test(client, rank_0_has_a_core_where_it_is_bound_to_another_one)
+{
+    begin_beside_rank_0(1);
+    expect_sharing(said, 3, 2);
+    expect_sharing(mf_client_sharing(client), 3, 2);
+}
+
+Test(client, rank_0_shares_the_core_that_it_is_bound_to_with_servers)
+{
+    begin_beside_rank_0(0);
+    expect_sharing(mf_client_sharing(client), 3, 1);
+}
 
 Test(client, servers_that_cannot_be_reached_any_more_are_gone)
 {

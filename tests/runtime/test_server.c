@@ -252,6 +252,8 @@ static void welcome(void)
     struct mf_topo_split split = {.pool = &core, .n_pool = 1};
     struct mf_buffer body = {0};
 
+    mf_buffer_put_u32(&body, 3);
+    mf_buffer_put_u32(&body, 2);
     mf_node_encode_welcome("", &share, &split, false, false, &body);
     say(&(struct mf_record){.kind = MF_RECORD_WELCOME}, body.data, body.size);
     mf_buffer_finish(&body);
@@ -374,6 +376,14 @@ TestSuite(server, .init = setup_welcome, .fini = teardown, .timeout = 300);
 TestSuite(server_begin, .init = setup, .fini = teardown, .timeout = 300);
 
 /* --- beginning --- */
+
+Test(server, it_is_told_how_many_ranks_share_how_many_cores)
+{
+    struct mf_sharing sharing = mf_server_sharing(server);
+
+    cr_assert(eq(u32, sharing.n_ranks, 3));
+    cr_assert(eq(u32, sharing.n_cores, 2));
+}
 
 Test(server_begin, hello_says_host_cores_and_functions)
 {
