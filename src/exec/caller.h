@@ -110,7 +110,8 @@ struct mf_caller_config {
  *          at the moment, and always when calls run in this process
  * @kill    kills that process, and with it the call that runs there
  * @stop    ends what runs, runs the finish hooks, and waits for up to a second; then up to three
- *          more for processes that are killed to disappear. Nothing follows
+ *          more for processes that are killed to disappear. Nothing follows. From inside of turn()
+ * it only asks a function to return, and lets nothing more begin: it is then to be called again
  * @destroy stops if that was not done, and frees. NULL is accepted by mf_caller_destroy()
  */
 struct mf_caller_ops {
@@ -151,7 +152,7 @@ static inline void mf_caller_destroy(struct mf_caller *caller)
  *                    millisecond, to take in what might cancel it; NULL for none
  *
  * It has one slot, however many begin() names. From inside poll everything but turn() may be
- * called; stop() then asks the function to stop, and is completed by the turn in which it returns.
+ * called.
  *
  * Returns 0 or -ENOMEM.
  */

@@ -254,33 +254,45 @@ static bool ask_for_bells(struct mf_host_caller *caller)
     return has_come;
 }
 
-static int turn(struct mf_caller *base, int64_t now_ns)
+static bool turn_all(struct mf_host_caller *caller, int64_t now_ns)
 {
-    struct mf_host_caller *caller = of_base(base);
     bool has_happened = false;
 
-    if (caller->is_broken || caller->is_stopped)
-        return 0;
     if (now_ns - caller->listened_ns >= LISTEN_NS) {
         caller->listened_ns = now_ns;
         mf_host_caller_listen(caller);
     }
     if (caller->channel_error < 0) {
         break_for_nursery(caller);
-        return 1;
+        return true;
     }
     for (uint32_t i = 0; i < caller->n_seats; i++) {
         int result = replace_dead(caller, caller->seats[i], now_ns);
 
         if (result < 0)
-            return 1;
+            return true;
         has_happened |= result == 1;
         has_happened |= turn_seat(caller->seats[i], now_ns);
     }
+    if (caller->is_to_stop)
+        return true;
     has_happened |= mf_host_caller_ask_to_yield(caller, now_ns);
     has_happened |= mf_host_caller_hand_out(caller);
     mf_host_caller_talk(caller);
     return has_happened || ask_for_bells(caller);
+}
+
+static int turn(struct mf_caller *base, int64_t now_ns)
+{
+    struct mf_host_caller *caller = of_base(base);
+    bool has_happened;
+
+    if (caller->is_broken || caller->is_to_stop || caller->is_stopped)
+        return 0;
+    caller->is_turning = true;
+    has_happened = turn_all(caller, now_ns);
+    caller->is_turning = false;
+    return has_happened;
 }
 
 static void keep_time(struct mf_caller *base, int64_t now_ns)
@@ -460,6 +472,10 @@ static void stop(struct mf_caller *base)
 
     if (caller->is_stopped)
         return;
+    if (caller->is_turning) {
+        caller->is_to_stop = true;
+        return;
+    }
     caller->is_stopped = true;
     for (uint32_t i = 0; i < caller->n_seats; i++) {
         if (!caller->seats[i]->is_alive)

@@ -342,6 +342,8 @@ struct mf_host_slot {
  * @listened_ns   when the nursery was listened to last
  * @channel_error   why the nursery cannot be talked to, or 0
  * @is_broken   nothing runs any more
+ * @is_turning  inside of turn(), where seats must stay
+ * @is_to_stop  stop() was called there: nothing more is given out
  */
 struct mf_host_caller {
     struct mf_caller base;
@@ -365,6 +367,8 @@ struct mf_host_caller {
     int64_t listened_ns;
     int channel_error;
     bool is_broken;
+    bool is_turning;
+    bool is_to_stop;
     bool is_stopped;
 };
 

@@ -369,13 +369,10 @@ static void tell_slice(struct inline_caller *caller, struct mf_inline_unit *unit
         tell_returned(caller, unit);
 }
 
-static void finish_stop(struct inline_caller *caller)
+static void drop_units(struct inline_caller *caller)
 {
     while (!mf_list_is_empty(&caller->units))
         mf_inline_unit_end(first_unit(caller));
-    if (caller->is_hooked && caller->functions->finish)
-        caller->functions->finish(caller->functions->farm, caller->functions->hook_user);
-    caller->is_hooked = false;
 }
 
 static int turn(struct mf_caller *base, int64_t now_ns)
@@ -392,7 +389,7 @@ static int turn(struct mf_caller *base, int64_t now_ns)
     run_slice(caller, unit);
     tell_slice(caller, unit);
     if (caller->is_stopped)
-        finish_stop(caller);
+        drop_units(caller);
     note_idle(caller, caller->mark_ns);
     return 1;
 }
@@ -487,9 +484,12 @@ static void stop(struct mf_caller *base)
     struct inline_caller *caller = of_base(base);
 
     caller->is_stopped = true;
-    /* The turn that runs a function goes on with this when it has returned. */
-    if (!caller->running)
-        finish_stop(caller);
+    if (caller->running)
+        return;
+    drop_units(caller);
+    if (caller->is_hooked && caller->functions->finish)
+        caller->functions->finish(caller->functions->farm, caller->functions->hook_user);
+    caller->is_hooked = false;
 }
 
 static void destroy(struct mf_caller *base)

@@ -462,6 +462,8 @@ static void heard(void *arg, const struct mf_caller_event *event)
         task->saved = calloc(event->size + 1, 1);
         memcpy(task->saved, event->entries, event->size);
         task->saved_size = event->size;
+        if (rig->stops_at_checkpoint)
+            rig->caller->ops->stop(rig->caller);
         return;
     case MF_CALLER_YIELDED:
         unit = unit_of(rig, event);

@@ -96,8 +96,9 @@ struct host_rig {
     unsigned n_broken;
     struct mf_error broken;
     bool naps;
-    int64_t still_ns; /* the rank's time, if it does not go on; else 0 */
-    int large_error;  /* what taking large inputs returns, if not 0 */
+    int64_t still_ns;         /* the rank's time, if it does not go on; else 0 */
+    int large_error;          /* what taking large inputs returns, if not 0 */
+    bool stops_at_checkpoint; /* the caller is stopped when it tells of one */
 };
 
 /** Options of a rig; {0} is one unpinned executor and no hooks. */

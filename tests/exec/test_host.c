@@ -387,6 +387,24 @@ Test(host, recalled_unit_that_was_sent_ahead_is_returned_at_once)
     host_rig_destroy(rig);
 }
 
+Test(host, told_to_stop_inside_of_its_turn_it_stops_after_that)
+{
+    struct host_rig *rig = host_rig_create((struct host_options){.n_executors = 2});
+
+    rig->stops_at_checkpoint = true;
+    for (int i = 0; i < 3; i++) {
+        host_call(rig, HOST_OBEY, NULL, 0);
+        host_start(rig);
+    }
+    host_wait_pid(rig, 0);
+    cr_assert_gt(rig->caller->ops->process(rig->caller, 1), 0);
+    cr_assert_eq(rig->caller->ops->turn(rig->caller, 0), 0);
+    rig->caller->ops->stop(rig->caller);
+    cr_assert_eq(rig->caller->ops->process(rig->caller, 1), 0);
+    cr_assert(!rig->tasks[2].saved, "nothing more was begun");
+    host_rig_destroy(rig);
+}
+
 Test(host, unit_recalled_in_its_middle_ends_with_the_call_that_runs)
 {
     struct host_rig *rig = host_rig_create((struct host_options){.stands_still = true});

@@ -840,10 +840,13 @@ Test(inline_caller, stopped_while_it_runs_it_asks_the_function_and_then_is_silen
     cr_assert(eq(int, caller->ops->turn(caller, 0), 1));
     cr_assert(eq(str, told(), ""));
     cr_assert(eq(int, n_begun, 1));
-    cr_assert(eq(int, n_hooks, 11));
+    cr_assert(eq(int, n_hooks, 1), "the rank may have something to say before");
     cr_assert(not(caller->ops->is_busy(caller)));
     add(NULL_FN, "");
     cr_assert(eq(int, start(3), -EPIPE));
+    on_poll = NULL;
+    caller->ops->stop(caller);
+    cr_assert(eq(int, n_hooks, 11));
 }
 
 Test(inline_caller, without_units_it_never_wants_a_turn)
