@@ -196,8 +196,9 @@ MPIFARM_API int mpifarm_hooks(struct mpifarm *farm, int (*init)(struct mpifarm *
  *
  * Returns MPIFARM_CLIENT on rank 0 and MPIFARM_SERVED on the others; -EPROTO, on
  * all, when some rank registered other functions (the sentence names rank and
- * function); -ETIMEDOUT when some rank did not come within a minute; -EINVAL
- * when called twice; -ECONNABORTED on a rank that lost touch with rank 0, or whose rank 0 is gone.
+ * function), or has finished without a start, or died; -ETIMEDOUT, on all that came, when some
+ * rank did not within a minute; -EINVAL when called twice; -ECONNABORTED on a rank that lost touch
+ * with rank 0, or whose rank 0 is gone.
  */
 MPIFARM_API int mpifarm_start(struct mpifarm *farm);
 

@@ -309,6 +309,7 @@ static void learn_sharing(struct mpifarm *farm)
 static int serve(struct mpifarm *farm)
 {
     int n_errors = 0, r = create_server(farm, farm->remote);
+    const char *why;
 
     if (r < 0)
         return r;
@@ -327,9 +328,8 @@ static int serve(struct mpifarm *farm)
     }
     if (n_errors > 0)
         return -ECONNABORTED;
-    if (mf_server_stop_reason(farm->server)[0])
-        return mf_api_fail(farm, -EPROTO, "%s", mf_server_stop_reason(farm->server));
-    return MPIFARM_SERVED;
+    r = mf_server_stop_reason(farm->server, &why);
+    return r < 0 ? mf_api_fail(farm, r, "%s", why) : MPIFARM_SERVED;
 }
 
 /* --- starting --- */
@@ -377,7 +377,7 @@ static int begin(struct mpifarm *farm)
         mf_api_pause(farm, mf_api_turn(farm), INT64_MAX);
     if (r < 0) {
         farm->error = r;
-        mf_client_stop(farm->client, farm->err.text);
+        mf_client_stop(farm->client, r, farm->err.text);
         return r;
     }
     if (!is_alone(farm))
@@ -390,14 +390,15 @@ static int begin(struct mpifarm *farm)
 
 int mpifarm_start(struct mpifarm *farm)
 {
+    const char *why;
     int r;
 
     if (farm->is_started)
         return mf_api_fail(farm, -EINVAL, "mpifarm_start() was called twice");
     farm->is_started = true;
     r = mpifarm_rank(farm) != 0 ? serve(farm) : begin(farm);
-    /* What is the same for all, rank 0 says. */
-    if (r < 0 && (r != -EPROTO || mpifarm_rank(farm) == 0))
+    /* What rank 0 has told the others, it says for all. */
+    if (r < 0 && (!farm->server || mf_server_stop_reason(farm->server, &why) == 0))
         mf_log_error(&farm->log, "%s", farm->err.text);
     return r;
 }
@@ -410,7 +411,7 @@ static int stop_servers(struct mpifarm *farm)
     int64_t deadline_ns = mf_clock_monotonic_ns() + MF_CLIENT_LEAVE_NS;
     char text[512];
 
-    mf_client_stop(farm->client, "");
+    mf_client_stop(farm->client, 0, "");
     while (!mf_client_is_stopped(farm->client)) {
         if (mf_clock_monotonic_ns() >= deadline_ns) {
             mf_log_error(&farm->log, "%s: the program is aborted",
@@ -424,6 +425,21 @@ static int stop_servers(struct mpifarm *farm)
     return 0;
 }
 
+/* The others wait for this rank, which is not going to serve or to be the client. */
+static void withdraw(struct mpifarm *farm)
+{
+    const char *why = farm->is_started ? "could not start" : "has finished without mpifarm_start()";
+    char text[128];
+
+    if (farm->remote->rank == 0) {
+        snprintf(text, sizeof(text), "rank 0 %s", why);
+        mf_client_dismiss_all(farm->remote, -EPROTO, text, &farm->log);
+    } else if (!farm->server || !mf_server_is_finished(farm->server)) {
+        snprintf(text, sizeof(text), "it %s", why);
+        mf_server_decline(farm->remote, 0, text);
+    }
+}
+
 int mpifarm_finish(struct mpifarm *farm)
 {
     int r = 0;
@@ -434,10 +450,8 @@ int mpifarm_finish(struct mpifarm *farm)
         return mf_api_fail(farm, -EPERM, "mpifarm_finish() was called by a task or a callback");
     if (farm->client)
         r = stop_servers(farm);
-    else if (farm->remote && farm->remote->rank == 0)
-        /* The other ranks may wait for a client that never came to be. */
-        mf_client_dismiss_all(farm->remote, "rank 0 has finished without mpifarm_start()",
-                              &farm->log);
+    else if (farm->remote)
+        withdraw(farm);
     /* Ranks that are gone would be waited for in MPI_Finalize. */
     if (farm->remote)
         farm->remote->has_losses = (farm->client && mf_client_has_losses(farm->client)) ||

@@ -105,15 +105,21 @@ int mf_client_announce(struct mf_transport *remote, const struct mf_life *life);
 /** Whether a server is gone, so that the ranks should not wait for each other in the end. */
 bool mf_client_has_losses(const struct mf_client *client);
 
-/** Tells every server to stop. `why` is "" in order, else a sentence for the program there. */
-void mf_client_stop(struct mf_client *client, const char *why);
+/**
+ * mf_client_stop() - tell every server to stop.
+ *
+ * @code, @why  0 and "" in order, else -errno and a sentence for the program there
+ */
+void mf_client_stop(struct mf_client *client, int code, const char *why);
 
 /**
  * mf_client_dismiss_all() - the same where no client has come to be: the other ranks wait for one.
  *
- * @log  says which rank cannot be told
+ * @code, @why   as for mf_client_stop()
+ * @log          says which rank cannot be told
  */
-void mf_client_dismiss_all(struct mf_transport *remote, const char *why, const struct mf_log *log);
+void mf_client_dismiss_all(struct mf_transport *remote, int code, const char *why,
+                           const struct mf_log *log);
 
 /** Whether every server has left. */
 bool mf_client_is_stopped(const struct mf_client *client);

@@ -33,23 +33,23 @@ struct mf_buffer *mf_station_frame(struct mf_client *client, struct mf_station *
     return mf_outbox_make_room(&station->outbox, n);
 }
 
-static void post(struct mf_client *client, struct mf_station *station, enum mf_record_kind kind,
-                 const struct mf_buffer *body)
+static void post(struct mf_client *client, struct mf_station *station,
+                 const struct mf_record *record, const struct mf_buffer *body)
 {
-    struct mf_record record = {.kind = kind,
-                               .number = kind == MF_RECORD_STOP && client->n_gone > 0};
-
-    mf_record_put(mf_station_frame(client, station, sizeof(record) + body->size), &record,
+    mf_record_put(mf_station_frame(client, station, sizeof(*record) + body->size), record,
                   body->data, body->size);
 }
 
-/* `why` is "" for an end in order. */
-static void post_stop(struct mf_client *client, struct mf_station *station, const char *why)
+/* `code` is 0 and `why` "" for an end in order. */
+static void post_stop(struct mf_client *client, struct mf_station *station, int code,
+                      const char *why)
 {
+    struct mf_record record = {
+        .kind = MF_RECORD_STOP, .number = client->n_gone > 0, .unit = (uint64_t)-code};
     struct mf_buffer body = {0};
 
     mf_buffer_put_text(&body, why);
-    post(client, station, MF_RECORD_STOP, &body);
+    post(client, station, &record, &body);
     mf_buffer_finish(&body);
     station->state = MF_STATION_STOPPING;
 }
@@ -129,6 +129,7 @@ static int bring_up(struct mf_client *client, struct mf_station *station,
                     struct mf_topo_rank *share, const struct mf_topo_split *split,
                     struct mf_sharing sharing, bool pin)
 {
+    const struct mf_record record = {.kind = MF_RECORD_WELCOME};
     struct mf_buffer welcome = {0};
     struct mf_event event = {.kind = MF_EVENT_WORKER_UP, .worker = station->rank};
     int r;
@@ -140,7 +141,7 @@ static int bring_up(struct mf_client *client, struct mf_station *station,
     mf_node_encode_welcome("", share, split, pin, false, &welcome);
     r = mf_buffer_status(&welcome);
     if (r == 0)
-        post(client, station, MF_RECORD_WELCOME, &welcome);
+        post(client, station, &record, &welcome);
     mf_buffer_finish(&welcome);
     if (r < 0)
         return r;
@@ -331,7 +332,7 @@ void mf_station_dismiss(struct mf_client *client, struct mf_station *station, co
     if (station->state == MF_STATION_GONE)
         return;
     mf_station_lose(client, station, why);
-    post_stop(client, station, "");
+    post_stop(client, station, 0, "");
 }
 
 /* If it is there after all it is told to stop; but nobody waits for that. */
@@ -361,7 +362,7 @@ bool mf_client_has_losses(const struct mf_client *client)
     return client->n_gone > 0;
 }
 
-void mf_client_stop(struct mf_client *client, const char *why)
+void mf_client_stop(struct mf_client *client, int code, const char *why)
 {
     client->is_stopping = true;
     for (uint32_t i = 0; i < client->n_stations; i++) {
@@ -370,23 +371,22 @@ void mf_client_stop(struct mf_client *client, const char *why)
         if (station->state == MF_STATION_STOPPING || station->state == MF_STATION_GONE)
             continue;
         empty_outbox(station);
-        post_stop(client, station, why);
+        post_stop(client, station, code, why);
     }
     mf_stations_send(client);
 }
 
 /* The same record to all other ranks. Returns 0 or the first error. */
-static int tell_all(struct mf_transport *remote, enum mf_record_kind kind,
+static int tell_all(struct mf_transport *remote, const struct mf_record *record,
                     const struct mf_buffer *body)
 {
-    struct mf_record record = {.kind = kind};
     struct mf_buffer frame = {0};
     int result = 0;
 
     for (uint32_t to = 1; to < remote->size; to++) {
         int r;
 
-        mf_record_put(&frame, &record, body->data, body->size);
+        mf_record_put(&frame, record, body->data, body->size);
         r = mf_transport_send(remote, to, &frame);
         if (r < 0 && result == 0)
             result = r;
@@ -398,22 +398,25 @@ static int tell_all(struct mf_transport *remote, enum mf_record_kind kind,
 
 int mf_client_announce(struct mf_transport *remote, const struct mf_life *life)
 {
+    const struct mf_record record = {.kind = MF_RECORD_LIFE};
     struct mf_buffer body = {0};
     int r;
 
     mf_life_encode(life, &body);
-    r = tell_all(remote, MF_RECORD_LIFE, &body);
+    r = tell_all(remote, &record, &body);
     mf_buffer_finish(&body);
     return r;
 }
 
-void mf_client_dismiss_all(struct mf_transport *remote, const char *why, const struct mf_log *log)
+void mf_client_dismiss_all(struct mf_transport *remote, int code, const char *why,
+                           const struct mf_log *log)
 {
+    const struct mf_record record = {.kind = MF_RECORD_STOP, .unit = (uint64_t)-code};
     struct mf_buffer body = {0};
     int r;
 
     mf_buffer_put_text(&body, why);
-    r = tell_all(remote, MF_RECORD_STOP, &body);
+    r = tell_all(remote, &record, &body);
     if (r < 0)
         mf_log_error(log, "the other ranks cannot be told to stop: %s", strerror(-r));
     mf_buffer_finish(&body);
@@ -425,6 +428,18 @@ bool mf_client_is_stopped(const struct mf_client *client)
         if (client->stations[i].state != MF_STATION_GONE)
             return false;
     return true;
+}
+
+int mf_station_on_bye(struct mf_client *client, struct mf_station *station, struct mf_reader *body)
+{
+    char why[256] = "it left";
+
+    if (body->left > 0)
+        mf_reader_get_text(body, why, sizeof(why));
+    if (mf_reader_finish(body) < 0)
+        return -EBADMSG;
+    mf_station_lose(client, station, why);
+    return 0;
 }
 
 /* The function that a silent rank has been in, as far as is known; NULL for none. */

@@ -198,6 +198,9 @@ void mf_stations_look(struct mf_client *client);
 int mf_station_on_hello(struct mf_client *client, struct mf_station *station,
                         struct mf_reader *body);
 
+/** It has left, or never came. Returns 0 or -errno. */
+int mf_station_on_bye(struct mf_client *client, struct mf_station *station, struct mf_reader *body);
+
 /** A server cannot work or is gone: its tasks go elsewhere. `why` is logged unless it is expected.
  */
 void mf_station_lose(struct mf_client *client, struct mf_station *station, const char *why);

@@ -287,10 +287,8 @@ int mf_results_handle(struct mf_client *client, struct mf_station *station,
 {
     if (record->kind == MF_RECORD_HELLO)
         return mf_station_on_hello(client, station, body);
-    if (record->kind == MF_RECORD_BYE) {
-        mf_station_lose(client, station, "it left");
-        return 0;
-    }
+    if (record->kind == MF_RECORD_BYE)
+        return mf_station_on_bye(client, station, body);
     if (station->state != MF_STATION_UP)
         return 0; /* what was on its way when it was told to stop */
     switch (record->kind) {

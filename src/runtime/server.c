@@ -80,6 +80,19 @@ void mf_server_say_bye(struct mf_server *server)
     server->is_finished = true;
 }
 
+void mf_server_decline(struct mf_transport *transport, uint32_t scheduler, const char *why)
+{
+    struct mf_record bye = {.kind = MF_RECORD_BYE};
+    struct mf_buffer frame = {0}, body = {0};
+
+    mf_buffer_put_text(&body, why);
+    mf_record_put(&frame, &bye, body.data, body.size);
+    /* Without memory, or without the scheduler, there is nobody to tell. */
+    (void)mf_transport_send(transport, scheduler, &frame);
+    mf_buffer_finish(&body);
+    mf_buffer_finish(&frame);
+}
+
 /* --- what the caller tells --- */
 
 static void post_result(struct mf_server *server, const struct mf_caller_event *event)
@@ -302,9 +315,10 @@ bool mf_server_has_losses(const struct mf_server *server)
     return server->has_losses || server->is_orphan;
 }
 
-const char *mf_server_stop_reason(const struct mf_server *server)
+int mf_server_stop_reason(const struct mf_server *server, const char **ret_why)
 {
-    return server->stop_reason.text;
+    *ret_why = server->stop_reason.text;
+    return server->stop_code;
 }
 
 /* --- life --- */

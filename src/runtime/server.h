@@ -81,7 +81,15 @@ bool mf_server_is_finished(const struct mf_server *server);
 /** After the end: whether ranks were lost, so that none should wait for all the others. */
 bool mf_server_has_losses(const struct mf_server *server);
 
-/** Why it was told to stop: "" in order, else a sentence. */
-const char *mf_server_stop_reason(const struct mf_server *server);
+/** Whether it was told to stop in order: 0; or -errno, with a sentence in *ret_why (borrowed). */
+int mf_server_stop_reason(const struct mf_server *server, const char **ret_why);
+
+/**
+ * mf_server_decline() - tell the scheduler that it waits for this rank in vain: no server is made
+ * here, or it ends without having been told to.
+ *
+ * @why  "it ..."
+ */
+void mf_server_decline(struct mf_transport *transport, uint32_t scheduler, const char *why);
 
 #endif

@@ -152,9 +152,10 @@ static int on_life(struct mf_server *server, struct mf_reader *body)
 static int on_stop(struct mf_server *server, const struct mf_record *record, struct mf_reader *body)
 {
     mf_reader_get_text(body, server->stop_reason.text, sizeof(server->stop_reason.text));
-    if (mf_reader_finish(body) < 0)
+    if (mf_reader_finish(body) < 0 || record->unit > INT_MAX)
         return -EBADMSG;
     server->is_stopping = true;
+    server->stop_code = -(int)record->unit;
     server->has_losses = record->number != 0;
     if (server->caller)
         server->caller->ops->stop(server->caller);

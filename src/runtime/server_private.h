@@ -17,6 +17,7 @@
  * @is_broken     the scheduler was told that nothing runs here: only STOP counts
  * @is_turning    inside of the caller's turn
  * @is_stopping   STOP came
+ * @stop_code, @stop_reason   what it said: 0 in order, or -errno with a sentence
  * @sentry        watches the scheduler, as its only peer; NULL when that is in this process
  * @has_losses    ranks were lost
  * @poll_error    what receiving inside of the caller's turn failed with, for the next turn
@@ -40,6 +41,7 @@ struct mf_server {
     bool has_losses;
     struct mf_sentry *sentry;
     int poll_error;
+    int stop_code;
     struct mf_error stop_reason;
 };
 

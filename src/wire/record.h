@@ -39,12 +39,13 @@
 
 enum mf_record_kind {
     /* worker to scheduler */
-    MF_RECORD_HELLO = 33,      /* body: host (text), cores and functions (bytes each), life */
-    MF_RECORD_RESULT = 34,     /* unit, attempt; number: calls reported; flags: IS_LAST */
-    MF_RECORD_RETURNED = 35,   /* unit, attempt: the calls not reported yet will not run */
-    MF_RECORD_STORED = 36,     /* unit: a block is in the node's memory; number: 0, or errno */
-    MF_RECORD_BROKEN = 37,     /* body: why the rank cannot work, as text */
-    MF_RECORD_BYE = 38,        /* the last word of a worker */
+    MF_RECORD_HELLO = 33,    /* body: host (text), cores and functions (bytes each), life */
+    MF_RECORD_RESULT = 34,   /* unit, attempt; number: calls reported; flags: IS_LAST */
+    MF_RECORD_RETURNED = 35, /* unit, attempt: the calls not reported yet will not run */
+    MF_RECORD_STORED = 36,   /* unit: a block is in the node's memory; number: 0, or errno */
+    MF_RECORD_BROKEN = 37,   /* body: why the rank cannot work, as text */
+    MF_RECORD_BYE = 38,      /* the last word of a worker. body: why it does not serve, as text, or
+                                nothing: it was told to stop */
     MF_RECORD_CHECKPOINT = 39, /* unit, attempt; number: which call; body: bytes saved */
     /* scheduler to worker */
     MF_RECORD_WELCOME = 48, /* body: slots, as mf_node_encode_welcome() */
@@ -55,8 +56,8 @@ enum mf_record_kind {
     MF_RECORD_BLOCK = 52,   /* unit: block; number: 1 store it (pieces come first), 0 attach;
                              body: u64 size, name of the shared memory (text) */
     MF_RECORD_DROP = 53,    /* unit: block */
-    MF_RECORD_STOP = 54,    /* body: why, as text; "" in order. number: 0, or 1 when ranks were
-                               lost and none waits for the others any more */
+    MF_RECORD_STOP = 54,    /* unit: 0 in order, or an errno, and body: why, as text. number: 0, or
+                               1 when ranks were lost and none waits for the others any more */
     /* both ways */
     MF_RECORD_PIECE = 55, /* unit: task (input, result) or block; flags: IS_FIRST (body begins with
                            u64 total, at least 1), IS_BLOCK; body: bytes */

@@ -342,6 +342,16 @@ static int finish_without_start(void)
     return mpifarm_finish(make(NULL));
 }
 
+static int finish_without_start_on_1(void)
+{
+    struct mpifarm *farm = make(NULL);
+
+    mpifarm_register(farm, "nothing", nothing, NULL);
+    if (mpifarm_rank(farm) != 1)
+        say(farm, "start", mpifarm_start(farm));
+    return mpifarm_finish(farm);
+}
+
 static int attempts_of_the_options(void)
 {
     const struct mpifarm_options options = {.max_attempts = 3};
@@ -429,6 +439,7 @@ static const struct {
     {"killed", killed_client},
     {"tasks_left", finish_with_tasks_left},
     {"no_start", finish_without_start},
+    {"no_start_on_1", finish_without_start_on_1},
     {"attempts", attempts_of_the_options},
     {"slots", slots},
     {"threads", threads},

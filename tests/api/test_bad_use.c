@@ -378,6 +378,25 @@ Test(bad_use, a_farm_can_end_without_a_start)
     }
 }
 
+Test(bad_use, a_worker_that_ends_without_a_start_is_not_waited_for)
+{
+    struct t_result result =
+        t_sh("begin=$(date +%%s); " LIMIT "%s -n 3 bad_use no_start_on_1; status=$?; "
+             "echo took $(($(date +%%s) - begin)); exit $status",
+             mpirun);
+    const char *took = strstr(result.out, "took ");
+
+    cr_assert(ne(int, result.status, 124));
+    cr_assert(eq(int, result.status, 0), "%s%s", result.out, result.err);
+    for (int rank = 0; rank < 3; rank += 2)
+        cr_assert(has(&result,
+                      "rank %d: start -71: rank 1 cannot take part: it has finished without "
+                      "mpifarm_start()",
+                      rank),
+                  "%s", result.out);
+    cr_assert(took && atoi(took + 5) < 30, "%s", result.out);
+}
+
 Test(bad_use, the_options_say_how_often_tasks_are_tried)
 {
     struct t_result result = run(2, "attempts");

@@ -36,7 +36,7 @@ static struct mf_transport transport = {.ops = &transport_ops, .size = N_RANKS};
 static struct mf_client *client;
 static struct mf_functions functions;
 static struct mf_buffer hello, stray, trace;
-static uint32_t n_hellos;
+static uint32_t n_hellos, n_ranks_there; /* the servers say HELLO in order, if they are there */
 static uint32_t n_strays; /* reports of a unit that there is not, which are there to be received */
 static int n_failures;    /* sends that fail before one succeeds */
 
@@ -48,6 +48,8 @@ static struct unit {
 static uint32_t n_units, n_answered;
 static struct mf_buffer answer;
 static bool has_answer;
+static struct mf_buffer word; /* of server said_by, if that is not 0: received next */
+static uint32_t said_by;
 
 /* --- the transport --- */
 
@@ -71,10 +73,11 @@ static int broken_send(struct mf_transport *which, uint32_t to, struct mf_buffer
             said.n_ranks = mf_reader_get_u32(&body);
             said.n_cores = mf_reader_get_u32(&body);
         }
-        mf_buffer_print(&trace, "%u:%s ", to,
+        mf_buffer_print(&trace, "%u:%s", to,
                         record.kind == MF_RECORD_WELCOME ? "welcome"
                         : record.kind == MF_RECORD_STOP  ? "stop"
                                                          : "?");
+        mf_buffer_print(&trace, record.unit ? " %d " : " ", (int)record.unit);
     }
     mf_buffer_clear(frame);
     return 0;
@@ -84,9 +87,15 @@ static int broken_send(struct mf_transport *which, uint32_t to, struct mf_buffer
 static int hello_receive(struct mf_transport *which, uint32_t *ret_from,
                          const struct mf_buffer **ret_frame)
 {
-    if (n_hellos < N_RANKS - 1) {
+    if (n_hellos < n_ranks_there) {
         *ret_from = ++n_hellos;
         *ret_frame = &hello;
+        return 1;
+    }
+    if (said_by) {
+        *ret_from = said_by;
+        said_by = 0;
+        *ret_frame = &word;
         return 1;
     }
     if (has_answer) {
@@ -148,6 +157,18 @@ static void make_answer(int64_t call_ns)
     has_answer = true;
 }
 
+/* A server says something, which is taken in. */
+static void hear(uint32_t from, enum mf_record_kind kind, uint32_t number,
+                 const struct mf_buffer *body, int64_t now_ns)
+{
+    mf_buffer_clear(&word);
+    mf_record_put(&word, &(struct mf_record){.kind = kind, .number = number},
+                  body ? body->data : NULL, body ? body->size : 0);
+    said_by = from;
+    mf_client_turn(client, now_ns);
+    cr_assert(eq(u32, said_by, 0));
+}
+
 static char *sent(void)
 {
     mf_buffer_put_u8(&trace, '\0');
@@ -156,7 +177,13 @@ static char *sent(void)
 
 /* --- the client --- */
 
-static void setup(void)
+static int function(struct mpifarm_context *context, void *user)
+{
+    return 0;
+}
+
+/* With those of the servers that come first. */
+static void create_client(uint32_t n_there)
 {
     static const struct mf_log log = {.level = MF_LOG_ERROR};
     const struct mf_client_config config = {.log = &log,
@@ -166,11 +193,19 @@ static void setup(void)
                                             .cores = &own_core,
                                             .n_cores = 1};
 
-    make_hello();
-    mf_record_put(&stray, &(struct mf_record){.kind = MF_RECORD_RETURNED, .unit = 99}, NULL, 0);
+    n_hellos = 0;
+    n_ranks_there = n_there;
     cr_assert(eq(int, mf_client_create(&config, &client), 0));
     mf_client_supply_ahead(client, AHEAD_NS);
     mf_client_turn(client, 1);
+}
+
+static void setup(void)
+{
+    mf_functions_add(&functions, "f", function, NULL);
+    make_hello();
+    mf_record_put(&stray, &(struct mf_record){.kind = MF_RECORD_RETURNED, .unit = 99}, NULL, 0);
+    create_client(N_RANKS - 1);
 }
 
 static void teardown(void)
@@ -180,6 +215,14 @@ static void teardown(void)
     mf_buffer_finish(&stray);
     mf_buffer_finish(&trace);
     mf_buffer_finish(&answer);
+    mf_buffer_finish(&word);
+    mf_functions_finish(&functions);
+}
+
+static void restart_with(uint32_t n_there)
+{
+    mf_client_destroy(client);
+    create_client(n_there);
 }
 
 static void begin(void)
@@ -330,4 +373,38 @@ Test(client, no_turn_is_wanted_for_splitting_while_no_server_is_free)
     submit();
     mf_client_turn(client, 30);
     cr_assert(eq(i64, mf_client_next_ns(client), INT64_MAX));
+}
+
+/* --- beginning in vain --- */
+
+Test(client, a_rank_that_does_not_come_is_awaited_for_a_minute_and_all_hear_the_same)
+{
+    int64_t late_ns = mf_clock_monotonic_ns() + 61 * MF_NS_PER_S;
+    struct mf_error err = {0};
+    char expected[64];
+
+    restart_with(1);
+    cr_assert(eq(int, mf_client_is_ready(client, 1, &err), 0));
+    cr_assert(eq(int, mf_client_is_ready(client, late_ns, &err), -ETIMEDOUT));
+    cr_assert(strstr(err.text, "rank 2 did not call mpifarm_start()") != NULL, "%s", err.text);
+    mf_client_stop(client, -ETIMEDOUT, err.text);
+    snprintf(expected, sizeof(expected), "1:stop %d 2:stop %d ", ETIMEDOUT, ETIMEDOUT);
+    cr_assert(eq(str, sent(), expected));
+}
+
+Test(client, a_rank_that_says_that_it_does_not_come_is_not_awaited)
+{
+    struct mf_buffer why = {0};
+    struct mf_error err = {0};
+
+    restart_with(0);
+    mf_buffer_put_text(&why, "it has other plans");
+    hear(1, MF_RECORD_BYE, 0, &why, 1);
+    cr_assert(eq(int, mf_client_is_ready(client, 1, &err), 0), "rank 2 may have more to say");
+    n_hellos = 1;
+    n_ranks_there = 2;
+    mf_client_turn(client, 2);
+    cr_assert(eq(int, mf_client_is_ready(client, 2, &err), -EPROTO));
+    cr_assert(eq(str, err.text, "rank 1 cannot take part: it has other plans"));
+    mf_buffer_finish(&why);
 }

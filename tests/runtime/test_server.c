@@ -181,7 +181,7 @@ static void trace_record(const struct mf_record *record, struct mf_reader *body)
         trace_text("broken", body);
         break;
     case MF_RECORD_BYE:
-        mf_buffer_print(&trace, "bye\n");
+        mf_buffer_print(&trace, "bye%.*s\n", (int)body->left, body->data);
         break;
     case MF_RECORD_CHECKPOINT:
         mf_buffer_print(&trace, "%" PRIu64 ": call %u saved %.*s\n", record->unit, record->number,
@@ -234,12 +234,12 @@ static void say_about(enum mf_record_kind kind, uint64_t unit, uint32_t number)
     say(&(struct mf_record){.kind = kind, .unit = unit, .attempt = 1, .number = number}, NULL, 0);
 }
 
-static void say_text(enum mf_record_kind kind, const char *text)
+static void say_stop(int code, const char *why)
 {
     struct mf_buffer body = {0};
 
-    mf_buffer_put_text(&body, text);
-    say(&(struct mf_record){.kind = kind}, body.data, body.size);
+    mf_buffer_put_text(&body, why);
+    say(&(struct mf_record){.kind = MF_RECORD_STOP, .unit = (uint64_t)code}, body.data, body.size);
     mf_buffer_finish(&body);
 }
 
@@ -424,7 +424,7 @@ Test(server_begin, an_init_hook_that_refuses_breaks_the_rank)
     send_unit(1);
     cr_assert(turn() >= 0);
     cr_assert(eq(str, heard(), "hello\nbroken rank 3: its init hook refused to work\n"));
-    say_text(MF_RECORD_STOP, "");
+    say_stop(0, "");
     cr_assert(turn() >= 0);
     cr_assert(eq(str, heard(), "bye\n"));
     cr_assert(eq(int, n_finished, 0));
@@ -432,11 +432,21 @@ Test(server_begin, an_init_hook_that_refuses_breaks_the_rank)
 
 Test(server_begin, told_to_stop_before_its_welcome_it_leaves)
 {
-    say_text(MF_RECORD_STOP, "rank 2 registered other functions");
+    const char *why;
+
+    say_stop(ETIMEDOUT, "rank 2 did not come");
     cr_assert(turn() >= 0);
     cr_assert(eq(str, heard(), "hello\nbye\n"));
     cr_assert(mf_server_is_finished(server));
-    cr_assert(eq(str, (char *)mf_server_stop_reason(server), "rank 2 registered other functions"));
+    cr_assert(eq(int, mf_server_stop_reason(server, &why), -ETIMEDOUT));
+    cr_assert(eq(str, (char *)why, "rank 2 did not come"));
+}
+
+Test(server_begin, one_that_does_not_come_says_so)
+{
+    heard();
+    mf_server_decline(worker_end, 0, "");
+    cr_assert(eq(str, heard(), "bye\n"));
 }
 
 /* --- calls --- */
@@ -727,7 +737,7 @@ Test(server, stopping_removes_the_blocks_stored_here)
 {
     post_block(100);
     send_block(1, 100, block_name);
-    say_text(MF_RECORD_STOP, "");
+    say_stop(0, "");
     run_all();
     cr_assert(mf_server_is_finished(server));
     cr_assert(eq(int, shm_unlink(block_name), -1));
@@ -737,20 +747,22 @@ Test(server, stopping_removes_the_blocks_stored_here)
 
 Test(server, told_to_stop_it_finishes_and_says_bye)
 {
+    const char *why;
+
     add(ECHO, "x");
     send_unit(1);
-    say_text(MF_RECORD_STOP, "the client failed");
+    say_stop(0, "");
     run_all();
     cr_assert(eq(str, heard(), "bye\n"));
     cr_assert(eq(int, n_finished, 1));
     cr_assert(mf_server_is_finished(server));
-    cr_assert(eq(str, (char *)mf_server_stop_reason(server), "the client failed"));
+    cr_assert(eq(int, mf_server_stop_reason(server, &why), 0));
     cr_assert(eq(int, turn(), 0));
 }
 
 static void stop_now(void)
 {
-    say_text(MF_RECORD_STOP, "");
+    say_stop(0, "");
     flush();
 }
 
@@ -775,7 +787,7 @@ static void expect_failure(int error)
     cr_assert(eq(int, turn(), error));
     text = heard();
     cr_assert(strstr(text, "broken rank 3 gave up") != NULL, "%s", text);
-    say_text(MF_RECORD_STOP, "");
+    say_stop(0, "");
     cr_assert(turn() >= 0);
     cr_assert(eq(str, heard(), "bye\n"));
 }
