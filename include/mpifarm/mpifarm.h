@@ -183,7 +183,11 @@ MPIFARM_API int mpifarm_lookup(const struct mpifarm *farm, const char *name);
  * @finish  called after the last task; not in an executor that was killed
  * @user    handed to both; see mpifarm_register()
  *
- * Either may be NULL. Returns 0, or -EINVAL after mpifarm_start().
+ * Either may be NULL. They may take as long as they like, to load or save what tasks use:
+ * mpifarm_start() on rank 0 does not wait for init, mpifarm_finish() waits for both; a rank that
+ * dies in one is noticed as in a task. The init hook of an executor that takes the place of one
+ * that died is given a minute, or ten times what the first ones took, and 4 s once the farm ends.
+ * Returns 0, or -EINVAL after mpifarm_start().
  */
 MPIFARM_API int mpifarm_hooks(struct mpifarm *farm, int (*init)(struct mpifarm *farm, void *user),
                               void (*finish)(struct mpifarm *farm, void *user), void *user);
@@ -207,10 +211,12 @@ MPIFARM_API int mpifarm_start(struct mpifarm *farm);
  *
  * On every rank, last, also after a failure. It frees all futures and blocks.
  * Tasks that are not finished are dropped, without a callback; a function that runs is given 5 s to
- * return. If it does not, the program is aborted with a message that names rank and function, since
- * MPI could not be ended without it. A client that exits without finishing is noticed by mpirun and
- * srun, which then end the other ranks. Once ranks have died, which mpirun --enable-recovery lets
- * the others survive, it waits for nobody, and MPI is not finalized.
+ * return, in an executor 1 s. If it does not, its executor is killed, or the program is aborted
+ * with a message that names rank and function, since MPI could not be ended without it. So it is
+ * when a rank does not answer for as long, but hooks are waited for until they have ended. A client
+ * that exits without finishing is noticed by mpirun and srun, which then end the other ranks. Once
+ * ranks have died, which mpirun --enable-recovery lets the others survive, it waits for nobody, and
+ * MPI is not finalized.
  *
  * NULL is accepted. Returns 0, or what went wrong.
  */

@@ -377,7 +377,7 @@ static int begin(struct mpifarm *farm)
         mf_api_pause(farm, mf_api_turn(farm), INT64_MAX);
     if (r < 0) {
         farm->error = r;
-        mf_client_stop(farm->client, r, farm->err.text);
+        mf_client_stop(farm->client, mf_clock_monotonic_ns(), r, farm->err.text);
         return r;
     }
     if (!is_alone(farm))
@@ -405,22 +405,28 @@ int mpifarm_start(struct mpifarm *farm)
 
 /* --- ending --- */
 
+static int give_up_servers(struct mpifarm *farm)
+{
+    char text[512];
+
+    mf_log_error(&farm->log, "%s: the program is aborted",
+                 mf_client_describe_overdue(farm->client, farm->now_ns, text, sizeof(text)));
+    if (farm->remote)
+        mf_transport_mpi_abort(ABORT_STATUS);
+    return -ETIMEDOUT;
+}
+
 /* Waits until the servers have left; a function that does not return ends the program. */
 static int stop_servers(struct mpifarm *farm)
 {
-    int64_t deadline_ns = mf_clock_monotonic_ns() + MF_CLIENT_LEAVE_NS;
-    char text[512];
-
-    mf_client_stop(farm->client, 0, "");
+    mf_client_stop(farm->client, mf_clock_monotonic_ns(), 0, "");
     while (!mf_client_is_stopped(farm->client)) {
-        if (mf_clock_monotonic_ns() >= deadline_ns) {
-            mf_log_error(&farm->log, "%s: the program is aborted",
-                         mf_client_describe_silent(farm->client, text, sizeof(text)));
-            if (farm->remote)
-                mf_transport_mpi_abort(ABORT_STATUS);
-            return -ETIMEDOUT;
-        }
-        mf_api_pause(farm, mf_api_turn(farm), deadline_ns);
+        bool had_traffic = mf_api_turn(farm);
+
+        /* What comes may be word of hooks, and more of it may be on its way. */
+        if (!had_traffic && mf_client_is_overdue(farm->client, farm->now_ns))
+            return give_up_servers(farm);
+        mf_api_pause(farm, had_traffic, INT64_MAX);
     }
     return 0;
 }

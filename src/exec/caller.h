@@ -69,12 +69,14 @@ struct mf_caller_event {
 };
 
 /**
+ * @is_patient  finish hooks of executor processes may take as long as they like, else 4 s
  * @heard       called for each event
  * @take_large  hands over the large input of a task (malloc()ed, now the caller's), or returns
  *              -ENOENT; asked when its unit is started
  * @arg         handed to both
  */
 struct mf_caller_config {
+    bool is_patient;
     void (*heard)(void *arg, const struct mf_caller_event *event);
     int (*take_large)(void *arg, uint64_t task, uint8_t **ret_data, size_t *ret_size);
     void *arg;
@@ -109,9 +111,11 @@ struct mf_caller_config {
  * @process the process that serves a slot (from 1) and can be given calls; 0 when there is none
  *          at the moment, and always when calls run in this process
  * @kill    kills that process, and with it the call that runs there
- * @stop    ends what runs, runs the finish hooks, and waits for up to a second; then up to three
- *          more for processes that are killed to disappear. Nothing follows. From inside of turn()
- * it only asks a function to return, and lets nothing more begin: it is then to be called again
+ * @stop    ends what runs and runs the finish hooks. Nothing follows. From inside of turn() it only
+ *          asks a function to return, and lets nothing more begin: it is then to be called again.
+ *          Executor processes are waited for: one that is in a call for a second, others for 4, one
+ *          in its finish hook for as long as that takes if the caller is patient. Those that are
+ *          left are killed, and may take three seconds more to disappear
  * @destroy stops if that was not done, and frees. NULL is accepted by mf_caller_destroy()
  */
 struct mf_caller_ops {

@@ -388,6 +388,7 @@ _Noreturn void mf_executor_process_main(const struct mf_executor_process_config 
     process.looked_ns = mf_clock_monotonic_ns();
     while (turn(&process))
         ;
+    enter(&process, MF_HOST_FINISHING);
     if (functions->finish)
         functions->finish(functions->farm, functions->hook_user);
     fflush(NULL);

@@ -44,6 +44,7 @@ enum mf_host_stage {
     MF_HOST_IN_HOOK, /* the init hook runs */
     MF_HOST_REFUSED, /* the init hook does not want to work */
     MF_HOST_READY,
+    MF_HOST_FINISHING, /* the finish hook runs */
 };
 
 /** Whether the call that runs of a portion goes on at its next checkpoint, or has stopped there. */

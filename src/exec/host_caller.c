@@ -37,8 +37,8 @@
 
 /*
  * How long a call may take to end when the executors finish, and how long one
- * that is in no call may take for its hook; a busy machine is not to cut that
- * short. Rank 0 waits for workers a little longer.
+ * that is in no call may take to get to its finish hook, and through it if the
+ * caller is not patient; a busy machine is not to cut that short.
  */
 #define CALL_END_NS MF_NS_PER_S
 #define FINISH_NS (4 * MF_NS_PER_S)
@@ -445,22 +445,34 @@ static int begin(struct mf_caller *base, const struct mf_functions *functions, u
     return result < 0 ? result : 0;
 }
 
-static bool are_gone(struct mf_host_caller *caller, bool counts_calls)
+static bool is_anything(struct mf_seat *seat)
+{
+    return true;
+}
+
+static bool is_in_no_call(struct mf_seat *seat)
+{
+    return !mf_seat_is_in_call(seat);
+}
+
+static bool are_gone(struct mf_host_caller *caller, bool (*counts)(struct mf_seat *seat))
 {
     for (uint32_t i = 0; i < caller->n_seats; i++) {
         struct mf_seat *seat = caller->seats[i];
 
-        if (seat->is_alive && !seat->has_died && (counts_calls || !mf_seat_is_in_call(seat)))
+        if (seat->is_alive && !seat->has_died && counts(seat))
             return false;
     }
     return true;
 }
 
-static void wait_gone(struct mf_host_caller *caller, int64_t end_ns, bool counts_calls)
+/* Until the processes that count have ended. */
+static void wait_gone(struct mf_host_caller *caller, int64_t end_ns,
+                      bool (*counts)(struct mf_seat *seat))
 {
     int result = caller->channel_error;
 
-    while (result == 0 && caller->nursery.pid > 0 && !are_gone(caller, counts_calls))
+    while (result == 0 && caller->nursery.pid > 0 && !are_gone(caller, counts))
         result = wait_for_news(caller, end_ns);
 }
 
@@ -483,8 +495,10 @@ static void stop(struct mf_caller *base)
         atomic_store(&caller->seats[i]->host.memory->should_finish, 1);
         mf_host_wake(&caller->seats[i]->host);
     }
-    wait_gone(caller, begun_ns + CALL_END_NS, true);
-    wait_gone(caller, begun_ns + FINISH_NS, false);
+    wait_gone(caller, begun_ns + CALL_END_NS, is_anything);
+    wait_gone(caller, begun_ns + FINISH_NS, is_in_no_call);
+    if (caller->config.is_patient)
+        wait_gone(caller, INT64_MAX, mf_seat_is_finishing);
     /* Those that are left go with the nursery. */
     if (caller->nursery.pid > 0)
         mf_host_caller_close_nursery(caller);

@@ -254,6 +254,9 @@ void mf_seat_finish_life(struct mf_seat *seat);
 /** Whether the process can be given calls. */
 bool mf_seat_is_ready(struct mf_seat *seat);
 
+/** Whether its finish hook runs. */
+bool mf_seat_is_finishing(struct mf_seat *seat);
+
 /** Asks the nursery for a process. Returns 0 or -errno. */
 int mf_seat_give_birth(struct mf_seat *seat);
 

@@ -120,6 +120,12 @@ bool mf_seat_is_ready(struct mf_seat *seat)
     return seat->is_ready;
 }
 
+bool mf_seat_is_finishing(struct mf_seat *seat)
+{
+    return atomic_load_explicit(&seat->host.memory->stage, memory_order_acquire) ==
+           MF_HOST_FINISHING;
+}
+
 /* --- sending --- */
 
 static void begin_record(struct mf_seat *seat, uint32_t kind, uint64_t number, const void *body,

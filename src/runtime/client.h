@@ -23,7 +23,10 @@
 
 struct mf_client;
 
-/** How long a function gets to return when the farm ends. */
+/**
+ * How long a function gets to return when the farm ends, or any other step of a server that is not
+ * a hook.
+ */
 #define MF_CLIENT_LEAVE_NS (5 * MF_NS_PER_S)
 
 /**
@@ -110,7 +113,7 @@ bool mf_client_has_losses(const struct mf_client *client);
  *
  * @code, @why  0 and "" in order, else -errno and a sentence for the program there
  */
-void mf_client_stop(struct mf_client *client, int code, const char *why);
+void mf_client_stop(struct mf_client *client, int64_t now_ns, int code, const char *why);
 
 /**
  * mf_client_dismiss_all() - the same where no client has come to be: the other ranks wait for one.
@@ -124,8 +127,17 @@ void mf_client_dismiss_all(struct mf_transport *remote, int code, const char *wh
 /** Whether every server has left. */
 bool mf_client_is_stopped(const struct mf_client *client);
 
-/** After a stop that not all obeyed: which rank is in which function. Returns text. */
-char *mf_client_describe_silent(const struct mf_client *client, char *text, size_t size);
+/**
+ * mf_client_is_overdue() - after a stop, whether some server has let MF_CLIENT_LEAVE_NS pass.
+ *
+ * One that has said that its hooks run may take as long as these do; when init hooks have ended,
+ * its time begins anew.
+ */
+bool mf_client_is_overdue(const struct mf_client *client, int64_t now_ns);
+
+/** Of the first of those that it is overdue: which rank, in which function. Returns text. */
+char *mf_client_describe_overdue(const struct mf_client *client, int64_t now_ns, char *text,
+                                 size_t size);
 
 /** Whether a server works on that rank; with rank 0, on any. */
 bool mf_client_has_worker(const struct mf_client *client, uint32_t rank);

@@ -336,10 +336,20 @@ void mf_station_dismiss(struct mf_client *client, struct mf_station *station, co
 }
 
 /* If it is there after all it is told to stop; but nobody waits for that. */
-static void give_up_silent(struct mf_client *client, struct mf_station *station)
+static void give_up_silent(struct mf_client *client, struct mf_station *station, const char *why)
 {
-    mf_station_dismiss(client, station, "nothing is heard of it");
+    mf_station_dismiss(client, station, why);
     station->state = MF_STATION_GONE;
+}
+
+/* At the end nobody asks for it any more, but it may not have done what it was about to. Once some
+ * are lost, others end without waiting: their last word may not have been read yet. */
+static void report_loss(const struct mf_client *client, const struct mf_station *station,
+                        const char *why)
+{
+    if (client->is_stopping && client->n_gone == 0)
+        mf_log_warning(client->config.log, "rank %" PRIu32 " on %s is lost: %s", station->rank,
+                       station->host, why);
 }
 
 void mf_stations_look(struct mf_client *client)
@@ -349,11 +359,16 @@ void mf_stations_look(struct mf_client *client)
 
     mf_sentry_look(client->sentry, client->now_ns);
     while (mf_sentry_next(client->sentry, &rank, &passing)) {
+        struct mf_station *station = &client->stations[rank];
+        bool has_ended = passing == MF_PASSING_ENDED;
+        const char *why = has_ended ? "its process has ended" : "nothing is heard of it";
+
+        report_loss(client, station, why);
         client->n_gone++;
-        if (passing == MF_PASSING_ENDED)
-            mf_station_lose(client, &client->stations[rank], "its process has ended");
+        if (has_ended)
+            mf_station_lose(client, station, why);
         else
-            give_up_silent(client, &client->stations[rank]);
+            give_up_silent(client, station, why);
     }
 }
 
@@ -362,12 +377,13 @@ bool mf_client_has_losses(const struct mf_client *client)
     return client->n_gone > 0;
 }
 
-void mf_client_stop(struct mf_client *client, int code, const char *why)
+void mf_client_stop(struct mf_client *client, int64_t now_ns, int code, const char *why)
 {
     client->is_stopping = true;
     for (uint32_t i = 0; i < client->n_stations; i++) {
         struct mf_station *station = &client->stations[i];
 
+        station->awaited_ns = now_ns;
         if (station->state == MF_STATION_STOPPING || station->state == MF_STATION_GONE)
             continue;
         empty_outbox(station);
@@ -430,6 +446,18 @@ bool mf_client_is_stopped(const struct mf_client *client)
     return true;
 }
 
+/* --- what leaving takes --- */
+
+int mf_station_on_hooks(struct mf_client *client, struct mf_station *station,
+                        const struct mf_record *record)
+{
+    if (station->state < MF_STATION_UP || record->number > 1)
+        return -EPROTO;
+    station->is_in_hook = record->number == 1;
+    station->awaited_ns = client->now_ns;
+    return 0;
+}
+
 int mf_station_on_bye(struct mf_client *client, struct mf_station *station, struct mf_reader *body)
 {
     char why[256] = "it left";
@@ -440,6 +468,20 @@ int mf_station_on_bye(struct mf_client *client, struct mf_station *station, stru
         return -EBADMSG;
     mf_station_lose(client, station, why);
     return 0;
+}
+
+static bool is_overdue(const struct mf_station *station, int64_t now_ns)
+{
+    return station->state != MF_STATION_GONE && !station->is_in_hook &&
+           now_ns - station->awaited_ns >= MF_CLIENT_LEAVE_NS;
+}
+
+bool mf_client_is_overdue(const struct mf_client *client, int64_t now_ns)
+{
+    for (uint32_t i = 0; i < client->n_stations; i++)
+        if (is_overdue(&client->stations[i], now_ns))
+            return true;
+    return false;
 }
 
 /* The function that a silent rank has been in, as far as is known; NULL for none. */
@@ -461,22 +503,27 @@ static const char *function_at(const struct mf_client *client, const struct mf_s
                                                     : NULL;
 }
 
-char *mf_client_describe_silent(const struct mf_client *client, char *text, size_t size)
+static void describe(const struct mf_client *client, const struct mf_station *station, char *text,
+                     size_t size)
+{
+    const char *function = function_at(client, station);
+
+    if (function)
+        snprintf(text, size, "rank %" PRIu32 " on %s does not return from function \"%s\"",
+                 station->rank, station->host, function);
+    else
+        snprintf(text, size, "rank %" PRIu32 " on %s does not answer", station->rank,
+                 station->host[0] ? station->host : "an unknown host");
+}
+
+char *mf_client_describe_overdue(const struct mf_client *client, int64_t now_ns, char *text,
+                                 size_t size)
 {
     text[0] = '\0';
     for (uint32_t i = 0; i < client->n_stations; i++) {
-        const struct mf_station *station = &client->stations[i];
-        const char *function;
-
-        if (station->state == MF_STATION_GONE)
+        if (!is_overdue(&client->stations[i], now_ns))
             continue;
-        function = function_at(client, station);
-        if (function)
-            snprintf(text, size, "rank %" PRIu32 " on %s does not return from function \"%s\"",
-                     station->rank, station->host, function);
-        else
-            snprintf(text, size, "rank %" PRIu32 " on %s does not answer", station->rank,
-                     station->host[0] ? station->host : "an unknown host");
+        describe(client, &client->stations[i], text, size);
         break;
     }
     return text;

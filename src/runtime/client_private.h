@@ -36,6 +36,8 @@ enum mf_station_state {
  *
  * @outbox, @inbox  what goes there, and large results on their way here
  * @n_targeted      units that it alone may run
+ * @is_in_hook      its hooks run, which may take as long as they like
+ * @awaited_ns      since when it has to do something to leave, once it was told to stop
  * @node            its place in the list of those with something to send
  */
 struct mf_station {
@@ -48,6 +50,8 @@ struct mf_station {
     uint32_t n_cores;
     uint32_t n_slots;
     uint32_t n_targeted;
+    bool is_in_hook;
+    int64_t awaited_ns;
     struct mf_list node;
 };
 
@@ -197,6 +201,10 @@ void mf_stations_look(struct mf_client *client);
 /** A server says what it has. Returns 0 or -errno. */
 int mf_station_on_hello(struct mf_client *client, struct mf_station *station,
                         struct mf_reader *body);
+
+/** Its hooks run, or have ended. Returns 0 or -errno. */
+int mf_station_on_hooks(struct mf_client *client, struct mf_station *station,
+                        const struct mf_record *record);
 
 /** It has left, or never came. Returns 0 or -errno. */
 int mf_station_on_bye(struct mf_client *client, struct mf_station *station, struct mf_reader *body);

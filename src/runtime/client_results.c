@@ -289,6 +289,8 @@ int mf_results_handle(struct mf_client *client, struct mf_station *station,
         return mf_station_on_hello(client, station, body);
     if (record->kind == MF_RECORD_BYE)
         return mf_station_on_bye(client, station, body);
+    if (record->kind == MF_RECORD_HOOKS)
+        return mf_station_on_hooks(client, station, record);
     if (station->state != MF_STATION_UP)
         return 0; /* what was on its way when it was told to stop */
     switch (record->kind) {

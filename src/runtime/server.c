@@ -6,7 +6,8 @@
  *     send      what was gathered, and as much of large bodies as goes out now
  *
  * While an inline caller runs a function, mf_server_poll() receives and sends
- * in between. A STOP that comes then is completed after the caller's turn.
+ * in between. A STOP is obeyed at the end of the turn: the scheduler is told that
+ * no call runs any more, then the finish hooks run, and BYE is the last word.
  */
 #include "runtime/server_private.h"
 
@@ -16,9 +17,13 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 /* How long it may be that nothing is heard of the scheduler, nor of whoever answers for it. */
 #define SCHEDULER_SILENCE_NS (5 * MF_NS_PER_S)
+
+/* How long what is on its way to the scheduler may take to get there before finish hooks run. */
+#define PUSH_NS MF_NS_PER_S
 
 /* --- saying --- */
 
@@ -67,17 +72,13 @@ static void say_hello(struct mf_server *server, const struct mf_server_config *c
     mf_buffer_finish(&body);
 }
 
-void mf_server_say_bye(struct mf_server *server)
+void mf_server_say_hooks(struct mf_server *server, bool are_to_run)
 {
-    struct mf_record bye = {.kind = MF_RECORD_BYE};
+    struct mf_record record = {.kind = MF_RECORD_HOOKS, .number = are_to_run};
 
-    mf_caller_destroy(server->caller);
-    server->caller = NULL;
-    mf_shelf_finish(&server->shelf);
-    mf_outbox_finish(&server->outbox);
-    mf_outbox_init(&server->outbox, server->transport, server->scheduler);
-    mf_server_post(server, &bye, NULL, 0);
-    server->is_finished = true;
+    mf_server_post(server, &record, NULL, 0);
+    /* A call may be next, which may take long, too, but is not to be taken for a hook. */
+    (void)mf_outbox_turn(&server->outbox);
 }
 
 void mf_server_decline(struct mf_transport *transport, uint32_t scheduler, const char *why)
@@ -178,7 +179,8 @@ static int take_large(void *arg, uint64_t task, uint8_t **ret_data, size_t *ret_
 
 struct mf_caller_config mf_server_caller_config(struct mf_server *server)
 {
-    return (struct mf_caller_config){.heard = heard, .take_large = take_large, .arg = server};
+    return (struct mf_caller_config){
+        .is_patient = true, .heard = heard, .take_large = take_large, .arg = server};
 }
 
 /* --- the turn --- */
@@ -228,7 +230,7 @@ static int run(struct mf_server *server, int64_t now_ns)
 {
     int r;
 
-    if (!server->is_welcome || server->is_broken || server->is_finished)
+    if (!server->is_welcome || server->is_broken || server->is_stopping)
         return 0;
     /* More results than the scheduler takes would fill the memory. */
     if (!mf_list_is_empty(&server->outbox.queue)) {
@@ -238,9 +240,47 @@ static int run(struct mf_server *server, int64_t now_ns)
     server->is_turning = true;
     r = server->caller->ops->turn(server->caller, now_ns);
     server->is_turning = false;
-    if (server->is_stopping)
-        mf_server_say_bye(server);
     return r;
+}
+
+/*
+ * What was handed to the transport may need this process to move it, which a hook does not do.
+ * The scheduler waits for it; if it does not, it may be dead.
+ */
+static void push_out(struct mf_server *server)
+{
+    const struct timespec nap = {.tv_nsec = 100 * MF_NS_PER_US};
+    int64_t end_ns = mf_clock_monotonic_ns() + PUSH_NS;
+    const struct mf_buffer *frame;
+    uint32_t from;
+
+    while (mf_transport_unsent(server->transport, server->scheduler) > 0 &&
+           mf_clock_monotonic_ns() < end_ns) {
+        int r = mf_transport_receive(server->transport, &from, &frame);
+
+        if (r < 0)
+            return;
+        if (r == 0)
+            nanosleep(&nap, NULL);
+    }
+}
+
+/* No call runs any more. What nobody waits for now is forgotten. */
+static void leave(struct mf_server *server)
+{
+    struct mf_record bye = {.kind = MF_RECORD_BYE};
+
+    mf_outbox_finish(&server->outbox);
+    mf_outbox_init(&server->outbox, server->transport, server->scheduler);
+    mf_server_say_hooks(server, true);
+    /* A scheduler in this process is not going to listen before this one comes back. */
+    if (server->sentry)
+        push_out(server);
+    mf_caller_destroy(server->caller);
+    server->caller = NULL;
+    mf_shelf_finish(&server->shelf);
+    mf_server_post(server, &bye, NULL, 0);
+    server->is_finished = true;
 }
 
 /* There is nobody to report to: what runs is ended. */
@@ -276,6 +316,8 @@ int mf_server_turn(struct mf_server *server, int64_t now_ns)
     if (had_traffic < 0)
         return fail(server, had_traffic);
     had_traffic |= run(server, now_ns);
+    if (server->is_stopping && !server->is_finished)
+        leave(server);
     r = mf_outbox_turn(&server->outbox);
     return r < 0 ? r : had_traffic | r;
 }

@@ -38,8 +38,10 @@ static int on_welcome(struct mf_server *server, struct mf_reader *body)
     r = mf_node_decode_welcome(body->data, body->left, &welcome);
     if (r < 0)
         return r;
+    mf_server_say_hooks(server, true);
     r = server->caller->ops->begin(server->caller, server->functions, server->rank, welcome.slots,
                                    welcome.n_slots);
+    mf_server_say_hooks(server, false);
     mf_welcome_finish(&welcome);
     if (r < 0)
         refuse_to_work(server, r);
@@ -157,10 +159,9 @@ static int on_stop(struct mf_server *server, const struct mf_record *record, str
     server->is_stopping = true;
     server->stop_code = -(int)record->unit;
     server->has_losses = record->number != 0;
-    if (server->caller)
+    /* A function that runs is asked to return. */
+    if (server->is_turning)
         server->caller->ops->stop(server->caller);
-    if (!server->is_turning)
-        mf_server_say_bye(server);
     return 0;
 }
 

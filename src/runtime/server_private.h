@@ -54,8 +54,9 @@ void mf_server_post(struct mf_server *server, const struct mf_record *record, co
 /** Tells the scheduler, once, that nothing runs here. */
 void mf_server_report_broken(struct mf_server *server, const char *text);
 
-/** Leaves: what nobody waits for any more is forgotten. */
-void mf_server_say_bye(struct mf_server *server);
+/** Tells the scheduler, at once, that hooks are about to run, which may take as long as they like;
+ * or that they have ended. */
+void mf_server_say_hooks(struct mf_server *server, bool are_to_run);
 
 /* server_orders.c */
 

@@ -9,7 +9,7 @@
 
 static bool is_known(uint8_t kind)
 {
-    return (kind >= MF_RECORD_HELLO && kind <= MF_RECORD_CHECKPOINT) ||
+    return (kind >= MF_RECORD_HELLO && kind <= MF_RECORD_HOOKS) ||
            (kind >= MF_RECORD_WELCOME && kind <= MF_RECORD_LIFE);
 }
 

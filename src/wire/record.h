@@ -47,6 +47,8 @@ enum mf_record_kind {
     MF_RECORD_BYE = 38,      /* the last word of a worker. body: why it does not serve, as text, or
                                 nothing: it was told to stop */
     MF_RECORD_CHECKPOINT = 39, /* unit, attempt; number: which call; body: bytes saved */
+    MF_RECORD_HOOKS = 40, /* number: 1 no call runs, but hooks, for as long as they like; 0 they
+                             have ended. Between the last calls and BYE they do not end */
     /* scheduler to worker */
     MF_RECORD_WELCOME = 48, /* body: slots, as mf_node_encode_welcome() */
     MF_RECORD_UNIT = 49,    /* unit, attempt; number: calls */

@@ -292,6 +292,43 @@ static int hooks(void)
     return mpifarm_finish(farm);
 }
 
+/* Longer than a function gets to return when the farm ends. */
+#define LONG_S 6
+
+static int init_on_1_takes_long(struct mpifarm *farm, void *user)
+{
+    if (mpifarm_rank(farm) == 1)
+        sleep(LONG_S);
+    append_line("begun");
+    return 0;
+}
+
+static void finish_on_2_takes_long(struct mpifarm *farm, void *user)
+{
+    if (mpifarm_rank(farm) == 2)
+        sleep(LONG_S);
+    append_line("finished");
+}
+
+/* The client ends while the hooks of one worker have not run, those of the other have. */
+static int slow_hooks(void)
+{
+    const struct mpifarm_options options = {.n_executors = 1};
+    const struct mpifarm_task_options on_2 = {.rank = 2};
+    struct mpifarm *farm = make(&options);
+    mpifarm_future future;
+    int r = 0;
+
+    mpifarm_register(farm, "nothing", nothing, NULL);
+    mpifarm_hooks(farm, init_on_1_takes_long, finish_on_2_takes_long, NULL);
+    if (mpifarm_start(farm) == MPIFARM_CLIENT) {
+        r = mpifarm_submit(farm, 0, NULL, 0, &on_2, &future);
+        if (r == 0)
+            r = mpifarm_wait(farm, future, MPIFARM_FOREVER);
+    }
+    return mpifarm_finish(farm) < 0 || r < 0;
+}
+
 /* --- ends --- */
 
 static int stuck_at_the_end(void)
@@ -434,6 +471,7 @@ static const struct {
     {"hook_refuses_quietly", hook_refuses_quietly},
     {"all_hooks_refuse", all_hooks_refuse},
     {"hooks", hooks},
+    {"slow_hooks", slow_hooks},
     {"stuck", stuck_at_the_end},
     {"quit", quit_without_finishing},
     {"killed", killed_client},

@@ -158,6 +158,34 @@ static void absent(struct mpifarm *farm)
     kill(getpid(), SIGKILL);
 }
 
+/* Rank 2 dies in its hook, when the others have been through theirs for a while. */
+static void die_on_2(struct mpifarm *farm)
+{
+    if (mpifarm_rank(farm) != 2)
+        return;
+    usleep(300000);
+    kill(getpid(), SIGKILL);
+}
+
+static int deadly_init(struct mpifarm *farm, void *user)
+{
+    die_on_2(farm);
+    return 0;
+}
+
+static void deadly_finish(struct mpifarm *farm, void *user)
+{
+    die_on_2(farm);
+}
+
+static void add_hooks(struct mpifarm *farm, const char *scenario)
+{
+    if (strcmp(scenario, "init") == 0)
+        mpifarm_hooks(farm, deadly_init, NULL, NULL);
+    if (strcmp(scenario, "finish") == 0)
+        mpifarm_hooks(farm, NULL, deadly_finish, NULL);
+}
+
 static const struct {
     const char *name;
     void (*run)(struct mpifarm *farm);
@@ -178,6 +206,7 @@ int main(int argc, char **argv)
     mpifarm_register(farm, "deadly", deadly, NULL);
     mpifarm_register(farm, "parent", parent, NULL);
     mpifarm_register(farm, "lasting", lasting, NULL);
+    add_hooks(farm, argv[1]);
     if (strcmp(argv[1], "absent") == 0 && mpifarm_rank(farm) == 0)
         absent(farm);
     r = mpifarm_start(farm);

@@ -271,6 +271,31 @@ Test(bad_use, hooks_run_in_each_executor)
     cr_assert(t_has(result.out, "submit in a hook -1: "), "%s", result.out);
 }
 
+/* Whose hooks take longer than a function gets to return. */
+static void expect_patience(const char *isolate)
+{
+    struct t_result result;
+    char *log;
+
+    setenv("MPIFARM_ISOLATE", isolate, 1);
+    result = run(3, "slow_hooks log");
+    cr_assert(eq(int, result.status, 0), "%s%s", result.out, result.err);
+    cr_assert(eq(str, result.err, ""));
+    log = t_read("log");
+    cr_assert(eq(int, t_count_lines(log, "begun"), 2), "%s", log);
+    cr_assert(eq(int, t_count_lines(log, "finished"), 2), "%s", log);
+}
+
+Test(bad_use, hooks_take_as_long_as_they_like)
+{
+    expect_patience("0");
+}
+
+Test(bad_use, hooks_of_executors_take_as_long_as_they_like)
+{
+    expect_patience("1");
+}
+
 /* No process of this test is there any more; they are known by the path of their log. */
 static void expect_nobody_left(void)
 {

@@ -86,6 +86,26 @@ Test(losing, workers_leave_when_there_will_be_no_client)
     cr_assert(t_has(result.err, "rank 2 has stopped: rank 0 is gone"), "%s", result.err);
 }
 
+/* The client ends at once, and waits for hooks as long as they take. */
+static void expect_no_wait_for_the_dead(const char *hook)
+{
+    struct t_result result = run(4, hook);
+
+    cr_assert(eq(int, result.status, 0), "%s", result.err);
+    cr_assert(t_has(result.err, "rank 2 on "), "%s", result.err);
+    cr_assert(t_has(result.err, " is lost: its process has ended"), "%s", result.err);
+}
+
+Test(losing, a_rank_that_dies_in_its_init_hook_is_not_waited_for)
+{
+    expect_no_wait_for_the_dead("init");
+}
+
+Test(losing, a_rank_that_dies_in_its_finish_hook_is_not_waited_for)
+{
+    expect_no_wait_for_the_dead("finish");
+}
+
 /* Ranks that look like those of several nodes, the last one of them out of sight. */
 Test(losing, the_end_of_a_rank_elsewhere_is_noticed)
 {

@@ -387,7 +387,7 @@ Test(client, a_rank_that_does_not_come_is_awaited_for_a_minute_and_all_hear_the_
     cr_assert(eq(int, mf_client_is_ready(client, 1, &err), 0));
     cr_assert(eq(int, mf_client_is_ready(client, late_ns, &err), -ETIMEDOUT));
     cr_assert(strstr(err.text, "rank 2 did not call mpifarm_start()") != NULL, "%s", err.text);
-    mf_client_stop(client, -ETIMEDOUT, err.text);
+    mf_client_stop(client, late_ns, -ETIMEDOUT, err.text);
     snprintf(expected, sizeof(expected), "1:stop %d 2:stop %d ", ETIMEDOUT, ETIMEDOUT);
     cr_assert(eq(str, sent(), expected));
 }
@@ -407,4 +407,57 @@ Test(client, a_rank_that_says_that_it_does_not_come_is_not_awaited)
     cr_assert(eq(int, mf_client_is_ready(client, 2, &err), -EPROTO));
     cr_assert(eq(str, err.text, "rank 1 cannot take part: it has other plans"));
     mf_buffer_finish(&why);
+}
+
+/* --- leaving --- */
+
+static char *overdue_text(int64_t now_ns)
+{
+    static char text[256];
+
+    return mf_client_describe_overdue(client, now_ns, text, sizeof(text));
+}
+
+/* Rank 2 leaves, so that it is rank 1 that is waited for. */
+static void stop_at(int64_t now_ns)
+{
+    mf_client_stop(client, now_ns, 0, "");
+    hear(2, MF_RECORD_BYE, 0, NULL, now_ns);
+}
+
+Test(client, a_function_that_does_not_return_makes_its_server_overdue)
+{
+    begin();
+    submit();
+    submit();
+    mf_client_turn(client, 2);
+    stop_at(1000);
+    cr_assert(not(mf_client_is_overdue(client, 1000 + MF_CLIENT_LEAVE_NS - 1)));
+    cr_assert(mf_client_is_overdue(client, 1000 + MF_CLIENT_LEAVE_NS));
+    cr_assert(eq(str, overdue_text(1000 + MF_CLIENT_LEAVE_NS),
+                 "rank 1 on node does not return from function \"f\""));
+}
+
+Test(client, finish_hooks_may_take_as_long_as_they_like)
+{
+    begin();
+    stop_at(1000);
+    hear(1, MF_RECORD_HOOKS, 1, NULL, 2000);
+    cr_assert(not(mf_client_is_overdue(client, INT64_MAX)));
+    cr_assert(not(mf_client_is_stopped(client)));
+    hear(1, MF_RECORD_BYE, 0, NULL, 1000 * MF_NS_PER_S);
+    cr_assert(mf_client_is_stopped(client));
+}
+
+Test(client, so_may_init_hooks_and_time_to_leave_begins_when_they_have_ended)
+{
+    const int64_t end_ns = 1000 * MF_NS_PER_S;
+
+    begin();
+    hear(1, MF_RECORD_HOOKS, 1, NULL, 10);
+    stop_at(1000);
+    cr_assert(not(mf_client_is_overdue(client, end_ns)));
+    hear(1, MF_RECORD_HOOKS, 0, NULL, end_ns);
+    cr_assert(not(mf_client_is_overdue(client, end_ns + MF_CLIENT_LEAVE_NS - 1)));
+    cr_assert(mf_client_is_overdue(client, end_ns + MF_CLIENT_LEAVE_NS));
 }

@@ -101,16 +101,6 @@ static int read_block(struct mpifarm_context *context, void *user)
     return data ? mpifarm_write(context, data + n - 5, 5) : 4;
 }
 
-static int init_hook(struct mpifarm *farm, void *user)
-{
-    return init_result;
-}
-
-static void finish_hook(struct mpifarm *farm, void *user)
-{
-    n_finished++;
-}
-
 /* --- what the server says --- */
 
 static void end_line(void)
@@ -183,6 +173,9 @@ static void trace_record(const struct mf_record *record, struct mf_reader *body)
     case MF_RECORD_BYE:
         mf_buffer_print(&trace, "bye%.*s\n", (int)body->left, body->data);
         break;
+    case MF_RECORD_HOOKS:
+        mf_buffer_print(&trace, record->number ? "hooks\n" : "ready\n");
+        break;
     case MF_RECORD_CHECKPOINT:
         mf_buffer_print(&trace, "%" PRIu64 ": call %u saved %.*s\n", record->unit, record->number,
                         (int)body->left, body->data);
@@ -208,6 +201,22 @@ static void listen(void)
         while (mf_record_next(&reader, &record, &body) == 1)
             trace_record(&record, &body);
     }
+}
+
+/* Hooks stand in the trace behind what was said before they ran. */
+static int init_hook(struct mpifarm *farm, void *user)
+{
+    listen();
+    mf_buffer_print(&trace, "init\n");
+    return init_result;
+}
+
+static void finish_hook(struct mpifarm *farm, void *user)
+{
+    listen();
+    end_line();
+    mf_buffer_print(&trace, "finish\n");
+    n_finished++;
 }
 
 /* What it has said since the last time. */
@@ -358,6 +367,7 @@ static void setup_welcome(void)
     cr_assert(eq(str, heard(), "hello\n"));
     welcome();
     cr_assert(eq(int, turn(), 1));
+    cr_assert(eq(str, heard(), "hooks\ninit\nready\n"), "the scheduler is told before");
 }
 
 static void teardown(void)
@@ -423,10 +433,11 @@ Test(server_begin, an_init_hook_that_refuses_breaks_the_rank)
     add(NULL_FN, "");
     send_unit(1);
     cr_assert(turn() >= 0);
-    cr_assert(eq(str, heard(), "hello\nbroken rank 3: its init hook refused to work\n"));
+    cr_assert(eq(str, heard(),
+                 "hello\nhooks\ninit\nready\nbroken rank 3: its init hook refused to work\n"));
     say_stop(0, "");
     cr_assert(turn() >= 0);
-    cr_assert(eq(str, heard(), "bye\n"));
+    cr_assert(eq(str, heard(), "hooks\nbye\n"));
     cr_assert(eq(int, n_finished, 0));
 }
 
@@ -436,7 +447,7 @@ Test(server_begin, told_to_stop_before_its_welcome_it_leaves)
 
     say_stop(ETIMEDOUT, "rank 2 did not come");
     cr_assert(turn() >= 0);
-    cr_assert(eq(str, heard(), "hello\nbye\n"));
+    cr_assert(eq(str, heard(), "hello\nhooks\nbye\n"));
     cr_assert(mf_server_is_finished(server));
     cr_assert(eq(int, mf_server_stop_reason(server, &why), -ETIMEDOUT));
     cr_assert(eq(str, (char *)why, "rank 2 did not come"));
@@ -745,6 +756,28 @@ Test(server, stopping_removes_the_blocks_stored_here)
 
 /* --- stopping --- */
 
+static void stop_now(void)
+{
+    say_stop(0, "");
+    flush();
+}
+
+static void hear_while_it_runs(void)
+{
+    cr_assert(eq(str, heard(), "hello\nhooks\ninit\nready\n"));
+    stop_now();
+}
+
+Test(server_begin, the_scheduler_knows_that_the_hook_has_ended_before_a_call_runs)
+{
+    on_run = hear_while_it_runs;
+    welcome();
+    add(WAIT, "");
+    send_unit(1);
+    run_all();
+    cr_assert(eq(str, heard(), "hooks\nfinish\nbye\n"));
+}
+
 Test(server, told_to_stop_it_finishes_and_says_bye)
 {
     const char *why;
@@ -753,17 +786,11 @@ Test(server, told_to_stop_it_finishes_and_says_bye)
     send_unit(1);
     say_stop(0, "");
     run_all();
-    cr_assert(eq(str, heard(), "bye\n"));
+    cr_assert(eq(str, heard(), "hooks\nfinish\nbye\n"), "the scheduler is told before");
     cr_assert(eq(int, n_finished, 1));
     cr_assert(mf_server_is_finished(server));
     cr_assert(eq(int, mf_server_stop_reason(server, &why), 0));
     cr_assert(eq(int, turn(), 0));
-}
-
-static void stop_now(void)
-{
-    say_stop(0, "");
-    flush();
 }
 
 Test(server, told_to_stop_while_a_function_runs_it_asks_that_to_stop)
@@ -773,7 +800,7 @@ Test(server, told_to_stop_while_a_function_runs_it_asks_that_to_stop)
     add(ECHO, "x");
     send_unit(1);
     run_all();
-    cr_assert(eq(str, heard(), "bye\n"));
+    cr_assert(eq(str, heard(), "hooks\nfinish\nbye\n"));
     cr_assert(eq(int, n_finished, 1));
 }
 
@@ -789,7 +816,9 @@ static void expect_failure(int error)
     cr_assert(strstr(text, "broken rank 3 gave up") != NULL, "%s", text);
     say_stop(0, "");
     cr_assert(turn() >= 0);
-    cr_assert(eq(str, heard(), "bye\n"));
+    text = heard();
+    cr_assert(strncmp(text, "hooks\n", 6) == 0 && strcmp(text + strlen(text) - 4, "bye\n") == 0,
+              "%s", text);
 }
 
 Test(server, a_second_welcome_is_refused)

@@ -221,6 +221,7 @@ void t_frames_of_records(t_frame_fn fn, void *arg)
         {"broken", {.kind = MF_RECORD_BROKEN}, put_why},
         {"bye", {.kind = MF_RECORD_BYE}, NULL},
         {"checkpoint", {.kind = MF_RECORD_CHECKPOINT, .number = 1}, put_bytes},
+        {"hooks", {.kind = MF_RECORD_HOOKS, .number = 1}, NULL},
         {"welcome", {.kind = MF_RECORD_WELCOME}, put_bytes},
         {"unit", {.kind = MF_RECORD_UNIT, .number = 7}, put_calls},
         {"recall", {.kind = MF_RECORD_RECALL}, NULL},

@@ -119,7 +119,7 @@ Test(frames, there_is_a_valid_one_for_each_kind_of_record)
     struct seen seen = {0};
 
     t_frames_of_records(read_records, &seen);
-    for (int kind = MF_RECORD_HELLO; kind <= MF_RECORD_CHECKPOINT; kind++)
+    for (int kind = MF_RECORD_HELLO; kind <= MF_RECORD_HOOKS; kind++)
         cr_assert(eq(int, seen.n[kind], 2), "kind %d", kind);
     for (int kind = MF_RECORD_WELCOME; kind <= MF_RECORD_LIFE; kind++)
         cr_assert(eq(int, seen.n[kind], 2), "kind %d", kind);

@@ -103,7 +103,7 @@ Test(record, unknown_kinds_are_refused)
 
     for (unsigned kind = 0; kind < 256; kind++) {
         struct mf_record sent = {.kind = (uint8_t)kind};
-        bool is_known = (kind >= MF_RECORD_HELLO && kind <= MF_RECORD_CHECKPOINT) ||
+        bool is_known = (kind >= MF_RECORD_HELLO && kind <= MF_RECORD_HOOKS) ||
                         (kind >= MF_RECORD_WELCOME && kind <= MF_RECORD_LIFE);
         struct mf_reader reader = mf_reader_over(&sent, sizeof(sent));
 
