@@ -484,23 +484,39 @@ bool mf_client_is_overdue(const struct mf_client *client, int64_t now_ns)
     return false;
 }
 
+/* Units that have ended stay until they are looked at, which they are not at the end. */
+static bool is_running(const struct mf_client *client, const struct mf_unit *unit)
+{
+    return unit->n_reported < unit->n_calls &&
+           mf_unit_find(client, unit->station, unit->id, unit->attempt) == unit;
+}
+
 /* The function that a silent rank has been in, as far as is known; NULL for none. */
 static const char *function_at(const struct mf_client *client, const struct mf_station *station)
 {
+    const struct mf_functions *functions = client->config.functions;
     const struct mf_unit *oldest = NULL;
-    uint32_t call;
+    uint32_t function;
 
     for (uint32_t i = 0; i < client->n_units; i++) {
         const struct mf_unit *unit = client->units[i];
 
-        if (unit && unit->station == station && (!oldest || unit->id < oldest->id))
+        if (unit && unit->station == station && is_running(client, unit) &&
+            (!oldest || unit->id < oldest->id))
             oldest = unit;
     }
     if (!oldest)
         return NULL;
-    call = oldest->function;
-    return call < client->config.functions->n_items ? client->config.functions->items[call].name
-                                                    : NULL;
+    function = oldest->function;
+    if (oldest->is_mixed) {
+        uint32_t number = oldest->calls[oldest->n_reported];
+
+        /* Which one a call was that was withdrawn, nobody knows any more. */
+        if (number == MF_NO_CALL)
+            return NULL;
+        function = mf_book_at(client->book, number)->function;
+    }
+    return function < functions->n_items ? functions->items[function].name : NULL;
 }
 
 static void describe(const struct mf_client *client, const struct mf_station *station, char *text,

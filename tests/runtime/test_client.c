@@ -438,6 +438,22 @@ Test(client, a_function_that_does_not_return_makes_its_server_overdue)
                  "rank 1 on node does not return from function \"f\""));
 }
 
+Test(client, no_function_is_named_that_has_returned)
+{
+    const int64_t end_ns = 1000 + MF_CLIENT_LEAVE_NS;
+    char expected[64];
+
+    begin();
+    submit();
+    mf_client_turn(client, 2);
+    make_answer(1);
+    mf_client_turn(client, 3);
+    mf_client_stop(client, 1000, 0, "");
+    hear(N_RANKS - units[0].server, MF_RECORD_BYE, 0, NULL, 1000);
+    snprintf(expected, sizeof(expected), "rank %u on node does not answer", units[0].server);
+    cr_assert(eq(str, overdue_text(end_ns), expected));
+}
+
 Test(client, finish_hooks_may_take_as_long_as_they_like)
 {
     begin();
