@@ -526,10 +526,14 @@ MPIFARM_API int mpifarm_count(const struct mpifarm *farm, struct mpifarm_counts 
 /**
  * mpifarm_broadcast() - give every worker a block of bytes to read.
  *
- * Kept once per node, in shared memory. Tasks submitted from now on see it; it
- * is there before they start.
+ * Kept once per node, in memory (a memfd) that its ranks and their executor processes share, and
+ * that has no name in a file system: the system frees it when it is dropped, or with the last of
+ * these processes, also if they are killed. Of the ranks of a node in different containers each has
+ * its own. Tasks submitted from now on see it; it is there before they start.
  *
- * Returns 0 with the block; -EINVAL for size 0; -ENOMEM, -ENOSPC or another error of the system
+ * It takes a file descriptor of the rank that keeps it, and with isolation one of each rank.
+ *
+ * Returns 0 with the block; -EINVAL for size 0; -ENOMEM, -EMFILE or another error of the system
  * when some node cannot keep it; -EIO when a rank was lost meanwhile; -EHOSTUNREACH when no worker
  * is left; -EDEADLK in a callback.
  */

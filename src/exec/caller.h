@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/loop.h"
+#include "exec/blocks.h"
 #include "exec/calls.h"
 #include "exec/executor.h"
 
@@ -93,9 +94,8 @@ struct mf_caller_config {
  *          it has begun. An unknown unit is ignored
  * @cancel  nobody wants the result of call `index`, or of MF_EVERY_CALL, any more: it is not run,
  * or asked to stop, or ended; its entry comes all the same (cause FUNCTION if it was not run)
- * @attach  a block of shared memory, by the name that shm_open() knows, for calls from now on;
- *          the name has to last until these see it. Returns 0, -EINVAL if the shared memory is
- *          shorter, or -errno
+ * @attach  a block of shared memory, for calls from now on; its place is needed no longer than
+ *          during the call. Returns 0, or what mf_block_open() does, or -errno
  * @drop    the block is not used any more
  * @yield   the call of a unit of one call on a slot is to stop at its next checkpoint: YIELDED
  *          follows, unless its entry does, and the slot is for other units. Returns 0, or
@@ -124,7 +124,8 @@ struct mf_caller_ops {
     int (*start)(struct mf_caller *caller, const struct mf_caller_unit *unit);
     void (*recall)(struct mf_caller *caller, uint64_t unit, uint32_t attempt);
     void (*cancel)(struct mf_caller *caller, uint64_t unit, uint32_t attempt, uint32_t index);
-    int (*attach)(struct mf_caller *caller, mpifarm_block block, const char *name, size_t size);
+    int (*attach)(struct mf_caller *caller, mpifarm_block block, const struct mf_block_place *place,
+                  size_t size);
     void (*drop)(struct mf_caller *caller, mpifarm_block block);
     int (*yield)(struct mf_caller *caller, uint64_t unit, uint32_t attempt);
     void (*go_on)(struct mf_caller *caller, uint64_t unit, uint32_t attempt, uint32_t slot);

@@ -318,19 +318,14 @@ static void attach_block(struct executor_process *process, const struct mf_host_
 {
     struct mf_reader reader = mf_reader_over(process->bytes.data, process->bytes.size);
     uint64_t size = mf_reader_get_u64(&reader);
+    const uint8_t *raw = mf_reader_get_raw(&reader, sizeof(struct mf_block_place));
     mpifarm_block block = (mpifarm_block)record->number;
-    char name[256] = "";
+    struct mf_block_place place;
 
-    for (uint32_t i = 0; i < process->config->n_blocks; i++) {
-        if (process->config->blocks[i].block != block)
-            continue;
-        (void)mf_blocks_attach_fd(&process->blocks, block, process->config->blocks[i].fd, size);
+    if (!raw)
         return;
-    }
-    if (reader.left >= sizeof(name))
-        return;
-    memcpy(name, reader.data, reader.left);
-    (void)mf_blocks_attach(&process->blocks, block, name, size);
+    memcpy(&place, raw, sizeof(place));
+    (void)mf_blocks_attach(&process->blocks, block, &place, size);
 }
 
 /* Handles one record. Returns false when it is time to finish. */

@@ -7,26 +7,17 @@
 
 #include <stdint.h>
 
-/** The shared memory of a block, whose name may be gone already. */
-struct mf_kept_block {
-    mpifarm_block block;
-    int fd;
-};
-
 /**
  * @functions   what can be called, and the hooks
  * @rank        whose calls they are
  * @memory_fd   of the host; taken
  * @bell_fd     taken
- * @blocks      n_blocks that need not be found by name
  */
 struct mf_executor_process_config {
     const struct mf_functions *functions;
     uint32_t rank;
     int memory_fd;
     int bell_fd;
-    const struct mf_kept_block *blocks;
-    uint32_t n_blocks;
 };
 
 /** Status of an executor process that could not begin. */

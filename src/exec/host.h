@@ -103,7 +103,7 @@ struct mf_host_memory {
 enum mf_host_record_kind {
     MF_HOST_PORTION = 1, /* number, n_calls; their bytes */
     MF_HOST_INPUT,       /* number: task; its large input, ahead of the portion of this one call */
-    MF_HOST_ATTACH,      /* number: block; u64 size, name of the shared memory */
+    MF_HOST_ATTACH,      /* number: block; u64 size, its place */
     MF_HOST_DROP,        /* number: block */
 };
 

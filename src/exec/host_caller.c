@@ -156,32 +156,35 @@ static void cancel(struct mf_caller *base, uint64_t number, uint32_t attempt, ui
         mf_seat_cancel(seat, unit, index);
 }
 
-static int attach(struct mf_caller *base, mpifarm_block block, const char *name, size_t size)
+/* Executors open it in this process, which they do not outlive, however it is kept elsewhere. */
+static int attach(struct mf_caller *base, mpifarm_block block, const struct mf_block_place *place,
+                  size_t size)
 {
     struct mf_host_caller *caller = of_base(base);
+    struct mf_host_notice notice = {.block = block, .size = size, .is_there = true};
     int result, fd;
 
     if (caller->is_broken || caller->is_stopped)
         return -EPIPE;
-    fd = mf_block_open(name, size);
+    fd = mf_block_open(place, size);
     if (fd < 0)
         return fd;
-    result = mf_host_caller_add_notice(caller, block, name, size);
-    if (result == 0)
-        mf_host_caller_keep_block(caller, block, fd);
-    else
+    notice.place = (struct mf_block_place){(uint32_t)getpid(), (uint32_t)fd, place->key};
+    result = mf_host_caller_add_notice(caller, &notice);
+    if (result < 0)
         mf_close(&fd);
     return result;
 }
 
+/* Executors that have not looked for it yet do not find it: nobody uses it any more. */
 static void drop(struct mf_caller *base, mpifarm_block block)
 {
     struct mf_host_caller *caller = of_base(base);
 
     if (caller->is_broken || caller->is_stopped)
         return;
-    (void)mf_host_caller_add_notice(caller, block, NULL, 0);
-    mf_host_caller_forget_block(caller, block);
+    mf_host_caller_close_blocks(caller, block);
+    (void)mf_host_caller_add_notice(caller, &(struct mf_host_notice){.block = block});
 }
 
 static int yield(struct mf_caller *base, uint64_t number, uint32_t attempt)
@@ -512,8 +515,7 @@ static void destroy(struct mf_caller *base)
     struct mf_host_caller *caller = of_base(base);
 
     stop(base);
-    for (uint32_t i = 0; i < caller->n_notices; i++)
-        free(caller->notices[i].name);
+    mf_host_caller_close_blocks(caller, 0);
     free(caller->notices);
     mf_close(&caller->bell_fd);
     free(caller);

@@ -319,10 +319,15 @@ void mf_seat_describe_end(const struct mf_seat *seat, char *text, size_t size);
 
 /* --- the caller --- */
 
-/** A block came or went, in the order of these: name is NULL when it went. */
+/**
+ * A block came, or went if it is not there, in the order of these.
+ *
+ * @place  in this process; its descriptor is owned, and closed if is_closed
+ */
 struct mf_host_notice {
     mpifarm_block block;
-    char *name;
+    bool is_there, is_closed;
+    struct mf_block_place place;
     size_t size;
 };
 
@@ -399,10 +404,6 @@ void mf_host_caller_go_on(struct mf_host_caller *caller, uint64_t number, uint32
 /** Tells the nursery hooks and functions. */
 void mf_host_caller_send_registry(struct mf_host_caller *caller, uint32_t rank);
 
-/** Lets replacements find a block though its name may be gone; fd is taken. */
-void mf_host_caller_keep_block(struct mf_host_caller *caller, mpifarm_block block, int fd);
-void mf_host_caller_forget_block(struct mf_host_caller *caller, mpifarm_block block);
-
 /** Takes in what the nursery told. */
 void mf_host_caller_listen(struct mf_host_caller *caller);
 
@@ -418,8 +419,10 @@ int mf_host_caller_close_nursery(struct mf_host_caller *caller);
 /** Kills what executors have started, when the nursery was killed and could not. */
 void mf_host_caller_kill_left(struct mf_host_caller *caller);
 
-/** Adds a notice; name is copied. Returns 0 or -errno. */
-int mf_host_caller_add_notice(struct mf_host_caller *caller, mpifarm_block block, const char *name,
-                              size_t size);
+/** Adds a notice; the descriptor of its place is taken if 0 is returned, which is -errno else. */
+int mf_host_caller_add_notice(struct mf_host_caller *caller, const struct mf_host_notice *notice);
+
+/** Lets executors open a block no longer, or, with 0, none. */
+void mf_host_caller_close_blocks(struct mf_host_caller *caller, mpifarm_block block);
 
 #endif

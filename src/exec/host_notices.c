@@ -1,9 +1,10 @@
 /* What executors of a host caller have to know of blocks: see host_caller_parts.h. */
 #include "exec/host_caller_parts.h"
 
+#include "base/io.h"
+
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 /* Once all executors know all, what is gone needs no telling any more. */
 static void forget_dropped(struct mf_host_caller *caller)
@@ -15,13 +16,11 @@ static void forget_dropped(struct mf_host_caller *caller)
             return;
     for (uint32_t i = 0; i < caller->n_notices; i++) {
         struct mf_host_notice notice = caller->notices[i];
-        bool is_dropped = !notice.name;
+        bool is_dropped = !notice.is_there;
 
         for (uint32_t k = i + 1; k < caller->n_notices && !is_dropped; k++)
             is_dropped = caller->notices[k].block == notice.block;
-        if (is_dropped)
-            free(notice.name);
-        else
+        if (!is_dropped)
             caller->notices[n++] = notice;
     }
     caller->n_notices = n;
@@ -29,11 +28,8 @@ static void forget_dropped(struct mf_host_caller *caller)
         caller->seats[i]->n_notices = n;
 }
 
-int mf_host_caller_add_notice(struct mf_host_caller *caller, mpifarm_block block, const char *name,
-                              size_t size)
+int mf_host_caller_add_notice(struct mf_host_caller *caller, const struct mf_host_notice *notice)
 {
-    struct mf_host_notice notice = {.block = block, .size = size};
-
     if (caller->is_broken)
         return -EPIPE;
     if (caller->n_notices == caller->notices_capacity)
@@ -47,8 +43,19 @@ int mf_host_caller_add_notice(struct mf_host_caller *caller, mpifarm_block block
         caller->notices = notices;
         caller->notices_capacity = capacity;
     }
-    if (name && !(notice.name = strdup(name)))
-        return -ENOMEM;
-    caller->notices[caller->n_notices++] = notice;
+    caller->notices[caller->n_notices++] = *notice;
     return 0;
+}
+
+void mf_host_caller_close_blocks(struct mf_host_caller *caller, mpifarm_block block)
+{
+    for (uint32_t i = 0; i < caller->n_notices; i++) {
+        struct mf_host_notice *notice = &caller->notices[i];
+        int fd = (int)notice->place.fd;
+
+        if (!notice->is_there || notice->is_closed || (block != 0 && notice->block != block))
+            continue;
+        mf_close(&fd);
+        notice->is_closed = true;
+    }
 }

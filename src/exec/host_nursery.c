@@ -132,26 +132,6 @@ void mf_host_caller_send_registry(struct mf_host_caller *caller, uint32_t rank)
     }
 }
 
-void mf_host_caller_keep_block(struct mf_host_caller *caller, mpifarm_block block, int fd)
-{
-    struct mf_buffer *body = mf_channel_begin(&caller->channel, MF_NURSERY_BLOCK);
-    int result;
-
-    mf_buffer_put_u64(body, block);
-    mf_channel_end(&caller->channel);
-    result = mf_channel_attach(&caller->channel, &fd, 1);
-    /* A frame without its descriptor must not go out. */
-    if (result < 0 && caller->channel_error == 0)
-        caller->channel_error = result;
-    mf_host_caller_talk(caller);
-}
-
-void mf_host_caller_forget_block(struct mf_host_caller *caller, mpifarm_block block)
-{
-    mf_buffer_put_u64(mf_channel_begin(&caller->channel, MF_NURSERY_DROP), block);
-    mf_channel_end(&caller->channel);
-}
-
 void mf_host_caller_on_channel(void *arg, uint32_t events)
 {
     struct mf_host_caller *caller = arg;

@@ -448,9 +448,10 @@ static void cancel(struct mf_caller *base, uint64_t number, uint32_t attempt, ui
         mf_inline_unit_cancel(unit, index);
 }
 
-static int attach(struct mf_caller *base, mpifarm_block block, const char *name, size_t size)
+static int attach(struct mf_caller *base, mpifarm_block block, const struct mf_block_place *place,
+                  size_t size)
 {
-    return mf_blocks_attach(&of_base(base)->blocks, block, name, size);
+    return mf_blocks_attach(&of_base(base)->blocks, block, place, size);
 }
 
 static void drop(struct mf_caller *base, mpifarm_block block)

@@ -53,7 +53,6 @@ struct child {
 
 /**
  * @children    of n_children seats
- * @blocks      n_blocks that executors find though their names may be gone
  * @rank_pid    of the process this was forked from
  * @actions, @mask   what is done at signals there
  * @has_news, @has_ended, @is_alone   the socket, some process, the rank: found by the last wait
@@ -68,8 +67,6 @@ struct nursery {
     uint32_t rank;
     struct child *children;
     uint32_t n_children;
-    struct mf_kept_block *blocks;
-    uint32_t n_blocks;
     pid_t rank_pid;
     pid_t own_pid;
     struct sigaction actions[N_SIGNALS];
@@ -181,8 +178,6 @@ _Noreturn static void be_executor(struct nursery *nursery, struct mf_reader *cpu
         .rank = nursery->rank,
         .memory_fd = fds[0],
         .bell_fd = fds[1],
-        .blocks = nursery->blocks,
-        .n_blocks = nursery->n_blocks,
     };
 
     (void)setpgid(0, 0);
@@ -285,39 +280,6 @@ static int on_pin(struct nursery *nursery, struct mf_reader *body)
     return result;
 }
 
-static int on_drop(struct nursery *nursery, struct mf_reader *body)
-{
-    uint64_t block = mf_reader_get_u64(body);
-
-    for (uint32_t i = nursery->n_blocks; i-- > 0;) {
-        if (nursery->blocks[i].block != block)
-            continue;
-        mf_close(&nursery->blocks[i].fd);
-        nursery->blocks[i] = nursery->blocks[--nursery->n_blocks];
-    }
-    return mf_reader_finish(body);
-}
-
-/* One that cannot be kept is looked up by its name. */
-static int on_block(struct nursery *nursery, struct mf_reader *body)
-{
-    uint64_t block = mf_reader_get_u64(body);
-    int fds[MF_CHANNEL_MAX_FDS] = {-1, -1};
-    uint32_t n_fds = mf_channel_take_fds(&nursery->channel, fds);
-    struct mf_kept_block *blocks = NULL;
-
-    if (n_fds == 1)
-        blocks = reallocarray(nursery->blocks, nursery->n_blocks + 1, sizeof(*blocks));
-    if (blocks) {
-        nursery->blocks = blocks;
-        blocks[nursery->n_blocks++] = (struct mf_kept_block){(mpifarm_block)block, fds[0]};
-        fds[0] = -1;
-    }
-    for (uint32_t i = 0; i < n_fds; i++)
-        mf_close(&fds[i]);
-    return mf_reader_finish(body);
-}
-
 static struct child *find_child(struct nursery *nursery, pid_t pid)
 {
     for (uint32_t i = 0; i < nursery->n_children; i++)
@@ -361,10 +323,6 @@ static int handle_frame(struct nursery *nursery, struct mf_frame *frame)
         return on_kill(nursery, &frame->body);
     case MF_NURSERY_PIN:
         return on_pin(nursery, &frame->body);
-    case MF_NURSERY_BLOCK:
-        return on_block(nursery, &frame->body);
-    case MF_NURSERY_DROP:
-        return on_drop(nursery, &frame->body);
     default:
         return -EBADMSG;
     }

@@ -12,8 +12,6 @@
  *     FORK      u32 seat, u32 life, u32 n, n * u32 cpu; descriptors: memory, bell
  *     KILL      u32 seat, u32 life; one that has ended is left alone
  *     PIN       u32 seat, u32 life, twice u32 n, n * u32 cpu: from these to those
- *     BLOCK     u64 block; descriptor: its shared memory, for processes forked from now on
- *     DROP      u64 block
  *   to the rank
  *     FORKED    u32 seat, u32 life, u32 pid
  *     DIED      u32 seat, u32 life, u32 status as of wait()
@@ -22,7 +20,7 @@
  * A launcher that is killed is replaced (keeper.h), and a nursery is not: its rank is
  * lost. Another one could be forked by a process that was kept from before MPI_Init,
  * but not by executing the program, whose functions would be at other addresses; and
- * it would know nothing of the functions, blocks and calls that this one was told of.
+ * it would know nothing of the functions and calls that this one was told of.
  *
  * A seat has one process at a time; life counts them. There are more seats than
  * slots when calls have yielded.
@@ -38,8 +36,6 @@ enum mf_nursery_frame {
     MF_NURSERY_FORK,
     MF_NURSERY_KILL,
     MF_NURSERY_PIN,
-    MF_NURSERY_BLOCK,
-    MF_NURSERY_DROP,
     MF_NURSERY_FORKED,
     MF_NURSERY_DIED,
     MF_NURSERY_UNBORN,

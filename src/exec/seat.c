@@ -142,12 +142,12 @@ static void begin_notice(struct mf_seat *seat)
     const struct mf_host_notice *notice = &seat->caller->notices[seat->n_notices++];
 
     mf_buffer_clear(&seat->text);
-    if (notice->name) {
+    if (notice->is_there) {
         mf_buffer_put_u64(&seat->text, notice->size);
-        mf_buffer_append(&seat->text, notice->name, strlen(notice->name));
+        mf_buffer_append(&seat->text, &notice->place, sizeof(notice->place));
     }
-    begin_record(seat, notice->name ? MF_HOST_ATTACH : MF_HOST_DROP, notice->block, seat->text.data,
-                 seat->text.size);
+    begin_record(seat, notice->is_there ? MF_HOST_ATTACH : MF_HOST_DROP, notice->block,
+                 seat->text.data, seat->text.size);
 }
 
 static struct mf_host_unit *find_unsent(struct mf_seat *seat)

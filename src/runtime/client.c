@@ -286,7 +286,6 @@ int mf_client_create(const struct mf_client_config *config, struct mf_client **r
     mf_node_host(client->host);
     client->sharing = (struct mf_sharing){.n_ranks = 1, .n_cores = config->n_cores};
     client->turnaround_ns = FIRST_TURNAROUND_NS;
-    client->block_key = (uint64_t)mf_clock_wall_ns() ^ (uint64_t)getpid() << 40;
     client->submitted = (struct mf_event){.kind = MF_EVENT_SUBMITTED,
                                           .spec = {.needs.n_slots = 1, .max_attempts = 1}};
     client->tick = (struct mf_event){.kind = MF_EVENT_TICK};

@@ -1,12 +1,11 @@
 /*
  * Blocks of bytes that every node has: one server of a node stores them in
- * shared memory, the others of that node attach. Runs in rank 0's only thread.
+ * shared memory, the others of that node attach. One that cannot, since it is in
+ * another container, stores them for itself. Runs in rank 0's only thread.
  */
 #include "runtime/client_private.h"
 
 #include <errno.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -39,18 +38,20 @@ void mf_blocks_destroy(struct mf_client *client)
 
 /* --- giving --- */
 
-/* Lets a station store the block, whose bytes went ahead, or attach it. */
+/* Lets a station store the block, whose bytes went ahead; or attach it, if there is a place. */
 static void post_block(struct mf_client *client, struct mf_station *station,
-                       const struct mf_block *block, bool is_storing)
+                       const struct mf_block *block, const struct mf_block_place *place)
 {
-    struct mf_record record = {
-        .kind = MF_RECORD_BLOCK, .unit = block->number, .number = is_storing};
-    struct mf_buffer *frame = mf_station_frame(client, station, sizeof(record) + 128);
+    struct mf_record record = {.kind = MF_RECORD_BLOCK, .unit = block->number, .number = !place};
+    struct mf_buffer *frame =
+        mf_station_frame(client, station, sizeof(record) + sizeof(block->size) + sizeof(*place));
     size_t offset = mf_record_begin(frame, &record);
 
     mf_buffer_put_u64(frame, block->size);
-    mf_buffer_put_text(frame, block->name);
+    if (place)
+        mf_buffer_append(frame, place, sizeof(*place));
     mf_record_end(frame, offset);
+    block->stations[station->rank] = place ? ATTACHING : STORING;
 }
 
 static bool has_keeper(const struct mf_client *client, const struct mf_block *block,
@@ -62,24 +63,30 @@ static bool has_keeper(const struct mf_client *client, const struct mf_block *bl
     return false;
 }
 
-static int give(struct mf_client *client, struct mf_block *block, struct mf_station *station)
+static int send_bytes(struct mf_client *client, const struct mf_block *block,
+                      struct mf_station *station)
 {
     int r;
 
-    if (has_keeper(client, block, station)) {
-        block->stations[station->rank] = AWAITING;
-        block->n_awaited++;
-        return 0;
-    }
     mf_station_frame(client, station, 0);
     r = mf_outbox_post_large(&station->outbox, block->number, true, block->data, block->size, NULL,
                              NULL);
-    if (r < 0)
-        return r;
-    post_block(client, station, block, true);
-    block->stations[station->rank] = STORING;
-    block->n_awaited++;
-    return 0;
+    if (r == 0)
+        post_block(client, station, block, NULL);
+    return r;
+}
+
+static int give(struct mf_client *client, struct mf_block *block, struct mf_station *station)
+{
+    int r = 0;
+
+    if (has_keeper(client, block, station))
+        block->stations[station->rank] = AWAITING;
+    else
+        r = send_bytes(client, block, station);
+    if (r == 0)
+        block->n_awaited++;
+    return r;
 }
 
 static struct mf_block *create_block(struct mf_client *client, const void *data, size_t size)
@@ -93,8 +100,6 @@ static struct mf_block *create_block(struct mf_client *client, const void *data,
     block->data = data;
     block->size = size;
     block->stations = calloc(client->n_stations, 1);
-    snprintf(block->name, sizeof(block->name), "/mpifarm.%016" PRIx64 ".%" PRIu32,
-             client->block_key, block->number);
     if (!block->stations || mf_table_insert(client->blocks, &block->number, &place) < 0) {
         free_block(block);
         return NULL;
@@ -136,23 +141,25 @@ int mf_client_is_stored(struct mf_client *client, uint32_t number)
 
 /* The stations of a node that wait for the one that stores: what it has done they can attach. */
 static void follow_keeper(struct mf_client *client, struct mf_block *block,
-                          const struct mf_station *keeper, bool is_stored)
+                          const struct mf_station *keeper, const struct mf_block_place *place)
 {
     for (uint32_t i = 0; i < client->n_stations; i++) {
         struct mf_station *station = &client->stations[i];
 
         if (block->stations[i] != AWAITING || strcmp(station->host, keeper->host) != 0)
             continue;
-        block->stations[i] = is_stored ? ATTACHING : NOTHING;
-        if (is_stored)
-            post_block(client, station, block, false);
-        else
-            block->n_awaited--;
+        if (place) {
+            post_block(client, station, block, place);
+            continue;
+        }
+        block->stations[i] = NOTHING;
+        block->n_awaited--;
     }
 }
 
+/* place is NULL if there was an error. */
 static void settle(struct mf_client *client, struct mf_block *block,
-                   const struct mf_station *station, int error)
+                   const struct mf_station *station, int error, const struct mf_block_place *place)
 {
     bool was_keeper = block->stations[station->rank] == STORING;
 
@@ -161,17 +168,27 @@ static void settle(struct mf_client *client, struct mf_block *block,
     if (error && block->error == 0)
         block->error = error;
     if (was_keeper)
-        follow_keeper(client, block, station, error == 0);
+        follow_keeper(client, block, station, place);
 }
 
-void mf_blocks_on_stored(struct mf_client *client, struct mf_station *station,
-                         const struct mf_record *record)
+int mf_blocks_on_stored(struct mf_client *client, struct mf_station *station,
+                        const struct mf_record *record, struct mf_reader *body)
 {
     struct mf_block *block = find_block(client, (uint32_t)record->unit);
     uint8_t state = block ? block->stations[station->rank] : NOTHING;
+    int error = -(int)(record->number & 4095);
+    struct mf_block_place place;
+    const uint8_t *raw = mf_reader_get_raw(body, sizeof(place));
 
-    if (state == STORING || state == ATTACHING)
-        settle(client, block, station, -(int)(record->number & 4095));
+    if (mf_reader_finish(body) < 0)
+        return -EBADMSG;
+    memcpy(&place, raw, sizeof(place));
+    if (state != STORING && state != ATTACHING)
+        return 0;
+    if (state == ATTACHING && error < 0 && send_bytes(client, block, station) == 0)
+        return 0;
+    settle(client, block, station, error, error < 0 ? NULL : &place);
+    return 0;
 }
 
 void mf_blocks_lose(struct mf_client *client, const struct mf_station *station)
@@ -184,7 +201,7 @@ void mf_blocks_lose(struct mf_client *client, const struct mf_station *station)
         uint8_t state = block->stations[station->rank];
 
         if (state == STORING || state == ATTACHING || state == AWAITING)
-            settle(client, block, station, -EIO);
+            settle(client, block, station, -EIO, NULL);
         block->stations[station->rank] = NOTHING;
     }
 }

@@ -16,6 +16,7 @@
 #include "base/table.h"
 #include "core/farm.h"
 #include "core/range.h"
+#include "exec/blocks.h"
 #include "runtime/client.h"
 #include "runtime/node.h"
 #include "runtime/outbox.h"
@@ -99,7 +100,6 @@ struct mf_unit {
 /**
  * A block that every node has.
  *
- * @name       of its shared memory
  * @data       the client program's, while it travels
  * @stations   per station: what is known of it there
  * @n_awaited  answers on their way
@@ -107,7 +107,6 @@ struct mf_unit {
  */
 struct mf_block {
     uint32_t number;
-    char name[64];
     const void *data;
     size_t size;
     uint32_t n_awaited;
@@ -128,7 +127,6 @@ struct mf_block {
  * @are_calls_short  those that were reported last, of work that was not about to end
  * @next_split_ns  when units are looked at next for calls that take long
  * @may_split      there are some that may have to be split then
- * @block_key    makes names of shared memory unlike those of other runs
  * @submitted, @tick, @ended   the events of most turns: to clear one takes as long as to apply it,
  *               so that what is the same in all of them stays
  */
@@ -164,7 +162,6 @@ struct mf_client {
 
     struct mf_table *blocks;
     uint32_t last_block;
-    uint64_t block_key;
 
     struct mf_event submitted, tick, ended;
 
@@ -289,8 +286,9 @@ int mf_results_handle(struct mf_client *client, struct mf_station *station,
 
 /* client_blocks.c */
 
-void mf_blocks_on_stored(struct mf_client *client, struct mf_station *station,
-                         const struct mf_record *record);
+/** A server has a block, or says why not. Returns 0 or -EBADMSG. */
+int mf_blocks_on_stored(struct mf_client *client, struct mf_station *station,
+                        const struct mf_record *record, struct mf_reader *body);
 void mf_blocks_lose(struct mf_client *client, const struct mf_station *station);
 void mf_blocks_destroy(struct mf_client *client);
 

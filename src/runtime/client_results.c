@@ -303,8 +303,7 @@ int mf_results_handle(struct mf_client *client, struct mf_station *station,
     case MF_RECORD_PIECE:
         return on_piece(station, record, body);
     case MF_RECORD_STORED:
-        mf_blocks_on_stored(client, station, record);
-        return 0;
+        return mf_blocks_on_stored(client, station, record, body);
     case MF_RECORD_BROKEN:
         on_broken(client, station, body);
         return 0;

@@ -8,7 +8,6 @@
 #include "wire/message.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -93,14 +92,15 @@ static int on_unit(struct mf_server *server, const struct mf_record *record, str
 }
 
 /* The bytes came in pieces: puts them where the ranks of this node can read them. */
-static int store_block(struct mf_server *server, uint64_t block, const char *name, uint64_t size)
+static int store_block(struct mf_server *server, uint64_t block, uint64_t size,
+                       struct mf_block_place *ret_place)
 {
     uint8_t *data = NULL;
     size_t n = 0;
     int r = mf_inbox_take(server->inbox, block, true, &data, &n);
 
     if (r == 0 && n == size)
-        r = mf_shelf_store(&server->shelf, block, name, data, n);
+        r = mf_shelf_store(&server->shelf, block, data, n, ret_place);
     else if (r == 0)
         r = -EPROTO;
     free(data);
@@ -112,22 +112,24 @@ static int on_block(struct mf_server *server, const struct mf_record *record,
 {
     struct mf_record stored = {.kind = MF_RECORD_STORED, .unit = record->unit};
     uint64_t size = mf_reader_get_u64(body);
-    char name[NAME_MAX + 1];
+    struct mf_block_place place = {0};
+    const uint8_t *raw = record->number == 0 ? mf_reader_get_raw(body, sizeof(place)) : NULL;
     int r = 0;
 
-    mf_reader_get_text(body, name, sizeof(name));
     if (mf_reader_finish(body) < 0 || size == 0 || record->number > 1)
         return -EBADMSG;
-    if (record->number == 1)
-        r = store_block(server, record->unit, name, size);
+    if (raw)
+        memcpy(&place, raw, sizeof(place));
+    else
+        r = store_block(server, record->unit, size, &place);
     if (r == -ENOENT || r == -EPROTO)
         return -EPROTO;
     if (r == 0)
-        r = server->caller->ops->attach(server->caller, (mpifarm_block)record->unit, name, size);
+        r = server->caller->ops->attach(server->caller, (mpifarm_block)record->unit, &place, size);
     if (r < 0)
         mf_shelf_remove(&server->shelf, record->unit);
     stored.number = (uint32_t)-r;
-    mf_server_post(server, &stored, NULL, 0);
+    mf_server_post(server, &stored, &place, sizeof(place));
     return 0;
 }
 

@@ -1,18 +1,15 @@
-/* Blocks in shared memory: see shelf.h. */
+/* Blocks that this rank has stored: see shelf.h. */
 #include "runtime/shelf.h"
 
 #include "base/io.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
 
 struct stored_block {
     struct mf_list node;
     uint64_t block;
-    char name[];
+    int fd;
 };
 
 static struct stored_block *stored_of(struct mf_list *node)
@@ -23,7 +20,7 @@ static struct stored_block *stored_of(struct mf_list *node)
 static void remove_stored(struct stored_block *stored)
 {
     mf_list_remove(&stored->node);
-    shm_unlink(stored->name);
+    mf_close(&stored->fd);
     free(stored);
 }
 
@@ -38,39 +35,21 @@ void mf_shelf_finish(struct mf_shelf *shelf)
         remove_stored(stored_of(shelf->blocks.next));
 }
 
-/* Writing, rather than filling a mapping, makes a full file system an error and no signal. */
-static int write_object(const char *name, const void *data, size_t size)
+int mf_shelf_store(struct mf_shelf *shelf, uint64_t block, const void *data, size_t size,
+                   struct mf_block_place *ret_place)
 {
-    int fd = shm_open(name, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
-    int r;
-
-    if (fd < 0)
-        return -errno;
-    r = -posix_fallocate(fd, 0, (off_t)size);
-    if (r == 0)
-        r = mf_pwrite_all(fd, data, size, 0);
-    if (r < 0)
-        shm_unlink(name);
-    mf_close(&fd);
-    return r;
-}
-
-int mf_shelf_store(struct mf_shelf *shelf, uint64_t block, const char *name, const void *data,
-                   size_t size)
-{
-    size_t name_size = strlen(name) + 1;
-    struct stored_block *stored = malloc(sizeof(*stored) + name_size);
+    struct stored_block *stored = malloc(sizeof(*stored));
     int r;
 
     if (!stored)
         return -ENOMEM;
-    r = write_object(name, data, size);
+    r = mf_block_create(data, size, ret_place);
     if (r < 0) {
         free(stored);
         return r;
     }
     stored->block = block;
-    memcpy(stored->name, name, name_size);
+    stored->fd = (int)ret_place->fd;
     mf_list_push_back(&shelf->blocks, &stored->node);
     return 0;
 }

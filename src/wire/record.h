@@ -42,7 +42,8 @@ enum mf_record_kind {
     MF_RECORD_HELLO = 33,    /* body: host (text), cores and functions (bytes each), life */
     MF_RECORD_RESULT = 34,   /* unit, attempt; number: calls reported; flags: IS_LAST */
     MF_RECORD_RETURNED = 35, /* unit, attempt: the calls not reported yet will not run */
-    MF_RECORD_STORED = 36,   /* unit: a block is in the node's memory; number: 0, or errno */
+    MF_RECORD_STORED = 36,   /* unit: a block is in the node's memory; number: 0, or errno;
+                                body: where (mf_block_place) */
     MF_RECORD_BROKEN = 37,   /* body: why the rank cannot work, as text */
     MF_RECORD_BYE = 38,      /* the last word of a worker. body: why it does not serve, as text, or
                                 nothing: it was told to stop */
@@ -56,7 +57,7 @@ enum mf_record_kind {
     MF_RECORD_CANCEL = 51,  /* unit, attempt; number: which call, or MF_EVERY_CALL; it is not wanted
                                any more */
     MF_RECORD_BLOCK = 52,   /* unit: block; number: 1 store it (pieces come first), 0 attach;
-                             body: u64 size, name of the shared memory (text) */
+                             body: u64 size, and if it is to be attached, where it is */
     MF_RECORD_DROP = 53,    /* unit: block */
     MF_RECORD_STOP = 54,    /* unit: 0 in order, or an errno, and body: why, as text. number: 0, or
                                1 when ranks were lost and none waits for the others any more */

@@ -2,7 +2,7 @@
  * Programs whose ranks are killed while they work: one each, named by the
  * argument. They print what became of the tasks; test_losing.c looks at it.
  *
- *     mpirun --enable-recovery -n RANKS losing NAME
+ *     mpirun --enable-recovery -n RANKS losing NAME [SIZE]
  */
 #include <mpifarm/mpifarm.h>
 
@@ -69,7 +69,17 @@ static int lasting(struct mpifarm_context *context, void *user)
     return 0;
 }
 
-enum { SQUARE, DEADLY_TASK, PARENT, LASTING };
+/* The bytes of the block that it is given the number of. */
+static int block_size(struct mpifarm_context *context, void *user)
+{
+    size_t size;
+
+    if (!mpifarm_block_data(context, (mpifarm_block)input_of(context), &size))
+        return 1;
+    return mpifarm_write(context, &size, sizeof(size));
+}
+
+enum { SQUARE, DEADLY_TASK, PARENT, LASTING, BLOCK_SIZE };
 
 static void print_result(struct mpifarm *farm, const char *what, mpifarm_future future)
 {
@@ -186,6 +196,63 @@ static void add_hooks(struct mpifarm *farm, const char *scenario)
         mpifarm_hooks(farm, NULL, deadly_finish, NULL);
 }
 
+/* --- blocks --- */
+
+/* Bytes of the block, which make it known in /dev/shm. */
+static size_t n_bytes;
+
+/* Gives all a block, and sees to it that it is everywhere. */
+static void broadcast(struct mpifarm *farm)
+{
+    void *bytes = calloc(1, n_bytes);
+    mpifarm_future future;
+    mpifarm_block block;
+    int number;
+
+    if (!bytes || mpifarm_broadcast(farm, bytes, n_bytes, &block) < 0)
+        return;
+    number = (int)block;
+    for (uint32_t rank = mpifarm_size(farm) > 1; rank < mpifarm_size(farm); rank++) {
+        const struct mpifarm_task_options options = {.rank = rank};
+        struct mpifarm_result result;
+        size_t size = 0;
+
+        mpifarm_submit(farm, BLOCK_SIZE, &number, sizeof(number), &options, &future);
+        mpifarm_wait(farm, future, MPIFARM_FOREVER);
+        if (mpifarm_result(farm, future, &result) == 0 && result.size == sizeof(size))
+            memcpy(&size, result.data, sizeof(size));
+        printf("rank %" PRIu32 " has %zu\n", rank, size);
+    }
+    fflush(stdout);
+    free(bytes);
+}
+
+/* The rank that has stored it is killed. */
+static void block_killed(struct mpifarm *farm)
+{
+    const struct mpifarm_task_options options = {.rank = 1};
+    mpifarm_future future;
+
+    broadcast(farm);
+    mpifarm_submit(farm, DEADLY_TASK, NULL, 0, &options, &future);
+    print_result(farm, "killed", future);
+}
+
+static void block_exit(struct mpifarm *farm)
+{
+    broadcast(farm);
+    exit(0);
+}
+
+/* What the key does that is for that. */
+static void block_interrupt(struct mpifarm *farm)
+{
+    broadcast(farm);
+    kill(getppid(), SIGINT);
+    for (;;)
+        mpifarm_progress(farm, NULL);
+}
+
 static const struct {
     const char *name;
     void (*run)(struct mpifarm *farm);
@@ -193,13 +260,18 @@ static const struct {
                  {"target", target},
                  {"poison", poison},
                  {"children", children},
-                 {"client", client}};
+                 {"client", client},
+                 {"block", broadcast},
+                 {"block-killed", block_killed},
+                 {"block-exit", block_exit},
+                 {"block-interrupt", block_interrupt}};
 
 int main(int argc, char **argv)
 {
     struct mpifarm *farm;
     int r;
 
+    n_bytes = argc > 2 ? strtoul(argv[2], NULL, 10) : 0;
     if (argc < 2 || mpifarm_init(NULL, NULL, NULL, &farm) < 0)
         return 2;
     mpifarm_register(farm, "square", square, NULL);
@@ -207,6 +279,7 @@ int main(int argc, char **argv)
     mpifarm_register(farm, "parent", parent, NULL);
     mpifarm_register(farm, "lasting", lasting, NULL);
     add_hooks(farm, argv[1]);
+    mpifarm_register(farm, "block_size", block_size, NULL);
     if (strcmp(argv[1], "absent") == 0 && mpifarm_rank(farm) == 0)
         absent(farm);
     r = mpifarm_start(farm);

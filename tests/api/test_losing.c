@@ -5,6 +5,7 @@
 #include <criterion/new/assert.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 static void begin(void)
 {
@@ -121,4 +122,58 @@ Test(losing, the_end_of_a_rank_elsewhere_is_noticed)
     cr_assert(t_has(result.out, "first: status 2 cause 6\n"), "%s%s", result.out, result.err);
     cr_assert(t_has(result.out, "other: status 1 cause 0\n"), "%s", result.out);
     cr_assert(t_has(result.err, "is lost: its process has ended"), "%s", result.err);
+}
+
+/* --- blocks --- */
+
+/* One that nobody else has. */
+static int size_of_block(void)
+{
+    return 3000000 + (int)getpid();
+}
+
+static void expect_nothing_left(const char *command)
+{
+    struct t_result result = t_sh("timeout -k 1 200 %s %d", command, size_of_block());
+    char line[64];
+
+    cr_assert(ne(int, result.status, 124));
+    snprintf(line, sizeof(line), " has %d\n", size_of_block());
+    cr_assert(t_has(result.out, line), "%s%s", result.out, result.err);
+    result = t_sh("find /dev/shm -type f -size %dc", size_of_block());
+    cr_assert(eq(str, result.out, ""));
+}
+
+#define MPIRUN "mpirun --oversubscribe --bind-to none -n 3 "
+
+Test(losing, no_block_stays_behind_when_the_rank_that_stored_it_is_killed)
+{
+    expect_nothing_left(MPIRUN "--enable-recovery losing block-killed");
+    expect_nothing_left(MPIRUN "losing block-killed");
+}
+
+Test(losing, no_block_stays_behind_when_the_program_is_interrupted)
+{
+    expect_nothing_left(MPIRUN "losing block-interrupt");
+    expect_nothing_left("env MPIFARM_ISOLATE=1 " MPIRUN "losing block-interrupt");
+}
+
+Test(losing, no_block_stays_behind_when_the_client_exits)
+{
+    expect_nothing_left("losing block-exit");
+    expect_nothing_left("env MPIFARM_ISOLATE=1 losing block-exit");
+}
+
+/* As in another container: what the others of its node have it cannot see. */
+Test(losing, a_rank_out_of_sight_gets_a_block_of_its_own)
+{
+    struct t_result result;
+
+    if (t_sh("unshare --pid --fork --mount-proc true").status != 0)
+        cr_skip_test("namespaces cannot be made here");
+    result = t_sh("timeout -k 1 200 mpirun --oversubscribe --bind-to none -n 3 losing block 70001 "
+                  ": -n 1 unshare --pid --fork --mount-proc losing block 70001");
+    cr_assert(eq(int, result.status, 0), "%s", result.err);
+    cr_assert(eq(str, result.out, "rank 1 has 70001\nrank 2 has 70001\nrank 3 has 70001\n"), "%s",
+              result.err);
 }

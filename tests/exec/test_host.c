@@ -7,7 +7,6 @@
 #include <criterion/criterion.h>
 
 #include <errno.h>
-#include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -469,50 +468,51 @@ Test(host, cancelled_calls_that_have_not_begun_do_not_run)
     host_rig_destroy(rig);
 }
 
-static void make_block(const char *name, const char *text)
+static struct mf_block_place make_block(void)
 {
-    int fd = shm_open(name, O_CREAT | O_RDWR, 0600);
+    struct mf_block_place place;
 
-    cr_assert_geq(fd, 0);
-    cr_assert_eq(write(fd, text, strlen(text)), (ssize_t)strlen(text));
-    close(fd);
+    cr_assert_eq(mf_block_create("shared", 6, &place), 0);
+    return place;
+}
+
+static int attach(struct host_rig *rig, const struct mf_block_place *place, size_t size)
+{
+    return rig->caller->ops->attach(rig->caller, 5, place, size);
 }
 
 Test(host, blocks_are_seen_from_when_they_are_attached_until_they_are_dropped)
 {
     struct host_rig *rig = host_rig_create((struct host_options){.n_executors = 2});
-    char name[64];
+    struct mf_block_place place = make_block();
 
-    snprintf(name, sizeof(name), "/mpifarm-test-%d", (int)getpid());
-    make_block(name, "shared");
     cr_assert_eq(host_run(rig, HOST_BLOCK, NULL, 0)->code, 9);
-    cr_assert_eq(rig->caller->ops->attach(rig->caller, 5, name, 6), 0);
+    cr_assert_eq(attach(rig, &place, 6), 0);
     cr_assert(host_ended(host_run(rig, HOST_BLOCK, NULL, 0), MPIFARM_CAUSE_NONE, 0, "shared"));
     host_run(rig, HOST_ABORT, NULL, 0);
     cr_assert(host_ended(host_run(rig, HOST_BLOCK, NULL, 0), MPIFARM_CAUSE_NONE, 0, "shared"));
     rig->caller->ops->drop(rig->caller, 5);
     cr_assert_eq(host_run(rig, HOST_BLOCK, NULL, 0)->code, 9);
     for (int i = 0; i < 1000; i++) {
-        cr_assert_eq(rig->caller->ops->attach(rig->caller, 5, name, 6), 0);
+        cr_assert_eq(attach(rig, &place, 6), 0);
         cr_assert(host_ended(host_run(rig, HOST_BLOCK, NULL, 0), MPIFARM_CAUSE_NONE, 0, "shared"));
         rig->caller->ops->drop(rig->caller, 5);
     }
-    shm_unlink(name);
+    close((int)place.fd);
     host_rig_destroy(rig);
 }
 
-Test(host, replacements_see_blocks_whose_names_are_gone)
+Test(host, replacements_see_blocks_that_whoever_made_them_has_closed)
 {
     struct host_rig *rig = host_rig_create((struct host_options){0});
-    char name[64];
+    struct mf_block_place place = make_block();
+    struct mf_block_place other = {place.pid, place.fd, place.key + 1};
 
-    snprintf(name, sizeof(name), "/mpifarm-test-%d", (int)getpid());
-    cr_assert_eq(rig->caller->ops->attach(rig->caller, 5, name, 6), -ENOENT);
-    make_block(name, "shared");
-    cr_assert_eq(rig->caller->ops->attach(rig->caller, 5, name, 7), -EINVAL);
-    cr_assert_eq(rig->caller->ops->attach(rig->caller, 5, name, 6), 0);
+    cr_assert_eq(attach(rig, &other, 6), -ENOENT);
+    cr_assert_eq(attach(rig, &place, 7), -EINVAL);
+    cr_assert_eq(attach(rig, &place, 6), 0);
     cr_assert(host_ended(host_run(rig, HOST_BLOCK, NULL, 0), MPIFARM_CAUSE_NONE, 0, "shared"));
-    shm_unlink(name);
+    close((int)place.fd);
     for (int i = 0; i < 2; i++) {
         host_run(rig, HOST_ABORT, NULL, 0);
         cr_assert(host_ended(host_run(rig, HOST_BLOCK, NULL, 0), MPIFARM_CAUSE_NONE, 0, "shared"));

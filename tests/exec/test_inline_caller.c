@@ -6,14 +6,12 @@
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdalign.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 /* Each test is a process of its own. */
@@ -747,29 +745,21 @@ Test(inline_caller, a_call_of_a_stretch_cancelled_from_inside_another_is_not_mad
 
 /* --- blocks --- */
 
-static void make_block(const char *name, const char *bytes)
-{
-    int fd = shm_open(name, O_CREAT | O_EXCL | O_RDWR, 0600);
-
-    cr_assert(fd >= 0 && write(fd, bytes, strlen(bytes)) == (ssize_t)strlen(bytes));
-    close(fd);
-}
-
 Test(inline_caller, functions_read_blocks_from_attaching_to_dropping)
 {
-    char name[64];
+    struct mf_block_place place, other;
 
-    snprintf(name, sizeof(name), "/mpifarm-test-%d", (int)getpid());
     add(BLOCK, "");
     start(1);
-    make_block(name, "bytes");
-    cr_assert(eq(int, caller->ops->attach(caller, 6, "/mpifarm-test-none", 5), -ENOENT));
-    cr_assert(eq(int, caller->ops->attach(caller, 5, name, 6), -EINVAL));
-    cr_assert(eq(int, caller->ops->attach(caller, 5, name, 0), -EINVAL));
+    cr_assert(eq(int, mf_block_create("bytes", 5, &place), 0));
+    other = (struct mf_block_place){place.pid, place.fd, place.key + 1};
+    cr_assert(eq(int, caller->ops->attach(caller, 6, &other, 5), -ENOENT));
+    cr_assert(eq(int, caller->ops->attach(caller, 5, &place, 6), -EINVAL));
+    cr_assert(eq(int, caller->ops->attach(caller, 5, &place, 0), -EINVAL));
     run_all();
-    cr_assert(eq(int, caller->ops->attach(caller, 5, name, 5), 0));
-    cr_assert(eq(int, caller->ops->attach(caller, 5, name, 5), -EEXIST));
-    shm_unlink(name);
+    cr_assert(eq(int, caller->ops->attach(caller, 5, &place, 5), 0));
+    cr_assert(eq(int, caller->ops->attach(caller, 5, &place, 5), -EEXIST));
+    close((int)place.fd);
     add(BLOCK, "");
     start(2);
     run_all();

@@ -11,13 +11,12 @@
 
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
+#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #define MIB ((size_t)1 << 20)
@@ -33,7 +32,6 @@ static struct mf_buffer trace;
 static uint64_t open_unit;
 static int init_result, n_finished;
 static void (*on_run)(void);
-static char block_name[64];
 
 /* --- the functions --- */
 
@@ -298,15 +296,31 @@ static void send_unit(uint64_t unit)
     n_calls = 0;
 }
 
-static void send_block(uint32_t is_stored, uint64_t size, const char *name)
+/* To be stored, or attached if there is a place. */
+static void send_block(uint64_t size, const struct mf_block_place *place)
 {
     struct mf_buffer body = {0};
 
     mf_buffer_put_u64(&body, size);
-    mf_buffer_put_text(&body, name);
-    say(&(struct mf_record){.kind = MF_RECORD_BLOCK, .unit = 5, .number = is_stored}, body.data,
+    mf_buffer_append(&body, place, place ? sizeof(*place) : 0);
+    say(&(struct mf_record){.kind = MF_RECORD_BLOCK, .unit = 5, .number = !place}, body.data,
         body.size);
     mf_buffer_finish(&body);
+}
+
+/* How often this process has a block open. */
+static int count_blocks(void)
+{
+    DIR *dir = opendir("/proc/self/fd");
+    struct dirent *entry;
+    char target[64];
+    int n = 0;
+
+    while ((entry = readdir(dir)))
+        n += readlinkat(dirfd(dir), entry->d_name, target, sizeof(target)) > 20 &&
+             memcmp(target, "/memfd:mpifarm-block", 20) == 0;
+    closedir(dir);
+    return n;
 }
 
 static void flush(void)
@@ -358,7 +372,6 @@ static void setup(void)
     caller_config = mf_server_caller_config(server);
     cr_assert(eq(int, mf_inline_caller_create(&caller_config, mf_server_poll, server, &caller), 0));
     mf_server_set_caller(server, caller);
-    snprintf(block_name, sizeof(block_name), "/mpifarm-test-%d", (int)getpid());
 }
 
 static void setup_welcome(void)
@@ -379,7 +392,7 @@ static void teardown(void)
     mf_transport_destroy(scheduler);
     mf_functions_finish(&functions);
     mf_buffer_finish(&trace);
-    cr_assert(eq(int, shm_unlink(block_name), -1), "nothing stays in shared memory");
+    cr_assert(eq(int, count_blocks(), 0), "nothing stays in shared memory");
 }
 
 TestSuite(server, .init = setup_welcome, .fini = teardown, .timeout = 300);
@@ -698,7 +711,7 @@ static void post_block(size_t size)
 Test(server, a_block_is_stored_read_and_dropped)
 {
     post_block(2 * MIB);
-    send_block(1, 2 * MIB, block_name);
+    send_block(2 * MIB, NULL);
     add(BLOCK, "");
     send_unit(1);
     run_all();
@@ -708,38 +721,34 @@ Test(server, a_block_is_stored_read_and_dropped)
     send_unit(2);
     run_all();
     cr_assert(eq(str, heard(), "2: 1/4.\n"));
-    cr_assert(eq(int, shm_unlink(block_name), -1));
+    cr_assert(eq(int, count_blocks(), 0));
 }
 
 Test(server, a_block_that_another_rank_stored_is_attached_and_left_alone)
 {
-    int fd = shm_open(block_name, O_CREAT | O_EXCL | O_RDWR, 0600);
+    struct mf_block_place place;
 
-    cr_assert(eq(int, (int)write(fd, "block", 5), 5));
-    close(fd);
-    send_block(0, 5, block_name);
+    cr_assert(eq(int, mf_block_create("block", 5, &place), 0));
+    send_block(5, &place);
     add(BLOCK, "");
     send_unit(1);
     run_all();
     cr_assert(eq(str, heard(), "block 5: stored\n1: block.\n"));
     say_about(MF_RECORD_DROP, 5, 0);
     run_all();
-    cr_assert(eq(int, shm_unlink(block_name), 0), "who stored it removes it");
+    cr_assert(eq(int, close((int)place.fd), 0), "who stored it removes it");
 }
 
 Test(server, a_block_that_cannot_be_stored_is_an_answer)
 {
-    send_block(0, 5, block_name);
+    /* No process has that number. */
+    send_block(5, &(struct mf_block_place){.pid = INT32_MAX});
     run_all();
     cr_assert(eq(str, heard(), "block 5: No such file or directory\n"));
     post_block(100);
-    send_block(1, 100, "/no/such/name");
-    run_all();
-    cr_assert(ne(str, heard(), "block 5: stored\n"));
+    send_block(100, NULL);
     post_block(100);
-    send_block(1, 100, block_name);
-    post_block(100);
-    send_block(1, 100, block_name);
+    send_block(100, NULL);
     run_all();
     cr_assert(eq(str, heard(), "block 5: stored\nblock 5: File exists\n"));
 }
@@ -747,11 +756,11 @@ Test(server, a_block_that_cannot_be_stored_is_an_answer)
 Test(server, stopping_removes_the_blocks_stored_here)
 {
     post_block(100);
-    send_block(1, 100, block_name);
+    send_block(100, NULL);
     say_stop(0, "");
     run_all();
     cr_assert(mf_server_is_finished(server));
-    cr_assert(eq(int, shm_unlink(block_name), -1));
+    cr_assert(eq(int, count_blocks(), 0));
 }
 
 /* --- stopping --- */
@@ -870,7 +879,7 @@ Test(server, a_unit_whose_large_input_did_not_come_is_refused)
 
 Test(server, a_block_whose_bytes_did_not_come_is_refused)
 {
-    send_block(1, 100, block_name);
+    send_block(100, NULL);
     expect_failure(-EPROTO);
 }
 

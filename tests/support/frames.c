@@ -192,7 +192,9 @@ static void put_first_piece(struct mf_buffer *body)
 static void put_block(struct mf_buffer *body)
 {
     mf_buffer_put_u64(body, 1 << 20);
-    mf_buffer_put_text(body, "/mpifarm.815.7");
+    mf_buffer_put_u32(body, 815);
+    mf_buffer_put_u32(body, 7);
+    mf_buffer_put_u64(body, 4711);
 }
 
 static void put_why(struct mf_buffer *body)
@@ -226,7 +228,7 @@ void t_frames_of_records(t_frame_fn fn, void *arg)
         {"unit", {.kind = MF_RECORD_UNIT, .number = 7}, put_calls},
         {"recall", {.kind = MF_RECORD_RECALL}, NULL},
         {"cancel", {.kind = MF_RECORD_CANCEL, .number = MF_EVERY_CALL}, NULL},
-        {"block", {.kind = MF_RECORD_BLOCK, .number = 1}, put_block},
+        {"block", {.kind = MF_RECORD_BLOCK}, put_block},
         {"drop", {.kind = MF_RECORD_DROP}, NULL},
         {"stop", {.kind = MF_RECORD_STOP}, put_why},
         {"piece", {.kind = MF_RECORD_PIECE, .flags = MF_RECORD_IS_FIRST}, put_first_piece},
