@@ -310,6 +310,9 @@ void mf_station_lose(struct mf_client *client, struct mf_station *station, const
         return;
     station->state = MF_STATION_GONE;
     empty_outbox(station);
+    /* Of results that have not come whole, which may be gigabytes, the rest does not come. */
+    mf_inbox_destroy(station->inbox);
+    station->inbox = NULL;
     if (client->sentry)
         mf_sentry_forget(client->sentry, station->rank);
     if (client->is_stopping)

@@ -35,7 +35,7 @@ enum mf_station_state {
 /**
  * A server, as the client sees it; the one in this process is number 0.
  *
- * @outbox, @inbox  what goes there, and large results on their way here
+ * @outbox, @inbox  what goes there, and large results on their way here; no inbox once it is lost
  * @n_targeted      units that it alone may run
  * @is_in_hook      its hooks run, which may take as long as they like
  * @awaited_ns      since when it has to do something to leave, once it was told to stop

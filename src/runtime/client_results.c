@@ -273,15 +273,6 @@ static void on_broken(struct mf_client *client, struct mf_station *station, stru
     mf_station_dismiss(client, station, body->has_failed ? "it cannot work" : why);
 }
 
-/* A result of which there is no memory for all: its task fails for that. */
-static int on_piece(struct mf_station *station, const struct mf_record *record,
-                    struct mf_reader *body)
-{
-    int r = mf_inbox_put(station->inbox, record, body);
-
-    return r == -ENOMEM ? 0 : r;
-}
-
 int mf_results_handle(struct mf_client *client, struct mf_station *station,
                       const struct mf_record *record, struct mf_reader *body)
 {
@@ -301,7 +292,7 @@ int mf_results_handle(struct mf_client *client, struct mf_station *station,
     case MF_RECORD_CHECKPOINT:
         return on_checkpoint(client, station, record, body);
     case MF_RECORD_PIECE:
-        return on_piece(station, record, body);
+        return mf_inbox_put(station->inbox, record, body);
     case MF_RECORD_STORED:
         return mf_blocks_on_stored(client, station, record, body);
     case MF_RECORD_BROKEN:

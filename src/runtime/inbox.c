@@ -74,7 +74,7 @@ static int begin_body(struct mf_inbox *inbox, const struct body_key *key, uint64
     if (mf_table_insert(inbox->bodies, key, &place) < 0)
         return -ENOMEM;
     *(struct body *)place = (struct body){.data = malloc(size), .size = size};
-    return ((struct body *)place)->data ? 0 : -ENOMEM;
+    return 0;
 }
 
 static int fill_body(struct mf_inbox *inbox, const struct body_key *key, const uint8_t *data,
@@ -102,11 +102,7 @@ int mf_inbox_put(struct mf_inbox *inbox, const struct mf_record *record, struct 
             return -EBADMSG;
         r = begin_body(inbox, &key, size);
     }
-    if (r == -ENOMEM && !mf_table_find(inbox->bodies, &key))
-        return r;
-    if (fill_body(inbox, &key, body->data, body->left) < 0)
-        return -EBADMSG;
-    return r;
+    return r < 0 ? r : fill_body(inbox, &key, body->data, body->left);
 }
 
 int mf_inbox_take(struct mf_inbox *inbox, uint64_t number, bool is_block, uint8_t **ret_data,

@@ -84,15 +84,17 @@ void mf_inbox_destroy(struct mf_inbox *inbox);
 /**
  * mf_inbox_put() - a PIECE record came.
  *
- * Returns 0; -EBADMSG when it does not fit what came before; -ENOMEM when the whole cannot be
- * held: its further pieces are then dropped, and taking it gives -ENOMEM.
+ * Of a body that no memory can hold the pieces are dropped: it is whoever takes it who has to know.
+ *
+ * Returns 0; -EBADMSG when it does not fit what came before; -ENOMEM when there is no memory for so
+ * much as to note that.
  */
 int mf_inbox_put(struct mf_inbox *inbox, const struct mf_record *record, struct mf_reader *body);
 
 /**
  * mf_inbox_take() - the whole body of a task or block; malloc()ed, the caller's.
  *
- * Returns 0, -ENOENT when it is not all here, or -ENOMEM as above.
+ * Returns 0, -ENOENT when it is not all here, or -ENOMEM when there was no memory for it.
  */
 int mf_inbox_take(struct mf_inbox *inbox, uint64_t number, bool is_block, uint8_t **ret_data,
                   size_t *ret_size);

@@ -167,15 +167,6 @@ static int on_stop(struct mf_server *server, const struct mf_record *record, str
     return 0;
 }
 
-/* A body of which there is no memory for all: the call that needs it fails. */
-static int on_piece(struct mf_server *server, const struct mf_record *record,
-                    struct mf_reader *body)
-{
-    int r = mf_inbox_put(server->inbox, record, body);
-
-    return r == -ENOMEM ? 0 : r;
-}
-
 static int dispatch(struct mf_server *server, const struct mf_record *record,
                     struct mf_reader *body)
 {
@@ -204,7 +195,7 @@ static int dispatch(struct mf_server *server, const struct mf_record *record,
         on_drop(server, record);
         return 0;
     case MF_RECORD_PIECE:
-        return on_piece(server, record, body);
+        return mf_inbox_put(server->inbox, record, body);
     default:
         return -EPROTO;
     }

@@ -12,8 +12,10 @@
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
 #include <errno.h>
+#include <malloc.h>
 #include <stdio.h>
 
+#define MIB ((size_t)1 << 20)
 #define N_RANKS 3
 #define AHEAD_NS (4 * MF_NS_PER_MS)
 
@@ -314,6 +316,33 @@ Test(client, a_server_for_which_sending_fails_once_is_told_to_stop)
     cr_assert(mf_client_has_worker(client, 2));
     mf_client_turn(client, 2);
     cr_assert(eq(str, sent(), "2:welcome 1:stop "));
+}
+
+static void hear(const struct mf_record *record, const struct mf_buffer *body)
+{
+    mf_buffer_clear(&stray);
+    mf_record_put(&stray, record, body->data, body->size);
+    n_strays = 1;
+    mf_client_turn(client, 2);
+}
+
+Test(client, what_has_come_of_large_results_goes_with_the_server_that_is_lost)
+{
+    struct mf_buffer body = {0};
+    size_t before;
+
+#ifdef __SANITIZE_ADDRESS__
+    cr_skip_test("asks the C library how much memory there is");
+#endif
+    begin();
+    before = mallinfo2().hblkhd;
+    mf_buffer_put_u64(&body, 512 * MIB);
+    hear(&(struct mf_record){.kind = MF_RECORD_PIECE, .flags = MF_RECORD_IS_FIRST}, &body);
+    cr_assert(mallinfo2().hblkhd >= before + 512 * MIB);
+    mf_buffer_clear(&body);
+    hear(&(struct mf_record){.kind = MF_RECORD_BYE}, &body);
+    cr_assert(eq(sz, mallinfo2().hblkhd, before));
+    mf_buffer_finish(&body);
 }
 
 /* Has calls made, each in so long, as long as there is more to do than servers have at a time. */
