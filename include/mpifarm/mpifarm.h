@@ -618,8 +618,11 @@ MPIFARM_API int mpifarm_spawn(struct mpifarm_context *context, int function, con
 /**
  * mpifarm_checkpoint() - save bytes for the next attempt, and let others have the slot.
  *
- * They replace what was saved before, and are sent to rank 0 without waiting; of a module of
- * mpifarm run now and then, and when the attempt fails.
+ * They replace what was saved before, and are sent to rank 0 without waiting for it; while it has
+ * not taken in what was sent before, only the last of an attempt is kept, which is sent after that,
+ * or when the attempt fails. Without isolation large ones go out during this call,
+ * mpifarm_should_stop() and when the function has returned: what had not when its rank died is
+ * lost. Of a module of mpifarm run they are sent now and then, and when the attempt fails.
  *
  * Under a policy of mpifarm run that preempts, the call of an isolated function returns when its
  * task has a slot again: others have had it meanwhile. The function goes on in its process, and the

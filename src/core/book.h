@@ -342,6 +342,9 @@ void mf_book_cancel(struct mf_book *book, uint32_t number);
 /** Keeps bytes for the next try of a PLACED task, copied. Returns 0 or -ENOMEM. */
 int mf_book_checkpoint(struct mf_book *book, uint32_t number, const void *bytes, size_t size);
 
+/** The same of bytes that are malloc()ed, and taken if 0 is returned. */
+int mf_book_take_checkpoint(struct mf_book *book, uint32_t number, uint8_t *bytes, size_t size);
+
 /**
  * mf_book_release() - the future of a task is not needed any more; an ended
  * task goes out of the book.

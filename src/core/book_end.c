@@ -278,24 +278,34 @@ void mf_book_cancel(struct mf_book *book, uint32_t number)
     mf_book_conclude(book, number, MF_TASK_CANCELLED);
 }
 
-int mf_book_checkpoint(struct mf_book *book, uint32_t number, const void *bytes, size_t size)
+int mf_book_take_checkpoint(struct mf_book *book, uint32_t number, uint8_t *bytes, size_t size)
 {
     struct mf_booking_extra *extra =
         mf_book_need_extra(book, mf_bookings_at(&book->bookings, number));
-    uint8_t *kept = NULL;
 
     if (!extra)
         return -ENOMEM;
+    free(extra->checkpoint);
+    extra->checkpoint = bytes;
+    extra->checkpoint_size = size;
+    return 0;
+}
+
+int mf_book_checkpoint(struct mf_book *book, uint32_t number, const void *bytes, size_t size)
+{
+    uint8_t *kept = NULL;
+    int r;
+
     if (size > 0) {
         kept = malloc(size);
         if (!kept)
             return -ENOMEM;
         memcpy(kept, bytes, size);
     }
-    free(extra->checkpoint);
-    extra->checkpoint = kept;
-    extra->checkpoint_size = size;
-    return 0;
+    r = mf_book_take_checkpoint(book, number, kept, size);
+    if (r < 0)
+        free(kept);
+    return r;
 }
 
 /* --- hearing and releasing --- */

@@ -41,17 +41,18 @@ struct mf_caller_unit {
 enum mf_caller_event_kind {
     MF_CALLER_ENTRIES,    /* what came of the next n_calls calls of a unit; is_last: of all */
     MF_CALLER_LARGE,      /* the large result of task, whose entry comes next: data is taken */
-    MF_CALLER_CHECKPOINT, /* bytes saved by call `index` of the unit; all before it were told */
+    MF_CALLER_CHECKPOINT, /* data saved by call `index` of the unit, which is task; all before it
+                             were told, so that the next entry is its own: data is taken */
     MF_CALLER_YIELDED,    /* the call of the unit has stopped at a checkpoint, after duration_ns */
     MF_CALLER_RETURNED,   /* what was not reported of the unit will not run (after a recall) */
     MF_CALLER_BROKEN,     /* error: nothing runs here any more, and nothing follows */
 };
 
 /**
- * @entries, @size   of the calls, without the bytes of large results; or the bytes saved
+ * @entries, @size   of the calls, without the bytes of large results
  * @duration_ns      spent in the functions of these calls
  * @idle_ns          with the first entries of a unit: how long its slot had had nothing to do
- * @data             malloc()ed, size bytes, now the receiver's (LARGE)
+ * @data             malloc()ed, size bytes, now the receiver's (LARGE, CHECKPOINT)
  */
 struct mf_caller_event {
     enum mf_caller_event_kind kind;

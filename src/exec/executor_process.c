@@ -81,6 +81,14 @@ static void send_entry(struct executor_process *process, uint8_t kind, const voi
     mf_host_send(&process->host, data, n);
 }
 
+/* Bytes that the rank takes in without another copy. */
+static void send_large(struct executor_process *process, uint8_t kind, const void *data,
+                       uint64_t size)
+{
+    send_entry(process, kind, &size, sizeof(size));
+    mf_host_send(&process->host, data, size);
+}
+
 /* --- what a function asks --- */
 
 static bool is_unwanted(const struct executor_process *process)
@@ -129,9 +137,10 @@ static int checkpoint(void *arg, struct mpifarm_context *context, const void *da
 {
     struct executor_process *process = arg;
 
-    if (size > UINT32_MAX)
-        return -ENOMEM;
-    send_entry(process, MF_HOST_ENTRY_CHECKPOINT, data, size);
+    if (size > MF_CALL_LARGE_BYTES)
+        send_large(process, MF_HOST_ENTRY_LARGE_CHECKPOINT, data, size);
+    else
+        send_entry(process, MF_HOST_ENTRY_CHECKPOINT, data, size);
     mf_ring_publish(&process->host.back);
     mf_host_ring_bell(&process->host);
     if (mf_host_yields(process->portion))
@@ -199,15 +208,6 @@ static void make_call(struct executor_process *process, struct mf_call *call,
         mf_context_run(context, call, ret_end);
 }
 
-static void send_large_result(struct executor_process *process)
-{
-    const struct mf_buffer *result = &process->context.result;
-    uint64_t size = result->size;
-
-    send_entry(process, MF_HOST_ENTRY_LARGE, &size, sizeof(size));
-    mf_host_send(&process->host, result->data, result->size);
-}
-
 static void send_entries(struct executor_process *process, const struct mf_call *call,
                          struct mf_call_end end)
 {
@@ -226,7 +226,7 @@ static void send_entries(struct executor_process *process, const struct mf_call 
         mf_context_put_entries(&process->context, &end, entries);
     }
     if (mf_context_is_large(&process->context, &end))
-        send_large_result(process);
+        send_large(process, MF_HOST_ENTRY_LARGE, result->data, result->size);
     mf_host_send(&process->host, entries->data, entries->size);
     if (entries->capacity > KEPT_BYTES)
         mf_buffer_finish(entries);

@@ -96,13 +96,12 @@ static void tell_saved(struct mf_function_executor *functions, struct mf_functio
 static void on_checkpoint(struct mf_function_executor *functions, struct mf_function_run *run,
                           const struct mf_caller_event *event)
 {
-    uint8_t *saved = malloc(event->size ? event->size : 1);
-
-    if (!saved)
+    if (!run) {
+        free(event->data);
         return;
-    mf_copy(saved, event->entries, event->size);
+    }
     free(run->saved);
-    run->saved = saved;
+    run->saved = event->data;
     run->saved_size = event->size;
     if (mf_clock_monotonic_ns() - run->told_ns >= TELL_SAVED_NS)
         tell_saved(functions, run);
@@ -202,7 +201,7 @@ void mf_function_heard(void *arg, const struct mf_caller_event *event)
         on_large(run, event);
     else if (event->kind == MF_CALLER_ENTRIES && run)
         on_entries(functions, run, event);
-    else if (event->kind == MF_CALLER_CHECKPOINT && run)
+    else if (event->kind == MF_CALLER_CHECKPOINT)
         on_checkpoint(functions, run, event);
     else if (event->kind == MF_CALLER_YIELDED && run)
         on_yielded(functions, run, event);

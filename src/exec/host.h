@@ -121,6 +121,7 @@ enum {
     MF_HOST_ENTRY_LARGE,      /* u64 size; that many bytes, the result of the next RESULT, follow */
     MF_HOST_ENTRY_CHECKPOINT, /* bytes saved by the call whose entries come next */
     MF_HOST_ENTRY_YIELDED,    /* that call has stopped, until it is let go on */
+    MF_HOST_ENTRY_LARGE_CHECKPOINT, /* u64 size; so many bytes, saved by that call, follow */
 };
 
 /** One side of a host; each has its own, and its own descriptor of the bell (borrowed). */

@@ -131,11 +131,12 @@ struct mf_seat_portion {
     bool is_stopping;
 };
 
-/** A large result that is_there: `left` bytes of it have not come; data NULL without memory. */
+/** A large result or checkpoint that is_there: `left` bytes of it have not come; data NULL without
+ * memory. */
 struct mf_seat_large {
     uint8_t *data;
     size_t size, left;
-    bool is_there;
+    bool is_there, is_checkpoint;
 };
 
 /** What is written before bytes that are elsewhere. */
@@ -189,7 +190,7 @@ struct mf_seat_watch {
  * @n_notices      of the caller's notices sent
  * @text           body of the notice being written
  * @in             bytes of entries not handled; in_done of them are children of the next call
- * @large          result of the call whose entry comes next
+ * @large          result, or what was saved, of the call whose entry comes next
  * @n_ended        calls reported in this life
  * @is_watched     some call on its way may have to be ended
  * @doomed, @doomed_ns   the call for which it is about to be killed, and since when; 0 for none

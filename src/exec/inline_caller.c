@@ -198,11 +198,17 @@ static int checkpoint(void *arg, struct mpifarm_context *context, const void *da
     struct inline_caller *caller = arg;
     struct mf_caller_event event = {.kind = MF_CALLER_CHECKPOINT,
                                     .index = caller->running->next,
-                                    .entries = data,
+                                    .task = context->call->task,
                                     .size = size};
 
     caller->is_disturbed = true;
     tell_entries(caller, caller->running, false);
+    if (caller->is_stopped)
+        return 0;
+    event.data = malloc(size ? size : 1);
+    if (!event.data)
+        return -ENOMEM;
+    mf_copy(event.data, data, size);
     tell(caller, &event, caller->running);
     return 0;
 }

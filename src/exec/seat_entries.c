@@ -273,39 +273,71 @@ static void on_result(struct mf_seat *seat, struct gathered *gathered,
     }
 }
 
-/* The bytes of a large result follow; what of them came together with this is taken at once. */
-static void on_large(struct mf_seat *seat, struct gathered *gathered, const uint8_t *data)
+/* Data is malloc()ed, and taken. */
+static void tell_checkpoint(struct mf_seat *seat, uint8_t *data, size_t size)
+{
+    struct mf_seat_portion *portion = mf_seat_front(seat);
+    struct mf_caller_event event = {.kind = MF_CALLER_CHECKPOINT, .data = data, .size = size};
+
+    if (!portion || !portion->unit) {
+        seat->is_damaged = true;
+        free(data);
+        return;
+    }
+    event.index = portion->cut.first + portion->n_reported;
+    event.task = find_task(portion);
+    tell(seat, &event, portion->unit);
+}
+
+/* Without memory the one before it is as good as can be had. */
+static void on_checkpoint(struct mf_seat *seat, const uint8_t *bytes, size_t size)
+{
+    uint8_t *data = malloc(size ? size : 1);
+
+    if (!data)
+        return;
+    mf_copy(data, bytes, size);
+    tell_checkpoint(seat, data, size);
+}
+
+/* A large checkpoint that is whole is told. */
+static void look_at_large(struct mf_seat *seat)
+{
+    struct mf_seat_large large = seat->large;
+
+    if (!large.is_checkpoint || large.left > 0)
+        return;
+    seat->large = (struct mf_seat_large){0};
+    if (large.data)
+        tell_checkpoint(seat, large.data, large.size);
+}
+
+/* Large bytes follow; what of them came together with this is taken at once. */
+static void on_large(struct mf_seat *seat, struct gathered *gathered, const uint8_t *data,
+                     bool is_checkpoint)
 {
     struct mf_seat_large *large = &seat->large;
     uint64_t total;
     size_t part = seat->in.size - gathered->at;
 
     memcpy(&total, data, sizeof(total));
-    if (total == 0 || total > MAX_LARGE_BYTES || large->is_there) {
+    if (total == 0 || total > (is_checkpoint ? MF_CHECKPOINT_MAX_BYTES : MAX_LARGE_BYTES) ||
+        large->is_there) {
         seat->is_damaged = true;
         return;
     }
-    *large = (struct mf_seat_large){
-        .data = malloc(total), .size = total, .left = total, .is_there = true};
+    *large = (struct mf_seat_large){.data = malloc(total),
+                                    .size = total,
+                                    .left = total,
+                                    .is_there = true,
+                                    .is_checkpoint = is_checkpoint};
     if (part > large->left)
         part = large->left;
     if (large->data)
         memcpy(large->data, seat->in.data + gathered->at, part);
     large->left -= part;
     gathered->at += part;
-}
-
-static void on_checkpoint(struct mf_seat *seat, const uint8_t *data, size_t size)
-{
-    struct mf_seat_portion *portion = mf_seat_front(seat);
-    struct mf_caller_event event = {.kind = MF_CALLER_CHECKPOINT, .entries = data, .size = size};
-
-    if (!portion || !portion->unit) {
-        seat->is_damaged = true;
-        return;
-    }
-    event.index = portion->cut.first + portion->n_reported;
-    tell(seat, &event, portion->unit);
+    look_at_large(seat);
 }
 
 /* Nobody needs to know of one that goes on at once. */
@@ -344,8 +376,8 @@ static void on_own_entry(struct mf_seat *seat, struct gathered *gathered,
         return;
     }
     flush(seat, gathered);
-    if (header->kind == MF_HOST_ENTRY_LARGE)
-        on_large(seat, gathered, data);
+    if (header->kind == MF_HOST_ENTRY_LARGE || header->kind == MF_HOST_ENTRY_LARGE_CHECKPOINT)
+        on_large(seat, gathered, data, header->kind == MF_HOST_ENTRY_LARGE_CHECKPOINT);
     else if (header->kind == MF_HOST_ENTRY_CHECKPOINT)
         on_checkpoint(seat, data, header->size);
     else if (header->kind == MF_HOST_ENTRY_YIELDED)
@@ -374,9 +406,10 @@ static bool is_believable(const struct mf_entry_header *header)
         return header->size >= sizeof(struct mf_child) &&
                header->size <= sizeof(struct mf_child) + MF_CHILDREN_MAX_BYTES;
     case MF_HOST_ENTRY_LARGE:
+    case MF_HOST_ENTRY_LARGE_CHECKPOINT:
         return header->size == sizeof(uint64_t);
     case MF_HOST_ENTRY_CHECKPOINT:
-        return header->size <= MF_CHECKPOINT_MAX_BYTES;
+        return header->size <= MF_CALL_LARGE_BYTES;
     case MF_HOST_ENTRY_STOPPED:
     case MF_HOST_ENTRY_YIELDED:
         return header->size == 0;
@@ -434,7 +467,7 @@ static void handle_entries(struct mf_seat *seat)
         mf_buffer_finish(&seat->in);
 }
 
-/* Takes n bytes of a large result, which are dropped if there is no memory for it. */
+/* Takes n bytes of a large result or checkpoint, which are dropped if there is no memory for it. */
 static void take_large(struct mf_seat *seat, size_t n)
 {
     struct mf_seat_large *large = &seat->large;
@@ -446,6 +479,7 @@ static void take_large(struct mf_seat *seat, size_t n)
     else
         seat->host.back.own += n;
     large->left -= n;
+    look_at_large(seat);
 }
 
 bool mf_seat_take_entries(struct mf_seat *seat)

@@ -57,7 +57,7 @@ static int submit_children(struct mf_client *client, const uint8_t *entries, siz
 
 /* --- results --- */
 
-/* The large result that an entry stands for. */
+/* The large result or checkpoint of the task that is written there. */
 static int take_large(struct mf_station *station, const uint8_t *data, size_t size,
                       uint8_t **ret_bytes, size_t *ret_size)
 {
@@ -244,12 +244,14 @@ static int on_returned(struct mf_client *client, struct mf_station *station,
     return mf_client_apply(client, &event) == 0 ? 0 : -EPROTO;
 }
 
-static int on_checkpoint(struct mf_client *client, struct mf_station *station,
-                         const struct mf_record *record, struct mf_reader *body)
+/* The task that a checkpoint is of: MF_NO_CALL when nobody wants it any more. Returns 0 or -errno.
+ */
+static int find_saver(struct mf_client *client, struct mf_station *station,
+                      const struct mf_record *record, uint32_t *ret_number)
 {
     struct mf_unit *unit = mf_unit_find(client, station, record->unit, record->attempt);
-    uint32_t number;
 
+    *ret_number = MF_NO_CALL;
     if (!unit || record->number < unit->n_reported) {
         client->n_stale++;
         return 0;
@@ -257,12 +259,42 @@ static int on_checkpoint(struct mf_client *client, struct mf_station *station,
     /* All before it was reported, if it is in a stretch. */
     if (record->number >= unit->n_calls || (unit->stretch && record->number != unit->n_reported))
         return -EPROTO;
-    number = unit->stretch ? mf_unit_next(client, unit) : unit->calls[record->number];
-    if (number != MF_NO_CALL &&
-        mf_book_checkpoint(client->book, number, body->data, body->left) < 0)
-        mf_log_warning(client->config.log, "no memory to keep a checkpoint of %zu bytes",
-                       body->left);
+    *ret_number = unit->stretch ? mf_unit_next(client, unit) : unit->calls[record->number];
     return 0;
+}
+
+/* What came of it is taken from the inbox in any case. */
+static int keep_large(struct mf_client *client, struct mf_station *station, uint32_t number,
+                      const struct mf_reader *body)
+{
+    uint8_t *bytes = NULL;
+    size_t size = 0;
+    int r = take_large(station, body->data, body->left, &bytes, &size);
+
+    if (r == -ENOENT)
+        return -EPROTO;
+    if (r == 0 && number != MF_NO_CALL)
+        r = mf_book_take_checkpoint(client->book, number, bytes, size);
+    if (r < 0 || number == MF_NO_CALL)
+        free(bytes);
+    return r;
+}
+
+static int on_checkpoint(struct mf_client *client, struct mf_station *station,
+                         const struct mf_record *record, struct mf_reader *body)
+{
+    uint32_t number;
+    int r = find_saver(client, station, record, &number);
+
+    if (r < 0)
+        return r;
+    if (record->flags & MF_RECORD_IS_LARGE)
+        r = keep_large(client, station, number, body);
+    else if (number != MF_NO_CALL)
+        r = mf_book_checkpoint(client->book, number, body->data, body->left);
+    if (r == -ENOMEM)
+        mf_log_warning(client->config.log, "no memory to keep a checkpoint");
+    return r == -ENOMEM ? 0 : r;
 }
 
 static void on_broken(struct mf_client *client, struct mf_station *station, struct mf_reader *body)

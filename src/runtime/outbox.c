@@ -152,6 +152,11 @@ static void send_piece(struct mf_outbox *outbox, struct parcel *parcel)
     parcel->n_sent += n;
 }
 
+static bool takes_piece(const struct mf_outbox *outbox)
+{
+    return mf_transport_unsent(outbox->transport, outbox->peer) + MF_PIECE_BYTES <= WINDOW_BYTES;
+}
+
 /* Sends the first of the queue, or pieces of it; returns whether all of it is sent. */
 static bool send_parcel(struct mf_outbox *outbox, struct parcel *parcel, int *did_send)
 {
@@ -161,7 +166,7 @@ static bool send_parcel(struct mf_outbox *outbox, struct parcel *parcel, int *di
         return true;
     }
     while (parcel->n_sent < parcel->size && outbox->error == 0) {
-        if (mf_transport_unsent(outbox->transport, outbox->peer) + MF_PIECE_BYTES > WINDOW_BYTES)
+        if (!takes_piece(outbox))
             return false;
         send_piece(outbox, parcel);
         *did_send = 1;
@@ -190,4 +195,18 @@ int mf_outbox_turn(struct mf_outbox *outbox)
 bool mf_outbox_is_empty(const struct mf_outbox *outbox)
 {
     return mf_list_is_empty(&outbox->queue) && outbox->frame.size == 0;
+}
+
+uint32_t mf_outbox_n_waiting(const struct mf_outbox *outbox)
+{
+    uint32_t n = 0;
+
+    mf_list_for_each (node, &outbox->queue)
+        n++;
+    return n;
+}
+
+bool mf_outbox_has_room(const struct mf_outbox *outbox)
+{
+    return outbox->error == 0 && mf_list_is_empty(&outbox->queue) && takes_piece(outbox);
 }

@@ -72,6 +72,13 @@ int mf_outbox_turn(struct mf_outbox *outbox);
 /** Whether all of it was handed to the transport. */
 bool mf_outbox_is_empty(const struct mf_outbox *outbox);
 
+/** How many large bodies, and frames behind them, wait. O(that). */
+uint32_t mf_outbox_n_waiting(const struct mf_outbox *outbox);
+
+/** Whether a large body would begin to go out at once: nothing waits, and the peer takes what was
+ * sent. */
+bool mf_outbox_has_room(const struct mf_outbox *outbox);
+
 /*
  * The other end: large bodies that come in pieces.
  */

@@ -126,20 +126,22 @@ static void post_large(struct mf_server *server, const struct mf_caller_event *e
     }
 }
 
-/* A checkpoint does not wait for the end of the function that saved it. */
-static void post_checkpoint(struct mf_server *server, const struct mf_caller_event *event)
+/* What was gathered goes out, and what may. */
+static int send_all(struct mf_server *server)
 {
-    struct mf_record record = {.kind = MF_RECORD_CHECKPOINT,
-                               .number = event->index,
-                               .unit = event->unit,
-                               .attempt = event->attempt};
+    mf_server_send_saved(server);
+    return mf_outbox_turn(&server->outbox);
+}
 
-    mf_server_post(server, &record, event->entries, event->size);
+/* A checkpoint does not wait for the end of the function that saved it. */
+static void on_checkpoint(struct mf_server *server, const struct mf_caller_event *event)
+{
+    mf_server_save(server, event);
     /* It also lets go of what was sent before. */
     if (server->is_turning)
         mf_server_poll(server);
     else
-        (void)mf_outbox_turn(&server->outbox);
+        (void)send_all(server);
 }
 
 static void heard(void *arg, const struct mf_caller_event *event)
@@ -150,18 +152,20 @@ static void heard(void *arg, const struct mf_caller_event *event)
 
     switch (event->kind) {
     case MF_CALLER_ENTRIES:
+        mf_server_settle_saved(server, event);
         post_result(server, event);
         break;
     case MF_CALLER_LARGE:
         post_large(server, event);
         break;
     case MF_CALLER_CHECKPOINT:
-        post_checkpoint(server, event);
+        on_checkpoint(server, event);
         break;
     case MF_CALLER_YIELDED:
         /* Nobody here asks for that: the library's policies take no slots. */
         break;
     case MF_CALLER_RETURNED:
+        mf_server_settle_saved(server, event);
         mf_server_post(server, &returned, NULL, 0);
         break;
     case MF_CALLER_BROKEN:
@@ -232,8 +236,9 @@ static int run(struct mf_server *server, int64_t now_ns)
 
     if (!server->is_welcome || server->is_broken || server->is_stopping)
         return 0;
-    /* More results than the scheduler takes would fill the memory. */
-    if (!mf_list_is_empty(&server->outbox.queue)) {
+    /* More results than the scheduler takes would fill the memory. A function that saves need not
+     * wait for it. */
+    if (mf_outbox_n_waiting(&server->outbox) > server->is_saving) {
         server->caller->ops->keep_time(server->caller, now_ns);
         return 0;
     }
@@ -279,6 +284,7 @@ static void leave(struct mf_server *server)
     mf_caller_destroy(server->caller);
     server->caller = NULL;
     mf_shelf_finish(&server->shelf);
+    mf_server_forget_saved(server);
     mf_server_post(server, &bye, NULL, 0);
     server->is_finished = true;
 }
@@ -318,7 +324,7 @@ int mf_server_turn(struct mf_server *server, int64_t now_ns)
     had_traffic |= run(server, now_ns);
     if (server->is_stopping && !server->is_finished)
         leave(server);
-    r = mf_outbox_turn(&server->outbox);
+    r = send_all(server);
     return r < 0 ? r : had_traffic | r;
 }
 
@@ -329,7 +335,7 @@ void mf_server_poll(void *arg)
 
     if (r < 0)
         server->poll_error = r;
-    (void)mf_outbox_turn(&server->outbox);
+    (void)send_all(server);
 }
 
 bool mf_server_is_busy(const struct mf_server *server)
@@ -377,6 +383,7 @@ int mf_server_create(const struct mf_server_config *config, struct mf_server **r
     server->rank = config->rank;
     server->functions = config->functions;
     mf_shelf_init(&server->shelf);
+    mf_list_init(&server->saved);
     mf_outbox_init(&server->outbox, config->transport, config->scheduler);
     r = mf_inbox_create(&server->inbox);
     if (r == 0 && config->watches)
@@ -404,6 +411,7 @@ void mf_server_destroy(struct mf_server *server)
         return;
     mf_caller_destroy(server->caller);
     mf_shelf_finish(&server->shelf);
+    mf_server_forget_saved(server);
     mf_outbox_finish(&server->outbox);
     mf_inbox_destroy(server->inbox);
     mf_sentry_destroy(server->sentry);

@@ -3,6 +3,7 @@
  *
  *     server.c         life, the turn, what is said to the scheduler
  *     server_orders.c  what the scheduler says
+ *     server_saved.c   checkpoints on their way
  */
 #ifndef MF_RUNTIME_SERVER_PRIVATE_H
 #define MF_RUNTIME_SERVER_PRIVATE_H
@@ -20,6 +21,8 @@
  * @stop_code, @stop_reason   what it said: 0 in order, or -errno with a sentence
  * @sentry        watches the scheduler, as its only peer; NULL when that is in this process
  * @has_losses    ranks were lost
+ * @saved         checkpoints that were not sent, the last of each running call that has any
+ * @is_saving     of what waits in the outbox, one is a checkpoint of a call that runs
  * @poll_error    what receiving inside of the caller's turn failed with, for the next turn
  */
 struct mf_server {
@@ -32,6 +35,8 @@ struct mf_server {
     struct mf_inbox *inbox;
     struct mf_shelf shelf;
     struct mf_sharing sharing;
+    struct mf_list saved;
+    bool is_saving;
     bool is_welcome;
     bool is_broken;
     bool is_turning;
@@ -57,6 +62,21 @@ void mf_server_report_broken(struct mf_server *server, const char *text);
 /** Tells the scheduler, at once, that hooks are about to run, which may take as long as they like;
  * or that they have ended. */
 void mf_server_say_hooks(struct mf_server *server, bool are_to_run);
+
+/* server_saved.c */
+
+/** Takes what a call has saved, in place of what it saved before if that was not sent. */
+void mf_server_save(struct mf_server *server, const struct mf_caller_event *event);
+
+/** Sends what was saved, as far as the scheduler takes what was sent before. */
+void mf_server_send_saved(struct mf_server *server);
+
+/** Before entries are told, or that there will be none: what the next call of the unit has saved is
+ * sent if that has failed, and else forgotten. */
+void mf_server_settle_saved(struct mf_server *server, const struct mf_caller_event *event);
+
+/** Forgets all that was saved. */
+void mf_server_forget_saved(struct mf_server *server);
 
 /* server_orders.c */
 

@@ -16,8 +16,8 @@
  * Texts in bodies are as mf_buffer_put_text() writes them, "bytes" as
  * mf_buffer_put_bytes().
  *
- * Large inputs and results travel ahead of the record that names them, in
- * PIECE records under the number of their task; so do blocks.
+ * Large inputs, results and checkpoints travel ahead of the record that names
+ * them, in PIECE records under the number of their task; so do blocks.
  *
  * Decoding checks every bound, so that any bytes at all are either a valid
  * record or -EBADMSG.
@@ -47,7 +47,8 @@ enum mf_record_kind {
     MF_RECORD_BROKEN = 37,   /* body: why the rank cannot work, as text */
     MF_RECORD_BYE = 38,      /* the last word of a worker. body: why it does not serve, as text, or
                                 nothing: it was told to stop */
-    MF_RECORD_CHECKPOINT = 39, /* unit, attempt; number: which call; body: bytes saved */
+    MF_RECORD_CHECKPOINT = 39, /* unit, attempt; number: which call; body: bytes saved, or if flags
+                                  have IS_LARGE its task (u64), under which they came in pieces */
     MF_RECORD_HOOKS = 40, /* number: 1 no call runs, but hooks, for as long as they like; 0 they
                              have ended. Between the last calls and BYE they do not end */
     /* scheduler to worker */
@@ -62,14 +63,19 @@ enum mf_record_kind {
     MF_RECORD_STOP = 54,    /* unit: 0 in order, or an errno, and body: why, as text. number: 0, or
                                1 when ranks were lost and none waits for the others any more */
     /* both ways */
-    MF_RECORD_PIECE = 55, /* unit: task (input, result) or block; flags: IS_FIRST (body begins with
-                           u64 total, at least 1), IS_BLOCK; body: bytes */
+    MF_RECORD_PIECE = 55, /* unit: task (input, result, checkpoint) or block; flags: IS_FIRST (body
+                           begins with u64 total, at least 1), IS_BLOCK; body: bytes */
     /* scheduler to worker */
     MF_RECORD_LIFE = 56, /* body: life of the scheduler */
 };
 
 /** Flags of records. */
-enum { MF_RECORD_IS_LAST = 1, MF_RECORD_IS_FIRST = 2, MF_RECORD_IS_BLOCK = 4 };
+enum {
+    MF_RECORD_IS_LAST = 1,
+    MF_RECORD_IS_FIRST = 2,
+    MF_RECORD_IS_BLOCK = 4,
+    MF_RECORD_IS_LARGE = 8
+};
 
 /** The header of a record. */
 struct mf_record {

@@ -602,6 +602,7 @@ static const struct {
     [T_CRASH] = {"crash", crash},
     [T_EXIT] = {"exit", leave},
     [T_HANG] = {"hang", hang},
+    [T_FLOOD] = {"flood", t_flood},
 };
 
 _Static_assert(sizeof(functions) / sizeof(functions[0]) == T_N_FUNCTIONS, "each has its place");

@@ -10,11 +10,11 @@ static const struct {
     const char *name;
     const struct t_scenario *scenarios;
 } areas[] = {
-    {"placing", t_placing},   {"submitting", t_submitting}, {"after", t_after},
-    {"waiting", t_waiting},   {"results", t_results},       {"callbacks", t_callbacks},
-    {"children", t_children}, {"cancelling", t_cancelling}, {"sizes", t_sizes},
-    {"blocks", t_blocks},     {"million", t_million},       {"crashing", t_crashing},
-    {"ranges", t_ranges},
+    {"placing", t_placing},   {"submitting", t_submitting},   {"after", t_after},
+    {"waiting", t_waiting},   {"results", t_results},         {"callbacks", t_callbacks},
+    {"children", t_children}, {"cancelling", t_cancelling},   {"sizes", t_sizes},
+    {"blocks", t_blocks},     {"million", t_million},         {"crashing", t_crashing},
+    {"ranges", t_ranges},     {"checkpoints", t_checkpoints},
 };
 
 #define N_AREAS (sizeof(areas) / sizeof(areas[0]))

@@ -86,6 +86,9 @@ enum t_function {
     T_CRASH,       /* a signal kills it in each attempt up to the uint32_t given, else in all */
     T_EXIT,        /* exit(int32_t) */
     T_HANG,        /* never returns, whatever it is asked */
+    T_FLOOD, /* text path: PATH.started when it has begun; when PATH.away is there, saves often, and
+                makes PATH.much if the rank needed much memory for that, and PATH; fails, and is
+                done at the second attempt if it is given what was saved last */
     T_N_FUNCTIONS,
 };
 
@@ -161,6 +164,9 @@ struct t_random_task {
     uint32_t size, spin_ns;
 };
 
+/** T_FLOOD: checkpoints.c. */
+int t_flood(struct mpifarm_context *context, void *arg);
+
 /** Registers all of them, and the hooks; on every rank. */
 void t_register_functions(struct mpifarm *farm);
 
@@ -207,7 +213,7 @@ struct t_scenario {
 /** Scenarios up to one without a name. */
 extern const struct t_scenario t_placing[], t_submitting[], t_waiting[], t_results[], t_callbacks[],
     t_after[], t_children[], t_cancelling[], t_sizes[], t_blocks[], t_million[], t_crashing[],
-    t_ranges[];
+    t_ranges[], t_checkpoints[];
 
 /* --- what scenarios share --- */
 

@@ -197,9 +197,15 @@ static int fn_scribble(struct mpifarm_context *context, void *user)
 /* An entry that looks nearly like one. */
 static void forge_entry(struct mf_rng *rng, struct mf_buffer *bytes)
 {
-    static const uint8_t kinds[] = {
-        MF_ENTRY_RESULT,     MF_ENTRY_RESULT,          MF_ENTRY_CHILD,        MF_HOST_ENTRY_STOPPED,
-        MF_HOST_ENTRY_LARGE, MF_HOST_ENTRY_CHECKPOINT, MF_HOST_ENTRY_YIELDED, 77};
+    static const uint8_t kinds[] = {MF_ENTRY_RESULT,
+                                    MF_ENTRY_RESULT,
+                                    MF_ENTRY_CHILD,
+                                    MF_HOST_ENTRY_STOPPED,
+                                    MF_HOST_ENTRY_LARGE,
+                                    MF_HOST_ENTRY_CHECKPOINT,
+                                    MF_HOST_ENTRY_YIELDED,
+                                    MF_HOST_ENTRY_LARGE_CHECKPOINT,
+                                    77};
     struct mf_entry_header header = {
         .kind = kinds[mf_rng_below(rng, sizeof(kinds))],
         .cause = (uint8_t)mf_rng_below(rng, 10),
@@ -460,7 +466,8 @@ static void heard(void *arg, const struct mf_caller_event *event)
         task = &rig->tasks[unit->first_task + event->index];
         free(task->saved);
         task->saved = calloc(event->size + 1, 1);
-        memcpy(task->saved, event->entries, event->size);
+        memcpy(task->saved, event->data, event->size);
+        free(event->data);
         task->saved_size = event->size;
         if (rig->stops_at_checkpoint)
             rig->caller->ops->stop(rig->caller);

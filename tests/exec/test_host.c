@@ -272,6 +272,28 @@ Test(host, checkpoints_come_out_and_go_in)
     host_rig_destroy(rig);
 }
 
+Test(host, large_checkpoints_come_out_whole)
+{
+    const size_t size = ((size_t)1 << 20) + 3;
+    struct host_rig *rig = host_rig_create((struct host_options){0});
+    uint8_t *bytes = malloc(size);
+
+    for (size_t i = 0; i < size; i++)
+        bytes[i] = (uint8_t)(i * 31 >> 3);
+    host_call(rig, HOST_SAVE, bytes, size);
+    host_call(rig, HOST_SAVE, bytes, MF_CALL_LARGE_BYTES + 1);
+    host_call(rig, HOST_SAVE, bytes, MF_CALL_LARGE_BYTES);
+    host_start(rig);
+    host_wait_all(rig);
+    cr_assert_eq(rig->tasks[0].saved_size, size);
+    cr_assert_eq(rig->tasks[1].saved_size, MF_CALL_LARGE_BYTES + 1);
+    cr_assert_eq(rig->tasks[2].saved_size, MF_CALL_LARGE_BYTES);
+    for (int i = 0; i < 3; i++)
+        cr_assert(memcmp(rig->tasks[i].saved, bytes, rig->tasks[i].saved_size) == 0);
+    free(bytes);
+    host_rig_destroy(rig);
+}
+
 /* In shared memory, since the hooks run elsewhere. */
 static int *shared_int(void)
 {

@@ -176,7 +176,10 @@ Test(host_time, sizes_that_cannot_be_are_not_waited_for)
     forge_header((struct mf_entry_header){.kind = MF_ENTRY_CHILD, .size = UINT32_MAX});
     forge_header((struct mf_entry_header){.kind = MF_HOST_ENTRY_STOPPED, .size = 1});
     forge_header((struct mf_entry_header){.kind = MF_HOST_ENTRY_CHECKPOINT, .size = UINT32_MAX});
+    forge_header((struct mf_entry_header){.kind = MF_HOST_ENTRY_CHECKPOINT,
+                                          .size = MF_CALL_LARGE_BYTES + 1});
     forge_header((struct mf_entry_header){.kind = MF_HOST_ENTRY_LARGE, .size = 7000});
+    forge_header((struct mf_entry_header){.kind = MF_HOST_ENTRY_LARGE_CHECKPOINT, .size = 7000});
     forge_header((struct mf_entry_header){.kind = 77, .size = 7000});
 }
 

@@ -185,7 +185,8 @@ static void heard(void *arg, const struct mf_caller_event *event)
         break;
     case MF_CALLER_CHECKPOINT:
         mf_buffer_print(&trace, "%" PRIu64 ": call %u saved %.*s\n", event->unit, event->index,
-                        (int)event->size, (const char *)event->entries);
+                        (int)event->size, (const char *)event->data);
+        free(event->data);
         break;
     case MF_CALLER_YIELDED:
         mf_buffer_print(&trace, "%" PRIu64 ": yielded\n", event->unit);

@@ -35,7 +35,9 @@ static void (*on_run)(void);
 
 /* --- the functions --- */
 
-enum { NULL_FN, ECHO, FAIL, GROW, CHILD, SAVE, WAIT, BLOCK, N_FUNCTIONS };
+static int n_grown;
+
+enum { NULL_FN, ECHO, FAIL, GROW, CHILD, SAVE, WAIT, BLOCK, SAVE_OFTEN, N_FUNCTIONS };
 
 static int null_fn(struct mpifarm_context *context, void *user)
 {
@@ -62,6 +64,7 @@ static int grow(struct mpifarm_context *context, void *user)
 
     for (size_t i = 0; i <= 3 * MIB; i++)
         result[i] = (uint8_t)(i >> 4);
+    n_grown++;
     return 0;
 }
 
@@ -97,6 +100,25 @@ static int read_block(struct mpifarm_context *context, void *user)
     const char *data = mpifarm_block_data(context, 5, &n);
 
     return data ? mpifarm_write(context, data + n - 5, 5) : 4;
+}
+
+/* How save_often() saves, what it returns, and what the transport had to hold meanwhile. */
+static size_t saved_bytes;
+static int n_saves, save_result;
+static uint64_t most_unsent;
+
+static int save_often(struct mpifarm_context *context, void *user)
+{
+    uint8_t *bytes = malloc(saved_bytes);
+
+    for (int i = 0; i < n_saves; i++) {
+        memset(bytes, 'a' + i % 26, saved_bytes);
+        mpifarm_checkpoint(context, bytes, saved_bytes);
+        if (most_unsent < mf_transport_unsent(worker_end, 0))
+            most_unsent = mf_transport_unsent(worker_end, 0);
+    }
+    free(bytes);
+    return save_result;
 }
 
 /* --- what the server says --- */
@@ -147,6 +169,22 @@ static void trace_text(const char *kind, struct mf_reader *body)
     mf_buffer_print(&trace, "%s %s\n", kind, text);
 }
 
+/* One that is long by its size and first byte. */
+static void trace_checkpoint(const struct mf_record *record, struct mf_reader *body)
+{
+    size_t n = body->left;
+    uint8_t *data = NULL;
+
+    mf_buffer_print(&trace, "%" PRIu64 ": call %u saved ", record->unit, record->number);
+    if (record->flags & MF_RECORD_IS_LARGE)
+        cr_assert(eq(int, mf_inbox_take(inbox, mf_reader_get_u64(body), false, &data, &n), 0));
+    if (n > 100)
+        mf_buffer_print(&trace, "%zu of %c\n", n, data ? data[0] : body->data[0]);
+    else
+        mf_buffer_print(&trace, "%.*s\n", (int)n, body->data);
+    free(data);
+}
+
 static void trace_record(const struct mf_record *record, struct mf_reader *body)
 {
     if (record->kind != MF_RECORD_RESULT && record->kind != MF_RECORD_PIECE)
@@ -175,8 +213,7 @@ static void trace_record(const struct mf_record *record, struct mf_reader *body)
         mf_buffer_print(&trace, record->number ? "hooks\n" : "ready\n");
         break;
     case MF_RECORD_CHECKPOINT:
-        mf_buffer_print(&trace, "%" PRIu64 ": call %u saved %.*s\n", record->unit, record->number,
-                        (int)body->left, body->data);
+        trace_checkpoint(record, body);
         break;
     case MF_RECORD_PIECE:
         cr_assert(eq(int, mf_inbox_put(inbox, record, body), 0));
@@ -345,7 +382,7 @@ static void run_all(void)
 static void setup(void)
 {
     static const mpifarm_function all[N_FUNCTIONS] = {
-        null_fn, echo, fail, grow, child, save, wait_until_asked, read_block};
+        null_fn, echo, fail, grow, child, save, wait_until_asked, read_block, save_often};
     struct mf_core core = {.n_cpus = 1};
     struct mf_caller_config caller_config;
 
@@ -621,6 +658,56 @@ Test(server, a_checkpoint_reaches_the_next_attempt)
 }
 
 /* --- what the scheduler takes back --- */
+
+static void run_save_often(size_t size, int n, int result)
+{
+    saved_bytes = size;
+    n_saves = n;
+    save_result = result;
+    add(SAVE_OFTEN, "");
+    send_unit(1);
+    run_all();
+}
+
+Test(server, of_many_checkpoints_the_first_is_sent_and_before_a_failure_the_last)
+{
+    run_save_often(6 * MIB, 8, 1);
+    cr_assert(
+        eq(str, heard(), "1: call 0 saved 6291456 of a\n1: call 0 saved 6291456 of h\n1: 1/1.\n"));
+    cr_assert(most_unsent <= 4 * MIB + 1024);
+}
+
+Test(server, a_checkpoint_of_a_call_that_is_done_need_not_be_sent)
+{
+    run_save_often(6 * MIB, 8, 0);
+    cr_assert(eq(str, heard(), "1: call 0 saved 6291456 of a\n1: .\n"));
+}
+
+Test(server, small_checkpoints_fill_no_more_than_the_window)
+{
+    run_save_often(60000, 1000, 1);
+    char *text = heard();
+    cr_assert(strstr(text, "1: call 0 saved 60000 of a\n") == text);
+    cr_assert(strstr(text, "saved 60000 of l\n1: 1/1.\n") != NULL, "that is the last");
+    cr_assert(most_unsent <= 4 * MIB);
+}
+
+Test(server, calls_are_made_while_a_checkpoint_waits)
+{
+    saved_bytes = 6 * MIB;
+    n_saves = 2;
+    add(SAVE_OFTEN, "");
+    send_unit(1);
+    add(GROW, "");
+    send_unit(2);
+    add(GROW, "");
+    send_unit(3);
+    for (int i = 0; i < 20; i++)
+        cr_assert(turn() >= 0);
+    cr_assert(eq(int, n_grown, 1), "the third waits for the result of the second alone");
+    run_all();
+    cr_assert(eq(str, heard(), "1: call 0 saved 6291456 of a\n1: .\n2: large.\n3: large.\n"));
+}
 
 Test(server, a_unit_that_has_not_begun_is_given_back)
 {
