@@ -2,8 +2,10 @@
 #include "t_api.h"
 
 #include <stdalign.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define KIB ((size_t)1 << 10)
 #define MIB ((size_t)1 << 20)
@@ -137,15 +139,55 @@ static void many_sizes_at_the_same_time(struct t_run *t)
 static void sixty_four_mebibytes(struct t_run *t)
 {
     uint8_t *bytes = make_pattern(64 * MIB, 3);
-    uint64_t x = 5;
-    mpifarm_future large = t_submit(t, T_ECHO, bytes, 64 * MIB);
-    /* Meanwhile others go on. */
-    mpifarm_future small = t_submit(t, T_SQUARE, &x, sizeof(x));
 
-    T_EQ(*(const uint64_t *)t_done(t, small, 8), 25);
-    expect_bytes(t, large, bytes, 64 * MIB);
-    t_release(t, small);
+    expect_bytes(t, t_submit(t, T_ECHO, bytes, 64 * MIB), bytes, 64 * MIB);
     free(bytes);
+}
+
+/* What this process has in memory. */
+static size_t own_bytes(void)
+{
+    unsigned long n_pages = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+
+    T_CHECK(file && fscanf(file, "%*u %lu", &n_pages) == 1);
+    fclose(file);
+    return n_pages * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+static void do_small_tasks(struct t_run *t)
+{
+    for (uint64_t x = 0; x < 100; x++) {
+        mpifarm_future small = t_submit(t, T_SQUARE, &x, sizeof(x), .rank = 2);
+
+        T_EQ(*(const uint64_t *)t_done(t, small, 8), x * x);
+        t_release(t, small);
+    }
+}
+
+/* Rank 1 stands still: all but what is in a window cannot leave before it goes on. */
+static void small_tasks_are_done_while_a_large_input_is_on_its_way(struct t_run *t)
+{
+    const size_t size = 256 * MIB;
+    mpifarm_future seen = t_submit(t, T_DESCRIBE, NULL, 0, .rank = 1), large;
+    pid_t pid = ((const struct t_description *)t_done(t, seen, sizeof(struct t_description)))->pid;
+    size_t before = own_bytes();
+    uint8_t *bytes = make_pattern(size, 4);
+    uint64_t hash = t_hash(bytes, size);
+
+    T_EQ(kill(pid, SIGSTOP), 0);
+    large = t_submit(t, T_HASH, bytes, size, .rank = 1);
+    free(bytes);
+    do_small_tasks(t);
+    T_EQ(t_counts(t).n_sent, 1);
+#ifndef __SANITIZE_ADDRESS__
+    /* It is kept once, for all tries, and what is on its way. */
+    T_CHECK(own_bytes() < before + size + 64 * MIB);
+#endif
+    T_EQ(kill(pid, SIGCONT), 0);
+    T_CHECK(*(const uint64_t *)t_done(t, large, 8) == hash);
+    t_release(t, seen);
+    t_release(t, large);
 }
 
 static void a_large_input_is_sent_again_for_a_retry(struct t_run *t)
@@ -173,7 +215,9 @@ const struct t_scenario t_sizes[] = {
     {"inputs are aligned wherever they are in a unit",
      inputs_are_aligned_wherever_they_are_in_a_unit, 0},
     {"many sizes at the same time", many_sizes_at_the_same_time, 0},
-    {"64 MiB, while others go on", sixty_four_mebibytes, 0},
+    {"64 MiB there and back", sixty_four_mebibytes, 0},
+    {"small tasks are done while a large input is on its way",
+     small_tasks_are_done_while_a_large_input_is_on_its_way, T_NEEDS_RANKS | T_NEEDS_NO_ISOLATION},
     {"a large input is sent again for a retry", a_large_input_is_sent_again_for_a_retry, 0},
     {0},
 };

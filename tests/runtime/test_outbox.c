@@ -168,6 +168,20 @@ Test(outbox, no_more_than_the_peer_takes_is_handed_to_the_transport)
     take_and_compare(7, false, 20 * MIB);
 }
 
+/* Of which no more is sent than is there. */
+Test(outbox, a_body_of_more_than_4_gib_is_not_taken_for_a_shorter_one)
+{
+    uint8_t *data;
+    size_t n;
+    int n_pieces = 0;
+
+    mf_outbox_post_large(&outbox, 7, false, body, ((size_t)1 << 32) + MIB, NULL, NULL);
+    cr_assert(eq(int, mf_outbox_turn(&outbox), 1));
+    for (; next_frame(); n_pieces++)
+        cr_assert(eq(int, mf_inbox_take(inbox, 7, false, &data, &n), -ENOENT));
+    cr_assert(n_pieces > 1);
+}
+
 Test(outbox, tasks_and_blocks_have_numbers_of_their_own)
 {
     mf_outbox_post_large(&outbox, 7, false, body, 3 * MIB, NULL, NULL);
