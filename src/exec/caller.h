@@ -76,12 +76,15 @@ struct mf_caller_event {
  * @take_large  hands over the large input of a task (malloc()ed, now the caller's), or returns
  *              -ENOENT; asked when its unit is started
  * @arg         handed to both
+ * @memory_bytes   most that an executor process may have of its own (exec/memory.h) beyond what it
+ *              had before its first call; 0 for no limit
  */
 struct mf_caller_config {
     bool is_patient;
     void (*heard)(void *arg, const struct mf_caller_event *event);
     int (*take_large)(void *arg, uint64_t task, uint8_t **ret_data, size_t *ret_size);
     void *arg;
+    uint64_t memory_bytes;
 };
 
 /**

@@ -19,6 +19,7 @@
 #include "base/io.h"
 #include "exec/blocks.h"
 #include "exec/host.h"
+#include "exec/memory.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -289,7 +290,7 @@ static void run_portion(struct executor_process *process, const struct mf_host_r
         atomic_store_explicit(&portion->idle_ns, now_ns - process->looked_ns, memory_order_relaxed);
         process->looked_ns = now_ns;
         for (; process->index < record->n_calls; process->index++) {
-            if (mf_host_should_finish(&process->host) ||
+            if (!mf_host_may_begin(&process->host) ||
                 atomic_load_explicit(&portion->should_stop, memory_order_relaxed))
                 break;
             if (!take_next(process, &reader, &call))
@@ -297,7 +298,8 @@ static void run_portion(struct executor_process *process, const struct mf_host_r
             run_call(process, &call, process->index + 1 == record->n_calls);
         }
     }
-    if (process->index < record->n_calls) {
+    /* From one that leaves the rest is taken away. */
+    if (process->index < record->n_calls && !mf_host_should_leave(&process->host)) {
         send_entry(process, MF_HOST_ENTRY_STOPPED, NULL, 0);
         mf_ring_publish(&process->host.back);
     }
@@ -362,6 +364,15 @@ static void enter(struct executor_process *process, enum mf_host_stage stage)
     mf_host_ring_bell(&process->host);
 }
 
+/* What modules, the program and the init hook have here is not charged to functions. */
+static void note_base(const struct executor_process *process)
+{
+    uint64_t base_bytes = 0;
+
+    (void)mf_memory_own_of("/proc", getpid(), &base_bytes);
+    atomic_store_explicit(&process->host.memory->base_bytes, base_bytes, memory_order_relaxed);
+}
+
 _Noreturn void mf_executor_process_main(const struct mf_executor_process_config *config)
 {
     const struct mf_functions *functions = config->functions;
@@ -379,6 +390,7 @@ _Noreturn void mf_executor_process_main(const struct mf_executor_process_config 
         fflush(NULL);
         _exit(EXIT_FAILURE);
     }
+    note_base(&process);
     enter(&process, MF_HOST_READY);
     process.looked_ns = mf_clock_monotonic_ns();
     while (turn(&process))

@@ -50,6 +50,10 @@ enum mf_host_stage {
 /** Whether the call that runs of a portion goes on at its next checkpoint, or has stopped there. */
 enum { MF_HOST_GOES_ON = 0, MF_HOST_IS_TO_YIELD, MF_HOST_HAS_YIELDED };
 
+/** When an executor finishes: at once, as it asks its function to, or when that has ended and the
+ * rank was told all of it, so that another executor can go on behind it. */
+enum mf_host_finish { MF_HOST_FINISHES = 1, MF_HOST_LEAVES };
+
 /** Who has a portion; the word is its number times 4 and one of these. */
 enum { MF_HOST_OFFERED = 1, MF_HOST_TAKEN, MF_HOST_REVOKED };
 
@@ -79,17 +83,19 @@ struct mf_host_portion {
  * @n_begun    calls that the executor has begun, withheld ones included
  * @n_returned those of them that are over, whether the rank has their entries or not: at most
  *             one call less than n_begun
+ * @base_bytes memory of its own (exec/memory.h) that the executor had before the first call
  * @is_asleep  futex: the executor waits for the rank
  * @wants_bell the rank waits for the executor
  * @doomed     number of the call (the first is 1) for which the rank is about to kill the
  *             executor: when it ends all the same, no other begins before this is 0
- * @should_finish   begin nothing, run the finish hook and exit
+ * @should_finish   an enum mf_host_finish, or 0: begin nothing, run the finish hook and exit
  */
 struct mf_host_memory {
     struct mf_ring_ends to_ends;
     struct mf_ring_ends back_ends;
     _Alignas(64) _Atomic uint64_t n_begun;
     _Atomic uint64_t n_returned;
+    _Atomic uint64_t base_bytes;
     _Atomic uint32_t stage;
     _Alignas(64) _Atomic uint32_t is_asleep;
     _Alignas(64) _Atomic uint32_t wants_bell;
@@ -177,10 +183,24 @@ void mf_host_ask_for_bell(struct mf_host *host);
 /** Executor: rings the bell if the rank has asked for that. */
 void mf_host_ring_bell(struct mf_host *host);
 
-/** Executor: whether the rank wants it to finish. */
+/** Executor: whether the rank wants it to finish at once. */
 static inline bool mf_host_should_finish(const struct mf_host *host)
 {
-    return atomic_load_explicit(&host->memory->should_finish, memory_order_relaxed) != 0;
+    return atomic_load_explicit(&host->memory->should_finish, memory_order_relaxed) ==
+           MF_HOST_FINISHES;
+}
+
+/** Executor: whether the rank wants it to make room for another one. */
+static inline bool mf_host_should_leave(const struct mf_host *host)
+{
+    return atomic_load_explicit(&host->memory->should_finish, memory_order_relaxed) ==
+           MF_HOST_LEAVES;
+}
+
+/** Executor: whether it may begin another call. */
+static inline bool mf_host_may_begin(const struct mf_host *host)
+{
+    return atomic_load_explicit(&host->memory->should_finish, memory_order_relaxed) == 0;
 }
 
 /*
@@ -188,7 +208,7 @@ static inline bool mf_host_should_finish(const struct mf_host *host)
  * may run, then sleeps. They return false when it is time to finish.
  */
 
-/** Executor: reads n bytes, which are dropped if data is NULL. */
+/** Executor: reads n bytes, which are dropped if data is NULL; not when it should leave. */
 bool mf_host_receive(struct mf_host *host, void *data, size_t n);
 
 /** Executor: writes n bytes; publishes when it has to wait for room, else that is to be done. */

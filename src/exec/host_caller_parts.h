@@ -10,6 +10,7 @@
  *     seat.c           a slot with its process: portions and blocks go out
  *     seat_entries.c   what comes back becomes events
  *     seat_time.c      time limits, cancelled calls, processes that stand still
+ *     seat_memory.c    processes that have got too much memory
  *     seat_end.c       deaths and replacements
  *
  * A unit waits in the queue, then belongs to one seat. There it is cut into
@@ -27,6 +28,7 @@
 #include "exec/caller.h"
 #include "exec/channel.h"
 #include "exec/host.h"
+#include "exec/memory.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -163,6 +165,22 @@ struct mf_seat_watch {
 };
 
 /**
+ * What the process has got since its birth, as far as there is a limit.
+ *
+ * @used_bytes, @trend   at the last look, for how long the next one can wait
+ * @look_ns     not before this; 0 before the first
+ * @n_ended     calls that it had ended then
+ * @asked_ns    when it was asked to leave
+ */
+struct mf_seat_memory {
+    uint64_t used_bytes;
+    struct mf_memory_trend trend;
+    int64_t look_ns;
+    uint64_t n_ended;
+    int64_t asked_ns;
+};
+
+/**
  * A process, and the slot that it serves.
  *
  * @index          its place among the seats
@@ -177,6 +195,7 @@ struct mf_seat_watch {
  * @is_damaged     what it shares cannot be believed, or not be read: lacks_memory
  * @is_killed      the nursery was asked to kill it
  * @is_ready       it has run its init hook
+ * @is_leaving     it was asked to leave, and gets no further unit
  * @n_futile       processes in a row that ended without beginning a call
  * @n_starved      of these, how many had been given one
  * @refused_since_ns, @pause_ns, @retry_ns   since when there is no process to be had, how long to
@@ -197,6 +216,7 @@ struct mf_seat_watch {
  * @doom           why: a cause
  * @progress, @still_ns, @looked_ns   what it had done at the last look, and since when it has not
  *                 done anything, as far as it should have
+ * @memory         see above
  * @wake_ns        when it wants to be looked at
  */
 struct mf_seat {
@@ -207,7 +227,7 @@ struct mf_seat {
     int64_t yielded_ns;
     uint32_t life;
     pid_t pid;
-    bool is_alive, has_died, is_unborn, is_damaged, lacks_memory, is_killed, is_ready;
+    bool is_alive, has_died, is_unborn, is_damaged, lacks_memory, is_killed, is_ready, is_leaving;
     int status;
     uint32_t n_futile, n_starved;
     int64_t refused_since_ns, pause_ns, retry_ns;
@@ -239,6 +259,7 @@ struct mf_seat {
     enum mpifarm_cause doom;
     uint64_t progress;
     int64_t still_ns, looked_ns;
+    struct mf_seat_memory memory;
     int64_t wake_ns;
 };
 
@@ -299,6 +320,9 @@ void mf_seat_tell_returned(struct mf_seat *seat, struct mf_host_unit *unit);
 /** Whether the process, which is alive, is in a call, as far as what it shares can be believed. */
 bool mf_seat_is_in_call(struct mf_seat *seat);
 
+/** The same, and how many calls it has begun. What cannot be is damage. */
+bool mf_seat_runs_call(struct mf_seat *seat, uint64_t *ret_n_begun);
+
 /** Asks the nursery to kill the process. */
 void mf_seat_kill(struct mf_seat *seat);
 
@@ -307,6 +331,13 @@ void mf_seat_kill(struct mf_seat *seat);
  * do; sets wake_ns. What the process has sent need not have been taken.
  */
 void mf_seat_keep_time(struct mf_seat *seat, int64_t now_ns);
+
+/** Dooms the call that was begun last, for a cause: it is killed if it does not end at once. */
+void mf_seat_doom(struct mf_seat *seat, uint64_t n_begun, enum mpifarm_cause cause, int64_t now_ns);
+
+/** Ends a process that works and is over the limit of memory, and a call that goes on in it; looks
+ * now and then, and brings wake_ns forward. */
+void mf_seat_keep_memory(struct mf_seat *seat, int64_t now_ns);
 
 /** Whether to wait, until retry_ns, before another process is asked for in place of a dead one. */
 bool mf_seat_pauses(struct mf_seat *seat, int64_t now_ns);
@@ -349,6 +380,7 @@ struct mf_host_slot {
  * @call_ns     how long calls take, roughly
  * @hook_limit_ns   how long the init hook of a replacement may take
  * @listened_ns   when the nursery was listened to last
+ * @rest_until_ns   when the memory of executors may be looked at again
  * @channel_error   why the nursery cannot be talked to, or 0
  * @is_broken   nothing runs any more
  * @is_turning  inside of turn(), where seats must stay
@@ -374,6 +406,7 @@ struct mf_host_caller {
     int64_t call_ns;
     int64_t hook_limit_ns;
     int64_t listened_ns;
+    int64_t rest_until_ns;
     int channel_error;
     bool is_broken;
     bool is_turning;

@@ -40,7 +40,7 @@ static bool wants_unit(const struct mf_host_caller *caller, struct mf_seat *seat
 {
     const struct mf_host_unit *last;
 
-    if (!mf_seat_is_ready(seat))
+    if (!mf_seat_is_ready(seat) || seat->is_leaving)
         return false;
     if (mf_list_is_empty(&seat->units))
         return true;

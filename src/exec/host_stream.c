@@ -31,7 +31,7 @@ static bool has_bytes(struct mf_host *host, uint64_t amount)
     /* Some function wrote where it should not: nothing here can be trusted. */
     if (!mf_ring_look_for_bytes(&host->to))
         abort();
-    return mf_ring_filled(&host->to) >= amount;
+    return mf_ring_filled(&host->to) >= amount || mf_host_should_leave(host);
 }
 
 static bool has_room(struct mf_host *host, uint64_t amount)
@@ -95,6 +95,8 @@ bool mf_host_receive(struct mf_host *host, void *data, size_t n)
         size_t part = data || n < sizeof(dropped) ? n : sizeof(dropped);
 
         if (mf_ring_filled(&host->to) == 0 && !wait_until(host, has_bytes, 1))
+            return false;
+        if (mf_host_should_leave(host))
             return false;
         if (part > mf_ring_filled(&host->to))
             part = mf_ring_filled(&host->to);

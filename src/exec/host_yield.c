@@ -66,7 +66,8 @@ static void move_to_slot(struct mf_seat *seat, uint32_t slot)
 static bool is_spare(const struct mf_seat *seat)
 {
     return seat->slot == 0 && seat->is_alive && !seat->has_died && !seat->is_damaged &&
-           !seat->is_killed && !seat->has_yielded && mf_list_is_empty(&seat->units);
+           !seat->is_killed && !seat->is_leaving && !seat->has_yielded &&
+           mf_list_is_empty(&seat->units);
 }
 
 static struct mf_seat *find_spare(struct mf_host_caller *caller)

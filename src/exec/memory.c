@@ -278,6 +278,34 @@ int mf_memory_of(const char *proc, pid_t pid, uint64_t *ret_bytes, uint64_t *ret
     return is_there ? 0 : -ESRCH;
 }
 
+/* A line "Name:   12 kB" of a file in /proc. */
+static bool find_kib(const char *text, const char *name, uint64_t *ret_kib)
+{
+    const char *line = strstr(text, name);
+
+    return line && sscanf(line + strlen(name), " %" SCNu64 " kB", ret_kib) == 1;
+}
+
+int mf_memory_own_of(const char *proc, pid_t pid, uint64_t *ret_bytes)
+{
+    int proc_fd = open(proc, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    uint64_t resident_kib, swapped_kib;
+    char text[4096], name[16];
+    bool is_there;
+
+    snprintf(name, sizeof(name), "%d", (int)pid);
+    is_there = proc_fd >= 0 && read_text(proc_fd, name, "status", text, sizeof(text));
+    mf_close(&proc_fd);
+    if (!is_there)
+        return -ESRCH;
+    if (!find_kib(text, "\nRssAnon:", &resident_kib))
+        return -ENOTSUP;
+    if (!find_kib(text, "\nVmSwap:", &swapped_kib))
+        swapped_kib = 0;
+    *ret_bytes = (resident_kib + swapped_kib) * 1024;
+    return 0;
+}
+
 int mf_memory_kill_strays(const char *proc, const struct mf_group_use *use)
 {
     struct mf_group_use copy = *use;

@@ -52,6 +52,17 @@ int mf_memory_measure(const char *proc, struct mf_group_use *uses, uint32_t n_us
 int mf_memory_of(const char *proc, pid_t pid, uint64_t *ret_bytes, uint64_t *ret_exact_bytes);
 
 /**
+ * mf_memory_own_of() - the anonymous memory of one process, resident or swapped out.
+ *
+ * So neither files nor memory that is mapped to be shared; of what it has from its parent, all is
+ * in it from the beginning, whether it is written or not.
+ *
+ * Some ten microseconds. Returns 0, -ESRCH when it is gone, or -ENOTSUP when the kernel does not
+ * tell (before 4.5).
+ */
+int mf_memory_own_of(const char *proc, pid_t pid, uint64_t *ret_bytes);
+
+/**
  * mf_memory_kill_strays() - kill what belongs to a group as above, but is not in it.
  *
  * Returns as mf_memory_measure().

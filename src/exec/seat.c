@@ -94,7 +94,7 @@ int mf_seat_give_birth(struct mf_seat *seat)
     seat->life++;
     seat->pid = 0;
     seat->is_alive = true;
-    seat->is_ready = false;
+    seat->is_ready = seat->is_leaving = false;
     seat->is_asked = seat->has_yielded = false;
     seat->yielded_ns = 0;
     seat->has_died = seat->is_unborn = seat->is_damaged = seat->lacks_memory = seat->is_killed =
@@ -103,6 +103,7 @@ int mf_seat_give_birth(struct mf_seat *seat)
     seat->n_notices = 0;
     seat->n_ended = seat->doomed = 0;
     seat->watch = (struct mf_seat_watch){0};
+    seat->memory = (struct mf_seat_memory){0};
     seat->retry_ns = 0;
     seat->progress = 0;
     seat->still_ns = seat->looked_ns = 0;

@@ -3,6 +3,7 @@
 #include "exec/host_caller_parts.h"
 
 #include "base/clock.h"
+#include "base/units.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -44,6 +45,30 @@ static const char *name_function(const struct mf_seat *seat, const struct mf_sea
     return seat->caller->functions->items[call.function].name;
 }
 
+/* The entry of a call that the process was ended for. */
+static void tell_ended(struct mf_seat *seat, const char *name)
+{
+    char text[512], limit[32], used[32];
+
+    if (seat->doom == MPIFARM_CAUSE_TIMEOUT) {
+        snprintf(text, sizeof(text), "over its time limit of %.*f s",
+                 seat->watch.timeout_ns % (MF_NS_PER_S / 10) ? 3 : 1,
+                 (double)seat->watch.timeout_ns / (double)MF_NS_PER_S);
+        mf_seat_tell_entry(seat, MPIFARM_CAUSE_TIMEOUT, 0, text);
+    } else if (seat->doom == MPIFARM_CAUSE_MEMORY) {
+        mf_format_size(seat->caller->config.memory_bytes, limit, sizeof(limit));
+        mf_format_size(seat->memory.used_bytes, used, sizeof(used));
+        snprintf(text, sizeof(text),
+                 "over its memory limit of %s: its process had got %s in function \"%s\" and what "
+                 "ran there before",
+                 limit, used, name);
+        mf_seat_tell_entry(seat, MPIFARM_CAUSE_MEMORY, 0, text);
+    } else {
+        mf_seat_tell_entry(seat, MPIFARM_CAUSE_FUNCTION, ECANCELED,
+                           "cancelled, and killed since it did not stop");
+    }
+}
+
 /* The entry of the call that the process was in. */
 static void tell_victim(struct mf_seat *seat, const struct mf_seat_portion *portion)
 {
@@ -61,14 +86,8 @@ static void tell_victim(struct mf_seat *seat, const struct mf_seat_portion *port
                  "that ran next to it",
                  name);
         mf_seat_tell_entry(seat, MPIFARM_CAUSE_CRASHED, SIGKILL, text);
-    } else if (was_ended && seat->doom == MPIFARM_CAUSE_TIMEOUT) {
-        snprintf(text, sizeof(text), "over its time limit of %.*f s",
-                 seat->watch.timeout_ns % (MF_NS_PER_S / 10) ? 3 : 1,
-                 (double)seat->watch.timeout_ns / (double)MF_NS_PER_S);
-        mf_seat_tell_entry(seat, MPIFARM_CAUSE_TIMEOUT, 0, text);
     } else if (was_ended) {
-        mf_seat_tell_entry(seat, MPIFARM_CAUSE_FUNCTION, ECANCELED,
-                           "cancelled, and killed since it did not stop");
+        tell_ended(seat, name);
     } else if (WIFSIGNALED(status)) {
         snprintf(text, sizeof(text), "killed by signal %d (%s) in function \"%s\"",
                  WTERMSIG(status), strsignal(WTERMSIG(status)), name);

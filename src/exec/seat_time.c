@@ -61,8 +61,7 @@ static void set_doomed(struct mf_seat *seat, uint64_t number, int64_t now_ns)
     atomic_store(&seat->host.memory->doomed, number);
 }
 
-/* Whether it is in a call, and how many it has begun. What cannot be is damage. */
-static bool is_in_call(struct mf_seat *seat, uint64_t *ret_n_begun)
+bool mf_seat_runs_call(struct mf_seat *seat, uint64_t *ret_n_begun)
 {
     struct mf_host_memory *memory = seat->host.memory;
     uint64_t n_begun = atomic_load_explicit(&memory->n_begun, memory_order_acquire);
@@ -79,7 +78,14 @@ bool mf_seat_is_in_call(struct mf_seat *seat)
 {
     uint64_t n_begun;
 
-    return is_in_call(seat, &n_begun);
+    return mf_seat_runs_call(seat, &n_begun);
+}
+
+void mf_seat_doom(struct mf_seat *seat, uint64_t n_begun, enum mpifarm_cause cause, int64_t now_ns)
+{
+    seat->doom = cause;
+    set_doomed(seat, n_begun, now_ns);
+    seat->wake_ns = now_ns + DOOM_NS;
 }
 
 /* Kills what is in the doomed call, or lets it go on if that has ended. */
@@ -87,7 +93,7 @@ static void follow_doom(struct mf_seat *seat, int64_t now_ns)
 {
     int64_t kill_ns = seat->doomed_ns + DOOM_NS;
     uint64_t n_begun;
-    bool is_running = is_in_call(seat, &n_begun);
+    bool is_running = mf_seat_runs_call(seat, &n_begun);
 
     if (seat->is_killed)
         return;
@@ -169,9 +175,9 @@ static void watch_call(struct mf_seat *seat, uint64_t n_begun, int64_t now_ns)
         seat->portions[portion % MF_HOST_PORTIONS].cut.unwanted >> index & 1)
         watch->unwanted_ns = now_ns + CANCEL_GRACE_NS;
     if (now_ns >= watch->limit_ns || now_ns >= watch->unwanted_ns) {
-        seat->doom = now_ns >= watch->unwanted_ns ? MPIFARM_CAUSE_FUNCTION : MPIFARM_CAUSE_TIMEOUT;
-        set_doomed(seat, n_begun, now_ns);
-        seat->wake_ns = now_ns + DOOM_NS;
+        mf_seat_doom(seat, n_begun,
+                     now_ns >= watch->unwanted_ns ? MPIFARM_CAUSE_FUNCTION : MPIFARM_CAUSE_TIMEOUT,
+                     now_ns);
     } else if (watch->limit_ns < INT64_MAX || watch->unwanted_ns < INT64_MAX) {
         seat->wake_ns = mf_earliest_ns(watch->limit_ns, watch->unwanted_ns);
     }
@@ -209,7 +215,7 @@ static int64_t time_stillness(struct mf_seat *seat, int64_t now_ns)
 /* Kills a process that gets no further with what is not a call. No call is blamed for it. */
 static void watch_progress(struct mf_seat *seat, bool is_running, int64_t now_ns)
 {
-    bool has_work = mf_seat_front(seat) || seat->sending;
+    bool has_work = mf_seat_front(seat) || seat->sending || seat->is_leaving;
     int64_t limit_ns = STILL_NS;
 
     if (!mf_seat_is_ready(seat)) {
@@ -241,23 +247,21 @@ static bool sleeps(struct mf_seat *seat, int64_t now_ns)
     return seat->has_yielded;
 }
 
-void mf_seat_keep_time(struct mf_seat *seat, int64_t now_ns)
+static void keep_time(struct mf_seat *seat, int64_t now_ns)
 {
     bool is_running;
     uint64_t n_begun;
 
-    seat->wake_ns = INT64_MAX;
-    if (!seat->is_alive || seat->has_died || seat->is_damaged || seat->is_killed)
-        return;
     if (seat->doomed) {
         follow_doom(seat, now_ns);
         return;
     }
     if (sleeps(seat, now_ns))
         return;
-    if (!seat->is_watched && !mf_seat_front(seat) && !seat->sending && seat->is_ready)
+    if (!seat->is_watched && !mf_seat_front(seat) && !seat->sending && seat->is_ready &&
+        !seat->is_leaving)
         return;
-    is_running = is_in_call(seat, &n_begun);
+    is_running = mf_seat_runs_call(seat, &n_begun);
     seat->is_damaged |= !mf_ring_look_for_bytes(&seat->host.back);
     if (seat->is_damaged)
         return;
@@ -272,4 +276,14 @@ void mf_seat_keep_time(struct mf_seat *seat, int64_t now_ns)
     else if (seat->is_watched)
         seat->wake_ns = now_ns + LOOK_NS;
     watch_progress(seat, is_running, now_ns);
+}
+
+void mf_seat_keep_time(struct mf_seat *seat, int64_t now_ns)
+{
+    seat->wake_ns = INT64_MAX;
+    if (!seat->is_alive || seat->has_died || seat->is_damaged || seat->is_killed)
+        return;
+    keep_time(seat, now_ns);
+    if (seat->caller->config.memory_bytes > 0)
+        mf_seat_keep_memory(seat, now_ns);
 }

@@ -334,6 +334,32 @@ static int fn_hook(struct mpifarm_context *context, void *user)
     return mpifarm_write(context, user, sizeof(int));
 }
 
+static uint64_t n_leaked;
+
+static int fn_leak(struct mpifarm_context *context, void *user)
+{
+    /* Nobody may see that it is not used. */
+    static uint8_t *volatile leak;
+    uint64_t size = number_of(context), told[128] = {0};
+
+    leak = malloc(size);
+    memset(leak, 1, size);
+    told[0] = n_leaked += size;
+    return mpifarm_write(context, told, sizeof(told));
+}
+
+static int fn_swallow(struct mpifarm_context *context, void *user)
+{
+    (void)fn_leak(context, user);
+    hang();
+}
+
+static int fn_hold(struct mpifarm_context *context, void *user)
+{
+    (void)fn_leak(context, user);
+    return fn_gate(context, user);
+}
+
 static const struct {
     const char *name;
     mpifarm_function call;
@@ -365,6 +391,9 @@ static const struct {
     [HOST_FORGE] = {"forge", fn_forge},
     [HOST_POKE] = {"poke", fn_poke},
     [HOST_SIGNALS] = {"signals", fn_signals},
+    [HOST_LEAK] = {"leak", fn_leak},
+    [HOST_SWALLOW] = {"swallow", fn_swallow},
+    [HOST_HOLD] = {"hold", fn_hold},
 };
 
 /* --- what is heard --- */
@@ -546,9 +575,11 @@ struct host_rig *host_rig_create(struct host_options options)
     rig->functions.hook_user = options.user;
     cr_assert_eq(mf_loop_create(&rig->loop), 0);
     cr_assert_eq(
-        mf_host_caller_create(
-            &(struct mf_caller_config){.heard = heard, .take_large = take_large, .arg = rig},
-            &nursery, rig->loop, &rig->caller),
+        mf_host_caller_create(&(struct mf_caller_config){.heard = heard,
+                                                         .take_large = take_large,
+                                                         .arg = rig,
+                                                         .memory_bytes = options.memory_bytes},
+                              &nursery, rig->loop, &rig->caller),
         0);
     begin(rig, &options);
     return rig;

@@ -48,6 +48,10 @@ enum host_function {
     HOST_FORGE,    /* send it as if it were entries, and hang */
     HOST_POKE,     /* add its two int64_t to n_begun and n_returned, and hang */
     HOST_SIGNALS,  /* write two chars: whether SIGPIPE is ignored, SIGUSR2 blocked */
+    HOST_LEAK,     /* leak as many bytes as the uint64_t that it is says, and write 1 KiB that begin
+                      with how many were leaked in the process, a uint64_t */
+    HOST_SWALLOW,  /* the same, and then run until it is killed */
+    HOST_HOLD,     /* the same as HOST_LEAK, and then as HOST_GATE */
     HOST_N_FUNCTIONS,
 };
 
@@ -108,10 +112,11 @@ struct host_options {
     void (*finish)(struct mpifarm *farm, void *user);
     void *user;
     uint32_t *cpu;
-    uint32_t *cpus;    /* one for each executor */
-    int begin_result;  /* what begin() is to return */
-    bool naps;         /* the rank looks every 4 ms, as under MPI */
-    bool stands_still; /* the rank's time does not go on: it ends nothing because of time */
+    uint32_t *cpus;        /* one for each executor */
+    int begin_result;      /* what begin() is to return */
+    bool naps;             /* the rank looks every 4 ms, as under MPI */
+    uint64_t memory_bytes; /* of each executor */
+    bool stands_still;     /* the rank's time does not go on: it ends nothing because of time */
 };
 
 /** The memory that an executor shares with its rank, as any wild pointer would find it. */

@@ -94,6 +94,21 @@ Test(memory, shared_pages_are_divided_where_that_may_be_read)
     cr_assert_eq(use.used_bytes, 2100 * KIB + 50 * page);
 }
 
+Test(memory, own_memory_of_a_process_is_anonymous_resident_or_swapped_out)
+{
+    uint64_t bytes = 0;
+
+    put("10", "status",
+        "Name:\tsh\nVmRSS:\t    5000 kB\nRssAnon:\t     300 kB\nRssFile:\t    4700 kB\n"
+        "VmSwap:\t      20 kB\nThreads:\t1\n");
+    put("11", "status", "Name:\told\nVmRSS:\t    5000 kB\n");
+    cr_assert_eq(mf_memory_own_of(proc, 10, &bytes), 0);
+    cr_assert_eq(bytes, 320 * KIB);
+    cr_assert_eq(mf_memory_own_of(proc, 11, &bytes), -ENOTSUP);
+    cr_assert_eq(mf_memory_own_of(proc, 12, &bytes), -ESRCH);
+    cr_assert_eq(bytes, 320 * KIB);
+}
+
 Test(memory, what_has_left_its_group_counts_for_that_of_its_ancestors)
 {
     uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
