@@ -103,7 +103,8 @@ enum mpifarm_isolation {
     MPIFARM_ISOLATION_OFF,
     /**
      * In executor processes, which are forked before MPI_Init: a function that
-     * crashes, exits or hangs ends its executor alone, and a time limit is kept.
+     * crashes, exits, hangs or takes too much memory ends its executor alone, and limits of time
+     * and memory are kept.
      */
     MPIFARM_ISOLATION_ON,
 };
@@ -123,6 +124,21 @@ enum mpifarm_isolation {
  * @has_threads    functions, or the client, start threads of their own, which do not call
  *                 MPI: it is told so (MPI_THREAD_FUNNELED, else MPI_THREAD_SINGLE). Some
  *                 implementations then lock what they use, at 0.1 us and more a message
+ * @executor_memory_bytes
+ *                 most that an executor process may get, at least 1 MiB; 0 for what the variable
+ *                 MPIFARM_EXECUTOR_MEMORY says, as in 512M or 2G, and for no limit if it is not
+ *                 set. Without isolation it has no effect.
+ *                 Counted is memory of the process's own, resident or swapped out, beyond what it
+ *                 had after the init hook: what functions have allocated and written, and left
+ *                 there, and the copies of large inputs and results; not blocks, files or other
+ *                 memory that is shared, nor processes that functions start. The rank looks every
+ *                 5 to 50 ms while an executor works, the sooner the closer it comes to its limit,
+ *                 and rank 0 of a program of one process in calls that wait or make progress: what
+ *                 grows faster than that is the kernel's business.
+ *                 An executor that is over its limit is replaced when its call has ended, which
+ *                 costs no try. A call that goes on for 0.1 s, or takes twice the limit, is ended
+ *                 with MPIFARM_CAUSE_MEMORY, which is one try of its task: functions that leak cost
+ *                 one now and then, so give their tasks two or more
  */
 struct mpifarm_options {
     enum mpifarm_isolation isolation;
@@ -131,6 +147,7 @@ struct mpifarm_options {
     int64_t spin_ns;
     bool quiet;
     bool has_threads;
+    int64_t executor_memory_bytes;
 };
 
 /**
@@ -180,7 +197,8 @@ MPIFARM_API int mpifarm_lookup(const struct mpifarm *farm, const char *name);
  * @init    called once where tasks run, before the first: in each worker rank, or
  *          with isolation in each executor process. Other than 0 refuses to work:
  *          the worker leaves, and is reported
- * @finish  called after the last task; not in an executor that was killed
+ * @finish  called after the last task, also in an executor that is replaced between two tasks; not
+ *          in one that was killed
  * @user    handed to both; see mpifarm_register()
  *
  * Either may be NULL. They may take as long as they like, to load or save what tasks use:
@@ -257,7 +275,8 @@ enum mpifarm_cause {
     MPIFARM_CAUSE_EXITED,   /* it ended its executor: exit() */
     MPIFARM_CAUSE_LOST,     /* its rank disappeared, again and again */
     MPIFARM_CAUSE_UNFIT,    /* no worker can ever run it */
-    MPIFARM_CAUSE_MEMORY,   /* there was no memory for its input or result */
+    MPIFARM_CAUSE_MEMORY,   /* its executor was over its limit of memory, or there was no memory for
+                               its input or result */
 };
 
 /**

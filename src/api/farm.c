@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/io.h"
+#include "base/units.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -108,6 +109,35 @@ static int choose_isolation(struct mpifarm *farm, const struct mpifarm_options *
     }
 }
 
+/* Who means mebibytes, or mistakes the unit, is not to find each task ended. */
+#define MIN_EXECUTOR_BYTES ((int64_t)1 << 20)
+
+/* What the options say of the memory of executors; if they say nothing, what the environment says.
+ */
+static int choose_memory(struct mpifarm *farm)
+{
+    const char *variable = getenv("MPIFARM_EXECUTOR_MEMORY");
+    int64_t *limit_bytes = &farm->options.executor_memory_bytes;
+    struct mf_error err = {0};
+    uint64_t bytes = 0;
+
+    if (*limit_bytes < 0 || (*limit_bytes > 0 && *limit_bytes < MIN_EXECUTOR_BYTES))
+        return mf_api_fail(farm, -EINVAL,
+                           "options: executor_memory_bytes is %" PRId64
+                           ": it can be 0 for no limit, or at least 1 MiB (%" PRId64 ")",
+                           *limit_bytes, MIN_EXECUTOR_BYTES);
+    if (*limit_bytes > 0 || !variable || !variable[0])
+        return 0;
+    if (mf_parse_size(variable, &bytes, &err) < 0 || bytes > INT64_MAX ||
+        (bytes > 0 && bytes < (uint64_t)MIN_EXECUTOR_BYTES))
+        return mf_api_fail(farm, -EINVAL,
+                           "MPIFARM_EXECUTOR_MEMORY is \"%s\": it can be 0 for no limit, or a size "
+                           "such as 512M or 2G, at least 1M",
+                           variable);
+    *limit_bytes = (int64_t)bytes;
+    return 0;
+}
+
 static int set_options(struct mpifarm *farm, const struct mpifarm_options *options)
 {
     if (options)
@@ -159,6 +189,8 @@ static int set_up(struct mpifarm *farm, int *argc, char ***argv,
         r = mf_launch_detect(&farm->launch, &farm->err);
     if (r == 0)
         r = choose_isolation(farm, &farm->options, &farm->is_isolated);
+    if (r == 0)
+        r = choose_memory(farm);
     mf_life_own(&farm->life);
     if (r == 0 && farm->launch.is_mpi && farm->launch.n_local != farm->launch.n_copies)
         fork_keeper(farm);
@@ -245,6 +277,7 @@ static int create_caller(struct mpifarm *farm, struct mf_caller **ret_caller)
 {
     struct mf_caller_config config = mf_server_caller_config(farm->server);
 
+    config.memory_bytes = (uint64_t)farm->options.executor_memory_bytes;
     if (farm->is_isolated)
         return mf_host_caller_create(&config, &farm->nursery, farm->loop, ret_caller);
     return mf_inline_caller_create(&config, mf_server_poll, farm->server, ret_caller);

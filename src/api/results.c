@@ -58,7 +58,7 @@ static const char *sentence_of(enum mpifarm_cause cause)
     case MPIFARM_CAUSE_UNFIT:
         return "no worker can run it";
     case MPIFARM_CAUSE_MEMORY:
-        return "there was no memory for its input or result";
+        return "over its memory limit, or there was no memory for its input or result";
     default:
         return "";
     }

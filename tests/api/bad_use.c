@@ -210,11 +210,17 @@ static int init_twice(void)
 static int wrong_options(void)
 {
     const struct mpifarm_options wrong[] = {{.isolation = (enum mpifarm_isolation)9},
-                                            {.spin_ns = -1}};
+                                            {.spin_ns = -1},
+                                            {.executor_memory_bytes = -1},
+                                            {.executor_memory_bytes = 64}};
     struct mpifarm *farm = NULL;
 
-    for (int i = 0; i < 2; i++)
+    for (int i = 0; i < 4; i++)
         say(NULL, "init", mpifarm_init(NULL, NULL, &wrong[i], &farm));
+    setenv("MPIFARM_EXECUTOR_MEMORY", "much", 1);
+    say(NULL, "init", mpifarm_init(NULL, NULL, NULL, &farm));
+    setenv("MPIFARM_EXECUTOR_MEMORY", "64", 1);
+    say(NULL, "init", mpifarm_init(NULL, NULL, NULL, &farm));
     say(NULL, "finish of none", mpifarm_finish(NULL));
     return farm != NULL;
 }

@@ -1,4 +1,4 @@
-/* With isolation, a function that crashes, exits or hangs ends its executor alone. */
+/* With isolation, a function that crashes, exits, hangs or leaks ends its executor alone. */
 #include "t_api.h"
 
 #include <signal.h>
@@ -143,6 +143,70 @@ static void functions_run_outside_of_the_rank(struct t_run *t)
     }
 }
 
+/* One after the other, so that each is in one process that has what those before it have left. */
+static void a_function_that_leaks_costs_a_try_now_and_then(struct t_run *t)
+{
+    const uint64_t n_bytes = UINT64_C(8) << 20;
+    struct mpifarm_counts before = t_counts(t);
+    uint64_t most = 0;
+
+    for (int i = 0; i < 120; i++) {
+        mpifarm_future future =
+            t_submit(t, T_LEAK, &n_bytes, sizeof(n_bytes), .rank = t->size > 1, .max_attempts = 3);
+        uint64_t n_leaked = *(const uint64_t *)t_done(t, future, sizeof(n_leaked));
+
+        most = n_leaked > most ? n_leaked : most;
+        t_release(t, future);
+    }
+    T_EQ(t_counts(t).n_done - before.n_done, 120);
+    T_CHECK(most >= (uint64_t)T_EXECUTOR_BYTES / 2);
+    /* Some calls that nobody has looked at in between: on two executors it would be 480 MiB. */
+    T_CHECK(most <= (uint64_t)T_EXECUTOR_BYTES * 4);
+}
+
+static void many_that_leak_at_a_time_are_all_done(struct t_run *t)
+{
+    enum { N = 200 };
+    const uint64_t n_bytes = UINT64_C(8) << 20;
+    mpifarm_future futures[N];
+
+    for (int i = 0; i < N; i++)
+        futures[i] = t_submit(t, T_LEAK, &n_bytes, sizeof(n_bytes), .max_attempts = 3);
+    for (int i = 0; i < N; i++) {
+        t_done(t, futures[i], sizeof(n_bytes));
+        t_release(t, futures[i]);
+    }
+}
+
+static void a_function_that_takes_too_much_fails_alone(struct t_run *t)
+{
+    enum { N = 100 };
+    const char *const beginning = "over its memory limit of 64.0 MiB: ";
+    struct mpifarm_counts before = t_counts(t);
+    mpifarm_future futures[N];
+
+    for (uint64_t i = 0; i < N; i++)
+        futures[i] = i == 50
+                         ? t_submit(t, T_SWALLOW, NULL, 0, .rank = t->size > 1, .max_attempts = 2)
+                         : t_submit(t, T_SQUARE, &i, sizeof(i), .rank = t->size > 1);
+    for (uint64_t i = 0; i < N; i++) {
+        struct mpifarm_result result = t_await(t, futures[i]);
+
+        if (i == 50) {
+            T_EQ(result.status, MPIFARM_FAILED);
+            T_EQ(result.cause, MPIFARM_CAUSE_MEMORY);
+            T_EQ(result.attempts, 2);
+            T_EQ(strncmp(result.message, beginning, strlen(beginning)), 0);
+        } else {
+            T_EQ(*(const uint64_t *)t_done(t, futures[i], sizeof(i)), i * i);
+            T_EQ(result.attempts, 1);
+        }
+        t_release(t, futures[i]);
+    }
+    T_EQ(t_counts(t).n_retried - before.n_retried, 1);
+    T_EQ(t_counts(t).n_workers, t->n_workers);
+}
+
 const struct t_scenario t_crashing[] = {
     {"a crash is a cause", a_crash_is_a_cause, T_NEEDS_ISOLATION},
     {"an exit is a cause", an_exit_is_a_cause, T_NEEDS_ISOLATION},
@@ -156,5 +220,11 @@ const struct t_scenario t_crashing[] = {
      a_cancelled_task_that_does_not_cooperate_is_ended, T_NEEDS_ISOLATION},
     {"neighbours of a crash are not hurt", neighbours_of_a_crash_are_not_hurt, T_NEEDS_ISOLATION},
     {"functions run outside of the rank", functions_run_outside_of_the_rank, T_NEEDS_ISOLATION},
+    {"a function that leaks costs a try now and then",
+     a_function_that_leaks_costs_a_try_now_and_then, T_NEEDS_ISOLATION | T_NEEDS_LIMIT},
+    {"many that leak at a time are all done", many_that_leak_at_a_time_are_all_done,
+     T_NEEDS_ISOLATION | T_NEEDS_LIMIT},
+    {"a function that takes too much fails alone", a_function_that_takes_too_much_fails_alone,
+     T_NEEDS_ISOLATION | T_NEEDS_LIMIT},
     {0},
 };

@@ -571,6 +571,38 @@ static int hang(struct mpifarm_context *context, void *arg)
     return 0;
 }
 
+/* Returns how many bytes were leaked here, with these. */
+static uint64_t lose(size_t size)
+{
+    /* Nobody may see that it is not used. */
+    static uint8_t *volatile lost;
+    static uint64_t n_lost;
+
+    lost = malloc(size);
+    if (lost)
+        memset(lost, 1, size);
+    return n_lost += size;
+}
+
+static int leak(struct mpifarm_context *context, void *arg)
+{
+    uint64_t n_bytes;
+    int r = take_input(context, &n_bytes, sizeof(n_bytes));
+
+    if (r != 0)
+        return r;
+    n_bytes = lose(n_bytes);
+    return mpifarm_write(context, &n_bytes, sizeof(n_bytes));
+}
+
+/* So much that it is seen, and not more than a machine has. */
+static int swallow(struct mpifarm_context *context, void *arg)
+{
+    for (int i = 0; i < 256; i++)
+        lose(1 << 20);
+    return hang(context, arg);
+}
+
 /* --- all of them --- */
 
 static const struct {
@@ -603,6 +635,8 @@ static const struct {
     [T_EXIT] = {"exit", leave},
     [T_HANG] = {"hang", hang},
     [T_FLOOD] = {"flood", t_flood},
+    [T_LEAK] = {"leak", leak},
+    [T_SWALLOW] = {"swallow", swallow},
 };
 
 _Static_assert(sizeof(functions) / sizeof(functions[0]) == T_N_FUNCTIONS, "each has its place");

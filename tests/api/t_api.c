@@ -155,6 +155,8 @@ static const char *missing_need(const struct t_run *t, unsigned needs)
         return "no isolation";
     if ((needs & T_NEEDS_NO_ISOLATION) && t->is_isolated)
         return "isolation";
+    if ((needs & T_NEEDS_LIMIT) && !t->is_limited)
+        return "executors have no limit of memory";
     if ((needs & T_NEEDS_ONE_SLOT) && counts.n_slots != counts.n_workers)
         return "workers run several tasks at once";
     return NULL;
@@ -220,9 +222,13 @@ int main(int argc, char **argv)
 {
     struct t_run t = {0};
     const char *variable = getenv("MPIFARM_ISOLATE");
+    struct mpifarm_options options = {0};
     int r;
 
-    T_EQ(mpifarm_init(&argc, &argv, NULL, &t.farm), 0);
+    if (getenv("T_LIMIT"))
+        options.executor_memory_bytes = T_EXECUTOR_BYTES;
+    t.is_limited = getenv("T_LIMIT") || getenv("MPIFARM_EXECUTOR_MEMORY");
+    T_EQ(mpifarm_init(&argc, &argv, t.is_limited ? &options : NULL, &t.farm), 0);
     T_STR_EQ(mpifarm_error_text(t.farm), "");
     t_register_functions(t.farm);
     t.size = mpifarm_size(t.farm);

@@ -89,6 +89,8 @@ enum t_function {
     T_FLOOD, /* text path: PATH.started when it has begun; when PATH.away is there, saves often, and
                 makes PATH.much if the rank needed much memory for that, and PATH; fails, and is
                 done at the second attempt if it is given what was saved last */
+    T_LEAK,        /* uint64_t n: leaks n bytes; how many were leaked in its process, a uint64_t */
+    T_SWALLOW,     /* takes memory, and never returns */
     T_N_FUNCTIONS,
 };
 
@@ -179,17 +181,21 @@ int64_t t_now_ns(void);
 
 /* --- scenarios --- */
 
+/** The limit of executors, where there is one. */
+#define T_EXECUTOR_BYTES (INT64_C(64) << 20)
+
 /**
  * @size         ranks
  * @n_workers    ranks that work
  * @is_inline    tasks run in this thread, inside of calls that wait
  * @is_isolated  they run in executor processes
+ * @is_limited   which may get T_EXECUTOR_BYTES
  * @dir          a directory for files, the program's own
  */
 struct t_run {
     struct mpifarm *farm;
     uint32_t size, n_workers;
-    bool is_inline, is_isolated;
+    bool is_inline, is_isolated, is_limited;
     char dir[64];
 };
 
@@ -201,6 +207,7 @@ enum t_need {
     T_NEEDS_ISOLATION = 4,
     T_NEEDS_NO_ISOLATION = 8,
     T_NEEDS_ONE_SLOT = 16, /* each worker runs one task at a time */
+    T_NEEDS_LIMIT = 32,    /* executors have a limit of memory */
 };
 
 /** One thing that is so, as a sentence. */

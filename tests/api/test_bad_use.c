@@ -20,6 +20,7 @@ static void begin(void)
 
     t_enter_dir();
     unsetenv("MPIFARM_ISOLATE");
+    unsetenv("MPIFARM_EXECUTOR_MEMORY");
     /* Open MPI leaves memory behind in modules that it has unloaded, where nothing can name it. */
     snprintf(text, sizeof(text), "%s:detect_leaks=0", options ? options : "");
     setenv("ASAN_OPTIONS", text, 1);
@@ -188,10 +189,14 @@ Test(bad_use, options_that_make_no_sense_are_refused_and_told)
     struct t_result result = run(0, "wrong_options");
 
     cr_assert(eq(int, result.status, 0), "%s%s", result.out, result.err);
-    cr_assert(eq(int, count_results(result.out, -22), 2));
+    cr_assert(eq(int, count_results(result.out, -22), 6));
     cr_assert(t_has(result.out, "finish of none 0: "));
     cr_assert(t_has(result.err, "isolation"));
     cr_assert(t_has(result.err, "spin_ns"));
+    cr_assert(t_has(result.err, "executor_memory_bytes is -1"), "%s", result.err);
+    cr_assert(t_has(result.err, "executor_memory_bytes is 64"), "%s", result.err);
+    cr_assert(t_has(result.err, "MPIFARM_EXECUTOR_MEMORY is \"much\""), "%s", result.err);
+    cr_assert(t_has(result.err, "MPIFARM_EXECUTOR_MEMORY is \"64\""), "%s", result.err);
 }
 
 Test(bad_use, a_worker_whose_hook_refuses_leaves_and_is_reported)
