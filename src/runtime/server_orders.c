@@ -8,6 +8,7 @@
 #include "wire/message.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 

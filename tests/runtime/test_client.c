@@ -160,15 +160,20 @@ static void make_answer(int64_t call_ns)
 }
 
 /* A server says something, which is taken in. */
-static void hear(uint32_t from, enum mf_record_kind kind, uint32_t number,
-                 const struct mf_buffer *body, int64_t now_ns)
+static void hear_record(uint32_t from, const struct mf_record *record, const struct mf_buffer *body,
+                        int64_t now_ns)
 {
     mf_buffer_clear(&word);
-    mf_record_put(&word, &(struct mf_record){.kind = kind, .number = number},
-                  body ? body->data : NULL, body ? body->size : 0);
+    mf_record_put(&word, record, body ? body->data : NULL, body ? body->size : 0);
     said_by = from;
     mf_client_turn(client, now_ns);
     cr_assert(eq(u32, said_by, 0));
+}
+
+static void hear(uint32_t from, enum mf_record_kind kind, uint32_t number,
+                 const struct mf_buffer *body, int64_t now_ns)
+{
+    hear_record(from, &(struct mf_record){.kind = kind, .number = number}, body, now_ns);
 }
 
 static char *sent(void)
@@ -318,14 +323,6 @@ Test(client, a_server_for_which_sending_fails_once_is_told_to_stop)
     cr_assert(eq(str, sent(), "2:welcome 1:stop "));
 }
 
-static void hear(const struct mf_record *record, const struct mf_buffer *body)
-{
-    mf_buffer_clear(&stray);
-    mf_record_put(&stray, record, body->data, body->size);
-    n_strays = 1;
-    mf_client_turn(client, 2);
-}
-
 Test(client, what_has_come_of_large_results_goes_with_the_server_that_is_lost)
 {
     struct mf_buffer body = {0};
@@ -337,10 +334,10 @@ Test(client, what_has_come_of_large_results_goes_with_the_server_that_is_lost)
     begin();
     before = mallinfo2().hblkhd;
     mf_buffer_put_u64(&body, 512 * MIB);
-    hear(&(struct mf_record){.kind = MF_RECORD_PIECE, .flags = MF_RECORD_IS_FIRST}, &body);
+    hear_record(1, &(struct mf_record){.kind = MF_RECORD_PIECE, .flags = MF_RECORD_IS_FIRST}, &body,
+                2);
     cr_assert(mallinfo2().hblkhd >= before + 512 * MIB);
-    mf_buffer_clear(&body);
-    hear(&(struct mf_record){.kind = MF_RECORD_BYE}, &body);
+    hear(1, MF_RECORD_BYE, 0, NULL, 3);
     cr_assert(eq(sz, mallinfo2().hblkhd, before));
     mf_buffer_finish(&body);
 }
