@@ -25,6 +25,7 @@ void mf_functions_finish(struct mf_functions *functions)
     for (uint32_t i = 0; i < functions->n_items; i++)
         free(functions->items[i].name);
     free(functions->items);
+    mf_table_destroy(functions->by_hash);
     *functions = (struct mf_functions){0};
 }
 
@@ -43,6 +44,36 @@ static int make_room(struct mf_functions *functions)
     return 0;
 }
 
+/* FNV-1a. */
+static uint64_t hash_name(const char *name)
+{
+    uint64_t hash = 0xcbf29ce484222325;
+
+    for (; *name; name++)
+        hash = (hash ^ (uint8_t)*name) * 0x100000001b3;
+    return hash;
+}
+
+/* Makes the next function, which has that name, known by it. Returns 0 or -ENOMEM. */
+static int index_name(struct mf_functions *functions, struct mf_function *function)
+{
+    uint64_t hash = hash_name(function->name);
+    uint32_t *last;
+    void *place;
+    int r = 0;
+
+    if (!functions->by_hash)
+        r = mf_table_create(sizeof(hash), sizeof(*last), &functions->by_hash);
+    if (r == 0)
+        r = mf_table_insert(functions->by_hash, &hash, &place);
+    if (r < 0)
+        return r;
+    last = place;
+    function->same_hash = r == 1 ? *last + 1 : 0;
+    *last = functions->n_items;
+    return 0;
+}
+
 int mf_functions_add(struct mf_functions *functions, const char *name, mpifarm_function call,
                      void *user)
 {
@@ -57,17 +88,22 @@ int mf_functions_add(struct mf_functions *functions, const char *name, mpifarm_f
     if (make_room(functions) < 0)
         return -ENOMEM;
     function.name = strdup(name);
-    if (!function.name)
+    if (!function.name || index_name(functions, &function) < 0) {
+        free(function.name);
         return -ENOMEM;
+    }
     functions->items[functions->n_items] = function;
     return (int)functions->n_items++;
 }
 
 int mf_functions_find(const struct mf_functions *functions, const char *name)
 {
-    for (uint32_t i = 0; i < functions->n_items; i++)
-        if (strcmp(functions->items[i].name, name) == 0)
-            return (int)i;
+    const uint64_t hash = hash_name(name);
+    const uint32_t *last = functions->by_hash ? mf_table_find(functions->by_hash, &hash) : NULL;
+
+    for (uint32_t i = last ? *last + 1 : 0; i > 0; i = functions->items[i - 1].same_hash)
+        if (strcmp(functions->items[i - 1].name, name) == 0)
+            return (int)i - 1;
     return -ENOENT;
 }
 

@@ -11,6 +11,7 @@
 #include "base/bundle.h"
 #include "base/call.h"
 #include "base/error.h"
+#include "base/table.h"
 
 #include <mpifarm/mpifarm.h>
 #include <stdalign.h>
@@ -18,9 +19,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/** A registered function; the name is owned. */
+/** A registered function; the name is owned. `same_hash` is another one whose name has the same
+ * hash, plus 1; 0 for none. */
 struct mf_function {
     char *name;
+    uint32_t same_hash;
     mpifarm_function call;
     void *user;
 };
@@ -28,6 +31,7 @@ struct mf_function {
 /**
  * The registered functions by number, and the hooks. Starts as {0}.
  *
+ * @by_hash   hash of a name, 64 bits, to the last function with such a name; NULL for no function
  * @init, @finish, @hook_user   may be NULL
  * @farm      handed to the hooks
  */
@@ -35,6 +39,7 @@ struct mf_functions {
     struct mf_function *items;
     uint32_t n_items;
     uint32_t capacity;
+    struct mf_table *by_hash;
     int (*init)(struct mpifarm *farm, void *user);
     void (*finish)(struct mpifarm *farm, void *user);
     void *hook_user;
@@ -47,7 +52,7 @@ void mf_functions_finish(struct mf_functions *functions);
 int mf_functions_add(struct mf_functions *functions, const char *name, mpifarm_function call,
                      void *user);
 
-/** The function's number, or -ENOENT. */
+/** The function's number, or -ENOENT. O(1). */
 int mf_functions_find(const struct mf_functions *functions, const char *name);
 
 /** Appends all names: what ranks compare. */

@@ -73,6 +73,47 @@ static int do_nothing(struct mpifarm_context *which, void *user)
     return 0;
 }
 
+/* Quickly, as each rank and each nursery registers them. */
+Test(functions, as_many_as_there_can_be_are_found_by_name)
+{
+    struct mf_functions own = {0};
+    char name[16];
+
+    for (int i = 0; i < 65535; i++) {
+        snprintf(name, sizeof(name), "f%d", i);
+        cr_assert(mf_functions_add(&own, name, do_nothing, NULL) == i);
+    }
+    for (int i = 0; i < 65535; i++) {
+        snprintf(name, sizeof(name), "f%d", i);
+        cr_assert(mf_functions_find(&own, name) == i);
+    }
+    cr_assert(eq(int, mf_functions_find(&own, "f65535"), -ENOENT));
+    mf_functions_finish(&own);
+}
+
+/* No two names with the same hash are known, so it is forged. */
+Test(functions, names_with_the_same_hash_are_told_apart)
+{
+    struct mf_functions own = {0};
+    char name[16];
+    size_t cursor = 0;
+    void *last;
+
+    for (uint32_t i = 0; i < 10; i++) {
+        snprintf(name, sizeof(name), "f%u", i);
+        cr_assert(eq(int, mf_functions_add(&own, name, do_nothing, NULL), (int)i));
+        own.items[i].same_hash = i;
+    }
+    while (mf_table_next(own.by_hash, &cursor, NULL, &last))
+        *(uint32_t *)last = 9;
+    for (int i = 0; i < 10; i++) {
+        snprintf(name, sizeof(name), "f%d", i);
+        cr_assert(eq(int, mf_functions_find(&own, name), i));
+        cr_assert(eq(int, mf_functions_add(&own, name, do_nothing, NULL), -EEXIST));
+    }
+    mf_functions_finish(&own);
+}
+
 Test(functions, numbers_follow_the_order_of_registration)
 {
     struct mf_functions own = {0};
