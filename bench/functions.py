@@ -168,6 +168,10 @@ def bench_memory(bench):
     figures = bench.figures(bench.ranks(2, "memory"))
     report("memory", "a queued task", figures["queued_bytes"], "bytes", "", "", "<= 128")
     report("memory", "a finished task", figures["finished_bytes"], "bytes", "", "", "<= 0.1")
+    for options in ("priority", "attempts", "limit", "rank", "callback", "all"):
+        figures = bench.figures(bench.ranks(2, "memory", f"rounds=2 options={options}"))
+        report("memory", f"a queued task, {options}", figures["queued_bytes"], "bytes", "", "",
+               "<= 128")
 
 
 def bench_waiting(bench):

@@ -2,7 +2,10 @@
  * Memory of rank 0: what a queued null task costs, and that a finished one
  * whose future was released costs nothing.
  *
- *     mpirun -n 2 bench_memory [tasks=1000000] [rounds=10] [hold_ms=3000]
+ *     mpirun -n 2 bench_memory [tasks=1000000] [rounds=10] [hold_ms=3000] [options=none]
+ *
+ * The options of the queued tasks: none, priority, attempts, limit, rank, callback, after (one that
+ * holds a worker), or all but after.
  *
  * In each round a first task of `hold_ms` occupies each worker while the others
  * are queued; then all of them end, and their futures are released. Prints
@@ -24,6 +27,13 @@
 
 static int64_t n_tasks = 1000000, n_rounds = 10, hold_ms = 3000;
 
+/* Which of them the queued tasks have. */
+enum kind { NONE, PRIORITY, ATTEMPTS, LIMIT, RANK, CALLBACK, AFTER, ALL };
+static enum kind kind;
+static int64_t kind_number;
+
+static int64_t n_called_back;
+
 /* Does nothing; or, with an input, holds the worker for that long. */
 static int bench_function(struct mpifarm_context *context, void *user)
 {
@@ -40,22 +50,63 @@ static int bench_function(struct mpifarm_context *context, void *user)
     return 0;
 }
 
-static void hold_workers(struct mpifarm *farm, int function)
+/* Returns the future of one of the tasks that do so. */
+static mpifarm_future hold_workers(struct mpifarm *farm, int function)
 {
     int64_t duration_ns = hold_ms * MF_NS_PER_MS;
+    mpifarm_future future;
 
-    for (uint32_t rank = 1; rank < mpifarm_size(farm); rank++)
+    for (uint32_t rank = 1; rank < mpifarm_size(farm); rank++) {
+        const struct mpifarm_task_options options = {.rank = rank, .priority = 1};
+
         mf_client_check(farm, "mpifarm_submit",
-                        mpifarm_submit(farm, function, &duration_ns, sizeof(duration_ns),
-                                       &(struct mpifarm_task_options){.rank = rank}, NULL));
+                        mpifarm_submit(farm, function, &duration_ns, sizeof(duration_ns), &options,
+                                       rank == 1 ? &future : NULL));
+    }
+    return future;
+}
+
+static void call_back(struct mpifarm *farm, mpifarm_future future,
+                      const struct mpifarm_result *result, void *arg)
+{
+    if (result->status != MPIFARM_DONE)
+        mf_client_fail("a task was not done");
+    n_called_back++;
+}
+
+/* NULL for none; they point to `after`. */
+static const struct mpifarm_task_options *make_options(const mpifarm_future *after)
+{
+    static struct mpifarm_task_options options;
+
+    options = (struct mpifarm_task_options){0};
+    if (kind == PRIORITY || kind == ALL)
+        options.priority = -1;
+    if (kind == ATTEMPTS || kind == ALL)
+        options.max_attempts = 3;
+    if (kind == LIMIT || kind == ALL)
+        options.timeout_ns = INT64_C(3600) * MF_NS_PER_S;
+    if (kind == RANK || kind == ALL)
+        options.rank = 1;
+    if (kind == CALLBACK || kind == ALL) {
+        options.delivery = MPIFARM_DELIVER_CALLBACK;
+        options.callback = call_back;
+    }
+    if (kind == AFTER) {
+        options.after = after;
+        options.n_after = 1;
+    }
+    return kind == NONE ? NULL : &options;
 }
 
 /* Queues n tasks one by one, as most programs do. */
-static void submit_all(struct mpifarm *farm, int function, mpifarm_future *futures, int64_t n)
+static void submit_all(struct mpifarm *farm, int function,
+                       const struct mpifarm_task_options *options, mpifarm_future *futures,
+                       int64_t n)
 {
     for (int64_t i = 0; i < n; i++)
         mf_client_check(farm, "mpifarm_submit",
-                        mpifarm_submit(farm, function, NULL, 0, NULL, &futures[i]));
+                        mpifarm_submit(farm, function, NULL, 0, options, &futures[i]));
 }
 
 static void finish_all(struct mpifarm *farm, const mpifarm_future *futures, int64_t n)
@@ -63,6 +114,13 @@ static void finish_all(struct mpifarm *farm, const mpifarm_future *futures, int6
     struct mpifarm_result result;
 
     mf_client_check(farm, "mpifarm_drain", mpifarm_drain(farm, MPIFARM_FOREVER));
+    /* Those that were called back are released already. */
+    if (kind == CALLBACK || kind == ALL) {
+        if (n_called_back != n)
+            mf_client_fail("a task was not called back");
+        n_called_back = 0;
+        return;
+    }
     for (int64_t i = 0; i < n; i++) {
         mf_client_check(farm, "mpifarm_result", mpifarm_result(farm, futures[i], &result));
         if (result.status != MPIFARM_DONE)
@@ -75,31 +133,37 @@ static void finish_all(struct mpifarm *farm, const mpifarm_future *futures, int6
 static int64_t run_round(struct mpifarm *farm, int function, mpifarm_future *futures)
 {
     struct mpifarm_counts before, queued;
+    mpifarm_future holder;
     int64_t bytes;
 
     mf_client_check(farm, "mpifarm_count", mpifarm_count(farm, &before));
-    hold_workers(farm, function);
-    submit_all(farm, function, futures, n_tasks);
+    holder = hold_workers(farm, function);
+    submit_all(farm, function, make_options(&holder), futures, n_tasks);
     bytes = mf_measure_resident_bytes();
     mf_client_check(farm, "mpifarm_progress", mpifarm_progress(farm, NULL));
     mf_client_check(farm, "mpifarm_count", mpifarm_count(farm, &queued));
     if (queued.n_done != before.n_done)
         mf_client_fail("tasks ended while others were queued: hold_ms is too short");
     finish_all(farm, futures, n_tasks);
+    mf_client_check(farm, "mpifarm_release", mpifarm_release(farm, holder));
     return bytes;
 }
 
 static void client(struct mpifarm *farm, int function)
 {
     mpifarm_future *futures = malloc((size_t)n_tasks * sizeof(*futures));
+    int64_t n_warm_up = N_WARM_UP < n_tasks ? N_WARM_UP : n_tasks;
     int64_t begin_bytes, queued_bytes, first_bytes;
+    mpifarm_future before;
 
     if (!futures)
         mf_client_fail("out of memory");
     /* Written to, so that they are in memory already. */
     memset(futures, 1, (size_t)n_tasks * sizeof(*futures));
-    submit_all(farm, function, futures, N_WARM_UP < n_tasks ? N_WARM_UP : n_tasks);
-    finish_all(farm, futures, N_WARM_UP < n_tasks ? N_WARM_UP : n_tasks);
+    mf_client_check(farm, "mpifarm_submit", mpifarm_submit(farm, function, NULL, 0, NULL, &before));
+    submit_all(farm, function, make_options(&before), futures, n_warm_up);
+    finish_all(farm, futures, n_warm_up);
+    mf_client_check(farm, "mpifarm_release", mpifarm_release(farm, before));
 
     begin_bytes = mf_measure_resident_bytes();
     queued_bytes = run_round(farm, function, futures);
@@ -116,9 +180,14 @@ static void client(struct mpifarm *farm, int function)
 int main(int argc, char **argv)
 {
     const struct mf_measure_setting settings[] = {
-        {"tasks", &n_tasks, NULL}, {"rounds", &n_rounds, NULL}, {"hold_ms", &hold_ms, NULL}, {0}};
+        {"tasks", &n_tasks, NULL},
+        {"rounds", &n_rounds, NULL},
+        {"hold_ms", &hold_ms, NULL},
+        {"options", &kind_number, "none priority attempts limit rank callback after all"},
+        {0}};
 
     mf_measure_settings(argc, argv, settings);
+    kind = (enum kind)kind_number;
     if (n_tasks < 1 || n_rounds < 2)
         mf_client_fail("at least one task and two rounds are needed");
     return mf_client_run(&(struct mpifarm_options){.isolation = MPIFARM_ISOLATION_OFF},

@@ -128,12 +128,12 @@ void mf_api_call_back(struct mpifarm *farm)
 
     while (mf_book_hear(book, MF_DELIVER_CALLBACK, &ticket)) {
         const struct mf_booking *booking = mf_book_find(book, ticket);
-        mpifarm_callback callback = (mpifarm_callback)booking->extra->hear;
+        mpifarm_callback callback = (mpifarm_callback)booking->extra->hearer[0].hear;
         struct mpifarm_result result;
 
         mf_api_describe(booking, &result);
         farm->is_in_callback = true;
-        callback(farm, ticket, &result, booking->extra->hear_arg);
+        callback(farm, ticket, &result, booking->extra->hearer[0].arg);
         farm->is_in_callback = false;
         /* Unless the callback has done so. */
         mf_book_release(book, ticket);

@@ -76,8 +76,8 @@ static int make_order(struct mpifarm *farm, const struct mpifarm_task_options *o
     if (is_held || options->delivery != MPIFARM_DELIVER_FUTURE)
         order->delivery = (enum mf_delivery)options->delivery;
     if (options->delivery == MPIFARM_DELIVER_CALLBACK) {
-        order->hear = (void (*)(void))options->callback;
-        order->hear_arg = options->callback_arg;
+        order->hearer.hear = (void (*)(void))options->callback;
+        order->hearer.arg = options->callback_arg;
     }
     return 0;
 }

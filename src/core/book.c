@@ -23,24 +23,49 @@ int mf_booking_keep_on_heap(struct mf_booking *booking, const void *bytes, size_
     return 0;
 }
 
+static struct mf_booking_extra *need_extra(struct mf_book *book, struct mf_booking *booking,
+                                           size_t n_hearers)
+{
+    struct mf_booking_extra *extra = booking->extra;
+
+    if (extra)
+        return extra;
+    extra = calloc(1, sizeof(*extra) + n_hearers * sizeof(extra->hearer[0]));
+    if (extra)
+        extra->max_attempts = book->max_attempts;
+    return booking->extra = extra;
+}
+
 struct mf_booking_extra *mf_book_need_extra(struct mf_book *book, struct mf_booking *booking)
 {
-    if (!booking->extra) {
-        booking->extra = calloc(1, sizeof(*booking->extra));
-        if (booking->extra)
-            booking->extra->max_attempts = book->max_attempts;
-    }
-    return booking->extra;
+    return need_extra(book, booking, 0);
+}
+
+struct mf_booking_extra *mf_book_need_hearer(struct mf_book *book, struct mf_booking *booking)
+{
+    return need_extra(book, booking, 1);
+}
+
+struct mf_booking_rare *mf_book_need_rare(struct mf_book *book, struct mf_booking *booking)
+{
+    struct mf_booking_extra *extra = mf_book_need_extra(book, booking);
+
+    if (extra && !extra->rare)
+        extra->rare = calloc(1, sizeof(*extra->rare));
+    return extra ? extra->rare : NULL;
 }
 
 static void free_extra(struct mf_booking *booking)
 {
-    if (!booking->extra)
-        return;
-    free(booking->extra->successors);
-    free(booking->extra->predecessors);
-    free(booking->extra->checkpoint);
-    mf_range_destroy(booking->extra->range);
+    struct mf_booking_rare *rare = mf_booking_rare(booking);
+
+    if (rare) {
+        free(rare->successors);
+        free(rare->predecessors);
+        free(rare->checkpoint);
+        mf_range_destroy(rare->range);
+        free(rare);
+    }
     free(booking->extra);
     booking->extra = NULL;
 }
@@ -50,7 +75,7 @@ void mf_book_forget(struct mf_book *book, uint32_t number)
     struct mf_booking *booking = mf_bookings_at(&book->bookings, number);
 
     mf_booking_drop_bytes(booking);
-    if (booking->extra)
+    if (mf_booking_rare(booking))
         mf_book_let_go(book, booking);
     free_extra(booking);
     mf_bookings_remove(&book->bookings, number);

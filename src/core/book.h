@@ -16,7 +16,8 @@
  *     mf_book_hear()     the ended tasks that somebody waits to hear of
  *
  * Pure: no clock, no I/O. One owner, one thread. All calls are O(1) but for the
- * order of priorities, O(log priorities) where those change.
+ * order of priorities, O(log priorities) where those change, what is said of
+ * ranges, and where a comment says so.
  */
 #ifndef MF_CORE_BOOK_H
 #define MF_CORE_BOOK_H
@@ -49,49 +50,66 @@ enum mf_delivery {
 };
 
 /**
- * What few tasks have.
+ * What hardly any task has.
  *
- * @max_attempts, @tries   allowed, and used up
- * @rank          the worker it must run on, 0 for any
- * @avoid         worker of the last failed try plus 1, 0 for none
- * @n_lost        workers that disappeared while they ran it
  * @n_waiting_for tasks it is to come after that are not done
  * @successors    n_successors tickets of tasks that come after it
  * @predecessors  n_predecessors tickets, in the order in which they were named, of tasks whose
  *                results it is to be given; none once it has them, or has ended
  * @n_takers      how often it is a predecessor; it stays in the book until that is 0
- * @has_results   the input is a bundle (base/bundle.h): its own, and the predecessors' results
  * @is_concluded  what follows from its end was carried out
  * @checkpoint    malloc()ed, checkpoint_size bytes
  * @range         many tasks instead of one: see range.h. Owned
  * @range_of, @element   the range that the task is element number `element` of; 0 for none
- * @hear, @hear_arg   the submitter's
  */
-struct mf_booking_extra {
-    int64_t timeout_ns;
-    int32_t priority;
-    uint32_t max_attempts;
-    uint32_t tries;
-    uint32_t rank;
-    uint32_t avoid;
-    uint32_t n_lost;
+struct mf_booking_rare {
     uint32_t n_waiting_for;
     uint32_t n_successors;
     uint32_t successors_capacity;
-    mf_ticket *successors;
-    mf_ticket *predecessors;
     uint32_t n_predecessors;
     uint32_t n_takers;
-    bool has_results;
     bool is_concluded;
+    mf_ticket *successors;
+    mf_ticket *predecessors;
     uint8_t *checkpoint;
     size_t checkpoint_size;
     struct mf_range *range;
     mf_ticket range_of;
     uint64_t element;
-    void (*hear)(void);
-    void *hear_arg;
 };
+
+/** What is called at the end of a task; both are the submitter's. */
+struct mf_hearer {
+    void (*hear)(void);
+    void *arg;
+};
+
+/**
+ * What few tasks have. With what malloc() takes for itself it is 48 bytes, and 64 with a hearer: so
+ * a task that has options is no more than two cache lines.
+ *
+ * @rare          NULL for most
+ * @max_attempts, @tries   allowed, and used up
+ * @rank          the worker it must run on, 0 for any
+ * @avoid         worker of the last failed try plus 1, 0 for none
+ * @n_lost        workers that disappeared while they ran it
+ * @has_results   the input is a bundle (base/bundle.h): its own, and the predecessors' results
+ * @hearer        one, of a task that was added with one; else there is no room for it
+ */
+struct mf_booking_extra {
+    int64_t timeout_ns;
+    struct mf_booking_rare *rare;
+    int32_t priority;
+    uint32_t max_attempts;
+    uint32_t tries;
+    uint32_t rank;
+    uint32_t avoid;
+    uint32_t n_lost : 31;
+    uint32_t has_results : 1;
+    struct mf_hearer hearer[];
+};
+
+_Static_assert(sizeof(struct mf_booking_extra) == 40, "with a hearer, one cache line of malloc()");
 
 /**
  * One task, in one cache line, as there may be hundreds of millions.
@@ -143,6 +161,22 @@ static inline const uint8_t *mf_booking_bytes(const struct mf_booking *booking)
     return booking->is_on_heap ? booking->bytes : booking->small;
 }
 
+/** What hardly any task has, or NULL. */
+static inline struct mf_booking_rare *mf_booking_rare(const struct mf_booking *booking)
+{
+    return booking->extra ? booking->extra->rare : NULL;
+}
+
+/** What an earlier try saved, NULL for nothing, and its size. */
+static inline const uint8_t *mf_booking_checkpoint(const struct mf_booking *booking,
+                                                   size_t *ret_size)
+{
+    const struct mf_booking_rare *rare = mf_booking_rare(booking);
+
+    *ret_size = rare ? rare->checkpoint_size : 0;
+    return rare ? rare->checkpoint : NULL;
+}
+
 /**
  * What is said of a new task.
  *
@@ -150,6 +184,7 @@ static inline const uint8_t *mf_booking_bytes(const struct mf_booking *booking)
  * @after         n_after tickets: see mf_book_add()
  * @extra fields  as in struct mf_booking_extra
  * @is_held       somebody has its ticket
+ * @hearer        what is called at its end; hear is NULL for nothing
  */
 struct mf_order {
     uint16_t function;
@@ -165,8 +200,7 @@ struct mf_order {
     size_t n_after;
     enum mf_delivery delivery;
     bool is_held;
-    void (*hear)(void);
-    void *hear_arg;
+    struct mf_hearer hearer;
 };
 
 /**
@@ -205,10 +239,11 @@ static inline size_t mf_booking_call_bytes(const struct mf_booking *booking,
                                            const struct mf_unit_limits *limits)
 {
     bool has_details = booking->tag || booking->group || booking->extra;
+    size_t checkpoint_size;
 
+    mf_booking_checkpoint(booking, &checkpoint_size);
     return limits->call_bytes + (has_details ? limits->details_bytes : 0) +
-           (booking->size <= limits->large_bytes ? booking->size : 0) +
-           (booking->extra ? booking->extra->checkpoint_size : 0);
+           (booking->size <= limits->large_bytes ? booking->size : 0) + checkpoint_size;
 }
 
 /** Tasks in each state, and what went on. */

@@ -20,8 +20,8 @@ static int join_group(struct mf_book *book, uint32_t group, uint64_t n)
 
 static bool needs_extra(const struct mf_book *book, const struct mf_order *order)
 {
-    return order->priority || order->timeout_ns || order->rank || order->hear || order->n_after ||
-           (order->max_attempts && order->max_attempts != book->max_attempts);
+    return order->priority || order->timeout_ns || order->rank || order->hearer.hear ||
+           order->n_after || (order->max_attempts && order->max_attempts != book->max_attempts);
 }
 
 static int fill_extra(struct mf_book *book, struct mf_booking *booking,
@@ -31,14 +31,15 @@ static int fill_extra(struct mf_book *book, struct mf_booking *booking,
 
     if (!needs_extra(book, order))
         return 0;
-    extra = mf_book_need_extra(book, booking);
+    extra =
+        order->hearer.hear ? mf_book_need_hearer(book, booking) : mf_book_need_extra(book, booking);
     if (!extra)
         return -ENOMEM;
+    if (order->hearer.hear)
+        extra->hearer[0] = order->hearer;
     extra->timeout_ns = order->timeout_ns;
     extra->priority = order->priority;
     extra->rank = order->rank;
-    extra->hear = order->hear;
-    extra->hear_arg = order->hear_arg;
     if (order->max_attempts)
         extra->max_attempts = order->max_attempts;
     return 0;
@@ -46,21 +47,21 @@ static int fill_extra(struct mf_book *book, struct mf_booking *booking,
 
 static int add_successor(struct mf_book *book, struct mf_booking *booking, mf_ticket successor)
 {
-    struct mf_booking_extra *extra = mf_book_need_extra(book, booking);
+    struct mf_booking_rare *rare = mf_book_need_rare(book, booking);
     uint32_t capacity;
     void *grown;
 
-    if (!extra)
+    if (!rare)
         return -ENOMEM;
-    if (extra->n_successors == extra->successors_capacity) {
-        capacity = extra->successors_capacity ? 2 * extra->successors_capacity : 4;
-        grown = reallocarray(extra->successors, capacity, sizeof(*extra->successors));
+    if (rare->n_successors == rare->successors_capacity) {
+        capacity = rare->successors_capacity ? 2 * rare->successors_capacity : 4;
+        grown = reallocarray(rare->successors, capacity, sizeof(*rare->successors));
         if (!grown)
             return -ENOMEM;
-        extra->successors = grown;
-        extra->successors_capacity = capacity;
+        rare->successors = grown;
+        rare->successors_capacity = capacity;
     }
-    extra->successors[extra->n_successors++] = successor;
+    rare->successors[rare->n_successors++] = successor;
     return 0;
 }
 
@@ -73,12 +74,13 @@ static int add_successor(struct mf_book *book, struct mf_booking *booking, mf_ti
 static int wait_for(struct mf_book *book, struct mf_booking *booking, mf_ticket ticket,
                     const struct mf_order *order)
 {
+    struct mf_booking_rare *rare = mf_book_need_rare(book, booking);
     int is_skipped = 0;
 
-    if (order->n_after > UINT32_MAX)
+    if (!rare || order->n_after > UINT32_MAX)
         return -ENOMEM;
-    booking->extra->predecessors = calloc(order->n_after, sizeof(*booking->extra->predecessors));
-    if (!booking->extra->predecessors)
+    rare->predecessors = calloc(order->n_after, sizeof(*rare->predecessors));
+    if (!rare->predecessors)
         return -ENOMEM;
     for (size_t i = 0; i < order->n_after; i++) {
         struct mf_booking *before = mf_bookings_find(&book->bookings, order->after[i]);
@@ -96,7 +98,7 @@ static int wait_for(struct mf_book *book, struct mf_booking *booking, mf_ticket 
         r = add_successor(book, before, ticket);
         if (r < 0)
             return r;
-        booking->extra->n_waiting_for++;
+        rare->n_waiting_for++;
     }
     return is_skipped;
 }
@@ -110,7 +112,7 @@ static void begin(struct mf_book *book, uint32_t number, bool is_skipped)
     book->n_added += mf_booking_count(booking);
     if (is_skipped)
         mf_book_conclude(book, number, MF_TASK_SKIPPED);
-    else if (!booking->extra || booking->extra->n_waiting_for == 0)
+    else if (!mf_booking_rare(booking) || mf_booking_rare(booking)->n_waiting_for == 0)
         mf_book_make_ready(book, number, false);
 }
 
@@ -126,9 +128,9 @@ static int keep_input(struct mf_book *book, struct mf_booking *booking,
 {
     if (!range)
         return mf_booking_keep_bytes(booking, order->input, order->size, false);
-    if (!mf_book_need_extra(book, booking))
+    if (!mf_book_need_rare(book, booking))
         return -ENOMEM;
-    booking->extra->range = range;
+    booking->extra->rare->range = range;
     booking->size = order->size;
     return 0;
 }

@@ -14,53 +14,54 @@
 int mf_book_note_taker(struct mf_book *book, struct mf_booking *before, mf_ticket ticket,
                        struct mf_booking *taker)
 {
-    bool had_extra = before->extra != NULL;
-    struct mf_booking_extra *extra = mf_book_need_extra(book, before);
+    struct mf_booking_rare *of_taker = taker->extra->rare;
+    bool had_rare = mf_booking_rare(before) != NULL;
+    struct mf_booking_rare *rare = mf_book_need_rare(book, before);
 
-    if (!extra)
+    if (!rare)
         return -ENOMEM;
-    if (!had_extra)
-        extra->is_concluded = mf_task_state_is_final((enum mf_task_state)before->state);
-    extra->n_takers++;
-    taker->extra->predecessors[taker->extra->n_predecessors++] = ticket;
+    if (!had_rare)
+        rare->is_concluded = mf_task_state_is_final((enum mf_task_state)before->state);
+    rare->n_takers++;
+    of_taker->predecessors[of_taker->n_predecessors++] = ticket;
     return 0;
 }
 
 void mf_book_let_go(struct mf_book *book, struct mf_booking *taker)
 {
-    struct mf_booking_extra *extra = taker->extra;
+    struct mf_booking_rare *rare = taker->extra->rare;
 
-    for (uint32_t i = 0; i < extra->n_predecessors; i++) {
-        struct mf_booking *before = mf_bookings_find(&book->bookings, extra->predecessors[i]);
+    for (uint32_t i = 0; i < rare->n_predecessors; i++) {
+        struct mf_booking *before = mf_bookings_find(&book->bookings, rare->predecessors[i]);
 
         /* What follows from its end may not have been carried out yet. */
-        if (--before->extra->n_takers == 0 && before->extra->is_concluded)
-            mf_book_forget_if_unwanted(book, (uint32_t)extra->predecessors[i]);
+        if (--before->extra->rare->n_takers == 0 && before->extra->rare->is_concluded)
+            mf_book_forget_if_unwanted(book, (uint32_t)rare->predecessors[i]);
     }
-    free(extra->predecessors);
-    extra->predecessors = NULL;
-    extra->n_predecessors = 0;
+    free(rare->predecessors);
+    rare->predecessors = NULL;
+    rare->n_predecessors = 0;
 }
 
 int mf_book_gather_for(struct mf_book *book, const struct mf_booking *range,
                        struct mf_booking *taker)
 {
-    const struct mf_booking_extra *extra = range->extra;
+    const struct mf_booking_rare *rare = range->extra->rare;
     struct mf_part_bytes *parts;
     uint8_t *bytes;
     size_t size;
     int r;
 
-    parts = calloc(extra->n_predecessors + (size_t)1, sizeof(*parts));
+    parts = calloc(rare->n_predecessors + (size_t)1, sizeof(*parts));
     if (!parts)
         return -ENOMEM;
     parts[0] = (struct mf_part_bytes){mf_booking_bytes(taker), taker->size};
-    for (uint32_t i = 0; i < extra->n_predecessors; i++) {
-        const struct mf_booking *before = mf_bookings_find(&book->bookings, extra->predecessors[i]);
+    for (uint32_t i = 0; i < rare->n_predecessors; i++) {
+        const struct mf_booking *before = mf_bookings_find(&book->bookings, rare->predecessors[i]);
 
         parts[i + 1] = (struct mf_part_bytes){mf_booking_bytes(before), before->size};
     }
-    r = mf_bundle_make(parts, extra->n_predecessors + (size_t)1, &bytes, &size);
+    r = mf_bundle_make(parts, rare->n_predecessors + (size_t)1, &bytes, &size);
     free(parts);
     if (r < 0)
         return r;

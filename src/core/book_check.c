@@ -83,26 +83,31 @@ static const char *check_places(const struct mf_bookings *bookings)
 
 /* --- single tasks --- */
 
+static const char *check_rare(const struct mf_booking_rare *rare, bool is_final)
+{
+    if (rare->n_successors > rare->successors_capacity)
+        return "a task has more successors than room for them";
+    if ((rare->checkpoint != NULL) != (rare->checkpoint_size > 0))
+        return "a checkpoint has bytes and no size, or the reverse";
+    if (is_final && (rare->successors || rare->checkpoint))
+        return "an ended task keeps successors or a checkpoint";
+    if (is_final && rare->n_predecessors > 0)
+        return "an ended task keeps the results of others";
+    if (is_final != rare->is_concluded)
+        return "a task has ended and not all that follows was done, or the reverse";
+    return NULL;
+}
+
 static const char *check_extra(const struct mf_booking *booking)
 {
     const struct mf_booking_extra *extra = booking->extra;
     bool is_final = mf_task_state_is_final((enum mf_task_state)booking->state);
 
-    if (extra->n_successors > extra->successors_capacity)
-        return "a task has more successors than room for them";
-    if ((extra->checkpoint != NULL) != (extra->checkpoint_size > 0))
-        return "a checkpoint has bytes and no size, or the reverse";
-    if (is_final && (extra->successors || extra->checkpoint))
-        return "an ended task keeps successors or a checkpoint";
-    if (is_final && extra->n_predecessors > 0)
-        return "an ended task keeps the results of others";
-    if (is_final != extra->is_concluded)
-        return "a task has ended and not all that follows was done, or the reverse";
     if (!is_final && extra->tries > 0 && extra->tries >= extra->max_attempts)
         return "a task that used up its attempts goes on";
     if (extra->tries > extra->max_attempts)
         return "a task was tried more often than allowed";
-    return NULL;
+    return extra->rare ? check_rare(extra->rare, is_final) : NULL;
 }
 
 static bool is_to_be_heard(const struct mf_booking *booking)
@@ -129,14 +134,14 @@ static const char *check_task(const struct mf_booking *booking)
     if (!is_final && booking->is_heard)
         return "a task that has not ended was heard of";
     if (is_final && !booking->is_held && !is_to_be_heard(booking) && !has_detached(booking) &&
-        !(booking->extra && booking->extra->n_takers > 0))
+        !(mf_booking_rare(booking) && mf_booking_rare(booking)->n_takers > 0))
         return "an ended task that nobody wants is kept";
     if ((booking->state == MF_TASK_CANCELLED || booking->state == MF_TASK_SKIPPED) &&
         booking->size > 0)
         return "a task that was not run keeps bytes";
     if (booking->state == MF_TASK_FAILED && booking->cause == 0)
         return "a task failed without a cause";
-    if (booking->state == MF_TASK_WAITING && !booking->extra)
+    if (booking->state == MF_TASK_WAITING && !mf_booking_rare(booking))
         return "a task waits for nothing";
     return booking->extra ? check_extra(booking) : NULL;
 }
@@ -145,11 +150,13 @@ static const char *check_task(const struct mf_booking *booking)
 static void tally_successors(const struct mf_book *book, const struct mf_booking *booking,
                              struct tally *awaited)
 {
-    for (uint32_t i = 0; booking->extra && i < booking->extra->n_successors; i++) {
-        const struct mf_booking *successor = mf_book_find(book, booking->extra->successors[i]);
+    const struct mf_booking_rare *rare = mf_booking_rare(booking);
+
+    for (uint32_t i = 0; rare && i < rare->n_successors; i++) {
+        const struct mf_booking *successor = mf_book_find(book, rare->successors[i]);
 
         if (successor && successor->state == MF_TASK_WAITING)
-            add_to(awaited, &booking->extra->successors[i], 1);
+            add_to(awaited, &rare->successors[i], 1);
     }
 }
 
@@ -219,8 +226,10 @@ static void tally_booking(const struct mf_booking *booking, uint64_t *n, struct 
 
 static void tally_predecessors(const struct mf_booking *booking, struct tally *takers)
 {
-    for (uint32_t i = 0; booking->extra && i < booking->extra->n_predecessors; i++)
-        add_to(takers, &booking->extra->predecessors[i], 1);
+    const struct mf_booking_rare *rare = mf_booking_rare(booking);
+
+    for (uint32_t i = 0; rare && i < rare->n_predecessors; i++)
+        add_to(takers, &rare->predecessors[i], 1);
 }
 
 static const char *check_takers(const struct mf_book *book, const struct tally *takers)
@@ -233,9 +242,10 @@ static const char *check_takers(const struct mf_book *book, const struct tally *
     while (mf_book_next(book, &cursor, &number)) {
         const struct mf_booking *booking = mf_book_at(book, number);
         mf_ticket ticket = mf_book_ticket(book, number);
+        const struct mf_booking_rare *rare = mf_booking_rare(booking);
         uint64_t n = count_in(takers, &ticket);
 
-        if (n != (booking->extra ? booking->extra->n_takers : 0))
+        if (n != (rare ? rare->n_takers : 0))
             return "the count of tasks that take a result is wrong";
         n_found += n;
     }
@@ -293,7 +303,7 @@ static const char *check_waiting(const struct mf_book *book, const struct tally 
             continue;
         if (n == 0)
             return "a task waits for tasks that have all ended";
-        if (n != booking->extra->n_waiting_for)
+        if (n != booking->extra->rare->n_waiting_for)
             return "the count of tasks that a task waits for is wrong";
     }
     return NULL;

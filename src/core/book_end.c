@@ -60,7 +60,9 @@ static inline void move(struct mf_book *book, struct mf_booking *booking, enum m
 /* Whether other tasks are still to be given its result. */
 static inline bool is_awaited(const struct mf_booking *booking)
 {
-    return booking->extra && booking->extra->n_takers > 0;
+    const struct mf_booking_rare *rare = mf_booking_rare(booking);
+
+    return rare && rare->n_takers > 0;
 }
 
 void mf_book_forget_if_unwanted(struct mf_book *book, uint32_t number)
@@ -100,13 +102,34 @@ static void hear_predecessor(struct mf_book *book, mf_ticket ticket, bool is_don
     if (!booking || booking->state != MF_TASK_WAITING)
         return;
     if (is_done) {
-        if (--booking->extra->n_waiting_for == 0)
+        if (--booking->extra->rare->n_waiting_for == 0)
             mf_book_make_ready(book, number, false);
         return;
     }
     move(book, booking, MF_TASK_SKIPPED);
     booking->next = book->concluding;
     book->concluding = number;
+}
+
+/* What follows from the end of a task with a rare part, whose state is final, for others. */
+static void conclude_rare(struct mf_book *book, struct mf_booking *booking, bool is_done)
+{
+    struct mf_booking_rare *rare = booking->extra->rare;
+
+    for (uint32_t i = 0; i < rare->n_successors; i++)
+        hear_predecessor(book, rare->successors[i], is_done);
+    free(rare->successors);
+    free(rare->checkpoint);
+    rare->successors = NULL;
+    rare->checkpoint = NULL;
+    rare->n_successors = rare->successors_capacity = 0;
+    rare->checkpoint_size = 0;
+    rare->is_concluded = true;
+    mf_book_let_go(book, booking);
+    if (rare->range)
+        mf_range_end(rare->range);
+    if (rare->range_of)
+        mf_range_end_detached(book, rare->range_of, is_done);
 }
 
 /* Everything that follows from the end of one task, whose state is final. */
@@ -119,22 +142,8 @@ static void conclude_one(struct mf_book *book, uint32_t number)
     if (!is_done && booking->state != MF_TASK_FAILED)
         mf_booking_drop_bytes(booking);
     mf_book_leave_group(book, booking->group, mf_booking_count(booking));
-    if (booking->extra) {
-        for (uint32_t i = 0; i < booking->extra->n_successors; i++)
-            hear_predecessor(book, booking->extra->successors[i], is_done);
-        free(booking->extra->successors);
-        free(booking->extra->checkpoint);
-        booking->extra->successors = NULL;
-        booking->extra->checkpoint = NULL;
-        booking->extra->n_successors = booking->extra->successors_capacity = 0;
-        booking->extra->checkpoint_size = 0;
-        booking->extra->is_concluded = true;
-        mf_book_let_go(book, booking);
-        if (booking->extra->range)
-            mf_range_end(booking->extra->range);
-        if (booking->extra->range_of)
-            mf_range_end_detached(book, booking->extra->range_of, is_done);
-    }
+    if (mf_booking_rare(booking))
+        conclude_rare(book, booking, is_done);
     if (ended)
         push_ended(book, ended, number);
     mf_book_forget_if_unwanted(book, number);
@@ -220,7 +229,7 @@ int mf_book_end(struct mf_book *book, uint32_t number, uint8_t cause, int32_t co
     }
     mf_booking_drop_bytes(booking);
     if (!booking->is_held && booking->delivery == MF_DELIVER_NONE && !is_awaited(booking)) {
-        if (booking->extra && booking->extra->range_of)
+        if (mf_booking_is_element(booking))
             mf_range_keep_result(book, booking, bytes, size);
         if (is_taken)
             free((void *)bytes);
@@ -280,14 +289,13 @@ void mf_book_cancel(struct mf_book *book, uint32_t number)
 
 int mf_book_take_checkpoint(struct mf_book *book, uint32_t number, uint8_t *bytes, size_t size)
 {
-    struct mf_booking_extra *extra =
-        mf_book_need_extra(book, mf_bookings_at(&book->bookings, number));
+    struct mf_booking_rare *rare = mf_book_need_rare(book, mf_bookings_at(&book->bookings, number));
 
-    if (!extra)
+    if (!rare)
         return -ENOMEM;
-    free(extra->checkpoint);
-    extra->checkpoint = bytes;
-    extra->checkpoint_size = size;
+    free(rare->checkpoint);
+    rare->checkpoint = bytes;
+    rare->checkpoint_size = size;
     return 0;
 }
 

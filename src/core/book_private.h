@@ -98,6 +98,14 @@ static inline void mf_booking_drop_bytes(struct mf_booking *booking)
     booking->size = 0;
 }
 
+/** Whether a task is an element of some range. */
+static inline bool mf_booking_is_element(const struct mf_booking *booking)
+{
+    const struct mf_booking_rare *rare = mf_booking_rare(booking);
+
+    return rare && rare->range_of;
+}
+
 /** Frees what a booking has, and its place. */
 void mf_book_forget(struct mf_book *book, uint32_t number);
 
@@ -106,6 +114,12 @@ void mf_book_leave_group(struct mf_book *book, uint32_t group, uint64_t n);
 
 /** What few tasks have; made if it is missing. NULL when memory is out. */
 struct mf_booking_extra *mf_book_need_extra(struct mf_book *book, struct mf_booking *booking);
+
+/** The same, with room for a hearer if it is missing. */
+struct mf_booking_extra *mf_book_need_hearer(struct mf_book *book, struct mf_booking *booking);
+
+/** What hardly any task has; made if it is missing. NULL when memory is out. */
+struct mf_booking_rare *mf_book_need_rare(struct mf_book *book, struct mf_booking *booking);
 
 /* book_add.c */
 
@@ -132,7 +146,7 @@ void mf_book_forget_if_unwanted(struct mf_book *book, uint32_t number);
 int mf_book_note_taker(struct mf_book *book, struct mf_booking *before, mf_ticket ticket,
                        struct mf_booking *taker);
 
-/** A task with extra needs the results of its predecessors no more. */
+/** A task with a rare part needs the results of its predecessors no more. */
 void mf_book_let_go(struct mf_book *book, struct mf_booking *taker);
 
 /** Before a READY task with predecessors is taken: puts their results behind its input. Returns 0

@@ -73,8 +73,10 @@ void mf_book_note_duration(struct mf_book *book, uint16_t function, uint32_t n_c
 /* Whether a task has to travel in a unit of its own. */
 static bool travels_alone(const struct mf_booking *booking, const struct mf_unit_limits *limits)
 {
-    return booking->is_alone || booking->size > limits->large_bytes ||
-           (booking->extra && booking->extra->checkpoint_size > 0);
+    size_t checkpoint_size;
+
+    mf_booking_checkpoint(booking, &checkpoint_size);
+    return booking->is_alone || booking->size > limits->large_bytes || checkpoint_size > 0;
 }
 
 /*
@@ -150,7 +152,9 @@ static inline bool fill_room(const struct mf_book *book, const struct mf_booking
  */
 static inline int give_results(struct mf_book *book, struct mf_booking *booking)
 {
-    if (!booking->extra || booking->extra->n_predecessors == 0 || booking->extra->range)
+    const struct mf_booking_rare *rare = mf_booking_rare(booking);
+
+    if (!rare || rare->n_predecessors == 0 || rare->range)
         return 0;
     return mf_book_gather(book, booking);
 }

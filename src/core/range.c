@@ -263,15 +263,36 @@ void mf_book_end_elements(struct mf_book *book, struct mf_stretch *stretch, uint
     }
     booking = mf_bookings_at(&book->bookings, number);
     range = mf_booking_range(booking);
-    keep_results(range, stretch->first, n, results, size);
     book->by_state[MF_TASK_PLACED] -= n;
     book->by_state[MF_TASK_DONE] += n;
+    keep_results(range, stretch->first, n, results, size);
     mf_book_leave_group(book, booking->group, n);
     drop_first(stretch, range, n);
     look_if_over(book, number);
 }
 
 /* --- elements as tasks --- */
+
+/* Like the range, with what its element number `element` has. Returns NULL when memory is out. */
+static struct mf_booking_extra *make_extra(const struct mf_booking *range, mf_ticket ticket,
+                                           uint64_t element)
+{
+    struct mf_booking_extra *extra = calloc(1, sizeof(*extra));
+    struct mf_booking_rare *rare = extra ? calloc(1, sizeof(*rare)) : NULL;
+
+    if (!rare) {
+        free(extra);
+        return NULL;
+    }
+    extra->timeout_ns = range->extra->timeout_ns;
+    extra->priority = range->extra->priority;
+    extra->max_attempts = range->extra->max_attempts;
+    extra->rank = range->extra->rank;
+    extra->rare = rare;
+    rare->range_of = ticket;
+    rare->element = element;
+    return extra;
+}
 
 static const uint8_t *input_of(const struct mf_booking *booking, const struct mf_range *range,
                                uint64_t element)
@@ -285,21 +306,16 @@ static uint32_t make_task(struct mf_book *book, uint32_t range_number, uint64_t 
 {
     const struct mf_booking *of = mf_bookings_at(&book->bookings, range_number);
     const struct mf_range *range = mf_booking_range(of);
-    struct mf_booking_extra *extra = calloc(1, sizeof(*extra));
+    struct mf_booking_extra *extra = make_extra(of, mf_book_ticket(book, range_number), element);
     struct mf_booking *booking;
     uint32_t number;
 
     booking = extra ? mf_bookings_add(&book->bookings, &number) : NULL;
     if (!booking) {
+        free(extra ? extra->rare : NULL);
         free(extra);
         return MF_BOOKING_NONE;
     }
-    extra->timeout_ns = of->extra->timeout_ns;
-    extra->priority = of->extra->priority;
-    extra->max_attempts = of->extra->max_attempts;
-    extra->rank = of->extra->rank;
-    extra->range_of = mf_book_ticket(book, range_number);
-    extra->element = element;
     *booking = (struct mf_booking){
         .generation = booking->generation,
         .state = MF_TASK_PLACED,
@@ -311,7 +327,7 @@ static uint32_t make_task(struct mf_book *book, uint32_t range_number, uint64_t 
         .extra = extra,
     };
     if (mf_booking_keep_bytes(booking, input_of(of, range, element), of->size, false) < 0 ||
-        (of->extra->n_predecessors > 0 && mf_book_gather_for(book, of, booking) < 0)) {
+        (of->extra->rare->n_predecessors > 0 && mf_book_gather_for(book, of, booking) < 0)) {
         mf_book_forget(book, number);
         return MF_BOOKING_NONE;
     }
@@ -338,12 +354,16 @@ uint32_t mf_book_detach(struct mf_book *book, struct mf_stretch *stretch, uint32
     return MF_BOOKING_NONE;
 }
 
+static struct mf_range *range_of(const struct mf_book *book, const struct mf_booking *booking)
+{
+    return mf_booking_range(
+        mf_bookings_at(&book->bookings, (uint32_t)booking->extra->rare->range_of));
+}
+
 void mf_range_keep_result(struct mf_book *book, const struct mf_booking *booking, const void *bytes,
                           size_t size)
 {
-    struct mf_booking *of = mf_bookings_at(&book->bookings, (uint32_t)booking->extra->range_of);
-
-    keep_results(mf_booking_range(of), booking->extra->element, 1, bytes, size);
+    keep_results(range_of(book, booking), booking->extra->rare->element, 1, bytes, size);
 }
 
 void mf_range_end_detached(struct mf_book *book, mf_ticket range_ticket, bool is_done)
@@ -358,11 +378,10 @@ void mf_range_end_detached(struct mf_book *book, mf_ticket range_ticket, bool is
 
 uint64_t mf_book_task_id(const struct mf_book *book, uint32_t number)
 {
-    const struct mf_booking_extra *extra = mf_bookings_at(&book->bookings, number)->extra;
-    const struct mf_booking *of;
+    const struct mf_booking *booking = mf_bookings_at(&book->bookings, number);
+    const struct mf_booking_rare *rare = mf_booking_rare(booking);
 
-    if (!extra || !extra->range_of)
-        return mf_book_ticket(book, number);
-    of = mf_bookings_at(&book->bookings, (uint32_t)extra->range_of);
-    return mf_booking_range(of)->first_id + extra->element;
+    if (!rare || !rare->range_of)
+        return mf_booking_ticket(booking, number);
+    return range_of(book, booking)->first_id + rare->element;
 }

@@ -83,7 +83,9 @@ struct mf_range_results {
 /** The range of a booking, or NULL: it is a task. */
 static inline struct mf_range *mf_booking_range(const struct mf_booking *booking)
 {
-    return booking->extra ? booking->extra->range : NULL;
+    const struct mf_booking_rare *rare = mf_booking_rare(booking);
+
+    return rare ? rare->range : NULL;
 }
 
 /**
@@ -136,13 +138,15 @@ uint32_t mf_book_detach(struct mf_book *book, struct mf_stretch *stretch, uint32
  * results of tasks before them. */
 static inline bool mf_booking_must_detach(const struct mf_booking *range, size_t large_bytes)
 {
-    return range->size > large_bytes || range->extra->n_predecessors > 0;
+    return range->size > large_bytes || range->extra->rare->n_predecessors > 0;
 }
 
 /** Whether a task is an element of that range. */
 static inline bool mf_booking_is_of(const struct mf_booking *booking, mf_ticket range)
 {
-    return booking->extra && booking->extra->range_of == range;
+    const struct mf_booking_rare *rare = mf_booking_rare(booking);
+
+    return rare && rare->range_of == range;
 }
 
 /** What a task function sees as the number of the task: the same for each of its tries. */

@@ -333,6 +333,7 @@ static void put_call(struct mf_client *client, struct mf_buffer *frame, uint32_t
 {
     const struct mf_booking *booking = mf_book_at(client->book, number);
     const struct mf_booking_extra *extra = booking->extra;
+    size_t checkpoint_size;
 
     call->task = mf_book_task_id(client->book, number);
     call->function = booking->function;
@@ -344,8 +345,8 @@ static void put_call(struct mf_client *client, struct mf_buffer *frame, uint32_t
     call->details.group = booking->group;
     call->details.timeout_ns = extra ? extra->timeout_ns : 0;
     call->details.try_number = extra ? extra->tries + 1 : 1;
-    call->details.checkpoint_size = extra ? extra->checkpoint_size : 0;
-    call->checkpoint = extra ? extra->checkpoint : NULL;
+    call->checkpoint = mf_booking_checkpoint(booking, &checkpoint_size);
+    call->details.checkpoint_size = checkpoint_size;
     mf_call_put(frame, call);
 }
 

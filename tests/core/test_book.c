@@ -485,14 +485,14 @@ Test(book, a_checkpoint_is_kept_for_the_next_try_and_freed_at_the_end)
     cr_assert_eq(mf_book_checkpoint(book, (uint32_t)ticket, "first", 6), 0);
     cr_assert_eq(mf_book_checkpoint(book, (uint32_t)ticket, "2nd", 4), 0);
     end(ticket, 1);
-    cr_assert_eq(booking->extra->checkpoint_size, 4);
-    cr_assert_str_eq((const char *)booking->extra->checkpoint, "2nd");
+    cr_assert_eq(booking->extra->rare->checkpoint_size, 4);
+    cr_assert_str_eq((const char *)booking->extra->rare->checkpoint, "2nd");
     take();
     cr_assert_eq(mf_book_checkpoint(book, (uint32_t)ticket, NULL, 0), 0);
-    cr_assert_null(booking->extra->checkpoint);
+    cr_assert_null(booking->extra->rare->checkpoint);
     cr_assert_eq(mf_book_checkpoint(book, (uint32_t)ticket, "3rd", 4), 0);
     end(ticket, 0);
-    cr_assert_null(booking->extra->checkpoint);
+    cr_assert_null(booking->extra->rare->checkpoint);
 }
 
 /* --- tasks that come after others --- */
@@ -888,11 +888,11 @@ static void hear_nothing(void)
 Test(book, who_is_to_hear_is_kept_with_the_task)
 {
     int arg;
-    mf_ticket ticket = add(.delivery = MF_DELIVER_CALLBACK, .hear = hear_nothing, .hear_arg = &arg);
+    mf_ticket ticket = add(.delivery = MF_DELIVER_CALLBACK, .hearer = {hear_nothing, &arg});
 
     run(ticket, 0);
-    cr_assert_eq(mf_book_find(book, ticket)->extra->hear, hear_nothing);
-    cr_assert_eq(mf_book_find(book, ticket)->extra->hear_arg, (void *)&arg);
+    cr_assert_eq(mf_book_find(book, ticket)->extra->hearer[0].hear, hear_nothing);
+    cr_assert_eq(mf_book_find(book, ticket)->extra->hearer[0].arg, (void *)&arg);
 }
 
 Test(book, a_task_that_nobody_waits_for_goes_out_of_the_book_when_it_ends)

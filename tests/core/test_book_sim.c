@@ -499,6 +499,7 @@ static void hear(struct sim *sim)
 
 static void compare_task(struct sim *sim, const struct model_task *task)
 {
+    size_t checkpoint_size;
     const struct mf_booking *booking = mf_book_find(sim->book, task->ticket);
 
     claim(sim, (booking != NULL) == task->is_there, "a task is kept too long, or not long enough");
@@ -519,9 +520,8 @@ static void compare_task(struct sim *sim, const struct model_task *task)
     claim(sim, task->tries == (booking->extra ? booking->extra->tries : 0) || is_over(task),
           "a task has used up other tries");
     claim(sim, mf_booking_priority(booking) == task->priority, "a task has another priority");
-    claim(sim,
-          is_over(task) ||
-              task->checkpoint_size == (booking->extra ? booking->extra->checkpoint_size : 0),
+    mf_booking_checkpoint(booking, &checkpoint_size);
+    claim(sim, is_over(task) || task->checkpoint_size == checkpoint_size,
           "a task has another checkpoint");
 }
 
