@@ -68,13 +68,15 @@ static void describe_failure(const struct mf_booking *booking, struct mpifarm_re
 {
     const char *message = (const char *)mf_booking_bytes(booking);
 
-    result->cause = booking->cause == MF_BOOK_OUT_OF_MEMORY ? MPIFARM_CAUSE_MEMORY
-                                                            : (enum mpifarm_cause)booking->cause;
+    result->cause = (enum mpifarm_cause)booking->cause;
     result->code = booking->code;
     result->message = booking->size > 0 && message[0] && message[booking->size - 1] == '\0'
                           ? message
                           : sentence_of(result->cause);
 }
+
+_Static_assert((int)MF_BOOK_OUT_OF_MEMORY == (int)MPIFARM_CAUSE_MEMORY,
+               "the book's causes are the library's");
 
 void mf_api_describe(const struct mf_booking *booking, struct mpifarm_result *ret_result)
 {

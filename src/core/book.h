@@ -41,6 +41,11 @@ typedef uint64_t mf_ticket;
 /** Function numbers are below this. */
 #define MF_BOOK_MAX_FUNCTIONS 65536
 
+/** Causes that the book itself gives. Values as enum mpifarm_cause. */
+enum mf_book_cause {
+    MF_BOOK_OUT_OF_MEMORY = 7,
+};
+
 /** How the end of a task is heard of. Values as enum mpifarm_delivery. */
 enum mf_delivery {
     MF_DELIVER_FUTURE = 0,
@@ -121,7 +126,7 @@ _Static_assert(sizeof(struct mf_booking_extra) == 40, "with a hearer, one cache 
  * @is_alone    it travels in a unit of its own
  * @is_on_heap  its bytes are malloc()ed, rather than in small
  * @is_heard    it was told by mf_book_hear()
- * @cause       once FAILED: the caller's
+ * @cause       once FAILED: an enum mpifarm_cause
  * @size        of the input, or once it has ended of the result or message
  * @extra       NULL for most
  * @next, @prev neighbours in the list it is in: READY ones, or ended ones to be heard of
@@ -340,7 +345,7 @@ int32_t mf_booking_priority(const struct mf_booking *booking);
  * DONE if cause is 0. Else it is READY again, before others of its priority and
  * alone, while it has tries left; then FAILED.
  *
- * @cause     0, or why it failed: below MF_BOOK_OUT_OF_MEMORY, the caller's
+ * @cause     0, or why it failed: an enum mpifarm_cause
  * @code      what the function returned
  * @worker    where it was
  * @bytes     result or message; copied, or taken if is_taken (then malloc()ed)
@@ -349,9 +354,6 @@ int32_t mf_booking_priority(const struct mf_booking *booking);
  */
 int mf_book_end(struct mf_book *book, uint32_t number, uint8_t cause, int32_t code,
                 mf_worker_id worker, const void *bytes, size_t size, bool is_taken);
-
-/** The cause when the book has no memory for a result. */
-#define MF_BOOK_OUT_OF_MEMORY 127
 
 /**
  * mf_book_return() - a PLACED task was not run, or its worker is gone: READY
