@@ -99,6 +99,7 @@ struct mf_hearer {
  * @avoid         worker of the last failed try plus 1, 0 for none
  * @n_lost        workers that disappeared while they ran it
  * @has_results   the input is a bundle (base/bundle.h): its own, and the predecessors' results
+ * @is_borrowed   its bytes are its range's
  * @hearer        one, of a task that was added with one; else there is no room for it
  */
 struct mf_booking_extra {
@@ -109,8 +110,9 @@ struct mf_booking_extra {
     uint32_t tries;
     uint32_t rank;
     uint32_t avoid;
-    uint32_t n_lost : 31;
+    uint32_t n_lost : 30;
     uint32_t has_results : 1;
+    uint32_t is_borrowed : 1;
     struct mf_hearer hearer[];
 };
 
@@ -124,7 +126,7 @@ _Static_assert(sizeof(struct mf_booking_extra) == 40, "with a hearer, one cache 
  * @delivery    an enum mf_delivery
  * @is_held     its future was not released
  * @is_alone    it travels in a unit of its own
- * @is_on_heap  its bytes are malloc()ed, rather than in small
+ * @is_on_heap  its bytes are malloc()ed or borrowed, rather than in small
  * @is_heard    it was told by mf_book_hear()
  * @cause       once FAILED: an enum mpifarm_cause
  * @size        of the input, or once it has ended of the result or message

@@ -66,7 +66,7 @@ int mf_book_gather_for(struct mf_book *book, const struct mf_booking *range,
     if (r < 0)
         return r;
     if (taker->is_on_heap)
-        free(taker->bytes);
+        mf_booking_free_bytes(taker);
     taker->bytes = bytes;
     taker->size = size;
     taker->is_on_heap = true;

@@ -107,6 +107,8 @@ static const char *check_extra(const struct mf_booking *booking)
         return "a task that used up its attempts goes on";
     if (extra->tries > extra->max_attempts)
         return "a task was tried more often than allowed";
+    if (extra->is_borrowed && (is_final || !booking->is_on_heap || !mf_booking_is_element(booking)))
+        return "a task borrows bytes that are not its range's, or has ended";
     return extra->rare ? check_rare(extra->rare, is_final) : NULL;
 }
 

@@ -90,10 +90,19 @@ static inline int mf_booking_keep_bytes(struct mf_booking *booking, const void *
     return 0;
 }
 
+/** Frees what is its own of the bytes of a booking that has them on the heap. */
+static inline void mf_booking_free_bytes(struct mf_booking *booking)
+{
+    if (booking->extra && booking->extra->is_borrowed)
+        booking->extra->is_borrowed = false;
+    else
+        free(booking->bytes);
+}
+
 static inline void mf_booking_drop_bytes(struct mf_booking *booking)
 {
     if (booking->is_on_heap)
-        free(booking->bytes);
+        mf_booking_free_bytes(booking);
     booking->is_on_heap = false;
     booking->size = 0;
 }

@@ -294,10 +294,19 @@ static struct mf_booking_extra *make_extra(const struct mf_booking *range, mf_ti
     return extra;
 }
 
-static const uint8_t *input_of(const struct mf_booking *booking, const struct mf_range *range,
-                               uint64_t element)
+/* The range outlives its elements, so what is not small stays there. */
+static void borrow_input(struct mf_booking *booking, const struct mf_range *range, size_t size)
 {
-    return booking->size > 0 ? range->inputs + element * booking->size : NULL;
+    const uint8_t *input = size > 0 ? range->inputs + booking->extra->rare->element * size : NULL;
+
+    booking->size = size;
+    if (size <= MF_BOOKING_SMALL) {
+        mf_copy(booking->small, input, size);
+        return;
+    }
+    booking->bytes = (uint8_t *)input;
+    booking->is_on_heap = true;
+    booking->extra->is_borrowed = true;
 }
 
 /* A task like the range's element number `element`. Returns its number, or MF_BOOKING_NONE. */
@@ -305,7 +314,6 @@ static uint32_t make_task(struct mf_book *book, uint32_t range_number, uint64_t 
                           uint32_t unit)
 {
     const struct mf_booking *of = mf_bookings_at(&book->bookings, range_number);
-    const struct mf_range *range = mf_booking_range(of);
     struct mf_booking_extra *extra = make_extra(of, mf_book_ticket(book, range_number), element);
     struct mf_booking *booking;
     uint32_t number;
@@ -326,8 +334,8 @@ static uint32_t make_task(struct mf_book *book, uint32_t range_number, uint64_t 
         .unit = unit,
         .extra = extra,
     };
-    if (mf_booking_keep_bytes(booking, input_of(of, range, element), of->size, false) < 0 ||
-        (of->extra->rare->n_predecessors > 0 && mf_book_gather_for(book, of, booking) < 0)) {
+    borrow_input(booking, mf_booking_range(of), of->size);
+    if (of->extra->rare->n_predecessors > 0 && mf_book_gather_for(book, of, booking) < 0) {
         mf_book_forget(book, number);
         return MF_BOOKING_NONE;
     }

@@ -145,10 +145,16 @@ void mf_units_hand_over_input(struct mf_client *client, uint32_t number)
 {
     struct mf_booking *booking = mf_book_at(client->book, number);
     struct mf_station *station = client->units[booking->unit]->station;
+    uint64_t id;
 
-    if (!station || booking->size <= MF_CALL_LARGE_BYTES ||
-        !mf_outbox_hand_over(&station->outbox, mf_book_task_id(client->book, number), free,
-                             booking->bytes))
+    if (!station || booking->size <= MF_CALL_LARGE_BYTES)
+        return;
+    id = mf_book_task_id(client->book, number);
+    if (booking->extra && booking->extra->is_borrowed) {
+        mf_outbox_copy_rest(&station->outbox, id);
+        return;
+    }
+    if (!mf_outbox_hand_over(&station->outbox, id, free, booking->bytes))
         return;
     booking->is_on_heap = false;
     booking->size = 0;

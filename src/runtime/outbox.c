@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* What the transport may hold of a large body: enough to keep it moving. */
 #define WINDOW_BYTES ((uint64_t)4 << 20)
@@ -117,19 +118,49 @@ int mf_outbox_post_large(struct mf_outbox *outbox, uint64_t number, bool is_bloc
     return 0;
 }
 
-bool mf_outbox_hand_over(struct mf_outbox *outbox, uint64_t number, void (*release)(void *arg),
-                         void *release_arg)
+/* The body of a task that is not sent whole, or NULL. */
+static struct parcel *find_body(struct mf_outbox *outbox, uint64_t number)
 {
     mf_list_for_each (node, &outbox->queue) {
         struct parcel *parcel = parcel_of(node);
 
-        if (!parcel->data || parcel->is_block || parcel->number != number)
-            continue;
-        parcel->release = release;
-        parcel->release_arg = release_arg;
-        return true;
+        if (parcel->data && !parcel->is_block && parcel->number == number)
+            return parcel;
     }
-    return false;
+    return NULL;
+}
+
+bool mf_outbox_hand_over(struct mf_outbox *outbox, uint64_t number, void (*release)(void *arg),
+                         void *release_arg)
+{
+    struct parcel *parcel = find_body(outbox, number);
+
+    if (!parcel)
+        return false;
+    parcel->release = release;
+    parcel->release_arg = release_arg;
+    return true;
+}
+
+void mf_outbox_copy_rest(struct mf_outbox *outbox, uint64_t number)
+{
+    struct parcel *parcel = find_body(outbox, number);
+    uint8_t *copy;
+
+    if (!parcel)
+        return;
+    /* As long as the whole, so that all places in it stay the same. */
+    copy = malloc(parcel->size);
+    if (!copy) {
+        outbox->error = -ENOMEM;
+        destroy_parcel(parcel);
+        return;
+    }
+    memcpy(copy + parcel->n_sent, parcel->data + parcel->n_sent, parcel->size - parcel->n_sent);
+    release_body(parcel);
+    parcel->data = copy;
+    parcel->release = free;
+    parcel->release_arg = copy;
 }
 
 static void send_piece(struct mf_outbox *outbox, struct parcel *parcel)

@@ -62,6 +62,12 @@ bool mf_outbox_hand_over(struct mf_outbox *outbox, uint64_t number, void (*relea
                          void *release_arg);
 
 /**
+ * mf_outbox_copy_rest() - the memory of a task's large body is about to go: what has not been sent
+ * of it is copied. Without memory for that nothing can be sent any more (-ENOMEM). O(bytes).
+ */
+void mf_outbox_copy_rest(struct mf_outbox *outbox, uint64_t number);
+
+/**
  * mf_outbox_turn() - send what can be sent now.
  *
  * Returns 1 when anything was handed to the transport, 0 when there was

@@ -2,6 +2,7 @@
 #include "t_api.h"
 
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #define MS INT64_C(1000000)
 
@@ -116,6 +117,32 @@ static void large_inputs_travel_one_by_one(struct t_run *t)
     for (size_t i = 0; i < N; i++)
         T_EQ(results[i], t_hash(inputs + i * SIZE, SIZE));
     free(inputs);
+}
+
+static void cancel_large(struct mpifarm *farm, mpifarm_future future,
+                         const struct mpifarm_result *result, void *arg)
+{
+    T_CHECK(mpifarm_cancel_group(farm, 34) > 0);
+}
+
+/* They are not copied, unless they are withdrawn while they are being sent. */
+static void large_inputs_are_not_needed_once_the_map_is_over(struct t_run *t)
+{
+    enum { N = 8, SIZE = 16 << 20 };
+    const struct mpifarm_task_options first = {
+        .priority = 1, .delivery = MPIFARM_DELIVER_CALLBACK, .callback = cancel_large};
+    const int64_t duration_ns = 2 * MS;
+    void *inputs = mmap(NULL, (size_t)N * SIZE, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    int r;
+
+    T_CHECK(inputs != MAP_FAILED);
+    T_EQ(mpifarm_submit(t->farm, T_TIMES, &duration_ns, sizeof(duration_ns), &first, NULL), 0);
+    r = mpifarm_map(t->farm, T_UNTIL_OVER, inputs, SIZE, N, NULL, 0,
+                    &(struct mpifarm_task_options){.group = 34});
+    T_EQ(munmap(inputs, (size_t)N * SIZE), 0);
+    T_EQ(r, N);
+    T_EQ(mpifarm_map(t->farm, T_NOTHING, NULL, 0, 100, NULL, 0, NULL), 0);
 }
 
 static void elements_go_on_from_their_checkpoints(struct t_run *t)
@@ -279,6 +306,8 @@ const struct t_scenario t_ranges[] = {
      elements_that_fail_are_tried_again_and_only_the_last_try_counts, 0},
     {"results of any size stand beside each other", results_of_any_size_stand_beside_each_other, 0},
     {"large inputs travel one by one", large_inputs_travel_one_by_one, 0},
+    {"large inputs are not needed once the map is over",
+     large_inputs_are_not_needed_once_the_map_is_over, 0},
     {"elements go on from their checkpoints", elements_go_on_from_their_checkpoints, 0},
     {"elements have children", elements_have_children, 0},
     {"a time limit holds for each element", a_time_limit_holds_for_each_element, 0},

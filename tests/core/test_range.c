@@ -232,6 +232,44 @@ Test(range, results_are_filled_up_with_zeros_and_longer_ones_are_not_done)
     cr_assert_null(mf_book_find(book, ticket));
 }
 
+/* Whatever becomes of it: with its range's own copy, and with the submitter's memory. */
+Test(range, a_detached_element_has_its_input_where_the_range_has_it)
+{
+    enum { N = 4, SIZE = 100 };
+    char inputs[N * SIZE];
+    struct mf_range_results results = {0};
+
+    memset(inputs, 'i', sizeof(inputs));
+    for (int i = 0; i < 2; i++) {
+        mf_ticket ticket =
+            add_range((struct mf_order){.is_held = true, .input = inputs, .size = SIZE}, N,
+                      i ? &results : NULL);
+        struct mf_stretch *stretch = take(N);
+        uint32_t detached[N];
+
+        for (uint64_t j = 0; j < N; j++) {
+            detached[j] = mf_book_detach(book, stretch, 5);
+            cr_assert_eq(mf_booking_bytes(mf_book_at(book, detached[j])),
+                         range_of(ticket)->inputs + j * SIZE);
+        }
+        give_back(stretch, false);
+        mf_book_end(book, detached[0], 0, 0, 1, "r", i ? 0 : 1, false);
+        mf_book_end(book, detached[1], 1, 1, 1, "no", 3, false);
+        mf_book_cancel(book, detached[2]);
+        check();
+        cr_assert_eq(mf_book_take(book, 0, &plenty, 5, &detached[1], &(struct mf_run){0}), 1);
+        cr_assert_eq(mf_booking_bytes(mf_book_at(book, detached[1])),
+                     range_of(ticket)->inputs + SIZE, "at its second try too");
+        mf_book_end(book, detached[1], 1, 1, 1, "no", 3, false);
+        mf_book_release(book, ticket);
+        mf_book_end(book, detached[3], 0, 0, 1, NULL, 0, false);
+        check();
+        cr_assert_null(mf_book_find(book, ticket));
+    }
+    for (int i = 0; i < N * SIZE; i++)
+        cr_assert_eq(inputs[i], 'i');
+}
+
 Test(range, a_detached_element_is_tried_again_as_itself)
 {
     const uint16_t inputs[] = {100, 101, 102};

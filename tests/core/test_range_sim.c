@@ -20,6 +20,9 @@
 #define N_GROUPS 3
 #define RESULT_BYTES 4
 
+/* More than a booking has room for. */
+#define LONG_INPUT 20
+
 /* @number  of the element's task once it is DETACHED */
 struct element {
     enum { WAITS, IS_OUT, IS_DETACHED, HAS_ENDED } where;
@@ -110,7 +113,8 @@ static void add(struct sim *sim)
 {
     struct model_range *range = &sim->ranges[sim->n_ranges];
     struct mf_range_results results = {range->results, RESULT_BYTES};
-    uint32_t inputs[MAX_ELEMENTS];
+    uint8_t inputs[MAX_ELEMENTS * LONG_INPUT];
+    size_t size = draw(sim, 2) ? LONG_INPUT : sizeof(uint32_t);
 
     if (sim->n_ranges == MAX_RANGES)
         return;
@@ -119,14 +123,15 @@ static void add(struct sim *sim)
                                   .group = (uint32_t)draw(sim, N_GROUPS),
                                   .priority = (int32_t)draw(sim, 2),
                                   .n = 1 + (uint32_t)draw(sim, MAX_ELEMENTS)};
+    memset(inputs, 0, sizeof(inputs));
     for (uint32_t i = 0; i < range->n; i++)
-        inputs[i] = sim->n_ranges * 1000 + i;
+        memcpy(inputs + i * size, &(uint32_t){sim->n_ranges * 1000 + i}, sizeof(uint32_t));
 
     struct mf_order order = {.tag = sim->n_ranges * 1000,
                              .group = range->group,
                              .priority = range->priority,
                              .is_held = range->is_held,
-                             .size = sizeof(inputs[0]),
+                             .size = size,
                              .input = inputs};
     /* Inputs are compared when they have been copied alone. */
     struct mf_range_results *to = range->has_results ? &results : NULL;

@@ -191,6 +191,23 @@ Test(outbox, tasks_and_blocks_have_numbers_of_their_own)
     take_and_compare(7, true, 1);
 }
 
+Test(outbox, what_is_left_of_a_body_is_copied_when_its_memory_goes)
+{
+    uint8_t *shortlived = malloc(20 * MIB);
+
+    memcpy(shortlived, body, 20 * MIB);
+    mf_outbox_post_large(&outbox, 7, false, shortlived, 20 * MIB, NULL, NULL);
+    cr_assert(eq(int, mf_outbox_turn(&outbox), 1));
+    cr_assert(not(mf_outbox_is_empty(&outbox)), "the first pieces alone");
+    mf_outbox_copy_rest(&outbox, 7);
+    memset(shortlived, 0, 20 * MIB);
+    free(shortlived);
+    /* One that nothing is left of. */
+    mf_outbox_copy_rest(&outbox, 8);
+    deliver_all();
+    take_and_compare(7, false, 20 * MIB);
+}
+
 Test(outbox, finishing_releases_what_was_not_sent)
 {
     mf_outbox_post_large(&outbox, 7, false, body, MIB, count_release, NULL);
