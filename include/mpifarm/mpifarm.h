@@ -411,8 +411,9 @@ MPIFARM_API int mpifarm_submit_array(struct mpifarm *farm, int function, const v
  *
  * @inputs   n elements of input_size bytes each; borrowed, like results, until it returns
  * @results  room for n elements of result_size bytes each; what is shorter is
- *           filled up with zeros, what is longer fails its task. Elements whose task
- *           was not done are left as they were
+ *           filled up with zeros, what is longer fails its task, which is not tried again
+ *           then, as another try would give as much. Elements whose task was not done are
+ *           left as they were. NULL if result_size is 0
  * @options  delivery and tag are not used
  *
  * Returns how many tasks were not done, at most INT_MAX; or as mpifarm_submit() and mpifarm_wait().

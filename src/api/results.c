@@ -75,7 +75,8 @@ static void describe_failure(const struct mf_booking *booking, struct mpifarm_re
                           : sentence_of(result->cause);
 }
 
-_Static_assert((int)MF_BOOK_OUT_OF_MEMORY == (int)MPIFARM_CAUSE_MEMORY,
+_Static_assert((int)MF_BOOK_TOO_LONG == (int)MPIFARM_CAUSE_FUNCTION &&
+                   (int)MF_BOOK_OUT_OF_MEMORY == (int)MPIFARM_CAUSE_MEMORY,
                "the book's causes are the library's");
 
 void mf_api_describe(const struct mf_booking *booking, struct mpifarm_result *ret_result)

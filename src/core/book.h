@@ -43,6 +43,7 @@ typedef uint64_t mf_ticket;
 
 /** Causes that the book itself gives. Values as enum mpifarm_cause. */
 enum mf_book_cause {
+    MF_BOOK_TOO_LONG = 1, /* the result is longer than its place in the range */
     MF_BOOK_OUT_OF_MEMORY = 7,
 };
 
@@ -351,6 +352,9 @@ int32_t mf_booking_priority(const struct mf_booking *booking);
  * @code      what the function returned
  * @worker    where it was
  * @bytes     result or message; copied, or taken if is_taken (then malloc()ed)
+ *
+ * A detached element of a range whose result is longer than its place is FAILED, whatever tries it
+ * has left: another one would give as much.
  *
  * Returns 0 or -ENOMEM, which has failed the task with cause MF_BOOK_OUT_OF_MEMORY.
  */

@@ -227,6 +227,12 @@ int mf_book_end(struct mf_book *book, uint32_t number, uint8_t cause, int32_t co
             free((void *)bytes);
         return 0;
     }
+    if (mf_booking_is_element(booking) && !mf_range_has_room(book, booking, size)) {
+        fail(book, number, MF_BOOK_TOO_LONG, code, NULL, 0);
+        if (is_taken)
+            free((void *)bytes);
+        return 0;
+    }
     mf_booking_drop_bytes(booking);
     if (!booking->is_held && booking->delivery == MF_DELIVER_NONE && !is_awaited(booking)) {
         if (mf_booking_is_element(booking))

@@ -181,7 +181,10 @@ void mf_range_take_back(struct mf_book *book, struct mf_booking *booking);
 /** A range is final: none of its elements is ready. */
 void mf_range_end(struct mf_range *range);
 
-/** The result of a detached task that is DONE goes to its place. */
+/** Whether a result of a detached task fits into its place. */
+bool mf_range_has_room(const struct mf_book *book, const struct mf_booking *booking, size_t size);
+
+/** The result of a detached task that is DONE, and fits, goes to its place. */
 void mf_range_keep_result(struct mf_book *book, const struct mf_booking *booking, const void *bytes,
                           size_t size);
 

@@ -224,19 +224,18 @@ void mf_book_return_stretch(struct mf_book *book, struct mf_stretch *stretch, bo
     }
 }
 
+static bool is_too_long(const struct mf_range *range, size_t size)
+{
+    return range->has_results && size > range->result_size;
+}
+
 /* Puts n results to their places, filled up with zeros. */
 static void keep_results(struct mf_range *range, uint64_t first, uint64_t n, const uint8_t *bytes,
                          size_t size)
 {
     uint8_t *place = range->results;
 
-    if (!range->has_results)
-        return;
-    if (size > range->result_size) {
-        range->n_not_done += n;
-        return;
-    }
-    if (range->result_size == 0)
+    if (!range->has_results || range->result_size == 0)
         return;
     place += first * range->result_size;
     if (size == range->result_size) {
@@ -264,8 +263,13 @@ void mf_book_end_elements(struct mf_book *book, struct mf_stretch *stretch, uint
     booking = mf_bookings_at(&book->bookings, number);
     range = mf_booking_range(booking);
     book->by_state[MF_TASK_PLACED] -= n;
-    book->by_state[MF_TASK_DONE] += n;
-    keep_results(range, stretch->first, n, results, size);
+    if (is_too_long(range, size)) {
+        book->by_state[MF_TASK_FAILED] += n;
+        range->n_not_done += n;
+    } else {
+        book->by_state[MF_TASK_DONE] += n;
+        keep_results(range, stretch->first, n, results, size);
+    }
     mf_book_leave_group(book, booking->group, n);
     drop_first(stretch, range, n);
     look_if_over(book, number);
@@ -366,6 +370,11 @@ static struct mf_range *range_of(const struct mf_book *book, const struct mf_boo
 {
     return mf_booking_range(
         mf_bookings_at(&book->bookings, (uint32_t)booking->extra->rare->range_of));
+}
+
+bool mf_range_has_room(const struct mf_book *book, const struct mf_booking *booking, size_t size)
+{
+    return !is_too_long(range_of(book, booking), size);
 }
 
 void mf_range_keep_result(struct mf_book *book, const struct mf_booking *booking, const void *bytes,

@@ -51,7 +51,7 @@ struct mf_stretch {
  * @n_ready       that wait to be sent, or for other tasks
  * @n_placed      in stretches that are out
  * @n_detached    tasks of their own that have not ended
- * @n_not_done    ended otherwise than DONE, or with a result of more than result_size bytes
+ * @n_not_done    ended otherwise than DONE
  * @first_id      of element 0; the others count up
  * @inputs        n times the booking's size; borrowed, or owned if is_owned
  * @results       if has_results, n times result_size bytes (borrowed)
@@ -118,7 +118,8 @@ struct mf_stretch *mf_book_take_stretch(struct mf_book *book, uint32_t rank,
 void mf_book_return_stretch(struct mf_book *book, struct mf_stretch *stretch, bool is_suspect);
 
 /**
- * mf_book_end_elements() - the first n elements of a stretch are DONE.
+ * mf_book_end_elements() - the first n elements of a stretch are DONE; FAILED if their results are
+ * longer than their places.
  *
  * @results  n times size bytes
  */

@@ -87,6 +87,8 @@ static void results_of_any_size_stand_beside_each_other(struct t_run *t)
     enum { N = 60, ROOM = 100000 };
     struct t_fill what[N];
     uint8_t *results = allocate(N, ROOM), *expected = allocate(1, ROOM);
+    struct mpifarm_counts before = t_counts(t), after;
+    const struct mpifarm_task_options options = {.max_attempts = 3};
     uint64_t n_longer = 0;
 
     for (uint64_t i = 0; i < N; i++) {
@@ -95,7 +97,11 @@ static void results_of_any_size_stand_beside_each_other(struct t_run *t)
         what[i] = (struct t_fill){.size = sizes[i % 10], .seed = i};
         n_longer += what[i].size > ROOM;
     }
-    T_EQ(mpifarm_map(t->farm, T_FILL, what, sizeof(what[0]), N, results, ROOM, NULL), n_longer);
+    T_EQ(mpifarm_map(t->farm, T_FILL, what, sizeof(what[0]), N, results, ROOM, &options), n_longer);
+    after = t_counts(t);
+    T_EQ(after.n_failed - before.n_failed, n_longer);
+    T_EQ(after.n_done - before.n_done, N - n_longer);
+    T_EQ(after.n_retried, before.n_retried);
     for (uint64_t i = 0; i < N; i++) {
         memset(expected, 0, ROOM);
         if (what[i].size <= ROOM)

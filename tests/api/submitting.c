@@ -265,6 +265,8 @@ static void map_puts_each_result_in_its_place(struct t_run *t)
 static void map_fills_up_short_results_and_leaves_those_of_failures(struct t_run *t)
 {
     const struct mpifarm_task_options options = {.tag = 4, .delivery = MPIFARM_DELIVER_QUEUE};
+    const struct mpifarm_task_options thrice = {.max_attempts = 3};
+    struct mpifarm_counts before, after;
     uint64_t inputs[3] = {1, 2, 3};
     char results[3][12], untouched[12];
 
@@ -276,7 +278,12 @@ static void map_fills_up_short_results_and_leaves_those_of_failures(struct t_run
         T_CHECK(memcmp(results[i] + 8, "\0\0\0", 4) == 0);
     }
     memset(results, 'x', sizeof(results));
-    T_EQ(mpifarm_map(t->farm, T_SQUARE, inputs, 8, 3, results, 7, NULL), 3);
+    before = t_counts(t);
+    T_EQ(mpifarm_map(t->farm, T_SQUARE, inputs, 8, 3, results, 7, &thrice), 3);
+    after = t_counts(t);
+    T_EQ(after.n_failed - before.n_failed, 3);
+    T_EQ(after.n_done, before.n_done);
+    T_EQ(after.n_retried, before.n_retried);
     T_EQ(mpifarm_map(t->farm, T_SQUARE, inputs, 4, 3, results, 8, NULL), 3);
     for (int i = 0; i < 3; i++)
         T_CHECK(memcmp(results[i], untouched, 12) == 0);

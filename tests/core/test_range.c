@@ -211,7 +211,7 @@ Test(range, suspects_travel_one_by_one)
     give_back(stretch, false);
 }
 
-Test(range, results_are_filled_up_with_zeros_and_longer_ones_are_not_done)
+Test(range, results_are_filled_up_with_zeros_and_longer_ones_fail)
 {
     uint8_t places[8];
     struct mf_range_results results = {places, 2};
@@ -227,9 +227,35 @@ Test(range, results_are_filled_up_with_zeros_and_longer_ones_are_not_done)
     cr_assert_eq(memcmp(places, "abc\0\t\t\0\0", 8), 0);
     cr_assert_eq(mf_book_find(book, ticket)->state, MF_TASK_DONE);
     cr_assert_eq(range_of(ticket)->n_not_done, 1);
-    cr_assert_eq(count().by_state[MF_TASK_DONE], 4);
+    cr_assert_eq(count().by_state[MF_TASK_DONE], 3);
+    cr_assert_eq(count().by_state[MF_TASK_FAILED], 1);
     mf_book_release(book, ticket);
     cr_assert_null(mf_book_find(book, ticket));
+}
+
+/* The book of these tests allows two tries. */
+Test(range, a_detached_element_with_too_long_a_result_fails_and_is_not_tried_again)
+{
+    uint8_t places[8];
+    struct mf_range_results results = {places, 4};
+    mf_ticket ticket = add_range((struct mf_order){.is_held = true}, 2, &results);
+    struct mf_stretch *stretch = take(2);
+    uint32_t detached;
+
+    memset(places, 9, sizeof(places));
+    detached = mf_book_detach(book, stretch, 5);
+    mf_book_end(book, detached, 0, 0, 1, "longer", 6, false);
+    check();
+    detached = mf_book_detach(book, stretch, 5);
+    give_back(stretch, false);
+    mf_book_end(book, detached, 0, 0, 1, strdup("longer"), 6, true);
+    check();
+    cr_assert_eq(mf_book_find(book, ticket)->state, MF_TASK_DONE);
+    cr_assert_eq(range_of(ticket)->n_not_done, 2);
+    cr_assert_eq(count().by_state[MF_TASK_FAILED], 2);
+    cr_assert_eq(count().retried, 0);
+    cr_assert_eq(memcmp(places, "\t\t\t\t\t\t\t\t", 8), 0);
+    mf_book_release(book, ticket);
 }
 
 /* Whatever becomes of it: with its range's own copy, and with the submitter's memory. */

@@ -89,12 +89,14 @@ static void model_end(struct sim *sim, struct model_range *range, uint64_t i,
     sim->stats->cancelled += state == MF_TASK_CANCELLED;
 }
 
-static void model_result(struct model_range *range, uint64_t i, uint32_t result, size_t size)
+/* An element whose function was done ends as its result has room, or has none. */
+static void model_result(struct sim *sim, struct model_range *range, uint64_t i, uint32_t result,
+                         size_t size)
 {
-    if (!range->has_results)
-        return;
-    range->n_not_done += size > RESULT_BYTES;
-    if (size <= RESULT_BYTES)
+    bool has_room = !range->has_results || size <= RESULT_BYTES;
+
+    model_end(sim, range, i, has_room ? MF_TASK_DONE : MF_TASK_FAILED);
+    if (range->has_results && has_room)
         range->elements[i].result = size == 0 ? 0 : result;
 }
 
@@ -226,8 +228,7 @@ static void end_some(struct sim *sim)
 
         memcpy(&result, bytes, sizeof(result));
         claim(sim, out->range->elements[i].where == IS_OUT, "an element ends that is not out");
-        model_end(sim, out->range, i, MF_TASK_DONE);
-        model_result(out->range, i, result, size);
+        model_result(sim, out->range, i, result, size);
     }
     mf_book_end_elements(sim->book, out->stretch, n, bytes, size);
 }
@@ -274,18 +275,20 @@ static void end_detached(struct sim *sim, struct model_range *range, uint32_t i)
 {
     struct element *element = &range->elements[i];
     bool is_done = draw(sim, 2);
-    uint32_t result = (uint32_t)draw(sim, 1000);
+    const uint32_t result[2] = {(uint32_t)draw(sim, 1000)};
+    size_t size = draw(sim, 8) ? RESULT_BYTES : RESULT_BYTES + 1;
 
     if (mf_book_at(sim->book, element->number)->state != MF_TASK_PLACED)
         return;
     if (!is_done && ++element->tries < 2) {
         sim->stats->retried++;
     } else {
-        model_end(sim, range, i, is_done ? MF_TASK_DONE : MF_TASK_FAILED);
         if (is_done)
-            model_result(range, i, result, sizeof(result));
+            model_result(sim, range, i, result[0], size);
+        else
+            model_end(sim, range, i, MF_TASK_FAILED);
     }
-    mf_book_end(sim->book, element->number, is_done ? 0 : 1, 0, 1, &result, sizeof(result), false);
+    mf_book_end(sim->book, element->number, is_done ? 0 : 1, 0, 1, result, size, false);
 }
 
 static void end_one(struct sim *sim)
