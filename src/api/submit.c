@@ -113,16 +113,6 @@ static int explain(struct mpifarm *farm, const struct mf_order *order, int r)
     }
 }
 
-static void withdraw(struct mpifarm *farm, mf_ticket ticket)
-{
-    struct mf_book *book = mf_client_book(farm->client);
-    const struct mf_booking *booking = mf_book_find(book, ticket);
-
-    if (booking && !mf_task_state_is_final((enum mf_task_state)booking->state))
-        mf_client_cancel(farm->client, ticket);
-    mf_book_release(book, ticket);
-}
-
 int mpifarm_submit(struct mpifarm *farm, int function, const void *input, size_t size,
                    const struct mpifarm_task_options *options, mpifarm_future *ret_future)
 {
@@ -152,7 +142,7 @@ int mpifarm_submit(struct mpifarm *farm, int function, const void *input, size_t
 static void withdraw_all(struct mpifarm *farm, const mf_ticket *tickets, size_t n)
 {
     while (n-- > 0)
-        withdraw(farm, tickets[n]);
+        mf_book_undo_add(mf_client_book(farm->client), tickets[n]);
 }
 
 /* Where the tickets of n tasks go, also when nobody asks for them: some may have to be withdrawn.

@@ -396,6 +396,10 @@ int mf_book_take_checkpoint(struct mf_book *book, uint32_t number, uint8_t *byte
  */
 int mf_book_release(struct mf_book *book, mf_ticket ticket);
 
+/** As if a task that was added, and not taken, had never been: nobody hears of it, and it is not
+ * counted. One that was skipped or failed at once, and that nobody wanted, stays counted. */
+void mf_book_undo_add(struct mf_book *book, mf_ticket ticket);
+
 /**
  * mf_book_hear() - the next ended task with that delivery (QUEUE or CALLBACK), in
  * order of their ends.

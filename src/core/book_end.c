@@ -356,3 +356,18 @@ int mf_book_release(struct mf_book *book, mf_ticket ticket)
     mf_book_forget_if_unwanted(book, (uint32_t)ticket);
     return 0;
 }
+
+void mf_book_undo_add(struct mf_book *book, mf_ticket ticket)
+{
+    struct mf_booking *booking = mf_bookings_find(&book->bookings, ticket);
+
+    if (!booking)
+        return;
+    /* So that it stays until it is taken off whatever list it is on. */
+    booking->is_held = true;
+    if (!mf_task_state_is_final((enum mf_task_state)booking->state))
+        mf_book_cancel(book, (uint32_t)ticket);
+    book->by_state[booking->state]--;
+    book->n_added--;
+    mf_book_release(book, ticket);
+}

@@ -895,6 +895,44 @@ Test(book, who_is_to_hear_is_kept_with_the_task)
     cr_assert_eq(mf_book_find(book, ticket)->extra->hearer[0].arg, (void *)&arg);
 }
 
+/* Whatever they were added for, and whether somebody has their tickets. */
+Test(book, tasks_whose_addition_is_undone_were_never_there)
+{
+    mf_ticket failed = add(.max_attempts = 1), heard;
+    struct mf_book_counts before;
+
+    run(failed, 1);
+    before = counts();
+    for (int is_held = 0; is_held < 2; is_held++) {
+        for (int delivery = MF_DELIVER_FUTURE; delivery <= MF_DELIVER_NONE; delivery++) {
+            struct mf_order order = {.is_held = is_held,
+                                     .delivery = (enum mf_delivery)delivery,
+                                     .group = 4,
+                                     .hearer = {hear_nothing, NULL}};
+            mf_ticket ready, skipped;
+
+            cr_assert_eq(mf_book_add(book, &order, &ready), 0);
+            mf_book_undo_add(book, ready);
+            check();
+            order.after = &failed;
+            order.n_after = 1;
+            cr_assert_eq(mf_book_add(book, &order, &skipped), 0);
+            mf_book_undo_add(book, skipped);
+            check();
+            /* What ended at once and nobody wanted was gone already. */
+            if (!is_held && (delivery == MF_DELIVER_FUTURE || delivery == MF_DELIVER_NONE))
+                before.submitted++;
+            cr_assert_eq(counts().submitted, before.submitted);
+            cr_assert_null(mf_book_find(book, ready));
+            cr_assert_null(mf_book_find(book, skipped));
+        }
+    }
+    cr_assert_eq(mf_book_hear(book, MF_DELIVER_QUEUE, &heard), 0);
+    cr_assert_eq(mf_book_hear(book, MF_DELIVER_CALLBACK, &heard), 0);
+    cr_assert_eq(counts().by_state[MF_TASK_CANCELLED], 0);
+    cr_assert_eq(mf_book_group_size(book, 4), 0);
+}
+
 Test(book, a_task_that_nobody_waits_for_goes_out_of_the_book_when_it_ends)
 {
     mf_ticket ticket = add_unheld(.delivery = MF_DELIVER_NONE);
