@@ -38,6 +38,13 @@
  *              context calls are for task functions
  *   order      -EINVAL before mpifarm_start() for what needs it, and after it
  *              for what must come before
+ *   NULL       -EINVAL where something is needed: a farm, the bytes of a size
+ *              above 0, or the place of a ret_x that is not said to be optional.
+ *              A context is not looked at
+ *
+ * With isolation functions run in copies of the process that were made in
+ * mpifarm_init(): a pointer to the farm that the program keeps is NULL there,
+ * as it was then, unless it was handed to mpifarm_register() as `user`.
  *
  * Usable from C11 and C++.
  */
@@ -113,8 +120,8 @@ enum mpifarm_isolation {
  * How to make a farm; {0} is good for most.
  *
  * @isolation      where functions run
- * @n_executors    executor processes of each rank with isolation, 0 for one for
- *                 each core that is the rank's share of its node
+ * @n_executors    executor processes of each rank with isolation, at most 4,096; 0 for one
+ *                 for each core that is the rank's share of its node
  * @max_attempts   how often a task is tried in all when it does not say, 0 for 1
  * @spin_ns        how long a rank looks for messages without a pause after the last
  *                 one; 0 for 100 us, or hardly at all where ranks outnumber the cores.
@@ -168,7 +175,7 @@ struct mpifarm_options {
 MPIFARM_API int mpifarm_init(int *argc, char ***argv, const struct mpifarm_options *options,
                              struct mpifarm **ret_farm);
 
-/** This rank, from 0, and how many there are. */
+/** This rank, from 0, and how many there are; 0 without a farm. */
 MPIFARM_API uint32_t mpifarm_rank(const struct mpifarm *farm);
 MPIFARM_API uint32_t mpifarm_size(const struct mpifarm *farm);
 
@@ -188,7 +195,7 @@ MPIFARM_API uint32_t mpifarm_size(const struct mpifarm *farm);
 MPIFARM_API int mpifarm_register(struct mpifarm *farm, const char *name, mpifarm_function function,
                                  void *user);
 
-/** The number of the function of that name, or -ENOENT. */
+/** The number of the function of that name, -ENOENT, or -EINVAL for no name. */
 MPIFARM_API int mpifarm_lookup(const struct mpifarm *farm, const char *name);
 
 /**
@@ -240,7 +247,8 @@ MPIFARM_API int mpifarm_start(struct mpifarm *farm);
  */
 MPIFARM_API int mpifarm_finish(struct mpifarm *farm);
 
-/** The sentence for the last error of a call on this farm, "" for none. */
+/** The sentence for the last error of a call on this farm, "" for none. Of NULL: that it is no
+ * farm. */
 MPIFARM_API const char *mpifarm_error_text(const struct mpifarm *farm);
 
 /* --- submitting --- */
@@ -357,9 +365,9 @@ struct mpifarm_task_options {
  * @options     NULL for the defaults
  * @ret_future  NULL submits it as MPIFARM_DELIVER_NONE, unless options say otherwise
  *
- * Returns 0; -ENOENT for an unknown function; -EINVAL for options that make no
- * sense; -ESTALE if a future of after was released; -EHOSTUNREACH if no worker is
- * left, or rank is none; -ENOMEM.
+ * Returns 0; -ENOENT for an unknown function; -EINVAL for options that make no sense, no
+ * input of a size above 0, and an array that no memory could hold; -ESTALE if a future of
+ * after was released; -EHOSTUNREACH if no worker is left, or rank is none; -ENOMEM.
  */
 MPIFARM_API int mpifarm_submit(struct mpifarm *farm, int function, const void *input, size_t size,
                                const struct mpifarm_task_options *options,
@@ -540,7 +548,7 @@ struct mpifarm_counts {
     int64_t busy_ns;
 };
 
-/** Counts. Returns 0, or -EPERM. */
+/** Counts. Returns 0. */
 MPIFARM_API int mpifarm_count(const struct mpifarm *farm, struct mpifarm_counts *ret_counts);
 
 /* --- data for all --- */
@@ -555,7 +563,7 @@ MPIFARM_API int mpifarm_count(const struct mpifarm *farm, struct mpifarm_counts 
  *
  * It takes a file descriptor of the rank that keeps it, and with isolation one of each rank.
  *
- * Returns 0 with the block; -EINVAL for size 0; -ENOMEM, -EMFILE or another error of the system
+ * Returns 0 with the block; -EINVAL for size 0 or no data; -ENOMEM, -EMFILE or another error of the system
  * when some node cannot keep it; -EIO when a rank was lost meanwhile; -EHOSTUNREACH when no worker
  * is left; -EDEADLK in a callback.
  */
@@ -586,7 +594,8 @@ MPIFARM_API size_t mpifarm_predecessors(const struct mpifarm_context *context);
 MPIFARM_API const void *mpifarm_predecessor(const struct mpifarm_context *context, size_t i,
                                             size_t *ret_size);
 
-/** Appends to the task's result. Returns 0 or -ENOMEM, which also fails the task. */
+/** Appends to the task's result. Returns 0; -EINVAL for no data of a size above 0, which appends
+ * nothing; or -ENOMEM, which also fails the task. */
 MPIFARM_API int mpifarm_write(struct mpifarm_context *context, const void *data, size_t size);
 
 /**
@@ -651,7 +660,8 @@ MPIFARM_API int mpifarm_spawn(struct mpifarm_context *context, int function, con
  * time until then counts for no limit. Threads that it has started run on. One that has nothing to
  * save calls it with NULL, 0.
  *
- * Returns 0, -EMSGSIZE for more than 1 GiB, in a module of mpifarm run 1 MiB, or -ENOMEM.
+ * Returns 0, -EMSGSIZE for more than 1 GiB, in a module of mpifarm run 1 MiB, -EINVAL for no data
+ * of a size above 0, or -ENOMEM.
  */
 MPIFARM_API int mpifarm_checkpoint(struct mpifarm_context *context, const void *data, size_t size);
 

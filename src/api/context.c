@@ -57,6 +57,8 @@ const void *mpifarm_block_data(const struct mpifarm_context *context, mpifarm_bl
 
 int mpifarm_write(struct mpifarm_context *context, const void *data, size_t size)
 {
+    if (!data && size > 0)
+        return -EINVAL;
     mf_buffer_append(&context->result, data, size);
     return mf_buffer_status(&context->result) < 0 ? run_out_of_memory(context) : 0;
 }
@@ -189,5 +191,7 @@ int mpifarm_checkpoint(struct mpifarm_context *context, const void *data, size_t
 {
     if (size > MF_CHECKPOINT_MAX_BYTES)
         return -EMSGSIZE;
+    if (!data && size > 0)
+        return -EINVAL;
     return context->ops->checkpoint(context->arg, context, data, size);
 }

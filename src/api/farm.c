@@ -35,6 +35,9 @@
  */
 #define CROWDED_AHEAD_NS (4 * MF_NS_PER_MS)
 
+/* More than any node has cores; each takes files of its rank. */
+#define MAX_EXECUTORS 4096
+
 int mf_api_fail(struct mpifarm *farm, int code, const char *format, ...)
 {
     va_list arguments;
@@ -48,22 +51,30 @@ int mf_api_fail(struct mpifarm *farm, int code, const char *format, ...)
 
 const char *mpifarm_error_text(const struct mpifarm *farm)
 {
+    if (!farm)
+        return "there is no farm: the pointer is NULL";
     return farm->error < 0 ? farm->err.text : "";
 }
 
 /* An executor process was forked before MPI was there to ask. */
 uint32_t mpifarm_rank(const struct mpifarm *farm)
 {
+    if (!farm)
+        return 0;
     return farm->remote ? farm->remote->rank : farm->launch.rank;
 }
 
 uint32_t mpifarm_size(const struct mpifarm *farm)
 {
+    if (!farm)
+        return 0;
     return farm->remote ? farm->remote->size : farm->launch.n_copies;
 }
 
 int mf_api_refuse_client(struct mpifarm *farm, const char *call)
 {
+    if (!farm)
+        return -EINVAL;
     if (farm->is_in_task)
         return mf_api_fail(farm, -EPERM, "%s() was called by a task function", call);
     if (farm->is_started && mpifarm_rank(farm) == 0)
@@ -72,6 +83,13 @@ int mf_api_refuse_client(struct mpifarm *farm, const char *call)
         return mf_api_fail(farm, -EPERM, "%s() was called on rank %" PRIu32 ": only rank 0 may",
                            call, mpifarm_rank(farm));
     return mf_api_fail(farm, -EINVAL, "%s() was called before mpifarm_start()", call);
+}
+
+int mf_api_refuse_null(struct mpifarm *farm, const char *call, const char *what)
+{
+    int r = mf_api_check_client(farm, call);
+
+    return r < 0 ? r : mf_api_fail(farm, -EINVAL, "%s() was given NULL for %s", call, what);
 }
 
 /* --- making --- */
@@ -146,6 +164,9 @@ static int set_options(struct mpifarm *farm, const struct mpifarm_options *optio
                                 .level = farm->options.quiet ? MF_LOG_ERROR : MF_LOG_WARNING};
     if (farm->options.spin_ns < 0)
         return mf_api_fail(farm, -EINVAL, "options: spin_ns is negative");
+    if (farm->options.n_executors > MAX_EXECUTORS)
+        return mf_api_fail(farm, -EINVAL, "options: n_executors is %" PRIu32 ", more than %d",
+                           farm->options.n_executors, MAX_EXECUTORS);
     if (farm->options.max_attempts == 0)
         farm->options.max_attempts = 1;
     return 0;
@@ -225,9 +246,12 @@ static int set_up(struct mpifarm *farm, int *argc, char ***argv,
 int mpifarm_init(int *argc, char ***argv, const struct mpifarm_options *options,
                  struct mpifarm **ret_farm)
 {
-    struct mpifarm *farm = calloc(1, sizeof(*farm));
+    struct mpifarm *farm;
     int r;
 
+    if (!ret_farm)
+        return -EINVAL;
+    farm = calloc(1, sizeof(*farm));
     if (!farm)
         return -ENOMEM;
     farm->nursery.fd = -1;
@@ -246,6 +270,8 @@ int mpifarm_register(struct mpifarm *farm, const char *name, mpifarm_function fu
 {
     int r;
 
+    if (!farm)
+        return -EINVAL;
     if (farm->is_started)
         return mf_api_fail(farm, -EINVAL, "mpifarm_register() was called after mpifarm_start()");
     r = mf_functions_add(&farm->functions, name, function, user);
@@ -257,12 +283,23 @@ int mpifarm_register(struct mpifarm *farm, const char *name, mpifarm_function fu
 
 int mpifarm_lookup(const struct mpifarm *farm, const char *name)
 {
-    return mf_functions_find(&farm->functions, name);
+    int r;
+
+    if (!farm)
+        return -EINVAL;
+    if (!name)
+        return mf_api_fail(mf_api_writable(farm), -EINVAL, "mpifarm_lookup() was given no name");
+    r = mf_functions_find(&farm->functions, name);
+    if (r < 0)
+        mf_api_fail(mf_api_writable(farm), r, "there is no function \"%s\"", name);
+    return r;
 }
 
 int mpifarm_hooks(struct mpifarm *farm, int (*init)(struct mpifarm *farm, void *user),
                   void (*finish)(struct mpifarm *farm, void *user), void *user)
 {
+    if (!farm)
+        return -EINVAL;
     if (farm->is_started)
         return mf_api_fail(farm, -EINVAL, "mpifarm_hooks() was called after mpifarm_start()");
     farm->functions.init = init;
@@ -426,6 +463,8 @@ int mpifarm_start(struct mpifarm *farm)
     const char *why;
     int r;
 
+    if (!farm)
+        return -EINVAL;
     if (farm->is_started)
         return mf_api_fail(farm, -EINVAL, "mpifarm_start() was called twice");
     farm->is_started = true;

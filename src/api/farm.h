@@ -71,13 +71,30 @@ struct mpifarm {
 int mf_api_fail(struct mpifarm *farm, int code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/** Why client calls cannot be used here: -EINVAL before the start, -EPERM elsewhere. */
+/** For the last error of calls that change nothing else: no farm was made constant. */
+static inline struct mpifarm *mf_api_writable(const struct mpifarm *farm)
+{
+    return (struct mpifarm *)farm;
+}
+
+/** Why client calls cannot be used here: -EINVAL before the start or without a farm, -EPERM
+ * elsewhere. */
 int mf_api_refuse_client(struct mpifarm *farm, const char *call);
 
 /** Whether client calls can be used here: 0, or as above. */
 static inline int mf_api_check_client(struct mpifarm *farm, const char *call)
 {
-    return farm->is_client && !farm->is_in_task ? 0 : mf_api_refuse_client(farm, call);
+    return farm && farm->is_client && !farm->is_in_task ? 0 : mf_api_refuse_client(farm, call);
+}
+
+/** Why they cannot be used without a pointer that they need: -EINVAL, or as above. */
+int mf_api_refuse_null(struct mpifarm *farm, const char *call, const char *what);
+
+/** Whether client calls with such a pointer can be used here. */
+static inline int mf_api_check_pointer(struct mpifarm *farm, const char *call, const void *pointer,
+                                       const char *what)
+{
+    return pointer ? mf_api_check_client(farm, call) : mf_api_refuse_null(farm, call, what);
 }
 
 /** The task of a future, or NULL with -ESTALE as the farm's error. */

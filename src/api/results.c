@@ -102,7 +102,7 @@ void mf_api_describe(const struct mf_booking *booking, struct mpifarm_result *re
 int mpifarm_result(struct mpifarm *farm, mpifarm_future future, struct mpifarm_result *ret_result)
 {
     const struct mf_booking *booking;
-    int r = mf_api_check_client(farm, "mpifarm_result");
+    int r = mf_api_check_pointer(farm, "mpifarm_result", ret_result, "ret_result");
 
     if (r < 0)
         return r;
@@ -198,9 +198,10 @@ int mpifarm_count(const struct mpifarm *farm, struct mpifarm_counts *ret_counts)
 {
     struct mf_client_counts client;
     struct mf_book_counts book;
+    int r = mf_api_check_pointer(mf_api_writable(farm), "mpifarm_count", ret_counts, "ret_counts");
 
-    if (!farm->is_client || farm->is_in_task)
-        return -EPERM;
+    if (r < 0)
+        return r;
     mf_book_count(mf_client_book(farm->client), &book);
     mf_client_count(farm->client, &client);
     *ret_counts = (struct mpifarm_counts){
@@ -231,7 +232,7 @@ static int is_block_stored(struct mpifarm *farm, void *arg)
 int mpifarm_broadcast(struct mpifarm *farm, const void *data, size_t size, mpifarm_block *ret_block)
 {
     uint32_t block;
-    int r = mf_api_check_client(farm, "mpifarm_broadcast");
+    int r = mf_api_check_pointer(farm, "mpifarm_broadcast", ret_block, "ret_block");
 
     if (r < 0)
         return r;

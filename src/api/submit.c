@@ -217,7 +217,8 @@ int mpifarm_submit_many(struct mpifarm *farm, const struct mpifarm_task *tasks, 
                         mpifarm_future *ret_futures)
 {
     mf_ticket *tickets;
-    int r = mf_api_check_client(farm, "mpifarm_submit_many");
+    int r = mf_api_check_pointer(farm, "mpifarm_submit_many", n > 0 ? (const void *)tasks : farm,
+                                 "tasks");
 
     if (r == 0)
         r = check_many(farm, tasks, n);
@@ -234,6 +235,15 @@ int mpifarm_submit_many(struct mpifarm *farm, const struct mpifarm_task *tasks, 
 
 /* --- arrays --- */
 
+/* No memory is as long as n elements of some sizes, so they are mistakes. */
+static int check_length(struct mpifarm *farm, size_t n, size_t size)
+{
+    if (n > 0 && n > PTRDIFF_MAX / (size ? size : 1))
+        return mf_api_fail(farm, -EINVAL, "%zu elements of %zu bytes are more than there can be", n,
+                           size);
+    return 0;
+}
+
 /* The order of element 0. */
 static int make_array(struct mpifarm *farm, int function, const void *inputs, size_t input_size,
                       size_t n, const struct mpifarm_task_options *options, bool is_held,
@@ -241,6 +251,8 @@ static int make_array(struct mpifarm *farm, int function, const void *inputs, si
 {
     int r = check_call(farm, function, inputs, n > 0 ? input_size : 0);
 
+    if (r == 0)
+        r = check_length(farm, n, input_size);
     if (r == 0)
         r = make_order(farm, options, is_held, ret_order);
     if (r < 0)
@@ -335,6 +347,10 @@ int mpifarm_map(struct mpifarm *farm, int function, const void *inputs, size_t i
     own.tag = 0;
     if (r == 0)
         r = make_array(farm, function, inputs, input_size, n, &own, true, &first);
+    if (r == 0)
+        r = check_length(farm, n, result_size);
+    if (r == 0 && !results && n > 0 && result_size > 0)
+        r = mf_api_fail(farm, -EINVAL, "results is NULL, and result_size is not 0");
     if (r < 0 || n == 0)
         return r;
     r = submit_range(farm, &first, n, &places, &range);

@@ -240,11 +240,11 @@ int mpifarm_wait_any(struct mpifarm *farm, const mpifarm_future *futures, size_t
                      int64_t timeout_ns, size_t *ret_index)
 {
     struct several several = {.futures = futures, .n = n};
-    int r = mf_api_check_client(farm, "mpifarm_wait_any");
+    int r = mf_api_check_pointer(farm, "mpifarm_wait_any", ret_index, "ret_index");
 
     if (r < 0)
         return r;
-    if (n == 0)
+    if (n == 0 || !futures)
         return mf_api_fail(farm, -EINVAL, "mpifarm_wait_any() was given no future");
     r = mf_api_wait(farm, is_any_over, &several, timeout_ns);
     if (r == 0)
@@ -269,7 +269,8 @@ int mpifarm_wait_all(struct mpifarm *farm, const mpifarm_future *futures, size_t
                      int64_t timeout_ns)
 {
     struct several several = {.futures = futures, .n = n};
-    int r = mf_api_check_client(farm, "mpifarm_wait_all");
+    int r = mf_api_check_pointer(farm, "mpifarm_wait_all", n > 0 ? (const void *)futures : farm,
+                                 "futures");
 
     return r < 0 ? r : mf_api_wait(farm, are_all_over, &several, timeout_ns);
 }
@@ -307,7 +308,7 @@ static int is_next_there(struct mpifarm *farm, void *arg)
 
 int mpifarm_next(struct mpifarm *farm, int64_t timeout_ns, mpifarm_future *ret_future)
 {
-    int r = mf_api_check_client(farm, "mpifarm_next");
+    int r = mf_api_check_pointer(farm, "mpifarm_next", ret_future, "ret_future");
 
     if (r == 0)
         r = mf_api_wait(farm, is_next_there, ret_future, timeout_ns);

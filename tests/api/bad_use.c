@@ -164,6 +164,20 @@ static int before_start(void)
     return mpifarm_finish(farm);
 }
 
+/* As functions in executor processes see a pointer that the program has set after the start. */
+static int without_a_farm(void)
+{
+    int r = mpifarm_finish(make(NULL));
+
+    try_client_calls(NULL);
+    say(NULL, "lookup", mpifarm_lookup(NULL, "nothing"));
+    say(NULL, "register", mpifarm_register(NULL, "nothing", nothing, NULL));
+    say(NULL, "hooks", mpifarm_hooks(NULL, NULL, NULL, NULL));
+    say(NULL, "start", mpifarm_start(NULL));
+    printf("rank %u of %u: %s\n", mpifarm_rank(NULL), mpifarm_size(NULL), mpifarm_error_text(NULL));
+    return r;
+}
+
 /* The worker ranks, once they have served. */
 static int on_workers(void)
 {
@@ -212,17 +226,24 @@ static int wrong_options(void)
     const struct mpifarm_options wrong[] = {{.isolation = (enum mpifarm_isolation)9},
                                             {.spin_ns = -1},
                                             {.executor_memory_bytes = -1},
-                                            {.executor_memory_bytes = 64}};
+                                            {.executor_memory_bytes = 64},
+                                            {.n_executors = 4097},
+                                            {.n_executors = UINT32_MAX}};
     struct mpifarm *farm = NULL;
 
-    for (int i = 0; i < 4; i++)
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
         say(NULL, "init", mpifarm_init(NULL, NULL, &wrong[i], &farm));
     setenv("MPIFARM_EXECUTOR_MEMORY", "much", 1);
     say(NULL, "init", mpifarm_init(NULL, NULL, NULL, &farm));
     setenv("MPIFARM_EXECUTOR_MEMORY", "64", 1);
     say(NULL, "init", mpifarm_init(NULL, NULL, NULL, &farm));
+    unsetenv("MPIFARM_EXECUTOR_MEMORY");
+    say(NULL, "init to nowhere", mpifarm_init(NULL, NULL, NULL, NULL));
     say(NULL, "finish of none", mpifarm_finish(NULL));
-    return farm != NULL;
+    if (farm)
+        return 1;
+    /* What is right can still be done. */
+    return say(NULL, "right", mpifarm_finish(make(NULL)));
 }
 
 /* --- hooks --- */
@@ -470,6 +491,7 @@ static const struct {
     {"before_start", before_start},
     {"on_workers", on_workers},
     {"after_start", after_start},
+    {"without_a_farm", without_a_farm},
     {"init_after_mpi", init_after_mpi},
     {"init_twice", init_twice},
     {"wrong_options", wrong_options},

@@ -321,6 +321,14 @@ static int until_over(struct mpifarm_context *context, void *arg)
     return mpifarm_fail(context, 7, "it was asked to stop");
 }
 
+static int nulls(struct mpifarm_context *context, void *arg)
+{
+    int32_t results[3] = {mpifarm_write(context, NULL, 5), mpifarm_checkpoint(context, NULL, 5),
+                          mpifarm_write(context, NULL, 0)};
+
+    return mpifarm_write(context, results, sizeof(results));
+}
+
 static int random_task(struct mpifarm_context *context, void *arg)
 {
     struct t_random_task what;
@@ -629,6 +637,7 @@ static const struct {
     [T_SPAWN_ON] = {"spawn_on", spawn_on},
     [T_BLOCK] = {"block", block},
     [T_CLIENT] = {"client", client},
+    [T_NULLS] = {"nulls", nulls},
     [T_RANDOM] = {"random", random_task},
     [T_BEFORE] = {"before", before},
     [T_CRASH] = {"crash", crash},

@@ -188,6 +188,17 @@ static void client_calls_in_a_task_are_refused(struct t_run *t)
     T_EQ(t_counts(t).n_submitted, n_submitted);
 }
 
+static void context_calls_refuse_null_for_bytes(struct t_run *t)
+{
+    mpifarm_future future = t_submit(t, T_NULLS, NULL, 0);
+    const int32_t *results = t_done(t, future, 3 * sizeof(*results));
+
+    T_EQ(results[0], -EINVAL);
+    T_EQ(results[1], -EINVAL);
+    T_EQ(results[2], 0);
+    t_release(t, future);
+}
+
 static void counts_tell_workers_slots_and_time(struct t_run *t)
 {
     const int64_t duration_ns = 5 * MS, begin_ns = t_now_ns();
@@ -222,6 +233,7 @@ const struct t_scenario t_results[] = {
      many_tasks_with_checkpoints_do_not_mix_them_up, 0},
     {"a time limit asks a function to stop", a_time_limit_asks_a_function_to_stop, 0},
     {"client calls in a task are refused", client_calls_in_a_task_are_refused, 0},
+    {"context calls refuse NULL for bytes", context_calls_refuse_null_for_bytes, 0},
     {"counts tell workers, slots and time", counts_tell_workers_slots_and_time, 0},
     {0},
 };

@@ -155,6 +155,54 @@ static void wrong_submissions_are_refused_and_change_nothing(struct t_run *t)
     T_EQ(t_counts(t).n_submitted, n_submitted);
 }
 
+/* Wherever bytes, tasks or room for what is returned are needed. */
+static void null_is_refused_where_something_is_needed(struct t_run *t)
+{
+    const struct mpifarm_task task = {.function = T_SQUARE, .input = NULL, .size = 8};
+    uint64_t n_submitted = t_counts(t).n_submitted;
+    mpifarm_future futures[2] = {0};
+    uint64_t x[2] = {3, 4};
+
+    T_ERROR(t, mpifarm_submit(t->farm, T_SQUARE, NULL, 8, NULL, futures), -EINVAL);
+    T_ERROR(t, mpifarm_submit_many(t->farm, NULL, 2, futures), -EINVAL);
+    T_ERROR(t, mpifarm_submit_many(t->farm, NULL, 2, NULL), -EINVAL);
+    T_ERROR(t, mpifarm_submit_many(t->farm, &task, 1, NULL), -EINVAL);
+    T_ERROR(t, mpifarm_submit_array(t->farm, T_SQUARE, NULL, 8, 2, NULL, NULL), -EINVAL);
+    T_ERROR(t, mpifarm_submit_array(t->farm, T_SQUARE, NULL, 8, 2, NULL, futures), -EINVAL);
+    T_ERROR(t, mpifarm_map(t->farm, T_SQUARE, NULL, 8, 2, x, 8, NULL), -EINVAL);
+    T_ERROR(t, mpifarm_map(t->farm, T_SQUARE, x, 8, 2, NULL, 8, NULL), -EINVAL);
+    T_EQ(mpifarm_map(t->farm, T_SQUARE, x, 8, 0, NULL, 8, NULL), 0);
+    T_ERROR(t, mpifarm_broadcast(t->farm, NULL, 8, &(mpifarm_block){0}), -EINVAL);
+    T_ERROR(t, mpifarm_broadcast(t->farm, x, 8, NULL), -EINVAL);
+    T_ERROR(t, mpifarm_lookup(t->farm, NULL), -EINVAL);
+    T_ERROR(t, mpifarm_count(t->farm, NULL), -EINVAL);
+    T_EQ(futures[0], 0);
+    T_EQ(t_counts(t).n_submitted, n_submitted);
+}
+
+/* No memory holds them, and no product of their sizes may be taken for a small one. */
+static void arrays_that_no_memory_holds_are_refused(struct t_run *t)
+{
+    const struct {
+        size_t n, size;
+    } wrong[] = {{SIZE_MAX, 1}, {3, SIZE_MAX / 2}, {SIZE_MAX / 2 + 1, 2}, {SIZE_MAX, 0}};
+    uint64_t n_submitted = t_counts(t).n_submitted;
+    mpifarm_future futures[3] = {0};
+    char bytes[16];
+
+    for (int i = 0; i < 4; i++) {
+        size_t n = wrong[i].n, size = wrong[i].size;
+
+        T_ERROR(t, mpifarm_map(t->farm, T_NOTHING, bytes, size, n, NULL, 0, NULL), -EINVAL);
+        T_ERROR(t, mpifarm_map(t->farm, T_NOTHING, NULL, 0, n, bytes, size, NULL), -EINVAL);
+        T_ERROR(t, mpifarm_submit_array(t->farm, T_NOTHING, bytes, size, n, NULL, NULL), -EINVAL);
+        T_ERROR(t, mpifarm_submit_array(t->farm, T_NOTHING, bytes, size, n, NULL, futures),
+                -EINVAL);
+    }
+    T_EQ(futures[0], 0);
+    T_EQ(t_counts(t).n_submitted, n_submitted);
+}
+
 static void many_tasks_go_in_one_call(struct t_run *t)
 {
     const uint64_t x = 5;
@@ -443,6 +491,8 @@ const struct t_scenario t_submitting[] = {
     {"an input of zero bytes is NULL", an_input_of_zero_bytes_is_null, 0},
     {"wrong submissions are refused and change nothing",
      wrong_submissions_are_refused_and_change_nothing, 0},
+    {"NULL is refused where something is needed", null_is_refused_where_something_is_needed, 0},
+    {"arrays that no memory holds are refused", arrays_that_no_memory_holds_are_refused, 0},
     {"many tasks go in one call", many_tasks_go_in_one_call, 0},
     {"all of many tasks are submitted or none", all_of_many_tasks_are_submitted_or_none, 0},
     {"an array gives its elements tags in order", an_array_gives_its_elements_tags_in_order, 0},

@@ -81,6 +81,7 @@ enum t_function {
     T_SPAWN_ON,    /* spawns itself for ever, twice if the input is not empty */
     T_BLOCK,       /* uint32_t block: struct t_block_seen */
     T_CLIENT,      /* calls client functions: their results, then rank and size, int32_t each */
+    T_NULLS,       /* int32_t: what context calls with NULL for bytes returned */
     T_RANDOM,      /* struct t_random_task */
     T_BEFORE,      /* uint32_t n, if that is all: fails n times; struct t_before_seen */
     T_CRASH,       /* a signal kills it in each attempt up to the uint32_t given, else in all */

@@ -114,9 +114,9 @@ Test(bad_use, client_calls_before_the_start_are_refused)
     struct t_result result = run(0, "before_start");
 
     cr_assert(eq(int, result.status, 0), "%s%s", result.out, result.err);
-    cr_assert(eq(int, count_results(result.out, -22), 18), "%s", result.out);
+    cr_assert(eq(int, count_results(result.out, -22), 19), "%s", result.out);
     cr_assert(t_has(result.out, "submit -22: mpifarm_submit() was called before mpifarm_start()"));
-    cr_assert(t_has(result.out, "count -1: "));
+    cr_assert(t_has(result.out, "count -22: mpifarm_count() was called before mpifarm_start()"));
 }
 
 Test(bad_use, client_calls_before_the_start_are_refused_on_every_rank)
@@ -124,8 +124,17 @@ Test(bad_use, client_calls_before_the_start_are_refused_on_every_rank)
     struct t_result result = run(2, "before_start");
 
     cr_assert(eq(int, result.status, 0), "%s%s", result.out, result.err);
-    cr_assert(eq(int, count_results(result.out, -22), 18), "%s", result.out);
-    cr_assert(eq(int, count_results(result.out, -1), 20), "%s", result.out);
+    cr_assert(eq(int, count_results(result.out, -22), 19), "%s", result.out);
+    cr_assert(eq(int, count_results(result.out, -1), 19), "%s", result.out);
+}
+
+Test(bad_use, calls_without_a_farm_are_refused)
+{
+    struct t_result result = run(0, "without_a_farm");
+
+    cr_assert(eq(int, result.status, 0), "%s%s", result.out, result.err);
+    cr_assert(eq(int, count_results(result.out, -22), 19 + 4), "%s", result.out);
+    cr_assert(t_has(result.out, "rank 0 of 0: there is no farm"), "%s", result.out);
 }
 
 Test(bad_use, client_calls_on_a_worker_are_refused)
@@ -135,6 +144,7 @@ Test(bad_use, client_calls_on_a_worker_are_refused)
     cr_assert(eq(int, result.status, 0), "%s%s", result.out, result.err);
     cr_assert(eq(int, count_results(result.out, -1), 2 * 19), "%s", result.out);
     cr_assert(t_has(result.out, "was called on rank 2: only rank 0 may"), "%s", result.out);
+    cr_assert(t_has(result.out, "mpifarm_count() was called on rank 2"), "%s", result.out);
 }
 
 Test(bad_use, nothing_is_registered_or_started_after_the_start)
@@ -189,7 +199,10 @@ Test(bad_use, options_that_make_no_sense_are_refused_and_told)
     struct t_result result = run(0, "wrong_options");
 
     cr_assert(eq(int, result.status, 0), "%s%s", result.out, result.err);
-    cr_assert(eq(int, count_results(result.out, -22), 6));
+    cr_assert(eq(int, count_results(result.out, -22), 9));
+    cr_assert(t_has(result.out, "init to nowhere -22: "));
+    cr_assert(t_has(result.out, "right 0: "), "%s", result.out);
+    cr_assert(t_has(result.err, "n_executors"));
     cr_assert(t_has(result.out, "finish of none 0: "));
     cr_assert(t_has(result.err, "isolation"));
     cr_assert(t_has(result.err, "spin_ns"));

@@ -59,6 +59,21 @@ static void a_released_future_is_stale_everywhere(struct t_run *t)
     t_release(t, other);
 }
 
+static void null_is_refused_where_futures_or_room_are_needed(struct t_run *t)
+{
+    mpifarm_future future = t_submit(t, T_NOTHING, NULL, 0);
+    size_t index = 7;
+
+    T_ERROR(t, mpifarm_wait_all(t->farm, NULL, 1, MPIFARM_FOREVER), -EINVAL);
+    T_ERROR(t, mpifarm_wait_any(t->farm, NULL, 1, MPIFARM_FOREVER, &index), -EINVAL);
+    T_ERROR(t, mpifarm_wait_any(t->farm, &future, 1, MPIFARM_FOREVER, NULL), -EINVAL);
+    T_ERROR(t, mpifarm_next(t->farm, MPIFARM_FOREVER, NULL), -EINVAL);
+    T_EQ(index, 7);
+    t_done(t, future, 0);
+    T_ERROR(t, mpifarm_result(t->farm, future, NULL), -EINVAL);
+    t_release(t, future);
+}
+
 static void waits_end_when_their_time_is_over(struct t_run *t)
 {
     struct t_gate gate;
@@ -308,6 +323,8 @@ const struct t_scenario t_waiting[] = {
     {"test says whether a task has ended", test_says_whether_a_task_has_ended, 0},
     {"test says no while a task runs", test_says_no_while_a_task_runs, T_NEEDS_CONCURRENCY},
     {"a released future is stale everywhere", a_released_future_is_stale_everywhere, 0},
+    {"NULL is refused where futures or room are needed",
+     null_is_refused_where_futures_or_room_are_needed, 0},
     {"waits end when their time is over", waits_end_when_their_time_is_over, T_NEEDS_CONCURRENCY},
     {"wait_any names the first that has ended", wait_any_names_the_first_that_has_ended, 0},
     {"wait_any does not wait for the others", wait_any_does_not_wait_for_the_others,
