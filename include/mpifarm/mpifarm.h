@@ -168,9 +168,10 @@ struct mpifarm_options {
  * @argc, @argv   for MPI_Init; NULL is accepted
  * @options       NULL for the defaults
  *
- * Returns 0 with the farm, which mpifarm_finish() frees, or -EINVAL for options
- * that make no sense, -EALREADY if MPI is in use already, -EIO if MPI cannot be
- * started, -ENOMEM or another error of the system. The reason is written to standard error.
+ * Returns 0 with the farm, which mpifarm_finish() frees, or -EINVAL for options that
+ * make no sense, -EALREADY if MPI is or was in use already, or there was a farm before,
+ * -EIO if MPI cannot be started, -ENOMEM or another error of the system. The reason is
+ * written to standard error.
  */
 MPIFARM_API int mpifarm_init(int *argc, char ***argv, const struct mpifarm_options *options,
                              struct mpifarm **ret_farm);

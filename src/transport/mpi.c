@@ -823,6 +823,14 @@ static int find_ends(struct mpi_transport *mpi, MPI_Comm *ret_comm, struct mf_er
     return 0;
 }
 
+bool mf_transport_mpi_is_used(void)
+{
+    int is_used = 0;
+
+    MPI_Initialized(&is_used);
+    return is_used;
+}
+
 int mf_transport_mpi_create(int *argc, char ***argv, enum mf_mpi_threads threads,
                             struct mf_transport **ret_transport, struct mf_error *err)
 {
@@ -833,10 +841,9 @@ int mf_transport_mpi_create(int *argc, char ***argv, enum mf_mpi_threads threads
     };
     struct mpi_transport *mpi;
     MPI_Comm comm;
-    int code, r, provided, is_used = 0;
+    int code, r, provided;
 
-    MPI_Initialized(&is_used);
-    if (is_used)
+    if (mf_transport_mpi_is_used())
         return mf_error_set(err, -EALREADY, "MPI is initialised already");
     mpi = calloc(1, sizeof(*mpi));
     if (!mpi)

@@ -113,6 +113,9 @@ enum mf_mpi_threads {
     MF_MPI_SPAWNS,  /* others never call it but for spawn */
 };
 
+/** Whether somebody has called MPI_Init in this process, and so nobody can any more. */
+bool mf_transport_mpi_is_used(void);
+
 /**
  * mf_transport_mpi_create() - join the other ranks: MPI_Init.
  *

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <mpi.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -201,14 +202,23 @@ static int after_start(void)
     return mpifarm_finish(farm);
 }
 
+static int n_forks;
+
+static void count_fork(void)
+{
+    n_forks++;
+}
+
 static int init_after_mpi(void)
 {
     struct mpifarm *farm = NULL;
     int r;
 
     MPI_Init(NULL, NULL);
+    pthread_atfork(count_fork, NULL, NULL);
     r = mpifarm_init(NULL, NULL, NULL, &farm);
     say(NULL, farm ? "init made a farm" : "init", r);
+    say(NULL, "forks", n_forks);
     MPI_Finalize();
     return r != -EALREADY;
 }
@@ -217,8 +227,12 @@ static int init_twice(void)
 {
     struct mpifarm *first = make(NULL), *second = NULL;
 
+    int r;
+
     say(first, "second init", mpifarm_init(NULL, NULL, NULL, &second));
-    return mpifarm_finish(first);
+    r = mpifarm_finish(first);
+    say(NULL, "init after finish", mpifarm_init(NULL, NULL, NULL, &second));
+    return r < 0 || second != NULL;
 }
 
 static int wrong_options(void)

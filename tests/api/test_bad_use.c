@@ -167,21 +167,30 @@ Test(bad_use, mpi_must_not_be_in_use_already)
 {
     static const int ranks[] = {0, 1, 2};
 
-    for (int i = 0; i < 3; i++) {
-        struct t_result result = run(ranks[i], "init_after_mpi");
+    for (int i = 0; i < 6; i++) {
+        struct t_result result;
 
-        cr_assert(eq(int, result.status, 0), "%d ranks: %s%s", ranks[i], result.out, result.err);
+        setenv("MPIFARM_ISOLATE", i < 3 ? "0" : "1", 1);
+        result = run(ranks[i % 3], "init_after_mpi");
+        cr_assert(eq(int, result.status, 0), "%d ranks: %s%s", ranks[i % 3], result.out,
+                  result.err);
         cr_assert(t_has(result.out, "init -114: "), "%s", result.out);
+        cr_assert(t_has(result.out, "forks 0: "), "%s", result.out);
         cr_assert(t_has(result.err, "MPI"), "the reason is told");
     }
 }
 
 Test(bad_use, a_process_has_one_farm)
 {
-    struct t_result result = run(2, "init_twice");
+    static const int ranks[] = {0, 1, 2};
 
-    cr_assert(eq(int, result.status, 0), "%s%s", result.out, result.err);
-    cr_assert(t_has(result.out, "second init -114: "), "%s", result.out);
+    for (int i = 0; i < 3; i++) {
+        struct t_result result = run(ranks[i], "init_twice");
+
+        cr_assert(eq(int, result.status, 0), "%s%s", result.out, result.err);
+        cr_assert(t_has(result.out, "second init -114: "), "%s", result.out);
+        cr_assert(t_has(result.out, "init after finish -114: "), "%s", result.out);
+    }
 }
 
 Test(bad_use, mpi_is_told_of_threads_that_the_program_says_it_has)
