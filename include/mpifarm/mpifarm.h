@@ -312,7 +312,12 @@ struct mpifarm_result {
     uint32_t attempts;
 };
 
-/** Called by calls that wait or progress, on the client; may submit and cancel, not wait. */
+/**
+ * Called by calls that wait or progress, on the client.
+ *
+ * May submit, cancel, ask and release. It cannot wait, make progress, map or broadcast (-EDEADLK),
+ * but calls that wait give what is there already: of tasks that have ended they return at once.
+ */
 typedef void (*mpifarm_callback)(struct mpifarm *farm, mpifarm_future future,
                                  const struct mpifarm_result *result, void *arg);
 
@@ -458,8 +463,8 @@ MPIFARM_API int mpifarm_test(struct mpifarm *farm, mpifarm_future future);
  * mpifarm_wait() - wait until a task has ended.
  *
  * Returns 0; -ETIMEDOUT after timeout_ns; -ESTALE for a released future, as that of a task
- * whose callback was called; -EDEADLK in a callback; -EHOSTUNREACH when it cannot end as no worker
- * is left.
+ * whose callback was called; in a callback -EDEADLK if it has not ended; -EHOSTUNREACH when it
+ * cannot end as no worker is left.
  */
 MPIFARM_API int mpifarm_wait(struct mpifarm *farm, mpifarm_future future, int64_t timeout_ns);
 

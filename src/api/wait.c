@@ -115,7 +115,7 @@ static int wait_until(struct mpifarm *farm, int (*is_over)(struct mpifarm *farm,
     if (r != 0)
         return r > 0 ? 0 : r;
     if (farm->is_in_callback)
-        return mf_api_fail(farm, -EDEADLK, "a callback cannot wait");
+        return mf_api_fail(farm, -EDEADLK, "a callback cannot wait for what has not ended");
     if (timeout_ns < MPIFARM_FOREVER) {
         now_ns = mf_clock_monotonic_ns();
         if (__builtin_add_overflow(now_ns, timeout_ns, &deadline_ns))

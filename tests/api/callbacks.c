@@ -168,6 +168,42 @@ static void a_callback_cannot_wait(struct t_run *t)
     t_release(t, heard.other);
 }
 
+/* Of others that ended before, with another one in the queue. */
+static void wait_for_what_has_ended(struct mpifarm *farm, mpifarm_future future,
+                                    const struct mpifarm_result *result, void *arg)
+{
+    struct heard *heard = arg;
+    mpifarm_future next;
+    size_t index = 9;
+
+    heard->n++;
+    T_EQ(mpifarm_wait(farm, heard->other, 0), 0);
+    T_EQ(mpifarm_wait(farm, future, MPIFARM_FOREVER), 0);
+    T_EQ(mpifarm_wait_all(farm, &heard->other, 1, MPIFARM_FOREVER), 0);
+    T_EQ(mpifarm_wait_any(farm, &heard->other, 1, MPIFARM_FOREVER, &index), 0);
+    T_EQ(index, 0);
+    T_EQ(mpifarm_wait_group(farm, 67, MPIFARM_FOREVER), 0);
+    T_EQ(mpifarm_drain(farm, MPIFARM_FOREVER), 0);
+    T_EQ(mpifarm_next(farm, MPIFARM_FOREVER, &next), 0);
+    T_EQ(next, heard->other);
+    T_EQ(mpifarm_next(farm, MPIFARM_FOREVER, &next), -ENOENT);
+    T_EQ(mpifarm_test(farm, heard->other), 1);
+}
+
+static void a_callback_can_wait_for_what_has_ended(struct t_run *t)
+{
+    struct heard heard = {.t = t};
+    struct mpifarm_task_options options = calling_back(wait_for_what_has_ended, &heard);
+
+    heard.other = t_submit(t, T_NOTHING, NULL, 0, .delivery = MPIFARM_DELIVER_QUEUE, .group = 67);
+    options.after = &heard.other;
+    options.n_after = 1;
+    T_EQ(mpifarm_submit(t->farm, T_NOTHING, NULL, 0, &options, NULL), 0);
+    T_EQ(mpifarm_drain(t->farm, MPIFARM_FOREVER), 0);
+    T_EQ(heard.n, 1);
+    t_release(t, heard.other);
+}
+
 static void a_released_future_is_not_called_back(struct t_run *t)
 {
     struct heard heard = {.t = t};
@@ -213,6 +249,7 @@ const struct t_scenario t_callbacks[] = {
     {"a callback can submit", a_callback_can_submit, 0},
     {"a callback can cancel, and release itself", a_callback_can_cancel_and_release_itself, 0},
     {"a callback cannot wait", a_callback_cannot_wait, 0},
+    {"a callback can wait for what has ended", a_callback_can_wait_for_what_has_ended, 0},
     {"a released future is not called back", a_released_future_is_not_called_back, 0},
     {"many callbacks come once each", many_callbacks_come_once_each, 0},
     {"a task that ended before the wait is called back in it",
