@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 /* The last argument: a file that functions write to. */
@@ -49,6 +50,12 @@ static int nothing(struct mpifarm_context *context, void *user)
 static int flaky(struct mpifarm_context *context, void *user)
 {
     return mpifarm_task_attempt(context) < 3;
+}
+
+static int sleeps(struct mpifarm_context *context, void *user)
+{
+    usleep(300000);
+    return 0;
 }
 
 static int never_returns(struct mpifarm_context *context, void *user)
@@ -463,6 +470,22 @@ static int slots(void)
     return mpifarm_finish(farm);
 }
 
+/* How often the client naps while it waits for a task of 0.3 s; the path is its spin_ns. */
+static int naps(void)
+{
+    const struct mpifarm_options options = {.spin_ns = atoll(path)};
+    struct mpifarm *farm = start(&options, "sleeps", sleeps);
+    struct rusage before, after;
+    mpifarm_future future;
+
+    mpifarm_submit(farm, 0, NULL, 0, NULL, &future);
+    getrusage(RUSAGE_THREAD, &before);
+    mpifarm_wait(farm, future, MPIFARM_FOREVER);
+    getrusage(RUSAGE_THREAD, &after);
+    printf("naps %ld\n", after.ru_nvcsw - before.ru_nvcsw);
+    return mpifarm_finish(farm);
+}
+
 /* With a path of "yes" it says that it has threads of its own. */
 static int threads(void)
 {
@@ -522,6 +545,7 @@ static const struct {
     {"no_start_on_1", finish_without_start_on_1},
     {"attempts", attempts_of_the_options},
     {"slots", slots},
+    {"naps", naps},
     {"threads", threads},
 };
 

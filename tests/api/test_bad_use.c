@@ -457,6 +457,17 @@ Test(bad_use, the_options_say_how_often_tasks_are_tried)
     cr_assert(eq(str, result.out, "status 1 attempts 3\nstatus 2 attempts 1\n"));
 }
 
+Test(bad_use, the_options_say_how_long_a_rank_looks_before_it_naps)
+{
+    struct t_result hardly = run(2, "naps 1"), ever = run(2, "naps 100000000000");
+    int n_hardly = -1, n_ever = -1;
+
+    cr_assert(eq(int, sscanf(hardly.out, "naps %d", &n_hardly), 1), "%s", hardly.err);
+    cr_assert(eq(int, sscanf(ever.out, "naps %d", &n_ever), 1), "%s", ever.err);
+    cr_assert(n_hardly >= 20, "%d naps", n_hardly);
+    cr_assert(n_ever >= 0 && n_ever <= 5, "%d naps", n_ever);
+}
+
 Test(bad_use, the_options_say_how_many_executors_there_are)
 {
     cr_assert(eq(str, run(0, "slots").out, "workers 1 slots 3 done 100\n"));
