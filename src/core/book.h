@@ -233,8 +233,8 @@ struct mf_unit_limits {
 };
 
 /**
- * Whether tasks are a run: alike but for their inputs, the ticket and the tag of each by a step
- * beyond those of the one before, and to travel as one. A step down wraps around.
+ * Whether tasks are a run: calls alike but for their inputs, at their first try, the ticket and the
+ * tag of each by a step beyond those of the one before, to travel as one. A step down wraps around.
  */
 struct mf_run {
     bool is_one;

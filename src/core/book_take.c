@@ -108,6 +108,19 @@ static void look_up(const struct mf_book *book, uint16_t function, struct room *
     room->max_calls = 2 * pace->n_calls;
 }
 
+/* Of priority, attempts and rank nothing is said where it runs. */
+static inline bool is_plain_call(const struct mf_booking *booking)
+{
+    const struct mf_booking_extra *extra = booking->extra;
+
+    return !extra || (!extra->rare && extra->tries == 0 && !extra->has_results);
+}
+
+static inline int64_t timeout_ns(const struct mf_booking *booking)
+{
+    return booking->extra ? booking->extra->timeout_ns : 0;
+}
+
 /* Whether a task goes on with the run of those before it, n in number; the second one says how. */
 static inline bool goes_on(const struct mf_booking *booking, mf_ticket ticket, uint32_t n,
                            struct room *room)
@@ -119,7 +132,8 @@ static inline bool goes_on(const struct mf_booking *booking, mf_ticket ticket, u
         room->run.ticket_step = ticket_step;
         room->run.tag_step = tag_step;
     }
-    return !first->extra && !booking->extra && booking->function == first->function &&
+    return is_plain_call(first) && is_plain_call(booking) &&
+           timeout_ns(first) == timeout_ns(booking) && booking->function == first->function &&
            booking->size == first->size && booking->group == first->group &&
            ticket_step == room->run.ticket_step && tag_step == room->run.tag_step;
 }

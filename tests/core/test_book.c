@@ -1153,7 +1153,7 @@ Test(book, a_long_run_ends_its_unit_where_a_task_is_other)
         {.tag = 18, .input = "input", .size = 5},
         {.tag = 18, .input = "input", .size = 4, .function = 1},
         {.tag = 18, .input = "input", .size = 4, .group = 1},
-        {.tag = 18, .input = "input", .size = 4, .max_attempts = 9},
+        {.tag = 18, .input = "input", .size = 4, .timeout_ns = 9},
     };
 
     for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
@@ -1189,9 +1189,20 @@ Test(book, a_short_run_stays_one_where_no_more_would_fit)
     cr_assert_str_eq(take_runs(4 * 60), "10 11 12 30");
 }
 
-Test(book, tasks_of_which_more_is_to_be_said_are_no_run)
+Test(book, what_is_not_said_of_a_call_makes_no_difference_to_a_run)
 {
-    for (int i = 0; i < 3; i++)
-        add(.tag = 1, .max_attempts = 9);
-    cr_assert_str_eq(take_runs(1000), "1 1 1");
+    add(.tag = 1, .timeout_ns = 5);
+    add(.tag = 2, .timeout_ns = 5, .max_attempts = 9);
+    add(.tag = 3, .timeout_ns = 5);
+    cr_assert_str_eq(take_runs(1000), "by 1 and 1: 1 2 3");
+}
+
+Test(book, tasks_that_are_given_results_are_no_run)
+{
+    mf_ticket before = add(.tag = 1);
+
+    run(before, 0);
+    for (uint64_t tag = 2; tag < 5; tag++)
+        add(.tag = tag, .after = &before, .n_after = 1);
+    cr_assert_str_eq(take_runs(1000), "2 3 4");
 }

@@ -300,9 +300,11 @@ static void expect_run(struct sim *sim, const struct mf_unit_limits *limits,
         if (!run->is_one)
             continue;
         claim(sim,
-              !booking->extra && booking->function == first->function &&
-                  booking->size == first->size && booking->group == first->group,
+              booking->function == first->function && booking->size == first->size &&
+                  booking->group == first->group,
               "the tasks of a run are not alike");
+        claim(sim, !booking->extra || (booking->extra->tries == 0 && !booking->extra->has_results),
+              "more is to be said of a task of a run");
         claim(sim,
               booking->tag == first->tag + i * run->tag_step &&
                   mf_book_ticket(sim->book, numbers[i]) ==
