@@ -90,8 +90,8 @@ enum t_function {
     T_FLOOD, /* text path: PATH.started when it has begun; when PATH.away is there, saves often, and
                 makes PATH.much if the rank needed much memory for that, and PATH; fails, and is
                 done at the second attempt if it is given what was saved last */
-    T_LEAK,        /* uint64_t n: leaks n bytes; how many were leaked in its process, a uint64_t */
-    T_SWALLOW,     /* takes memory, and never returns */
+    T_LEAK,  /* uint64_t n: leaks n bytes; how many were leaked in its process, a uint64_t */
+    T_SWALLOW, /* takes memory, and never returns */
     T_N_FUNCTIONS,
 };
 
