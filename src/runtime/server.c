@@ -275,6 +275,7 @@ static void leave(struct mf_server *server)
 {
     struct mf_record bye = {.kind = MF_RECORD_BYE};
 
+    mf_server_forget_saved(server);
     mf_outbox_finish(&server->outbox);
     mf_outbox_init(&server->outbox, server->transport, server->scheduler);
     mf_server_say_hooks(server, true);

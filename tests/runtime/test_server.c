@@ -118,7 +118,7 @@ static int save_often(struct mpifarm_context *context, void *user)
             most_unsent = mf_transport_unsent(worker_end, 0);
     }
     free(bytes);
-    return save_result;
+    return on_run ? wait_until_asked(context, user) : save_result;
 }
 
 /* --- what the server says --- */
@@ -898,6 +898,21 @@ Test(server, told_to_stop_while_a_function_runs_it_asks_that_to_stop)
     run_all();
     cr_assert(eq(str, heard(), "hooks\nfinish\nbye\n"));
     cr_assert(eq(int, n_finished, 1));
+}
+
+/* The first has a part on its way; the second waits behind it. */
+Test(server, told_to_stop_it_sends_no_checkpoint_any_more)
+{
+    on_run = stop_now;
+    saved_bytes = 6 * MIB;
+    n_saves = 2;
+    add(SAVE_OFTEN, "");
+    send_unit(1);
+    for (int i = 0; i < 3; i++)
+        cr_assert(turn() >= 0);
+    run_all();
+    cr_assert(eq(str, heard(), "hooks\nfinish\nbye\n"));
+    cr_assert(mf_server_is_finished(server));
 }
 
 /* --- what cannot be --- */
