@@ -163,15 +163,15 @@ struct mpifarm_options {
  * On every rank, before MPI_Init, which it calls, and before the program has
  * threads: executor processes are forked from what is here now. They keep what
  * is in memory, and of open files standard input, output and error alone. Once
- * per process.
+ * per process, as MPI is; a program without a launcher can make another farm.
  *
  * @argc, @argv   for MPI_Init; NULL is accepted
  * @options       NULL for the defaults
  *
  * Returns 0 with the farm, which mpifarm_finish() frees, or -EINVAL for options that
- * make no sense, -EALREADY if MPI is or was in use already, or there was a farm before,
- * -EIO if MPI cannot be started, -ENOMEM or another error of the system. The reason is
- * written to standard error.
+ * make no sense, -EALREADY if MPI is or was in use already, -EIO if MPI cannot be
+ * started, -ENOMEM or another error of the system. The reason is written to standard
+ * error.
  */
 MPIFARM_API int mpifarm_init(int *argc, char ***argv, const struct mpifarm_options *options,
                              struct mpifarm **ret_farm);
@@ -569,9 +569,9 @@ MPIFARM_API int mpifarm_count(const struct mpifarm *farm, struct mpifarm_counts 
  *
  * It takes a file descriptor of the rank that keeps it, and with isolation one of each rank.
  *
- * Returns 0 with the block; -EINVAL for size 0 or no data; -ENOMEM, -EMFILE or another error of the system
- * when some node cannot keep it; -EIO when a rank was lost meanwhile; -EHOSTUNREACH when no worker
- * is left; -EDEADLK in a callback.
+ * Returns 0 with the block; -EINVAL for size 0 or no data; -ENOMEM, -EMFILE or another error
+ * of the system when some node cannot keep it; -EIO when a rank was lost meanwhile;
+ * -EHOSTUNREACH when no worker is left; -EDEADLK in a callback.
  */
 MPIFARM_API int mpifarm_broadcast(struct mpifarm *farm, const void *data, size_t size,
                                   mpifarm_block *ret_block);

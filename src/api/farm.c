@@ -38,9 +38,6 @@
 /* More than any node has cores; each takes files of its rank. */
 #define MAX_EXECUTORS 4096
 
-/* MPI can be started once in a process, and so can a farm; also where there is no MPI to ask. */
-static bool was_made;
-
 int mf_api_fail(struct mpifarm *farm, int code, const char *format, ...)
 {
     va_list arguments;
@@ -204,25 +201,14 @@ static void note_sharing(struct mpifarm *farm, struct mf_sharing sharing)
             CROWDED_NAP_NS * sharing.n_ranks / (sharing.n_cores ? sharing.n_cores : 1);
 }
 
-/* Before anything is forked: that is not allowed once MPI is in use, and what is forked has to know
- * that there is a farm. */
-static int claim_process(struct mpifarm *farm)
-{
-    if (mf_transport_mpi_is_used())
-        return mf_api_fail(farm, -EALREADY, "MPI is initialised already");
-    if (was_made)
-        return mf_api_fail(farm, -EALREADY, "mpifarm_init() was called before in this process");
-    was_made = true;
-    return 0;
-}
-
 static int set_up(struct mpifarm *farm, int *argc, char ***argv,
                   const struct mpifarm_options *options)
 {
     int r = set_options(farm, options);
 
-    if (r == 0)
-        r = claim_process(farm);
+    /* Nothing may be forked once it is. */
+    if (r == 0 && mf_transport_mpi_is_used())
+        r = mf_api_fail(farm, -EALREADY, "MPI is initialised already");
     if (r == 0)
         r = mf_launch_detect(&farm->launch, &farm->err);
     if (r == 0)
@@ -277,7 +263,6 @@ int mpifarm_init(int *argc, char ***argv, const struct mpifarm_options *options,
     if (r < 0) {
         mf_log_error(&farm->log, "%s", farm->err.text);
         mpifarm_finish(farm);
-        was_made &= r == -EALREADY;
         return r;
     }
     *ret_farm = farm;

@@ -448,11 +448,6 @@ static int begin(struct mf_caller *base, const struct mf_functions *functions, u
     return result < 0 ? result : 0;
 }
 
-static bool is_anything(struct mf_seat *seat)
-{
-    return true;
-}
-
 static bool is_in_no_call(struct mf_seat *seat)
 {
     return !mf_seat_is_in_call(seat);
@@ -463,13 +458,13 @@ static bool are_gone(struct mf_host_caller *caller, bool (*counts)(struct mf_sea
     for (uint32_t i = 0; i < caller->n_seats; i++) {
         struct mf_seat *seat = caller->seats[i];
 
-        if (seat->is_alive && !seat->has_died && counts(seat))
+        if (seat->is_alive && !seat->has_died && (!counts || counts(seat)))
             return false;
     }
     return true;
 }
 
-/* Until the processes that count have ended. */
+/* Until the processes that count have ended, NULL for all. */
 static void wait_gone(struct mf_host_caller *caller, int64_t end_ns,
                       bool (*counts)(struct mf_seat *seat))
 {
@@ -498,7 +493,7 @@ static void stop(struct mf_caller *base)
         atomic_store(&caller->seats[i]->host.memory->should_finish, 1);
         mf_host_wake(&caller->seats[i]->host);
     }
-    wait_gone(caller, begun_ns + CALL_END_NS, is_anything);
+    wait_gone(caller, begun_ns + CALL_END_NS, NULL);
     wait_gone(caller, begun_ns + FINISH_NS, is_in_no_call);
     if (caller->config.is_patient)
         wait_gone(caller, INT64_MAX, mf_seat_is_finishing);

@@ -70,7 +70,7 @@ int mf_node_decode_offer(const void *data, size_t size, struct mf_offer *ret_off
 /** Frees what decode allocated; {0} is accepted. */
 void mf_offer_finish(struct mf_offer *offer);
 
-/** How many ranks of a farm share how many cores of a node, as they are bound; zeros for unknown. */
+/** How many ranks of a farm share how many cores of a node, as they are bound; zeros: unknown. */
 struct mf_sharing {
     uint32_t n_ranks;
     uint32_t n_cores;

@@ -232,14 +232,13 @@ static int init_after_mpi(void)
 
 static int init_twice(void)
 {
-    struct mpifarm *first = make(NULL), *second = NULL;
-
+    struct mpifarm *first = make(NULL), *second = NULL, *third = NULL;
     int r;
 
     say(first, "second init", mpifarm_init(NULL, NULL, NULL, &second));
     r = mpifarm_finish(first);
-    say(NULL, "init after finish", mpifarm_init(NULL, NULL, NULL, &second));
-    return r < 0 || second != NULL;
+    say(NULL, "init after finish", mpifarm_init(NULL, NULL, NULL, &third));
+    return r < 0 || mpifarm_finish(second) < 0 || mpifarm_finish(third) < 0;
 }
 
 static int wrong_options(void)
