@@ -88,7 +88,8 @@ typedef uint32_t mpifarm_block;
  * A task function.
  *
  * Runs in the worker rank, one at a time, or with isolation in a process of its
- * own. It must not call MPI, which the farm's thread is using.
+ * own. It must not call MPI, which the farm's thread is using. What it forks must not return from
+ * it: a child leaves by _exit() or exec().
  *
  * @context  the task; valid until the function returns
  * @user     as given when it was registered; NULL in a module of mpifarm run
@@ -295,7 +296,7 @@ enum mpifarm_cause {
  * @code             what the function returned; after CRASHED the signal, after
  *                   EXITED the exit status
  * @message          what the function said with mpifarm_fail(), or a sentence on
- *                   the cause; "" when done
+ *                   why it was not done; "" when done
  * @data, @size      what the function wrote, size bytes, aligned for any type;
  *                   NULL when that is nothing or the task was not done
  * @tag              the submitter's

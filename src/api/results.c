@@ -85,7 +85,9 @@ void mf_api_describe(const struct mf_booking *booking, struct mpifarm_result *re
 
     *ret_result = (struct mpifarm_result){
         .status = status_of(booking),
-        .message = "",
+        .message = booking->state == MF_TASK_CANCELLED ? "cancelled"
+                   : booking->state == MF_TASK_SKIPPED ? "a task that it comes after was not done"
+                                                       : "",
         .tag = booking->tag,
         .attempts = (booking->extra ? booking->extra->tries + booking->extra->n_lost
                                     : booking->state == MF_TASK_FAILED) +
@@ -246,8 +248,10 @@ int mpifarm_broadcast(struct mpifarm *farm, const void *data, size_t size, mpifa
     r = mf_api_wait(farm, is_block_stored, &block, MPIFARM_FOREVER);
     if (r < 0) {
         mf_client_drop_block(farm->client, block);
-        return mf_api_fail(farm, r, "a block of %zu bytes cannot be kept on some node: %s", size,
-                           strerror(-r));
+        return r == -EIO
+                   ? mf_api_fail(farm, r, "a rank was lost before it had the block")
+                   : mf_api_fail(farm, r, "a block of %zu bytes cannot be kept on some node: %s",
+                                 size, strerror(-r));
     }
     *ret_block = block;
     return 0;

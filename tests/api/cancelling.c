@@ -13,6 +13,7 @@ static void expect_cancelled(struct t_run *t, mpifarm_future future)
 
     T_EQ(mpifarm_result(t->farm, future, &result), 0);
     T_EQ(result.status, MPIFARM_CANCELLED);
+    T_STR_EQ(result.message, "cancelled");
     T_EQ(result.cause, MPIFARM_CAUSE_NONE);
     T_CHECK(!result.data && result.size == 0);
     T_EQ(mpifarm_cancel(t->farm, future), 1);
@@ -105,6 +106,7 @@ static bool cancel_what_runs(struct t_run *t)
     T_EQ(mpifarm_cancel(t->farm, gate.future), 0);
     expect_cancelled(t, gate.future);
     T_EQ(t_await(t, after).status, MPIFARM_SKIPPED);
+    T_CHECK(strstr(t_await(t, after).message, "not done"));
     t_release(t, gate.future);
     t_release(t, after);
     return was_asked_to_stop(t, &gate);

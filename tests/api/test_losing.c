@@ -21,11 +21,28 @@ static void begin(void)
 
 TestSuite(losing, .init = begin, .fini = t_leave_dir);
 
+/* Once ranks have died, mpirun of Open MPI 4.1 hangs now and then behind the end of all of them. */
+#define HANGS_BY_ITSELF 99
+
+/* Waits for mpirun, whose children are the ranks; not for ever where there are none. */
+static const char wait_for_mpirun[] =
+    "n=0 gone=0; while kill -0 $mpirun 2>/dev/null; do sleep 0.1; n=$((n + 1)); "
+    "if pgrep -P $mpirun >/dev/null; then gone=0; else gone=$((gone + 1)); fi; "
+    "if [ $gone -ge 100 ] || [ $n -ge 2000 ]; then pkill -9 -P $mpirun; kill -9 $mpirun; fi; done; "
+    "wait $mpirun; status=$?; [ $gone -lt 100 ] || status=99; [ $n -lt 2000 ] || status=124; "
+    "exit $status";
+
 static struct t_result run(int ranks, const char *name)
 {
-    return t_sh("timeout -k 1 200 mpirun --enable-recovery --oversubscribe --bind-to none -n %d "
-                "losing %s",
-                ranks, name);
+    struct t_result result;
+    int n = 0;
+
+    do
+        result = t_sh("mpirun --enable-recovery --oversubscribe --bind-to none -n %d losing %s & "
+                      "mpirun=$!; %s",
+                      ranks, name, wait_for_mpirun);
+    while (result.status == HANGS_BY_ITSELF && ++n < 3);
+    return result;
 }
 
 Test(losing, what_a_killed_rank_was_to_do_others_do)
