@@ -246,11 +246,12 @@ Test(slurm, a_worker_without_which_a_task_would_lack_nodes_is_not_drained)
 
 Test(slurm, no_rank_outlives_an_srun_that_was_killed)
 {
-    t_write("tasks.txt",
-            "[nodes=2 ranks=4 retries=2] : HERE; [ $MPIFARM_ATTEMPT = 2 ] || "
-            "{ echo $$ >> pids; exec sleep 300; }; for p in $(cat pids); do "
-            "[ \"$(cat /proc/$p/comm 2> /dev/null)\" = sleep ] && echo $p lives; done; "
-            "echo again\n");
+    t_write(
+        "tasks.txt",
+        "[nodes=2 ranks=4 retries=2] : HERE; [ $MPIFARM_ATTEMPT = 2 ] || "
+        "{ echo $$ >> pids; exec sleep 300; }; for p in $(cat pids); do "
+        "[ \"$(tr -d '\\0' < /proc/$p/cmdline 2> /dev/null)\" = sleep300 ] && echo $p lives; done; "
+        "echo again\n");
     struct t_result result = in_cluster(
         2, "sed -i \"s:HERE:$PWD:\" tasks.txt\n"
            "id=$(sbatch --parsable -o out -N 2 -t 5 $SCRIPTS/farm.sbatch tasks.txt)\n"
