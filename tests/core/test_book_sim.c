@@ -596,5 +596,6 @@ Test(book_sim, it_does_what_the_model_does_whatever_comes)
     /* A simulation in which something never happens does not test it. */
     cr_assert(stats.done > 200 && stats.failed > 200 && stats.cancelled > 200);
     cr_assert(stats.skipped > 200 && stats.retried > 200 && stats.lost > 200);
-    cr_assert(stats.heard > 200 && stats.stale > 200 && stats.reused > 200 && stats.runs > 200);
+    cr_assert(stats.heard > 200 && stats.stale > 200 && stats.reused > 200);
+    cr_assert(stats.runs > 20);
 }

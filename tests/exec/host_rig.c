@@ -730,6 +730,16 @@ struct host_task *host_run(struct host_rig *rig, enum host_function function, co
     return &rig->tasks[task];
 }
 
+void host_wait_saved(struct host_rig *rig, uint64_t n_tasks)
+{
+    int64_t end_ns = mf_clock_monotonic_ns() + PATIENCE_NS;
+
+    for (uint64_t task = 0; !rig->tasks[task].saved; task = (task + 1) % n_tasks) {
+        host_turn(rig);
+        cr_assert_lt(mf_clock_monotonic_ns(), end_ns, "nothing is saved");
+    }
+}
+
 pid_t host_wait_pid(struct host_rig *rig, uint64_t task)
 {
     int64_t end_ns = mf_clock_monotonic_ns() + PATIENCE_NS;

@@ -152,6 +152,9 @@ void host_wait_all(struct host_rig *rig);
 struct host_task *host_run(struct host_rig *rig, enum host_function function, const void *input,
                            size_t size);
 
+/** Turns until one of the first n tasks has saved something. */
+void host_wait_saved(struct host_rig *rig, uint64_t n_tasks);
+
 /** Lets it turn until the task has saved something; returns that as a process number. */
 pid_t host_wait_pid(struct host_rig *rig, uint64_t task);
 

@@ -417,7 +417,7 @@ Test(host, told_to_stop_inside_of_its_turn_it_stops_after_that)
         host_call(rig, HOST_OBEY, NULL, 0);
         host_start(rig);
     }
-    host_wait_pid(rig, 0);
+    host_wait_saved(rig, 2);
     cr_assert_gt(rig->caller->ops->process(rig->caller, 1), 0);
     cr_assert_eq(rig->caller->ops->turn(rig->caller, 0), 0);
     rig->caller->ops->stop(rig->caller);
