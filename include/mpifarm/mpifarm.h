@@ -135,7 +135,7 @@ enum mpifarm_isolation {
  * @executor_memory_bytes
  *                 most that an executor process may get, at least 1 MiB; 0 for what the variable
  *                 MPIFARM_EXECUTOR_MEMORY says, as in 512M or 2G, and for no limit if it is not
- *                 set. Without isolation it has no effect.
+ *                 set. Without isolation it has no effect, nor before Linux 4.5.
  *                 Counted is memory of the process's own, resident or swapped out, beyond what it
  *                 had after the init hook: what functions have allocated and written, and left
  *                 there, and the copies of large inputs and results; not blocks, files or other
