@@ -503,6 +503,7 @@ static int stop_servers(struct mpifarm *farm)
             return give_up_servers(farm);
         mf_api_pause(farm, had_traffic, INT64_MAX);
     }
+    mf_client_end(farm->client);
     return 0;
 }
 

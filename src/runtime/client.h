@@ -128,6 +128,14 @@ void mf_client_dismiss_all(struct mf_transport *remote, int code, const char *wh
 bool mf_client_is_stopped(const struct mf_client *client);
 
 /**
+ * mf_client_end() - then: tells them so, and whether ranks were lost.
+ *
+ * Until they know they do not end: hooks of others still ran, and in MPI_Finalize() they would wait
+ * for a rank that dies there, perhaps for ever.
+ */
+void mf_client_end(struct mf_client *client);
+
+/**
  * mf_client_is_overdue() - after a stop, whether some server has let MF_CLIENT_LEAVE_NS pass.
  *
  * One that has said that its hooks run may take as long as these do; when init hooks have ended,

@@ -51,6 +51,7 @@ static void post_stop(struct mf_client *client, struct mf_station *station, int 
     mf_buffer_put_text(&body, why);
     post(client, station, &record, &body);
     mf_buffer_finish(&body);
+    station->awaits_end = record.number == 0;
     station->state = MF_STATION_STOPPING;
 }
 
@@ -387,7 +388,7 @@ void mf_client_stop(struct mf_client *client, int64_t now_ns, int code, const ch
         struct mf_station *station = &client->stations[i];
 
         station->awaited_ns = now_ns;
-        if (station->state == MF_STATION_STOPPING || station->state == MF_STATION_GONE)
+        if (station->state >= MF_STATION_STOPPING)
             continue;
         empty_outbox(station);
         post_stop(client, station, code, why);
@@ -430,12 +431,16 @@ int mf_client_announce(struct mf_transport *remote, const struct mf_life *life)
 void mf_client_dismiss_all(struct mf_transport *remote, int code, const char *why,
                            const struct mf_log *log)
 {
-    const struct mf_record record = {.kind = MF_RECORD_STOP, .unit = (uint64_t)-code};
+    const struct mf_record stop = {.kind = MF_RECORD_STOP, .unit = (uint64_t)-code};
+    const struct mf_record end = {.kind = MF_RECORD_END};
     struct mf_buffer body = {0};
     int r;
 
     mf_buffer_put_text(&body, why);
-    r = tell_all(remote, &record, &body);
+    r = tell_all(remote, &stop, &body);
+    mf_buffer_clear(&body);
+    if (r == 0)
+        r = tell_all(remote, &end, &body);
     if (r < 0)
         mf_log_error(log, "the other ranks cannot be told to stop: %s", strerror(-r));
     mf_buffer_finish(&body);
@@ -444,9 +449,27 @@ void mf_client_dismiss_all(struct mf_transport *remote, int code, const char *wh
 bool mf_client_is_stopped(const struct mf_client *client)
 {
     for (uint32_t i = 0; i < client->n_stations; i++)
-        if (client->stations[i].state != MF_STATION_GONE)
+        if (client->stations[i].state < MF_STATION_LEFT)
             return false;
     return true;
+}
+
+void mf_client_end(struct mf_client *client)
+{
+    const struct mf_record end = {.kind = MF_RECORD_END, .number = client->n_gone > 0};
+    const struct mf_buffer nothing = {0};
+
+    for (uint32_t i = 0; i < client->n_stations; i++) {
+        struct mf_station *station = &client->stations[i];
+
+        if (station->state != MF_STATION_LEFT)
+            continue;
+        post(client, station, &end, &nothing);
+        /* It waits, and nobody should wait for it. */
+        if (mf_outbox_turn(&station->outbox) < 0)
+            client->n_gone++;
+        mf_station_lose(client, station, "it left");
+    }
 }
 
 /* --- what leaving takes --- */
@@ -469,13 +492,17 @@ int mf_station_on_bye(struct mf_client *client, struct mf_station *station, stru
         mf_reader_get_text(body, why, sizeof(why));
     if (mf_reader_finish(body) < 0)
         return -EBADMSG;
-    mf_station_lose(client, station, why);
+    /* Whoever ends now does not know yet what becomes of the others. */
+    if (station->state == MF_STATION_STOPPING && station->awaits_end)
+        station->state = MF_STATION_LEFT;
+    else
+        mf_station_lose(client, station, why);
     return 0;
 }
 
 static bool is_overdue(const struct mf_station *station, int64_t now_ns)
 {
-    return station->state != MF_STATION_GONE && !station->is_in_hook &&
+    return station->state < MF_STATION_LEFT && !station->is_in_hook &&
            now_ns - station->awaited_ns >= MF_CLIENT_LEAVE_NS;
 }
 

@@ -29,6 +29,7 @@ enum mf_station_state {
     MF_STATION_HELLO,    /* waits for the others */
     MF_STATION_UP,       /* works */
     MF_STATION_STOPPING, /* was told to stop; BYE is awaited */
+    MF_STATION_LEFT,     /* awaits END */
     MF_STATION_GONE,
 };
 
@@ -38,6 +39,7 @@ enum mf_station_state {
  * @outbox, @inbox  what goes there, and large results on their way here; no inbox once it is lost
  * @n_targeted      units that it alone may run
  * @is_in_hook      its hooks run, which may take as long as they like
+ * @awaits_end      END is to follow its BYE
  * @awaited_ns      since when it has to do something to leave, once it was told to stop
  * @node            its place in the list of those with something to send
  */
@@ -52,6 +54,7 @@ struct mf_station {
     uint32_t n_slots;
     uint32_t n_targeted;
     bool is_in_hook;
+    bool awaits_end;
     int64_t awaited_ns;
     struct mf_list node;
 };

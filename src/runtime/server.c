@@ -202,7 +202,7 @@ static int receive(struct mf_server *server)
     uint32_t from;
     int had_traffic = 0;
 
-    while (!server->is_stopping && (had_calls || !has_calls(server))) {
+    while (had_calls || !has_calls(server)) {
         int r = mf_transport_receive(server->transport, &from, &frame);
 
         if (r == 0)
@@ -287,13 +287,13 @@ static void leave(struct mf_server *server)
     mf_shelf_finish(&server->shelf);
     mf_server_forget_saved(server);
     mf_server_post(server, &bye, NULL, 0);
-    server->is_finished = true;
+    server->has_left = true;
 }
 
 /* There is nobody to report to: what runs is ended. */
 static void on_scheduler_lost(struct mf_server *server)
 {
-    server->is_orphan = server->is_finished = true;
+    server->is_orphan = true;
     mf_caller_destroy(server->caller);
     server->caller = NULL;
     mf_shelf_finish(&server->shelf);
@@ -304,10 +304,15 @@ static void look_for_scheduler(struct mf_server *server, int64_t now_ns)
     enum mf_passing passing;
     uint32_t peer;
 
-    if (!server->sentry || server->is_finished || !mf_sentry_is_due(server->sentry, now_ns))
+    if (!server->sentry || mf_server_is_finished(server) ||
+        !mf_sentry_is_due(server->sentry, now_ns))
         return;
     mf_sentry_look(server->sentry, now_ns);
-    if (mf_sentry_next(server->sentry, &peer, &passing))
+    if (!mf_sentry_next(server->sentry, &peer, &passing))
+        return;
+    /* Its last word may have come since this process has looked. */
+    (void)receive(server);
+    if (!mf_server_is_finished(server))
         on_scheduler_lost(server);
 }
 
@@ -323,7 +328,7 @@ int mf_server_turn(struct mf_server *server, int64_t now_ns)
     if (had_traffic < 0)
         return fail(server, had_traffic);
     had_traffic |= run(server, now_ns);
-    if (server->is_stopping && !server->is_finished)
+    if (server->is_stopping && !server->has_left)
         leave(server);
     r = send_all(server);
     return r < 0 ? r : had_traffic | r;
@@ -356,7 +361,7 @@ struct mf_sharing mf_server_sharing(const struct mf_server *server)
 
 bool mf_server_is_finished(const struct mf_server *server)
 {
-    return server->is_finished;
+    return server->is_orphan || (server->has_left && (server->is_over || server->has_losses));
 }
 
 bool mf_server_has_losses(const struct mf_server *server)

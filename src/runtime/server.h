@@ -75,7 +75,10 @@ int64_t mf_server_next_ns(const struct mf_server *server);
 /** Of its node; zeros before WELCOME. */
 struct mf_sharing mf_server_sharing(const struct mf_server *server);
 
-/** Whether it was told to stop and has said BYE, or has ended its calls without a scheduler. */
+/**
+ * Whether it was told to stop, has said BYE and knows what has become of the other ranks; or has
+ * ended its calls without a scheduler.
+ */
 bool mf_server_is_finished(const struct mf_server *server);
 
 /** After the end: whether ranks were lost, so that none should wait for all the others. */

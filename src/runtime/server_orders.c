@@ -168,14 +168,25 @@ static int on_stop(struct mf_server *server, const struct mf_record *record, str
     return 0;
 }
 
+static int on_end(struct mf_server *server, const struct mf_record *record, struct mf_reader *body)
+{
+    if (mf_reader_finish(body) < 0 || record->number > 1)
+        return -EBADMSG;
+    server->is_over = true;
+    server->has_losses |= record->number == 1;
+    return 0;
+}
+
 static int dispatch(struct mf_server *server, const struct mf_record *record,
                     struct mf_reader *body)
 {
     if (record->kind == MF_RECORD_STOP)
         return on_stop(server, record, body);
+    if (record->kind == MF_RECORD_END)
+        return on_end(server, record, body);
     if (record->kind == MF_RECORD_LIFE)
         return on_life(server, body);
-    if (server->is_broken)
+    if (server->is_broken || server->is_stopping)
         return 0;
     if (record->kind == MF_RECORD_WELCOME)
         return on_welcome(server, body);
@@ -208,7 +219,7 @@ int mf_server_handle(struct mf_server *server, const struct mf_buffer *frame)
     struct mf_record record;
     int r = mf_frame_open(frame->data, frame->size, &reader);
 
-    while (r >= 0 && !server->is_stopping && (r = mf_record_next(&reader, &record, &body)) == 1)
+    while (r >= 0 && (r = mf_record_next(&reader, &record, &body)) == 1)
         r = dispatch(server, &record, &body);
     return r;
 }

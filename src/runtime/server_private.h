@@ -20,6 +20,8 @@
  * @is_stopping   STOP came
  * @stop_code, @stop_reason   what it said: 0 in order, or -errno with a sentence
  * @sentry        watches the scheduler, as its only peer; NULL when that is in this process
+ * @has_left      BYE was said: only END counts
+ * @is_over       END came
  * @has_losses    ranks were lost
  * @saved         checkpoints that were not sent, the last of each running call that has any
  * @is_saving     of what waits in the outbox, one is a checkpoint of a call that runs
@@ -41,7 +43,8 @@ struct mf_server {
     bool is_broken;
     bool is_turning;
     bool is_stopping;
-    bool is_finished;
+    bool has_left;
+    bool is_over;
     bool is_orphan;
     bool has_losses;
     struct mf_sentry *sentry;

@@ -10,7 +10,7 @@
 static bool is_known(uint8_t kind)
 {
     return (kind >= MF_RECORD_HELLO && kind <= MF_RECORD_HOOKS) ||
-           (kind >= MF_RECORD_WELCOME && kind <= MF_RECORD_LIFE);
+           (kind >= MF_RECORD_WELCOME && kind <= MF_RECORD_END);
 }
 
 size_t mf_record_begin(struct mf_buffer *frame, const struct mf_record *record)

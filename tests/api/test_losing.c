@@ -24,10 +24,10 @@ TestSuite(losing, .init = begin, .fini = t_leave_dir);
 /* Once ranks have died, mpirun of Open MPI 4.1 hangs now and then behind the end of all of them. */
 #define HANGS_BY_ITSELF 99
 
-/* Waits for mpirun, whose children are the ranks; not for ever where there are none. */
+/* Waits for mpirun, whose children are the ranks; not for ever where there are none alive. */
 static const char wait_for_mpirun[] =
     "n=0 gone=0; while kill -0 $mpirun 2>/dev/null; do sleep 0.1; n=$((n + 1)); "
-    "if pgrep -P $mpirun >/dev/null; then gone=0; else gone=$((gone + 1)); fi; "
+    "if ps -o stat= --ppid $mpirun | grep -q '^[^ZX]'; then gone=0; else gone=$((gone + 1)); fi; "
     "if [ $gone -ge 100 ] || [ $n -ge 2000 ]; then pkill -9 -P $mpirun; kill -9 $mpirun; fi; done; "
     "wait $mpirun; status=$?; [ $gone -lt 100 ] || status=99; [ $n -lt 2000 ] || status=124; "
     "exit $status";

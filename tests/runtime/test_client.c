@@ -13,7 +13,10 @@
 #include <criterion/new/assert.h>
 #include <errno.h>
 #include <malloc.h>
+#include <signal.h>
 #include <stdio.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #define MIB ((size_t)1 << 20)
 #define N_RANKS 3
@@ -78,7 +81,10 @@ static int broken_send(struct mf_transport *which, uint32_t to, struct mf_buffer
         mf_buffer_print(&trace, "%u:%s", to,
                         record.kind == MF_RECORD_WELCOME ? "welcome"
                         : record.kind == MF_RECORD_STOP  ? "stop"
+                        : record.kind == MF_RECORD_END   ? "end"
                                                          : "?");
+        if (record.number == 1)
+            mf_buffer_print(&trace, "!");
         mf_buffer_print(&trace, record.unit ? " %d " : " ", (int)record.unit);
     }
     mf_buffer_clear(frame);
@@ -119,7 +125,9 @@ static uint64_t nothing_unsent(const struct mf_transport *which, uint32_t to)
     return 0;
 }
 
-static void make_hello(void)
+static const struct mf_life elsewhere = {.boot = "elsewhere"};
+
+static void make_hello(struct mf_life life)
 {
     struct mf_core core = {.n_cpus = 1};
     struct mf_buffer body = {0}, part = {0};
@@ -130,7 +138,7 @@ static void make_hello(void)
     mf_buffer_clear(&part);
     mf_functions_encode(&functions, &part);
     mf_buffer_put_bytes(&body, part.data, part.size);
-    mf_life_encode(&(struct mf_life){.boot = "elsewhere"}, &body);
+    mf_life_encode(&life, &body);
     mf_record_put(&hello, &(struct mf_record){.kind = MF_RECORD_HELLO}, body.data, body.size);
     mf_buffer_finish(&part);
     mf_buffer_finish(&body);
@@ -210,7 +218,7 @@ static void create_client(uint32_t n_there)
 static void setup(void)
 {
     mf_functions_add(&functions, "f", function, NULL);
-    make_hello();
+    make_hello(elsewhere);
     mf_record_put(&stray, &(struct mf_record){.kind = MF_RECORD_RETURNED, .unit = 99}, NULL, 0);
     create_client(N_RANKS - 1);
 }
@@ -502,4 +510,98 @@ Test(client, so_may_init_hooks_and_time_to_leave_begins_when_they_have_ended)
     hear(1, MF_RECORD_HOOKS, 0, NULL, end_ns);
     cr_assert(not(mf_client_is_overdue(client, end_ns + MF_CLIENT_LEAVE_NS - 1)));
     cr_assert(mf_client_is_overdue(client, end_ns + MF_CLIENT_LEAVE_NS));
+}
+
+Test(client, when_all_have_left_they_are_told)
+{
+    begin();
+    mf_buffer_clear(&trace);
+    stop_at(1000);
+    cr_assert_not(mf_client_is_stopped(client));
+    hear(1, MF_RECORD_BYE, 0, NULL, 2000);
+    cr_assert(mf_client_is_stopped(client));
+    mf_client_end(client);
+    cr_assert(eq(str, sent(), "1:stop 2:stop 1:end 2:end "));
+    cr_assert_not(mf_client_has_losses(client));
+}
+
+/* Server 1 is a process, of that number. */
+static pid_t begin_with_process(void)
+{
+    struct mf_life life;
+    int fds[2];
+    pid_t pid;
+
+    cr_assert(eq(int, pipe(fds), 0));
+    pid = fork();
+    if (pid == 0) {
+        mf_life_own(&life);
+        if (write(fds[1], &life, sizeof(life)) > 0)
+            pause();
+        _exit(1);
+    }
+    cr_assert(eq(sz, (size_t)read(fds[0], &life, sizeof(life)), sizeof(life)));
+    mf_buffer_clear(&hello);
+    make_hello(life);
+    restart_with(1);
+    mf_buffer_clear(&hello);
+    make_hello(elsewhere);
+    n_ranks_there = 2;
+    mf_client_turn(client, 1);
+    begin();
+    mf_buffer_clear(&trace);
+    return pid;
+}
+
+static void lose(pid_t pid)
+{
+    int64_t now_ns = 0;
+
+    kill(pid, SIGKILL);
+    cr_assert(eq(int, waitpid(pid, NULL, 0), pid));
+    while (!mf_client_has_losses(client) && now_ns < 60 * MF_NS_PER_S)
+        mf_client_turn(client, now_ns += 100 * MF_NS_PER_MS);
+}
+
+Test(client, who_has_left_is_told_of_a_rank_that_is_lost_later)
+{
+    pid_t pid = begin_with_process();
+
+    stop_at(1000);
+    lose(pid);
+    cr_assert(mf_client_is_stopped(client));
+    mf_client_end(client);
+    cr_assert(eq(str, sent(), "1:stop 2:stop 2:end! "));
+}
+
+Test(client, a_rank_that_dies_when_it_has_left_is_a_loss)
+{
+    pid_t pid = begin_with_process();
+
+    mf_client_stop(client, 1000, 0, "");
+    hear(1, MF_RECORD_BYE, 0, NULL, 1000);
+    lose(pid);
+    hear(2, MF_RECORD_BYE, 0, NULL, 60 * MF_NS_PER_S);
+    mf_client_end(client);
+    cr_assert(eq(str, sent(), "1:stop 2:stop 2:end! "));
+}
+
+Test(client, who_was_told_of_a_loss_with_the_stop_does_not_wait_for_more)
+{
+    lose(begin_with_process());
+    mf_client_stop(client, 60 * MF_NS_PER_S, 0, "");
+    hear(2, MF_RECORD_BYE, 0, NULL, 60 * MF_NS_PER_S);
+    cr_assert(mf_client_is_stopped(client));
+    mf_client_end(client);
+    cr_assert(eq(str, sent(), "2:stop! "));
+}
+
+Test(client, an_end_that_cannot_be_sent_is_a_loss)
+{
+    begin();
+    stop_at(1000);
+    hear(1, MF_RECORD_BYE, 0, NULL, 2000);
+    n_failures = 1;
+    mf_client_end(client);
+    cr_assert(mf_client_has_losses(client));
 }

@@ -287,6 +287,11 @@ static void say_stop(int code, const char *why)
     mf_buffer_finish(&body);
 }
 
+static void say_end(bool has_losses)
+{
+    say_about(MF_RECORD_END, 0, has_losses);
+}
+
 static void welcome(void)
 {
     uint32_t slot_cores[1] = {0};
@@ -377,6 +382,16 @@ static void run_all(void)
 {
     while (mf_outbox_turn(&outbox) | mf_server_turn(server, 0) | mf_server_is_busy(server))
         listen();
+}
+
+/* It has left, and waits for nothing else. */
+static void expect_end(bool has_losses)
+{
+    cr_assert_not(mf_server_is_finished(server));
+    say_end(has_losses);
+    cr_assert(turn() >= 0);
+    cr_assert(mf_server_is_finished(server));
+    cr_assert(eq(int, mf_server_has_losses(server), has_losses));
 }
 
 static void setup(void)
@@ -498,7 +513,7 @@ Test(server_begin, told_to_stop_before_its_welcome_it_leaves)
     say_stop(ETIMEDOUT, "rank 2 did not come");
     cr_assert(turn() >= 0);
     cr_assert(eq(str, heard(), "hello\nhooks\nbye\n"));
-    cr_assert(mf_server_is_finished(server));
+    expect_end(false);
     cr_assert(eq(int, mf_server_stop_reason(server, &why), -ETIMEDOUT));
     cr_assert(eq(str, (char *)why, "rank 2 did not come"));
 }
@@ -846,8 +861,8 @@ Test(server, stopping_removes_the_blocks_stored_here)
     send_block(100, NULL);
     say_stop(0, "");
     run_all();
-    cr_assert(mf_server_is_finished(server));
     cr_assert(eq(int, count_blocks(), 0));
+    expect_end(false);
 }
 
 /* --- stopping --- */
@@ -884,9 +899,50 @@ Test(server, told_to_stop_it_finishes_and_says_bye)
     run_all();
     cr_assert(eq(str, heard(), "hooks\nfinish\nbye\n"), "the scheduler is told before");
     cr_assert(eq(int, n_finished, 1));
-    cr_assert(mf_server_is_finished(server));
+    expect_end(false);
     cr_assert(eq(int, mf_server_stop_reason(server, &why), 0));
     cr_assert(eq(int, turn(), 0));
+}
+
+Test(server, after_its_bye_it_waits_to_know_of_the_others)
+{
+    say_stop(0, "");
+    run_all();
+    cr_assert(eq(str, heard(), "hooks\nfinish\nbye\n"));
+    expect_end(true);
+}
+
+Test(server, behind_a_bye_nothing_but_the_end_counts)
+{
+    say_stop(0, "");
+    run_all();
+    heard();
+    add(ECHO, "x");
+    send_unit(1);
+    welcome();
+    run_all();
+    cr_assert(eq(str, heard(), ""));
+    expect_end(false);
+}
+
+Test(server, an_end_right_behind_the_stop_counts)
+{
+    say_stop(0, "");
+    say_end(false);
+    run_all();
+    cr_assert(eq(str, heard(), "hooks\nfinish\nbye\n"));
+    cr_assert(mf_server_is_finished(server));
+}
+
+Test(server, told_of_losses_with_the_stop_it_waits_for_nothing)
+{
+    const uint8_t no_reason[4] = {0};
+
+    say(&(struct mf_record){.kind = MF_RECORD_STOP, .number = 1}, no_reason, sizeof(no_reason));
+    run_all();
+    cr_assert(eq(str, heard(), "hooks\nfinish\nbye\n"));
+    cr_assert(mf_server_is_finished(server));
+    cr_assert(mf_server_has_losses(server));
 }
 
 Test(server, told_to_stop_while_a_function_runs_it_asks_that_to_stop)
@@ -912,7 +968,7 @@ Test(server, told_to_stop_it_sends_no_checkpoint_any_more)
         cr_assert(turn() >= 0);
     run_all();
     cr_assert(eq(str, heard(), "hooks\nfinish\nbye\n"));
-    cr_assert(mf_server_is_finished(server));
+    expect_end(false);
 }
 
 /* --- what cannot be --- */

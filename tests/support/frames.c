@@ -233,6 +233,7 @@ void t_frames_of_records(t_frame_fn fn, void *arg)
         {"stop", {.kind = MF_RECORD_STOP}, put_why},
         {"piece", {.kind = MF_RECORD_PIECE, .flags = MF_RECORD_IS_FIRST}, put_first_piece},
         {"life", {.kind = MF_RECORD_LIFE}, put_bytes},
+        {"end", {.kind = MF_RECORD_END, .number = 1}, NULL},
     };
     struct mf_buffer body = {0}, frame = {0}, all = {0};
 

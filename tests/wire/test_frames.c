@@ -121,6 +121,6 @@ Test(frames, there_is_a_valid_one_for_each_kind_of_record)
     t_frames_of_records(read_records, &seen);
     for (int kind = MF_RECORD_HELLO; kind <= MF_RECORD_HOOKS; kind++)
         cr_assert(eq(int, seen.n[kind], 2), "kind %d", kind);
-    for (int kind = MF_RECORD_WELCOME; kind <= MF_RECORD_LIFE; kind++)
+    for (int kind = MF_RECORD_WELCOME; kind <= MF_RECORD_END; kind++)
         cr_assert(eq(int, seen.n[kind], 2), "kind %d", kind);
 }

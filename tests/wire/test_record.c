@@ -104,7 +104,7 @@ Test(record, unknown_kinds_are_refused)
     for (unsigned kind = 0; kind < 256; kind++) {
         struct mf_record sent = {.kind = (uint8_t)kind};
         bool is_known = (kind >= MF_RECORD_HELLO && kind <= MF_RECORD_HOOKS) ||
-                        (kind >= MF_RECORD_WELCOME && kind <= MF_RECORD_LIFE);
+                        (kind >= MF_RECORD_WELCOME && kind <= MF_RECORD_END);
         struct mf_reader reader = mf_reader_over(&sent, sizeof(sent));
 
         cr_assert(eq(int, mf_record_next(&reader, &got, &body), is_known ? 1 : -EBADMSG));
