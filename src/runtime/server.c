@@ -256,12 +256,10 @@ static void push_out(struct mf_server *server)
 {
     const struct timespec nap = {.tv_nsec = 100 * MF_NS_PER_US};
     int64_t end_ns = mf_clock_monotonic_ns() + PUSH_NS;
-    const struct mf_buffer *frame;
-    uint32_t from;
 
     while (mf_transport_unsent(server->transport, server->scheduler) > 0 &&
            mf_clock_monotonic_ns() < end_ns) {
-        int r = mf_transport_receive(server->transport, &from, &frame);
+        int r = receive(server);
 
         if (r < 0)
             return;
