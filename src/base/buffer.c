@@ -6,6 +6,8 @@
  */
 #include "base/buffer.h"
 
+#include "base/large.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <stdarg.h>
@@ -47,6 +49,7 @@ int mf_buffer_grow(struct mf_buffer *buffer, size_t n)
     data = realloc(buffer->data, capacity);
     if (!data)
         return fail(buffer);
+    mf_large_advise(data, capacity);
     buffer->data = data;
     buffer->capacity = capacity;
     return 0;

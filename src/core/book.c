@@ -4,6 +4,8 @@
  */
 #include "core/book_private.h"
 
+#include "base/large.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +14,7 @@
 
 int mf_booking_keep_on_heap(struct mf_booking *booking, const void *bytes, size_t size)
 {
-    uint8_t *kept = malloc(size);
+    uint8_t *kept = mf_large_alloc(size);
 
     if (!kept)
         return -ENOMEM;

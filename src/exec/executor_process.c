@@ -17,6 +17,7 @@
 
 #include "base/clock.h"
 #include "base/io.h"
+#include "base/large.h"
 #include "exec/blocks.h"
 #include "exec/host.h"
 #include "exec/memory.h"
@@ -310,7 +311,7 @@ static void run_portion(struct executor_process *process, const struct mf_host_r
 static bool receive_input(struct executor_process *process, const struct mf_host_record *record)
 {
     drop_input(process);
-    process->input = malloc(record->size);
+    process->input = mf_large_alloc(record->size);
     process->input_task = record->number;
     return mf_host_receive(&process->host, process->input, record->size);
 }

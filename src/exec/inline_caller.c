@@ -12,6 +12,7 @@
 #include "exec/caller.h"
 
 #include "base/clock.h"
+#include "base/large.h"
 #include "exec/blocks.h"
 #include "exec/inline_unit.h"
 
@@ -205,7 +206,7 @@ static int checkpoint(void *arg, struct mpifarm_context *context, const void *da
     tell_entries(caller, caller->running, false);
     if (caller->is_stopped)
         return 0;
-    event.data = malloc(size ? size : 1);
+    event.data = mf_large_alloc(size);
     if (!event.data)
         return -ENOMEM;
     mf_copy(event.data, data, size);

@@ -4,6 +4,7 @@
  */
 #include "runtime/outbox.h"
 
+#include "base/large.h"
 #include "base/table.h"
 
 #include <errno.h>
@@ -73,7 +74,7 @@ static int begin_body(struct mf_inbox *inbox, const struct body_key *key, uint64
     drop_body(inbox, key);
     if (mf_table_insert(inbox->bodies, key, &place) < 0)
         return -ENOMEM;
-    *(struct body *)place = (struct body){.data = malloc(size), .size = size};
+    *(struct body *)place = (struct body){.data = mf_large_alloc(size), .size = size};
     return 0;
 }
 

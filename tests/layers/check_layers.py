@@ -45,7 +45,7 @@ PURE = re.compile(r'''^(
     |strsignal|sig(descr|abbrev)_np
     |abort|__assert_fail|__errno_location
     |sqrt|log|log2|log1p|exp|pow|ceil|floor|round|fmin|fmax|l?lround
-    |mf_(buffer|bundle|reader|error|heap|table|rng|command|shell|parse|format|nearest)\w*
+    |mf_(buffer|bundle|large|reader|error|heap|table|rng|command|shell|parse|format|nearest)\w*
     |_GLOBAL_OFFSET_TABLE_|__stack_chk_fail|__\w+_chk
     |__(asan|ubsan|lsan|tsan|sanitizer|sancov|gcov)_\w+
 )$''', re.VERBOSE)
