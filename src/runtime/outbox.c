@@ -6,6 +6,7 @@
  */
 #include "runtime/outbox.h"
 
+#include "base/large.h"
 #include "wire/message.h"
 
 #include <errno.h>
@@ -150,7 +151,7 @@ void mf_outbox_copy_rest(struct mf_outbox *outbox, uint64_t number)
     if (!parcel)
         return;
     /* As long as the whole, so that all places in it stay the same. */
-    copy = malloc(parcel->size);
+    copy = mf_large_alloc(parcel->size);
     if (!copy) {
         outbox->error = -ENOMEM;
         destroy_parcel(parcel);
@@ -168,7 +169,7 @@ static void send_piece(struct mf_outbox *outbox, struct parcel *parcel)
     size_t left = parcel->size - parcel->n_sent;
     size_t n = left < MF_PIECE_BYTES ? left : MF_PIECE_BYTES;
     struct mf_record record = {.kind = MF_RECORD_PIECE, .unit = parcel->number};
-    struct mf_buffer frame = {0};
+    struct mf_buffer frame = mf_transport_spare(outbox->transport);
     size_t offset;
 
     record.flags = (uint8_t)((parcel->n_sent == 0 ? MF_RECORD_IS_FIRST : 0) |

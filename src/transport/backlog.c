@@ -2,16 +2,12 @@
  * Queues behind large frames: see backlog.h.
  *
  * Frames get here only while a large one is under way, so each has memory of
- * its own, which is freed after use; but that of one large frame is kept for
- * the next, as pieces of a larger body come one after the other.
+ * its own, which is spare after use if it is large, else freed.
  */
 #include "transport/backlog.h"
 
 #include <errno.h>
 #include <stdlib.h>
-
-/* Most memory that is kept. */
-#define MAX_SPARE_BYTES ((size_t)2 << 20)
 
 /* One that is_awaited is being filled by somebody else. */
 struct mf_backlog_frame {
@@ -31,15 +27,15 @@ static struct mf_backlog_frame *first_of(const struct mf_backlog_queue *queue)
     return frame_of(queue->frames.next);
 }
 
-static void free_frame(struct mf_backlog_frame *frame)
+static void free_frame(struct mf_backlog *backlog, struct mf_backlog_frame *frame)
 {
-    mf_buffer_finish(&frame->frame);
+    mf_spares_put(backlog->spares, &frame->frame);
     free(frame);
 }
 
-int mf_backlog_init(struct mf_backlog *backlog, uint32_t n_peers)
+int mf_backlog_init(struct mf_backlog *backlog, uint32_t n_peers, struct mf_spares *spares)
 {
-    *backlog = (struct mf_backlog){.n_peers = n_peers};
+    *backlog = (struct mf_backlog){.n_peers = n_peers, .spares = spares};
     mf_list_init(&backlog->waiting);
     mf_list_init(&backlog->ready);
     backlog->queues = calloc(n_peers, sizeof(*backlog->queues));
@@ -59,8 +55,7 @@ void mf_backlog_finish(struct mf_backlog *backlog)
     mf_backlog_release(backlog);
     for (uint32_t i = 0; backlog->queues && i < backlog->n_peers; i++)
         while ((node = mf_list_pop_front(&backlog->queues[i].frames)))
-            free_frame(frame_of(node));
-    mf_buffer_finish(&backlog->spare);
+            free_frame(backlog, frame_of(node));
     free(backlog->queues);
     *backlog = (struct mf_backlog){0};
 }
@@ -119,8 +114,7 @@ int mf_backlog_await(struct mf_backlog *backlog, uint32_t peer)
 
     if (!frame)
         return -ENOMEM;
-    frame->frame = backlog->spare;
-    backlog->spare = (struct mf_buffer){0};
+    frame->frame = mf_spares_take(backlog->spares);
     return 0;
 }
 
@@ -132,7 +126,7 @@ int mf_backlog_move(struct mf_backlog *backlog, mf_backlog_move_fn *move, void *
         int r = move(arg, frame->peer, &frame->frame);
 
         if (r < 0) {
-            free_frame(pop_first(backlog, queue));
+            free_frame(backlog, pop_first(backlog, queue));
             return r;
         }
         if (r > 0) {
@@ -156,23 +150,10 @@ int mf_backlog_take(struct mf_backlog *backlog, uint32_t *ret_peer,
     return 1;
 }
 
-/* The memory of a frame is spare now if it is the larger one, and not too large. */
-static void keep_spare(struct mf_backlog *backlog, struct mf_buffer *memory)
-{
-    struct mf_buffer smaller = backlog->spare;
-
-    if (memory->capacity <= smaller.capacity || memory->capacity > MAX_SPARE_BYTES)
-        return;
-    backlog->spare = *memory;
-    mf_buffer_clear(&backlog->spare);
-    *memory = smaller;
-}
-
 void mf_backlog_release(struct mf_backlog *backlog)
 {
     if (!backlog->lent)
         return;
-    keep_spare(backlog, &backlog->lent->frame);
-    free_frame(backlog->lent);
+    free_frame(backlog, backlog->lent);
     backlog->lent = NULL;
 }

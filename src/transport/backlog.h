@@ -10,6 +10,7 @@
 
 #include "base/buffer.h"
 #include "base/list.h"
+#include "transport/spares.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -26,7 +27,7 @@ struct mf_backlog_queue {
  * @waiting  queues whose first frame is awaited
  * @ready    queues whose first frame is there
  * @lent     what the last take() lent out
- * @spare    memory for the next awaited frame
+ * @spares   memory for awaited frames; borrowed
  */
 struct mf_backlog {
     struct mf_list waiting;
@@ -34,11 +35,11 @@ struct mf_backlog {
     struct mf_backlog_queue *queues;
     uint32_t n_peers;
     struct mf_backlog_frame *lent;
-    struct mf_buffer spare;
+    struct mf_spares *spares;
 };
 
 /** Makes n_peers empty queues. Returns 0 or -ENOMEM; finish() is right after either. */
-int mf_backlog_init(struct mf_backlog *backlog, uint32_t n_peers);
+int mf_backlog_init(struct mf_backlog *backlog, uint32_t n_peers, struct mf_spares *spares);
 
 /** Frees all frames, also awaited ones: nobody may write to those any more. */
 void mf_backlog_finish(struct mf_backlog *backlog);

@@ -24,6 +24,7 @@
 #include "base/clock.h"
 #include "base/list.h"
 #include "transport/backlog.h"
+#include "transport/spares.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -119,17 +120,18 @@ struct peer {
 
 /*
  * `outgoing` is in the order in which the sends began; `spare` are transfers
- * whose memory can be used again. `lent` is at the caller, and is posted again
- * before anything else. `error` is set once a ring is out of order, and stays.
- * channels[0] is of the ends that there were at the start, n_first in number; each of the others
- * is of one that was started since. `held` are sends that wait for the end of `spawning`.
- * With `is_stuck` a thread was frozen within MPI.
+ * whose memory, that of a small frame, can be used again. `lent` is at the caller, and is posted
+ * again before anything else. `error` is set once a ring is out of order, and stays. channels[0] is
+ * of the ends that there were at the start, n_first in number; each of the others is of one that
+ * was started since. `held` are sends that wait for the end of `spawning`. With `is_stuck` a thread
+ * was frozen within MPI.
  */
 struct mpi_transport {
     struct mf_transport base;
     struct mf_list outgoing;
     struct mf_list spare;
     struct mf_list held;
+    struct mf_spares spares;
     struct mf_backlog backlog;
     struct peer *peers;
     struct channel *channels;
@@ -175,11 +177,10 @@ static struct transfer *take_transfer(struct mpi_transport *mpi)
     return transfer;
 }
 
-/* Keeps the memory of small frames only: a burst of large ones must not stay. */
 static void give_back(struct mpi_transport *mpi, struct transfer *transfer)
 {
-    if (transfer->frame.capacity > 64 * 1024)
-        mf_buffer_finish(&transfer->frame);
+    if (mf_spares_is_large(&transfer->frame))
+        mf_spares_put(&mpi->spares, &transfer->frame);
     mf_buffer_clear(&transfer->frame);
     mf_list_push_front(&mpi->spare, &transfer->node);
 }
@@ -266,6 +267,8 @@ static int start_send(struct mpi_transport *mpi, uint32_t to, int tag, struct mf
     if (code == MPI_SUCCESS)
         code = MPI_Test(&transfer->request, &is_done, MPI_STATUS_IGNORE);
     if (code != MPI_SUCCESS || is_done) {
+        if (tag == TAG_LARGE)
+            mf_spares_put(&mpi->spares, frame);
         mf_buffer_clear(frame);
         give_back(mpi, transfer);
         return code == MPI_SUCCESS ? 0 : (mpi->peers[to].error = -EIO);
@@ -298,6 +301,11 @@ static int mpi_send(struct mf_transport *transport, uint32_t to, struct mf_buffe
     r = start_send(mpi, to, TAG_SMALL, &announcement);
     mf_buffer_finish(&announcement);
     return r < 0 ? r : start_send(mpi, to, TAG_LARGE, frame);
+}
+
+static struct mf_buffer mpi_spare(struct mf_transport *transport)
+{
+    return mf_spares_take(&mpi_of(transport)->spares);
 }
 
 static uint64_t mpi_unsent(const struct mf_transport *transport, uint32_t to)
@@ -764,6 +772,7 @@ static void mpi_destroy(struct mf_transport *transport)
     free_transfers(&mpi->spare);
     free_transfers(&mpi->held);
     mf_backlog_finish(&mpi->backlog);
+    mf_spares_finish(&mpi->spares);
     free(mpi->peers);
     free_channels(mpi);
     free(mpi);
@@ -772,6 +781,7 @@ static void mpi_destroy(struct mf_transport *transport)
 static const struct mf_transport_ops mpi_ops = {
     .send = mpi_send,
     .receive = mpi_receive,
+    .spare = mpi_spare,
     .unsent = mpi_unsent,
     .spawn = mpi_spawn,
     .spawned = mpi_spawned,
@@ -781,7 +791,7 @@ static const struct mf_transport_ops mpi_ops = {
 static int start(struct mpi_transport *mpi, MPI_Comm comm)
 {
     uint32_t n_ends = mpi->base.max_size;
-    int r = mf_backlog_init(&mpi->backlog, n_ends);
+    int r = mf_backlog_init(&mpi->backlog, n_ends, &mpi->spares);
 
     mf_list_init(&mpi->outgoing);
     mf_list_init(&mpi->spare);

@@ -30,6 +30,8 @@ struct mf_spawn {
  *           peer gets nothing more, others as before.
  * @receive  1 with a frame, borrowed until the next call, and its sender; 0 for
  *           none now; or -errno. Also moves what is being sent.
+ * @spare    an empty buffer, the caller's, with the memory of a large frame that is over, if there
+ *           is any. NULL where none is kept
  * @unsent   bytes of frames to a peer that are still ours
  * @spawn    begin to start a program on a host; what it says of it is copied. Until that is over
  *           nothing is received, and what is sent waits. NULL where it cannot be done. Returns 0,
@@ -44,6 +46,7 @@ struct mf_transport_ops {
     int (*send)(struct mf_transport *transport, uint32_t to, struct mf_buffer *frame);
     int (*receive)(struct mf_transport *transport, uint32_t *ret_from,
                    const struct mf_buffer **ret_frame);
+    struct mf_buffer (*spare)(struct mf_transport *transport);
     uint64_t (*unsent)(const struct mf_transport *transport, uint32_t to);
     int (*spawn)(struct mf_transport *transport, const struct mf_spawn *spawn);
     int (*spawned)(struct mf_transport *transport, uint32_t *ret_number, struct mf_error *err);
@@ -84,6 +87,12 @@ static inline int mf_transport_receive(struct mf_transport *transport, uint32_t 
                                        const struct mf_buffer **ret_frame)
 {
     return transport->ops->receive(transport, ret_from, ret_frame);
+}
+
+/** Memory to make a large frame in. */
+static inline struct mf_buffer mf_transport_spare(struct mf_transport *transport)
+{
+    return transport->ops->spare ? transport->ops->spare(transport) : (struct mf_buffer){0};
 }
 
 static inline uint64_t mf_transport_unsent(const struct mf_transport *transport, uint32_t to)

@@ -30,8 +30,8 @@
 
 #include <stdint.h>
 
-/** Bytes of one piece. */
-#define MF_PIECE_BYTES ((size_t)1 << 20)
+/** Bytes of one piece, so that its frame fits into 1 MiB. */
+#define MF_PIECE_BYTES (((size_t)1 << 20) - 256)
 
 /** Calls of one unit, at most; and if they are one stretch. */
 #define MF_CALLS_PER_UNIT 1024

@@ -375,6 +375,40 @@ static void run_unsent(void)
     send_all_that_is_unsent(1);
 }
 
+/* --- memory --- */
+
+#define N_RECYCLED 100
+#define RECYCLED_BYTES ((size_t)1 << 20)
+
+static void send_in(struct mf_buffer frame, size_t size)
+{
+    CHECK(mf_buffer_reserve(&frame, size) == 0);
+    memset(frame.data, 1, size);
+    frame.size = size;
+    CHECK(mf_transport_send(transport, 1, &frame) == 0);
+    mf_buffer_finish(&frame);
+    send_all_that_is_unsent(1);
+}
+
+/* Each large frame is made in what the one before left behind; small ones take none of that. */
+static void run_recycling(void)
+{
+    struct mf_buffer frame;
+    uint32_t from;
+
+    for (int i = 0; i < N_RECYCLED; i++) {
+        if (transport->rank == 1) {
+            CHECK(await(&from)->size == RECYCLED_BYTES);
+            CHECK(await(&from)->size == 100);
+            continue;
+        }
+        frame = mf_transport_spare(transport);
+        CHECK(frame.size == 0 && (i == 0 || frame.capacity >= RECYCLED_BYTES));
+        send_in(frame, RECYCLED_BYTES);
+        send_in((struct mf_buffer){0}, 100);
+    }
+}
+
 /* --- leaving --- */
 
 /* What was sent last arrives, although its sender leaves at once. */
@@ -604,7 +638,7 @@ static const struct {
     {"busy", run_busy},           {"last_words", run_last_words}, {"leave", run_leave},
     {"spawning", run_spawning},   {"spawned", run_spawned},       {"unborn", run_unborn},
     {"signalled", run_signalled}, {"left_alone", run_left_alone}, {"hanging", run_hanging},
-    {"failing", run_failing},
+    {"failing", run_failing},     {"recycling", run_recycling},
 };
 
 static void run(const char *name)

@@ -140,6 +140,13 @@ Test(mpi, bytes_are_unsent_until_the_peer_has_taken_them)
     expect_all_fine(2, IN_PIECES, "unsent");
 }
 
+Test(mpi, memory_of_large_frames_serves_the_next_ones)
+{
+    expect_all_fine(2, "", "recycling");
+    expect_all_fine(2, IN_PIECES, "recycling");
+    expect_all_fine(2, TCP, "recycling");
+}
+
 Test(mpi, what_was_sent_last_arrives_although_its_sender_leaves)
 {
     expect_all_fine(2, "", "last_words");
