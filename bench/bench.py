@@ -2,7 +2,7 @@
 """Benchmarks of mpifarm. Every figure is a ratio against a ceiling measured in the same run.
 
     bench.py BUILD_DIR [NAME...]     names: commands mpi scale idle balance functions payloads
-                                     latency memory waiting simulate survival chaos slurm;
+                                     streams latency memory waiting simulate survival chaos slurm;
                                      default: all of these
                                      and slurm-chain, which takes some ten minutes
 
@@ -39,6 +39,7 @@ BENCHES = {
     "balance": bench_balance,
     "functions": functions.bench_functions,
     "payloads": functions.bench_payloads,
+    "streams": functions.bench_streams,
     "latency": functions.bench_latency,
     "memory": functions.bench_memory,
     "waiting": functions.bench_waiting,

@@ -142,6 +142,20 @@ def bench_latency(bench):
         report("latency", f"{name}: 99th percentile", p99, "us", trip, p99 / trip)
 
 
+def bench_streams(bench):
+    """Large inputs and results, against bare MPI from and into memory that is in use already."""
+    printed = bench.interleaved({
+        "in the rank": bench.ranks(2, "streams"),
+        "isolated": bench.ranks(2, "streams", "isolate=1")}, 3)
+    raw = median(printed["in the rank"], "raw_gbs")
+    report("streams", "raw", raw, "GB/s")
+    for name, rounds in printed.items():
+        for way in ("input", "result"):
+            value = median(rounds, f"{way}_gbs")
+            ratio = median(rounds, f"{way}_ratio") if f"{way}_ratio" in rounds[0] else value / raw
+            report("streams", f"{name}: {way} of 256 MiB", value, "GB/s", raw, ratio)
+
+
 def bench_balance(bench):
     """Heavy-tailed run times: makespan against max(longest, total / slots).
 
