@@ -75,8 +75,9 @@ static int await_word(int fd, struct mf_control_reply *ret_reply)
 {
     int r = receive(fd, 0, ret_reply);
 
+    /* It may be the last word, too. */
     if (r == -EAGAIN && shutdown(fd, SHUT_RD) == 0 && receive(fd, MSG_DONTWAIT, ret_reply) == 0)
-        return -EINPROGRESS;
+        return ret_reply->is_later ? -EINPROGRESS : 0;
     /* A farm that hangs up without a word ended just then. */
     return r == -EAGAIN ? -ETIMEDOUT : r == -ECONNRESET ? -ECONNREFUSED : r;
 }

@@ -297,7 +297,7 @@ static bool has_own_socket(const struct mf_control *control)
     struct stat found;
 
     return fstatat(control->place_fd, MF_CONTROL_SOCKET, &found, AT_SYMLINK_NOFOLLOW) == 0 &&
-           found.st_ino == control->socket.st_ino && found.st_dev == control->socket.st_dev;
+           mf_is_same_file(&found, &control->socket);
 }
 
 void mf_control_destroy(struct mf_control *control)

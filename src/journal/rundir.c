@@ -294,7 +294,7 @@ bool mf_rundir_is_in_place(const struct mf_rundir *rundir)
     struct stat opened, named;
 
     return fstat(rundir->fd, &opened) == 0 && stat(rundir->path, &named) == 0 &&
-           opened.st_dev == named.st_dev && opened.st_ino == named.st_ino;
+           mf_is_same_file(&opened, &named);
 }
 
 int mf_rundir_is_held(const char *path)

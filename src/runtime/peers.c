@@ -189,19 +189,24 @@ static bool should_work(const struct mf_scheduler *scheduler, const struct mf_pe
     return true;
 }
 
+int mf_peer_offer(struct mf_scheduler *scheduler, const struct mf_peer *peer)
+{
+    struct mf_event event = {
+        .kind = MF_EVENT_WORKER_UP, .worker = peer->rank, .node = peer->node, .has = peer->share};
+
+    return mf_scheduler_apply(scheduler, &event);
+}
+
 int mf_peer_bring_up(struct mf_scheduler *scheduler, struct mf_peer *peer,
                      const struct mf_needs *share)
 {
-    struct mf_event event = {
-        .kind = MF_EVENT_WORKER_UP, .worker = peer->rank, .node = peer->node, .has = *share};
-
     peer->state = MF_PEER_UP;
     peer->share = *share;
     peer->n_slots = share->n_slots;
     mf_notice_expect(scheduler, peer);
     scheduler->n_slots += share->n_slots;
     scheduler->has_new_heirs = true;
-    return mf_scheduler_apply(scheduler, &event);
+    return mf_peer_offer(scheduler, peer);
 }
 
 static int welcome_peer(struct mf_scheduler *scheduler, struct mf_peer *peer,
@@ -439,9 +444,6 @@ void mf_peer_doubt(struct mf_scheduler *scheduler, struct mf_peer *peer, const c
 
 void mf_peer_bring_back(struct mf_scheduler *scheduler, struct mf_peer *peer)
 {
-    struct mf_event event = {
-        .kind = MF_EVENT_WORKER_UP, .worker = peer->rank, .node = peer->node, .has = peer->share};
-
     mf_log_info(scheduler->config.log, "rank %" PRIu32 " on %s is back", peer->rank, peer->host);
     peer->state = MF_PEER_UP;
     peer->is_missed = false;
@@ -451,7 +453,7 @@ void mf_peer_bring_back(struct mf_scheduler *scheduler, struct mf_peer *peer)
     mf_notice_expect(scheduler, peer);
     mf_hooks_post(scheduler, peer);
     if (!peer->is_drained)
-        mf_scheduler_apply(scheduler, &event);
+        mf_peer_offer(scheduler, peer);
 }
 
 void mf_peer_dismiss(struct mf_scheduler *scheduler, struct mf_peer *peer, const char *why)

@@ -149,11 +149,8 @@ static void ask(struct mf_scheduler *scheduler)
 /* They are still the job's, so their workers are there for what is tried again. */
 static void take_back(struct mf_scheduler *scheduler, const struct mf_peer *peer)
 {
-    struct mf_event event = {
-        .kind = MF_EVENT_WORKER_UP, .worker = peer->rank, .node = peer->node, .has = peer->share};
-
     if (peer->state == MF_PEER_UP)
-        mf_scheduler_apply(scheduler, &event);
+        mf_peer_offer(scheduler, peer);
 }
 
 static void on_answer(void *arg, const char *why)

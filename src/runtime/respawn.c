@@ -196,12 +196,9 @@ static struct mf_peer *find_drained(struct mf_scheduler *scheduler)
 
 static void take_back(struct mf_scheduler *scheduler, struct mf_peer *peer)
 {
-    struct mf_event event = {
-        .kind = MF_EVENT_WORKER_UP, .worker = peer->rank, .node = peer->node, .has = peer->share};
-
     mf_log_info(scheduler->config.log, "rank %" PRIu32 " on %s gets work again", peer->rank,
                 peer->host);
-    mf_scheduler_apply(scheduler, &event);
+    mf_peer_offer(scheduler, peer);
 }
 
 uint32_t mf_respawn_grow(struct mf_scheduler *scheduler, uint32_t n, uint32_t *ret_n_starting)

@@ -584,6 +584,9 @@ void mf_peer_part(struct mf_scheduler *scheduler, struct mf_peer *peer);
 /** A rank that this scheduler has never heard of is lost, but may come. */
 void mf_peer_doubt_unseen(struct mf_scheduler *scheduler, struct mf_peer *peer);
 
+/** The farm gives a worker tasks from now on, by its share of the node. Returns 0 or -errno. */
+int mf_peer_offer(struct mf_scheduler *scheduler, const struct mf_peer *peer);
+
 /** A worker with that share of its node takes tasks. Returns 0 or -errno. */
 int mf_peer_bring_up(struct mf_scheduler *scheduler, struct mf_peer *peer,
                      const struct mf_needs *share);

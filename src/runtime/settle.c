@@ -5,6 +5,7 @@
 #include "runtime/scheduler_private.h"
 
 #include "base/clock.h"
+#include "base/io.h"
 #include "journal/rundir.h"
 
 #include <errno.h>
@@ -536,8 +537,7 @@ static bool is_same_file(const char *path, const char *other)
 {
     struct stat a, b;
 
-    return stat(path, &a) == 0 && stat(other, &b) == 0 && a.st_dev == b.st_dev &&
-           a.st_ino == b.st_ino;
+    return stat(path, &a) == 0 && stat(other, &b) == 0 && mf_is_same_file(&a, &b);
 }
 
 static int open_tables(struct mf_scheduler *scheduler, struct mf_error *err)
