@@ -151,6 +151,8 @@ static void client(struct mpifarm *farm, int function)
     double *raw_s = allocate(n), *input_s = allocate(n), *result_s = allocate(n);
     double *input_ratio = allocate(n), *result_ratio = allocate(n);
 
+    if (mpifarm_size(farm) != 2)
+        mf_client_fail("two ranks are needed");
     bytes = make_bytes();
     for (size_t i = 0; i <= n; i++) {
         size_t k = i > 0 ? i - 1 : 0; /* the first round is to get warm */

@@ -222,8 +222,8 @@ MPIFARM_API int mpifarm_hooks(struct mpifarm *farm, int (*init)(struct mpifarm *
 /**
  * mpifarm_start() - begin.
  *
- * On ranks other than 0 it serves, and returns when the client has finished and all ranks have
- * left, each with its finish hook behind it.
+ * On ranks other than 0 it serves, and returns when the client has finished and the finish hooks of
+ * all ranks are through, or some rank was lost; at once when the farm cannot begin.
  * Why it cannot begin is also written to standard error.
  *
  * Returns MPIFARM_CLIENT on rank 0 and MPIFARM_SERVED on the others; -EPROTO, on

@@ -378,7 +378,7 @@ static void learn_sharing(struct mpifarm *farm)
 /* A rank that gave up at a message still waits to be told to stop, unless it cannot hear that. */
 #define MAX_ERRORS 3
 
-/* A rank other than 0, until it is told to stop. */
+/* A rank other than 0, until it was told to stop and how the others have ended. */
 static int serve(struct mpifarm *farm)
 {
     int n_errors = 0, r = create_server(farm, farm->remote);
@@ -516,7 +516,7 @@ static void withdraw(struct mpifarm *farm)
     if (farm->remote->rank == 0) {
         snprintf(text, sizeof(text), "rank 0 %s", why);
         mf_client_dismiss_all(farm->remote, -EPROTO, text, &farm->log);
-    } else if (!farm->server || !mf_server_is_finished(farm->server)) {
+    } else if (!farm->server || !mf_server_has_left(farm->server)) {
         snprintf(text, sizeof(text), "it %s", why);
         mf_server_decline(farm->remote, 0, text);
     }

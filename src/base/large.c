@@ -6,7 +6,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-/* Two huge pages, one of which is surely whole wherever the memory begins. */
+/* Two huge pages of most machines, one of which is surely whole wherever the memory begins. */
 #define LARGE_BYTES ((size_t)4 << 20)
 
 void mf_large_advise(void *data, size_t size)

@@ -2,7 +2,8 @@
  * Memory of large bodies: inputs, results, checkpoints and blocks.
  *
  * The kernel gives it a page at a time, as it is touched, which takes longer than to copy what goes
- * there. Where it has huge pages to give, it gives those.
+ * there. Where it has huge pages to give, it gives those. The advice is of the addresses: what the
+ * C library makes of them after free() has it, too.
  */
 #ifndef MF_BASE_LARGE_H
 #define MF_BASE_LARGE_H

@@ -105,7 +105,7 @@ int mf_client_is_ready(struct mf_client *client, int64_t now_ns, struct mf_error
  */
 int mf_client_announce(struct mf_transport *remote, const struct mf_life *life);
 
-/** Whether a server is gone, so that the ranks should not wait for each other in the end. */
+/** Whether a server is gone or cannot be told of the end: none should wait for the others then. */
 bool mf_client_has_losses(const struct mf_client *client);
 
 /**

@@ -1,6 +1,6 @@
 /*
- * The servers of the client: coming up, frames to each, leaving. Runs in rank
- * 0's only thread.
+ * The servers of the client: coming up, and frames to each. Runs in rank 0's
+ * only thread.
  */
 #include "runtime/client_private.h"
 
@@ -33,26 +33,11 @@ struct mf_buffer *mf_station_frame(struct mf_client *client, struct mf_station *
     return mf_outbox_make_room(&station->outbox, n);
 }
 
-static void post(struct mf_client *client, struct mf_station *station,
-                 const struct mf_record *record, const struct mf_buffer *body)
+void mf_station_post(struct mf_client *client, struct mf_station *station,
+                     const struct mf_record *record, const struct mf_buffer *body)
 {
     mf_record_put(mf_station_frame(client, station, sizeof(*record) + body->size), record,
                   body->data, body->size);
-}
-
-/* `code` is 0 and `why` "" for an end in order. */
-static void post_stop(struct mf_client *client, struct mf_station *station, int code,
-                      const char *why)
-{
-    struct mf_record record = {
-        .kind = MF_RECORD_STOP, .number = client->n_gone > 0, .unit = (uint64_t)-code};
-    struct mf_buffer body = {0};
-
-    mf_buffer_put_text(&body, why);
-    post(client, station, &record, &body);
-    mf_buffer_finish(&body);
-    station->awaits_end = record.number == 0;
-    station->state = MF_STATION_STOPPING;
 }
 
 /* One that was told to stop, if it hears that at all, is not told again. */
@@ -103,7 +88,10 @@ int mf_station_on_hello(struct mf_client *client, struct mf_station *station,
     struct mf_life life;
     int r;
 
-    if (station->state != MF_STATION_EXPECTED)
+    /* One that comes too late has been told so. */
+    bool is_late = station->state == MF_STATION_STOPPING && station->host[0] == '\0';
+
+    if (station->state != MF_STATION_EXPECTED && !is_late)
         return -EPROTO;
     mf_reader_get_text(body, station->host, sizeof(station->host));
     cores = mf_reader_get_bytes(body, &n_cores_bytes);
@@ -111,14 +99,16 @@ int mf_station_on_hello(struct mf_client *client, struct mf_station *station,
     mf_life_decode(body, &life);
     if (mf_reader_finish(body) < 0)
         return -EBADMSG;
-    r = mf_node_decode_cores(cores, n_cores_bytes, &station->cores, &station->n_cores);
-    if (r < 0)
-        return r;
-    station->state = MF_STATION_HELLO;
     if (client->sentry)
         mf_sentry_meet(client->sentry, station->rank, &life);
     if (client->sentry)
         mf_sentry_expect(client->sentry, station->rank);
+    if (is_late)
+        return 0;
+    r = mf_node_decode_cores(cores, n_cores_bytes, &station->cores, &station->n_cores);
+    if (r < 0)
+        return r;
+    station->state = MF_STATION_HELLO;
     r = mf_functions_compare(client->config.functions, functions, n_functions_bytes, station->rank,
                              &err);
     if (r == -EPROTO)
@@ -142,7 +132,7 @@ static int bring_up(struct mf_client *client, struct mf_station *station,
     mf_node_encode_welcome("", share, split, pin, false, &welcome);
     r = mf_buffer_status(&welcome);
     if (r == 0)
-        post(client, station, &record, &welcome);
+        mf_station_post(client, station, &record, &welcome);
     mf_buffer_finish(&welcome);
     if (r < 0)
         return r;
@@ -276,23 +266,8 @@ int mf_client_is_ready(struct mf_client *client, int64_t now_ns, struct mf_error
     return 1;
 }
 
-/* --- leaving --- */
-
-/* What was not handed to the transport is not sent any more. */
-static void empty_outbox(struct mf_station *station)
-{
-    struct mf_outbox *outbox = &station->outbox;
-    struct mf_transport *transport = outbox->transport;
-    uint32_t peer = outbox->peer;
-
-    mf_outbox_finish(outbox);
-    mf_outbox_init(outbox, transport, peer);
-    mf_list_remove(&station->node);
-}
-
-/* A farm that has not begun does not begin without one of its ranks. */
-static void refuse_to_begin(struct mf_client *client, const struct mf_station *station,
-                            const char *why)
+void mf_station_refuse_to_begin(struct mf_client *client, const struct mf_station *station,
+                                const char *why)
 {
     struct mf_error err;
 
@@ -302,277 +277,65 @@ static void refuse_to_begin(struct mf_client *client, const struct mf_station *s
     note_begin_error(client, &err);
 }
 
-void mf_station_lose(struct mf_client *client, struct mf_station *station, const char *why)
-{
-    struct mf_event event = {.kind = MF_EVENT_WORKER_LOST, .worker = station->rank};
-    bool was_up = station->state == MF_STATION_UP;
+/* --- words to all, without a client --- */
 
-    if (station->state == MF_STATION_GONE)
-        return;
-    station->state = MF_STATION_GONE;
-    empty_outbox(station);
-    /* Of results that have not come whole, which may be gigabytes, the rest does not come. */
-    mf_inbox_destroy(station->inbox);
-    station->inbox = NULL;
-    if (client->sentry)
-        mf_sentry_forget(client->sentry, station->rank);
-    if (client->is_stopping)
-        return;
-    if (!was_up) {
-        refuse_to_begin(client, station, why);
-        return;
-    }
-    mf_log_warning(client->config.log, "rank %" PRIu32 " on %s is lost: %s", station->rank,
-                   station->host, why);
-    client->n_slots -= station->n_slots;
-    client->is_stirred = true;
-    mf_units_lose(client, station);
-    mf_client_apply(client, &event);
-    mf_blocks_lose(client, station);
+void mf_stop_put(struct mf_buffer *frame, int code, const char *why, bool has_losses)
+{
+    const struct mf_record stop = {
+        .kind = MF_RECORD_STOP, .number = has_losses, .unit = (uint64_t)-code};
+    const struct mf_record end = {.kind = MF_RECORD_END, .number = has_losses};
+    struct mf_buffer body = {0};
+
+    mf_buffer_put_text(&body, why);
+    mf_record_put(frame, &stop, body.data, body.size);
+    if (code < 0)
+        mf_record_put(frame, &end, NULL, 0);
+    mf_buffer_finish(&body);
 }
 
-void mf_station_dismiss(struct mf_client *client, struct mf_station *station, const char *why)
+/* The same frame to all other ranks. Returns 0 or the first error. */
+static int tell_all(struct mf_transport *remote, const struct mf_buffer *frame)
 {
-    if (station->state == MF_STATION_GONE)
-        return;
-    mf_station_lose(client, station, why);
-    post_stop(client, station, 0, "");
-}
-
-/* If it is there after all it is told to stop; but nobody waits for that. */
-static void give_up_silent(struct mf_client *client, struct mf_station *station, const char *why)
-{
-    mf_station_dismiss(client, station, why);
-    station->state = MF_STATION_GONE;
-}
-
-/* At the end nobody asks for it any more, but it may not have done what it was about to. Once some
- * are lost, others end without waiting: their last word may not have been read yet. */
-static void report_loss(const struct mf_client *client, const struct mf_station *station,
-                        const char *why)
-{
-    if (client->is_stopping && client->n_gone == 0)
-        mf_log_warning(client->config.log, "rank %" PRIu32 " on %s is lost: %s", station->rank,
-                       station->host, why);
-}
-
-void mf_stations_look(struct mf_client *client)
-{
-    enum mf_passing passing;
-    uint32_t rank;
-
-    mf_sentry_look(client->sentry, client->now_ns);
-    while (mf_sentry_next(client->sentry, &rank, &passing)) {
-        struct mf_station *station = &client->stations[rank];
-        bool has_ended = passing == MF_PASSING_ENDED;
-        const char *why = has_ended ? "its process has ended" : "nothing is heard of it";
-
-        report_loss(client, station, why);
-        client->n_gone++;
-        if (has_ended)
-            mf_station_lose(client, station, why);
-        else
-            give_up_silent(client, station, why);
-    }
-}
-
-bool mf_client_has_losses(const struct mf_client *client)
-{
-    return client->n_gone > 0;
-}
-
-void mf_client_stop(struct mf_client *client, int64_t now_ns, int code, const char *why)
-{
-    client->is_stopping = true;
-    for (uint32_t i = 0; i < client->n_stations; i++) {
-        struct mf_station *station = &client->stations[i];
-
-        station->awaited_ns = now_ns;
-        if (station->state >= MF_STATION_STOPPING)
-            continue;
-        empty_outbox(station);
-        post_stop(client, station, code, why);
-    }
-    mf_stations_send(client);
-}
-
-/* The same record to all other ranks. Returns 0 or the first error. */
-static int tell_all(struct mf_transport *remote, const struct mf_record *record,
-                    const struct mf_buffer *body)
-{
-    struct mf_buffer frame = {0};
     int result = 0;
 
     for (uint32_t to = 1; to < remote->size; to++) {
+        struct mf_buffer copy = {0};
         int r;
 
-        mf_record_put(&frame, record, body->data, body->size);
-        r = mf_transport_send(remote, to, &frame);
+        mf_buffer_append(&copy, frame->data, frame->size);
+        r = frame->has_failed ? -ENOMEM : mf_transport_send(remote, to, &copy);
         if (r < 0 && result == 0)
             result = r;
-        mf_buffer_clear(&frame);
+        mf_buffer_finish(&copy);
     }
-    mf_buffer_finish(&frame);
     return result;
 }
 
 int mf_client_announce(struct mf_transport *remote, const struct mf_life *life)
 {
     const struct mf_record record = {.kind = MF_RECORD_LIFE};
-    struct mf_buffer body = {0};
+    struct mf_buffer body = {0}, frame = {0};
     int r;
 
     mf_life_encode(life, &body);
-    r = tell_all(remote, &record, &body);
+    mf_record_put(&frame, &record, body.data, body.size);
+    r = tell_all(remote, &frame);
     mf_buffer_finish(&body);
+    mf_buffer_finish(&frame);
     return r;
 }
 
 void mf_client_dismiss_all(struct mf_transport *remote, int code, const char *why,
                            const struct mf_log *log)
 {
-    const struct mf_record stop = {.kind = MF_RECORD_STOP, .unit = (uint64_t)-code};
-    const struct mf_record end = {.kind = MF_RECORD_END};
-    struct mf_buffer body = {0};
+    struct mf_buffer frame = {0};
     int r;
 
-    mf_buffer_put_text(&body, why);
-    r = tell_all(remote, &stop, &body);
-    mf_buffer_clear(&body);
-    if (r == 0)
-        r = tell_all(remote, &end, &body);
+    mf_stop_put(&frame, code, why, false);
+    r = tell_all(remote, &frame);
     if (r < 0)
         mf_log_error(log, "the other ranks cannot be told to stop: %s", strerror(-r));
-    mf_buffer_finish(&body);
-}
-
-bool mf_client_is_stopped(const struct mf_client *client)
-{
-    for (uint32_t i = 0; i < client->n_stations; i++)
-        if (client->stations[i].state < MF_STATION_LEFT)
-            return false;
-    return true;
-}
-
-void mf_client_end(struct mf_client *client)
-{
-    const struct mf_record end = {.kind = MF_RECORD_END, .number = client->n_gone > 0};
-    const struct mf_buffer nothing = {0};
-
-    for (uint32_t i = 0; i < client->n_stations; i++) {
-        struct mf_station *station = &client->stations[i];
-
-        if (station->state != MF_STATION_LEFT)
-            continue;
-        post(client, station, &end, &nothing);
-        /* It waits, and nobody should wait for it. */
-        if (mf_outbox_turn(&station->outbox) < 0)
-            client->n_gone++;
-        mf_station_lose(client, station, "it left");
-    }
-}
-
-/* --- what leaving takes --- */
-
-int mf_station_on_hooks(struct mf_client *client, struct mf_station *station,
-                        const struct mf_record *record)
-{
-    if (station->state < MF_STATION_UP || record->number > 1)
-        return -EPROTO;
-    station->is_in_hook = record->number == 1;
-    station->awaited_ns = client->now_ns;
-    return 0;
-}
-
-int mf_station_on_bye(struct mf_client *client, struct mf_station *station, struct mf_reader *body)
-{
-    char why[256] = "it left";
-
-    if (body->left > 0)
-        mf_reader_get_text(body, why, sizeof(why));
-    if (mf_reader_finish(body) < 0)
-        return -EBADMSG;
-    /* Whoever ends now does not know yet what becomes of the others. */
-    if (station->state == MF_STATION_STOPPING && station->awaits_end)
-        station->state = MF_STATION_LEFT;
-    else
-        mf_station_lose(client, station, why);
-    return 0;
-}
-
-static bool is_overdue(const struct mf_station *station, int64_t now_ns)
-{
-    return station->state < MF_STATION_LEFT && !station->is_in_hook &&
-           now_ns - station->awaited_ns >= MF_CLIENT_LEAVE_NS;
-}
-
-bool mf_client_is_overdue(const struct mf_client *client, int64_t now_ns)
-{
-    for (uint32_t i = 0; i < client->n_stations; i++)
-        if (is_overdue(&client->stations[i], now_ns))
-            return true;
-    return false;
-}
-
-/* Units that have ended stay until they are looked at, which they are not at the end. */
-static bool is_running(const struct mf_client *client, const struct mf_unit *unit)
-{
-    return unit->n_reported < unit->n_calls &&
-           mf_unit_find(client, unit->station, unit->id, unit->attempt) == unit;
-}
-
-/* The function that a silent rank has been in, as far as is known; NULL for none. */
-static const char *function_at(const struct mf_client *client, const struct mf_station *station)
-{
-    const struct mf_functions *functions = client->config.functions;
-    const struct mf_unit *oldest = NULL;
-    uint32_t function;
-
-    for (uint32_t i = 0; i < client->n_units; i++) {
-        const struct mf_unit *unit = client->units[i];
-
-        if (unit && unit->station == station && is_running(client, unit) &&
-            (!oldest || unit->id < oldest->id))
-            oldest = unit;
-    }
-    if (!oldest)
-        return NULL;
-    function = oldest->function;
-    if (oldest->is_mixed) {
-        uint32_t number = oldest->calls[oldest->n_reported];
-
-        /* Which one a call was that was withdrawn, nobody knows any more. */
-        if (number == MF_NO_CALL)
-            return NULL;
-        function = mf_book_at(client->book, number)->function;
-    }
-    return function < functions->n_items ? functions->items[function].name : NULL;
-}
-
-static void describe(const struct mf_client *client, const struct mf_station *station, char *text,
-                     size_t size)
-{
-    const char *function = function_at(client, station);
-
-    if (function)
-        snprintf(text, size, "rank %" PRIu32 " on %s does not return from function \"%s\"",
-                 station->rank, station->host, function);
-    else
-        snprintf(text, size, "rank %" PRIu32 " on %s does not answer", station->rank,
-                 station->host[0] ? station->host : "an unknown host");
-}
-
-char *mf_client_describe_overdue(const struct mf_client *client, int64_t now_ns, char *text,
-                                 size_t size)
-{
-    text[0] = '\0';
-    for (uint32_t i = 0; i < client->n_stations; i++) {
-        if (!is_overdue(&client->stations[i], now_ns))
-            continue;
-        describe(client, &client->stations[i], text, size);
-        break;
-    }
-    return text;
+    mf_buffer_finish(&frame);
 }
 
 /* --- life --- */

@@ -2,7 +2,8 @@
  * The client's state, shared by the files it is made of:
  *
  *     client.c         life, the turn
- *     client_peers.c   the servers: HELLO, shares of nodes, leaving
+ *     client_peers.c   the servers: HELLO, shares of nodes
+ *     client_leaving.c the servers: told to stop, lost, waited for
  *     client_units.c   tasks into units, and units to servers
  *     client_sent.c    what happens to units afterwards: splitting, losing, dissolving
  *     client_results.c what servers report
@@ -39,7 +40,7 @@ enum mf_station_state {
  * @outbox, @inbox  what goes there, and large results on their way here; no inbox once it is lost
  * @n_targeted      units that it alone may run
  * @is_in_hook      its hooks run, which may take as long as they like
- * @awaits_end      END is to follow its BYE
+ * @awaits_end      END is to follow its BYE, as others may still be lost
  * @awaited_ns      since when it has to do something to leave, once it was told to stop
  * @node            its place in the list of those with something to send
  */
@@ -192,15 +193,28 @@ struct mf_station *mf_station_find(struct mf_client *client, uint32_t rank);
 /** The frame to append a record of about n bytes for the station to, which is then sent. */
 struct mf_buffer *mf_station_frame(struct mf_client *client, struct mf_station *station, size_t n);
 
+/** Appends a record to what goes to the station. */
+void mf_station_post(struct mf_client *client, struct mf_station *station,
+                     const struct mf_record *record, const struct mf_buffer *body);
+
 /** Sends what there is to send. Returns whether there was any. */
 bool mf_stations_send(struct mf_client *client);
-
-/** Gives up the servers that are gone, after what came was taken in. */
-void mf_stations_look(struct mf_client *client);
 
 /** A server says what it has. Returns 0 or -errno. */
 int mf_station_on_hello(struct mf_client *client, struct mf_station *station,
                         struct mf_reader *body);
+
+/** A farm that has not begun does not begin without one of its ranks. */
+void mf_station_refuse_to_begin(struct mf_client *client, const struct mf_station *station,
+                                const char *why);
+
+/** STOP, with END right behind it where nothing has begun that others could die of. */
+void mf_stop_put(struct mf_buffer *frame, int code, const char *why, bool has_losses);
+
+/* client_leaving.c */
+
+/** Gives up the servers that are gone, after what came was taken in. */
+void mf_stations_look(struct mf_client *client);
 
 /** Its hooks run, or have ended. Returns 0 or -errno. */
 int mf_station_on_hooks(struct mf_client *client, struct mf_station *station,
@@ -213,7 +227,7 @@ int mf_station_on_bye(struct mf_client *client, struct mf_station *station, stru
  */
 void mf_station_lose(struct mf_client *client, struct mf_station *station, const char *why);
 
-/** The same for one that still listens: it is told to stop. */
+/** The same for one that still listens: it is told to stop, if it was not, and awaited. */
 void mf_station_dismiss(struct mf_client *client, struct mf_station *station, const char *why);
 
 /* client_units.c */

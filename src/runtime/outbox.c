@@ -7,6 +7,7 @@
 #include "runtime/outbox.h"
 
 #include "base/large.h"
+#include "transport/spares.h"
 #include "wire/message.h"
 
 #include <errno.h>
@@ -15,6 +16,9 @@
 
 /* What the transport may hold of a large body: enough to keep it moving. */
 #define WINDOW_BYTES ((uint64_t)4 << 20)
+
+/* The memory of a piece, with its frame and record, can serve the next one. */
+_Static_assert(MF_PIECE_BYTES + 128 <= MF_SPARE_BYTES, "a piece is kept");
 
 /* What waits in the queue: a large body, or a frame if data is NULL. */
 struct parcel {

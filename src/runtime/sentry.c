@@ -309,6 +309,11 @@ bool mf_sentry_is_due(const struct mf_sentry *sentry, int64_t now_ns)
     return now_ns >= sentry->now_ns + LOOK_NS || !mf_list_is_empty(&sentry->ended);
 }
 
+void mf_sentry_hasten(struct mf_sentry *sentry)
+{
+    sentry->asked_ns = INT64_MIN;
+}
+
 void mf_sentry_look(struct mf_sentry *sentry, int64_t now_ns)
 {
     sentry->now_ns = now_ns;

@@ -62,6 +62,9 @@ void mf_sentry_forget(struct mf_sentry *sentry, uint32_t peer);
  */
 bool mf_sentry_is_due(const struct mf_sentry *sentry, int64_t now_ns);
 
+/** The next look is to see all that has happened by then, however little time has passed. */
+void mf_sentry_hasten(struct mf_sentry *sentry);
+
 /** Looks who is there, before or after what has come is taken in: it is mf_sentry_next() that must
  * come behind that. */
 void mf_sentry_look(struct mf_sentry *sentry, int64_t now_ns);

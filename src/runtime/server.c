@@ -7,7 +7,8 @@
  *
  * While an inline caller runs a function, mf_server_poll() receives and sends
  * in between. A STOP is obeyed at the end of the turn: the scheduler is told that
- * no call runs any more, then the finish hooks run, and BYE is the last word.
+ * no call runs any more, then the finish hooks run, and BYE is the last word. What
+ * has become of the other ranks by then the scheduler says with END.
  */
 #include "runtime/server_private.h"
 
@@ -310,7 +311,7 @@ static void look_for_scheduler(struct mf_server *server, int64_t now_ns)
         return;
     /* Its last word may have come since this process has looked. */
     (void)receive(server);
-    if (!mf_server_is_finished(server))
+    if (!server->is_stopping || !(server->is_over || server->has_losses))
         on_scheduler_lost(server);
 }
 
@@ -360,6 +361,11 @@ struct mf_sharing mf_server_sharing(const struct mf_server *server)
 bool mf_server_is_finished(const struct mf_server *server)
 {
     return server->is_orphan || (server->has_left && (server->is_over || server->has_losses));
+}
+
+bool mf_server_has_left(const struct mf_server *server)
+{
+    return server->has_left || server->is_orphan;
 }
 
 bool mf_server_has_losses(const struct mf_server *server)

@@ -81,6 +81,9 @@ struct mf_sharing mf_server_sharing(const struct mf_server *server);
  */
 bool mf_server_is_finished(const struct mf_server *server);
 
+/** Whether it has said BYE, or has nobody to say it to. */
+bool mf_server_has_left(const struct mf_server *server);
+
 /** After the end: whether ranks were lost, so that none should wait for all the others. */
 bool mf_server_has_losses(const struct mf_server *server);
 

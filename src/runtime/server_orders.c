@@ -156,12 +156,18 @@ static int on_life(struct mf_server *server, struct mf_reader *body)
 
 static int on_stop(struct mf_server *server, const struct mf_record *record, struct mf_reader *body)
 {
-    mf_reader_get_text(body, server->stop_reason.text, sizeof(server->stop_reason.text));
+    struct mf_error reason;
+
+    mf_reader_get_text(body, reason.text, sizeof(reason.text));
     if (mf_reader_finish(body) < 0 || record->unit > INT_MAX)
         return -EBADMSG;
+    server->has_losses |= record->number != 0;
+    /* It may be told once more, when it is given up. */
+    if (server->is_stopping)
+        return 0;
     server->is_stopping = true;
     server->stop_code = -(int)record->unit;
-    server->has_losses = record->number != 0;
+    server->stop_reason = reason;
     /* A function that runs is asked to return. */
     if (server->is_turning)
         server->caller->ops->stop(server->caller);

@@ -15,7 +15,7 @@
 
 /**
  * @is_welcome    the caller was begun
- * @is_broken     the scheduler was told that nothing runs here: only STOP counts
+ * @is_broken     the scheduler was told that nothing runs here: only STOP, END and LIFE count
  * @is_turning    inside of the caller's turn
  * @is_stopping   STOP came
  * @stop_code, @stop_reason   what it said: 0 in order, or -errno with a sentence
@@ -84,7 +84,7 @@ void mf_server_forget_saved(struct mf_server *server);
 /* server_orders.c */
 
 /**
- * Does what a frame of the scheduler says; what comes behind a STOP is passed over.
+ * Does what a frame of the scheduler says; behind a STOP only what is said of the end counts.
  *
  * Returns 0; -EBADMSG or -EPROTO when the frame makes no sense; or what stopped it.
  */

@@ -120,7 +120,7 @@ struct peer {
 
 /*
  * `outgoing` is in the order in which the sends began; `spare` are transfers
- * whose memory, that of a small frame, can be used again. `lent` is at the caller, and is posted
+ * whose memory, which is not large, can be used again. `lent` is at the caller, and is posted
  * again before anything else. `error` is set once a ring is out of order, and stays. channels[0] is
  * of the ends that there were at the start, n_first in number; each of the others is of one that
  * was started since. `held` are sends that wait for the end of `spawning`. With `is_stuck` a thread
@@ -267,7 +267,7 @@ static int start_send(struct mpi_transport *mpi, uint32_t to, int tag, struct mf
     if (code == MPI_SUCCESS)
         code = MPI_Test(&transfer->request, &is_done, MPI_STATUS_IGNORE);
     if (code != MPI_SUCCESS || is_done) {
-        if (tag == TAG_LARGE)
+        if (mf_spares_is_large(frame))
             mf_spares_put(&mpi->spares, frame);
         mf_buffer_clear(frame);
         give_back(mpi, transfer);

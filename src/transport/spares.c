@@ -3,9 +3,6 @@
 
 #define LARGE_BYTES ((size_t)64 << 10)
 
-/* That of a piece. A burst of larger frames is not to stay. */
-#define MAX_BYTES ((size_t)1 << 20)
-
 bool mf_spares_is_large(const struct mf_buffer *buffer)
 {
     return buffer->capacity > LARGE_BYTES;
@@ -13,7 +10,8 @@ bool mf_spares_is_large(const struct mf_buffer *buffer)
 
 void mf_spares_put(struct mf_spares *spares, struct mf_buffer *buffer)
 {
-    if (!mf_spares_is_large(buffer) || buffer->capacity > MAX_BYTES || spares->n == MF_N_SPARES) {
+    if (!mf_spares_is_large(buffer) || buffer->capacity > MF_SPARE_BYTES ||
+        spares->n == MF_N_SPARES) {
         mf_buffer_finish(buffer);
         return;
     }

@@ -12,6 +12,9 @@
 
 #include <stdint.h>
 
+/** Most memory of one: that of a piece. A burst of larger frames is not to stay. */
+#define MF_SPARE_BYTES ((size_t)1 << 20)
+
 /** As many frames as pieces are under way to one peer at a time. */
 #define MF_N_SPARES 4
 

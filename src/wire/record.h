@@ -60,15 +60,15 @@ enum mf_record_kind {
     MF_RECORD_BLOCK = 52,   /* unit: block; number: 1 store it (pieces come first), 0 attach;
                              body: u64 size, and if it is to be attached, where it is */
     MF_RECORD_DROP = 53,    /* unit: block */
-    MF_RECORD_STOP = 54,    /* unit: 0 in order, or an errno, and body: why, as text. number: 0 END
-                               follows BYE; 1 ranks were lost, and none waits for the others */
+    MF_RECORD_STOP = 54,    /* unit: 0 in order, or an errno, and body: why, as text. number: 1 when
+                               ranks were lost and none waits for the others; 0: END will follow */
     /* both ways */
     MF_RECORD_PIECE = 55, /* unit: task (input, result, checkpoint) or block; flags: IS_FIRST (body
                            begins with u64 total, at least 1), IS_BLOCK; body: bytes */
     /* scheduler to worker */
     MF_RECORD_LIFE = 56, /* body: life of the scheduler */
-    MF_RECORD_END = 57,  /* all workers have left. number: 1 when ranks were lost by then, so that
-                            none should wait for the others */
+    MF_RECORD_END = 57,  /* all workers have left, or none has begun. number: 1 when ranks were lost
+                            by then, so that none should wait for the others */
 };
 
 /** Flags of records. */

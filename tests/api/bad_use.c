@@ -128,6 +128,8 @@ static int differing(void)
     for (char *name = strtok(list, " "); name; name = strtok(NULL, " "))
         mpifarm_register(farm, name, nothing, NULL);
     r = say(farm, "start", mpifarm_start(farm));
+    /* All know it by then. */
+    MPI_Barrier(MPI_COMM_WORLD);
     mpifarm_finish(farm);
     return r < 0;
 }
@@ -426,14 +428,24 @@ static int finish_without_start(void)
     return mpifarm_finish(make(NULL));
 }
 
-static int finish_without_start_on_1(void)
+static int finish_without_start_on(uint32_t rank)
 {
     struct mpifarm *farm = make(NULL);
 
     mpifarm_register(farm, "nothing", nothing, NULL);
-    if (mpifarm_rank(farm) != 1)
+    if (mpifarm_rank(farm) != rank)
         say(farm, "start", mpifarm_start(farm));
     return mpifarm_finish(farm);
+}
+
+static int finish_without_start_on_0(void)
+{
+    return finish_without_start_on(0);
+}
+
+static int finish_without_start_on_1(void)
+{
+    return finish_without_start_on(1);
 }
 
 static int attempts_of_the_options(void)
@@ -541,6 +553,7 @@ static const struct {
     {"killed", killed_client},
     {"tasks_left", finish_with_tasks_left},
     {"no_start", finish_without_start},
+    {"no_start_on_0", finish_without_start_on_0},
     {"no_start_on_1", finish_without_start_on_1},
     {"attempts", attempts_of_the_options},
     {"slots", slots},

@@ -452,6 +452,17 @@ Test(bad_use, a_worker_that_ends_without_a_start_is_not_waited_for)
     cr_assert(took && atoi(took + 5) < 30, "%s", result.out);
 }
 
+Test(bad_use, a_client_that_ends_without_a_start_is_not_waited_for)
+{
+    struct t_result result = run(3, "no_start_on_0");
+
+    cr_assert(eq(int, result.status, 0), "%s%s", result.out, result.err);
+    for (int rank = 1; rank < 3; rank++)
+        cr_assert(
+            has(&result, "rank %d: start -71: rank 0 has finished without mpifarm_start()", rank),
+            "%s", result.out);
+}
+
 Test(bad_use, the_options_say_how_often_tasks_are_tried)
 {
     struct t_result result = run(2, "attempts");

@@ -422,7 +422,29 @@ Test(client, a_rank_that_does_not_come_is_awaited_for_a_minute_and_all_hear_the_
     cr_assert(eq(int, mf_client_is_ready(client, late_ns, &err), -ETIMEDOUT));
     cr_assert(strstr(err.text, "rank 2 did not call mpifarm_start()") != NULL, "%s", err.text);
     mf_client_stop(client, late_ns, -ETIMEDOUT, err.text);
-    snprintf(expected, sizeof(expected), "1:stop %d 2:stop %d ", ETIMEDOUT, ETIMEDOUT);
+    snprintf(expected, sizeof(expected), "1:stop %d 1:end 2:stop %d 2:end ", ETIMEDOUT, ETIMEDOUT);
+    cr_assert(eq(str, sent(), expected));
+
+    /* One that comes too late has heard it, and all that is left to say. */
+    mf_buffer_clear(&trace);
+    n_ranks_there = 2;
+    mf_client_turn(client, late_ns + 1);
+    hear(1, MF_RECORD_BYE, 0, NULL, late_ns + 2);
+    cr_assert_not(mf_client_is_stopped(client));
+    hear(2, MF_RECORD_BYE, 0, NULL, late_ns + 3);
+    cr_assert(mf_client_is_stopped(client));
+    mf_client_end(client);
+    cr_assert(eq(str, sent(), ""));
+}
+
+Test(client, all_hear_that_there_will_be_no_client_but_who_cannot)
+{
+    char expected[64];
+
+    mf_buffer_clear(&trace);
+    n_failures = 1;
+    mf_client_dismiss_all(&transport, -EPROTO, "rank 0 could not start", NULL);
+    snprintf(expected, sizeof(expected), "2:stop %d 2:end ", EPROTO);
     cr_assert(eq(str, sent(), expected));
 }
 
@@ -599,9 +621,58 @@ Test(client, who_was_told_of_a_loss_with_the_stop_does_not_wait_for_more)
 Test(client, an_end_that_cannot_be_sent_is_a_loss)
 {
     begin();
+    mf_buffer_clear(&trace);
     stop_at(1000);
     hear(1, MF_RECORD_BYE, 0, NULL, 2000);
     n_failures = 1;
     mf_client_end(client);
     cr_assert(mf_client_has_losses(client));
+    cr_assert(eq(str, sent(), "1:stop 2:stop 2:end! "));
+}
+
+/* Nothing was asked of it since. */
+Test(client, a_rank_that_dies_just_before_the_end_is_a_loss)
+{
+    pid_t pid = begin_with_process();
+
+    mf_client_stop(client, 1000, 0, "");
+    hear(1, MF_RECORD_BYE, 0, NULL, 1000);
+    kill(pid, SIGKILL);
+    cr_assert(eq(int, waitpid(pid, NULL, 0), pid));
+    hear(2, MF_RECORD_BYE, 0, NULL, 1000);
+    mf_client_end(client);
+    cr_assert(eq(str, sent(), "1:stop 2:stop 2:end! "));
+}
+
+static void break_server_1(void)
+{
+    struct mf_buffer why = {0};
+
+    mf_buffer_put_text(&why, "it does not want to");
+    hear(1, MF_RECORD_BROKEN, 0, &why, 100);
+    hear(1, MF_RECORD_BYE, 0, NULL, 200);
+    mf_buffer_finish(&why);
+}
+
+Test(client, who_was_dismissed_is_told_of_the_end_and_not_to_stop_again)
+{
+    begin();
+    mf_buffer_clear(&trace);
+    break_server_1();
+    stop_at(1000);
+    cr_assert(mf_client_is_stopped(client));
+    mf_client_end(client);
+    cr_assert(eq(str, sent(), "1:stop 2:stop 1:end 2:end "));
+}
+
+Test(client, a_dismissed_rank_that_dies_is_a_loss)
+{
+    pid_t pid = begin_with_process();
+
+    break_server_1();
+    lose(pid);
+    stop_at(60 * MF_NS_PER_S);
+    cr_assert(mf_client_is_stopped(client));
+    mf_client_end(client);
+    cr_assert(eq(str, sent(), "1:stop 2:stop! "));
 }

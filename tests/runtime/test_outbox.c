@@ -153,6 +153,25 @@ Test(outbox, a_large_body_keeps_its_place_among_records)
     take_and_compare(7, false, 100000);
 }
 
+static int n_spares_taken;
+
+static struct mf_buffer give_spare(struct mf_transport *transport)
+{
+    n_spares_taken++;
+    return (struct mf_buffer){0};
+}
+
+Test(outbox, pieces_are_made_in_memory_of_those_before)
+{
+    struct mf_transport_ops ops = *sender->ops;
+
+    ops.spare = give_spare;
+    sender->ops = &ops;
+    mf_outbox_post_large(&outbox, 7, false, body, 3 * MF_PIECE_BYTES, NULL, NULL);
+    cr_assert(eq(int, deliver_all(), 3));
+    cr_assert(eq(int, n_spares_taken, 3));
+}
+
 Test(outbox, no_more_than_the_peer_takes_is_handed_to_the_transport)
 {
     mf_outbox_post_large(&outbox, 7, false, body, 20 * MIB, count_release, NULL);

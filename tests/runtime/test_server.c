@@ -934,6 +934,23 @@ Test(server, an_end_right_behind_the_stop_counts)
     cr_assert(mf_server_is_finished(server));
 }
 
+/* It is given up when it seems to be silent. */
+Test(server, told_to_stop_again_it_keeps_the_first_reason)
+{
+    const char *why;
+
+    say_stop(ETIMEDOUT, "rank 2 did not come");
+    run_all();
+    say_stop(0, "");
+    say_end(true);
+    say_stop(0, "");
+    run_all();
+    cr_assert(mf_server_is_finished(server));
+    cr_assert(mf_server_has_losses(server));
+    cr_assert(eq(int, mf_server_stop_reason(server, &why), -ETIMEDOUT));
+    cr_assert(eq(str, (char *)why, "rank 2 did not come"));
+}
+
 Test(server, told_of_losses_with_the_stop_it_waits_for_nothing)
 {
     const uint8_t no_reason[4] = {0};
