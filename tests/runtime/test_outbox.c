@@ -163,8 +163,9 @@ static struct mf_buffer give_spare(struct mf_transport *transport)
 
 Test(outbox, pieces_are_made_in_memory_of_those_before)
 {
-    struct mf_transport_ops ops = *sender->ops;
+    static struct mf_transport_ops ops;
 
+    ops = *sender->ops;
     ops.spare = give_spare;
     sender->ops = &ops;
     mf_outbox_post_large(&outbox, 7, false, body, 3 * MF_PIECE_BYTES, NULL, NULL);
