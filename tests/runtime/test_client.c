@@ -4,6 +4,8 @@
  */
 #include "runtime/client.h"
 
+#include "t_life.h"
+
 #include "base/clock.h"
 #include "runtime/node.h"
 #include "wire/message.h"
@@ -16,7 +18,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #define MIB ((size_t)1 << 20)
 #define N_RANKS 3
@@ -551,18 +552,8 @@ Test(client, when_all_have_left_they_are_told)
 static pid_t begin_with_process(void)
 {
     struct mf_life life;
-    int fds[2];
-    pid_t pid;
+    pid_t pid = t_live(&life);
 
-    cr_assert(eq(int, pipe(fds), 0));
-    pid = fork();
-    if (pid == 0) {
-        mf_life_own(&life);
-        if (write(fds[1], &life, sizeof(life)) > 0)
-            pause();
-        _exit(1);
-    }
-    cr_assert(eq(sz, (size_t)read(fds[0], &life, sizeof(life)), sizeof(life)));
     mf_buffer_clear(&hello);
     make_hello(life);
     restart_with(1);

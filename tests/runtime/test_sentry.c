@@ -1,4 +1,6 @@
 /* Who is still there: by processes where these are within reach, else by silence. */
+#include "t_life.h"
+
 #include "base/clock.h"
 #include "runtime/sentry.h"
 
@@ -6,7 +8,6 @@
 #include <criterion/new/assert.h>
 #include <signal.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 static struct mf_loop *loop;
 static struct mf_sentry *sentry;
@@ -72,19 +73,9 @@ Test(sentry, a_process_that_is_there_may_be_silent)
 
 Test(sentry, the_end_of_a_process_is_told_at_once_and_once)
 {
-    int fds[2];
     struct mf_life life;
-    pid_t pid;
+    pid_t pid = t_live(&life);
 
-    cr_assert(eq(int, pipe(fds), 0));
-    pid = fork();
-    if (pid == 0) {
-        mf_life_own(&life);
-        if (write(fds[1], &life, sizeof(life)) > 0)
-            pause();
-        _exit(1);
-    }
-    cr_assert(eq(sz, (size_t)read(fds[0], &life, sizeof(life)), sizeof(life)));
     mf_sentry_meet(sentry, 1, &life);
     cr_assert(eq(int, n_passed(MF_PASSING_ENDED), 0));
     kill(pid, SIGKILL);
