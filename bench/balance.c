@@ -47,11 +47,9 @@ static int bench_function(struct mpifarm_context *context, void *user)
 
 static int64_t *draw_durations(void)
 {
-    int64_t *duration_ns = calloc((size_t)n_tasks, sizeof(*duration_ns));
+    int64_t *duration_ns = mf_client_allocate((size_t)n_tasks, sizeof(*duration_ns));
     struct mf_rng rng;
 
-    if (!duration_ns)
-        mf_client_fail("out of memory");
     mf_rng_init(&rng, SEED);
     for (int64_t i = 0; i < n_tasks; i++)
         duration_ns[i] = (int64_t)fmin((double)(longest_us * MF_NS_PER_US),
@@ -74,10 +72,8 @@ static int64_t find_bound_ns(const int64_t *duration_ns, int64_t n_slots)
 
 static int64_t find_greedy_ns(const int64_t *duration_ns, int64_t n_slots)
 {
-    int64_t *free_at_ns = calloc((size_t)n_slots, sizeof(*free_at_ns)), end_ns = 0;
+    int64_t *free_at_ns = mf_client_allocate((size_t)n_slots, sizeof(*free_at_ns)), end_ns = 0;
 
-    if (!free_at_ns)
-        mf_client_fail("out of memory");
     for (int64_t i = 0; i < n_tasks; i++) {
         int64_t first = 0;
 
@@ -95,11 +91,9 @@ static int64_t find_greedy_ns(const int64_t *duration_ns, int64_t n_slots)
 /* Runs all tasks; returns how long it took. */
 static int64_t time_tasks(struct mpifarm *farm, int function, const int64_t *duration_ns)
 {
-    int64_t *results = calloc((size_t)n_tasks, sizeof(*results));
+    int64_t *results = mf_client_allocate((size_t)n_tasks, sizeof(*results));
     int64_t begin_ns = mf_clock_monotonic_ns(), spent_ns;
 
-    if (!results)
-        mf_client_fail("out of memory");
     if (mf_client_check(farm, "mpifarm_map",
                         mpifarm_map(farm, function, duration_ns, sizeof(*duration_ns),
                                     (size_t)n_tasks, results, sizeof(*results), NULL)) > 0)

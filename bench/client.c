@@ -11,6 +11,15 @@ void mf_client_fail(const char *sentence)
     exit(1);
 }
 
+void *mf_client_allocate(size_t n, size_t size)
+{
+    void *memory = calloc(n ? n : 1, size ? size : 1);
+
+    if (!memory)
+        mf_client_fail("out of memory");
+    return memory;
+}
+
 int mf_client_check(const struct mpifarm *farm, const char *call, int r)
 {
     if (r < 0) {

@@ -4,6 +4,8 @@
 
 #include <mpifarm/mpifarm.h>
 
+#include <stddef.h>
+
 /** What rank 0 does between start and finish; `function` is the number of the function. */
 typedef void (*mf_client_function)(struct mpifarm *farm, int function);
 
@@ -22,6 +24,9 @@ int mf_client_run(const struct mpifarm_options *options, mpifarm_function functi
 /** Ends the program with the farm's message if r, which the named call returned, is an error; else
  * r. */
 int mf_client_check(const struct mpifarm *farm, const char *call, int r);
+
+/** Memory for n times size bytes, zeroed, the caller's; without it the program ends. */
+void *mf_client_allocate(size_t n, size_t size);
 
 /** Ends the program with a sentence. */
 void mf_client_fail(const char *sentence);

@@ -61,15 +61,6 @@ static int bench_function(struct mpifarm_context *context, void *user)
     return 0;
 }
 
-static void *allocate(int64_t n, int64_t size)
-{
-    void *memory = calloc((size_t)n, (size_t)size + 1);
-
-    if (!memory)
-        mf_client_fail("out of memory");
-    return memory;
-}
-
 /* Numbers the inputs of n tasks. */
 static void fill_inputs(char *inputs, uint64_t first, int64_t n)
 {
@@ -98,8 +89,8 @@ static void take(struct mpifarm *farm, mpifarm_future future, struct tally *tall
 
 static void run_submit(struct mpifarm *farm, int function, int64_t n, struct tally *tally)
 {
-    mpifarm_future *futures = allocate(window, sizeof(*futures));
-    char *input = allocate(1, input_bytes);
+    mpifarm_future *futures = mf_client_allocate((size_t)window, sizeof(*futures));
+    char *input = mf_client_allocate(1, (size_t)input_bytes);
 
     for (int64_t i = 0; i < n + window; i++) {
         mpifarm_future *future = &futures[i % window];
@@ -138,9 +129,9 @@ static void run_array(struct mpifarm *farm, int function, int64_t n, struct tall
 {
     int64_t n_batches = (n + batch - 1) / batch;
     int64_t n_window = window / batch;
-    mpifarm_future *futures = allocate(n_window * batch, sizeof(*futures));
-    int64_t *n_in_batch = allocate(n_window, sizeof(*n_in_batch));
-    char *inputs = allocate(batch, input_bytes);
+    mpifarm_future *futures = mf_client_allocate((size_t)(n_window * batch), sizeof(*futures));
+    int64_t *n_in_batch = mf_client_allocate((size_t)n_window, sizeof(*n_in_batch));
+    char *inputs = mf_client_allocate((size_t)batch, (size_t)input_bytes);
 
     for (int64_t i = 0; i < n_batches + n_window; i++) {
         int64_t slot = i % n_window;
@@ -163,7 +154,7 @@ static void run_array(struct mpifarm *farm, int function, int64_t n, struct tall
 
 static void run_queue(struct mpifarm *farm, int function, int64_t n, struct tally *tally)
 {
-    char *inputs = allocate(batch, input_bytes);
+    char *inputs = mf_client_allocate((size_t)batch, (size_t)input_bytes);
     int64_t n_submitted = 0;
     mpifarm_future future;
 
@@ -179,7 +170,8 @@ static void run_queue(struct mpifarm *farm, int function, int64_t n, struct tall
 
 static void run_map(struct mpifarm *farm, int function, int64_t n, struct tally *tally)
 {
-    char *inputs = allocate(window, input_bytes), *results = allocate(window, result_bytes);
+    char *inputs = mf_client_allocate((size_t)window, (size_t)input_bytes);
+    char *results = mf_client_allocate((size_t)window, (size_t)result_bytes);
     int64_t n_now;
 
     for (int64_t first = 0; first < n; first += n_now) {

@@ -110,20 +110,13 @@ static double make_tasks(struct mpifarm *farm, int function, double time_us[TURN
     return mf_measure_percentile(task_us, TURN / PER_LOOK, 0.5);
 }
 
-static double *allocate(size_t n)
-{
-    double *values = calloc(n, sizeof(*values));
-
-    if (!values)
-        mf_client_fail("out of memory");
-    return values;
-}
-
 static void client(struct mpifarm *farm, int function)
 {
     size_t n_turns = (size_t)(n_tasks + TURN - 1) / TURN;
-    double *time_us = allocate(n_turns * TURN), *task_us = allocate(n_turns);
-    double *trip_us = allocate(n_turns), *ratio = allocate(n_turns);
+    double *time_us = mf_client_allocate(n_turns * TURN, sizeof(*time_us));
+    double *task_us = mf_client_allocate(n_turns, sizeof(*task_us));
+    double *trip_us = mf_client_allocate(n_turns, sizeof(*trip_us));
+    double *ratio = mf_client_allocate(n_turns, sizeof(*ratio));
 
     for (int i = 0; i < N_WARM_UP; i++)
         time_tasks(farm, function, 1);

@@ -151,13 +151,11 @@ static int64_t run_round(struct mpifarm *farm, int function, mpifarm_future *fut
 
 static void client(struct mpifarm *farm, int function)
 {
-    mpifarm_future *futures = malloc((size_t)n_tasks * sizeof(*futures));
+    mpifarm_future *futures = mf_client_allocate((size_t)n_tasks, sizeof(*futures));
     int64_t n_warm_up = N_WARM_UP < n_tasks ? N_WARM_UP : n_tasks;
     int64_t begin_bytes, queued_bytes, first_bytes;
     mpifarm_future before;
 
-    if (!futures)
-        mf_client_fail("out of memory");
     /* Written to, so that they are in memory already. */
     memset(futures, 1, (size_t)n_tasks * sizeof(*futures));
     mf_client_check(farm, "mpifarm_submit", mpifarm_submit(farm, function, NULL, 0, NULL, &before));

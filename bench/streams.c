@@ -32,11 +32,7 @@ static size_t n_bytes(void)
 
 static uint8_t *make_bytes(void)
 {
-    uint8_t *made = malloc(n_bytes());
-
-    if (!made)
-        mf_client_fail("out of memory");
-    return memset(made, 1, n_bytes());
+    return memset(mf_client_allocate(n_bytes(), 1), 1, n_bytes());
 }
 
 static void start_piece(bool sends, int peer, int64_t number, MPI_Request *piece)
@@ -130,15 +126,6 @@ static double time_raw(struct mpifarm *farm, int function)
     return spent_s;
 }
 
-static double *allocate(size_t n)
-{
-    double *values = calloc(n, sizeof(*values));
-
-    if (!values)
-        mf_client_fail("out of memory");
-    return values;
-}
-
 static void print_rate(const char *name, double *times_s, size_t n)
 {
     printf("%s=%.3f ", name, (double)n_bytes() / 1e9 / mf_measure_percentile(times_s, n, 0.5));
@@ -148,8 +135,11 @@ static void client(struct mpifarm *farm, int function)
 {
     const uint8_t order = GIVE_RESULT;
     size_t n = (size_t)n_rounds;
-    double *raw_s = allocate(n), *input_s = allocate(n), *result_s = allocate(n);
-    double *input_ratio = allocate(n), *result_ratio = allocate(n);
+    double *raw_s = mf_client_allocate(n, sizeof(*raw_s));
+    double *input_s = mf_client_allocate(n, sizeof(*input_s));
+    double *result_s = mf_client_allocate(n, sizeof(*result_s));
+    double *input_ratio = mf_client_allocate(n, sizeof(*input_ratio));
+    double *result_ratio = mf_client_allocate(n, sizeof(*result_ratio));
 
     if (mpifarm_size(farm) != 2)
         mf_client_fail("two ranks are needed");

@@ -1,6 +1,8 @@
 /* Which process it is, and seeing it end. */
 #include "base/life.h"
 
+#include "support/life.h"
+
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
 #include <errno.h>
@@ -9,26 +11,6 @@
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-/* A process that waits to be killed, and its life. */
-static pid_t fork_child(struct mf_life *ret_life)
-{
-    int fds[2];
-    pid_t pid;
-
-    cr_assert(eq(int, pipe(fds), 0));
-    pid = fork();
-    if (pid == 0) {
-        mf_life_own(ret_life);
-        if (write(fds[1], ret_life, sizeof(*ret_life)) == sizeof(*ret_life))
-            pause();
-        _exit(1);
-    }
-    cr_assert(eq(sz, (size_t)read(fds[0], ret_life, sizeof(*ret_life)), sizeof(*ret_life)));
-    close(fds[0]);
-    close(fds[1]);
-    return pid;
-}
 
 static bool is_readable(int fd, int timeout_ms)
 {
@@ -40,7 +22,7 @@ static bool is_readable(int fd, int timeout_ms)
 Test(life, the_end_of_a_process_is_seen)
 {
     struct mf_life life;
-    pid_t pid = fork_child(&life);
+    pid_t pid = t_live(&life);
     int fd;
 
     cr_assert(eq(int, mf_life_open(&life, &fd), 1));
@@ -56,7 +38,7 @@ Test(life, the_end_of_a_process_is_seen)
 Test(life, a_process_that_has_ended_is_known_to_have)
 {
     struct mf_life life;
-    pid_t pid = fork_child(&life);
+    pid_t pid = t_live(&life);
     int fd;
 
     kill(pid, SIGKILL);

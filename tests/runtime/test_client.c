@@ -4,10 +4,9 @@
  */
 #include "runtime/client.h"
 
-#include "t_life.h"
-
 #include "base/clock.h"
 #include "runtime/node.h"
+#include "support/life.h"
 #include "wire/message.h"
 #include "wire/record.h"
 

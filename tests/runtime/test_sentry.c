@@ -1,8 +1,7 @@
 /* Who is still there: by processes where these are within reach, else by silence. */
-#include "t_life.h"
-
 #include "base/clock.h"
 #include "runtime/sentry.h"
+#include "support/life.h"
 
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>

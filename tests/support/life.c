@@ -1,5 +1,5 @@
-/* A process to watch: see t_life.h. */
-#include "t_life.h"
+/* A process to watch: see life.h. */
+#include "life.h"
 
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
